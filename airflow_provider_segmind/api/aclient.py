@@ -1,0 +1,150 @@
+"""Drive the same flows with ``aiohttp``, on an event loop that many others share."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response
+
+T = TypeVar("T")
+
+MAX_CONNECTIONS = 16
+"""Open connections of one session; a job in flight needs one only for the moment of its poll."""
+
+
+class Sent:
+    """Whether a byte of the request may have left; aiohttp's tracing tells it to this object."""
+
+    def __init__(self) -> None:
+        self.value = False
+
+
+class AsyncClient:
+    """
+    Sends what a flow asks for, and sleeps when it says so, without ever blocking the loop.
+
+    :param settings: whom to talk to.
+    :param session: a session made by :func:`new_session`.
+    :param auth: which authentication scheme worked before, if that is shared.
+    :param tls: what :func:`tls_of` returned for these settings.
+    :param clock: tells seconds since the epoch.
+    :param sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: aiohttp.ClientSession,
+        *,
+        auth: flow.Auth | None = None,
+        tls: ssl.SSLContext | bool = True,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.settings = settings
+        self.auth = auth or flow.Auth()
+        self.clock = clock
+        self._session = session
+        self._tls = tls
+        self._sleep = sleep
+
+    async def run(self, steps: flow.Flow[T]) -> T:
+        """Run a flow to its end and return its result, or raise its error."""
+        answer: Answer | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if isinstance(step, flow.Send):
+                answer = await self.send(step.request)
+            else:
+                step.log()
+                await self._sleep(step.seconds)
+                answer = None
+
+    async def send(self, request: Request) -> Answer:
+        """Send one request; whatever happens becomes a value, so that the flow can decide."""
+        sent = Sent()
+        try:
+            return await self._exchange(request, sent)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+
+    async def _exchange(self, request: Request, sent: Sent) -> Response:
+        settings = self.settings
+        timeout = aiohttp.ClientTimeout(
+            total=settings.connect_timeout + settings.read_timeout,
+            connect=None,  # waiting for one of the shared connections is no error of the service
+            sock_connect=settings.connect_timeout,
+            sock_read=settings.read_timeout,
+        )
+        async with self._session.request(
+            request.method,
+            request.url,
+            data=request.body,
+            headers=protocol.headers(settings, request),
+            timeout=timeout,
+            allow_redirects=False,
+            ssl=self._tls,
+            proxy=proxy_for(settings, request.url),
+            trace_request_ctx=sent,
+        ) as answer:
+            body = bytearray()
+            async for chunk in answer.content.iter_chunked(65536):
+                body += chunk
+                if len(body) > MAX_BODY:
+                    raise OSError("the answer is too large")
+            fields = {name.lower(): value for name, value in answer.headers.items()}
+            return Response(answer.status, fields, bytes(body), self.clock())
+
+
+def new_session() -> aiohttp.ClientSession:
+    """
+    Make a session for the running loop: few connections, no cookies, nothing from the environment.
+
+    Environment proxies are honoured through :func:`proxy_for`; aiohttp's own ``trust_env`` would also read a netrc
+    file.
+    """
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(_notice)
+    trace.on_connection_reuseconn.append(_notice)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[trace],
+    )
+
+
+async def _notice(session: object, context: object, params: object) -> None:
+    sent = getattr(context, "trace_request_ctx", None)
+    if isinstance(sent, Sent):
+        sent.value = True
+
+
+def tls_of(settings: Settings) -> ssl.SSLContext | bool:
+    """Return what aiohttp is to check of certificates; loading a CA bundle blocks, so call it in a thread."""
+    if isinstance(settings.verify, bool):
+        return settings.verify
+    return ssl.create_default_context(cafile=settings.verify)
+
+
+def proxy_for(settings: Settings, url: str) -> str | None:
+    """Return the proxy for a URL: the connection's own, else the environment's, as ``requests`` would choose."""
+    parts = urlsplit(url)
+    own = settings.proxies.get(parts.scheme) or settings.proxies.get("all")
+    if own or not parts.hostname or proxy_bypass(parts.hostname):
+        return own
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")

@@ -1,0 +1,89 @@
+"""Drive flows with ``requests``, on a worker, where blocking is right."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import requests
+import urllib3
+
+from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.transport import noticing
+from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response
+
+T = TypeVar("T")
+
+
+class Client:
+    """
+    Sends what a flow asks for, and sleeps when it says so.
+
+    :param settings: whom to talk to.
+    :param session: a session that :func:`~airflow_provider_segmind.api.transport.prepare_session` prepared.
+    :param auth: which authentication scheme worked before, if that is shared.
+    :param clock: tells seconds since the epoch.
+    :param sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: requests.Session,
+        *,
+        auth: flow.Auth | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.settings = settings
+        self.auth = auth or flow.Auth()
+        self.clock = clock
+        self._session = session
+        self._sleep = sleep
+
+    def run(self, steps: flow.Flow[T]) -> T:
+        """Run a flow to its end and return its result, or raise its error."""
+        answer: Answer | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            if isinstance(step, flow.Send):
+                answer = self.send(step.request)
+            else:
+                step.log()
+                self._sleep(step.seconds)
+                answer = None
+
+    def send(self, request: Request) -> Answer:
+        """Send one request; whatever happens becomes a value, so that the flow can decide."""
+        with noticing() as sent:
+            try:
+                return self._exchange(request)
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+
+    def _exchange(self, request: Request) -> Response:
+        give_up = time.monotonic() + self.settings.connect_timeout + self.settings.read_timeout
+        with self._session.request(
+            request.method,
+            request.url,
+            data=request.body,
+            headers=protocol.headers(self.settings, request),
+            timeout=(self.settings.connect_timeout, self.settings.read_timeout),
+            allow_redirects=False,
+            # A bundle named in the environment would replace a session's own choice; it does not replace this one.
+            verify=None if self.settings.verify is True else self.settings.verify,
+            stream=True,
+        ) as answer:
+            body = bytearray()
+            for chunk in answer.iter_content(65536):
+                body += chunk
+                if len(body) > MAX_BODY or time.monotonic() > give_up:
+                    raise OSError("the answer is too large or too slow")
+            fields = {name.lower(): value for name, value in answer.headers.items()}
+            return Response(answer.status_code, fields, bytes(body), self.clock())

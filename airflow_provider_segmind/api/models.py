@@ -1,0 +1,315 @@
+"""Frozen values that the layers hand to each other."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
+
+DEFAULT_HOST = "https://api.segmind.com"
+DEFAULT_STORAGE_URL = "https://workflows-api.segmind.com"
+AUTH_SCHEMES = ("auto", "bearer", "x-api-key")
+CONNECT_TIMEOUT = 5.0
+READ_TIMEOUT = 30.0
+
+KNOWN_EXTRAS = frozenset(
+    {
+        "auth_scheme",
+        "timeout",
+        "verify",
+        "proxies",
+        "requests_per_minute",
+        "trusted_hosts",
+        "storage_url",
+        "history_url",
+    }
+)
+
+TERMINAL = frozenset({"COMPLETED", "FAILED"})
+RUNNING = frozenset({"QUEUED", "PROCESSING"})
+
+_HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
+# Parsers disagree about these (urllib, requests, yarl, browsers), which is how a key is sent to the wrong host.
+_SUSPICIOUS = re.compile(r"[\s\\\x00-\x1f\x7f-\U0010ffff]")
+
+
+@dataclass(frozen=True)
+class Output:
+    """
+    One output of a finished job.
+
+    :param keyname: the output's name in the workflow.
+    :param type: what it is, as the service says it (``image``, ``text``, …).
+    :param url: where it can be fetched; for an output that is no file, its value.
+    """
+
+    keyname: str
+    type: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    One order at Segmind, as last seen.
+
+    :param request_id: the service's id of the order.
+    :param poll_url: the URL to ask for its state; it is never built from the id.
+    :param status: ``QUEUED``, ``PROCESSING``, ``COMPLETED``, ``FAILED``, or a word of the service's own.
+    :param outputs: what it made; empty until it is completed.
+    :param error: the service's own words about a failure.
+    :param workflow: the workflow it was submitted to, if known.
+    :param submitted_at: seconds since the epoch at which the submit was answered, if known.
+    """
+
+    request_id: str
+    poll_url: str
+    status: str
+    outputs: tuple[Output, ...] = ()
+    error: str = ""
+    workflow: str | None = None
+    submitted_at: float | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the service will not change its mind about this job any more."""
+        return self.status in TERMINAL
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    What a connection says, checked.
+
+    :param base_url: scheme, host and port of the API, without a trailing slash.
+    :param api_key: the key; it appears in no ``repr``.
+    :param auth_scheme: ``auto`` (Bearer, then once ``x-api-key`` on a 401), ``bearer`` or ``x-api-key``.
+    :param connect_timeout: seconds to establish a connection.
+    :param read_timeout: seconds to wait for an answer.
+    :param verify: whether to check TLS certificates, or the path of a CA bundle.
+    :param proxies: proxy URL by scheme, as in ``requests``.
+    :param requests_per_minute: pace that the account allows, or ``None``.
+    :param trusted_hosts: further hosts (``host`` or ``host:port``) that may receive the key.
+    :param storage_url: where inputs are uploaded.
+    :param history_url: where the account's request history is, or ``None`` where there is none.
+    """
+
+    base_url: str
+    api_key: str = field(repr=False)
+    auth_scheme: str = "auto"
+    connect_timeout: float = CONNECT_TIMEOUT
+    read_timeout: float = READ_TIMEOUT
+    verify: bool | str = True
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    requests_per_minute: float | None = None
+    trusted_hosts: tuple[str, ...] = ()
+    storage_url: str = DEFAULT_STORAGE_URL
+    history_url: str | None = None
+
+    @classmethod
+    def from_connection(
+        cls,
+        *,
+        host: str | None,
+        password: str | None,
+        schema: str | None = None,
+        port: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+        conn_id: str = "segmind_default",
+    ) -> Settings:
+        """
+        Check the parts of an Airflow connection and make settings of them.
+
+        :param host: host or base URL; empty means the public API.
+        :param password: the API key.
+        :param schema: ``https`` (default) or, for loopback only, ``http``.
+        :param port: port, if it is not the scheme's own.
+        :param extra: the connection's extras; empty values count as not given, unknown ones are ignored.
+        :param conn_id: name of the connection, for messages.
+        :raises AuthenticationError: when there is no key.
+        :raises InvalidRequestError: when a value cannot be used; the message names it and never the key.
+        """
+        extras = {name: value for name, value in (extra or {}).items() if value not in (None, "")}
+        where = f"Connection '{conn_id}'"
+        key = (password or "").strip()
+        if not key:
+            raise AuthenticationError(
+                f"{where} has no API key: put the key into its password field (whoever manages Airflow's connections)."
+            )
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise AuthenticationError(
+                f"{where} has an API key with blanks or unprintable characters: copy the key again."
+            )
+        base_url = _base_url(where, host, schema, port)
+        scheme = str(extras.get("auth_scheme", "auto")).lower()
+        if scheme not in AUTH_SCHEMES:
+            raise InvalidRequestError(
+                f"{where}: auth_scheme is {scheme!r}, it must be one of {', '.join(AUTH_SCHEMES)}."
+            )
+        connect, read = _timeouts(where, extras.get("timeout"))
+        # An emulator answers for every host of the service; uploads must not go to the real one with its key.
+        local = is_loopback(urlsplit(base_url).hostname or "")
+        storage_url = extras.get("storage_url") or (base_url if local else DEFAULT_STORAGE_URL)
+        history_url = extras.get("history_url")
+        return cls(
+            base_url=base_url,
+            api_key=key,
+            auth_scheme=scheme,
+            connect_timeout=connect,
+            read_timeout=read,
+            verify=_verify(where, extras.get("verify", True)),
+            proxies=_proxies(where, extras.get("proxies")),
+            requests_per_minute=_pace(where, extras.get("requests_per_minute")),
+            trusted_hosts=_hosts(where, extras.get("trusted_hosts")),
+            storage_url=_checked_url(where, "storage_url", str(storage_url)),
+            history_url=_checked_url(where, "history_url", str(history_url)) if history_url else None,
+        )
+
+    def may_receive_key(self, url: str, *, also: tuple[str, ...] = ()) -> bool:
+        """
+        Whether the key may be sent to this URL: the connection's own host, or a trusted one, over https.
+
+        :param url: an absolute URL from anywhere.
+        :param also: base URLs of the connection itself that count as its own for this call.
+        """
+        target = parse_url(url)
+        if target is None:
+            return False
+        for own in (self.base_url, *also):
+            if _origin(urlsplit(own)) == _origin(target):
+                return True
+        if target.scheme != "https":
+            return False
+        return any(_origin(target) == _origin(urlsplit(f"https://{trusted}")) for trusted in self.trusted_hosts)
+
+
+def parse_url(url: str) -> SplitResult | None:
+    """Return the parts of an absolute http(s) URL that all parsers read alike, or ``None``."""
+    if not url or _SUSPICIOUS.search(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc or port == 0:
+        return None
+    if not _HOSTNAME.match(parts.hostname) and not _is_ip(parts.hostname):
+        return None
+    return parts
+
+
+def is_loopback(hostname: str) -> bool:
+    """Whether this host is the machine itself, where plain http reaches nobody else."""
+    if hostname.lower() == "localhost":
+        return True
+    return _is_ip(hostname) and ipaddress.ip_address(hostname).is_loopback
+
+
+def _is_ip(hostname: str) -> bool:
+    try:
+        ipaddress.ip_address(hostname)
+    except ValueError:
+        return False
+    return True
+
+
+def _origin(parts: SplitResult) -> tuple[str, str, int]:
+    return (
+        parts.scheme,
+        (parts.hostname or "").lower(),
+        parts.port or (443 if parts.scheme == "https" else 80),
+    )
+
+
+def _base_url(where: str, host: str | None, schema: str | None, port: int | None) -> str:
+    host = (host or "").strip() or DEFAULT_HOST
+    url = host if "://" in host else f"{(schema or 'https').lower()}://{host}"
+    parts = parse_url(url)
+    if parts is not None and port and parts.port is None:
+        url = f"{parts.scheme}://{parts.netloc}:{port}{parts.path}"
+    return _checked_url(where, "host", url)
+
+
+def _checked_url(where: str, name: str, url: str) -> str:
+    parts = parse_url(url.rstrip("/"))
+    if parts is None or parts.query or parts.fragment:
+        # What stands before an @ may be a password.
+        shown = url.rpartition("@")[2]
+        raise InvalidRequestError(f"{where}: {name} {shown!r} is not a base URL like {DEFAULT_HOST}.")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise InvalidRequestError(
+            f"{where}: {name} {url!r} would send the API key unencrypted; use https:// "
+            "(http:// is for an emulator on this machine only)."
+        )
+    return url.rstrip("/")
+
+
+def _timeouts(where: str, value: Any) -> tuple[float, float]:
+    if value is None:
+        return CONNECT_TIMEOUT, READ_TIMEOUT
+    read = _positive(where, "timeout", value, "seconds")
+    return min(CONNECT_TIMEOUT, read), read
+
+
+def _pace(where: str, value: Any) -> float | None:
+    return None if value is None else _positive(where, "requests_per_minute", value, "requests a minute")
+
+
+def _positive(where: str, name: str, value: Any, unit: str) -> float:
+    try:
+        number = float("nan" if isinstance(value, bool) else value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not 0 < number < float("inf"):
+        raise InvalidRequestError(f"{where}: {name} is {value!r}, it must be a number of {unit} above 0.")
+    return number
+
+
+def _verify(where: str, value: Any) -> bool | str:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        lowered = value.strip().lower()
+        if lowered in ("true", "false"):
+            return lowered == "true"
+        return value.strip()
+    raise InvalidRequestError(f"{where}: verify is {value!r}, it must be true, false or the path of a CA bundle.")
+
+
+def _proxies(where: str, value: Any) -> Mapping[str, str]:
+    if isinstance(value, str):  # as the connection form saves it
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = False
+    if value is None:
+        return {}
+    if isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
+        return dict(value)
+    # Proxy URLs often carry a password, so the value itself is not shown.
+    raise InvalidRequestError(f'{where}: proxies must be an object like {{"https": "http://proxy:3128"}}.')
+
+
+def _hosts(where: str, value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    hosts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(hosts, (list, tuple)):
+        raise InvalidRequestError(f"{where}: trusted_hosts is {value!r}, it must be a list of host names.")
+    checked = []
+    for host in hosts:
+        name = str(host).strip()
+        parts = parse_url(f"https://{name}")
+        if parts is None or parts.netloc != name:
+            raise InvalidRequestError(
+                f"{where}: trusted_hosts has {name!r}; write bare host names like files.example.com."
+            )
+        checked.append(name)
+    return tuple(checked)

@@ -1,0 +1,62 @@
+"""What a finished job becomes for the DAG that waited for it."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, JobFailedError, ServiceError
+from airflow_provider_segmind.api.models import Job, Output
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
+
+
+def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = False) -> dict[str, Any]:
+    """
+    Return the result of a completed job as plain values for XCom.
+
+    :param job: a job that is done.
+    :param output_key: ``keyname`` of the output that ``image_url`` is to name; otherwise the first image.
+    :param needs_image: whether a job without an image is an error.
+    :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` (a list of ``keyname``, ``type``, ``url``) and
+        ``image_url`` (``None`` if there is no image).
+    :raises JobFailedError: when the job FAILED.
+    :raises InvalidRequestError: when there is no output named ``output_key``; the message lists what there is.
+    :raises ServiceError: when an image is needed and there is none.
+    """
+    if job.status == "FAILED":
+        raise JobFailedError(
+            "Segmind reports that the job FAILED.",
+            detail=job.error or "no reason given",
+            request_id=job.request_id,
+        )
+    listed = ", ".join(f"{output.keyname} ({output.type or 'no type'}): {output.url}" for output in job.outputs)
+    image_url = next((output.url for output in job.outputs if is_image(output)), None)
+    if output_key is not None:
+        named = [output.url for output in job.outputs if output.keyname == output_key]
+        if not named:
+            raise InvalidRequestError(
+                f"The job is COMPLETED but has no output {output_key!r}: set output_key to one of these, "
+                f"whose results are paid for: {listed or 'none'}.",
+                request_id=job.request_id,
+            )
+        image_url = named[0]
+    if needs_image and image_url is None:
+        raise ServiceError(
+            f"The job is COMPLETED and paid for, but none of its outputs is an image: {listed or 'none'}.",
+            request_id=job.request_id,
+        )
+    return {
+        "request_id": job.request_id,
+        "poll_url": job.poll_url,
+        "status": job.status,
+        "outputs": [{"keyname": o.keyname, "type": o.type, "url": o.url} for o in job.outputs],
+        "image_url": image_url,
+    }
+
+
+def is_image(output: Output) -> bool:
+    """Whether an output is a picture, by its type, or by its name where the service gave no type."""
+    if output.type:
+        return output.type.lower().startswith("image")
+    return urlsplit(output.url).path.lower().endswith(_SUFFIXES)

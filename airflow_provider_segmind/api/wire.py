@@ -1,0 +1,66 @@
+"""What goes over the wire and what comes back, as plain values without any I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_BODY = 4 * 1024 * 1024
+"""Bytes of an answer that the clients read: real ones have a few hundred; more is not from the API."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    One HTTP request, complete but for its credentials.
+
+    :param method: ``GET`` or ``POST``.
+    :param url: absolute URL, already checked to be one that may receive the key.
+    :param payload: JSON body, or ``None``.
+    :param scheme: how the key is to be sent, ``bearer`` or ``x-api-key``.
+    """
+
+    method: str
+    url: str
+    scheme: str
+    payload: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def body(self) -> bytes | None:
+        """The JSON body as bytes."""
+        return None if self.payload is None else json.dumps(self.payload).encode()
+
+
+@dataclass(frozen=True)
+class Response:
+    """
+    One HTTP answer.
+
+    :param status: HTTP status code.
+    :param headers: header fields with lower-case names.
+    :param body: the body, whole, at most :data:`MAX_BODY` bytes.
+    :param at: seconds since the epoch at which it came.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """
+    No answer, or no whole one.
+
+    :param sent: whether a part of the request may have left this machine. ``False`` only where it is certain.
+    :param reason: what happened, without secrets.
+    """
+
+    sent: bool
+    reason: str
+
+
+Answer = Response | Failure

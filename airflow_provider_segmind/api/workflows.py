@@ -1,0 +1,124 @@
+"""What may be ordered: workflow ids, and the inputs of body swap, checked before anything can bill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.models import is_loopback, parse_url
+
+BODY_SWAP_ID = "678b67a76426baad7e539337"
+BODY_SWAP_WORKFLOW = f"{BODY_SWAP_ID}-v4"
+"""Segmind's AI Body Swap. ``-v4`` is the version of the workflow, not of the API."""
+
+BODY_SWAP_IMAGES = ("character_image", "reference_character_image")
+BODY_SWAP_INPUTS = (*BODY_SWAP_IMAGES, "select_character")
+
+_WORKFLOW = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,99}-v[0-9]{1,4}|v2/[A-Za-z0-9][A-Za-z0-9_-]{0,99})\Z")
+
+
+def check_workflow(workflow: object) -> str:
+    """
+    Return the workflow id if it is one, as in ``678b67a76426baad7e539337-v4`` or ``v2/some-slug``.
+
+    :raises InvalidRequestError: when it is not; nothing was sent.
+    """
+    if isinstance(workflow, str) and _WORKFLOW.match(workflow.strip()):
+        return workflow.strip()
+    raise InvalidRequestError(
+        f"workflow {workflow!r} is not a workflow id: write the last part of its API address, "
+        f"id and version, like {BODY_SWAP_WORKFLOW!r}."
+    )
+
+
+def check_inputs(workflow: str, inputs: object, *, base_url: str) -> dict[str, Any]:
+    """
+    Return the inputs if they can be ordered.
+
+    The service fills a missing or misspelled input of body swap with the vendor's sample picture, and bills;
+    so for body swap both images are required and unknown names are refused.
+
+    :param base_url: the connection's base URL; an emulator on this machine may be given pictures on it.
+    :raises InvalidRequestError: when they cannot; nothing was sent.
+    """
+    if not isinstance(inputs, Mapping) or not all(isinstance(name, str) for name in inputs):
+        raise InvalidRequestError(f"inputs must be a dict with the workflow's input names, not {inputs!r}.")
+    checked = dict(inputs)
+    try:
+        json.dumps(checked, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequestError(f"inputs cannot be written as JSON ({error}): use texts and numbers.") from None
+    if is_body_swap(workflow):
+        _check_body_swap(checked, base_url)
+    return checked
+
+
+def is_body_swap(workflow: str) -> bool:
+    """Whether this is AI Body Swap, in any version."""
+    return workflow.startswith(f"{BODY_SWAP_ID}-v")
+
+
+def check_image(name: str, value: object) -> str:
+    """
+    Return the image's URI if it is not empty.
+
+    :raises InvalidRequestError: when it is, which the service would fill with its sample picture and bill.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or text == "None":
+        raise InvalidRequestError(
+            f"{name} is empty ({value!r}): both images of a body swap are required; without one Segmind would "
+            "swap its own sample picture and bill for it."
+        )
+    return text
+
+
+def check_character(value: object) -> str:
+    """
+    Return the description of who is replaced.
+
+    :raises InvalidRequestError: when it is empty.
+    """
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise InvalidRequestError(
+        f"select_character is {value!r}: say in words who in the scene is replaced, like 'woman' or 'the man in blue'."
+    )
+
+
+def fingerprint(workflow: str, inputs: Mapping[str, Any]) -> str:
+    """Return a short digest that is the same for the same order, whatever the order of its inputs."""
+    text = json.dumps([workflow, dict(inputs)], sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _check_body_swap(inputs: dict[str, Any], base_url: str) -> None:
+    unknown = sorted(set(inputs) - set(BODY_SWAP_INPUTS))
+    if unknown:
+        raise InvalidRequestError(
+            f"body swap has no input {', '.join(map(repr, unknown))}: it takes {', '.join(BODY_SWAP_INPUTS)}. "
+            "Segmind would ignore it, swap a sample picture instead, and bill for it."
+        )
+    for name in BODY_SWAP_IMAGES:
+        inputs[name] = _check_image_url(name, inputs.get(name), base_url)
+    if "select_character" in inputs:
+        inputs["select_character"] = check_character(inputs["select_character"])
+
+
+def _check_image_url(name: str, value: object, base_url: str) -> str:
+    url = check_image(name, value)
+    parts = parse_url(url)
+    if parts is not None and parts.scheme == "https":
+        return url
+    emulated = is_loopback(urlsplit(base_url).hostname or "")
+    if parts is not None and emulated and is_loopback(parts.hostname or ""):
+        return url
+    raise InvalidRequestError(
+        f"{name} {url!r} is not an https:// URL that Segmind can read: give the operator a storage URI or a path "
+        "(it uploads the picture), or upload it with SegmindHook.upload first."
+    )

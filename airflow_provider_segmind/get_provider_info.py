@@ -1,0 +1,101 @@
+"""What Airflow learns about this provider without importing the rest of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, in the shape of Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-segmind",
+        "name": "Segmind",
+        "description": "`Segmind <https://www.segmind.com/>`__ AI Body Swap: one bill a swap, no worker held.",
+        "integrations": [
+            {
+                "integration-name": "Segmind",
+                "external-doc-url": "https://docs.segmind.com/",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": [{"integration-name": "Segmind", "python-modules": ["airflow_provider_segmind.hooks.segmind"]}],
+        "operators": [
+            {
+                "integration-name": "Segmind",
+                "python-modules": [
+                    "airflow_provider_segmind.operators.pixelflow",
+                    "airflow_provider_segmind.operators.body_swap",
+                ],
+            }
+        ],
+        "sensors": [
+            {
+                "integration-name": "Segmind",
+                "python-modules": [
+                    "airflow_provider_segmind.sensors.pixelflow",
+                    "airflow_provider_segmind.sensors.body_swap",
+                ],
+            }
+        ],
+        "triggers": [{"integration-name": "Segmind", "python-modules": ["airflow_provider_segmind.triggers.segmind"]}],
+        "connection-types": [
+            {
+                "connection-type": "segmind",
+                "hook-class-name": "airflow_provider_segmind.hooks.segmind.SegmindHook",
+                "hook-name": "Segmind",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "schema", "extra"],
+                    "relabeling": {"password": "API key", "host": "Base URL"},
+                    # The port stays in view: without one the Test button of Airflow 3.3.2 answers 400.
+                    "placeholders": {"password": "SG_…", "host": "https://api.segmind.com", "port": "443"},
+                },
+                # Types always admit null: a bare type would mark the field as required.
+                "conn-fields": {
+                    "auth_scheme": {
+                        "label": "Authentication",
+                        "description": "auto sends Bearer as documented, and x-api-key once if that is refused.",
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": ["auto", "bearer", "x-api-key"],
+                            "default": "auto",
+                        },
+                    },
+                    "timeout": {
+                        "label": "Timeout (seconds)",
+                        "description": "How long to wait for the answer to one request; 30 if empty.",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                    },
+                    "requests_per_minute": {
+                        "label": "Requests per minute",
+                        "description": "What the account's plan allows; empty for no limit of our own.",
+                        "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
+                    },
+                    "trusted_hosts": {
+                        "label": "Trusted hosts",
+                        "description": "Further hosts that may receive the API key, separated by commas.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "storage_url": {
+                        "label": "Upload URL",
+                        "description": "Where pictures are uploaded; empty for https://workflows-api.segmind.com.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "history_url": {
+                        "label": "Request history URL",
+                        "description": "Where the account's request history answers; empty for none.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "verify": {
+                        "label": "Check certificates",
+                        "description": "true, false, or the path of a CA bundle; true if empty.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "proxies": {
+                        "label": "Proxies",
+                        "description": 'A JSON object like {"https": "http://proxy:3128"}.',
+                        "schema": {"type": ["string", "null"]},
+                    },
+                },
+            }
+        ],
+    }

@@ -1,0 +1,172 @@
+"""The hook: authenticated, bounded, redirect-free requests to Segmind for an Airflow connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import requests
+from airflow.providers.http.hooks.http import HttpHook
+
+from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api.client import Client
+from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
+from airflow_provider_segmind.api.transport import prepare_session
+from airflow_provider_segmind.api.wire import Request, Response
+from airflow_provider_segmind.hooks import form
+from airflow_provider_segmind.hooks.settings import load_settings
+
+
+class SegmindHook(HttpHook):
+    """
+    Talks to Segmind for an Airflow connection of type ``segmind``.
+
+    The connection's password is the API key; it is sent only to the connection's own host and its trusted hosts.
+
+    :param segmind_conn_id: the connection.
+    """
+
+    conn_name_attr = "segmind_conn_id"
+    default_conn_name = "segmind_default"
+    conn_type = "segmind"
+    hook_name = "Segmind"
+    default_host = DEFAULT_HOST
+
+    def __init__(self, segmind_conn_id: str = default_conn_name) -> None:
+        super().__init__(method="GET", http_conn_id=segmind_conn_id, tcp_keep_alive=False)
+        self.segmind_conn_id = segmind_conn_id
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection, checked. It is looked up once per hook."""
+        return load_settings(self.segmind_conn_id)
+
+    @cached_property
+    def client(self) -> Client:
+        """The client that sends this hook's requests."""
+        return Client(self.settings, prepare_session(self._new_session()))
+
+    def submit(self, workflow: str, inputs: Mapping[str, Any]) -> Job:
+        """
+        Order a job with one POST. It bills when it is accepted, and it cannot be cancelled.
+
+        :param workflow: id and version, like ``678b67a76426baad7e539337-v4``.
+        :param inputs: the workflow's inputs by name. For body swap both images are required, as ``https://`` URLs.
+        :return: the job, not done yet; keep its ``poll_url``.
+        :raises SegmindError: see the subclasses; only
+            :class:`~airflow_provider_segmind.api.errors.OutcomeUnknownError` may have been billed.
+        """
+        return self.client.run(flow.submit(self.settings, self.client.auth, workflow, inputs))
+
+    def get_job(self, poll_url: str, *, tolerated_errors: int | None = 0) -> Job:
+        """
+        Ask for a job's state with one GET.
+
+        :param poll_url: the URL that the submit returned.
+        :param tolerated_errors: how many transient errors in a row are waited out before one is raised.
+        :raises SegmindError: when the job cannot be asked for.
+        """
+        return self.client.run(flow.get_job(self.settings, self.client.auth, poll_url, tolerated=tolerated_errors))
+
+    def wait(self, poll_url: str, *, poll_interval: float = 7.0, timeout: float = 3600.0) -> Job:
+        """
+        Block until a job is done, and ask once more before giving up.
+
+        :param poll_url: the URL that the submit returned.
+        :param poll_interval: seconds between polls; 7 is what Segmind documents.
+        :param timeout: seconds to wait at most.
+        :return: the job, ``COMPLETED`` or ``FAILED``.
+        :raises JobTimeoutError: when it is not done in time; it may still finish, and is billed.
+        :raises SegmindError: when the job cannot be asked for any more.
+        """
+        deadline = time.time() + flow.check_interval("timeout", timeout)
+        steps = flow.wait(
+            self.settings,
+            self.client.auth,
+            poll_url,
+            deadline=deadline,
+            clock=self.client.clock,
+            poll_interval=poll_interval,
+        )
+        return self.client.run(steps)
+
+    def get_credits(self) -> float:
+        """Return the balance in US dollars, credits and free credits together. It is free of charge."""
+        return self.client.run(flow.get_credits(self.settings, self.client.auth))
+
+    def upload(self, data: bytes, *, media_type: str) -> str:
+        """
+        Upload a file that a job is to read. It is not billed, but public for whoever knows its URL.
+
+        :param data: the file's bytes.
+        :param media_type: like ``image/png``.
+        :return: URL of the file.
+        """
+        return self.client.run(flow.upload(self.settings, self.client.auth, data, media_type))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask for the balance, which is free, and say whether the key works."""
+        try:
+            balance = self.get_credits()
+        except Exception as error:  # noqa: BLE001 - Airflow shows the text; an exception would be a blank page
+            return False, str(error)
+        return True, f"The key works at {self.settings.base_url}. Balance: ${balance:.2f}."
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how the form shows the standard fields; Airflow 3.2 and later read it from the provider info."""
+        return form.ui_field_behaviour()
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's own fields; Airflow 3.2 and later read them from the provider info."""
+        return form.widgets()
+
+    # What follows closes the traps of HttpHook for those who call its own `run`: connection extras as headers,
+    # absolute URLs glued to the base URL, no timeout, redirects that carry the key, errors without the body.
+
+    def get_conn(
+        self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
+    ) -> requests.Session:
+        """Return a session that adds the key, to requests for hosts that may receive it and to no other."""
+        session = prepare_session(self._new_session())
+        session.auth = self._add_key
+        session.headers.update(headers or {})
+        self.merged_extra = dict(extra_options or {})
+        return session
+
+    def url_from_endpoint(self, endpoint: str | None) -> str:
+        """Return an absolute URL as it is, and a path below the connection's base URL."""
+        if endpoint and "://" in endpoint:
+            return endpoint
+        return f"{self.settings.base_url}/{(endpoint or '').lstrip('/')}"
+
+    def run_and_check(
+        self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any]
+    ) -> Any:
+        """Send a request with finite timeouts and without following redirects."""
+        timeouts = (self.settings.connect_timeout, self.settings.read_timeout)
+        bounded = {"timeout": timeouts, **extra_options, "allow_redirects": False}
+        return super().run_and_check(session, prepped_request, bounded)
+
+    def check_response(self, response: requests.Response) -> None:
+        """Raise the error that says who must act, with the service's own words."""
+        if response.status_code >= 300:
+            fields = {name.lower(): value for name, value in response.headers.items()}
+            answer = Response(response.status_code, fields, response.content, time.time())
+            raise protocol.refusal(self.settings, answer, f"{response.request.method} was refused.")
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.verify = self.settings.verify
+        session.proxies.update(self.settings.proxies)
+        return session
+
+    def _add_key(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        url = request.url or ""
+        if self.settings.may_receive_key(url, also=(self.settings.storage_url,)):
+            scheme = self.client.auth.order(self.settings)[0]
+            request.headers.update(protocol.headers(self.settings, Request(request.method or "GET", url, scheme)))
+        return request

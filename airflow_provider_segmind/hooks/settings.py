@@ -1,0 +1,73 @@
+"""From an Airflow connection to checked settings, the same for a worker and a triggerer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
+
+from airflow_provider_segmind.api.errors import AuthenticationError
+from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
+
+log = logging.getLogger(__name__)
+
+
+def load_settings(conn_id: str) -> Settings:
+    """
+    Look a connection up, on a worker.
+
+    :raises AuthenticationError: when there is no such connection, or it has no key.
+    :raises InvalidRequestError: when one of its values cannot be used.
+    """
+    try:
+        connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise missing(conn_id) from None
+    return settings_of(connection, connection.extra_dejson, conn_id)
+
+
+async def aload_settings(conn_id: str) -> Settings:
+    """
+    Look a connection up, in a triggerer, without blocking its loop.
+
+    :raises AuthenticationError: when there is no such connection, or it has no key.
+    :raises InvalidRequestError: when one of its values cannot be used.
+    """
+    try:
+        connection = await get_async_connection(conn_id)
+    except AirflowNotFoundException:
+        raise missing(conn_id) from None
+    return settings_of(connection, await get_async_extra_dejson(connection), conn_id)
+
+
+def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> Settings:
+    """Make settings of a connection, and have Airflow mask its key wherever it may be printed."""
+    unknown = sorted(set(extra) - KNOWN_EXTRAS)
+    if unknown:
+        log.warning(
+            "Connection '%s' has extras that are not known and do nothing: %s. Known are: %s.",
+            conn_id,
+            ", ".join(unknown),
+            ", ".join(sorted(KNOWN_EXTRAS)),
+        )
+    settings = Settings.from_connection(
+        host=connection.host,
+        password=connection.password,
+        schema=connection.schema,
+        port=connection.port,
+        extra=extra,
+        conn_id=conn_id,
+    )
+    mask_secret(settings.api_key)
+    return settings
+
+
+def missing(conn_id: str) -> AuthenticationError:
+    """Return the error for a connection that does not exist."""
+    return AuthenticationError(
+        f"There is no connection '{conn_id}': whoever manages Airflow creates it with connection type 'segmind' "
+        "and the API key as its password."
+    )

@@ -1,0 +1,17 @@
+"""Wait for body swaps."""
+
+from __future__ import annotations
+
+from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor
+
+
+class BodySwapSensor(PixelFlowSensor):
+    """
+    Wait until a body swap is done, and return its picture.
+
+    Works mapped: ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output["poll_url"])``. It takes what
+    :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor` takes, and ends in an error rather than
+    without a picture.
+    """
+
+    needs_image = True

@@ -1,0 +1,204 @@
+"""Wait for a job of any Segmind workflow (a PixelFlow)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    BaseOperator,
+    BaseSensorOperator,
+    Context,
+    PokeReturnValue,
+)
+
+from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, ServiceError, TransportError
+from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.failures import sensor_error
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.triggers.events import read_event
+from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
+
+BACKSTOP = 120.0
+"""Seconds after the trigger's own deadline at which Airflow ends a wait whose triggerer does not."""
+
+
+class PixelFlowSensor(BaseSensorOperator):
+    """
+    Wait until a job is done, and return what it made.
+
+    Deferrable by default: a triggerer waits and no worker slot is held. ``deferrable=False`` gives the poke and
+    reschedule modes with the same results, errors and ``soft_fail``.
+
+    :param poll_url: the URL that the submit returned, as in ``submit.output["poll_url"]``.
+    :param segmind_conn_id: the connection.
+    :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
+    :param deferrable: whether to wait in a triggerer.
+    :param poke_interval: seconds between polls; 7 is what Segmind documents.
+    :param poll_interval: the same, in the words of the hook; give one of the two.
+    :param timeout: seconds to wait at most, by the clock on the wall.
+    :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
+    :raises AirflowSensorTimeout: when the job is not done in time; it may still finish, and is billed.
+    :raises AirflowFailException: when waiting again cannot help: the job FAILED or expired, or the key, the
+        connection or ``poll_url`` is wrong.
+    :raises SegmindError: when the service stayed out of reach; a retry goes on waiting for the same job.
+    """
+
+    template_fields: Sequence[str] = ("poll_url", "output_key", "segmind_conn_id")
+    ui_color = "#dcecf2"
+    needs_image = False
+
+    def __init__(
+        self,
+        *,
+        poll_url: str,
+        segmind_conn_id: str = SegmindHook.default_conn_name,
+        output_key: str | None = None,
+        deferrable: bool = True,
+        poke_interval: timedelta | float | None = None,
+        poll_interval: timedelta | float | None = None,
+        timeout: timedelta | float = 3600.0,
+        **kwargs: Any,
+    ) -> None:
+        if poke_interval is not None and poll_interval is not None:
+            raise ValueError("poke_interval and poll_interval are the same thing: give one of them.")
+        interval = next((value for value in (poke_interval, poll_interval) if value is not None), 7.0)
+        super().__init__(
+            poke_interval=_seconds("poke_interval", interval), timeout=_seconds("timeout", timeout), **kwargs
+        )
+        self.poll_url = poll_url
+        self.segmind_conn_id = segmind_conn_id
+        self.output_key = output_key
+        self.deferrable = deferrable
+        self._deadline = 0.0
+        self._pause = 0.0
+
+    def execute(self, context: Context) -> Any:
+        """Wait: in a triggerer, or on this worker."""
+        if self.deferrable:
+            with self._skipping():
+                result = self._first_look()
+                if result is None:
+                    self._defer()
+                return result
+        start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
+        self._deadline = (start.timestamp() if start else time.time()) + self.timeout
+        return super().execute(context)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Ask for the job; transient errors in a row are tolerated, and a 429 is a pace."""
+        self._pause = 0.0
+        try:
+            job = self._ask(TOLERATED_ERRORS)
+        except RateLimitError as error:
+            self._pause = error.retry_after or 0.0
+            why = str(error)
+        except SegmindError as error:
+            raise sensor_error(error) from error
+        else:
+            if job.done:
+                return PokeReturnValue(is_done=True, xcom_value=self._finish(job))
+            why = f"its status is {job.status}"
+        if time.time() >= self._deadline:
+            raise sensor_error(timed_out(self.poll_url, why))
+        return PokeReturnValue(is_done=False)
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Go on after the trigger's event."""
+        try:
+            job, complete = read_event(event)
+            return self._finish(job if complete else self._ask(TOLERATED_ERRORS))
+        except SegmindError as error:
+            raise sensor_error(error) from error
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Resume after a deferral, with the same ladder of errors as the other modes.
+
+        When Airflow ended the wait itself (the backstop passed, or the trigger broke), the job is asked for once
+        more, because its result may be there and is paid for.
+        """
+        with self._skipping():
+            try:
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            except (TaskDeferralTimeout, TaskDeferralError) as error:
+                return self._last_look(error)
+
+    def _first_look(self) -> dict[str, Any] | None:
+        """Return the result if it is there already, which saves a trigger and a second start of this task."""
+        try:
+            job = self._ask(0)
+        except (RateLimitError, ServiceError, TransportError) as error:
+            self.log.info("The first look had no answer, which the trigger waits out: %s", error)
+            return None
+        except SegmindError as error:
+            raise sensor_error(error) from error
+        return self._finish(job) if job.done else None
+
+    def _defer(self) -> NoReturn:
+        self.defer(
+            trigger=PixelFlowTrigger(
+                poll_url=self.poll_url,
+                segmind_conn_id=self.segmind_conn_id,
+                deadline=time.time() + self.timeout,
+                poll_interval=self.poke_interval,
+                tolerated_errors=None if self.silent_fail else TOLERATED_ERRORS,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout + BACKSTOP),
+        )
+
+    def _last_look(self, ended: Exception) -> dict[str, Any]:
+        try:
+            job = self._ask(0)
+        except SegmindError as error:
+            why = str(error)
+        else:
+            if job.done:
+                return self._finish(job)
+            why = f"its status is {job.status}"
+        if isinstance(ended, TaskDeferralTimeout):
+            raise sensor_error(timed_out(self.poll_url, why)) from ended
+        raise ended
+
+    def _ask(self, tolerated: int) -> Job:
+        return SegmindHook(self.segmind_conn_id).get_job(self.poll_url, tolerated_errors=tolerated)
+
+    def _finish(self, job: Job) -> dict[str, Any]:
+        try:
+            result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
+        except SegmindError as error:
+            raise sensor_error(error) from error
+        self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"] or result["outputs"])
+        return result
+
+    def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
+        interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), self._pause)
+        return max(0.0, min(interval, self._deadline - time.time()))
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """Turn failures into skips as Airflow's own loop does for the poke and reschedule modes."""
+        try:
+            yield
+        except AirflowSkipException:
+            raise
+        except Exception as error:
+            for_good = isinstance(error, (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException))
+            if self.never_fail or (self.soft_fail and for_good):
+                raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
+            raise
+
+
+def _seconds(name: str, value: timedelta | float) -> float:
+    return check_interval(name, value.total_seconds() if isinstance(value, timedelta) else value)

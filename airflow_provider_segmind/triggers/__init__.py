@@ -1,0 +1,1 @@
+"""What waits in a triggerer, and how it tells the task."""

@@ -1,0 +1,81 @@
+"""
+The one small event with which a trigger ends, and how a task reads it.
+
+Airflow logs events in full and keeps them in its database until the task resumes, possibly on a newer version of this
+package. So they carry no secret and nothing large, have a version, and reading tolerates what it does not know.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from airflow_provider_segmind.api.errors import BY_NAME, SegmindError, ServiceError
+from airflow_provider_segmind.api.models import Job, Output
+
+VERSION = 1
+MAX_OUTPUTS = 16 * 1024
+"""Bytes of outputs that an event carries; a job with more is asked for them once more on the worker."""
+
+
+def event_of_job(job: Job) -> dict[str, Any]:
+    """Return the event for a job that is done, be it ``COMPLETED`` or ``FAILED``."""
+    outputs: list[list[str]] | None = [[output.keyname, output.type, output.url] for output in job.outputs]
+    if len(json.dumps(outputs)) > MAX_OUTPUTS:
+        outputs = None
+    return {
+        "version": VERSION,
+        "status": "success",
+        "request_id": job.request_id,
+        "job": {"poll_url": job.poll_url, "status": job.status, "outputs": outputs, "error": job.error},
+    }
+
+
+def event_of_error(error: SegmindError) -> dict[str, Any]:
+    """Return the event for a wait that ended without the job being done."""
+    return {
+        "version": VERSION,
+        "status": "error",
+        "request_id": error.request_id,
+        "error": {
+            "type": type(error).__name__,
+            "message": error.message,
+            "http_status": error.status,
+            "detail": error.detail,
+        },
+    }
+
+
+def read_event(event: object) -> tuple[Job, bool]:
+    """
+    Read an event.
+
+    :return: the job, and whether its outputs are all there.
+    :raises SegmindError: the error that ended the wait, of its own class.
+    :raises ServiceError: when the event cannot be read; the job is then worth asking for once more.
+    """
+    if not isinstance(event, dict):
+        raise ServiceError(f"The trigger ended without an event that can be read ({type(event).__name__}).")
+    request_id = event.get("request_id")
+    job, error = event.get("job"), event.get("error")
+    if event.get("status") == "success" and isinstance(job, dict) and job.get("poll_url"):
+        outputs = job.get("outputs")
+        return (
+            Job(
+                request_id=str(request_id or ""),
+                poll_url=str(job["poll_url"]),
+                status=str(job.get("status") or ""),
+                outputs=tuple(Output(*map(str, output[:3])) for output in outputs or ()),
+                error=str(job.get("error") or ""),
+            ),
+            outputs is not None,
+        )
+    if isinstance(error, dict):
+        cls = BY_NAME.get(str(error.get("type")), SegmindError)
+        raise cls(
+            str(error.get("message") or "The wait failed and said nothing."),
+            status=error.get("http_status"),
+            detail=str(error.get("detail") or ""),
+            request_id=request_id,
+        )
+    raise ServiceError(f"The trigger's event has the status {event.get('status')!r}, which means nothing here.")

@@ -1,0 +1,78 @@
+"""Wait for one job in a triggerer, which holds no worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.flow import TOLERATED_ERRORS
+from airflow_provider_segmind.hooks.shared import shared_connection
+from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
+
+
+class PixelFlowTrigger(BaseTrigger):
+    """
+    Waits until a job is done, and ends in one event whatever happens.
+
+    It only ever asks: triggers are restarted and can run twice, so nothing is ordered here.
+
+    :param poll_url: the URL that the submit returned.
+    :param segmind_conn_id: the connection.
+    :param deadline: seconds since the epoch, so that a restart of the triggerer does not prolong the wait.
+    :param poll_interval: seconds between polls.
+    :param tolerated_errors: transient errors in a row that are survived; ``None`` for any number.
+    :param later: what a newer version of this package may have written; ignored.
+    """
+
+    def __init__(
+        self,
+        poll_url: str,
+        segmind_conn_id: str,
+        deadline: float,
+        poll_interval: float = 7.0,
+        tolerated_errors: int | None = TOLERATED_ERRORS,
+        **later: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.poll_url = poll_url
+        self.segmind_conn_id = segmind_conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.tolerated_errors = tolerated_errors
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what another triggerer needs to wait for the same job."""
+        return (
+            "airflow_provider_segmind.triggers.segmind.PixelFlowTrigger",
+            {
+                "poll_url": self.poll_url,
+                "segmind_conn_id": self.segmind_conn_id,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+                "tolerated_errors": self.tolerated_errors,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield one event."""
+        yield TriggerEvent(await self._event())
+
+    async def _event(self) -> dict[str, Any]:
+        try:
+            async with shared_connection(self.segmind_conn_id) as connection:
+                job = await connection.wait(
+                    self.poll_url,
+                    deadline=self.deadline,
+                    poll_interval=self.poll_interval,
+                    tolerated=self.tolerated_errors,
+                )
+            return event_of_job(job)
+        except SegmindError as error:
+            return event_of_error(error)
+        except Exception as error:
+            # An exception would fail the task without its own words, and without a word about the paid job.
+            self.log.exception("Waiting for %s broke", self.poll_url)
+            return event_of_error(SegmindError(f"Waiting for {self.poll_url} broke: {type(error).__name__}."))

@@ -1,0 +1,43 @@
+"""
+One body swap: order it, wait for it without holding a worker, use the picture.
+
+Trigger it with two pictures: https URLs, or paths and storage URIs (s3://…, gs://…, file://…), which are uploaded.
+It needs the connection ``segmind_default``: type Segmind, the API key as its password.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+
+with DAG(
+    dag_id="body_swap",
+    schedule=None,
+    tags=["segmind"],
+    doc_md=__doc__,
+    params={
+        "character_image": Param(type="string", minLength=1, description="The scene to edit."),
+        "reference_character_image": Param(type="string", minLength=1, description="The new person."),
+        "select_character": Param("woman", type="string", minLength=1, description="Who in the scene is replaced."),
+    },
+):
+    submit = SubmitBodySwapOperator(
+        task_id="submit",
+        character_image="{{ params.character_image }}",
+        reference_character_image="{{ params.reference_character_image }}",
+        select_character="{{ params.select_character }}",
+    )
+
+    wait = BodySwapSensor(task_id="wait", poll_url=submit.output["poll_url"], timeout=1800, retries=2)
+
+    @task
+    def use(swap: dict[str, Any]) -> str:
+        """Do something with the picture; Segmind deletes it after seven days."""
+        print(f"Request {swap['request_id']} made {swap['image_url']}")
+        return str(swap["image_url"])
+
+    use(wait.output)
