@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -127,10 +127,8 @@ def new_session() -> aiohttp.ClientSession:
     )
 
 
-async def _notice(session: object, context: object, params: object) -> None:
-    sent = getattr(context, "trace_request_ctx", None)
-    if isinstance(sent, Sent):
-        sent.value = True
+async def _notice(session: object, context: Any, params: object) -> None:
+    context.trace_request_ctx.value = True
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | bool:

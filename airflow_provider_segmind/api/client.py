@@ -78,10 +78,12 @@ class Client:
             allow_redirects=False,
             # A bundle named in the environment would replace a session's own choice; it does not replace this one.
             verify=None if self.settings.verify is True else self.settings.verify,
+            proxies=dict(self.settings.proxies),
             stream=True,
         ) as answer:
             body = bytearray()
-            for chunk in answer.iter_content(65536):
+            # read1 gives what has come; iter_content would wait for a whole chunk however slowly it drips.
+            while chunk := answer.raw.read1(65536, decode_content=True):
                 body += chunk
                 if len(body) > MAX_BODY or time.monotonic() > give_up:
                     raise OSError("the answer is too large or too slow")

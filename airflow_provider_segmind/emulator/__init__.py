@@ -1,0 +1,26 @@
+"""
+A local, stateful Segmind: develop and test DAGs without a key and without a bill.
+
+``python -m airflow_provider_segmind.emulator --help`` starts it from a shell; `Emulator` runs it inside a program.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.emulator.faults import Fault
+    from airflow_provider_segmind.emulator.records import Charge
+    from airflow_provider_segmind.emulator.server import Emulator
+
+__all__ = ["Charge", "Emulator", "Fault"]
+
+_HOMES = {"Charge": "records", "Emulator": "server", "Fault": "faults"}
+
+
+def __getattr__(name: str) -> object:
+    # aiohttp takes a third of a second to import: whoever only touches the package should not pay for it.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

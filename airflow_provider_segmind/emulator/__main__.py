@@ -1,0 +1,242 @@
+"""The emulator from a shell: ``python -m airflow_provider_segmind.emulator --help``."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_segmind.emulator import answers, settings
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.emulator.faults import Fault
+    from airflow_provider_segmind.emulator.records import JobView
+    from airflow_provider_segmind.emulator.server import Emulator
+
+_DESCRIPTION = """\
+A local Segmind: develop and test DAGs without a key and without a bill.
+It speaks the API's wire, counts credits, keeps a ledger of every bill, and paints a real picture for each swap."""
+
+_EXAMPLES = """\
+examples:
+  Jobs that take 20 seconds, with 5 dollars to spend:
+    python -m airflow_provider_segmind.emulator --job-seconds 20 --credits 5
+  Between 30 and 90 seconds, at most 60 requests a minute, only x-api-key honoured:
+    python -m airflow_provider_segmind.emulator --job-seconds 30-90 --requests-per-minute 60 --auth x-api-key
+  The second submit is accepted and billed, but its answer is lost; every poll gets a 502 three times:
+    python -m airflow_provider_segmind.emulator --fault drop-after:submit:1,after=1 --fault 502-html:poll:3
+  Some drawn photographs to try things with:
+    python -m airflow_provider_segmind.emulator samples photographs/
+
+while it runs:
+  http://HOST:PORT/                          the newest jobs with their pictures
+  GET  /_emulator/{state,charges,requests,jobs}
+  POST /_emulator/{faults,clear-faults,outage,set,reset}   with JSON, for example {"credits": 0} to set
+  GET  /samples/{scene,person}/N.png         drawn photographs to use as inputs"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the command line.
+
+    :param arguments: The arguments; None: those of the process.
+    :returns: The exit code.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command == "samples":
+        return _write_samples(options.directory)
+    if not options.allow_remote and not _is_loopback(options.host):
+        parser.error(f"{options.host} can be reached from elsewhere; say --allow-remote if that is meant")
+    return _serve(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_segmind.emulator",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_listening(parser)
+    _add_behaviour(parser)
+    commands = parser.add_subparsers(dest="command", title="other commands")
+    samples = commands.add_parser("samples", help="write some drawn photographs and end")
+    samples.add_argument("directory", type=Path, help="where to; made if it is not there")
+    return parser
+
+
+def _add_listening(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    add("--port", type=int, default=8765, help="port to listen on; 0: a free one (%(default)s)")
+    add("--allow-remote", action="store_true", help="allow an address that others can reach; there is no protection")
+    add("--ready-file", type=Path, help="write url, api_key and pid to this file as JSON once listening")
+    add("--quiet", action="store_true", help="no line for each submit and each finished job")
+
+
+def _add_behaviour(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--api-key", default=settings.DEFAULT_KEY, help="the key that is let in (%(default)s)")
+    add("--auth", choices=("both", "bearer", "x-api-key"), default="both", help="header that is honoured (both)")
+    add("--credits", type=float, default=100.0, help="balance in US dollars (%(default)s)")
+    add("--free-credits", type=float, default=0.0, help="free balance in US dollars, spent first (%(default)s)")
+    add("--price", type=float, default=0.2687, help="US dollars for a job (%(default)s)")
+    add("--requests-per-minute", type=int, help="over it 429 (no limit)")
+    add(
+        "--rate-limit-headers",
+        choices=answers.RATE_LIMIT_HEADERS,
+        default="retry-after",
+        help="how a 429 tells the wait",
+    )
+    add("--job-seconds", type=_seconds, default=0.0, metavar="N|LOW-HIGH", help="seconds that a job takes (0)")
+    add("--job-polls", type=int, default=0, help="polls that find a job unfinished (%(default)s)")
+    add("--record-seconds", type=float, help="polls answer 404 so long after a job's end (never)")
+    add("--output-as", choices=("string", "list"), default="string", help="form of a job's output (%(default)s)")
+    add(
+        "--upload-as",
+        choices=("file_urls", "urls"),
+        default="file_urls",
+        help="name in an upload's answer (%(default)s)",
+    )
+    add("--latency", type=float, default=0.0, help="seconds added to every answer (%(default)s)")
+    add("--no-history", action="store_true", help="request history answers 404")
+    add("--seed", type=int, default=0, help="decides ids and durations (%(default)s)")
+    add(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="KIND[:ON[:TIMES]][,FIELD=VALUE…]",
+        help="something that goes wrong; ON: submit, poll, credits, upload, history, file; TIMES: a number or forever; "
+        "FIELD: after, request_id, seconds, body, status; an unknown KIND lists those known; may be repeated",
+    )
+
+
+def _seconds(text: str) -> float | tuple[float, float]:
+    low, _, high = text.partition("-")
+    return (float(low), float(high)) if high else float(low)
+
+
+def _fault(text: str) -> Fault:
+    from airflow_provider_segmind.emulator.faults import Fault
+
+    head, *fields = text.split(",")
+    kind, on, times, *_ = [*head.split(":"), "", ""]
+    data: dict[str, Any] = {"kind": kind}
+    if on:
+        data["on"] = on
+    if times:
+        data["times"] = None if times == "forever" else int(times)
+    casts = {"after": int, "status": int, "seconds": float}
+    for field in fields:
+        name, _, value = field.partition("=")
+        data[name] = casts.get(name, str)(value)
+    try:
+        return Fault.from_mapping(data)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from problem
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from airflow_provider_segmind.emulator.gallery import HAS_PILLOW
+    from airflow_provider_segmind.emulator.plain import HOW_TO_GET_PICTURES
+    from airflow_provider_segmind.emulator.server import Emulator
+
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    emulator = Emulator(
+        announce=None if options.quiet else _log,
+        history=not options.no_history,
+        **{name: getattr(options, name) for name in _SHARED},
+    )
+    try:
+        emulator.start()
+    except OSError as problem:
+        print(f"cannot listen on {options.host}:{options.port}: {problem.strerror}", file=sys.stderr)
+        return 1
+    emulator.script(*options.fault)
+    _greet(emulator)
+    if not HAS_PILLOW:
+        print(f"Pillow is not installed: pictures are flat colours. For real ones: {HOW_TO_GET_PICTURES}", flush=True)
+    if options.ready_file:
+        _announce_ready(options.ready_file, emulator)
+    ended.wait()
+    emulator.stop()
+    print(f"Ended. {len(emulator.charges)} jobs were billed.", flush=True)
+    return 0
+
+
+_SHARED = (
+    "host",
+    "port",
+    "api_key",
+    "auth",
+    "credits",
+    "free_credits",
+    "price",
+    "requests_per_minute",
+    "rate_limit_headers",
+    "job_seconds",
+    "job_polls",
+    "record_seconds",
+    "output_as",
+    "upload_as",
+    "latency",
+    "seed",
+)
+
+
+def _greet(emulator: Emulator) -> None:
+    print(f"Segmind emulator: {emulator.url}   (open it in a browser to see the jobs; Ctrl-C ends)")
+    print(f"API key:          {emulator.api_key}\n")
+    print("For Airflow:")
+    print(f"  export AIRFLOW_CONN_SEGMIND_DEFAULT='{json.dumps(emulator.airflow_connection())}'\n", flush=True)
+
+
+def _announce_ready(path: Path, emulator: Emulator) -> None:
+    # Moved into place whole, since others wait for the file to appear.
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps({"url": emulator.url, "api_key": emulator.api_key, "pid": os.getpid()}))
+    partial.replace(path)
+
+
+def _log(event: str, job: JobView) -> None:
+    how = f"{job.status}, {job.polls} polls" if event == "finished" else job.workflow
+    print(f"{datetime.now():%H:%M:%S} {event:9} {job.request_id}  {how}", flush=True)
+
+
+def _write_samples(directory: Path) -> int:
+    from airflow_provider_segmind.emulator.gallery import HAS_PILLOW, draw_sample
+    from airflow_provider_segmind.emulator.plain import HOW_TO_GET_PICTURES
+
+    if not HAS_PILLOW:
+        print(f"Pillow is not installed. {HOW_TO_GET_PICTURES}", file=sys.stderr)
+        return 1
+    directory.mkdir(parents=True, exist_ok=True)
+    for kind in ("scene", "person"):
+        for number, suffix in ((0, "png"), (1, "png"), (2, "png"), (3, "jpg")):
+            path = directory / f"{kind}-{number}.{suffix}"
+            path.write_bytes(draw_sample(kind, number, suffix))
+            print(path)
+    return 0
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

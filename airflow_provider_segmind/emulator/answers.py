@@ -1,0 +1,106 @@
+"""The answers of Segmind as plain values: what is said, and how it travels."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+Delivery = Literal["whole", "close", "reset", "truncated", "drip"]
+RateLimitHeaders = Literal["retry-after", "http-date", "reset", "reset-epoch", "none"]
+
+RATE_LIMIT_HEADERS: tuple[RateLimitHeaders, ...] = ("retry-after", "http-date", "reset", "reset-epoch", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    One HTTP answer, before it is sent.
+
+    :param status: HTTP status.
+    :param body: The bytes of the body.
+    :param media_type: Content type, or ``""`` for none.
+    :param headers: More headers as name, value pairs.
+    :param delivery: ``whole``, or one of the ways in which a connection can go wrong.
+    :param delay: Seconds to wait before the answer leaves.
+    :param drip: Seconds over which a ``drip`` delivery spreads its body.
+    """
+
+    status: int
+    body: bytes = b""
+    media_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+    delivery: Delivery = "whole"
+    delay: float = 0.0
+    drip: float = 0.0
+
+
+def as_json(data: Any, status: int = 200, **more: Any) -> Answer:
+    """
+    Answer with a JSON body.
+
+    :param data: Anything that JSON can hold.
+    :param status: HTTP status.
+    :param more: Other fields of `Answer`.
+    """
+    return Answer(status, json.dumps(data, separators=(",", ":")).encode(), **more)
+
+
+def error(status: int, text: str) -> Answer:
+    """
+    Answer with Segmind's usual error body.
+
+    :param status: HTTP status.
+    :param text: The reason, for a person.
+    """
+    return as_json({"error": text}, status)
+
+
+def html(status: int, title: str) -> Answer:
+    """
+    Answer as a proxy in front of the API does.
+
+    :param status: HTTP status.
+    :param title: The page's title and only text.
+    """
+    page = f"<html><head><title>{title}</title></head><body><center><h1>{title}</h1></center></body></html>"
+    return Answer(status, page.encode(), "text/html")
+
+
+UNAUTHORIZED = error(401, "Missing Authorization or x-api-key in header")
+WRONG_PATH = Answer(400, b"Incorrect or Missing host header", "text/plain")
+WRONG_METHOD = html(405, "405 Not Allowed")
+NO_WORKFLOW = error(404, "Workflow not found")
+NO_CREDITS = error(406, "Insufficient credits. Please add credits to your account.")
+NOT_JSON_TYPE = error(406, "Invalid content type")
+
+
+def rate_limited(style: RateLimitHeaders, wait: float, now: float) -> Answer:
+    """
+    Answer 429, telling the wait in one of the forms seen in the wild.
+
+    :param style: Which header, if any, tells the wait.
+    :param wait: Seconds until a request is allowed again.
+    :param now: The time, in seconds since the epoch.
+    """
+    until = math.ceil(now + wait)
+    forms: dict[RateLimitHeaders, tuple[tuple[str, str], ...]] = {
+        "retry-after": (("Retry-After", str(max(1, math.ceil(wait)))),),
+        "http-date": (("Retry-After", email.utils.formatdate(until, usegmt=True)),),
+        "reset": (("x-rate-limit-reset-at-utc", f"{datetime.fromtimestamp(until, UTC):%Y-%m-%dT%H:%M:%SZ}"),),
+        "reset-epoch": (("x-rate-limit-reset-at-utc", str(until)),),
+        "none": (),
+    }
+    return as_json({"error": "Rate limit exceeded. Please try again later."}, 429, headers=forms[style])
+
+
+def no_request(request_id: str) -> Answer:
+    """
+    Answer a poll whose record is not, or no longer, there.
+
+    :param request_id: The id that was asked for.
+    """
+    return error(404, f"Request {request_id} not found")

@@ -1,0 +1,115 @@
+"""The control plane under ``/_emulator/``: what the Python API offers, for other processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from airflow_provider_segmind.emulator import answers, page
+from airflow_provider_segmind.emulator.answers import Answer
+from airflow_provider_segmind.emulator.faults import Fault
+from airflow_provider_segmind.emulator.journal import Journal
+from airflow_provider_segmind.emulator.state import State
+
+_PREFIX = "/_emulator/"
+
+
+class Server(Protocol):
+    """What the control plane needs of the server it runs in."""
+
+    @property
+    def connections(self) -> int:
+        """TCP connections accepted so far."""
+
+    @property
+    def open_connections(self) -> int:
+        """TCP connections open now."""
+
+    def go_dark(self, seconds: float) -> None:
+        """Stop listening for so many seconds."""
+
+    def change(self, **changes: Any) -> None:
+        """Change settings."""
+
+    def start_over(self) -> None:
+        """Forget everything that happened."""
+
+
+class Control:
+    """
+    Answers ``/`` and everything under ``/_emulator/``.
+
+    :param state: The account.
+    :param journal: The requests so far.
+    :param server: The server it runs in.
+    """
+
+    def __init__(self, state: State, journal: Journal, server: Server) -> None:
+        self._state = state
+        self._journal = journal
+        self._server = server
+        self._reads: dict[str, Callable[[], Any]] = {
+            "state": self._overview,
+            "charges": lambda: [dataclasses.asdict(charge) for charge in state.charges],
+            "jobs": lambda: [dataclasses.asdict(view) for view in state.views()],
+            "requests": self._requests,
+        }
+        self._writes: dict[str, Callable[[Any], Any]] = {
+            "faults": self._script,
+            "clear-faults": lambda _: state.faults.clear(),
+            "outage": lambda data: server.go_dark(float(data["seconds"])),
+            "set": lambda data: server.change(**data),
+            "reset": lambda _: server.start_over(),
+        }
+
+    async def answer(self, request: web.BaseRequest) -> Answer:
+        """
+        Answer one request.
+
+        :param request: The request.
+        """
+        if request.path == "/":
+            return Answer(200, page.render(self._state).encode(), "text/html")
+        name = request.path.removeprefix(_PREFIX)
+        if request.method == "GET" and name in self._reads:
+            return answers.as_json(self._reads[name]())
+        if request.method == "POST" and name in self._writes:
+            return self._write(name, await request.read())
+        known = [f"GET {name}" for name in self._reads] + [f"POST {name}" for name in self._writes]
+        return answers.error(404, f"under {_PREFIX} there are: {', '.join(known)}")
+
+    def _write(self, name: str, body: bytes) -> Answer:
+        try:
+            self._writes[name](json.loads(body or b"{}"))
+        except (ValueError, TypeError, KeyError) as problem:
+            return answers.error(400, str(problem))
+        return answers.as_json(self._overview())
+
+    def _script(self, data: Any) -> None:
+        # All of them or none: a half-scripted scenario would mislead.
+        faults = [Fault.from_mapping(one) for one in (data if isinstance(data, list) else [data])]
+        self._state.faults.add(*faults)
+
+    def _overview(self) -> dict[str, Any]:
+        settings = dataclasses.asdict(self._state.settings)
+        del settings["api_key"]
+        return {
+            "settings": settings,
+            "spent": round(sum(charge.amount for charge in self._state.charges), 6),
+            "charges": len(self._state.charges),
+            "jobs": len(self._state.jobs),
+            "requests": len(self._journal),
+            "faults": [dataclasses.asdict(fault) for fault in self._state.faults.pending()],
+            "connections": self._server.connections,
+            "open_connections": self._server.open_connections,
+        }
+
+    def _requests(self) -> list[dict[str, Any]]:
+        return [
+            {**dataclasses.asdict(record), "body": record.body.decode("utf-8", "replace")}
+            for record in self._journal.all()
+        ]

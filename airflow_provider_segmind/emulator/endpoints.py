@@ -1,0 +1,160 @@
+"""What each endpoint does once a request was let in. No socket: a request in, an answer out."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_provider_segmind.emulator import answers, history
+from airflow_provider_segmind.emulator.answers import Answer
+from airflow_provider_segmind.emulator.faults import Endpoint
+from airflow_provider_segmind.emulator.records import Asset, Job
+from airflow_provider_segmind.emulator.state import State
+
+_DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[\w=.-]+)*;base64,(?P<data>.*)", re.DOTALL)
+_WORKFLOW = re.compile(r"v2/.+|.+-v\d+")
+_SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
+_RUNNING = {
+    "QUEUED": answers.as_json({"output": "", "status": "QUEUED"}),
+    "PROCESSING": answers.as_json({"output": "", "status": "PROCESSING"}),
+}
+
+
+class _Request(Protocol):
+    @property
+    def content_type(self) -> str: ...
+
+    @property
+    def query(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """
+    One request that was let in.
+
+    :param on: The kind of request.
+    :param subject: What it is about: a workflow's or a job's id.
+    :param request: Its content type and its query.
+    :param body: The bytes of its body.
+    :param base: URL under which the client reaches the emulator.
+    """
+
+    on: Endpoint
+    subject: str
+    request: _Request
+    body: bytes
+    base: str
+
+
+def carry_out(state: State, call: Call) -> Answer:
+    """
+    Do what a request asks for.
+
+    :param state: The account.
+    :param call: The request.
+    """
+    return _ENDPOINTS[call.on](state, call)
+
+
+def _submit(state: State, call: Call) -> Answer:
+    workflow = call.subject
+    if call.request.content_type != "application/json":
+        return answers.NOT_JSON_TYPE
+    if "missing" in workflow or not _WORKFLOW.fullmatch(workflow):
+        return answers.NO_WORKFLOW
+    inputs = _json_object(call.body)
+    if inputs is None:
+        return answers.error(400, "Bad Request: the body is not a JSON object")
+    if not state.can_pay():
+        return answers.NO_CREDITS
+    job = state.accept(workflow, inputs)
+    return answers.as_json(
+        {
+            "message": "queued",
+            "poll_url": f"{call.base}/workflows/request/{job.request_id}",
+            "request_id": job.request_id,
+            "status": "QUEUED",
+        }
+    )
+
+
+def _poll(state: State, call: Call) -> Answer:
+    found = state.poll(call.subject)
+    if found is None:
+        return answers.no_request(call.subject)
+    job, status = found
+    if status in _RUNNING:
+        return _RUNNING[status]
+    if job.failure and status == "FAILED":
+        return answers.as_json(job.failure.body(), job.failure.status)
+    return answers.as_json({"output": _output(state, job, call.base), "status": "COMPLETED"})
+
+
+def _output(state: State, job: Job, base: str) -> Any:
+    value = {"data": f"{base}/outputs/{job.picture}", "type": "image"}
+    output = [{"keyname": "body_swap_image", "value": value}]
+    return output if state.settings.output_as == "list" else json.dumps(output)
+
+
+def _credits(state: State, _: Call) -> Answer:
+    return answers.as_json({"credits": state.settings.credits, "free-credits": state.settings.free_credits})
+
+
+def _upload(state: State, call: Call) -> Answer:
+    body = _json_object(call.body)
+    data_urls = body.get("data_urls") if body else None
+    if not isinstance(data_urls, list) or not data_urls:
+        return answers.error(400, "Bad Request: data_urls must be a list of data URLs")
+    assets = [read_data_url(url) for url in data_urls]
+    stored = [asset for asset in assets if asset is not None]
+    if len(stored) < len(assets):
+        return answers.error(400, "Bad Request: not a base64 data URL")
+    names = [state.store(asset, _SUFFIXES.get(asset.media_type, "")) for asset in stored]
+    urls = [f"{call.base}/assets/{name}" for name in names]
+    return answers.as_json({"message": "Assets uploaded successfully", state.settings.upload_as: urls})
+
+
+def _history(state: State, call: Call) -> Answer:
+    if not state.settings.history:
+        return answers.error(404, "Not found")
+    if call.subject:
+        return history.one(state, call.subject, call.base)
+    return history.page(state, call.request.query, call.base)
+
+
+def read_data_url(url: object) -> Asset | None:
+    """
+    Return the file in a base64 data URL, or None if it is something else.
+
+    :param url: The URL.
+    """
+    match = _DATA_URL.fullmatch(url) if isinstance(url, str) else None
+    if match is None:
+        return None
+    try:
+        return Asset(base64.b64decode(match["data"], validate=True), match["type"].lower())
+    except binascii.Error:
+        return None
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return None
+    return data if isinstance(data, dict) else None
+
+
+_ENDPOINTS: dict[Endpoint, Callable[[State, Call], Answer]] = {
+    "submit": _submit,
+    "poll": _poll,
+    "credits": _credits,
+    "upload": _upload,
+    "history": _history,
+}

@@ -1,0 +1,186 @@
+"""Where files come from: uploads as they came, samples and swaps drawn when somebody first looks at them."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import importlib.util
+import ipaddress
+import re
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from airflow_provider_segmind.emulator import answers
+from airflow_provider_segmind.emulator.answers import Answer
+from airflow_provider_segmind.emulator.endpoints import read_data_url
+from airflow_provider_segmind.emulator.plain import flat_png
+from airflow_provider_segmind.emulator.records import Job
+from airflow_provider_segmind.emulator.state import State
+
+T = TypeVar("T")
+
+FILE_PATHS = ("/outputs/", "/assets/", "/samples/")
+HAS_PILLOW = importlib.util.find_spec("PIL") is not None
+MAX_CACHE_BYTES = 128 * 1024 * 1024
+MAX_FETCH_BYTES = 32 * 1024 * 1024
+_FETCH_SECONDS = 3.0
+_NOT_FOUND = answers.error(404, "Not found")
+_SAMPLE = re.compile(r"/samples/(scene|person)/(\d{1,9})\.(png|jpg)")
+_FILE = {"headers": (("Cache-Control", "public, max-age=604800"),)}
+
+
+class Gallery:
+    """
+    Serves files without ever drawing on the event loop, nor twice at once.
+
+    :param state: The account, which knows uploads and jobs.
+    :param port: Returns the emulator's own port, to know its own files by.
+    """
+
+    def __init__(self, state: State, port: Callable[[], int]) -> None:
+        self._state = state
+        self._port = port
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._cached_bytes = 0
+        self._drawing: dict[str, asyncio.Task[bytes]] = {}
+        # One thread: drawing holds the interpreter's lock most of the time, and polls must go on.
+        self._threads = ThreadPoolExecutor(1, "segmind-emulator-painter")
+
+    async def file(self, path: str) -> Answer:
+        """
+        Answer with a file.
+
+        :param path: The path of its URL.
+        """
+        if asset := self._state.assets.get(path.removeprefix("/assets/")):
+            return Answer(200, asset.data, asset.media_type, _FILE["headers"])
+        data = await self._drawn(path)
+        if data is None:
+            return _NOT_FOUND
+        media_type = "image/jpeg" if data.startswith(b"\xff\xd8") else "image/png"
+        return Answer(200, data, media_type, _FILE["headers"])
+
+    def clear(self) -> None:
+        """Forget what was drawn."""
+        self._cache.clear()
+        self._cached_bytes = 0
+
+    def close(self) -> None:
+        """End the painter's thread."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _drawn(self, path: str) -> bytes | None:
+        if path in self._cache:
+            self._cache.move_to_end(path)
+            return self._cache[path]
+        if path not in self._drawing:
+            task = self._draw(path)
+            if task is None:
+                return None
+            self._drawing[path] = task
+            task.add_done_callback(lambda _: self._drawing.pop(path, None))
+        # A client that vanishes must not end a drawing that others wait for.
+        return await asyncio.shield(self._drawing[path])
+
+    def _draw(self, path: str) -> asyncio.Task[bytes] | None:
+        if sample := _SAMPLE.fullmatch(path):
+            return asyncio.ensure_future(self._sample(path, sample[1], int(sample[2]), sample[3]))
+        job = self._state.pictures.get(path.removeprefix("/outputs/"))
+        if job and job.status(self._state.clock()) == "COMPLETED":
+            return asyncio.ensure_future(self._swap(path, job))
+        return None
+
+    async def _sample(self, path: str, kind: str, number: int, suffix: str) -> bytes:
+        return self._keep(path, await self._in_thread(lambda: draw_sample(kind, number, suffix)))
+
+    async def _swap(self, path: str, job: Job) -> bytes:
+        if not HAS_PILLOW:
+            return self._keep(path, flat_png(job.request_id))
+        scene = await self._source("scene", job.inputs.get("character_image"))
+        person = await self._source("person", job.inputs.get("reference_character_image"))
+        return self._keep(path, await self._in_thread(lambda: _paint_swap(scene, person)))
+
+    async def _source(self, kind: str, url: object) -> bytes:
+        """Return the picture behind an input, or a drawn one to stand in for it."""
+        return await self._find(url) or await self._stand_in(kind, str(url))
+
+    async def _find(self, url: object) -> bytes | None:
+        if not isinstance(url, str):
+            return None
+        if asset := read_data_url(url):
+            return asset.data
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            return None
+        if port == self._port() and parts.path.startswith(FILE_PATHS):
+            answer = await self.file(parts.path)
+            return answer.body if answer.status == 200 else None
+        if parts.scheme == "http" and _is_loopback(parts.hostname):
+            target = parts.path + (f"?{parts.query}" if parts.query else "")
+            return await self._in_thread(lambda: _fetch(parts.hostname or "", port or 80, target or "/"))
+        return None
+
+    async def _stand_in(self, kind: str, url: str) -> bytes:
+        path = f"/samples/{kind}/{zlib.crc32(url.encode()) % 10**6}.png"
+        return await self._drawn(path) or flat_png(path)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _keep(self, path: str, data: bytes) -> bytes:
+        self._cache[path] = data
+        self._cached_bytes += len(data)
+        while self._cached_bytes > MAX_CACHE_BYTES and len(self._cache) > 1:
+            self._cached_bytes -= len(self._cache.popitem(last=False)[1])
+        return data
+
+
+def draw_sample(kind: str, number: int, suffix: str) -> bytes:
+    """
+    Return a drawn photograph, or a flat colour without Pillow.
+
+    :param kind: ``scene`` or ``person``.
+    :param number: Which one.
+    :param suffix: ``png`` or ``jpg``.
+    """
+    if not HAS_PILLOW:
+        return flat_png(f"{kind} {number}")
+    from airflow_provider_segmind.emulator import samples
+
+    return samples.draw("scene" if kind == "scene" else "person", number, "JPEG" if suffix == "jpg" else "PNG")
+
+
+def _paint_swap(scene: bytes, person: bytes) -> bytes:
+    from airflow_provider_segmind.emulator import paint, samples
+
+    try:
+        return paint.swap(scene, person)
+    except paint.NotAPictureError:
+        # Real jobs fail on such inputs only sometimes, and late; here a picture is of more use than a failure.
+        return paint.swap(samples.draw("scene", 0), samples.draw("person", 0))
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _fetch(host: str, port: int, target: str) -> bytes | None:
+    connection = http.client.HTTPConnection(host, port, timeout=_FETCH_SECONDS)
+    try:
+        connection.request("GET", target)
+        response = connection.getresponse()
+        data = response.read(MAX_FETCH_BYTES + 1)
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    return data if response.status == 200 and len(data) <= MAX_FETCH_BYTES else None

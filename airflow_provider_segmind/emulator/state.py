@@ -1,0 +1,207 @@
+"""What Segmind remembers: balance, jobs, bills, rate limit, uploads. Pure: the clock is injected, no socket."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from airflow_provider_segmind.emulator.faults import Failure, FaultQueue
+from airflow_provider_segmind.emulator.rate import RateWindow
+from airflow_provider_segmind.emulator.records import Asset, Charge, Job, JobView, Status
+from airflow_provider_segmind.emulator.settings import Settings
+
+BODY_SWAP_INPUTS = ("reference_character_image", "character_image", "select_character")
+MAX_ASSET_BYTES = 256 * 1024 * 1024
+
+
+class State:
+    """
+    One account of a Segmind, and everything it did.
+
+    :param settings: How it behaves; read anew at every request, so it may be changed while running.
+    :param clock: Returns the time in seconds since the epoch.
+    :param announce: Called with ``submitted`` or ``finished`` and the job.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float],
+        announce: Callable[[str, JobView], None] | None = None,
+    ) -> None:
+        self.clock = clock
+        self._initial = settings
+        self._announce = announce
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything that happened; settings and balance as at the start."""
+        self.settings = self._initial.changed()
+        self.faults = FaultQueue()
+        self.window = RateWindow()
+        self.jobs: dict[str, Job] = {}
+        self.charges: list[Charge] = []
+        self.pictures: dict[str, Job] = {}
+        self.assets: OrderedDict[str, Asset] = OrderedDict()
+        self._asset_bytes = 0
+        # Apart from each other, so that the ids of a run do not depend on how long its jobs take.
+        self._ids = random.Random(f"ids-{self.settings.seed}")  # noqa: S311 - repeatable on purpose
+        self._durations = random.Random(f"durations-{self.settings.seed}")  # noqa: S311 - repeatable on purpose
+
+    def can_pay(self) -> bool:
+        """Tell whether the balance covers one more job."""
+        # A balance that was counted down in floats must still pay for its last job.
+        return self.settings.credits + self.settings.free_credits >= self.settings.price - 1e-9
+
+    def accept(self, workflow: str, inputs: dict[str, Any]) -> Job:
+        """
+        Accept a job and bill it.
+
+        :param workflow: The workflow's id.
+        :param inputs: The inputs as they were sent.
+        """
+        now = self.clock()
+        job = Job(
+            request_id=self.new_id(),
+            workflow=workflow,
+            inputs=inputs,
+            created=now,
+            seconds=self._duration(),
+            polls_wanted=self.settings.job_polls,
+            picture=f"{self.new_id()}.png",
+            cost=self.settings.price,
+        )
+        self.jobs[job.request_id] = job
+        self.pictures[job.picture] = job
+        self._bill(job)
+        self.announce("submitted", job)
+        return job
+
+    def poll(self, request_id: str) -> tuple[Job, Status] | None:
+        """
+        Ask for a job once, which may be what lets it end.
+
+        :param request_id: The job's id.
+        :returns: The job and its status, or None if there is no record of it.
+        """
+        job = self.jobs.get(request_id)
+        now = self.clock()
+        if job is None or self.is_expired(job, now):
+            return None
+        status = job.status(now)
+        job.polls += 1
+        if status in ("QUEUED", "PROCESSING"):
+            job.last_pending = now
+        elif not job.is_announced:
+            job.is_announced = True
+            self.announce("finished", job)
+        return job, status
+
+    def is_expired(self, job: Job, now: float) -> bool:
+        """
+        Tell whether the record of a job is gone.
+
+        :param job: The job.
+        :param now: The time, in seconds since the epoch.
+        """
+        if job.is_lost or self.settings.record_seconds is None:
+            return job.is_lost
+        ended = job.ended(now)
+        return ended is not None and now - ended >= self.settings.record_seconds
+
+    def fail_now(self, request_id: str, failure: Failure) -> None:
+        """
+        Make a job end FAILED at once, whatever it was.
+
+        :param request_id: The job's id; an unknown one is left alone.
+        :param failure: How it tells why.
+        """
+        if job := self.jobs.get(request_id):
+            job.failure = failure
+            job.failed_at = self.clock()
+
+    def lose(self, request_id: str) -> None:
+        """
+        Forget the record of a job for good.
+
+        :param request_id: The job's id; an unknown one is left alone.
+        """
+        if job := self.jobs.get(request_id):
+            job.is_lost = True
+
+    def store(self, asset: Asset, suffix: str) -> str:
+        """
+        Keep an uploaded file and return its name.
+
+        :param asset: The file.
+        :param suffix: Its ending, with the dot.
+        """
+        name = f"{self.new_id()}{suffix}"
+        self.assets[name] = asset
+        self._asset_bytes += len(asset.data)
+        while self._asset_bytes > MAX_ASSET_BYTES and len(self.assets) > 1:
+            _, oldest = self.assets.popitem(last=False)
+            self._asset_bytes -= len(oldest.data)
+        return name
+
+    def view(self, job: Job) -> JobView:
+        """
+        Return a job as it stands now.
+
+        :param job: The job.
+        """
+        now = self.clock()
+        return JobView(
+            request_id=job.request_id,
+            workflow=job.workflow,
+            inputs=job.inputs,
+            status=job.status(now),
+            polls=job.polls,
+            created=job.created,
+            ended=job.ended(now),
+            expired=self.is_expired(job, now),
+            picture=job.picture,
+        )
+
+    def views(self) -> Iterator[JobView]:
+        """Return all jobs as they stand now, the oldest first."""
+        return (self.view(job) for job in self.jobs.values())
+
+    def new_id(self) -> str:
+        """Return 32 hex digits that repeat from run to run of the same seed."""
+        return f"{self._ids.getrandbits(128):032x}"
+
+    def announce(self, event: str, job: Job) -> None:
+        """
+        Tell whoever listens.
+
+        :param event: What happened.
+        :param job: To which job.
+        """
+        if self._announce:
+            self._announce(event, self.view(job))
+
+    def _duration(self) -> float:
+        seconds = self.settings.job_seconds
+        return self._durations.uniform(*seconds) if isinstance(seconds, tuple) else seconds
+
+    def _bill(self, job: Job) -> None:
+        settings = self.settings
+        from_free = min(settings.free_credits, settings.price)
+        settings.free_credits = round(settings.free_credits - from_free, 6)
+        settings.credits = round(settings.credits - (settings.price - from_free), 6)
+        is_body_swap = job.workflow.startswith(settings.body_swap_workflow)
+        known = BODY_SWAP_INPUTS if is_body_swap else tuple(job.inputs)
+        self.charges.append(
+            Charge(
+                request_id=job.request_id,
+                at=job.created,
+                amount=settings.price,
+                workflow=job.workflow,
+                inputs=job.inputs,
+                defaulted=tuple(name for name in known if name not in job.inputs),
+                ignored=tuple(name for name in job.inputs if name not in known),
+            )
+        )

@@ -1,0 +1,351 @@
+"""The two clients, over real sockets: they send alike, and they know what left the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import trustme
+
+from airflow_provider_segmind.api import flow
+from airflow_provider_segmind.api.aclient import AsyncClient, new_session, proxy_for, tls_of
+from airflow_provider_segmind.api.client import Client
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    JobExpiredError,
+    JobFailedError,
+    OutcomeUnknownError,
+    SegmindError,
+    ServiceError,
+    TransportError,
+)
+from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.api.transport import prepare_session
+from airflow_provider_segmind.api.wire import Failure, Request, Response
+from airflow_provider_segmind.emulator import Emulator, Fault
+from tests.api.drive import KEY, WORKFLOW
+
+Steps = Callable[[Settings, flow.Auth], flow.Flow[Any]]
+Run = Callable[[Settings, Steps], Any]
+PACE = flow.Pace(first=0.05, limit=0.2)
+
+
+def run_sync(settings: Settings, steps: Steps) -> Any:
+    with requests.Session() as session:
+        client = Client(settings, prepare_session(session))
+        return client.run(steps(settings, client.auth))
+
+
+def run_async(settings: Settings, steps: Steps) -> Any:
+    async def main() -> Any:
+        async with new_session() as session:
+            client = AsyncClient(settings, session, tls=tls_of(settings))
+            return await client.run(steps(settings, client.auth))
+
+    return asyncio.run(main())
+
+
+@pytest.fixture(params=[run_sync, run_async], ids=["requests", "aiohttp"])
+def run(request: pytest.FixtureRequest) -> Run:
+    runner: Run = request.param
+    return runner
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as running:
+        yield running
+
+
+def settings_for(emulator: Emulator, **extra: Any) -> Settings:
+    parts = emulator.airflow_connection()
+    return Settings.from_connection(host=parts["host"], password=parts["password"], extra={**parts["extra"], **extra})
+
+
+def order(emulator: Emulator) -> Steps:
+    inputs = {"character_image": emulator.sample("scene", 0), "reference_character_image": emulator.sample("person", 0)}
+    return lambda settings, auth: flow.submit(settings, auth, WORKFLOW, inputs, pace=PACE)
+
+
+def ask(poll_url: str) -> Steps:
+    return lambda settings, auth: flow.wait(
+        settings,
+        auth,
+        poll_url,
+        deadline=time.time() + 20,
+        clock=time.time,
+        poll_interval=0.05,
+        pace=PACE,
+    )
+
+
+def test_an_order_is_submitted_waited_for_and_billed_once(run: Run, emulator: Emulator) -> None:
+    emulator.set(job_polls=3)
+    settings = settings_for(emulator)
+    job = run(settings, order(emulator))
+    result = result_of(run(settings, ask(job.poll_url)), needs_image=True)
+    assert len(emulator.charges) == 1
+    assert requests.get(result["image_url"], timeout=10).content.startswith(b"\x89PNG")
+    assert run(settings, lambda s, a: flow.get_credits(s, a)) == pytest.approx(100 - 0.2687)
+
+
+def test_an_upload_can_be_ordered_with(run: Run, emulator: Emulator) -> None:
+    picture = requests.get(emulator.sample("scene", 1), timeout=10).content
+    url = run(settings_for(emulator), lambda s, a: flow.upload(s, a, picture, "image/png"))
+    assert requests.get(url, timeout=10).content == picture
+
+
+@pytest.mark.parametrize(("scheme", "posts"), [("bearer", 1), ("x-api-key", 2)])
+def test_the_other_scheme_is_tried_once_after_a_401(run: Run, emulator: Emulator, scheme: str, posts: int) -> None:
+    emulator.set(auth=scheme)
+    run(settings_for(emulator), order(emulator))
+    assert len([seen for seen in emulator.requests if seen.method == "POST"]) == posts
+    assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "charges"),
+    [
+        ("drop-before", 0),
+        ("drop-after", 1),
+        ("truncated", 1),
+        ("not-json", 1),
+        ("no-poll-url", 1),
+        ("500", 0),
+        ("500-after", 1),
+        ("502-html", 0),
+        ("504-html", 0),
+        ("huge", 1),
+    ],
+)
+def test_a_submit_that_may_have_been_accepted_goes_out_once(
+    run: Run, emulator: Emulator, kind: str, charges: int
+) -> None:
+    emulator.script(Fault(kind, times=None))
+    with pytest.raises(OutcomeUnknownError):
+        run(settings_for(emulator), order(emulator))
+    assert len([seen for seen in emulator.requests if seen.method == "POST"]) == 1
+    assert len(emulator.charges) == charges
+
+
+def test_an_answer_that_takes_too_long_is_an_unknown_outcome(run: Run, emulator: Emulator) -> None:
+    emulator.script(Fault("hang-after", seconds=3.0))
+    with pytest.raises(OutcomeUnknownError, match="never came"):
+        run(settings_for(emulator, timeout=0.5), order(emulator))
+    assert len(emulator.charges) == 1
+
+
+def test_a_429_goes_out_again_and_is_billed_once(run: Run, emulator: Emulator) -> None:
+    emulator.script(Fault("429"))
+    run(settings_for(emulator), order(emulator))
+    assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize("shape", ["failed-error", "failed-error-message", "failed-error-list", "failed-empty"])
+@pytest.mark.parametrize("status", [200, 422])
+def test_a_failed_job_is_read_in_all_its_shapes(run: Run, emulator: Emulator, shape: str, status: int) -> None:
+    settings = settings_for(emulator)
+    job = run(settings, order(emulator))
+    emulator.script(Fault(shape, on="poll", status=status, times=None))
+    with pytest.raises(JobFailedError):
+        result_of(run(settings, ask(job.poll_url)))
+
+
+@pytest.mark.parametrize("kind", ["500", "502-html", "not-json", "empty", "truncated", "drop-before"])
+def test_polls_survive_what_passes(run: Run, emulator: Emulator, kind: str) -> None:
+    settings = settings_for(emulator)
+    job = run(settings, order(emulator))
+    emulator.script(Fault(kind, on="poll", times=4))
+    assert run(settings, ask(job.poll_url)).status == "COMPLETED"
+    emulator.script(Fault(kind, on="poll", times=None))
+    with pytest.raises((ServiceError, TransportError)):
+        run(settings, ask(job.poll_url))
+
+
+def test_an_expired_record_is_paid_for_and_lost(run: Run, emulator: Emulator) -> None:
+    settings = settings_for(emulator)
+    job = run(settings, order(emulator))
+    emulator.script(Fault("expired", on="poll"))
+    with pytest.raises(JobExpiredError):
+        run(settings, ask(job.poll_url))
+
+
+def test_a_redirect_is_not_followed_with_the_key(run: Run, emulator: Emulator) -> None:
+    with Emulator() as elsewhere:
+        emulator.script(Fault("redirect", body=f"{elsewhere.url}/workflows/{WORKFLOW}"))
+        with pytest.raises(SegmindError, match="redirect"):
+            run(settings_for(emulator), order(emulator))
+        assert elsewhere.requests == ()
+
+
+def test_a_netrc_file_does_not_replace_the_key(
+    run: Run, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    run(settings_for(emulator), lambda s, a: flow.get_credits(s, a))
+    assert [seen.headers["authorization"] for seen in emulator.requests] == [f"Bearer {KEY}"]
+
+
+def test_nothing_of_a_refused_connection_was_sent(run: Run) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    settings = Settings.from_connection(host=url, password=KEY)
+
+    def steps(s: Settings, a: flow.Auth) -> flow.Flow[Any]:
+        answer = yield flow.Send(Request("POST", f"{url}/workflows/{WORKFLOW}", "bearer", {}))
+        return answer
+
+    answer = run(settings, steps)
+    assert isinstance(answer, Failure)
+    assert not answer.sent
+
+
+def test_an_api_that_is_down_for_a_moment_costs_nothing(run: Run, emulator: Emulator) -> None:
+    emulator.outage(0.2)
+    run(settings_for(emulator), order(emulator))
+    assert len(emulator.charges) == 1
+
+
+@contextmanager
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """Serve raw bytes on a socket, one connection after the other."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                answer(connection)
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(5)
+
+
+def test_an_answer_that_drips_for_ever_is_given_up(run: Run) -> None:
+    def drip(connection: socket.socket) -> None:
+        connection.recv(65536)
+        try:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            for _ in range(100):
+                connection.sendall(b" ")
+                time.sleep(0.05)  # a slow peer is what is tested
+        except OSError:
+            pass
+
+    with serving(drip) as url:
+        settings = Settings.from_connection(host=url, password=KEY, extra={"timeout": 0.4})
+        started = time.monotonic()
+        with pytest.raises(OutcomeUnknownError):
+            run(settings, lambda s, a: flow.submit(s, a, "abc-v1", {}))
+        assert time.monotonic() - started < 4
+
+
+def test_tls_is_checked_with_the_systems_bundle_or_the_connections_own(run: Run, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    balance: Steps = lambda s, a: flow.get_credits(s, a, pace=PACE)  # noqa: E731
+    with Emulator(ssl_context=context) as emulator:
+        assert run(settings_for(emulator, verify=str(bundle)), balance) == 100
+        with pytest.raises(TransportError, match="nothing was sent"):
+            run(settings_for(emulator), balance)
+
+
+def test_a_failed_handshake_means_that_an_order_was_not_sent(run: Run) -> None:
+    """A certificate that is refused is found before the first byte of the order."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with Emulator(ssl_context=context) as emulator:
+        with pytest.raises(TransportError, match="nothing was sent"):
+            run(settings_for(emulator), order(emulator))
+        assert emulator.charges == ()
+
+
+def test_a_proxy_of_the_connection_is_used(run: Run) -> None:
+    seen: list[bytes] = []
+
+    def answer(connection: socket.socket) -> None:
+        seen.append(connection.recv(65536))
+        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{"credits":1}')
+
+    with serving(answer) as url:
+        settings = Settings.from_connection(host="http://127.0.0.1:9", password=KEY, extra={"proxies": {"http": url}})
+        assert run(settings, lambda s, a: flow.get_credits(s, a)) == 1
+    assert seen[0].startswith(b"GET http://127.0.0.1:9/v1/get-user-credits HTTP/1.1")
+
+
+def test_a_proxy_that_refuses_the_tunnel_means_that_an_order_was_not_sent(run: Run) -> None:
+    def refuse(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    with serving(refuse) as url:
+        settings = Settings.from_connection(host=None, password=KEY, extra={"proxies": {"https": url}})
+
+        def steps(s: Settings, a: flow.Auth) -> flow.Flow[Any]:
+            answer = yield flow.Send(Request("POST", "https://api.segmind.com/workflows/abc-v1", "bearer", {}))
+            return answer
+
+        answer = run(settings, steps)
+    assert isinstance(answer, Failure)
+    assert not answer.sent
+
+
+def test_environment_proxies_count_as_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.from_connection(host=None, password=KEY)
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("no_proxy", "intern.example")
+    assert proxy_for(settings, "https://api.segmind.com/x") == "http://proxy.example:3128"
+    assert proxy_for(settings, "https://intern.example/x") is None
+    own = Settings.from_connection(host=None, password=KEY, extra={"proxies": {"all": "http://own:1"}})
+    assert proxy_for(own, "https://api.segmind.com/x") == "http://own:1"
+
+
+def test_both_clients_give_the_headers_in_lower_case_and_the_time(run: Run, emulator: Emulator) -> None:
+    def steps(s: Settings, a: flow.Auth) -> flow.Flow[Any]:
+        answer = yield flow.Send(Request("GET", f"{emulator.url}/v1/get-user-credits", "x-api-key"))
+        return answer
+
+    answer = run(settings_for(emulator), steps)
+    assert isinstance(answer, Response)
+    assert answer.headers["content-type"].startswith("application/json")
+    assert abs(answer.at - time.time()) < 5
+
+
+def test_a_prepared_session_also_works_by_itself(emulator: Emulator) -> None:
+    with requests.Session() as session:
+        answer = prepare_session(session).get(f"{emulator.url}/v1/get-user-credits", timeout=10)
+    assert answer.status_code == 401
+
+
+def test_a_wrong_key_is_an_error_of_whoever_manages_the_connection(run: Run, emulator: Emulator) -> None:
+    settings = Settings.from_connection(host=emulator.url, password="SG_wrong")
+    with pytest.raises(AuthenticationError) as error:
+        run(settings, order(emulator))
+    assert "SG_wrong" not in str(error.value)
+    assert emulator.charges == ()

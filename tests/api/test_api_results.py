@@ -1,0 +1,63 @@
+"""A finished job becomes plain values, or an error that loses nothing that was paid for."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, JobFailedError, ServiceError
+from airflow_provider_segmind.api.models import Job, Output
+from airflow_provider_segmind.api.results import result_of
+
+MASK = Output("mask", "image", "https://images.segmind.com/mask.png")
+SWAP = Output("body_swap_image", "Image", "https://images.segmind.com/swap.png")
+TEXT = Output("caption", "text", "a woman in red")
+
+
+def job(*outputs: Output, status: str = "COMPLETED", error: str = "") -> Job:
+    return Job("abc", "https://api.segmind.com/workflows/request/abc", status, outputs, error)
+
+
+def test_the_first_image_is_the_image() -> None:
+    assert result_of(job(TEXT, SWAP, MASK), needs_image=True) == {
+        "request_id": "abc",
+        "poll_url": "https://api.segmind.com/workflows/request/abc",
+        "status": "COMPLETED",
+        "outputs": [
+            {"keyname": "caption", "type": "text", "url": "a woman in red"},
+            {"keyname": "body_swap_image", "type": "Image", "url": "https://images.segmind.com/swap.png"},
+            {"keyname": "mask", "type": "image", "url": "https://images.segmind.com/mask.png"},
+        ],
+        "image_url": "https://images.segmind.com/swap.png",
+    }
+
+
+def test_an_output_can_be_named() -> None:
+    assert result_of(job(SWAP, MASK), output_key="mask")["image_url"] == MASK.url
+
+
+def test_a_name_that_is_not_there_lists_what_is_and_was_paid_for() -> None:
+    with pytest.raises(InvalidRequestError, match=r"no output 'maks'.*body_swap_image \(Image\): https://.*swap\.png"):
+        result_of(job(SWAP), output_key="maks")
+    with pytest.raises(InvalidRequestError, match="none"):
+        result_of(job(), output_key="mask")
+
+
+def test_a_picture_without_a_type_is_known_by_its_name() -> None:
+    assert result_of(job(Output("x", "", "https://images.segmind.com/a.WEBP?x=1")))["image_url"] is not None
+    assert result_of(job(Output("x", "", "https://images.segmind.com/a.json")))["image_url"] is None
+
+
+def test_a_swap_without_a_picture_is_an_error_and_can_be_asked_for_again() -> None:
+    assert result_of(job(TEXT))["image_url"] is None
+    with pytest.raises(ServiceError, match="paid for, but none of its outputs is an image: caption") as error:
+        result_of(job(TEXT), needs_image=True)
+    assert error.value.retryable
+    with pytest.raises(ServiceError, match="no type"):
+        result_of(job(Output("x", "", "y")), needs_image=True)
+
+
+def test_a_failed_job_is_an_error_with_the_services_reason() -> None:
+    with pytest.raises(JobFailedError, match=r"FAILED\. Segmind said: no face \(request abc\)"):
+        result_of(job(status="FAILED", error="no face"))
+    with pytest.raises(JobFailedError, match="no reason given"):
+        result_of(job(status="FAILED"))

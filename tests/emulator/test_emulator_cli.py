@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+MODULE = [sys.executable, "-m", "airflow_provider_segmind.emulator"]
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MODULE, *arguments], capture_output=True, text=True, timeout=30, env=ENVIRONMENT, check=False
+    )
+
+
+def wait_for(path: Path) -> dict[str, str]:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, "it did not get ready"
+        time.sleep(0.02)
+    return json.loads(path.read_text())
+
+
+@contextlib.contextmanager
+def running(*arguments: str, environment: dict[str, str] = ENVIRONMENT) -> Iterator[subprocess.Popen[str]]:
+    command = [*MODULE, "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            yield process
+        finally:
+            # A failed assertion must not leave a process behind that the test then waits for.
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_says_how_to_connect_logs_jobs_and_ends_cleanly(tmp_path, number):
+    ready = tmp_path / "ready.json"
+    with running("--ready-file", str(ready), "--fault", "500:submit:1,after=1", "--job-polls", "1") as process:
+        told = wait_for(ready)
+        headers = {"x-api-key": told["api_key"]}
+        url = f"{told['url']}/workflows/1-v1"
+        first = requests.post(url, json={}, headers=headers, timeout=5)
+        assert requests.post(url, json={}, headers=headers, timeout=5).status_code == 500
+        for _ in range(2):
+            requests.get(first.json()["poll_url"], headers=headers, timeout=5)
+        assert told["pid"] == process.pid
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert f"submitted {first.json()['request_id']}" in output
+    assert f"finished  {first.json()['request_id']}  COMPLETED, 2 polls" in output
+    (line,) = [line for line in output.splitlines() if "AIRFLOW_CONN_SEGMIND_DEFAULT=" in line]
+    assert json.loads(line.partition("='")[2].removesuffix("'"))["host"] == told["url"]
+
+
+def test_help_explains_with_examples():
+    result = run("--help")
+    assert result.returncode == 0
+    assert "--fault drop-after:submit:1" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--fault", "explode"], "known are"),
+        (["--fault", "500:submit:1,colour=red"], "colour"),
+        (["--host", "0.0.0.0"], "--allow-remote"),
+    ],
+)
+def test_what_it_cannot_do_it_refuses_with_the_reason(arguments, words):
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+
+
+def test_it_writes_drawn_photographs(tmp_path):
+    pytest.importorskip("PIL")
+    assert run("samples", str(tmp_path / "photographs")).returncode == 0
+    written = {path.name: path.read_bytes()[:3] for path in (tmp_path / "photographs").iterdir()}
+    assert written["scene-0.png"] == written["person-0.png"] == b"\x89PN"
+    assert written["scene-3.jpg"] == b"\xff\xd8\xff"
+
+
+def test_importing_the_package_costs_nothing():
+    script = "import sys, airflow_provider_segmind.emulator; print('aiohttp' in sys.modules, 'airflow' in sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT, check=True, timeout=30
+    )
+    assert result.stdout.split() == ["False", "False"]
+
+
+def test_without_pillow_it_still_serves_a_valid_png_and_says_how_to_get_pictures(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Hide:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] == 'PIL':\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Hide())\n"
+        "import importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, package=None: None if name == 'PIL' else find(name, package)\n"
+    )
+    ready = tmp_path / "ready.json"
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    with running("--ready-file", str(ready), environment=environment) as process:
+        url = wait_for(ready)["url"]
+        pictures = [requests.get(f"{url}/samples/scene/{number}.png", timeout=5) for number in (0, 1)]
+        process.terminate()
+        output, _ = process.communicate(timeout=10)
+    assert "pip install 'airflow-provider-segmind[emulator]'" in output
+    assert pictures[0].content != pictures[1].content
+    assert_valid_png(pictures[0].content, tmp_path)
+
+
+def assert_valid_png(data: bytes, folder: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    (folder / "flat.png").write_bytes(data)
+    with image.open(folder / "flat.png") as picture:
+        picture.load()
+        assert picture.format == "PNG"

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+import requests
+
+from airflow_provider_segmind.emulator import Emulator
+
+
+def test_a_submit_answers_with_an_id_and_a_poll_url_on_the_host_that_was_asked(client, emulator):
+    answer = client.submit()
+    body = answer.json()
+    assert answer.status_code == 200
+    assert body["status"] == "QUEUED"
+    assert body["poll_url"] == f"{emulator.url}/workflows/request/{body['request_id']}"
+    assert len(body["request_id"]) == 32
+
+
+def test_a_job_goes_from_queued_over_processing_to_completed_in_the_polls_it_was_given(client, emulator):
+    emulator.set(job_polls=3)
+    url = client.job()
+    bodies = [client.poll(url).json() for _ in range(5)]
+    assert [body["status"] for body in bodies] == ["QUEUED", "PROCESSING", "PROCESSING", "COMPLETED", "COMPLETED"]
+    assert [body["output"] for body in bodies[:3]] == ["", "", ""]
+    (output,) = json.loads(bodies[3]["output"])
+    assert output["keyname"] == "body_swap_image"
+    assert output["value"]["type"] == "image"
+
+
+def test_a_job_needs_both_its_time_and_its_polls(client, emulator):
+    emulator.set(job_seconds=0.3, job_polls=1)
+    url = client.job()
+    assert client.poll(url).json()["status"] == "QUEUED"
+    assert client.poll(url).json()["status"] in ("QUEUED", "PROCESSING")
+    time.sleep(0.35)
+    assert client.poll(url).json()["status"] == "COMPLETED"
+
+
+def test_the_output_can_be_a_list_that_is_already_parsed(client, emulator):
+    emulator.set(output_as="list")
+    assert client.poll(client.job()).json()["output"][0]["value"]["type"] == "image"
+
+
+def test_a_record_expires_some_time_after_the_end(client, emulator):
+    emulator.set(record_seconds=0.2)
+    url = client.job()
+    assert client.poll(url).status_code == 200
+    time.sleep(0.25)
+    answer = client.poll(url)
+    assert answer.status_code == 404
+    assert answer.json()["error"].endswith("not found")
+
+
+def test_an_unknown_request_is_404(client):
+    answer = client.poll("/workflows/request/4f74")
+    assert (answer.status_code, answer.json()) == (404, {"error": "Request 4f74 not found"})
+
+
+@pytest.mark.parametrize("workflow", ["0123-v2", "v2/some-slug"])
+def test_any_workflow_with_a_version_or_a_slug_is_known(client, workflow):
+    assert client.request("POST", f"/workflows/{workflow}", json={}).status_code == 200
+
+
+@pytest.mark.parametrize("workflow", ["missing-v1", "v2/missing", "678b67a76426baad7e539337"])
+def test_other_workflows_are_404_and_cost_nothing(client, emulator, workflow):
+    answer = client.request("POST", f"/workflows/{workflow}", json={})
+    assert (answer.status_code, answer.json()) == (404, {"error": "Workflow not found"})
+    assert emulator.charges == ()
+
+
+def test_a_mistyped_path_is_plain_text_and_a_wrong_method_is_html(client):
+    wrong_path = client.request("POST", "/workflow/1-v1", json={})
+    assert (wrong_path.status_code, wrong_path.text) == (400, "Incorrect or Missing host header")
+    wrong_method = client.request("GET", "/workflows/1-v1")
+    assert wrong_method.status_code == 405
+    assert wrong_method.headers["Content-Type"].startswith("text/html")
+
+
+def test_a_body_that_is_not_json_is_refused_and_not_billed(client, emulator):
+    assert client.submit(json=None, data=b"{oops", headers={"Content-Type": "application/json"}).status_code == 400
+    assert client.submit(json=None, data=b"a=b").json() == {"error": "Invalid content type"}
+    assert emulator.charges == ()
+
+
+@pytest.mark.parametrize(
+    ("auth", "header", "status"),
+    [
+        ("both", "Authorization", 200),
+        ("both", "x-api-key", 200),
+        ("bearer", "Authorization", 200),
+        ("bearer", "x-api-key", 401),
+        ("x-api-key", "Authorization", 401),
+        ("x-api-key", "x-api-key", 200),
+    ],
+)
+def test_only_the_chosen_header_lets_in(emulator, auth, header, status):
+    emulator.set(auth=auth)
+    value = f"Bearer {emulator.api_key}" if header == "Authorization" else emulator.api_key
+    answer = requests.get(f"{emulator.url}/v1/get-user-credits", headers={header: value}, timeout=5)
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"x-api-key": "ü"}])
+def test_without_the_right_key_nothing_is_accepted(emulator, headers):
+    raw = {name: value.encode() for name, value in headers.items()}
+    answer = requests.post(f"{emulator.url}/workflows/1-v1", json={}, headers=raw, timeout=5)
+    assert answer.status_code == 401
+    assert answer.json() == {"error": "Missing Authorization or x-api-key in header"}
+    assert emulator.charges == ()
+
+
+@pytest.mark.parametrize("name", ["file_urls", "urls"])
+def test_uploads_come_back_byte_for_byte_without_a_key(client, emulator, name):
+    emulator.set(upload_as=name)
+    data_urls = [f"data:image/{kind};base64,{base64.b64encode(kind.encode()).decode()}" for kind in ("png", "jpeg")]
+    urls = client.request("POST", "/upload-asset", json={"data_urls": data_urls}).json()[name]
+    files = [requests.get(url, timeout=5) for url in urls]
+    assert [file.content for file in files] == [b"png", b"jpeg"]
+    assert [file.headers["Content-Type"] for file in files] == ["image/png", "image/jpeg"]
+    assert urls[1].endswith(".jpg")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"data_urls": []}, {"data_urls": ["https://x/y.png"]}, {"data_urls": ["data:image/png;base64,?"]}]
+)
+def test_other_uploads_are_refused(client, body):
+    assert client.request("POST", "/upload-asset", json=body).status_code == 400
+
+
+def test_files_that_are_not_there_are_404(client, emulator):
+    emulator.set(job_polls=1)
+    client.job()
+    (job,) = emulator.jobs.values()
+    for path in ("/assets/x.png", "/samples/cat/0.png", "/outputs/x.png", f"/outputs/{job.picture}"):
+        assert client.request("GET", path).status_code == 404
+
+
+def test_requests_are_recorded_as_they_were_seen_on_the_wire(client, emulator):
+    client.submit(headers={"X-Test": "Yes"})
+    (record,) = emulator.requests
+    assert (record.method, record.path, record.status) == ("POST", "/workflows/678b67a76426baad7e539337-v4", 200)
+    assert record.headers["x-test"] == "Yes"
+    assert json.loads(record.body) == client.inputs()
+
+
+def test_connections_are_counted(client, emulator):
+    client.submit()
+    client.submit()
+    assert (emulator.connections, emulator.open_connections) == (1, 1)
+
+
+def test_two_runs_with_the_same_seed_give_the_same_ids():
+    runs = []
+    for _ in range(2):
+        with Emulator(seed=7) as emulator:
+            headers = {"x-api-key": emulator.api_key}
+            url = f"{emulator.url}/workflows/1-v1"
+            runs.append(
+                [requests.post(url, json={}, headers=headers, timeout=5).json()["request_id"] for _ in range(3)]
+            )
+    assert runs[0] == runs[1]
+    assert len(set(runs[0])) == 3
+
+
+def test_latency_is_added_to_every_answer(client, emulator):
+    emulator.set(latency=0.2)
+    assert client.request("GET", "/v1/get-user-credits").elapsed.total_seconds() >= 0.2
