@@ -51,7 +51,7 @@ class CreditsError(SegmindError):
     retryable = False
 
 
-class InvalidRequestError(SegmindError):
+class InvalidRequestError(SegmindError, ValueError):
     """The request itself is wrong (400, 404 on submit, 406, bad input): the DAG's author must act."""
 
     retryable = False

@@ -1,0 +1,33 @@
+"""An emulator behind the default connection, and tasks that run as Airflow would run them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.emulator import Emulator
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+    with Emulator() as running:
+        connect(monkeypatch, running)
+        yield running
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, emulator: Emulator, **changes: Any) -> None:
+    """Make the emulator the default connection, with changes to its parts."""
+    parts = emulator.airflow_connection()
+    extra = {**parts["extra"], **changes.pop("extra", {})}
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps({**parts, **changes, "extra": extra}))
+
+
+@pytest.fixture(scope="session")
+def airflow_db() -> None:
+    """Make the metadata database that ``dag.test()`` needs."""
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)

@@ -1,0 +1,92 @@
+"""Run a task through a deferral as Airflow does: everything that crosses a process goes through JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.triggers.base import BaseTrigger
+
+try:
+    from airflow.sdk.exceptions import AirflowRescheduleException
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowRescheduleException
+
+
+class TaskInstance:
+    """Keeps what a task pushes, and when it was first rescheduled."""
+
+    def __init__(self, first_reschedule: float | None = None) -> None:
+        self.xcoms: dict[str, Any] = {}
+        self.first_reschedule = first_reschedule
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep an XCom, which must be plain JSON."""
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+    def get_first_reschedule_date(self, context: Any) -> datetime | None:
+        """Return when this task was first rescheduled."""
+        return None if self.first_reschedule is None else datetime.fromtimestamp(self.first_reschedule, UTC)
+
+
+def context(ti: TaskInstance | None = None) -> Any:
+    """Return what the tasks of this package need of a context."""
+    return {"ti": ti or TaskInstance()}
+
+
+def revive(trigger: BaseTrigger) -> Any:
+    """Return the trigger as another triggerer makes it from the database."""
+    path, kwargs = trigger.serialize()
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)(**json.loads(json.dumps(kwargs)))
+
+
+async def first_event(trigger: Any) -> Any:
+    """Run a trigger to its event, and check that it yields only that one."""
+    events = [event async for event in trigger.run()]
+    assert len(events) == 1
+    return json.loads(json.dumps(events[0].payload))
+
+
+def run(task: Any, ctx: Any = None) -> Any:
+    """Run a task to its result, through a deferral if it asks for one."""
+    ctx = ctx or context()
+    try:
+        return task.execute(ctx)
+    except TaskDeferred as deferred:
+        event = asyncio.run(first_event(revive(deferred.trigger)))
+        return task.resume_execution(deferred.method_name, {"event": event}, ctx)
+
+
+def defer(task: Any) -> TaskDeferred:
+    """Run a task up to its deferral, and return that."""
+    try:
+        task.execute(context())
+    except TaskDeferred as deferred:
+        return deferred
+    raise AssertionError(f"{task} did not defer")
+
+
+def run_in_mode(make: Any, mode: str) -> Any:
+    """Run a sensor to its end in one of its three modes; ``make`` returns a new one for each start of the task."""
+    if mode == "deferrable":
+        return run(make(deferrable=True))
+    if mode == "poke":
+        return make(deferrable=False, mode="poke").execute(context())
+    return _run_rescheduled(make)
+
+
+def _run_rescheduled(make: Any) -> Any:
+    ti = TaskInstance()
+    while True:
+        started = time.time()
+        try:
+            return make(deferrable=False, mode="reschedule").execute(context(ti))
+        except AirflowRescheduleException as again:
+            ti = TaskInstance(first_reschedule=ti.first_reschedule or started)
+            time.sleep(max(0.0, again.reschedule_date.timestamp() - time.time()))  # as the scheduler would

@@ -1,0 +1,113 @@
+"""What Airflow is told about this provider is valid, complete and true."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema
+import pytest
+
+import airflow_provider_segmind
+from airflow_provider_segmind.api.models import KNOWN_EXTRAS
+from airflow_provider_segmind.get_provider_info import get_provider_info
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+
+INFO = get_provider_info()
+
+
+def schema() -> Any:
+    paths = [Path(root) / "provider_info.schema.json" for root in airflow.__path__]
+    return json.loads(next(path for path in paths if path.exists()).read_text())
+
+
+def dotted_names(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from dotted_names(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from dotted_names(part)
+    elif isinstance(value, str) and value.startswith("airflow_provider_segmind."):
+        yield value
+
+
+def test_it_is_valid_against_airflows_own_schema() -> None:
+    jsonschema.validate(INFO, schema())
+
+
+def test_every_dotted_name_in_it_can_be_imported() -> None:
+    names = list(dotted_names(INFO))
+    assert len(names) > 5
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(importlib.import_module(module), attribute), name
+
+
+@pytest.mark.parametrize("kind", ["hooks", "operators", "sensors", "triggers"])
+def test_every_module_with_something_to_import_is_in_it(kind: str) -> None:
+    listed = {module for entry in INFO[kind] for module in entry["python-modules"]}
+    package = importlib.import_module(f"airflow_provider_segmind.{kind}")
+    public = {"Hook", "Operator", "Sensor", "Trigger"}
+    found = set()
+    for part in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        module = importlib.import_module(part.name)
+        own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == part.name]
+        if any(name.endswith(tuple(public)) for name in own):
+            found.add(part.name)
+    assert listed == found
+
+
+def test_the_distribution_announces_it() -> None:
+    (entry,) = [
+        entry
+        for entry in importlib.metadata.entry_points(group="apache_airflow_provider")
+        if entry.value.startswith("airflow_provider_segmind")
+    ]
+    assert entry.load()() == INFO
+    assert importlib.metadata.version(INFO["package-name"]) == airflow_provider_segmind.__version__
+
+
+def test_the_form_has_a_field_for_every_extra_and_calls_the_password_api_key() -> None:
+    (connection,) = INFO["connection-types"]
+    assert set(connection["conn-fields"]) == KNOWN_EXTRAS
+    assert all("null" in field["schema"]["type"] for field in connection["conn-fields"].values())
+    assert connection["ui-field-behaviour"]["relabeling"]["password"] == "API key"
+    assert SegmindHook.get_ui_field_behaviour()["relabeling"]["password"] == "API key"
+    assert set(SegmindHook.get_ui_field_behaviour()) == {"hidden_fields", "relabeling", "placeholders"}
+
+
+def test_airflow_itself_finds_the_connection_type_and_its_form() -> None:
+    code = """
+import warnings; warnings.simplefilter("ignore")
+from airflow.providers_manager import ProvidersManager
+manager = ProvidersManager()
+print("HOOK", manager.hooks["segmind"].hook_class_name, manager.hooks["segmind"].hook_name)
+print("LABEL", manager.field_behaviours["segmind"]["relabeling"]["password"])
+print("FIELDS", sorted(name for name in manager.connection_form_widgets if "segmind" in name))
+"""
+    seen = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120).stdout
+    assert "HOOK airflow_provider_segmind.hooks.segmind.SegmindHook Segmind" in seen
+    assert "LABEL API key" in seen
+    assert "requests_per_minute" in seen
+
+
+def test_importing_the_package_and_its_info_costs_nothing() -> None:
+    code = "import sys; import airflow_provider_segmind.get_provider_info as i; i.get_provider_info(); print(sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60).stdout
+    assert not [name for name in ("airflow'", "'requests'", "'aiohttp'", "'PIL'") if name in modules]
+
+
+def test_the_package_is_typed() -> None:
+    assert (Path(airflow_provider_segmind.__path__[0]) / "py.typed").exists()
