@@ -45,7 +45,7 @@ with DAG(
         task_id="submit", select_character="the person in front", max_active_tis_per_dag=4
     ).expand_kwargs(orders())
 
-    wait = BodySwapSensor.partial(task_id="wait", timeout=3600, retries=2).expand(poll_url=submit.output["poll_url"])
+    wait = BodySwapSensor.partial(task_id="wait", timeout=3600, retries=2).expand(poll_url=submit.output)
 
     @task(trigger_rule="all_done")
     def report(swaps: Any) -> list[str]:

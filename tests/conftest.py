@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
+
+import pytest
 
 _HOME = Path(tempfile.mkdtemp(prefix="segmind-tests-"))
 
@@ -18,3 +21,10 @@ os.environ.update(
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Airflow 3.1 warns about deprecated names of its own and of SQLAlchemy when it looks a connection up."""
+    if version("apache-airflow").startswith("3.1."):
+        for category in ("DeprecationWarning", "FutureWarning"):
+            config.addinivalue_line("filterwarnings", f"ignore::{category}")

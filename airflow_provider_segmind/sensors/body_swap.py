@@ -9,7 +9,7 @@ class BodySwapSensor(PixelFlowSensor):
     """
     Wait until a body swap is done, and return its picture.
 
-    Works mapped: ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output["poll_url"])``. It takes what
+    Works mapped: ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``. It takes what
     :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor` takes, and ends in an error rather than
     without a picture.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NoReturn
@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import (
     BaseSensorOperator,
     Context,
     PokeReturnValue,
+    XComArg,
 )
 
 from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, ServiceError, TransportError
@@ -40,7 +41,9 @@ class PixelFlowSensor(BaseSensorOperator):
     Deferrable by default: a triggerer waits and no worker slot is held. ``deferrable=False`` gives the poke and
     reschedule modes with the same results, errors and ``soft_fail``.
 
-    :param poll_url: the URL that the submit returned, as in ``submit.output["poll_url"]``.
+    :param poll_url: the URL that the submit returned, as in ``submit.output["poll_url"]``, or all that it returned, as
+        in ``submit.output``. Airflow cannot map over an XCom with a key of its own, so after a mapped submit it is
+        ``.expand(poll_url=submit.output)``.
     :param segmind_conn_id: the connection.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
     :param deferrable: whether to wait in a triggerer.
@@ -61,7 +64,7 @@ class PixelFlowSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        poll_url: str,
+        poll_url: str | Mapping[str, Any] | XComArg,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         output_key: str | None = None,
         deferrable: bool = True,
@@ -110,7 +113,7 @@ class PixelFlowSensor(BaseSensorOperator):
                 return PokeReturnValue(is_done=True, xcom_value=self._finish(job))
             why = f"its status is {job.status}"
         if time.time() >= self._deadline:
-            raise sensor_error(timed_out(self.poll_url, why))
+            raise sensor_error(timed_out(self._url, why))
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -148,7 +151,7 @@ class PixelFlowSensor(BaseSensorOperator):
     def _defer(self) -> NoReturn:
         self.defer(
             trigger=PixelFlowTrigger(
-                poll_url=self.poll_url,
+                poll_url=self._url,
                 segmind_conn_id=self.segmind_conn_id,
                 deadline=time.time() + self.timeout,
                 poll_interval=self.poke_interval,
@@ -168,11 +171,15 @@ class PixelFlowSensor(BaseSensorOperator):
                 return self._finish(job)
             why = f"its status is {job.status}"
         if isinstance(ended, TaskDeferralTimeout):
-            raise sensor_error(timed_out(self.poll_url, why)) from ended
+            raise sensor_error(timed_out(self._url, why)) from ended
         raise ended
 
+    @property
+    def _url(self) -> Any:
+        return self.poll_url.get("poll_url") if isinstance(self.poll_url, Mapping) else self.poll_url
+
     def _ask(self, tolerated: int) -> Job:
-        return SegmindHook(self.segmind_conn_id).get_job(self.poll_url, tolerated_errors=tolerated)
+        return SegmindHook(self.segmind_conn_id).get_job(self._url, tolerated_errors=tolerated)
 
     def _finish(self, job: Job) -> dict[str, Any]:
         try:

@@ -170,6 +170,14 @@ def test_a_bad_poll_url_fails_before_any_request(mode: str, url: str, words: str
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_all_that_a_submit_returned_can_be_given_which_is_what_mapping_needs(mode: str, emulator: Emulator) -> None:
+    url = submit(emulator, job_polls=1)
+    assert wait(mode, {"request_id": "x", "poll_url": url})["poll_url"] == url  # type: ignore[arg-type]
+    with pytest.raises(AirflowFailException, match="poll_url is empty"):
+        wait(mode, {"request_id": "x"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_missing_connection_fails_for_good(mode: str, poll_url: str) -> None:
     with pytest.raises(AirflowFailException, match="no connection 'nowhere'"):
         wait(mode, poll_url, segmind_conn_id="nowhere")
@@ -177,7 +185,7 @@ def test_a_missing_connection_fails_for_good(mode: str, poll_url: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_named_output_that_is_not_there_lists_what_is(mode: str, poll_url: str) -> None:
-    with pytest.raises(AirflowFailException, match="no output 'mask'.*body_swap_image"):
+    with pytest.raises(AirflowFailException, match=r"no output 'mask'.*body_swap_image"):
         wait(mode, poll_url, output_key="mask")
 
 

@@ -1,0 +1,111 @@
+# Needs only Python 3.11+, make and git. Every target sets up the virtual environment that it works in.
+
+PYTHON ?= python3
+AIRFLOW ?= 3.3
+PIP_VERSION := 26.3
+# So that "which Airflow" is written in one place, the constraints file.
+CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
+
+# The newest Airflow lives in .venv, where editors look; the others beside it.
+ifeq ($(AIRFLOW),3.3)
+VENV := .venv
+else
+VENV := .venv-$(AIRFLOW)
+endif
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEV := $(VENV)/.dev-installed
+COVERAGE := $(BIN)/coverage
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests and Airflow's own commands must not find the Airflow of the person who runs this.
+unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
+export KEEP YES DEMO_DIR
+
+.PHONY: help demo test test-fast test-matrix lint format build constraints clean
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo          body swaps through a real Airflow, with an emulated Segmind: no account, no cost'
+	@echo '                     KEEP=1        leave the UI up afterwards    DEMO_DIR=…  where the pictures go (.demo)'
+	@echo '                     SEGMIND_API_KEY=…  one swap from the live API instead; asks first, unless YES=1'
+	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api'
+	@echo 'make test-fast     the tests that start no Airflow and build no package'
+	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
+	@echo 'make lint          ruff, mypy and import-linter'
+	@echo 'make format        let ruff rewrite the code'
+	@echo 'make build         wheel and sdist in dist/'
+	@echo 'make constraints   renew $(CONSTRAINTS) (AIRFLOW=3.2 or 3.1 for another)'
+	@echo 'make clean         remove everything that make has made'
+	@echo
+	@echo 'PYTHON=python3.12 chooses the interpreter for a new virtual environment (3.11 or newer).'
+
+demo: $(RUNTIME)
+	@$(BIN)/python -m demo
+
+# Slow tests last: whoever broke something small should not wait for an Airflow to start.
+test: $(DEV)
+	$(COVERAGE) erase
+	$(COVERAGE) run -m pytest -m 'not slow'
+	$(COVERAGE) run --append -m pytest -m slow
+	$(COVERAGE) report --include='airflow_provider_segmind/api/*' --fail-under=100
+
+test-fast: $(DEV)
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-matrix:
+	$(MAKE) AIRFLOW=3.2 test-one
+	$(MAKE) AIRFLOW=3.1 test-one
+
+# Without coverage: what the newest Airflow needs is measured there, and older branches differ.
+.PHONY: test-one
+test-one: $(DEV)
+	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m slow
+
+lint: $(DEV)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+build: $(DEV)
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
+# Airflow 3.2's API server dies at its start with a newer FastAPI; 3.3 declares the same limit itself.
+LIMITS_3.2 := 'fastapi<0.137'
+
+# From a clean environment, or leftovers of older pins would be pinned again.
+constraints:
+	rm -rf .venv-constraints
+	$(PYTHON) -m venv .venv-constraints
+	.venv-constraints/bin/python -m pip install --quiet pip==$(PIP_VERSION)
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[emulator]' --group dev 'apache-airflow==$(AIRFLOW).*' \
+	  $(LIMITS_$(AIRFLOW))
+	{ echo '# All that make installs for Airflow $(AIRFLOW), pinned. To renew: make constraints AIRFLOW=$(AIRFLOW)'; \
+	  .venv-constraints/bin/python -m pip freeze --exclude-editable; } > $(CONSTRAINTS)
+	rm -rf .venv-constraints
+
+clean:
+	rm -rf .venv .venv-3.* .venv-constraints .demo build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+	  .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(RUNTIME): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo 'Python 3.11 or newer is needed; $(PYTHON) is '"$$($(PYTHON) --version 2>&1)"'. Try: make PYTHON=python3.11 …' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet pip==$(PIP_VERSION)
+	$(BIN)/python -m pip install --quiet --editable '.[emulator]' --constraint $(CONSTRAINTS)
+	touch $@
+
+$(DEV): $(RUNTIME)
+	$(BIN)/python -m pip install --quiet --group dev --constraint $(CONSTRAINTS)
+	touch $@

@@ -1,0 +1,1 @@
+"""The demo behind ``make demo``, and the local Airflow that the tests start as well."""

@@ -1,0 +1,205 @@
+"""A real Airflow on this machine, driven by a program: each component a process that can be killed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+
+from demo.airflow_metadata import read_sqlite
+from demo.airflow_rest import AirflowRest, AirflowRestError, AirflowTimeoutError
+from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
+from demo.child import Child, ChildDiedError
+
+__all__ = ["AirflowRestError", "AirflowTimeoutError", "ChildDiedError", "LocalAirflow"]
+
+# The log servers of scheduler and triggerer bind every interface and cannot be told otherwise. All processes
+# share one disk here, so nobody needs them, and without them nothing listens outside loopback.
+_COMMANDS = {
+    "api-server": ("api-server",),
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "dag-processor": ("dag-processor",),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+}
+_JOB_TYPES = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
+
+
+class LocalAirflow(AirflowRest):
+    """
+    API server, scheduler, DAG processor and triggerer, each in a session and with a log file of its own.
+
+    Use it as a context manager, or call :meth:`stop` whatever happens: it also works after a start that failed
+    half-way. The methods of :class:`~demo.airflow_rest.AirflowRest` talk to it.
+
+    :param home: directory for everything it writes; made if it does not exist.
+    :param dags_folder: where the DAGs are.
+    :param env: more environment variables for all components, such as ``AIRFLOW_CONN_…``; they win over the
+        ones made here, and the place for secrets, since a command line can be read by every user.
+    :param database_url: SQLAlchemy URL of the metadata database; SQLite in ``home`` if not given.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        dags_folder: Path,
+        env: Mapping[str, str] | None = None,
+        database_url: str | None = None,
+    ) -> None:
+        port = free_port()
+        super().__init__(f"http://{LOOPBACK}:{port}")
+        self.home = home.absolute()
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.sqlite_path = self.home / "airflow.db"
+        self._database_url = database_url
+        self.env = airflow_environment(
+            self.home,
+            dags_folder.absolute(),
+            port,
+            database_url or f"sqlite:///{self.sqlite_path}",
+            env or {},
+        )
+        """The complete environment of the components; use it to run the ``airflow`` command against them."""
+        self.components: dict[str, Child] = {name: self._child(name, *command) for name, command in _COMMANDS.items()}
+        self._migrate = self._child("db-migrate", "db", "migrate")
+
+    def _child(self, name: str, *arguments: str) -> Child:
+        command = (sys.executable, "-m", "airflow", *arguments)
+        return Child(name, command, self.env, self.home / "components" / f"{name}.log")
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self, timeout: float = 120.0) -> None:
+        """
+        Make the metadata database and start all components, without waiting until they are ready.
+
+        :param timeout: seconds for the database.
+        :raises ChildDiedError: the database could not be made.
+        """
+        self._migrate.start()
+        self._migrate.wait(timeout)
+        for component in self.components.values():
+            component.start()
+
+    def stop(self, grace: float = 4.0) -> None:
+        """
+        End everything that was started, and leave no process behind.
+
+        :param grace: seconds for the components to end by themselves, tasks included. The triggerer of
+            Airflow 3.3 takes ten seconds to notice that its own child is gone, which is not worth waiting for.
+        """
+        api_server = self.components["api-server"]
+        others = [child for child in (self._migrate, *self.components.values()) if child is not api_server]
+        deadline = time.monotonic() + grace
+        for child in others:
+            child.ask_to_stop()
+        for child in others:
+            child.stop(max(0.0, deadline - time.monotonic()))
+        # Last, since tasks and triggers that come to their end report it there.
+        api_server.stop(max(2.0, deadline - time.monotonic()))
+        self._session.close()
+
+    def check(self) -> None:
+        """
+        Make sure that all components run that were not killed or stopped on purpose.
+
+        :raises ChildDiedError: one died by itself; the message names it and shows the end of its log.
+        """
+        for component in self.components.values():
+            component.check()
+
+    @property
+    def pids(self) -> list[int]:
+        """Ids of all processes: components, executor workers, task processes, trigger runners."""
+        children = (self._migrate, *self.components.values())
+        return [pid for child in children for pid in child.pids]
+
+    def add_triggerer(self) -> Child:
+        """
+        Start one more triggerer beside the others.
+
+        :returns: the component, also found under its name (``triggerer-2``, …) in ``components``.
+        """
+        count = sum(name.startswith("triggerer") for name in self.components)
+        name = f"triggerer-{count + 1}"
+        child = self._child(name, *_COMMANDS["triggerer"])
+        self.components[name] = child
+        child.start()
+        return child
+
+    def wait_healthy(self, timeout: float = 120.0) -> None:
+        """
+        Wait until every component that should run has reported for duty since its latest start.
+
+        :param timeout: seconds.
+        :raises ChildDiedError: a component died.
+        :raises AirflowTimeoutError: a component is not ready; the message names it and shows the end of its log.
+        """
+        deadline = time.monotonic() + timeout
+        try:
+            self.wait_until("The API server", self._task_api_answers, timeout)
+            self.wait_until("A healthy Airflow", lambda: not self._unready(), deadline - time.monotonic())
+        except AirflowTimeoutError as error:
+            try:
+                unready = self._unready()
+            except (requests.RequestException, AirflowRestError):
+                unready = ["api-server"]
+            tails = "\n".join(self.components[name].describe("is not ready") for name in unready)
+            raise AirflowTimeoutError(f"{error} {tails}") from error
+
+    def _task_api_answers(self) -> bool:
+        """Make the first call to the task API, which builds it for seconds; tasks should not have to wait for that."""
+        return self._session.get(f"{self.url}/execution/health", timeout=30).ok
+
+    def _unready(self) -> list[str]:
+        """Compare starts with Airflow's own job records: a killed component's record stays "running"."""
+        jobs = self.call("GET", "jobs", params={"limit": 100, "order_by": "-id", "job_state": "running"})["jobs"]
+        unready = []
+        for prefix, job_type in _JOB_TYPES.items():
+            starts = [
+                datetime.fromisoformat(job["start_date"]).timestamp()
+                for job in jobs
+                if job["job_type"] == job_type and job["latest_heartbeat"]
+            ]
+            wanted = [
+                (child.started_at, name)
+                for name, child in self.components.items()
+                if name.startswith(prefix) and not child.expected_dead
+            ]
+            # The n-th youngest component needs n jobs that began after it did.
+            for count, (started_at, name) in enumerate(sorted(wanted, reverse=True), start=1):
+                if sum(start >= started_at for start in starts) < count:
+                    unready.append(name)
+        return unready
+
+    def metadata(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """
+        Read from the metadata database, past Airflow.
+
+        :param sql: a SELECT with question marks for values.
+        :param parameters: the values.
+        :returns: the rows, each by column name.
+        :raises RuntimeError: the database is not SQLite.
+        """
+        if self._database_url is not None:
+            raise RuntimeError("metadata() reads SQLite only; connect to the database yourself.")
+        return read_sqlite(self.sqlite_path, sql, parameters)

@@ -1,0 +1,67 @@
+"""The example DAGs in ``dag.test()``, where Airflow's own machinery renders, maps, defers and resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.emulator import Emulator
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+
+
+def dag_test(dag_id: str, conf: dict[str, Any], **env: str) -> str:
+    """Run a DAG as ``airflow dags test`` does, and return all that was printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "dags", "test", dag_id, "--conf", json.dumps(conf)],
+        env={**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES), **env},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+    return done.stdout + done.stderr
+
+
+def test_one_swap_goes_through_and_the_key_is_printed_nowhere_even_at_debug(emulator: Emulator) -> None:
+    """Airflow's own ``MaskSecret`` line, which hands the secret to its masker, is the one exception."""
+    emulator.set(job_seconds=2)
+    conf = {
+        "character_image": emulator.sample("scene", 0),
+        "reference_character_image": emulator.sample("person", 0),
+    }
+    printed = dag_test("body_swap", conf, AIRFLOW__LOGGING__LOGGING_LEVEL="DEBUG")
+    assert len(emulator.charges) == 1
+    assert "running trigger in line" in printed
+    assert f"Request {emulator.charges[0].request_id} made {emulator.url}/outputs/" in printed
+    leaks = [line for line in printed.splitlines() if emulator.api_key in line and "MaskSecret" not in line]
+    assert leaks == []
+
+
+def test_a_list_of_photographs_is_mapped_and_each_is_billed_once(emulator: Emulator) -> None:
+    emulator.set(job_polls=2)
+    conf = {
+        "photographs": [emulator.sample("scene", number) for number in range(3)],
+        "model": emulator.sample("person", 0),
+    }
+    env = {**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES)}
+    subprocess.run(
+        [sys.executable, "-m", "airflow", "pools", "set", "segmind", "8", "Swaps in flight", "--include-deferred"],
+        env=env,
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    printed = dag_test("body_swap_scheduled", conf)
+    assert [charge.inputs["character_image"] for charge in emulator.charges] == conf["photographs"]
+    for charge in emulator.charges:
+        assert f"Request {charge.request_id} is COMPLETED" in printed

@@ -1,0 +1,48 @@
+"""One real Airflow and one emulator for all system tests: starting them takes half a minute."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from airflow_provider_segmind.emulator import Emulator
+from demo.local_airflow import LocalAirflow
+
+EXAMPLE_DAGS = Path(__file__).resolve().parents[2] / "example_dags"
+
+AirflowCli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    with Emulator(job_seconds=3) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def airflow(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    connection = json.dumps(emulator.airflow_connection())
+    local = LocalAirflow(tmp_path_factory.mktemp("airflow"), EXAMPLE_DAGS, {"AIRFLOW_CONN_SEGMIND_DEFAULT": connection})
+    with local:
+        local.wait_healthy()
+        yield local
+        pids = local.pids
+    left = [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE]
+    assert not left, f"Airflow was stopped, but these of its processes are still there: {left}"
+
+
+@pytest.fixture(scope="session")
+def airflow_cli(airflow: LocalAirflow) -> AirflowCli:
+    """Return a function that runs Airflow's own command against the running Airflow."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = (sys.executable, "-m", "airflow", *arguments)
+        return subprocess.run(command, env=airflow.env, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
