@@ -82,7 +82,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "history_url": {
                         "label": "Request history URL",
-                        "description": "Where the account's request history answers; empty for none.",
+                        "description": "Where the account's request history answers; empty for Segmind's own.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "verify": {

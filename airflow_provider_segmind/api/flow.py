@@ -227,7 +227,7 @@ def get_credits(settings: Settings, auth: Auth, *, pace: Pace = Pace()) -> Flow[
     :raises SegmindError: when it is refused or stays out of reach.
     """
     return (
-        yield from _repeated(
+        yield from repeated(
             settings,
             auth,
             lambda scheme: protocol.credits_request(settings, scheme),
@@ -247,7 +247,7 @@ def upload(settings: Settings, auth: Auth, data: bytes, media_type: str, *, pace
     """
     data_url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
     return (
-        yield from _repeated(
+        yield from repeated(
             settings,
             auth,
             lambda scheme: protocol.upload_request(settings, data_url, scheme),
@@ -295,14 +295,14 @@ def _ask(settings: Settings, auth: Auth, poll_url: str) -> Flow[Job]:
     return protocol.read_poll(settings, _received(answer, settings), poll_url)
 
 
-def _repeated(
+def repeated(
     settings: Settings,
     auth: Auth,
     build: Callable[[str], Request],
     read: Callable[[Settings, Response], T],
     pace: Pace,
 ) -> Flow[T]:
-    """Make a free call, with two more tries after transient errors."""
+    """Make a call that is free of charge, with two more tries after transient errors."""
     patience = _Patience(pace, 2)
     while True:
         answer = yield from exchange(settings, auth, build)

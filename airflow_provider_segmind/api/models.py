@@ -14,6 +14,7 @@ from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequ
 
 DEFAULT_HOST = "https://api.segmind.com"
 DEFAULT_STORAGE_URL = "https://workflows-api.segmind.com"
+DEFAULT_HISTORY_URL = "https://api.spotprod.segmind.com"
 AUTH_SCHEMES = ("auto", "bearer", "x-api-key")
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
@@ -97,7 +98,7 @@ class Settings:
     :param requests_per_minute: pace that the account allows, or ``None``.
     :param trusted_hosts: further hosts (``host`` or ``host:port``) that may receive the key.
     :param storage_url: where inputs are uploaded.
-    :param history_url: where the account's request history is, or ``None`` where there is none.
+    :param history_url: where the account's request history is; ``None`` where none is known.
     """
 
     base_url: str
@@ -156,7 +157,9 @@ class Settings:
         # An emulator answers for every host of the service; uploads must not go to the real one with its key.
         local = is_loopback(urlsplit(base_url).hostname or "")
         storage_url = extras.get("storage_url") or (base_url if local else DEFAULT_STORAGE_URL)
-        history_url = extras.get("history_url")
+        history_url = extras.get("history_url") or (
+            base_url if local else DEFAULT_HISTORY_URL if base_url == DEFAULT_HOST else None
+        )
         return cls(
             base_url=base_url,
             api_key=key,

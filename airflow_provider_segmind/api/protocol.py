@@ -281,23 +281,42 @@ def retry_after(response: Response) -> float | None:
     if header:
         seconds = _number(header)
         if seconds is None:
-            moment = _moment(header)
+            moment = moment_of(header)
             seconds = None if moment is None else moment - response.at
         if seconds is not None:
             return min(max(seconds, 0.0), MAX_RETRY_AFTER)
-    moment = _moment(response.headers.get("x-rate-limit-reset-at-utc", "").strip())
+    moment = moment_of(response.headers.get("x-rate-limit-reset-at-utc", "").strip())
     return None if moment is None else min(max(moment - response.at, 0.0), MAX_RETRY_AFTER)
+
+
+def moment_of(text: str) -> float | None:
+    """Return seconds since the epoch for a time in any known form, or ``None``; without a zone it is UTC."""
+    number = _number(text)
+    if number is not None:
+        return number / 1000 if number > 1e11 else number
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = parse(text)
+        except ValueError:
+            continue
+        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
+    return None
 
 
 # -- bodies --------------------------------------------------------------------------------------------
 
 
-def json_object(response: Response) -> dict[str, Any] | None:
-    """Return the body as a JSON object, or ``None`` if it is anything else."""
+def json_value(response: Response) -> Any:
+    """Return the body as a JSON value, or ``None`` if it is none."""
     try:
-        body = json.loads(response.body)
+        return json.loads(response.body)
     except (ValueError, RecursionError):
         return None
+
+
+def json_object(response: Response) -> dict[str, Any] | None:
+    """Return the body as a JSON object, or ``None`` if it is anything else."""
+    body = json_value(response)
     return body if isinstance(body, dict) else None
 
 
@@ -340,16 +359,3 @@ def _text(value: object) -> str:
 
 def _number(text: str) -> float | None:
     return float(text) if re.fullmatch(r"\d{1,15}(\.\d+)?", text, re.ASCII) else None
-
-
-def _moment(text: str) -> float | None:
-    number = _number(text)
-    if number is not None:
-        return number / 1000 if number > 1e11 else number
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            moment = parse(text)
-        except ValueError:
-            continue
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
-    return None

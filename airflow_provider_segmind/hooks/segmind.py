@@ -10,9 +10,10 @@ from typing import Any
 import requests
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api import flow, history, protocol
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
+from airflow_provider_segmind.api.orders import Record
 from airflow_provider_segmind.api.transport import prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks import form
@@ -95,6 +96,17 @@ class SegmindHook(HttpHook):
     def get_credits(self) -> float:
         """Return the balance in US dollars, credits and free credits together. It is free of charge."""
         return self.client.run(flow.get_credits(self.settings, self.client.auth))
+
+    def find_orders(self, record: Record) -> list[Job]:
+        """
+        Look an order whose answer was lost up in the account's request history. It is free of charge.
+
+        :param record: the order's intent.
+        :return: the jobs that can be it; their poll URLs are built from their ids, so they have to be tried.
+        :raises SegmindError: when the history does not answer.
+        """
+        found = self.client.run(history.find(self.settings, self.client.auth, record))
+        return [Job(request_id, history.poll_url_of(self.settings, request_id), "QUEUED") for request_id in found]
 
     def upload(self, data: bytes, *, media_type: str) -> str:
         """

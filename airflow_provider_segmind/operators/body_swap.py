@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, ServiceError, TransportError
+from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.api.workflows import (
     BODY_SWAP_IMAGES,
     BODY_SWAP_WORKFLOW,
     check_character,
     check_image,
+    check_inputs,
     check_workflow,
 )
+from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.pictures import readable_url
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
+from airflow_provider_segmind.triggers.events import read_event
+from airflow_provider_segmind.triggers.segmind import deferral
 
 
 class SubmitBodySwapOperator(SubmitPixelFlowOperator):
@@ -26,6 +38,8 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
     :param select_character: who in the scene is replaced, in words.
     :param workflow: id and version of the workflow.
     :param segmind_conn_id: the connection.
+    :param on_unknown_outcome: ``fail`` or ``resubmit``, see
+        :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
     :raises AirflowFailException: where a retry cannot help or would bill: key, credits, inputs, unknown outcome.
     :raises SegmindError: where a retry may help; nothing was billed.
@@ -53,10 +67,122 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
         self.reference_character_image = reference_character_image
         self.select_character = select_character
 
+    def given_inputs(self) -> Mapping[str, Any]:
+        """Return the three inputs as the author gave them."""
+        return {
+            **{name: getattr(self, name) for name in BODY_SWAP_IMAGES},
+            "select_character": self.select_character,
+        }
+
     def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
         """Return the three inputs of a body swap, checked before anything is uploaded or ordered."""
+        workflow = check_workflow(self.workflow)
         character = check_character(self.select_character)
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
-        check_workflow(self.workflow)
         urls = {name: readable_url(hook, name, uri) for name, uri in pictures.items()}
-        return {**urls, "select_character": character}
+        inputs = {**urls, "select_character": character}
+        return check_inputs(workflow, inputs, base_url=hook.settings.base_url)
+
+
+class BodySwapOperator(SubmitBodySwapOperator):
+    """
+    Order one body swap and wait for it, in one task that holds no worker while it waits.
+
+    On Airflow 3.3 and later a retry after any fault goes on with the same order. A job that FAILED is ordered again
+    only by this task's own ``retries``, each at the price of a swap.
+
+    :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI that is uploaded.
+    :param reference_character_image: the new person, likewise.
+    :param select_character: who in the scene is replaced, in words.
+    :param workflow: id and version of the workflow.
+    :param segmind_conn_id: the connection.
+    :param on_unknown_outcome: ``fail`` or ``resubmit``, see
+        :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
+    :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
+    :param poll_interval: seconds between polls; 7 is what Segmind documents.
+    :param timeout: seconds that one attempt waits at most, by the clock on the wall.
+    :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
+    :raises AirflowFailException: where a retry cannot help or would bill.
+    :raises JobFailedError: when the job FAILED; a retry is a new order.
+    :raises JobTimeoutError: when it is not done in time; a retry goes on waiting for the same job.
+    :raises SegmindError: where a retry may help; it never orders again what is on record.
+    """
+
+    template_fields: Sequence[str] = (*SubmitBodySwapOperator.template_fields, "output_key")
+
+    def __init__(
+        self, *, output_key: str | None = None, poll_interval: float = 7.0, timeout: float = 3600.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.output_key = output_key
+        self.poll_interval = check_interval("poll_interval", poll_interval)
+        self.timeout = check_interval("timeout", timeout)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Order, or go on with what an earlier attempt ordered, and wait in a triggerer."""
+        placed = self.place(context)
+        job = self._look(placed.job.poll_url) if placed.attached else None
+        if job is not None and job.status == "FAILED":
+            # The job of an earlier attempt: this attempt is the retry that may order it again.
+            mark_failed(context, job)
+            placed, job = self.place(context), None
+        if job is None or not job.done:
+            self.defer(
+                **deferral(
+                    placed.job.poll_url,
+                    self.segmind_conn_id,
+                    timeout=self.timeout,
+                    poll_interval=self.poll_interval,
+                    request_id=placed.job.request_id,
+                )
+            )
+        return self._finish(context, job)
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Go on after the trigger's event."""
+        try:
+            job, complete = read_event(event)
+            if not complete:
+                job = self._ask(job.poll_url, TOLERATED_ERRORS)
+        except SegmindError as error:
+            raise task_error(error) from error
+        return self._finish(context, job)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume; when Airflow ended the wait itself, ask for the job once more, since it is paid for."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralTimeout, TaskDeferralError) as ended:
+            return self._last_look(context, ended)
+
+    def _last_look(self, context: Context, ended: Exception) -> dict[str, Any]:
+        ti = context["ti"]
+        poll_url = ti.xcom_pull(task_ids=self.task_id, key="poll_url", map_indexes=ti.map_index)
+        job = self._look(poll_url) if poll_url else None
+        if job is not None and job.done:
+            return self._finish(context, job)
+        if isinstance(ended, TaskDeferralTimeout):
+            raise timed_out(str(poll_url), "its status is " + (job.status if job else "not known")) from ended
+        raise ended
+
+    def _finish(self, context: Context, job: Job) -> dict[str, Any]:
+        if job.status == "FAILED":
+            mark_failed(context, job)
+        try:
+            result = result_of(job, output_key=self.output_key, needs_image=True)
+        except SegmindError as error:
+            raise task_error(error) from error
+        self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"])
+        return result
+
+    def _look(self, poll_url: str) -> Job | None:
+        try:
+            return self._ask(poll_url, 0)
+        except (RateLimitError, ServiceError, TransportError) as error:
+            self.log.info("The job was asked for and did not answer: %s", error)
+            return None
+        except SegmindError as error:
+            raise task_error(error) from error
+
+    def _ask(self, poll_url: str, tolerated: int) -> Job:
+        return SegmindHook(self.segmind_conn_id).get_job(poll_url, tolerated_errors=tolerated)

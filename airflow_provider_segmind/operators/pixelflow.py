@@ -8,13 +8,18 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.workflows import check_inputs, check_workflow
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.operators.ordering import Order, Placed, place
 
 
 class SubmitPixelFlowOperator(BaseOperator):
     """
     Order a job with one POST, and do not wait for it.
+
+    On Airflow 3.3 and later a retry of this task goes on with the order of an earlier attempt; clearing the task is a
+    new order.
 
     It pushes the XComs ``poll_url`` and ``request_id`` as soon as the order is accepted; give
     ``submit.output["poll_url"]`` to a :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor`.
@@ -22,6 +27,8 @@ class SubmitPixelFlowOperator(BaseOperator):
     :param workflow: id and version of the workflow, like ``678b67a76426baad7e539337-v4``.
     :param inputs: the workflow's inputs by name.
     :param segmind_conn_id: the connection.
+    :param on_unknown_outcome: what to do when an earlier attempt ended without knowing whether its order was
+        accepted: ``fail`` for good, with a message that says where to look, or ``resubmit``, which may pay twice.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
     :raises AirflowFailException: where a retry cannot help or would bill: key, credits, inputs, unknown outcome.
     :raises SegmindError: where a retry may help; nothing was billed.
@@ -37,24 +44,18 @@ class SubmitPixelFlowOperator(BaseOperator):
         workflow: str,
         inputs: Mapping[str, Any],
         segmind_conn_id: str = SegmindHook.default_conn_name,
+        on_unknown_outcome: str = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.workflow = workflow
         self.inputs = inputs
         self.segmind_conn_id = segmind_conn_id
+        self.on_unknown_outcome = on_unknown_outcome
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Order the job."""
-        hook = SegmindHook(self.segmind_conn_id)
-        try:
-            job = hook.submit(self.workflow, self.build_inputs(hook))
-        except SegmindError as error:
-            raise task_error(error) from error
-        ti = context["ti"]
-        ti.xcom_push(key="poll_url", value=job.poll_url)
-        ti.xcom_push(key="request_id", value=job.request_id)
-        self.log.info("Segmind accepted request %s for workflow %s.", job.request_id, job.workflow)
+        """Order the job, or return the order that an earlier attempt placed."""
+        job = self.place(context).job
         return {
             "request_id": job.request_id,
             "poll_url": job.poll_url,
@@ -62,6 +63,27 @@ class SubmitPixelFlowOperator(BaseOperator):
             "submitted_at": job.submitted_at,
         }
 
-    def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
-        """Return the inputs to order with; a typed operator makes them of its own parameters."""
+    def place(self, context: Context) -> Placed:
+        """Place the order once, however often this task is tried."""
+        hook = SegmindHook(self.segmind_conn_id)
+        order = Order(self.workflow, self.given_inputs(), lambda: self.build_inputs(hook), self.on_unknown_outcome)
+        try:
+            return place(context, hook, order)
+        except SegmindError as error:
+            raise task_error(error) from error
+
+    def given_inputs(self) -> Mapping[str, Any]:
+        """Return the inputs as the author gave them."""
         return self.inputs
+
+    def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
+        """Return the inputs to send, checked."""
+        workflow = check_workflow(self.workflow)
+        return check_inputs(workflow, self.inputs, base_url=hook.settings.base_url)
+
+    def on_kill(self) -> None:
+        """Say that nothing can be cancelled; the record stays, so that a retry goes on with the order."""
+        self.log.warning(
+            "This task is being killed. Segmind cannot cancel: what was ordered goes on and is billed. Its request id "
+            "is in this log and in the XCom 'request_id'; a retry of this task goes on with it."
+        )

@@ -28,10 +28,7 @@ from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferra
 from airflow_provider_segmind.hooks.failures import sensor_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.triggers.events import read_event
-from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
-
-BACKSTOP = 120.0
-"""Seconds after the trigger's own deadline at which Airflow ends a wait whose triggerer does not."""
+from airflow_provider_segmind.triggers.segmind import deferral
 
 
 class PixelFlowSensor(BaseSensorOperator):
@@ -150,15 +147,13 @@ class PixelFlowSensor(BaseSensorOperator):
 
     def _defer(self) -> NoReturn:
         self.defer(
-            trigger=PixelFlowTrigger(
-                poll_url=self._url,
-                segmind_conn_id=self.segmind_conn_id,
-                deadline=time.time() + self.timeout,
+            **deferral(
+                self._url,
+                self.segmind_conn_id,
+                timeout=self.timeout,
                 poll_interval=self.poke_interval,
                 tolerated_errors=None if self.silent_fail else TOLERATED_ERRORS,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout + BACKSTOP),
+            )
         )
 
     def _last_look(self, ended: Exception) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -11,6 +13,9 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS
 from airflow_provider_segmind.hooks.shared import shared_connection
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
+
+BACKSTOP = 120.0
+"""Seconds after the trigger's own deadline at which Airflow ends a wait whose triggerer does not."""
 
 
 class PixelFlowTrigger(BaseTrigger):
@@ -24,6 +29,7 @@ class PixelFlowTrigger(BaseTrigger):
     :param deadline: seconds since the epoch, so that a restart of the triggerer does not prolong the wait.
     :param poll_interval: seconds between polls.
     :param tolerated_errors: transient errors in a row that are survived; ``None`` for any number.
+    :param request_id: the job's id, for messages.
     :param later: what a newer version of this package may have written; ignored.
     """
 
@@ -34,6 +40,7 @@ class PixelFlowTrigger(BaseTrigger):
         deadline: float,
         poll_interval: float = 7.0,
         tolerated_errors: int | None = TOLERATED_ERRORS,
+        request_id: str | None = None,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -42,6 +49,7 @@ class PixelFlowTrigger(BaseTrigger):
         self.deadline = deadline
         self.poll_interval = poll_interval
         self.tolerated_errors = tolerated_errors
+        self.request_id = request_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to wait for the same job."""
@@ -53,12 +61,22 @@ class PixelFlowTrigger(BaseTrigger):
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
                 "tolerated_errors": self.tolerated_errors,
+                "request_id": self.request_id,
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event."""
         yield TriggerEvent(await self._event())
+
+    async def on_kill(self) -> None:
+        """Say that a person ended the wait but not the job, which cannot be cancelled (Airflow 3.3 calls this)."""
+        self.log.warning(
+            "A person ended this wait. Segmind cannot cancel: request %s goes on and is billed. Its result can be "
+            "asked for at %s",
+            self.request_id or self.poll_url.rpartition("/")[2],
+            self.poll_url,
+        )
 
     async def _event(self) -> dict[str, Any]:
         try:
@@ -76,3 +94,31 @@ class PixelFlowTrigger(BaseTrigger):
             # An exception would fail the task without its own words, and without a word about the paid job.
             self.log.exception("Waiting for %s broke", self.poll_url)
             return event_of_error(SegmindError(f"Waiting for {self.poll_url} broke: {type(error).__name__}."))
+
+
+def deferral(
+    poll_url: str,
+    segmind_conn_id: str,
+    *,
+    timeout: float,
+    poll_interval: float,
+    tolerated_errors: int | None = TOLERATED_ERRORS,
+    request_id: str | None = None,
+) -> dict[str, Any]:
+    """
+    Return the arguments with which a task defers to wait for a job, and is resumed in ``execute_complete``.
+
+    :param timeout: seconds to wait at most, from now.
+    """
+    return {
+        "trigger": PixelFlowTrigger(
+            poll_url=poll_url,
+            segmind_conn_id=segmind_conn_id,
+            deadline=time.time() + timeout,
+            poll_interval=poll_interval,
+            tolerated_errors=tolerated_errors,
+            request_id=request_id,
+        ),
+        "method_name": "execute_complete",
+        "timeout": timedelta(seconds=timeout + BACKSTOP),
+    }

@@ -23,7 +23,7 @@ def test_an_empty_connection_but_for_the_key_means_the_public_api() -> None:
     assert (settings.connect_timeout, settings.read_timeout) == (5.0, 30.0)
     assert settings.auth_scheme == "auto"
     assert settings.verify is True
-    assert settings.history_url is None
+    assert settings.history_url == "https://api.spotprod.segmind.com"
 
 
 def test_the_key_is_in_no_repr() -> None:
@@ -47,8 +47,13 @@ def test_host_schema_and_port_make_the_base_url(parts: dict[str, Any], base_url:
     assert make(**parts).base_url == base_url
 
 
-def test_uploads_go_to_the_emulator_when_the_host_is_one() -> None:
-    assert make(host="http://127.0.0.1:8765").storage_url == "http://127.0.0.1:8765"
+def test_uploads_and_history_are_the_emulators_when_the_host_is_one() -> None:
+    settings = make(host="http://127.0.0.1:8765")
+    assert settings.storage_url == settings.history_url == "http://127.0.0.1:8765"
+
+
+def test_a_gateway_has_no_history_unless_it_says_where() -> None:
+    assert make(host="gateway.example.com").history_url is None
 
 
 def test_extras_are_read_also_as_the_form_saves_them() -> None:

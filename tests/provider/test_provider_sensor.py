@@ -204,7 +204,7 @@ def test_deferring_is_the_default_and_carries_no_secret(emulator: Emulator, slow
     deferred = defer(BodySwapSensor(task_id="wait", poll_url=slow_url))
     _, kwargs = deferred.trigger.serialize()
     assert emulator.api_key not in repr(kwargs)
-    assert set(kwargs) == {"poll_url", "segmind_conn_id", "deadline", "poll_interval", "tolerated_errors"}
+    assert set(kwargs) == {"poll_url", "segmind_conn_id", "deadline", "poll_interval", "tolerated_errors", "request_id"}
     assert kwargs["poll_interval"] == 7.0
     assert kwargs["deadline"] == pytest.approx(time.time() + 3600, abs=5)
     assert deferred.timeout is not None

@@ -1,0 +1,181 @@
+"""Place an order so that however often the task is tried, it is billed once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests
+from airflow_provider_segmind.api.workflows import fingerprint
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.store import OrderStore
+
+log = logging.getLogger(__name__)
+
+ON_UNKNOWN = ("fail", "resubmit")
+
+
+@dataclass(frozen=True)
+class Order:
+    """
+    What a task wants to order.
+
+    :param workflow: the workflow.
+    :param given: the inputs as the DAG's author gave them; they tell whether a retry wants the same.
+    :param build: returns the inputs to send, after any uploads; called only when there is something to send.
+    :param on_unknown: ``fail`` or ``resubmit``, when an earlier attempt's outcome is unknown.
+    """
+
+    workflow: str
+    given: Mapping[str, Any]
+    build: Callable[[], Mapping[str, Any]]
+    on_unknown: str = "fail"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """
+    An order that is placed.
+
+    :param job: its job.
+    :param attached: whether an earlier attempt placed it.
+    """
+
+    job: Job
+    attached: bool
+
+
+def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
+    """
+    Order a job, or go on with the order that an earlier attempt of this task placed.
+
+    The XComs ``poll_url`` and ``request_id`` are pushed on every attempt, since Airflow clears them when one begins.
+
+    :raises OutcomeUnknownError: when an order may have been accepted and cannot be found.
+    :raises SegmindError: when it was refused; nothing was billed.
+    """
+    if order.on_unknown not in ON_UNKNOWN:
+        raise InvalidRequestError(f"on_unknown_outcome is {order.on_unknown!r}: it must be 'fail' or 'resubmit'.")
+    store = OrderStore(context)
+    record = store.load()
+    wanted = fingerprint(order.workflow, order.given)
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    resubmit = order.on_unknown == "resubmit"
+    step = decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
+    if record is None or step is Step.ORDER:
+        _say_why(record, max_tries)
+        _warn_without_store(store, context)
+        inputs = order.build()
+        intent = Record(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs))
+        return Placed(_submit(context, hook, store, intent, inputs, resubmit=resubmit), attached=False)
+    if step is Step.REFUSE:
+        raise InvalidRequestError(
+            f"An earlier attempt of this task ordered something else: request {record.request_id}, whose result is "
+            f"at {record.poll_url}. Its inputs have changed since, so this retry neither takes that result nor orders "
+            "again. Clear the task to order the new one; do not use inputs that change from one attempt to the next.",
+            request_id=record.request_id,
+        )
+    job = record.job() if step is Step.ATTACH else _recover(hook, record)
+    if job is None:
+        raise _unknown(record)
+    log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
+    _keep(context, store, record.submitted(job), job)
+    return Placed(job, attached=True)
+
+
+def mark_failed(context: Context, job: Job) -> None:
+    """Note that a task's job ended FAILED, so that its next retry orders anew instead of asking again."""
+    store = OrderStore(context)
+    record = store.load()
+    if record is not None and record.request_id == job.request_id:
+        store.save(record.failed())
+
+
+def _submit(
+    context: Context,
+    hook: SegmindHook,
+    store: OrderStore,
+    intent: Record,
+    inputs: Mapping[str, Any],
+    *,
+    resubmit: bool,
+) -> Job:
+    store.save(intent)
+    try:
+        job = hook.submit(intent.workflow, inputs)
+    except OutcomeUnknownError as error:
+        found = _recover(hook, intent)
+        if found is None:
+            # With `resubmit` the task's own retries order again, which the author has accepted to pay for.
+            error.retryable = resubmit
+            raise
+        job = found
+    except SegmindError:
+        store.forget()
+        raise
+    log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
+    _keep(context, store, intent.submitted(job), job)
+    return job
+
+
+def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None:
+    try:
+        store.save(record)
+    except Exception:
+        # The order is placed; losing the task over its record would lose the result as well.
+        log.exception("The record of request %s could not be kept; a retry would not find it.", job.request_id)
+    ti = context["ti"]
+    ti.xcom_push(key="poll_url", value=job.poll_url)
+    ti.xcom_push(key="request_id", value=job.request_id)
+
+
+def _recover(hook: SegmindHook, record: Record) -> Job | None:
+    """Return the one job in the account's history that can be this order, if it can be followed."""
+    try:
+        found = hook.find_orders(record)
+        if len(found) == 1:
+            job = hook.get_job(found[0].poll_url, tolerated_errors=2)
+            log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
+            return Job(**{**vars(job), "workflow": record.workflow, "submitted_at": record.at})
+    except SegmindError as error:
+        log.warning("The order could not be looked up in the request history: %s", error)
+        return None
+    ids = ", ".join(job.request_id for job in found) or "none"
+    log.warning("Requests with these inputs and at that time in the request history: %s.", ids)
+    return None
+
+
+def _unknown(record: Record) -> OutcomeUnknownError:
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.at))
+    return OutcomeUnknownError(
+        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {when}, so the order "
+        "may have been accepted and billed. It is not sent again. Look into your Segmind request history at that "
+        "time; then clear the task, which orders anew, or set on_unknown_outcome='resubmit'."
+    )
+
+
+def _say_why(record: Record | None, max_tries: int) -> None:
+    if record is None:
+        return
+    if record.max_tries != max_tries:
+        log.info("The task was cleared, which is a new order. The earlier one: %s", record.request_id or "unknown")
+    elif record.state is State.FAILED:
+        log.info("Request %s ended FAILED; this retry orders anew.", record.request_id)
+    else:
+        log.warning("An earlier order's outcome is unknown; ordering again as on_unknown_outcome='resubmit' says.")
+
+
+def _warn_without_store(store: OrderStore, context: Context) -> None:
+    ti = context["ti"]
+    if not store.durable and getattr(ti, "max_tries", 0) > 0 and getattr(ti, "try_number", 1) == 1:
+        log.warning(
+            "This Airflow has no task state store (it came with 3.3), so a retry of this task cannot know what was "
+            "ordered before it and orders, and pays, again. Set retries=0 here and leave retrying to the sensor."
+        )
