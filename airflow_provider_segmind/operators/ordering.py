@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
@@ -82,9 +82,9 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
             "again. Clear the task to order the new one; do not use inputs that change from one attempt to the next.",
             request_id=record.request_id,
         )
-    job = record.job() if step is Step.ATTACH else _recover(hook, record)
+    job, note = (record.job(), "") if step is Step.ATTACH else _recover(hook, record)
     if job is None:
-        raise _unknown(record)
+        raise _unknown(record, note)
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
     _keep(context, store, record.submitted(job), job)
     return Placed(job, attached=True)
@@ -111,8 +111,9 @@ def _submit(
     try:
         job = hook.submit(intent.workflow, inputs)
     except OutcomeUnknownError as error:
-        found = _recover(hook, intent)
+        found, note = _recover(hook, intent)
         if found is None:
+            error.message = f"{error.message} {note}"
             # With `resubmit` the task's own retries order again, which the author has accepted to pay for.
             error.retryable = resubmit
             raise
@@ -136,28 +137,28 @@ def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None
     ti.xcom_push(key="request_id", value=job.request_id)
 
 
-def _recover(hook: SegmindHook, record: Record) -> Job | None:
-    """Return the one job in the account's history that can be this order, if it can be followed."""
+def _recover(hook: SegmindHook, record: Record) -> tuple[Job | None, str]:
+    """Return the one job in the account's history that can be this order; if there is none, what is known instead."""
     try:
         found = hook.find_orders(record)
         if len(found) == 1:
             job = hook.get_job(found[0].poll_url, tolerated_errors=2)
             log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
-            return Job(**{**vars(job), "workflow": record.workflow, "submitted_at": record.at})
+            return replace(job, workflow=record.workflow, submitted_at=record.at), ""
     except SegmindError as error:
-        log.warning("The order could not be looked up in the request history: %s", error)
-        return None
-    ids = ", ".join(job.request_id for job in found) or "none"
-    log.warning("Requests with these inputs and at that time in the request history: %s.", ids)
-    return None
+        return None, f"The request history could not help: {error}"
+    if not found:
+        return None, "The request history has no request with these inputs at that time, which does not prove anything."
+    ids = ", ".join(job.request_id for job in found)
+    return None, f"The request history has several requests with these inputs at that time: {ids}."
 
 
-def _unknown(record: Record) -> OutcomeUnknownError:
+def _unknown(record: Record, note: str) -> OutcomeUnknownError:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.at))
     return OutcomeUnknownError(
         f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {when}, so the order "
-        "may have been accepted and billed. It is not sent again. Look into your Segmind request history at that "
-        "time; then clear the task, which orders anew, or set on_unknown_outcome='resubmit'."
+        f"may have been accepted and billed. It is not sent again. {note} Look there yourself; then clear the task, "
+        "which orders anew, or set on_unknown_outcome='resubmit'."
     )
 
 
