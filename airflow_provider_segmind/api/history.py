@@ -61,11 +61,11 @@ def find(settings: Settings, auth: flow.Auth, record: Record, *, pace: flow.Pace
         found: list[str] = []
         for page in range(1, MAX_PAGES + 1):
             rows = yield from _page(settings, auth, record, page, pace or flow.Pace())
-            found += [row.request_id for row in rows if row.request_id not in found and matches(row, record)]
+            found += [row.request_id for row in rows if matches(row, record)]
             if len(rows) < PER_PAGE:
                 break
         if found:
-            return found
+            return list(dict.fromkeys(found))  # one row for each output
     return []
 
 

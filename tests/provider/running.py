@@ -21,13 +21,21 @@ except ImportError:  # Airflow 3.1
 class TaskInstance:
     """Keeps what a task pushes, and when it was first rescheduled."""
 
-    def __init__(self, first_reschedule: float | None = None) -> None:
+    map_index = -1
+
+    def __init__(self, first_reschedule: float | None = None, max_tries: int = 0, try_number: int = 1) -> None:
         self.xcoms: dict[str, Any] = {}
+        self.max_tries = max_tries
+        self.try_number = try_number
         self.first_reschedule = first_reschedule
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep an XCom, which must be plain JSON."""
         self.xcoms[key] = json.loads(json.dumps(value))
+
+    def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
+        """Return what the task itself pushed."""
+        return self.xcoms.get(key)
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         """Return when this task was first rescheduled."""

@@ -1,0 +1,125 @@
+"""An order whose answer was lost is looked up in the account's request history: best effort, never a guess."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from airflow_provider_segmind.api import history
+from airflow_provider_segmind.api.errors import AuthenticationError, ServiceError
+from airflow_provider_segmind.api.orders import Record, State, digests
+from airflow_provider_segmind.api.wire import Answer
+from tests.api.drive import INPUTS, PACE, WORKFLOW, Driver, answer, new_auth, settings
+
+AT = 1795342770.0  # 2026-11-22 10:19:30 UTC
+INTENT = Record(State.INTENT, "print", 0, AT, WORKFLOW, digests(INPUTS))
+ROW = {"request_id": "abc", "request_body": INPUTS, "model_created": "2026-11-22T10:19:31.000+00:00"}
+
+
+def find(*answers: Answer, **parts: Any) -> tuple[Driver, list[str]]:
+    driver = Driver(answers)
+    return driver, driver.run(history.find(settings(**parts), new_auth(), INTENT, pace=PACE))
+
+
+def page(*rows: Any) -> Answer:
+    return answer({"data": list(rows), "page": 1})
+
+
+def test_one_request_with_the_same_inputs_at_that_time_is_found() -> None:
+    driver, found = find(page({**ROW, "request_id": "other", "request_body": {"prompt": "a cat"}}, ROW))
+    assert found == ["abc"]
+    url = urlsplit(driver.requests[0].url)
+    assert f"{url.scheme}://{url.netloc}{url.path}" == (
+        "https://api.spotprod.segmind.com/inference-request/request-history"
+    )
+    assert parse_qs(url.query) == {
+        "page": ["1"],
+        "per_page": ["100"],
+        "from_date": ["2026-11-22"],
+        "to_date": ["2026-11-22"],
+    }
+
+
+def test_a_request_with_several_outputs_has_several_rows_and_counts_once() -> None:
+    assert find(page(ROW, ROW))[1] == ["abc"]
+
+
+def test_two_requests_that_can_be_it_are_both_named() -> None:
+    assert find(page(ROW, {**ROW, "request_id": "def"}))[1] == ["abc", "def"]
+
+
+def test_defaults_that_the_service_added_do_not_hide_it() -> None:
+    assert find(page({**ROW, "request_body": {**INPUTS, "seed": 7}}))[1] == ["abc"]
+
+
+@pytest.mark.parametrize("shape", ["list", "results", "text"])
+def test_other_shapes_of_a_page_are_read_too(shape: str) -> None:
+    import json
+
+    row = {**ROW, "request_body": json.dumps(INPUTS)} if shape == "text" else ROW
+    body = [row] if shape == "list" else {"total": 1, "results": [row]}
+    assert find(answer(body))[1] == ["abc"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**ROW, "request_body": {**INPUTS, "select_character": "man"}},
+        {**ROW, "request_body": {"character_image": INPUTS["character_image"]}},
+        {**ROW, "request_body": "{broken"},
+        {**ROW, "request_body": None},
+        {**ROW, "model_created": "2026-11-22T09:00:00Z"},
+        {**ROW, "model_created": "2026-11-22T12:00:00Z"},
+        {**ROW, "model_created": "lately"},
+        {**ROW, "model_created": None},
+        {**ROW, "request_id": 7},
+        "nonsense",
+    ],
+)
+def test_what_cannot_be_recognised_is_not_it(row: Any) -> None:
+    driver, found = find(*[page(row)] * 3)
+    assert found == []
+    assert driver.seconds == [2.0, 5.0]
+
+
+def test_a_request_that_appears_a_little_late_is_found() -> None:
+    assert find(page(), page(ROW))[1] == ["abc"]
+
+
+def test_all_pages_are_read_up_to_a_bound() -> None:
+    other = {**ROW, "request_body": {}}
+    full = page(*[other] * history.PER_PAGE)
+    driver, found = find(full, page(ROW))
+    assert found == ["abc"]
+    assert [parse_qs(urlsplit(request.url).query)["page"] for request in driver.requests] == [["1"], ["2"]]
+    endless = Driver([full] * 100)
+    assert endless.run(history.find(settings(), new_auth(), INTENT, pace=PACE)) == []
+    assert len(endless.requests) == history.MAX_PAGES * len(history.LOOKS)
+
+
+def test_where_no_history_is_known_none_is_asked() -> None:
+    driver, found = find(host="gateway.example.com")
+    assert (driver.requests, found) == ([], [])
+
+
+def test_a_history_that_does_not_answer_is_an_error_to_be_told() -> None:
+    with pytest.raises(ServiceError):
+        find(*[answer(b"<html>", 502)] * 3)
+    with pytest.raises(ServiceError, match="request history did not answer"):
+        find(*[answer({"total": 0})] * 3)
+    with pytest.raises(AuthenticationError):
+        find(answer({}, 401), answer({}, 401))
+
+
+def test_an_order_without_recorded_inputs_matches_nothing() -> None:
+    from dataclasses import replace
+
+    row = history.Row("abc", INPUTS, AT)
+    assert history.matches(row, INTENT)
+    assert not history.matches(row, replace(INTENT, sent={}))
+
+
+def test_a_poll_url_can_only_be_guessed() -> None:
+    assert history.poll_url_of(settings(), "abc") == "https://api.segmind.com/workflows/request/abc"

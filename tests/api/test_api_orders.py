@@ -1,0 +1,88 @@
+"""What an attempt does about the order that an earlier one may have placed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests, read_record
+from airflow_provider_segmind.api.workflows import fingerprint
+from tests.api.drive import INPUTS, POLL_URL, WORKFLOW
+
+PRINT = fingerprint(WORKFLOW, INPUTS)
+INTENT = Record(State.INTENT, PRINT, 2, 1000.0, WORKFLOW, digests(INPUTS))
+SUBMITTED = INTENT.submitted(Job("abc", POLL_URL, "QUEUED"))
+
+
+def step(record: Record | None, max_tries: int = 2, wanted: str = PRINT, *, resubmit: bool = False) -> Step:
+    return decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
+
+
+def test_without_a_record_it_orders() -> None:
+    assert step(None) is Step.ORDER
+
+
+def test_a_retry_goes_on_with_what_is_on_record() -> None:
+    assert step(SUBMITTED) is Step.ATTACH
+    assert step(SUBMITTED, resubmit=True) is Step.ATTACH
+
+
+def test_a_retry_never_guesses_about_an_intent() -> None:
+    assert step(INTENT) is Step.RECOVER
+    assert step(INTENT, wanted="other") is Step.RECOVER
+
+
+def test_a_retry_orders_again_after_an_intent_only_where_the_author_said_so() -> None:
+    assert step(INTENT, resubmit=True) is Step.ORDER
+
+
+@pytest.mark.parametrize("record", [INTENT, SUBMITTED, SUBMITTED.failed()])
+def test_a_clear_is_a_new_order(record: Record) -> None:
+    assert step(record, max_tries=3) is Step.ORDER
+
+
+def test_a_job_that_failed_is_ordered_again_by_the_next_retry() -> None:
+    assert step(SUBMITTED.failed()) is Step.ORDER
+
+
+def test_a_retry_that_wants_something_else_is_refused() -> None:
+    assert step(SUBMITTED, wanted="other") is Step.REFUSE
+
+
+@pytest.mark.parametrize("record", [INTENT, SUBMITTED, SUBMITTED.failed()])
+def test_a_record_survives_the_way_through_a_store_and_holds_no_picture(record: Record) -> None:
+    stored = json.loads(json.dumps(record.to_json()))
+    assert read_record(stored) == record
+    assert INPUTS["character_image"] not in json.dumps(stored)
+
+
+def test_a_record_gives_the_job_back() -> None:
+    job = SUBMITTED.job()
+    assert (job.request_id, job.poll_url, job.workflow, job.submitted_at) == ("abc", POLL_URL, WORKFLOW, 1000.0)
+
+
+def test_what_a_newer_version_added_is_ignored() -> None:
+    assert read_record({**SUBMITTED.to_json(), "version": 9, "more": 1}) == SUBMITTED
+
+
+@pytest.mark.parametrize(
+    "stored", ["abc", 7, [], {}, {"state": "odd"}, {"state": "intent"}, {**INTENT.to_json(), "state": None}]
+)
+def test_a_record_that_cannot_be_read_is_never_taken_for_none(stored: Any) -> None:
+    with pytest.raises(ValueError, match="the stored order"):
+        read_record(stored)
+
+
+def test_nothing_stored_is_no_record() -> None:
+    assert read_record(None) is None
+
+
+def test_records_that_version_0_1_0_wrote_can_be_read() -> None:
+    path = Path(__file__).parents[1] / "provider" / "stored" / "orders.jsonl"
+    records = [read_record(json.loads(line)) for line in path.read_text().splitlines()]
+    assert [record.state if record else None for record in records] == [State.INTENT, State.SUBMITTED, State.FAILED]
+    assert all(record and record.max_tries == 2 and record.workflow == WORKFLOW for record in records)
