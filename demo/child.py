@@ -149,6 +149,8 @@ class Child:
                 raise ChildDiedError(f"{self.name}: processes {left} cannot be stopped.")
             self.kill()
             time.sleep(0.05)
+        if self._process is not None:
+            self._process.wait(timeout=GRACE)  # it may be dead already and only not collected yet
         self._sessions.clear()
 
     def wait(self, timeout: float) -> None:

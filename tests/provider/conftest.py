@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_segmind.api import history
 from airflow_provider_segmind.emulator import Emulator
+
+
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into the history without waiting seconds for what the emulator shows at once."""
+    monkeypatch.setattr(history, "LOOKS", (0.0, 0.05))
 
 
 @pytest.fixture

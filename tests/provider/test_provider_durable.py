@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import (
     JobFailedError,
     JobTimeoutError,
@@ -87,11 +86,6 @@ class Task:
     def clear(self) -> None:
         """Clear the task, as ``clear_task_instances`` does."""
         self.max_tries = self.tries + 2
-
-
-@pytest.fixture(autouse=True)
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "LOOKS", (0.0, 0.05))
 
 
 def test_submit_and_wait_is_one_order(emulator: Emulator) -> None:

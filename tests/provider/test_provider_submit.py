@@ -108,6 +108,7 @@ def test_a_misspelled_input_of_the_generic_operator_never_swaps_the_vendors_samp
 
 @pytest.mark.parametrize("kind", ["401", "403", "404", "400-text", "406-credits", "406-parameter", "drop-after", "500"])
 def test_where_a_retry_cannot_help_or_would_bill_the_task_fails_for_good(emulator: Emulator, kind: str) -> None:
+    emulator.set(history=False)
     emulator.script(Fault(kind, times=None))
     with pytest.raises(AirflowFailException):
         swap(emulator).execute(context())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,21 +15,25 @@ import pytest
 from airflow_provider_segmind.emulator import Emulator
 from demo.local_airflow import LocalAirflow
 
-EXAMPLE_DAGS = Path(__file__).resolve().parents[2] / "example_dags"
+DAG_FOLDERS = (Path(__file__).resolve().parents[2] / "example_dags", Path(__file__).parent / "dags")
 
 AirflowCli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    with Emulator(job_seconds=3) as running:
+    with Emulator(job_seconds=8) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def airflow(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     connection = json.dumps(emulator.airflow_connection())
-    local = LocalAirflow(tmp_path_factory.mktemp("airflow"), EXAMPLE_DAGS, {"AIRFLOW_CONN_SEGMIND_DEFAULT": connection})
+    dags = tmp_path_factory.mktemp("dags")
+    for file in (file for folder in DAG_FOLDERS for file in folder.glob("*.py")):
+        shutil.copy(file, dags)
+    env = {"AIRFLOW_CONN_SEGMIND_DEFAULT": connection, "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
+    local = LocalAirflow(tmp_path_factory.mktemp("airflow"), dags, env)
     with local:
         local.wait_healthy()
         yield local
@@ -43,6 +48,7 @@ def airflow_cli(airflow: LocalAirflow) -> AirflowCli:
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = (sys.executable, "-m", "airflow", *arguments)
-        return subprocess.run(command, env=airflow.env, capture_output=True, text=True, timeout=120, check=False)
+        env = {**airflow.env, "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}  # what it prints is read
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
 
     return run
