@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
 
-from airflow_provider_segmind.api.errors import AuthenticationError
+from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,11 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) 
         conn_id=conn_id,
     )
     mask_secret(settings.api_key)
+    if isinstance(settings.verify, str) and not Path(settings.verify).exists():
+        raise InvalidRequestError(
+            f"Connection '{conn_id}': verify is {settings.verify!r}, and there is no such CA bundle on this machine: "
+            "whoever manages the connection gives a path that every worker and triggerer has."
+        )
     return settings
 
 

@@ -11,6 +11,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_segmind.api.errors import RateLimitError, TransportError
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.pictures import media_type_of
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from tests.api.drive import WORKFLOW
@@ -141,3 +142,29 @@ def test_everything_an_author_decides_is_a_template() -> None:
         "segmind_conn_id",
     }
     assert set(SubmitPixelFlowOperator.template_fields) == {"workflow", "inputs", "segmind_conn_id"}
+
+
+def test_a_picture_that_is_too_large_is_refused_before_it_is_read_whole(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_segmind.hooks.pictures.MAX_PICTURE", 2**20)
+    picture = tmp_path / "scene.webp"
+    picture.write_bytes(b"RIFF\x00\x00\x00\x00WEBP" + bytes(2**20))
+    with pytest.raises(AirflowFailException, match="is larger than 1 MiB: give a smaller picture"):
+        swap(emulator, character_image=str(picture)).execute(context())
+    assert emulator.requests == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"RIFF\x00\x00\x00\x00WEBP", "image/webp"),
+        (b"<svg onload=alert(1)>", None),
+        (b"RIFF\x00\x00\x00\x00WAVE", None),
+        (b"", None),
+    ],
+)
+def test_a_picture_is_known_by_its_bytes(data: bytes, kind: str | None) -> None:
+    assert media_type_of(data) == kind

@@ -11,6 +11,7 @@ import pytest
 
 from airflow_provider_segmind.api.errors import (
     BY_NAME,
+    InvalidRequestError,
     JobExpiredError,
     RateLimitError,
     SegmindError,
@@ -90,6 +91,21 @@ async def test_it_waits_on_after_a_restart_of_the_triggerer(emulator: Emulator) 
         await waiting
     assert read_event(await first_event(revive(first)))[0].status == "COMPLETED"
     assert len(emulator.charges) == 1
+
+
+async def test_a_person_who_ends_the_wait_is_told_that_the_job_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    await trigger("https://api.segmind.com/workflows/request/abc").on_kill()
+    assert "request abc goes on and is billed" in capsys.readouterr().out
+
+
+async def test_a_bundle_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"conn_type": "segmind", "password": "SG_secret_key", "extra": {"verify": "nowhere/ca.pem"}}
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(connection))
+    words = "verify is 'nowhere/ca.pem', and there is no such CA bundle"
+    event = await first_event(trigger("https://api.segmind.com/workflows/request/abc"))
+    assert words in event["error"]["message"]
+    with pytest.raises(InvalidRequestError, match=words):
+        SegmindHook().get_credits()
 
 
 class TestShared:
