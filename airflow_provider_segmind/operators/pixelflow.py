@@ -52,6 +52,7 @@ class SubmitPixelFlowOperator(BaseOperator):
         self.inputs = inputs
         self.segmind_conn_id = segmind_conn_id
         self.on_unknown_outcome = on_unknown_outcome
+        self._request_id: str | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the job, or return the order that an earlier attempt placed."""
@@ -68,9 +69,11 @@ class SubmitPixelFlowOperator(BaseOperator):
         hook = SegmindHook(self.segmind_conn_id)
         order = Order(self.workflow, self.given_inputs(), lambda: self.build_inputs(hook), self.on_unknown_outcome)
         try:
-            return place(context, hook, order)
+            placed = place(context, hook, order)
         except SegmindError as error:
             raise task_error(error) from error
+        self._request_id = placed.job.request_id
+        return placed
 
     def given_inputs(self) -> Mapping[str, Any]:
         """Return the inputs as the author gave them."""
@@ -83,7 +86,8 @@ class SubmitPixelFlowOperator(BaseOperator):
 
     def on_kill(self) -> None:
         """Say that nothing can be cancelled; the record stays, so that a retry goes on with the order."""
+        known = f"request {self._request_id}" if self._request_id else "an order that was just being sent"
         self.log.warning(
-            "This task is being killed. Segmind cannot cancel: what was ordered goes on and is billed. Its request id "
-            "is in this log and in the XCom 'request_id'; a retry of this task goes on with it."
+            "This task is being killed. Segmind cannot cancel: %s goes on and is billed. A retry goes on with it.",
+            known,
         )

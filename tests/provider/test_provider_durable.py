@@ -336,9 +336,17 @@ class TestWaiting:
             Task(emulator, timeout=0).operator()
 
 
-def test_killing_says_that_nothing_is_cancelled(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    Task(emulator).operator().on_kill()
-    assert "Segmind cannot cancel" in capsys.readouterr().out
+def test_killing_names_the_request_that_is_not_cancelled(
+    emulator: Emulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = Task(emulator)
+    operator = task.operator()
+    operator.on_kill()
+    assert "an order that was just being sent goes on and is billed" in capsys.readouterr().out
+    with pytest.raises(TaskDeferred):
+        operator.execute(task.context())
+    operator.on_kill()
+    assert f"request {emulator.charges[0].request_id} goes on and is billed" in capsys.readouterr().out
 
 
 def test_an_api_out_of_reach_leaves_no_intent_behind(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
