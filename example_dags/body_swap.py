@@ -7,6 +7,7 @@ It needs the connection ``segmind_default``: type Segmind, the API key as its pa
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
@@ -32,7 +33,14 @@ with DAG(
         select_character="{{ params.select_character }}",
     )
 
-    wait = BodySwapSensor(task_id="wait", poll_url=submit.output["poll_url"], timeout=1800, retries=2)
+    # Waiting costs nothing, so it may be tried again soon; Airflow's own default is to pause for five minutes.
+    wait = BodySwapSensor(
+        task_id="wait",
+        poll_url=submit.output["poll_url"],
+        timeout=1800,
+        retries=2,
+        retry_delay=timedelta(seconds=10),
+    )
 
     @task
     def use(swap: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ The pool bounds what is in flight; create it once, with deferred tasks counted:
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, Param, task
@@ -45,7 +46,9 @@ with DAG(
         task_id="submit", select_character="the person in front", max_active_tis_per_dag=4
     ).expand_kwargs(orders())
 
-    wait = BodySwapSensor.partial(task_id="wait", timeout=3600, retries=2).expand(poll_url=submit.output)
+    wait = BodySwapSensor.partial(task_id="wait", timeout=3600, retries=2, retry_delay=timedelta(seconds=10)).expand(
+        poll_url=submit.output
+    )
 
     @task(trigger_rule="all_done")
     def report(swaps: Any) -> list[str]:

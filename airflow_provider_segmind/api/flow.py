@@ -167,7 +167,7 @@ def get_job(
     patience = _Patience(pace, tolerated)
     while True:
         try:
-            return (yield from _ask(settings, auth, poll_url))
+            return (yield from ask(settings, auth, poll_url))
         except (ServiceError, TransportError) as error:
             yield patience.pause_after(error)
 
@@ -198,25 +198,17 @@ def wait(
     """
     poll_url = protocol.check_poll_url(settings, poll_url)
     check_interval("poll_interval", poll_interval)
-    patience = _Patience(pace, tolerated)
-    seen = ""
+    watch = Watch(poll_url, deadline, pace=pace, tolerated=tolerated)
     while True:
-        last_look = clock() >= deadline
+        asked_at = clock()
         try:
-            job = yield from _ask(settings, auth, poll_url)
+            job = yield from ask(settings, auth, poll_url)
         except (RateLimitError, ServiceError, TransportError) as error:
-            if last_look:
-                raise timed_out(poll_url, str(error)) from error
-            pause = patience.pause_after(error)
+            pause = watch.failed(error, asked_at)
         else:
-            if job.done:
+            if watch.answered(job, asked_at):
                 return job
-            if last_look:
-                raise timed_out(poll_url, f"its status is {job.status}")
-            patience = _Patience(pace, tolerated)
-            new = job.status not in RUNNING and job.status != seen
-            seen = job.status
-            pause = Pause(poll_interval, f"status {seen!r} is new to this package; waiting on" if new else "")
+            pause = Pause(poll_interval, watch.remark)
         yield Pause(max(0.0, min(pause.seconds, deadline - clock())), pause.reason)
 
 
@@ -268,6 +260,53 @@ def check_interval(name: str, value: object) -> float:
     raise InvalidRequestError(f"{name} is {value!r}: it must be a number of seconds above 0.")
 
 
+class Watch:
+    """
+    One job that is waited for, and what each answer about it means.
+
+    :param poll_url: where it is asked for.
+    :param deadline: seconds since the epoch; whoever asks after it has had the last look.
+    :param pace: how errors are waited out.
+    :param tolerated: how many transient errors in a row are survived; ``None`` for any number.
+    """
+
+    def __init__(self, poll_url: str, deadline: float, *, pace: Pace, tolerated: int | None) -> None:
+        self.poll_url = poll_url
+        self.deadline = deadline
+        self.remark = ""
+        self._pace = pace
+        self._tolerated = tolerated
+        self._patience = _Patience(pace, tolerated)
+        self._status = ""
+
+    def answered(self, job: Job, asked_at: float) -> bool:
+        """
+        Take an answer into account, and return whether the job is done.
+
+        :raises JobTimeoutError: when it is not, and this was the last look.
+        """
+        if job.done:
+            return True
+        if asked_at >= self.deadline:
+            raise timed_out(self.poll_url, f"its status is {job.status}")
+        self._patience = _Patience(self._pace, self._tolerated)
+        new = job.status not in RUNNING and job.status != self._status
+        self._status = job.status
+        self.remark = f"status {job.status!r} is new to this package; waiting on" if new else ""
+        return False
+
+    def failed(self, error: SegmindError, asked_at: float) -> Pause:
+        """
+        Take a transient error into account, and return how long to wait before asking again.
+
+        :raises JobTimeoutError: when this was the last look.
+        :raises SegmindError: the error, when it is one too many in a row. A 429 never is.
+        """
+        if asked_at >= self.deadline:
+            raise timed_out(self.poll_url, str(error)) from error
+        return self._patience.pause_after(error)
+
+
 class _Patience:
     """Counts transient errors in a row and says how long to pause after each."""
 
@@ -290,7 +329,8 @@ class _Patience:
         return Pause(seconds, f"asking again in {seconds:.0f} s: {error}")
 
 
-def _ask(settings: Settings, auth: Auth, poll_url: str) -> Flow[Job]:
+def ask(settings: Settings, auth: Auth, poll_url: str) -> Flow[Job]:
+    """Send one GET for a job, for a URL that :func:`protocol.check_poll_url` has passed."""
     answer = yield from exchange(settings, auth, lambda scheme: protocol.poll_request(settings, poll_url, scheme))
     return protocol.read_poll(settings, _received(answer, settings), poll_url)
 

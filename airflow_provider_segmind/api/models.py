@@ -158,7 +158,7 @@ class Settings:
         local = is_loopback(urlsplit(base_url).hostname or "")
         storage_url = extras.get("storage_url") or (base_url if local else DEFAULT_STORAGE_URL)
         history_url = extras.get("history_url") or (
-            base_url if local else DEFAULT_HISTORY_URL if base_url == DEFAULT_HOST else None
+            base_url if local else DEFAULT_HISTORY_URL if _same_origin(base_url, DEFAULT_HOST) else None
         )
         return cls(
             base_url=base_url,
@@ -229,6 +229,10 @@ def _origin(parts: SplitResult) -> tuple[str, str, int]:
         (parts.hostname or "").lower(),
         parts.port or (443 if parts.scheme == "https" else 80),
     )
+
+
+def _same_origin(one: str, other: str) -> bool:
+    return _origin(urlsplit(one)) == _origin(urlsplit(other))
 
 
 def _base_url(where: str, host: str | None, schema: str | None, port: int | None) -> str:

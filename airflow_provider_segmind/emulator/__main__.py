@@ -172,7 +172,7 @@ def _serve(options: argparse.Namespace) -> int:
         _announce_ready(options.ready_file, emulator)
     ended.wait()
     emulator.stop()
-    print(f"Ended. {len(emulator.charges)} jobs were billed.", flush=True)
+    print(f"Ended. Jobs billed: {len(emulator.charges)}.", flush=True)
     return 0
 
 

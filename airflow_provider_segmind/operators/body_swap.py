@@ -89,7 +89,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
     Order one body swap and wait for it, in one task that holds no worker while it waits.
 
     On Airflow 3.3 and later a retry after any fault goes on with the same order. A job that FAILED is ordered again
-    only by this task's own ``retries``, each at the price of a swap.
+    only by this task's own ``retries``, each at the price of a swap. On Airflow 3.1 and 3.2 nothing is kept between
+    attempts, so a retry orders again: there use :class:`SubmitBodySwapOperator` with ``retries=0`` and a sensor.
 
     :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI that is uploaded.
     :param reference_character_image: the new person, likewise.

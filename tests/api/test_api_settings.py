@@ -52,6 +52,12 @@ def test_uploads_and_history_are_the_emulators_when_the_host_is_one() -> None:
     assert settings.storage_url == settings.history_url == "http://127.0.0.1:8765"
 
 
+def test_the_port_that_the_form_of_airflow_3_3_2_needs_changes_nothing() -> None:
+    settings = make(host="https://api.segmind.com", port=443)
+    assert settings.history_url == "https://api.spotprod.segmind.com"
+    assert settings.storage_url == "https://workflows-api.segmind.com"
+
+
 def test_a_gateway_has_no_history_unless_it_says_where() -> None:
     assert make(host="gateway.example.com").history_url is None
 

@@ -34,7 +34,7 @@ def dag_test(dag_id: str, conf: dict[str, Any], **env: str) -> str:
 
 def test_one_swap_goes_through_and_the_key_is_printed_nowhere_even_at_debug(emulator: Emulator) -> None:
     """Airflow's own ``MaskSecret`` line, which hands the secret to its masker, is the one exception."""
-    emulator.set(job_seconds=2)
+    emulator.set(job_seconds=2, job_polls=1)  # so that the first look never finds it done
     conf = {
         "character_image": emulator.sample("scene", 0),
         "reference_character_image": emulator.sample("person", 0),

@@ -22,7 +22,7 @@ AirflowCli = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    with Emulator(job_seconds=8) as running:
+    with Emulator(job_seconds=3, job_polls=1) as running:
         yield running
 
 

@@ -1,0 +1,194 @@
+"""
+Wait for many jobs at once: one session, one schedule and one request budget for all jobs of a connection in a loop.
+
+A coroutine for each job with a clock of its own would ask as often as it likes; together they would exceed what the
+account allows, and each would learn of it by a 429 of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Protocol
+
+from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api.aclient import MAX_CONNECTIONS, AsyncClient
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    RateLimitError,
+    ServiceError,
+    TransportError,
+)
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.schedule import Budget, Schedule
+
+JITTER = 0.05
+
+
+class Clients(Protocol):
+    """Gives the client that all share; one whose key was ``refused`` is not given again."""
+
+    def __call__(self, *, refused: AsyncClient | None = None) -> Awaitable[AsyncClient]:
+        """Return the client."""
+
+
+class _Waiting:
+    """One job that somebody waits for."""
+
+    __slots__ = ("interval", "result", "started_at", "watch", "workflow")
+
+    def __init__(
+        self, watch: flow.Watch, interval: float, workflow: str, started_at: float, result: asyncio.Future[Job]
+    ) -> None:
+        self.watch = watch
+        self.interval = interval
+        self.workflow = workflow
+        self.started_at = started_at
+        self.result = result
+
+
+class Poller:
+    """
+    Asks for all jobs of one connection in one event loop.
+
+    :param clients: gives the client to ask with.
+    :param clock: tells seconds since the epoch.
+    :param pace: how errors are waited out.
+    """
+
+    def __init__(
+        self, clients: Clients, *, clock: Callable[[], float] = time.time, pace: flow.Pace | None = None
+    ) -> None:
+        self._clients = clients
+        self._clock = clock
+        self._pace = pace or flow.Pace()
+        self._schedule: Schedule[_Waiting] = Schedule()
+        self._requests_per_minute: float | None = None
+        self._wake = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._asking: set[asyncio.Task[None]] = set()
+
+    async def wait(
+        self,
+        poll_url: str,
+        *,
+        deadline: float,
+        poll_interval: float = 7.0,
+        tolerated: int | None = flow.TOLERATED_ERRORS,
+        workflow: str = "",
+        submitted_at: float | None = None,
+    ) -> Job:
+        """
+        Wait for a job, and ask once more at the deadline before giving up.
+
+        :param deadline: seconds since the epoch.
+        :param poll_interval: longest step in seconds, but for the tail of a job that takes unusually long.
+        :param tolerated: how many transient errors in a row are survived; ``None`` for any number.
+        :param workflow: which workflow it is, to learn how long its jobs take.
+        :param submitted_at: seconds since the epoch at which it was ordered, if known.
+        :return: the job, ``COMPLETED`` or ``FAILED``.
+        :raises JobTimeoutError: when it is still not done at the deadline.
+        :raises SegmindError: when the job cannot be asked for any more.
+        """
+        client = await self._clients()
+        poll_url = protocol.check_poll_url(client.settings, poll_url)
+        flow.check_interval("poll_interval", poll_interval)
+        self._keep_pace(client.settings.requests_per_minute)
+        schedule, now = self._schedule, self._clock()
+        waiting = _Waiting(
+            flow.Watch(poll_url, deadline, pace=self._pace, tolerated=tolerated),
+            poll_interval,
+            workflow,
+            submitted_at if submitted_at is not None else now,
+            asyncio.get_running_loop().create_future(),
+        )
+        first = schedule.spread(schedule.timing(workflow).first(poll_interval), JITTER)
+        # A job that was ordered long ago may be done already; then there is nothing to wait for.
+        self._put(waiting, waiting.started_at + first)
+        try:
+            return await waiting.result
+        finally:
+            schedule.drop(waiting)
+
+    async def close(self) -> None:
+        """End everything that is under way; whoever still waits is cancelled with it."""
+        tasks = [task for task in (self._runner, *self._asking) if task is not None]
+        self._runner = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _keep_pace(self, requests_per_minute: float | None) -> None:
+        if requests_per_minute != self._requests_per_minute:
+            self._requests_per_minute = requests_per_minute
+            self._schedule.budget = Budget(requests_per_minute)
+
+    def _put(self, waiting: _Waiting, at: float) -> None:
+        self._schedule.put(waiting, min(at, waiting.watch.deadline))
+        self._wake.set()
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        schedule = self._schedule
+        while len(schedule) or self._asking:
+            self._wake.clear()
+            while len(self._asking) < MAX_CONNECTIONS and (waiting := schedule.take(self._clock())) is not None:
+                task = asyncio.get_running_loop().create_task(self._ask(waiting))
+                self._asking.add(task)
+                task.add_done_callback(self._asked)
+            at = schedule.next_at(self._clock()) if len(self._asking) < MAX_CONNECTIONS else None
+            delay = None if at is None else max(0.0, at - self._clock())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), delay)
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        self._asking.discard(task)
+        self._wake.set()
+
+    async def _ask(self, waiting: _Waiting) -> None:
+        """Ask for one job and act on the answer; whatever goes wrong reaches whoever waits."""
+        try:
+            again = await self._look(waiting)
+        except asyncio.CancelledError:
+            waiting.result.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - it is raised where the job is waited for
+            if not waiting.result.done():
+                waiting.result.set_exception(error)
+            return
+        # Whoever waited may have stopped while the answer was on its way.
+        if again is not None and not waiting.result.done():
+            self._put(waiting, again)
+
+    async def _look(self, waiting: _Waiting) -> float | None:
+        """Return when to ask again, or ``None`` when the job is done."""
+        schedule = self._schedule
+        watch, asked_at = waiting.watch, self._clock()
+        client = await self._clients()
+        try:
+            job = await client.run(flow.ask(client.settings, client.auth, watch.poll_url))
+        except AuthenticationError:
+            fresh = await self._clients(refused=client)
+            if fresh.settings == client.settings:
+                raise
+            return self._clock()
+        except RateLimitError as error:
+            schedule.budget.limited(self._clock(), asked_at, error.retry_after)
+            watch.failed(error, asked_at)
+            return self._clock()  # the budget knows when; whoever has waited longest goes first
+        except (ServiceError, TransportError) as error:
+            pause = watch.failed(error, asked_at)
+            pause.log()
+            return self._clock() + pause.seconds
+        timing = schedule.timing(waiting.workflow)
+        age = self._clock() - waiting.started_at
+        if watch.answered(job, asked_at):
+            timing.learn(age)
+            if not waiting.result.done():
+                waiting.result.set_result(job)
+            return None
+        flow.Pause(0.0, watch.remark).log()
+        return self._clock() + schedule.spread(timing.step(age, waiting.interval), 2 * JITTER)
