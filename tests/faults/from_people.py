@@ -1,0 +1,87 @@
+"""A person clears, or marks failed."""
+
+from __future__ import annotations
+
+from airflow_provider_segmind.emulator import Fault
+from tests.faults.case import Case
+from tests.faults.play import scenario
+
+
+def clear(case: Case, *, ended: bool = False) -> None:
+    """Clear the task; one that has ended, only after its run has, or the scheduler may still end the run with it."""
+    if ended:
+        case.world.airflow.wait_for_run(case.dag_id, case.run_id, 60)
+    case.insist(lambda: case.world.airflow.clear_task(case.dag_id, case.run_id, "swap"))
+
+
+def mark_failed(case: Case) -> None:
+    case.insist(lambda: case.world.airflow.set_task_state(case.dag_id, case.run_id, "swap", "failed"))
+
+
+@scenario("task cleared after its success", charges=2)
+def _(case: Case) -> str:
+    first = case.order().delivered()["request_id"]
+    clear(case, ended=True)
+    case.until("the second order", lambda: len(case.emulator.charges) == 2)
+    assert case.delivered()["request_id"] != first
+    return "a clear is a new order: delivered twice"
+
+
+@scenario("task cleared while deferred", charges=2)
+def _(case: Case) -> str:
+    case.emulator.set(job_seconds=15)
+    case.order().until_polled()
+    case.until_deferred()
+    clear(case)
+    case.until_charged(2)
+    result = case.delivered()
+    assert result["request_id"] == case.emulator.charges[1].request_id
+    return "a clear is a new order: the second is delivered"
+
+
+@scenario("task cleared while its worker orders", charges=(1, 2))
+def _(case: Case) -> str:
+    case.emulator.script(Fault("hang-after", seconds=20))
+    case.order().until_charged()
+    clear(case)
+    case.delivered()
+    if len(case.emulator.charges) == 1:
+        return "Airflow restarted the attempt as a retry: delivered, found in the request history"
+    return "Airflow ended the attempt and gave the task new tries: a new order, delivered"
+
+
+@scenario("marked failed while deferred", charges=1)
+def _(case: Case) -> str:
+    case.emulator.set(job_seconds=300)
+    case.order().until_polled()
+    case.until_deferred()
+    mark_failed(case)
+    request_id = case.emulator.charges[0].request_id
+    said = f"A person ended this wait. Segmind cannot cancel: request {request_id} goes on and is billed."
+    case.until("the trigger's farewell", lambda: said in case.log(), 30, every=1)
+    assert case.end() == "failed"
+    return "failed; the log names the request, which goes on and is billed"
+
+
+@scenario("marked failed while deferred, then cleared", charges=2)
+def _(case: Case) -> str:
+    case.emulator.set(job_seconds=12)
+    case.order().until_polled()
+    case.until_deferred()
+    mark_failed(case)
+    case.end()
+    clear(case, ended=True)
+    case.until_charged(2)
+    case.delivered()
+    return "a clear is a new order: the second is delivered"
+
+
+@scenario("marked failed while its worker orders", charges=1)
+def _(case: Case) -> str:
+    case.emulator.script(Fault("hang-after", seconds=20))
+    case.order().until_charged()
+    mark_failed(case)
+    assert case.end() == "failed"
+    said = "This task is being killed. Segmind cannot cancel: an order that was just being sent goes on and is billed."
+    case.until("the operator's farewell", lambda: said in case.log(), 40, every=1)
+    return "failed; the log says that what was ordered is billed"
