@@ -204,6 +204,22 @@ class TestLostAnswers:
         assert task.attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == 2
 
+    def test_while_the_history_is_out_of_reach_the_retries_look_again_and_never_order(self, emulator: Emulator) -> None:
+        emulator.script(Fault("drop-after"), Fault("500", on="history", times=6))
+        task = Task(emulator)
+        with pytest.raises(OutcomeUnknownError, match="history did not answer now"):
+            task.attempt()
+        with pytest.raises(OutcomeUnknownError, match="history did not answer now"):
+            task.attempt()
+        assert task.attempt()["status"] == "COMPLETED"
+        assert len(emulator.charges) == 1
+
+    def test_without_a_store_nothing_is_left_to_the_retries(self, emulator: Emulator) -> None:
+        emulator.script(Fault("drop-after"), Fault("500", on="history", times=None))
+        with pytest.raises(AirflowFailException, match="history did not answer now"):
+            Task(emulator, durable=False).attempt()
+        assert len(emulator.charges) == 1
+
     def test_an_author_may_accept_to_pay_twice(self, emulator: Emulator) -> None:
         emulator.set(history=False)
         emulator.script(Fault("drop-after"))
