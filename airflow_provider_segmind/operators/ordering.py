@@ -127,11 +127,19 @@ def _submit(
             raise
         job = recovery.job
     except SegmindError:
-        store.forget()
+        _forget(store)
         raise
     log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
     _keep(context, store, intent.submitted(job), job)
     return job
+
+
+def _forget(store: OrderStore) -> None:
+    try:
+        store.forget()
+    except Exception:
+        # The refusal is what a person must see; the intent that stays makes a retry ask, and never order.
+        log.exception("The intent of a refused order could not be removed.")
 
 
 def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None:
@@ -156,6 +164,7 @@ class _Recovery:
 
 def _recover(hook: SegmindHook, record: Record) -> _Recovery:
     """Look for the one job in the account's history that can be this order."""
+    found: list[Job] = []
     try:
         found = hook.find_orders(record)
         if len(found) == 1:
@@ -163,15 +172,18 @@ def _recover(hook: SegmindHook, record: Record) -> _Recovery:
             log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
             return _Recovery(replace(job, workflow=record.workflow, submitted_at=record.at))
     except (RateLimitError, ServiceError, TransportError) as error:
-        return _Recovery(None, f"The request history did not answer now: {error}", out_of_reach=True)
+        return _Recovery(None, f"The request history did not answer now: {error}{_named(found)}", out_of_reach=True)
     except SegmindError as error:
-        return _Recovery(None, f"The request history could not help: {error}")
+        return _Recovery(None, f"The request history could not help: {error}{_named(found)}")
     if not found:
         return _Recovery(
             None, "The request history has no request with these inputs at that time, which does not prove anything."
         )
-    ids = ", ".join(job.request_id for job in found)
-    return _Recovery(None, f"The request history has several requests with these inputs at that time: {ids}.")
+    return _Recovery(None, f"The request history has several requests with these inputs at that time.{_named(found)}")
+
+
+def _named(found: list[Job]) -> str:
+    return f" It can be: {', '.join(job.request_id for job in found)}." if found else ""
 
 
 def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:

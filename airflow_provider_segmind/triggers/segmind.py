@@ -83,9 +83,13 @@ class PixelFlowTrigger(BaseTrigger):
         self.log.warning(
             "A person ended this wait. Segmind cannot cancel: request %s goes on and is billed. Its result can be "
             "asked for at %s",
-            self.request_id or self.poll_url.rpartition("/")[2],
+            self._known_as,
             self.poll_url,
         )
+
+    @property
+    def _known_as(self) -> str:
+        return self.request_id or self.poll_url.rpartition("/")[2]
 
     async def _event(self) -> dict[str, Any]:
         try:
@@ -100,11 +104,13 @@ class PixelFlowTrigger(BaseTrigger):
                 )
             return event_of_job(job)
         except SegmindError as error:
+            error.request_id = error.request_id or self._known_as
             return event_of_error(error)
         except Exception as error:
             # An exception would fail the task without its own words, and without a word about the paid job.
             self.log.exception("Waiting for %s broke", self.poll_url)
-            return event_of_error(SegmindError(f"Waiting for {self.poll_url} broke: {type(error).__name__}."))
+            broken = f"Waiting for {self.poll_url} broke: {type(error).__name__}."
+            return event_of_error(SegmindError(broken, request_id=self._known_as))
 
 
 def deferral(

@@ -63,6 +63,7 @@ async def test_an_error_is_an_event_too(emulator: Emulator, kind: str, cls: str)
     emulator.script(Fault(kind, on="poll", times=None))
     event = await first_event(trigger(poll_url))
     assert event["error"]["type"] == cls
+    assert event["request_id"] == emulator.charges[0].request_id
     with pytest.raises(BY_NAME[cls]):
         read_event(event)
 
