@@ -189,7 +189,7 @@ class TestLostAnswers:
     def test_two_requests_that_can_be_it_are_named_and_neither_is_taken(self, emulator: Emulator) -> None:
         Task(emulator).attempt()
         emulator.script(Fault("drop-after"))
-        with pytest.raises(AirflowFailException, match="several requests.*It can be: ") as error:
+        with pytest.raises(AirflowFailException, match=r"several requests.*It can be: ") as error:
             Task(emulator).attempt()
         for charge in emulator.charges:
             assert charge.request_id in str(error.value)
