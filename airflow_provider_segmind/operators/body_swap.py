@@ -129,13 +129,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
             placed, job = self.place(context), None
         if job is None or not job.done:
             self.defer(
-                **deferral(
-                    placed.job.poll_url,
-                    self.segmind_conn_id,
-                    timeout=self.timeout,
-                    poll_interval=self.poll_interval,
-                    request_id=placed.job.request_id,
-                )
+                **deferral(placed.job, self.segmind_conn_id, timeout=self.timeout, poll_interval=self.poll_interval)
             )
         return self._finish(context, job)
 

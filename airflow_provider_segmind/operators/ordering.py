@@ -10,7 +10,14 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.errors import (
+    InvalidRequestError,
+    OutcomeUnknownError,
+    RateLimitError,
+    SegmindError,
+    ServiceError,
+    TransportError,
+)
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests
 from airflow_provider_segmind.api.workflows import fingerprint
@@ -82,9 +89,10 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
             "again. Clear the task to order the new one; do not use inputs that change from one attempt to the next.",
             request_id=record.request_id,
         )
-    job, note = (record.job(), "") if step is Step.ATTACH else _recover(hook, record)
+    recovery = _Recovery(record.job()) if step is Step.ATTACH else _recover(hook, record)
+    job = recovery.job
     if job is None:
-        raise _unknown(record, note)
+        raise _unknown(record, recovery)
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
     _keep(context, store, record.submitted(job), job)
     return Placed(job, attached=True)
@@ -111,19 +119,27 @@ def _submit(
     try:
         job = hook.submit(intent.workflow, inputs)
     except OutcomeUnknownError as error:
-        found, note = _recover(hook, intent)
-        if found is None:
-            error.message = f"{error.message} {note}"
-            # With `resubmit` the task's own retries order again, which the author has accepted to pay for.
-            error.retryable = resubmit
+        recovery = _recover(hook, intent)
+        if recovery.job is None:
+            error.message = f"{error.message} {recovery.note}"
+            # A retry looks again where there is a record; with `resubmit` it orders again, as the author accepts.
+            error.retryable = resubmit or (recovery.out_of_reach and store.durable)
             raise
-        job = found
+        job = recovery.job
     except SegmindError:
-        store.forget()
+        _forget(store)
         raise
     log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
     _keep(context, store, intent.submitted(job), job)
     return job
+
+
+def _forget(store: OrderStore) -> None:
+    try:
+        store.forget()
+    except Exception:
+        # The refusal is what a person must see; the intent that stays makes a retry ask, and never order.
+        log.exception("The intent of a refused order could not be removed.")
 
 
 def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None:
@@ -137,29 +153,49 @@ def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None
     ti.xcom_push(key="request_id", value=job.request_id)
 
 
-def _recover(hook: SegmindHook, record: Record) -> tuple[Job | None, str]:
-    """Return the one job in the account's history that can be this order; if there is none, what is known instead."""
+@dataclass(frozen=True)
+class _Recovery:
+    """What became of an order whose outcome was unknown: its job, or what is known instead."""
+
+    job: Job | None
+    note: str = ""
+    out_of_reach: bool = False
+
+
+def _recover(hook: SegmindHook, record: Record) -> _Recovery:
+    """Look for the one job in the account's history that can be this order."""
+    found: list[Job] = []
     try:
         found = hook.find_orders(record)
         if len(found) == 1:
             job = hook.get_job(found[0].poll_url, tolerated_errors=2)
             log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
-            return replace(job, workflow=record.workflow, submitted_at=record.at), ""
+            return _Recovery(replace(job, workflow=record.workflow, submitted_at=record.at))
+    except (RateLimitError, ServiceError, TransportError) as error:
+        return _Recovery(None, f"The request history did not answer now: {error}{_named(found)}", out_of_reach=True)
     except SegmindError as error:
-        return None, f"The request history could not help: {error}"
+        return _Recovery(None, f"The request history could not help: {error}{_named(found)}")
     if not found:
-        return None, "The request history has no request with these inputs at that time, which does not prove anything."
-    ids = ", ".join(job.request_id for job in found)
-    return None, f"The request history has several requests with these inputs at that time: {ids}."
+        return _Recovery(
+            None, "The request history has no request with these inputs at that time, which does not prove anything."
+        )
+    return _Recovery(None, f"The request history has several requests with these inputs at that time.{_named(found)}")
 
 
-def _unknown(record: Record, note: str) -> OutcomeUnknownError:
+def _named(found: list[Job]) -> str:
+    return f" It can be: {', '.join(job.request_id for job in found)}." if found else ""
+
+
+def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.at))
-    return OutcomeUnknownError(
+    error = OutcomeUnknownError(
         f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {when}, so the order "
-        f"may have been accepted and billed. It is not sent again. {note} Look there yourself; then clear the task, "
-        "which orders anew, or set on_unknown_outcome='resubmit'."
+        f"may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; then clear the "
+        "task, which orders anew, or set on_unknown_outcome='resubmit'."
     )
+    # The next attempt only looks again: it finds the same intent, and never orders after one.
+    error.retryable = recovery.out_of_reach
+    return error
 
 
 def _say_why(record: Record | None, max_tries: int) -> None:

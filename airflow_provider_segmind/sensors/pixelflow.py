@@ -148,7 +148,7 @@ class PixelFlowSensor(BaseSensorOperator):
     def _defer(self) -> NoReturn:
         self.defer(
             **deferral(
-                self._url,
+                self._job,
                 self.segmind_conn_id,
                 timeout=self.timeout,
                 poll_interval=self.poke_interval,
@@ -172,6 +172,18 @@ class PixelFlowSensor(BaseSensorOperator):
     @property
     def _url(self) -> Any:
         return self.poll_url.get("poll_url") if isinstance(self.poll_url, Mapping) else self.poll_url
+
+    @property
+    def _job(self) -> Job:
+        """What is known of the job: its URL, and more when all that the submit returned was given."""
+        known = self.poll_url if isinstance(self.poll_url, Mapping) else {}
+        return Job(
+            request_id=str(known.get("request_id") or ""),
+            poll_url=str(self._url),
+            status="QUEUED",
+            workflow=known.get("workflow"),
+            submitted_at=known.get("submitted_at"),
+        )
 
     def _ask(self, tolerated: int) -> Job:
         return SegmindHook(self.segmind_conn_id).get_job(self._url, tolerated_errors=tolerated)

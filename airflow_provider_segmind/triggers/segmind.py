@@ -11,6 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS
+from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.hooks.shared import shared_connection
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
 
@@ -30,6 +31,8 @@ class PixelFlowTrigger(BaseTrigger):
     :param poll_interval: seconds between polls.
     :param tolerated_errors: transient errors in a row that are survived; ``None`` for any number.
     :param request_id: the job's id, for messages.
+    :param workflow: which workflow it is, to learn how long its jobs take.
+    :param submitted_at: seconds since the epoch at which it was ordered, if known.
     :param later: what a newer version of this package may have written; ignored.
     """
 
@@ -41,6 +44,8 @@ class PixelFlowTrigger(BaseTrigger):
         poll_interval: float = 7.0,
         tolerated_errors: int | None = TOLERATED_ERRORS,
         request_id: str | None = None,
+        workflow: str | None = None,
+        submitted_at: float | None = None,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -50,6 +55,8 @@ class PixelFlowTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.tolerated_errors = tolerated_errors
         self.request_id = request_id
+        self.workflow = workflow
+        self.submitted_at = submitted_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to wait for the same job."""
@@ -62,6 +69,8 @@ class PixelFlowTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "tolerated_errors": self.tolerated_errors,
                 "request_id": self.request_id,
+                "workflow": self.workflow,
+                "submitted_at": self.submitted_at,
             },
         )
 
@@ -74,50 +83,60 @@ class PixelFlowTrigger(BaseTrigger):
         self.log.warning(
             "A person ended this wait. Segmind cannot cancel: request %s goes on and is billed. Its result can be "
             "asked for at %s",
-            self.request_id or self.poll_url.rpartition("/")[2],
+            self._known_as,
             self.poll_url,
         )
+
+    @property
+    def _known_as(self) -> str:
+        return self.request_id or self.poll_url.rpartition("/")[2]
 
     async def _event(self) -> dict[str, Any]:
         try:
             async with shared_connection(self.segmind_conn_id) as connection:
-                job = await connection.wait(
+                job = await connection.poller.wait(
                     self.poll_url,
                     deadline=self.deadline,
                     poll_interval=self.poll_interval,
                     tolerated=self.tolerated_errors,
+                    workflow=self.workflow or "",
+                    submitted_at=self.submitted_at,
                 )
             return event_of_job(job)
         except SegmindError as error:
+            error.request_id = error.request_id or self._known_as
             return event_of_error(error)
         except Exception as error:
             # An exception would fail the task without its own words, and without a word about the paid job.
             self.log.exception("Waiting for %s broke", self.poll_url)
-            return event_of_error(SegmindError(f"Waiting for {self.poll_url} broke: {type(error).__name__}."))
+            broken = f"Waiting for {self.poll_url} broke: {type(error).__name__}."
+            return event_of_error(SegmindError(broken, request_id=self._known_as))
 
 
 def deferral(
-    poll_url: str,
+    job: Job,
     segmind_conn_id: str,
     *,
     timeout: float,
     poll_interval: float,
     tolerated_errors: int | None = TOLERATED_ERRORS,
-    request_id: str | None = None,
 ) -> dict[str, Any]:
     """
     Return the arguments with which a task defers to wait for a job, and is resumed in ``execute_complete``.
 
+    :param job: the job, with whatever is known of it besides its poll URL.
     :param timeout: seconds to wait at most, from now.
     """
     return {
         "trigger": PixelFlowTrigger(
-            poll_url=poll_url,
+            poll_url=job.poll_url,
             segmind_conn_id=segmind_conn_id,
             deadline=time.time() + timeout,
             poll_interval=poll_interval,
             tolerated_errors=tolerated_errors,
-            request_id=request_id,
+            request_id=job.request_id or None,
+            workflow=job.workflow,
+            submitted_at=job.submitted_at,
         ),
         "method_name": "execute_complete",
         "timeout": timedelta(seconds=timeout + BACKSTOP),

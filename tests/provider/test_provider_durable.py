@@ -28,6 +28,7 @@ class Store(dict[str, Any]):
     """What Airflow keeps for a task, through JSON as Airflow does."""
 
     broken_after: int | None = None
+    stuck = False
 
     def set(self, key: str, value: Any) -> None:
         """Keep a value."""
@@ -39,6 +40,8 @@ class Store(dict[str, Any]):
 
     def delete(self, key: str) -> None:
         """Forget a value."""
+        if self.stuck:
+            raise RuntimeError("the metadata database is gone")
         self.pop(key, None)
 
 
@@ -186,7 +189,7 @@ class TestLostAnswers:
     def test_two_requests_that_can_be_it_are_named_and_neither_is_taken(self, emulator: Emulator) -> None:
         Task(emulator).attempt()
         emulator.script(Fault("drop-after"))
-        with pytest.raises(AirflowFailException, match="several requests") as error:
+        with pytest.raises(AirflowFailException, match=r"several requests.*It can be: ") as error:
             Task(emulator).attempt()
         for charge in emulator.charges:
             assert charge.request_id in str(error.value)
@@ -203,6 +206,28 @@ class TestLostAnswers:
         task.clear()
         assert task.attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == 2
+
+    def test_while_the_history_is_out_of_reach_the_retries_look_again_and_never_order(self, emulator: Emulator) -> None:
+        emulator.script(Fault("drop-after"), Fault("500", on="history", times=6))
+        task = Task(emulator)
+        with pytest.raises(OutcomeUnknownError, match="history did not answer now"):
+            task.attempt()
+        with pytest.raises(OutcomeUnknownError, match="history did not answer now"):
+            task.attempt()
+        assert task.attempt()["status"] == "COMPLETED"
+        assert len(emulator.charges) == 1
+
+    def test_a_request_that_was_found_and_cannot_be_asked_for_is_named(self, emulator: Emulator) -> None:
+        emulator.script(Fault("drop-after"), Fault("expired", on="poll", times=None))
+        with pytest.raises(AirflowFailException, match="It can be: ") as error:
+            Task(emulator).attempt()
+        assert f"It can be: {emulator.charges[0].request_id}." in str(error.value)
+
+    def test_without_a_store_nothing_is_left_to_the_retries(self, emulator: Emulator) -> None:
+        emulator.script(Fault("drop-after"), Fault("500", on="history", times=None))
+        with pytest.raises(AirflowFailException, match="history did not answer now"):
+            Task(emulator, durable=False).attempt()
+        assert len(emulator.charges) == 1
 
     def test_an_author_may_accept_to_pay_twice(self, emulator: Emulator) -> None:
         emulator.set(history=False)
@@ -227,6 +252,18 @@ def test_a_store_that_breaks_before_the_order_stops_it(emulator: Emulator) -> No
     assert task.store is not None
     task.store.broken_after = 0
     with pytest.raises(RuntimeError, match="the metadata database is gone"):
+        task.attempt()
+    assert emulator.charges == ()
+
+
+def test_a_store_that_breaks_after_a_refusal_does_not_hide_it(emulator: Emulator) -> None:
+    emulator.script(Fault("406-credits"))
+    task = Task(emulator)
+    assert task.store is not None
+    task.store.stuck = True
+    with pytest.raises(AirflowFailException, match="CreditsError"):
+        task.attempt()
+    with pytest.raises(AirflowFailException, match="An earlier attempt"):
         task.attempt()
     assert emulator.charges == ()
 

@@ -204,11 +204,26 @@ def test_deferring_is_the_default_and_carries_no_secret(emulator: Emulator, slow
     deferred = defer(BodySwapSensor(task_id="wait", poll_url=slow_url))
     _, kwargs = deferred.trigger.serialize()
     assert emulator.api_key not in repr(kwargs)
-    assert set(kwargs) == {"poll_url", "segmind_conn_id", "deadline", "poll_interval", "tolerated_errors", "request_id"}
+    assert set(kwargs) == {
+        "poll_url",
+        "segmind_conn_id",
+        "deadline",
+        "poll_interval",
+        "tolerated_errors",
+        "request_id",
+        "workflow",
+        "submitted_at",
+    }
     assert kwargs["poll_interval"] == 7.0
     assert kwargs["deadline"] == pytest.approx(time.time() + 3600, abs=5)
     assert deferred.timeout is not None
     assert deferred.timeout > timedelta(seconds=3600)
+
+
+def test_what_the_submit_returned_tells_the_trigger_how_old_the_job_is(slow_url: str) -> None:
+    submitted = {"poll_url": slow_url, "request_id": "abc", "workflow": WORKFLOW, "submitted_at": 1795342770.5}
+    _, kwargs = defer(BodySwapSensor(task_id="wait", poll_url=submitted)).trigger.serialize()
+    assert {name: kwargs[name] for name in submitted} == submitted
 
 
 def test_a_swap_that_is_done_already_is_not_deferred(poll_url: str) -> None:

@@ -63,6 +63,7 @@ async def test_an_error_is_an_event_too(emulator: Emulator, kind: str, cls: str)
     emulator.script(Fault(kind, on="poll", times=None))
     event = await first_event(trigger(poll_url))
     assert event["error"]["type"] == cls
+    assert event["request_id"] == emulator.charges[0].request_id
     with pytest.raises(BY_NAME[cls]):
         read_event(event)
 
@@ -121,9 +122,7 @@ class TestShared:
 
         connection = SharedConnection("segmind_default", counted)
         before = emulator.connections
-        jobs = await asyncio.gather(
-            *(connection.wait(url, deadline=4e9, poll_interval=0.05, tolerated=5) for url in urls)
-        )
+        jobs = await asyncio.gather(*(connection.poller.wait(url, deadline=4e9, poll_interval=0.05) for url in urls))
         assert {job.status for job in jobs} == {"COMPLETED"}
         assert lookups == 1
         assert emulator.connections - before <= 16
@@ -131,22 +130,37 @@ class TestShared:
 
     async def test_the_last_to_leave_closes_and_leaves_nothing_behind(self, emulator: Emulator) -> None:
         await asyncio.gather(*(first_event(trigger(order(emulator))) for _ in range(5)))
-        assert not shared._shared.get(asyncio.get_running_loop())
+        await asyncio.sleep(0.05)
+        assert len(asyncio.all_tasks()) == 1  # this test
         async with shared_connection("segmind_default") as one, shared_connection("segmind_default") as other:
             assert one is other
         await asyncio.sleep(0.1)
         assert emulator.open_connections <= 5  # those of the synchronous hooks above
 
-    async def test_a_lookup_is_good_for_a_while_and_made_anew_after_it(
-        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        connection = SharedConnection("segmind_default")
+    async def test_a_lookup_is_good_for_a_while_also_when_nobody_waited_in_between(self, emulator: Emulator) -> None:
+        lookups = []
+
+        async def counted(conn_id: str) -> Settings:
+            lookups.append(conn_id)
+            return await aload_settings(conn_id)
+
+        connection = SharedConnection("segmind_default", counted)
         first = await connection.client()
         assert await connection.client() is first
+        await connection.close()
+        assert await connection.client() is not first
+        assert len(lookups) == 1
+        await connection.client(refused=first)  # an older one, which is gone already
+        assert len(lookups) == 1
+        await connection.client(refused=await connection.client())
+        assert len(lookups) == 2
+        await connection.close()
+
+    async def test_after_a_while_it_is_made_anew(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shared, "LOOKUP_TTL", 0.0)
-        again = await connection.client(refused=first)
-        assert again is not first
-        assert await connection.client() is again  # looked up again, and the same as before
+        connection = SharedConnection("segmind_default")
+        first = await connection.client()
+        assert await connection.client() is first  # looked up again, and the same as before
         connect(monkeypatch, emulator, password="SG_another")
         assert (await connection.client()).settings.api_key == "SG_another"
         await connection.close()
