@@ -85,7 +85,7 @@ def _(case: Case) -> str:
 
 @scenario("API down for 60 s while waiting", charges=1)
 def _(case: Case) -> str:
-    case.emulator.set(job_seconds=6)
+    case.emulator.set(job_seconds=20)
     case.order().until_polled()
     case.emulator.outage(60)
     case.delivered()
@@ -94,7 +94,7 @@ def _(case: Case) -> str:
 
 @scenario("API down while waiting for longer than all retries last", charges=1)
 def _(case: Case) -> str:
-    case.emulator.set(job_seconds=6)
+    case.emulator.set(job_seconds=20)
     case.order("swap_never_retry").until_polled()
     case.emulator.outage(45)
     case.failed("TransportError")
