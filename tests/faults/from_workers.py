@@ -96,8 +96,8 @@ def _(case: Case) -> str:
     return "delivered by the second order, as the author accepted"
 
 
-@scenario("worker killed while it resumes", charges=1)
-def _(case: Case) -> str:
+def until_it_resumes(case: Case) -> None:
+    """Order a swap, and wait until its worker is at work again after the deferral."""
     # So many outputs that the trigger's event leaves them out and the worker asks again, which hangs.
     output = {
         "keyname": "body_swap_image",
@@ -107,6 +107,11 @@ def _(case: Case) -> str:
         Fault("completed-bad-output", body=json.dumps([output] * 100)), Fault("hang-after", on="poll", seconds=25)
     )
     case.order().until("the resume", lambda: case.row().get("state") == "running" and _has_polls(case, 2))
+
+
+@scenario("worker killed while it resumes", charges=1)
+def _(case: Case) -> str:
+    until_it_resumes(case)
     case.kill_worker()
     case.delivered()
     return "delivered by the retry"
@@ -114,14 +119,7 @@ def _(case: Case) -> str:
 
 @scenario("worker and its supervisor killed while it resumes", charges=1)
 def _(case: Case) -> str:
-    output = {
-        "keyname": "body_swap_image",
-        "value": {"data": f"{case.emulator.url}/outputs/{'x' * 200}", "type": "image"},
-    }
-    case.emulator.script(
-        Fault("completed-bad-output", body=json.dumps([output] * 100)), Fault("hang-after", on="poll", seconds=25)
-    )
-    case.order().until("the resume", lambda: case.row().get("state") == "running" and _has_polls(case, 2))
+    until_it_resumes(case)
     case.kill_worker(supervisor=True)
     case.delivered()
     return "delivered by the retry"
