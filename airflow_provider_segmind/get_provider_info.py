@@ -51,9 +51,9 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "What an administrator decides about Segmind's tasks.",
                 "options": {
                     "end_in_trigger": {
-                        "description": "Whether waiting tasks end in the triggerer, without another start on a worker, "
-                        "where they lose nothing by it (Airflow 3.3 and later). A task's own ``end_in_trigger=True`` or "
-                        "``False`` comes first.",
+                        "description": "Whether waiting tasks end in the triggerer, without another start on a "
+                        "worker, where they lose nothing by it (Airflow 3.3 and later). A task's own "
+                        "``end_in_trigger=True`` or ``False`` comes first.",
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": None,
