@@ -1,4 +1,4 @@
-"""Which tasks may end in the triggerer, and how. tests/system/test_real_endings.py has what a real Airflow makes of it."""
+"""Which tasks may end in the triggerer, and how; in a real Airflow, see tests/system/test_real_endings.py."""
 
 from __future__ import annotations
 
