@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
 export KEEP YES DEMO_DIR SEED SWAPS
 
-.PHONY: help demo test test-fast test-faults test-matrix lint format build constraints clean
+.PHONY: help demo test test-fast test-faults test-batch test-matrix lint format build constraints clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -34,6 +34,7 @@ help:
 	@echo 'make test-fast     the tests that start no Airflow and build no package'
 	@echo 'make test-faults   kills, resets and locks in a real Airflow, a quarter of an hour; renews docs/reliability.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
+	@echo 'make test-batch    a batch of 10,000 swaps whose worker is killed half-way    SWAPS=…  other sizes'
 	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
 	@echo 'make lint          ruff, mypy and import-linter'
 	@echo 'make format        let ruff rewrite the code'
@@ -59,6 +60,10 @@ test-fast: $(DEV)
 # The charges of every fault are counted by the emulator; -s, so that each outcome is seen as soon as it is known.
 test-faults: $(DEV)
 	FAULTS=1 $(BIN)/python -m pytest tests/faults -s
+
+# A batch whose worker is killed half-way, larger than the 300 swaps of `make test`.
+test-batch: $(DEV)
+	SWAPS=$${SWAPS:-10000} $(BIN)/python -m pytest tests/system/test_real_batch.py -s
 
 test-matrix:
 	$(MAKE) AIRFLOW=3.2 test-one
