@@ -1,6 +1,4 @@
-"""
-A whole cluster takes minutes and packages of its own, so it runs only when asked for, with ``make test-cluster``.
-"""
+"""A whole cluster takes minutes and packages of its own, so it runs only with ``make test-cluster``."""
 
 from __future__ import annotations
 
