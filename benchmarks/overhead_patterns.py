@@ -29,11 +29,12 @@ class Pattern:
 
 def takes(cls: type[Any], parameter: str) -> bool:
     """Return whether a class has a parameter of that name, its own or inherited."""
-    return any(parameter in inspect.signature(base.__init__).parameters for base in cls.__mro__)
+    makers = [vars(base)["__init__"] for base in cls.__mro__[:-1] if "__init__" in vars(base)]
+    return any(parameter in inspect.signature(maker).parameters for maker in makers)
 
 
 ENDS = takes(BodySwapSensor, "end_in_trigger")
-STARTS = takes(BodySwapSensor, "start_trigger_args")
+STARTS = takes(BodySwapSensor, "start_from_trigger")
 BATCHES = hasattr(body_swap, "BodySwapBatchOperator")
 
 WARM_UP = Pattern("warm_up", "a few of the peer's, not counted", orders=False)
@@ -41,7 +42,8 @@ PEER = Pattern("peer", "(a) as other providers: submit → sensor that resumes o
 PATTERNS = (
     PEER,
     Pattern("mapped", "(b) mapped submits → mapped sensors"),
-    Pattern("mapped_from_trigger", "(c) one submit of all → mapped sensors, start and end in the trigger", STARTS),
+    Pattern("mapped_from_trigger", "(b) the same, sensors start and end in the trigger", STARTS),
+    Pattern("one_submit", "(c) one submit of all → mapped sensors, start and end in the trigger", STARTS),
     Pattern("one_task_resumed", "`BodySwapOperator`, mapped, resumes on a worker"),
     Pattern("one_task", "(d) `BodySwapOperator`, mapped, ends in the trigger", ENDS),
     Pattern("batch", "(e) `BodySwapBatchOperator`", BATCHES),

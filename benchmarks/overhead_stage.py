@@ -32,6 +32,13 @@ SETTINGS = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
 }
 
+# Without retries a task starts twice only to resume; some of those that are lost never start again.
+_RESUMED = (
+    "SELECT count(*) AS n FROM ("
+    "SELECT task_id, map_index FROM log WHERE event = 'running' AND run_id = %s GROUP BY 1, 2 HAVING count(*) > 1"
+    " UNION SELECT task_id, map_index FROM log WHERE event = 'state mismatch' AND run_id = %s) AS resumed"
+)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -43,8 +50,8 @@ class Measured:
     :param wall: seconds from the run's start to its end.
     :param cpu: seconds of processor time by component, PostgreSQL included.
     :param starts: how often a task began to run on a worker.
-    :param resumes: how often one did so because its trigger had fired.
-    :param lost: resumes that Airflow lost, each a failed task.
+    :param resumes: how often one was to do so because its trigger had fired.
+    :param lost: how many of those Airflow lost, each a failed task.
     :param failed: tasks that ended otherwise than well.
     """
 
@@ -91,6 +98,8 @@ class Stage:
             env = {
                 **SETTINGS,
                 "PYTHONPATH": str(ROOT),
+                # Otherwise each task would compile this package anew, which no installed one has to.
+                "PYTHONDONTWRITEBYTECODE": "",
                 "OVERHEAD_SEGMIND": self.emulator.url,
                 "OVERHEAD_SWAPS": str(self.swaps),
                 "OVERHEAD_RESULTS": self.home.as_uri(),
@@ -135,7 +144,6 @@ class Stage:
             "SELECT extract(epoch FROM end_date - queued_at)::float AS wall FROM dag_run WHERE run_id = %s", run_id
         )[0]
         starts = self._count("SELECT count(*) AS n FROM log WHERE event = 'running' AND run_id = %s", run_id)
-        tries = self._count("SELECT count(*) AS n FROM task_instance WHERE run_id = %s AND try_number > 0", run_id)
         mismatch = "SELECT count(*) AS n FROM log WHERE event = 'state mismatch' AND run_id = %s"
         failed = "SELECT count(*) AS n FROM task_instance WHERE run_id = %s AND state <> 'success'"
         return Measured(
@@ -144,7 +152,7 @@ class Stage:
             wall=run["wall"],
             cpu=cpu,
             starts=starts,
-            resumes=max(0, starts - tries),
+            resumes=self._count(_RESUMED, run_id, run_id),
             lost=self._count(mismatch, run_id),
             failed=self._count(failed, run_id),
         )
@@ -152,8 +160,8 @@ class Stage:
     def _ended(self, run_id: str) -> bool:
         return self._count("SELECT count(*) AS n FROM dag_run WHERE run_id = %s AND end_date IS NOT NULL", run_id) == 1
 
-    def _count(self, sql: str, run_id: str) -> int:
-        return int(self.postgres.query(sql, run_id)[0]["n"])
+    def _count(self, sql: str, *run_ids: str) -> int:
+        return int(self.postgres.query(sql, *run_ids)[0]["n"])
 
     def _cpu(self) -> dict[str, float]:
         taken = {name: overhead_cpu.seconds(child.pids) for name, child in self.airflow.components.items()}

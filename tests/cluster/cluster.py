@@ -82,6 +82,7 @@ class Cluster:
             **CELERY,
             "AIRFLOW__CELERY__BROKER_URL": self.broker.url,
             "AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(self.emulator.airflow_connection()),
+            "PYTHONDONTWRITEBYTECODE": "",
             # Celery warns about root and goes on; this says that it is meant.
             "C_FORCE_ROOT": "1",
         }
