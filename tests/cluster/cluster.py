@@ -46,6 +46,19 @@ CELERY = {
 }
 
 
+def preload(home: Path) -> None:
+    """
+    Let every component import the provider once, of which the processes of the tasks are forked.
+
+    :param home: the Airflow home.
+    """
+    config = home / "config"
+    config.mkdir(parents=True, exist_ok=True)
+    modules = ("operators.body_swap", "sensors.body_swap")
+    lines = [f"import airflow_provider_segmind.{module}  # noqa: F401\n" for module in modules]
+    (config / "airflow_local_settings.py").write_text("".join(lines))
+
+
 class Cluster:
     """
     All of it, in a ``with`` statement; nothing of it is left afterwards.
@@ -87,6 +100,7 @@ class Cluster:
             "C_FORCE_ROOT": "1",
         }
         airflow = LocalAirflow(self.home / "airflow", DAGS, env, self.postgres.url)
+        preload(airflow.home)
         for name in WORKERS:
             airflow.add_component(
                 name, *("celery", "worker", "--skip-serve-logs", "--celery-hostname", f"{name}@{LOOPBACK}")
@@ -144,8 +158,16 @@ class Cluster:
     # --- what is done to it ---
 
     def until(self, what: str, condition: Callable[[], object], timeout: float, every: float = 0.5) -> None:
-        """Wait for something; fail early if a component died by itself."""
-        self.airflow.wait_until(what, lambda: bool(condition()), timeout, every)
+        """Wait for something; fail early if a component died by itself, or no run is left to bring it about."""
+
+        def happened() -> bool:
+            if condition():
+                return True
+            if not self.postgres.query("SELECT id FROM dag_run WHERE end_date IS NULL"):
+                raise RuntimeError(f"{what}: the run ended before that")
+            return False
+
+        self.airflow.wait_until(what, happened, timeout, every)
 
     def kill_a_worker_that_waits_for_answers(self, run_id: str) -> tuple[Child, int]:
         """
