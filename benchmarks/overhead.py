@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.overhead_patterns import PATTERNS, WARM_UP
@@ -30,15 +31,22 @@ def main() -> None:
         if not pattern.there:
             print(f"not in this version: {pattern.title}")
     runs: list[Measured] = []
-    with tempfile.TemporaryDirectory(prefix="segmind-overhead-") as home, Stage(Path(home), swaps) as stage:
-        for pattern in (WARM_UP, *patterns):
-            stage.prepare(pattern)
-        stage.run(WARM_UP)
-        idle = stage.idle(10.0)
+    with ExitStack() as opening:
+        home = Path(opening.enter_context(tempfile.TemporaryDirectory(prefix="segmind-overhead-")))
+        # Two that run side by side, so that all patterns can be interleaved; each counts its own processes only.
+        stages = {
+            preloaded: opening.enter_context(Stage(home / f"preloaded-{preloaded}", swaps, preloaded=preloaded))
+            for preloaded in (False, True)
+        }
+        for stage in stages.values():
+            for pattern in (WARM_UP, *patterns):
+                stage.prepare(pattern)
+            stage.run(WARM_UP)
+        idle = stages[False].idle(10.0)
         for number in range(rounds):
             # Each round begins with another pattern, so that none is always the one after the dearest.
             for pattern in patterns[number % len(patterns) :] + patterns[: number % len(patterns)]:
-                runs.append(stage.run(pattern))
+                runs.append(stages[pattern.preloaded].run(pattern))
                 print(json.dumps(as_json(runs[-1])), flush=True)
     order = {pattern: place for place, pattern in enumerate(patterns)}
     text = section(sorted(runs, key=lambda run: order[run.pattern]), idle)

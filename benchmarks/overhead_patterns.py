@@ -19,12 +19,14 @@ class Pattern:
     :param title: what it is, for the table.
     :param there: whether this version of the provider can do it.
     :param orders: whether it orders from the emulator, whose ledger then is checked.
+    :param preloaded: whether it runs on an Airflow that imports the provider before it forks.
     """
 
     dag_id: str
     title: str
     there: bool = True
     orders: bool = True
+    preloaded: bool = False
 
 
 def takes(cls: type[Any], parameter: str) -> bool:
@@ -42,9 +44,16 @@ PEER = Pattern("peer", "(a) as other providers: submit → sensor that resumes o
 PATTERNS = (
     PEER,
     Pattern("mapped", "(b) mapped submits → mapped sensors"),
-    Pattern("mapped_from_trigger", "(b) the same, sensors start and end in the trigger", STARTS),
-    Pattern("one_submit", "(c) one submit of all → mapped sensors, start and end in the trigger", STARTS),
-    Pattern("one_task_resumed", "`BodySwapOperator`, mapped, resumes on a worker"),
+    Pattern("mapped", "(b) the same, provider preloaded", preloaded=True),
+    Pattern(
+        "mapped_from_trigger",
+        "(b) sensors that start and end in the trigger, provider preloaded",
+        STARTS,
+        preloaded=True,
+    ),
+    Pattern("one_submit", "(c) one submit of all → mapped sensors that start and end in the trigger", STARTS),
+    Pattern("one_task_resumed", "`BodySwapOperator`, mapped, resumes on a worker, provider preloaded", preloaded=True),
     Pattern("one_task", "(d) `BodySwapOperator`, mapped, ends in the trigger", ENDS),
+    Pattern("one_task", "(d) the same, provider preloaded", ENDS, preloaded=True),
     Pattern("batch", "(e) `BodySwapBatchOperator`", BATCHES),
 )

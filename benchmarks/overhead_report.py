@@ -53,7 +53,7 @@ def section(runs: Sequence[Measured], idle: float) -> str:
         " 5 s of the jobs."
         " CPU is that of all of Airflow's processes and of PostgreSQL, idling included:"
         f" {idle:.3f} s for each second in which nothing is to be done. (a) has no network at all, so it is as cheap as"
-        " can be; ours order and poll over HTTP.\n\n"
+        " can be; ours order and poll over HTTP. *Preloaded*: see docs/scaling.md.\n\n"
         f"{table}\n\n{heads}\n{parts}\n"
     )
 

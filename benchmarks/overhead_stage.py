@@ -17,6 +17,7 @@ from benchmarks.overhead_patterns import Pattern
 from benchmarks.overhead_peer import WAIT
 from demo.local_airflow import LocalAirflow
 from tests.cluster.postgres import Postgres
+from tests.cluster.preload import preload
 
 ROOT = Path(__file__).resolve().parents[1]
 DAGS = Path(__file__).with_name("overhead_dags")
@@ -81,10 +82,12 @@ class Stage:
 
     :param home: directory for everything that is written.
     :param swaps: how many swaps each run has.
+    :param preloaded: whether the provider is imported once, before the processes of tasks are forked.
     """
 
-    def __init__(self, home: Path, swaps: int) -> None:
+    def __init__(self, home: Path, swaps: int, *, preloaded: bool = False) -> None:
         self.home = home
+        self.preloaded = preloaded
         self.swaps = swaps
         self.emulator = Emulator(credits=1e9, job_seconds=WAIT)
         self.postgres = Postgres(home / "postgres.log")
@@ -105,6 +108,8 @@ class Stage:
                 "OVERHEAD_RESULTS": self.home.as_uri(),
                 "AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(self.emulator.airflow_connection()),
             }
+            if self.preloaded:
+                preload(self.home / "airflow")
             self.airflow = opening.enter_context(LocalAirflow(self.home / "airflow", DAGS, env, self.postgres.url))
             self.airflow.wait_healthy(240)
             self._open = opening.pop_all()
@@ -180,6 +185,7 @@ def as_json(measured: Measured) -> dict[str, Any]:
     """Return a run as one line of the raw data."""
     return {
         "pattern": measured.pattern.dag_id,
+        "preloaded": measured.pattern.preloaded,
         "wall": round(measured.wall, 2),
         "cpu": {name: round(seconds, 2) for name, seconds in measured.cpu.items()},
         "starts": measured.starts,

@@ -17,6 +17,7 @@ from demo.child import Child
 from demo.local_airflow import LocalAirflow
 from tests.cluster.broker import Broker
 from tests.cluster.postgres import Postgres
+from tests.cluster.preload import preload
 
 DAGS = Path(__file__).with_name("dags")
 WORKERS = ("worker-1", "worker-2")
@@ -44,19 +45,6 @@ CELERY = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
 }
-
-
-def preload(home: Path) -> None:
-    """
-    Let every component import the provider once, of which the processes of the tasks are forked.
-
-    :param home: the Airflow home.
-    """
-    config = home / "config"
-    config.mkdir(parents=True, exist_ok=True)
-    modules = ("operators.body_swap", "sensors.body_swap")
-    lines = [f"import airflow_provider_segmind.{module}  # noqa: F401\n" for module in modules]
-    (config / "airflow_local_settings.py").write_text("".join(lines))
 
 
 class Cluster:
