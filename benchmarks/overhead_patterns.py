@@ -44,16 +44,10 @@ PEER = Pattern("peer", "(a) as other providers: submit → sensor that resumes o
 PATTERNS = (
     PEER,
     Pattern("mapped", "(b) mapped submits → mapped sensors"),
-    Pattern("mapped", "(b) the same, provider preloaded", preloaded=True),
-    Pattern(
-        "mapped_from_trigger",
-        "(b) sensors that start and end in the trigger, provider preloaded",
-        STARTS,
-        preloaded=True,
-    ),
-    Pattern("one_submit", "(c) one submit of all → mapped sensors that start and end in the trigger", STARTS),
-    Pattern("one_task_resumed", "`BodySwapOperator`, mapped, resumes on a worker, provider preloaded", preloaded=True),
-    Pattern("one_task", "(d) `BodySwapOperator`, mapped, ends in the trigger", ENDS),
-    Pattern("one_task", "(d) the same, provider preloaded", ENDS, preloaded=True),
+    Pattern("mapped", "(b), provider preloaded", preloaded=True),
+    Pattern("mapped_from_trigger", "(b), sensors start in the trigger, provider preloaded", STARTS, preloaded=True),
+    Pattern("one_submit", "(c) one submit of all → mapped sensors that start in the trigger", STARTS),
+    Pattern("one_task", "(d) `BodySwapOperator`, mapped", ENDS),
+    Pattern("one_task", "(d), provider preloaded", ENDS, preloaded=True),
     Pattern("batch", "(e) `BodySwapBatchOperator`", BATCHES),
 )

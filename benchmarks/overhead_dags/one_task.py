@@ -1,4 +1,4 @@
-"""(d), and the same resumed on a worker."""
+"""(d): each swap in one task."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from airflow.sdk import DAG
 
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from benchmarks.overhead_orders import PEOPLE, POLL, SCENE
-from benchmarks.overhead_patterns import ENDS
 
-ways = {"one_task_resumed": {"end_in_trigger": False}, "one_task": {"end_in_trigger": True}}
-for dag_id, way in ways.items() if ENDS else [("one_task_resumed", {})]:
-    with DAG(dag_id=dag_id, schedule=None):
-        BodySwapOperator.partial(task_id="swap", character_image=SCENE, poll_interval=POLL, **way).expand(
-            reference_character_image=PEOPLE
-        )
+with DAG(dag_id="one_task", schedule=None):
+    BodySwapOperator.partial(task_id="swap", character_image=SCENE, poll_interval=POLL).expand(
+        reference_character_image=PEOPLE
+    )
