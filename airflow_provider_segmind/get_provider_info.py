@@ -37,7 +37,31 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
-        "triggers": [{"integration-name": "Segmind", "python-modules": ["airflow_provider_segmind.triggers.segmind"]}],
+        "triggers": [
+            {
+                "integration-name": "Segmind",
+                "python-modules": [
+                    "airflow_provider_segmind.triggers.segmind",
+                    "airflow_provider_segmind.triggers.starting",
+                ],
+            }
+        ],
+        "config": {
+            "segmind": {
+                "description": "What an administrator decides about Segmind's tasks.",
+                "options": {
+                    "end_in_trigger": {
+                        "description": "Whether waiting tasks end in the triggerer, without another start on a worker, "
+                        "where they lose nothing by it (Airflow 3.3 and later). A task's own ``end_in_trigger=True`` or "
+                        "``False`` comes first.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
+                    },
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "segmind",

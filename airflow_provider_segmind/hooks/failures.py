@@ -25,6 +25,9 @@ def sensor_error(error: SegmindError) -> Exception:
     """
     if isinstance(error, JobTimeoutError):
         return AirflowSensorTimeout(f"{type(error).__name__}: {error}")
-    if isinstance(error, JobFailedError):
-        return AirflowFailException(f"{type(error).__name__}: {error}")
-    return task_error(error)
+    return AirflowFailException(f"{type(error).__name__}: {error}") if ends_a_sensor_for_good(error) else error
+
+
+def ends_a_sensor_for_good(error: SegmindError) -> bool:
+    """Whether a waiting task that is tried again would fail again; Airflow, too, does not retry a sensor's timeout."""
+    return isinstance(error, JobTimeoutError | JobFailedError) or not error.retryable

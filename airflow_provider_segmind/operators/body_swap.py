@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
@@ -25,6 +26,7 @@ from airflow_provider_segmind.hooks.pictures import readable_url
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
+from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_event
 from airflow_provider_segmind.triggers.segmind import deferral
 
@@ -102,6 +104,9 @@ class BodySwapOperator(SubmitBodySwapOperator):
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
     :param poll_interval: seconds between polls; 7 is what Segmind documents.
     :param timeout: seconds that one attempt waits at most, by the clock on the wall.
+    :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, when its job is
+        done and nothing is lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and
+        ``False`` never. A failure is always a worker's, which keeps the record of the order.
     :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
     :raises AirflowFailException: where a retry cannot help or would bill.
     :raises JobFailedError: when the job FAILED; a retry is a new order.
@@ -112,12 +117,19 @@ class BodySwapOperator(SubmitBodySwapOperator):
     template_fields: Sequence[str] = (*SubmitBodySwapOperator.template_fields, "output_key")
 
     def __init__(
-        self, *, output_key: str | None = None, poll_interval: float = 7.0, timeout: float = 3600.0, **kwargs: Any
+        self,
+        *,
+        output_key: str | None = None,
+        poll_interval: float = 7.0,
+        timeout: float = 3600.0,
+        end_in_trigger: str | bool = "auto",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.output_key = output_key
         self.poll_interval = check_interval("poll_interval", poll_interval)
         self.timeout = check_interval("timeout", timeout)
+        self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order, or go on with what an earlier attempt ordered, and wait in a triggerer."""
@@ -129,7 +141,15 @@ class BodySwapOperator(SubmitBodySwapOperator):
             placed, job = self.place(context), None
         if job is None or not job.done:
             self.defer(
-                **deferral(placed.job, self.segmind_conn_id, timeout=self.timeout, poll_interval=self.poll_interval)
+                **deferral(
+                    placed.job,
+                    self.segmind_conn_id,
+                    timeout=self.timeout,
+                    poll_interval=self.poll_interval,
+                    output_key=self.output_key,
+                    needs_image=True,
+                    ending=replace(ending_of(self, context, self.end_in_trigger), failure=False),
+                )
             )
         return self._finish(context, job)
 

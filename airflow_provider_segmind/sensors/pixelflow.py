@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -19,16 +19,26 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
     XComArg,
 )
+from airflow.sdk.definitions.param import ParamsDict
+from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, ServiceError, TransportError
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import sensor_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.triggers.events import read_event
+from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
+from airflow_provider_segmind.triggers.events import is_start, read_event
 from airflow_provider_segmind.triggers.segmind import deferral
+from airflow_provider_segmind.triggers.starting import may_start, start_args
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
+
+POLL_INTERVAL = 7.0
+TIMEOUT = 3600.0
 
 
 class PixelFlowSensor(BaseSensorOperator):
@@ -47,6 +57,11 @@ class PixelFlowSensor(BaseSensorOperator):
     :param poke_interval: seconds between polls; 7 is what Segmind documents.
     :param poll_interval: the same, in the words of the hook; give one of the two.
     :param timeout: seconds to wait at most, by the clock on the wall.
+    :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, where nothing is
+        lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and ``False`` never.
+    :param start_from_trigger: whether the task starts in the triggerer, so that it needs no worker at all, on Airflow
+        3.3 and later. ``poll_url`` is then a submit's output, mapped or not, or a text.
+    :param start_trigger_args: made from the others; not to be given.
     :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
     :raises AirflowSensorTimeout: when the job is not done in time; it may still finish, and is billed.
     :raises AirflowFailException: when waiting again cannot help: the job FAILED or expired, or the key, the
@@ -67,12 +82,15 @@ class PixelFlowSensor(BaseSensorOperator):
         deferrable: bool = True,
         poke_interval: timedelta | float | None = None,
         poll_interval: timedelta | float | None = None,
-        timeout: timedelta | float = 3600.0,
+        timeout: timedelta | float = TIMEOUT,
+        end_in_trigger: str | bool = "auto",
+        start_from_trigger: bool = False,
+        start_trigger_args: StartTriggerArgs | None = None,
         **kwargs: Any,
     ) -> None:
         if poke_interval is not None and poll_interval is not None:
             raise ValueError("poke_interval and poll_interval are the same thing: give one of them.")
-        interval = next((value for value in (poke_interval, poll_interval) if value is not None), 7.0)
+        interval = next((value for value in (poke_interval, poll_interval) if value is not None), POLL_INTERVAL)
         super().__init__(
             poke_interval=_seconds("poke_interval", interval), timeout=_seconds("timeout", timeout), **kwargs
         )
@@ -80,8 +98,50 @@ class PixelFlowSensor(BaseSensorOperator):
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
         self.deferrable = deferrable
+        self.end_in_trigger = check_mode(end_in_trigger)
         self._deadline = 0.0
         self._pause = 0.0
+        if start_from_trigger:
+            self._start_in_triggerer(start_trigger_args)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
+        made: OperatorPartial = super().partial(**kwargs)
+        if made.kwargs.get("start_from_trigger"):
+            made.kwargs["start_trigger_args"] = cls._start_args(made.kwargs.get, None, mapped=True)
+            made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and may_start(
+                _params(made.kwargs["dag"], made.params)
+            )
+        return made
+
+    def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
+        # Whether another task is mapped over this one is known only when the DAG is complete.
+        read = settings_of(self, mapped=True)
+        self.start_trigger_args = made or self._start_args(read, self.poll_url, mapped=False)
+        self.start_from_trigger = AIRFLOW_V_3_3_PLUS and may_start(_params(self.get_dag(), self.params))
+
+    @classmethod
+    def _start_args(cls, read: Callable[[str], Any], poll_url: object, *, mapped: bool) -> StartTriggerArgs:
+        if read("deferrable") is False:
+            raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
+        interval = read("poke_interval") or read("poll_interval") or POLL_INTERVAL
+        given = {
+            "timeout": _seconds("timeout", read("timeout") or TIMEOUT),
+            "end_in_trigger": "auto" if read("end_in_trigger") is None else read("end_in_trigger"),
+        }
+        return start_args(
+            lambda name: given.get(name, read(name)),
+            poll_url,
+            mapped=mapped,
+            waiting={
+                "segmind_conn_id": read("segmind_conn_id") or SegmindHook.default_conn_name,
+                "poll_interval": _seconds("poll_interval", interval),
+                "tolerated_errors": None if read("silent_fail") else TOLERATED_ERRORS,
+                "output_key": read("output_key"),
+                "needs_image": cls.needs_image,
+            },
+        )
 
     def execute(self, context: Context) -> Any:
         """Wait: in a triggerer, or on this worker."""
@@ -89,7 +149,7 @@ class PixelFlowSensor(BaseSensorOperator):
             with self._skipping():
                 result = self._first_look()
                 if result is None:
-                    self._defer()
+                    self._defer(context)
                 return result
         start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         self._deadline = (start.timestamp() if start else time.time()) + self.timeout
@@ -115,6 +175,9 @@ class PixelFlowSensor(BaseSensorOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
+        if is_start(event):
+            result: dict[str, Any] = self.execute(context)
+            return result
         try:
             job, complete = read_event(event)
             return self._finish(job if complete else self._ask(TOLERATED_ERRORS))
@@ -145,7 +208,7 @@ class PixelFlowSensor(BaseSensorOperator):
             raise sensor_error(error) from error
         return self._finish(job) if job.done else None
 
-    def _defer(self) -> NoReturn:
+    def _defer(self, context: Context) -> NoReturn:
         self.defer(
             **deferral(
                 self._job,
@@ -153,6 +216,9 @@ class PixelFlowSensor(BaseSensorOperator):
                 timeout=self.timeout,
                 poll_interval=self.poke_interval,
                 tolerated_errors=None if self.silent_fail else TOLERATED_ERRORS,
+                output_key=self.output_key,
+                needs_image=self.needs_image,
+                ending=ending_of(self, context, self.end_in_trigger, skips=self.soft_fail, never_fails=self.never_fail),
             )
         )
 
@@ -212,6 +278,14 @@ class PixelFlowSensor(BaseSensorOperator):
             if self.never_fail or (self.soft_fail and for_good):
                 raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
             raise
+
+
+def _params(dag: Any, own: Any) -> ParamsDict:
+    """Return the params of a task, and of its DAG, without resolving any."""
+    params = ParamsDict(suppress_exception=True)
+    for more in (dag.params if dag else {}, own):
+        params.update(more)
+    return params
 
 
 def _seconds(name: str, value: timedelta | float) -> float:

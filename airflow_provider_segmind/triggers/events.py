@@ -14,6 +14,7 @@ from airflow_provider_segmind.api.errors import BY_NAME, SegmindError, ServiceEr
 from airflow_provider_segmind.api.models import Job, Output
 
 VERSION = 1
+START = "start"
 MAX_OUTPUTS = 16 * 1024
 """Bytes of outputs that an event carries; a job with more is asked for them once more on the worker."""
 
@@ -44,6 +45,16 @@ def event_of_error(error: SegmindError) -> dict[str, Any]:
             "detail": error.detail,
         },
     }
+
+
+def event_of_start() -> dict[str, Any]:
+    """Return the event of a task that began in the triggerer and has to begin on a worker after all."""
+    return {"version": VERSION, "status": START}
+
+
+def is_start(event: object) -> bool:
+    """Whether a task has to begin."""
+    return isinstance(event, dict) and event.get("status") == START
 
 
 def read_event(event: object) -> tuple[Job, bool]:

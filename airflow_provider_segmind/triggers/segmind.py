@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.hooks.shared import shared_connection
+from airflow_provider_segmind.triggers.ending import Ending, end, push, read_ending
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
 
 BACKSTOP = 120.0
@@ -33,6 +35,10 @@ class PixelFlowTrigger(BaseTrigger):
     :param request_id: the job's id, for messages.
     :param workflow: which workflow it is, to learn how long its jobs take.
     :param submitted_at: seconds since the epoch at which it was ordered, if known.
+    :param output_key: ``keyname`` of the output that the result's ``image_url`` names; otherwise the first image.
+    :param needs_image: whether a job without an image is an error.
+    :param ending: how the task may end here, see :class:`~airflow_provider_segmind.triggers.ending.Ending`; without it,
+        the task resumes on a worker.
     :param later: what a newer version of this package may have written; ignored.
     """
 
@@ -46,6 +52,9 @@ class PixelFlowTrigger(BaseTrigger):
         request_id: str | None = None,
         workflow: str | None = None,
         submitted_at: float | None = None,
+        output_key: str | None = None,
+        needs_image: bool = False,
+        ending: Mapping[str, Any] | None = None,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -57,6 +66,9 @@ class PixelFlowTrigger(BaseTrigger):
         self.request_id = request_id
         self.workflow = workflow
         self.submitted_at = submitted_at
+        self.output_key = output_key
+        self.needs_image = needs_image
+        self.ending = read_ending(ending)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to wait for the same job."""
@@ -71,12 +83,19 @@ class PixelFlowTrigger(BaseTrigger):
                 "request_id": self.request_id,
                 "workflow": self.workflow,
                 "submitted_at": self.submitted_at,
+                "output_key": self.output_key,
+                "needs_image": self.needs_image,
+                "ending": self.ending.to_json(),
             },
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield one event."""
-        yield TriggerEvent(await self._event())
+        """Wait, and yield one event: the task's end where nothing is lost by that, else what it resumes with."""
+        outcome = await self._outcome()
+        event = await self._end(outcome)
+        if event is None:
+            event = TriggerEvent(event_of_job(outcome) if isinstance(outcome, Job) else event_of_error(outcome))
+        yield event
 
     async def on_kill(self) -> None:
         """Say that a person ended the wait but not the job, which cannot be cancelled (Airflow 3.3 calls this)."""
@@ -91,10 +110,10 @@ class PixelFlowTrigger(BaseTrigger):
     def _known_as(self) -> str:
         return self.request_id or self.poll_url.rpartition("/")[2]
 
-    async def _event(self) -> dict[str, Any]:
+    async def _outcome(self) -> Job | SegmindError:
         try:
             async with shared_connection(self.segmind_conn_id) as connection:
-                job = await connection.poller.wait(
+                return await connection.poller.wait(
                     self.poll_url,
                     deadline=self.deadline,
                     poll_interval=self.poll_interval,
@@ -102,15 +121,41 @@ class PixelFlowTrigger(BaseTrigger):
                     workflow=self.workflow or "",
                     submitted_at=self.submitted_at,
                 )
-            return event_of_job(job)
         except SegmindError as error:
             error.request_id = error.request_id or self._known_as
-            return event_of_error(error)
+            return error
         except Exception as error:
             # An exception would fail the task without its own words, and without a word about the paid job.
             self.log.exception("Waiting for %s broke", self.poll_url)
             broken = f"Waiting for {self.poll_url} broke: {type(error).__name__}."
-            return event_of_error(SegmindError(broken, request_id=self._known_as))
+            return SegmindError(broken, request_id=self._known_as)
+
+    async def _end(self, outcome: Job | SegmindError) -> TriggerEvent | None:
+        """Return the event that ends the task here, or ``None`` if it has to resume on a worker."""
+        result = self._result(outcome)
+        event = end(self.ending, result)
+        # Without a task there is nothing to end: `dag.test()` resumes it whatever the event.
+        if event is None or self.task_instance is None:
+            return None
+        if isinstance(result, SegmindError):
+            self.log.error("%s: %s", type(result).__name__, result)
+            return event
+        try:
+            if self.ending.push:
+                await push(self.task_instance, result)
+        except Exception:
+            self.log.exception("The result of request %s could not be kept here; a worker does it.", self._known_as)
+            return None
+        self.log.info("Request %s is %s: %s", self._known_as, result["status"], result["image_url"])
+        return event
+
+    def _result(self, outcome: Job | SegmindError) -> dict[str, Any] | SegmindError:
+        if isinstance(outcome, SegmindError):
+            return outcome
+        try:
+            return result_of(outcome, output_key=self.output_key, needs_image=self.needs_image)
+        except SegmindError as error:
+            return error
 
 
 def deferral(
@@ -120,12 +165,16 @@ def deferral(
     timeout: float,
     poll_interval: float,
     tolerated_errors: int | None = TOLERATED_ERRORS,
+    output_key: str | None = None,
+    needs_image: bool = False,
+    ending: Ending | None = None,
 ) -> dict[str, Any]:
     """
     Return the arguments with which a task defers to wait for a job, and is resumed in ``execute_complete``.
 
     :param job: the job, with whatever is known of it besides its poll URL.
     :param timeout: seconds to wait at most, from now.
+    :param ending: how the task may end in the triggerer; without it, it resumes.
     """
     return {
         "trigger": PixelFlowTrigger(
@@ -137,6 +186,9 @@ def deferral(
             request_id=job.request_id or None,
             workflow=job.workflow,
             submitted_at=job.submitted_at,
+            output_key=output_key,
+            needs_image=needs_image,
+            ending=ending.to_json() if ending else None,
         ),
         "method_name": "execute_complete",
         "timeout": timedelta(seconds=timeout + BACKSTOP),
