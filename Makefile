@@ -21,7 +21,7 @@ COVERAGE := $(BIN)/coverage
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and Airflow's own commands must not find the Airflow of the person who runs this.
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
-export KEEP YES DEMO_DIR SEED SWAPS ROUNDS MAPPED BATCH
+export KEEP YES DEMO_DIR SEED SWAPS ROUNDS PATTERNS MAPPED BATCH
 
 .PHONY: help demo test test-fast test-faults test-cluster test-matrix bench-overhead lint format build constraints clean
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ help:
 	@echo 'make test-cluster  two Celery workers and two triggerers on Redis and PostgreSQL, of which one each is killed'
 	@echo '                     MAPPED=500    swaps mapped    BATCH=2000  swaps in a batch'
 	@echo 'make bench-overhead  what Airflow itself costs, pattern by pattern, on PostgreSQL; renews benchmarks/results.md'
-	@echo '                     SWAPS=200     in each run     ROUNDS=3'
+	@echo '                     SWAPS=200     in each run     ROUNDS=3        PATTERNS="peer batch" only'
 	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
 	@echo 'make lint          ruff, mypy and import-linter'
 	@echo 'make format        let ruff rewrite the code'

@@ -12,3 +12,6 @@ RESULTS = os.environ["OVERHEAD_RESULTS"]
 """URI of the folder for a batch's results."""
 POLL = 2.0
 """Seconds between polls: the jobs take five."""
+SWAPS = [
+    {"character_image": SCENE, "reference_character_image": person, "select_character": "woman"} for person in PEOPLE
+]

@@ -39,7 +39,7 @@ def section(runs: Sequence[Measured], idle: float) -> str:
     for run in runs:
         by_pattern.setdefault(run.pattern, []).append(run)
     rounds = min(len(own) for own in by_pattern.values())
-    rows = [_row(own, by_pattern[PEER]) for own in by_pattern.values()]
+    rows = [_row(own, by_pattern.get(PEER, [])) for own in by_pattern.values()]
     table = "\n".join("| " + " | ".join(row) + " |" for row in [_COLUMNS, ("---",) * len(_COLUMNS), *rows])
     parts = "\n".join(_parts(own) for own in by_pattern.values())
     names = list(runs[0].cpu)
@@ -66,9 +66,9 @@ def _row(own: Sequence[Measured], peer: Sequence[Measured]) -> tuple[str, ...]:
         own[0].pattern.title,
         f"{median(walls):.1f} ({min(walls):.1f}-{max(walls):.1f})",
         f"{overhead:.1f}",
-        f"{_median(peer, lambda run: run.overhead) / overhead:.1f}x",
+        _ratio(peer, lambda run: run.overhead, overhead),
         f"{cpu:.4f}",
-        f"{_median(peer, lambda run: run.cpu_per_swap) / cpu:.1f}x",
+        _ratio(peer, lambda run: run.cpu_per_swap, cpu),
         f"{_median(own, lambda run: run.starts / run.swaps):.3g}",
         f"{sum(run.lost for run in own)} of {resumes}" if resumes else "none to lose",
         f"{sum(run.failed for run in own)}",
@@ -79,6 +79,10 @@ def _parts(own: Sequence[Measured]) -> str:
     names = list(own[0].cpu)
     cells = [f"{median(run.cpu.get(name, 0.0) for run in own):.2f}" for name in names]
     return "| " + " | ".join([own[0].pattern.title, *cells]) + " |"
+
+
+def _ratio(peer: Sequence[Measured], of: Callable[[Measured], float], own: float) -> str:
+    return f"{_median(peer, of) / own:.1f}x" if peer else "-"
 
 
 def _median(runs: Sequence[Measured], of: Callable[[Measured], float]) -> float:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.sdk import DAG
 
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from benchmarks.overhead_orders import PEOPLE, POLL, SCENE
-from benchmarks.overhead_patterns import STARTS
 
-ways: dict[str, dict[str, Any]] = {"mapped": {}}
-if STARTS:
-    ways["mapped_from_trigger"] = {"start_from_trigger": True}
-
-for dag_id, way in ways.items():
+for dag_id, starts in {"mapped": False, "mapped_from_trigger": True}.items():
     with DAG(dag_id=dag_id, schedule=None):
         submit = SubmitBodySwapOperator.partial(task_id="submit", character_image=SCENE).expand(
             reference_character_image=PEOPLE
         )
-        BodySwapSensor.partial(task_id="wait", poke_interval=POLL, **way).expand(poll_url=submit.output)
+        BodySwapSensor.partial(task_id="wait", poke_interval=POLL, start_from_trigger=starts).expand(
+            poll_url=submit.output
+        )

@@ -13,7 +13,6 @@ import psutil
 import pytest
 
 from airflow_provider_segmind.emulator import Charge
-from airflow_provider_segmind.operators import body_swap
 from demo.interrupts import raise_on_sigterm
 from tests.cluster.cluster import TRIGGERERS, Cluster
 
@@ -85,7 +84,6 @@ def test_mapped_swaps_are_all_delivered_and_charged_once_though_a_worker_and_a_t
     check_the_bill(cluster.emulator.charges, delivered, MAPPED)
 
 
-@pytest.mark.skipif(not hasattr(body_swap, "BodySwapBatchOperator"), reason="there is no batch operator yet")
 def test_a_batch_is_delivered_whole_and_charged_once_though_its_worker_and_its_triggerer_die(cluster: Cluster) -> None:
     results = cluster.home / "results.jsonl"
     run_id = start(cluster, "batch", BATCH, results)

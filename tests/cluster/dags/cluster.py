@@ -7,8 +7,7 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from airflow_provider_segmind.operators import body_swap
-from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
+from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 
 PARAMS = {
@@ -38,8 +37,5 @@ with DAG(dag_id="mapped", schedule=None, params=PARAMS):
     submit = SubmitBodySwapOperator.partial(task_id="submit", **RETRYING).expand_kwargs(orders())
     BodySwapSensor.partial(task_id="wait", timeout=3600, **RETRYING).expand(poll_url=submit.output)
 
-if hasattr(body_swap, "BodySwapBatchOperator"):
-    with DAG(dag_id="batch", schedule=None, params=PARAMS):
-        body_swap.BodySwapBatchOperator(
-            task_id="swap", swaps=orders(), results="{{ params.results }}", max_failures=0, **RETRYING
-        )
+with DAG(dag_id="batch", schedule=None, params=PARAMS):
+    BodySwapBatchOperator(task_id="swap", swaps=orders(), results="{{ params.results }}", max_failures=0, **RETRYING)
