@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Segmind",
                 "python-modules": [
                     "airflow_provider_segmind.operators.pixelflow",
+                    "airflow_provider_segmind.operators.batch",
                     "airflow_provider_segmind.operators.body_swap",
                 ],
             }
@@ -41,6 +42,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Segmind",
                 "python-modules": [
+                    "airflow_provider_segmind.triggers.batch",
                     "airflow_provider_segmind.triggers.segmind",
                     "airflow_provider_segmind.triggers.starting",
                 ],
@@ -51,13 +53,28 @@ def get_provider_info() -> dict[str, Any]:
                 "description": "What an administrator decides about Segmind's tasks.",
                 "options": {
                     "end_in_trigger": {
-                        "description": "Whether waiting tasks end in the triggerer, without another start on a worker, "
-                        "where they lose nothing by it (Airflow 3.3 and later). A task's own ``end_in_trigger=True`` or "
-                        "``False`` comes first.",
+                        "description": "Whether waiting tasks end in the triggerer, without another start on a "
+                        "worker, where they lose nothing by it (Airflow 3.3 and later). A task's own "
+                        "``end_in_trigger=True`` or ``False`` comes first.",
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": None,
                         "default": "True",
+                    },
+                    "submit_concurrency": {
+                        "description": "How many orders of one batch are under way at once.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": None,
+                        "default": "8",
+                    },
+                    "price_per_swap": {
+                        "description": "US dollars for one swap. A batch that the balance cannot pay for is refused "
+                        "before its first order; 0 switches that off.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": None,
+                        "default": "0.2687",
                     },
                 },
             }

@@ -140,17 +140,26 @@ def submit(
     patience = _Patience(pace, TOLERATED_ERRORS)
     waited = 0.0
     while True:
-        answer = yield from exchange(
-            settings, auth, lambda scheme: protocol.submit_request(settings, workflow, inputs, scheme)
-        )
         try:
-            return protocol.read_submit(settings, _received(answer, settings, bills=True), workflow)
+            return (yield from order(settings, auth, workflow, inputs))
         except (RateLimitError, TransportError) as error:
             pause = patience.pause_after(error)
             waited += pause.seconds
             if waited > PATIENCE:
                 raise
             yield Pause(pause.seconds, f"not accepted, not billed; {pause.reason}")
+
+
+def order(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, Any]) -> Flow[Job]:
+    """
+    Send one POST that can bill, for inputs that were checked, and do not repeat it.
+
+    :raises SegmindError: as :func:`submit`; a 429 too, which was not accepted.
+    """
+    answer = yield from exchange(
+        settings, auth, lambda scheme: protocol.submit_request(settings, workflow, inputs, scheme)
+    )
+    return protocol.read_submit(settings, _received(answer, settings, bills=True), workflow)
 
 
 def get_job(

@@ -22,6 +22,8 @@ from airflow_provider_segmind.api.wire import Request, Response
 HISTORY_PATH = "/inference-request/request-history"
 PER_PAGE = 100
 MAX_PAGES = 10
+MOST_PAGES = 1000
+"""Pages that are fetched for a batch: a hundred thousand requests."""
 EARLY = 60.0
 """Seconds that the service's clock may be behind this machine's."""
 LATE = flow.PATIENCE + 120.0
@@ -45,6 +47,21 @@ class Row:
     created: float
 
 
+@dataclass(frozen=True)
+class Listing:
+    """
+    What the history lists.
+
+    :param rows: the requests that can be recognised, newest first.
+    :param complete: whether nothing was left out that could be an order.
+    :param size: number of all that is listed.
+    """
+
+    rows: tuple[Row, ...]
+    complete: bool
+    size: int
+
+
 def find(settings: Settings, auth: flow.Auth, record: Record, *, pace: flow.Pace | None = None) -> flow.Flow[list[str]]:
     """
     Look for requests with the inputs of an order, made at its time.
@@ -60,37 +77,69 @@ def find(settings: Settings, auth: flow.Auth, record: Record, *, pace: flow.Pace
             yield flow.Pause(seconds)
         found: list[str] = []
         for page in range(1, MAX_PAGES + 1):
-            rows = yield from _page(settings, auth, record, page, pace or flow.Pace())
-            found += [row.request_id for row in rows if matches(row, record)]
-            if len(rows) < PER_PAGE:
+            listed = yield from _page(settings, auth, (record.at, record.at), page, pace or flow.Pace())
+            found += [row.request_id for row in listed.rows if matches(row, record)]
+            if listed.size < PER_PAGE:
                 break
         if found:
             return list(dict.fromkeys(found))  # one row for each output
     return []
 
 
+def since(
+    settings: Settings, auth: flow.Auth, start: float, end: float, *, pace: flow.Pace | None = None
+) -> flow.Flow[Listing]:
+    """
+    Fetch all requests that were made in a span of time, for the many orders of a batch at once.
+
+    :param start: seconds since the epoch.
+    :param end: likewise.
+    :raises SegmindError: when the history does not answer.
+    """
+    rows: list[Row] = []
+    complete, size = settings.history_url is not None, 0
+    for page in range(1, MOST_PAGES + 1 if complete else 1):
+        listed = yield from _page(settings, auth, (start, end), page, pace or flow.Pace())
+        rows += listed.rows
+        complete, size = complete and listed.complete, size + listed.size
+        # Newest first: what comes after an older one is older still.
+        if listed.size < PER_PAGE or (listed.rows and listed.rows[-1].created < start - EARLY):
+            return Listing(tuple(rows), complete, size)
+    return Listing(tuple(rows), complete=False, size=size)
+
+
 def matches(row: Row, record: Record) -> bool:
     """Whether a request was made with an order's inputs and at its time; the service may have added defaults."""
-    in_time = record.at - EARLY <= row.created <= record.at + LATE
+    return made_by(row, record.at, record.sent)
+
+
+def made_by(row: Row, at: float, sent: Mapping[str, str]) -> bool:
+    """
+    Whether a request can be an order.
+
+    :param at: seconds since the epoch of the order's intent.
+    :param sent: digest of each of its inputs, by name.
+    """
+    in_time = at - EARLY <= row.created <= at + LATE
     return (
         in_time
-        and bool(record.sent)
-        and all(name in row.inputs and digest(row.inputs[name]) == value for name, value in record.sent.items())
+        and bool(sent)
+        and all(name in row.inputs and digest(row.inputs[name]) == value for name, value in sent.items())
     )
 
 
-def history_request(settings: Settings, record: Record, page: int, scheme: str) -> Request:
-    """Build the GET for one page, newest first."""
+def history_request(settings: Settings, span: tuple[float, float], page: int, scheme: str) -> Request:
+    """Build the GET for one page of a span of time in seconds since the epoch, newest first."""
     query = {
         "page": page,
         "per_page": PER_PAGE,
-        "from_date": _day(record.at - EARLY),
-        "to_date": _day(record.at + LATE),
+        "from_date": _day(span[0] - EARLY),
+        "to_date": _day(span[1] + LATE),
     }
     return Request("GET", f"{settings.history_url}{HISTORY_PATH}?{urlencode(query)}", scheme)
 
 
-def read_history(settings: Settings, response: Response) -> list[Row]:
+def read_history(settings: Settings, response: Response) -> Listing:
     """
     Read one page; rows that lack an id, inputs or a time are left out, since they cannot be recognised.
 
@@ -102,7 +151,8 @@ def read_history(settings: Settings, response: Response) -> list[Row]:
         rows = next((value for value in body.values() if isinstance(value, list)), None)
     if response.status != 200 or rows is None:
         raise protocol.refusal(settings, response, "Segmind's request history did not answer.")
-    return list(_rows(rows))
+    read = tuple(_rows(rows))
+    return Listing(read, complete=len(read) == len(rows), size=len(rows))
 
 
 def poll_url_of(settings: Settings, request_id: str) -> str:
@@ -110,10 +160,12 @@ def poll_url_of(settings: Settings, request_id: str) -> str:
     return f"{settings.base_url}/workflows/request/{request_id}"
 
 
-def _page(settings: Settings, auth: flow.Auth, record: Record, page: int, pace: flow.Pace) -> flow.Flow[list[Row]]:
+def _page(
+    settings: Settings, auth: flow.Auth, span: tuple[float, float], page: int, pace: flow.Pace
+) -> flow.Flow[Listing]:
     return (
         yield from flow.repeated(
-            settings, auth, lambda scheme: history_request(settings, record, page, scheme), read_history, pace
+            settings, auth, lambda scheme: history_request(settings, span, page, scheme), read_history, pace
         )
     )
 

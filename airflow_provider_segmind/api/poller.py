@@ -64,7 +64,7 @@ class Poller:
         self._clients = clients
         self._clock = clock
         self._pace = pace or flow.Pace()
-        self._schedule: Schedule[_Waiting] = Schedule()
+        self._schedule: Schedule[_Waiting | asyncio.Future[None]] = Schedule()
         self._requests_per_minute: float | None = None
         self._wake = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
@@ -112,6 +112,29 @@ class Poller:
         finally:
             schedule.drop(waiting)
 
+    async def turn(self) -> None:
+        """
+        Wait until one more request may go out, behind the jobs that are due longer.
+
+        So whoever orders many jobs keeps to the same budget, and cannot starve the polls of those ordered before.
+        """
+        self._keep_pace((await self._clients()).settings.requests_per_minute)
+        turn = asyncio.get_running_loop().create_future()
+        self._enqueue(turn, self._clock())
+        try:
+            await turn
+        finally:
+            self._schedule.drop(turn)
+
+    def limited(self, sent_at: float, retry_after: float | None) -> None:
+        """
+        Take a 429 to a request that took its :meth:`turn` into account.
+
+        :param sent_at: seconds since the epoch at which it was sent.
+        :param retry_after: seconds that the service asks to wait, if it says so.
+        """
+        self._schedule.budget.limited(self._clock(), sent_at, retry_after)
+
     async def close(self) -> None:
         """End everything that is under way; whoever still waits is cancelled with it."""
         tasks = [task for task in (self._runner, *self._asking) if task is not None]
@@ -126,7 +149,10 @@ class Poller:
             self._schedule.budget = Budget(requests_per_minute)
 
     def _put(self, waiting: _Waiting, at: float) -> None:
-        self._schedule.put(waiting, min(at, waiting.watch.deadline))
+        self._enqueue(waiting, min(at, waiting.watch.deadline))
+
+    def _enqueue(self, key: _Waiting | asyncio.Future[None], at: float) -> None:
+        self._schedule.put(key, at)
         self._wake.set()
         if self._runner is None or self._runner.done():
             self._runner = asyncio.get_running_loop().create_task(self._run())
@@ -135,8 +161,12 @@ class Poller:
         schedule = self._schedule
         while len(schedule) or self._asking:
             self._wake.clear()
-            while len(self._asking) < MAX_CONNECTIONS and (waiting := schedule.take(self._clock())) is not None:
-                task = asyncio.get_running_loop().create_task(self._ask(waiting))
+            while len(self._asking) < MAX_CONNECTIONS and (taken := schedule.take(self._clock())) is not None:
+                if isinstance(taken, asyncio.Future):
+                    if not taken.done():  # whoever waited may just have stopped
+                        taken.set_result(None)
+                    continue
+                task = asyncio.get_running_loop().create_task(self._ask(taken))
                 self._asking.add(task)
                 task.add_done_callback(self._asked)
             at = schedule.next_at(self._clock()) if len(self._asking) < MAX_CONNECTIONS else None

@@ -24,15 +24,38 @@ def readable_url(hook: SegmindHook, name: str, uri: str) -> str:
     :raises InvalidRequestError: when it cannot be read, or is no picture. An upload is public and cannot be deleted,
         so only what its bytes show to be a PNG, JPEG or WebP leaves.
     """
-    if urlsplit(uri).scheme.lower() in ("http", "https", "data"):
+    if is_url(uri):
         return uri
-    data = _read(name, uri)
-    media_type = media_type_of(data)
-    if media_type is None:
-        raise InvalidRequestError(
-            f"{name} {uri!r} is not a PNG, JPEG or WebP picture, so it is not uploaded: check the path."
-        )
+    data, media_type = read_picture(name, uri)
     return hook.upload(data, media_type=media_type)
+
+
+def is_url(uri: str) -> bool:
+    """Whether it is a URL that goes to Segmind as it is."""
+    return urlsplit(uri).scheme.lower() in ("http", "https", "data")
+
+
+def read_picture(name: str, uri: str) -> tuple[bytes, str]:
+    """
+    Return a picture's bytes and media type.
+
+    :raises InvalidRequestError: when it cannot be read, is too large, or is no picture.
+    """
+    data = _read(name, uri, MAX_PICTURE + 1)
+    if len(data) > MAX_PICTURE:
+        raise _too_large(name, uri)
+    return data, _type_of(name, uri, data)
+
+
+def look_at_picture(name: str, uri: str) -> None:
+    """
+    Check that a picture can be read, without reading more than its beginning.
+
+    :raises InvalidRequestError: as :func:`read_picture`.
+    """
+    _type_of(name, uri, _read(name, uri, 16))
+    if ObjectStoragePath(uri).stat().st_size > MAX_PICTURE:
+        raise _too_large(name, uri)
 
 
 def media_type_of(data: bytes) -> str | None:
@@ -46,14 +69,25 @@ def media_type_of(data: bytes) -> str | None:
     return None
 
 
-def _read(name: str, uri: str) -> bytes:
+def _type_of(name: str, uri: str, data: bytes) -> str:
+    media_type = media_type_of(data)
+    if media_type is None:
+        raise InvalidRequestError(
+            f"{name} {uri!r} is not a PNG, JPEG or WebP picture, so it is not uploaded: check the path."
+        )
+    return media_type
+
+
+def _too_large(name: str, uri: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{name} {uri!r} is larger than {MAX_PICTURE // 2**20} MiB: give a smaller picture.")
+
+
+def _read(name: str, uri: str, size: int) -> bytes:
     try:
         with ObjectStoragePath(uri).open("rb") as file:
-            data: bytes = file.read(MAX_PICTURE + 1)
+            data: bytes = file.read(size)
     except (OSError, ValueError, ImportError) as error:
         raise InvalidRequestError(
             f"{name} {uri!r} cannot be read ({type(error).__name__}: {error}): check the path and who may read it."
         ) from error
-    if len(data) > MAX_PICTURE:
-        raise InvalidRequestError(f"{name} {uri!r} is larger than {MAX_PICTURE // 2**20} MiB: give a smaller picture.")
     return data

@@ -24,11 +24,14 @@ from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferra
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.pictures import readable_url
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_event
 from airflow_provider_segmind.triggers.segmind import deferral
+
+__all__ = ["BodySwapBatchOperator", "BodySwapOperator", "SubmitBodySwapBatchOperator", "SubmitBodySwapOperator"]
 
 
 class SubmitBodySwapOperator(SubmitPixelFlowOperator):

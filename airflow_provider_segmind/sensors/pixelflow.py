@@ -107,6 +107,8 @@ class PixelFlowSensor(BaseSensorOperator):
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
+        if kwargs.get("start_from_trigger"):
+            _check_deferrable(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
         if made.kwargs.get("start_from_trigger"):
             made.kwargs["start_trigger_args"] = cls._start_args(made.kwargs.get, None, mapped=True)
@@ -116,6 +118,7 @@ class PixelFlowSensor(BaseSensorOperator):
         return made
 
     def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
+        _check_deferrable(self.deferrable)
         # Whether another task is mapped over this one is known only when the DAG is complete.
         read = settings_of(self, mapped=True)
         self.start_trigger_args = made or self._start_args(read, self.poll_url, mapped=False)
@@ -123,8 +126,6 @@ class PixelFlowSensor(BaseSensorOperator):
 
     @classmethod
     def _start_args(cls, read: Callable[[str], Any], poll_url: object, *, mapped: bool) -> StartTriggerArgs:
-        if read("deferrable") is False:
-            raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
         interval = read("poke_interval") or read("poll_interval") or POLL_INTERVAL
         given = {
             "timeout": _seconds("timeout", read("timeout") or TIMEOUT),
@@ -278,6 +279,11 @@ class PixelFlowSensor(BaseSensorOperator):
             if self.never_fail or (self.soft_fail and for_good):
                 raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
             raise
+
+
+def _check_deferrable(deferrable: object) -> None:
+    if deferrable is False:
+        raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
 
 
 def _params(dag: Any, own: Any) -> ParamsDict:

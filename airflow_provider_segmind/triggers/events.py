@@ -8,6 +8,7 @@ package. So they carry no secret and nothing large, have a version, and reading 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_segmind.api.errors import BY_NAME, SegmindError, ServiceError
@@ -45,6 +46,25 @@ def event_of_error(error: SegmindError) -> dict[str, Any]:
             "detail": error.detail,
         },
     }
+
+
+def event_of_batch(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the event for a batch whose wait is over, be it good or bad; the rows are in its manifest of results."""
+    return {"version": VERSION, "status": "batch", "summary": dict(summary)}
+
+
+def read_batch_event(event: object) -> dict[str, Any]:
+    """
+    Read the event of a batch.
+
+    :return: the summary.
+    :raises SegmindError: the error that ended the wait, or that the event cannot be read.
+    """
+    summary = event.get("summary") if isinstance(event, dict) else None
+    if isinstance(summary, dict):
+        return summary
+    read_event(event)
+    raise ServiceError("The trigger's event says nothing about a batch.")
 
 
 def event_of_start() -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""Wait for the jobs of a batch and store each result as it comes, on a worker that still orders and in a triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_segmind.api.errors import JobExpiredError, SegmindError
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.poller import Poller
+from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.hooks.batch_files import COMPLETED, EXPIRED, FAILED, UNFINISHED, BatchFiles, Row, is_good
+
+FLUSH_SECONDS = 5.0
+FLUSH_ROWS = 500
+REPORT_SECONDS = 30.0
+
+
+class Collector:
+    """
+    Collects results, stores them a few seconds later at most, and says in the log how far the batch is.
+
+    :param files: where they go.
+    :param total: number of swaps in the batch.
+    :param done: results that are there already, by index.
+    :param log: whose log says it.
+    """
+
+    def __init__(self, files: BatchFiles, total: int, done: Mapping[int, Row], log: Any) -> None:
+        self.rows: dict[int, Row] = dict(done)
+        self._files = files
+        self._total = total
+        self._log = log
+        self._buffer: list[Row] = []
+        self._began = self._reported = time.monotonic()
+        self._had = len(done)
+        self._lock = asyncio.Lock()
+
+    async def add(self, row: Row) -> None:
+        """Take a result; it is stored soon."""
+        self.rows[row["index"]] = row
+        self._buffer.append(row)
+        if len(self._buffer) >= FLUSH_ROWS:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """
+        Store what has come.
+
+        :raises Exception: whatever the storage raises; nothing is dropped, the next flush tries again.
+        """
+        async with self._lock:
+            rows = self._buffer[:]
+            if rows:
+                await asyncio.to_thread(self._files.write_part, rows)
+                del self._buffer[: len(rows)]
+
+    async def run(self, ordered: Mapping[int, Any] | None = None) -> None:
+        """
+        Store and report until cancelled.
+
+        :param ordered: what is ordered by now, if that goes on.
+        """
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.flush()
+            except Exception:  # noqa: BLE001 - storage raises what it likes
+                self._log.exception("Results could not be stored now; trying again.")
+            if time.monotonic() - self._reported >= REPORT_SECONDS:
+                self._reported = time.monotonic()
+                self.report(None if ordered is None else len(ordered))
+
+    def report(self, ordered: int | None = None) -> None:
+        """Say how far the batch is."""
+        done, bad = len(self.rows), sum(not is_good(row) for row in self.rows.values())
+        rate = 60 * (done - self._had) / max(time.monotonic() - self._began, 1e-3)
+        left = f"about {(self._total - done) / rate:.0f} min left" if rate > 0 else "time left unknown"
+        self._log.info(
+            "Batch: %s%d of %d done, %d without a picture, %.0f a minute, %s.",
+            "" if ordered is None else f"{ordered} ordered, ",
+            *(done, self._total, bad, rate, left),
+        )
+
+
+async def wait_for(
+    poller: Poller, index: int, job: Job, *, deadline: float, poll_interval: float, output_key: str | None
+) -> Row:
+    """
+    Wait for one job of a batch, and return what became of it, whatever that is.
+
+    :param deadline: seconds since the epoch.
+    """
+    row: Row = {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "error": None}
+    try:
+        done = await poller.wait(
+            job.poll_url,
+            deadline=deadline,
+            poll_interval=poll_interval,
+            workflow=job.workflow or "",
+            submitted_at=job.submitted_at,
+        )
+    except SegmindError as error:
+        return {**row, "status": EXPIRED if isinstance(error, JobExpiredError) else UNFINISHED, "error": str(error)}
+    row["seconds"] = round(time.time() - job.submitted_at, 1) if job.submitted_at else None
+    try:
+        result = result_of(done, output_key=output_key, needs_image=True)
+    except SegmindError as error:
+        outputs = [{"keyname": o.keyname, "type": o.type, "url": o.url} for o in done.outputs]
+        return {
+            **row,
+            "status": FAILED if done.status == FAILED else COMPLETED,
+            "outputs": outputs,
+            "error": str(error),
+        }
+    return {**row, **{name: result[name] for name in ("status", "outputs", "image_url")}}

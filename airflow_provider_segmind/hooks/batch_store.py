@@ -1,0 +1,127 @@
+"""Keep the entries of a batch in Airflow's task state store, many in one call, and each before its order goes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from airflow_provider_segmind.api.batches import CHUNK, Entry, Head, read_chunk, read_head, write_chunk
+from airflow_provider_segmind.api.errors import OutcomeUnknownError
+
+KEY = "segmind_batch"
+
+
+class BatchStore:
+    """
+    What is kept of one task's batch between its attempts; nothing on Airflow 3.1 and 3.2.
+
+    :param context: the task's context.
+    """
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self._store = context.get("task_state_store")
+
+    @property
+    def durable(self) -> bool:
+        """Whether anything is kept."""
+        return self._store is not None
+
+    def load(self) -> tuple[Head | None, dict[int, Entry]]:
+        """
+        Return what an earlier attempt left.
+
+        :raises OutcomeUnknownError: when there is something that cannot be read.
+        """
+        if self._store is None:
+            return None, {}
+        try:
+            head = read_head(self._store.get(KEY))
+            entries: dict[int, Entry] = {}
+            for number in range(-(-head.count // CHUNK) if head else 0):
+                entries |= read_chunk(self._store.get(_key(head, number)))
+        except ValueError as error:
+            raise OutcomeUnknownError(
+                f"An earlier attempt of this task left a batch behind, but {error}. Nothing was ordered now. Look for "
+                "its orders in your Segmind request history; then clear the task, which orders anew."
+            ) from error
+        return head, entries
+
+    def save_head(self, head: Head) -> None:
+        """Begin a batch; whatever was kept of an earlier one does not count any more."""
+        if self._store is not None:
+            self._store.set(KEY, head.to_json())
+
+    def save(self, head: Head, chunks: Mapping[int, Mapping[str, Any]]) -> None:
+        """Keep chunks of entries, by number."""
+        for number, chunk in chunks.items():
+            if self._store is not None:
+                self._store.set(_key(head, number), dict(chunk))
+
+
+class Book:
+    """
+    The entries of a batch while it orders. A change is kept when the call that made it returns.
+
+    Changes that come while others are being written are written together, since each call of the store takes some ten
+    milliseconds and goes through one socket.
+
+    :param store: keeps them.
+    :param head: the batch.
+    :param entries: what is kept of it already.
+    """
+
+    def __init__(self, store: BatchStore, head: Head, entries: Mapping[int, Entry]) -> None:
+        self.head = head
+        self.entries = dict(entries)
+        self._store = store
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segmind-book")
+        self._dirty: set[int] = set()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def put(self, index: int, entry: Entry) -> None:
+        """Keep an entry."""
+        self.entries[index] = entry
+        await self._kept(index)
+
+    async def drop(self, index: int) -> None:
+        """Keep nothing of a swap: its order was refused, and not billed."""
+        if self.entries.pop(index, None) is not None:
+            await self._kept(index)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+    async def _kept(self, index: int) -> None:
+        loop = asyncio.get_running_loop()
+        waiting = loop.create_future()
+        self._dirty.add(index // CHUNK)
+        self._waiting.append(waiting)
+        if self._writer is None or self._writer.done():
+            self._writer = loop.create_task(self._write())
+        await waiting
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            dirty, self._dirty = self._dirty, set()
+            chunks = {number: write_chunk(self.entries, number) for number in sorted(dirty)}
+            try:
+                await loop.run_in_executor(self._thread, self._store.save, self.head, chunks)
+            except Exception as error:  # noqa: BLE001 - it is raised where the change was made
+                self._dirty |= dirty
+                for future in waiting:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for future in waiting:
+                    if not future.done():
+                        future.set_result(None)
+
+
+def _key(head: Head | None, number: int) -> str:
+    return f"{KEY}_{head.batch if head else ''}_{number}"

@@ -1,0 +1,336 @@
+"""Order many body swaps in one task, and wait for all of them in one trigger."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, XComArg
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.flow import check_interval
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.hooks.batch_files import (
+    FAILED,
+    NOT_ORDERED,
+    UNFINISHED,
+    UNKNOWN,
+    BatchFiles,
+    Row,
+    compose,
+    summary_of,
+    too_many,
+)
+from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
+from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.shared import SharedConnection
+from airflow_provider_segmind.operators.batch_ordering import Ordering
+from airflow_provider_segmind.operators.batch_plan import Plan, make_plan, price_per_swap
+from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
+from airflow_provider_segmind.triggers.ending import check_mode, ending_of
+from airflow_provider_segmind.triggers.events import read_batch_event
+from airflow_provider_segmind.triggers.segmind import BACKSTOP
+
+
+class SubmitBodySwapBatchOperator(BaseOperator):
+    """
+    Order many body swaps in one task, and do not wait for them.
+
+    Everything is checked before the first charge. On Airflow 3.3 and later a retry orders only what was not ordered.
+    Map a sensor over its result: ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
+
+    :param swaps: a list of dicts with ``character_image``, ``reference_character_image`` and, if wanted,
+        ``select_character`` and a name of your own, ``id``; or the URI of a manifest in CSV or JSON Lines with those
+        columns; or an XCom that is one of the two.
+    :param select_character: who is replaced where a swap does not say so.
+    :param workflow: id and version of the workflow.
+    :param segmind_conn_id: the connection.
+    :param on_unknown_outcome: ``fail`` or ``resubmit``, for orders whose outcome stays unknown.
+    :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
+    :raises AirflowFailException: where a retry cannot help or would bill.
+    :raises SegmindError: where a retry may help; it orders only what was not ordered.
+    """
+
+    template_fields: Sequence[str] = ("swaps", "select_character", "workflow", "segmind_conn_id")
+    ui_color = "#ece8f6"
+
+    def __init__(
+        self,
+        *,
+        swaps: str | Sequence[Mapping[str, Any]] | XComArg,
+        select_character: str = "woman",
+        workflow: str = BODY_SWAP_WORKFLOW,
+        segmind_conn_id: str = SegmindHook.default_conn_name,
+        on_unknown_outcome: str = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.swaps = swaps
+        self.select_character = select_character
+        self.workflow = workflow
+        self.segmind_conn_id = segmind_conn_id
+        self.on_unknown_outcome = on_unknown_outcome
+        self._ordered = 0
+
+    def execute(self, context: Context) -> Any:
+        """Order all swaps, or the rest of what an earlier attempt ordered."""
+        plan = self.plan(context)
+        ordering = asyncio.run(self._place(plan, self._open_orders(plan), None))
+        if ordering.stopped or ordering.errors:
+            raise _failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
+        jobs = [plan.book.entries[swap.index].job(self.workflow) for swap in plan.swaps]
+        return [
+            {
+                "request_id": job.request_id,
+                "poll_url": job.poll_url,
+                "workflow": job.workflow,
+                "submitted_at": job.submitted_at,
+            }
+            for job in jobs
+        ]
+
+    def plan(self, context: Context) -> Plan:
+        """Check everything, and find out what an earlier attempt ordered."""
+        hook = SegmindHook(self.segmind_conn_id)
+        try:
+            return make_plan(
+                context,
+                hook,
+                self.swaps,
+                select_character=self.select_character,
+                workflow=self.workflow,
+                on_unknown=self.on_unknown_outcome,
+            )
+        except SegmindError as error:
+            raise task_error(error) from error
+
+    def _open_orders(self, plan: Plan, failed: Iterable[int] = ()) -> list[int]:
+        try:
+            return plan.open_orders(failed)
+        except SegmindError as error:
+            raise task_error(error) from error
+
+    async def _place(self, plan: Plan, indexes: Iterable[int], results: _Waits | None) -> Ordering:
+        async def settings_of(_: str) -> Any:
+            return plan.hook.settings
+
+        connection = SharedConnection(self.segmind_conn_id, settings_of)
+        if results is not None:
+            results.begin(connection)
+
+        def accepted(index: int, job: Job) -> None:
+            self._ordered += 1
+            if results is not None:
+                results.wait(index, job)
+
+        ordering = Ordering(connection, plan.book, plan.swaps, plan.terms, accepted)
+        try:
+            await ordering.run(indexes)
+        except Exception as error:  # noqa: BLE001 - what was ordered has to be kept before it is raised
+            ordering.stopped = ordering.stopped or error
+        finally:
+            if results is not None:
+                await results.end()
+            plan.book.close()
+            await connection.close()
+        return ordering
+
+    def on_kill(self) -> None:
+        """Say that nothing can be cancelled; the records stay, so that a retry goes on with the orders."""
+        self.log.warning(
+            "This task is being killed. Segmind cannot cancel: the %d swaps that it ordered go on and are billed. A "
+            "retry goes on with them.",
+            self._ordered,
+        )
+
+
+class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
+    """
+    Order many body swaps and wait for them, in one task that holds no worker once all are ordered.
+
+    Results are stored as they come, beside ``results``, and a swap that fails does not lose the others. On Airflow 3.3
+    and later a retry orders only what was not ordered and what FAILED, each of those at the price of a swap.
+
+    :param swaps: see :class:`SubmitBodySwapBatchOperator`.
+    :param results: URI of the manifest of results that is written: JSON Lines, one line for each swap, in order.
+    :param max_failures: how many swaps may be without a picture before the task fails; below 1, which share of them.
+    :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
+    :param poll_interval: seconds between polls of one job; 7 is what Segmind documents.
+    :param timeout: seconds to wait at most, by the clock on the wall, once all are ordered.
+    :param end_in_trigger: ``auto``, ``True`` or ``False``, as for the sensors.
+    :return: ``results``, ``total``, ``completed``, ``failed``, ``by_status`` and ``cost`` (US dollars, an estimate).
+    :raises AirflowFailException: where a retry cannot help or would bill.
+    :raises SegmindError: when too many failed, or not all could be ordered, and a retry may help.
+    """
+
+    template_fields: Sequence[str] = (*SubmitBodySwapBatchOperator.template_fields, "results", "output_key")
+
+    def __init__(
+        self,
+        *,
+        results: str,
+        max_failures: float = 0,
+        output_key: str | None = None,
+        poll_interval: float = 7.0,
+        timeout: float = 24 * 3600.0,
+        end_in_trigger: str | bool = "auto",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.results = results
+        self.max_failures = _check_failures(max_failures)
+        self.output_key = output_key
+        self.poll_interval = check_interval("poll_interval", poll_interval)
+        self.timeout = check_interval("timeout", timeout)
+        self.end_in_trigger = check_mode(end_in_trigger)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Order all swaps, or the rest of what an earlier attempt ordered, and wait for them in a triggerer."""
+        plan = self.plan(context)
+        files = BatchFiles(self.results, plan.book.head.batch)
+        try:
+            files.check(plan.rows())
+        except SegmindError as error:
+            raise task_error(error) from error
+        done = plan.own(files.compact())
+        failed = [index for index, row in done.items() if row["status"] == FAILED]
+        waits = _Waits(self, plan, files, {index: row for index, row in done.items() if index not in failed})
+        ordering = asyncio.run(self._place(plan, self._open_orders(plan, failed), waits))
+        swaps, problems = plan.rows(), _problem_rows(plan, ordering)
+        files.write_swaps(swaps)
+        if any(row["request_id"] and row["index"] not in waits.rows for row in swaps):
+            # Also when ordering stopped half-way: what is ordered is paid for, whatever becomes of the rest.
+            files.write_part(problems.values())
+            self._defer(context, files)
+        rows = compose(swaps, waits.rows | problems)
+        files.write_results(rows)
+        return self._finish(summary_of(rows, self.results, price_per_swap()))
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Go on after the trigger's event."""
+        try:
+            return self._finish(read_batch_event(event))
+        except SegmindError as error:
+            raise task_error(error) from error
+
+    def _defer(self, context: Context, files: BatchFiles) -> None:
+        trigger = BodySwapBatchTrigger(
+            results=files.results,
+            batch=files.batch,
+            segmind_conn_id=self.segmind_conn_id,
+            deadline=time.time() + self.timeout,
+            poll_interval=self.poll_interval,
+            output_key=self.output_key,
+            max_failures=self.max_failures,
+            price=price_per_swap(),
+            ending=ending_of(self, context, self.end_in_trigger).to_json(),
+        )
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout + BACKSTOP))
+
+    def _finish(self, summary: dict[str, Any]) -> dict[str, Any]:
+        self.log.info("Batch: %s.", _told(summary))
+        if not too_many(summary, self.max_failures):
+            return summary
+        said = f"{_told(summary)}; max_failures is {self.max_failures:g}. What became of each is in {self.results}"
+        if summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
+            raise SegmindError(f"Too many swaps are without a picture: {said}. A retry orders and asks for those only.")
+        raise AirflowFailException(f"Too many swaps are without a picture, and a retry cannot help: {said}.")
+
+
+class _Waits:
+    """Waits for jobs while others are still being ordered, so that no result is asked for too late."""
+
+    def __init__(self, task: BodySwapBatchOperator, plan: Plan, files: BatchFiles, done: Mapping[int, Row]) -> None:
+        self._task = task
+        self._plan = plan
+        self._results = Collector(files, len(plan.swaps), done, task.log)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection: SharedConnection | None = None
+
+    @property
+    def rows(self) -> dict[int, Row]:
+        """The results that have come."""
+        return self._results.rows
+
+    def begin(self, connection: SharedConnection) -> None:
+        """Wait, from now on, also for what earlier attempts ordered."""
+        self._connection = connection
+        self._start(self._results.run(self._plan.book.entries))
+        for index, entry in self._plan.book.entries.items():
+            if entry.known and index not in self.rows and index not in self._plan.again:
+                self.wait(index, entry.job(self._plan.terms.workflow))
+
+    def wait(self, index: int, job: Job) -> None:
+        """Wait for one more."""
+        self._start(self._one(index, job))
+
+    async def end(self) -> None:
+        """Stop waiting, and store what has come; a triggerer waits for the rest."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._results.flush()
+
+    async def _one(self, index: int, job: Job) -> None:
+        assert self._connection is not None  # noqa: S101 - begin() comes first
+        task = self._task
+        row = await wait_for(
+            self._connection.poller,
+            index,
+            job,
+            deadline=time.time() + task.timeout,
+            poll_interval=task.poll_interval,
+            output_key=task.output_key,
+        )
+        if row["status"] != UNFINISHED:  # a triggerer asks for it again
+            await self._results.add(row)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _failure(ordering: Ordering, said: str) -> Exception:
+    """Return what the task raises: for good where a retry cannot help, or would bill."""
+    why = ordering.stopped or next(iter(ordering.errors.values()))
+    message = f"{said} {type(why).__name__}: {why}"
+    if isinstance(why, SegmindError) and not why.retryable:
+        return AirflowFailException(message)
+    return SegmindError(message)
+
+
+def _problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
+    """Return a result for each swap that was not ordered, or perhaps was."""
+    rows: dict[int, Row] = {}
+    for swap in plan.swaps:
+        entry = plan.book.entries.get(swap.index)
+        if entry is not None and entry.known and swap.index not in ordering.errors:
+            continue
+        error = ordering.errors.get(swap.index) or ordering.stopped
+        rows[swap.index] = {
+            "index": swap.index,
+            "request_id": entry.request_id if entry is not None and entry.known else None,
+            "status": NOT_ORDERED if entry is None else UNKNOWN,
+            "error": None if error is None else str(error),
+        }
+    return rows
+
+
+def _told(summary: Mapping[str, Any]) -> str:
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(summary["by_status"].items()))
+    return f"{summary['completed']} of {summary['total']} have their picture ({counts})"
+
+
+def _check_failures(value: Any) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and (0 <= value < 1 or (value >= 1 and float(value).is_integer())):
+        return float(value)
+    raise InvalidRequestError(
+        f"max_failures is {value!r}: it must be a whole number of swaps, or a share of them below 1."
+    )

@@ -1,0 +1,212 @@
+"""Order the swaps of a batch, several at a time and each once, however often the task is tried."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from airflow_provider_segmind.api import flow, history
+from airflow_provider_segmind.api.batches import Entry, look_up, settles_at
+from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.manifest import Swap
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.orders import digests
+from airflow_provider_segmind.api.submitter import Submitter
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
+from airflow_provider_segmind.hooks.batch_store import Book
+from airflow_provider_segmind.hooks.pictures import is_url, read_picture
+from airflow_provider_segmind.hooks.shared import SharedConnection
+
+log = logging.getLogger(__name__)
+
+STRIKES = 5
+"""Orders in a row that fail, each in its own way, after which the rest is not tried: something is wrong for all."""
+
+Accepted = Callable[[int, Job], None]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """
+    On what terms a batch is ordered.
+
+    :param workflow: the workflow.
+    :param concurrency: orders that are under way at once.
+    :param resubmit: whether an order whose outcome stays unknown is sent again, as its author accepts.
+    """
+
+    workflow: str
+    concurrency: int
+    resubmit: bool
+
+
+class Ordering:
+    """
+    Orders swaps. What it could not order, and why, is in ``errors`` afterwards; what concerns all is in ``stopped``.
+
+    :param connection: whom to order from.
+    :param book: keeps what was ordered.
+    :param swaps: all swaps of the batch.
+    :param terms: on what terms.
+    :param accepted: told of each accepted order.
+    """
+
+    def __init__(
+        self, connection: SharedConnection, book: Book, swaps: Sequence[Swap], terms: Terms, accepted: Accepted
+    ) -> None:
+        self.errors: dict[int, SegmindError] = {}
+        self.stopped: Exception | None = None
+        self._connection = connection
+        self._book = book
+        self._swaps = swaps
+        self._terms = terms
+        self._accepted = accepted
+        self._submitter = Submitter(connection.client, connection.poller)
+        self._uploads: dict[str, asyncio.Task[str]] = {}
+        self._strikes = 0
+        self._halted: SegmindError | None = None
+
+    async def run(self, indexes: Iterable[int]) -> None:
+        """Find out what became of earlier intents, and order these swaps, and those that were never accepted."""
+        wanted = deque(sorted({*indexes, *await self._settle()}))
+        while wanted and self.stopped is None:
+            await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
+            if self.stopped is None:
+                wanted.extend(sorted(await self._settle()))
+                self._resume_or_stop()
+        for index in self._intents():
+            self.errors.setdefault(index, _unknown(self._book.entries[index]))
+
+    def _resume_or_stop(self) -> None:
+        """Go on after many lost answers in a row only if each of them was found out about."""
+        if self._halted is not None and self._intents():
+            self.stopped = self._halted
+        self._halted, self._strikes = None, 0
+
+    def _intents(self) -> list[int]:
+        return [index for index, entry in self._book.entries.items() if not entry.known]
+
+    async def _worker(self, wanted: deque[int]) -> None:
+        while wanted and self.stopped is None and self._halted is None:
+            index = wanted.popleft()
+            try:
+                await self._order(index)
+            except Exception as error:  # noqa: BLE001 - the other workers must come to the end of their orders
+                self.stopped = self.stopped or error
+
+    async def _order(self, index: int) -> None:
+        client = await self._connection.client()
+        swap, base_url = self._swaps[index], client.settings.base_url
+        intent = Entry(0.0)
+
+        async def intend() -> None:
+            nonlocal intent
+            intent = Entry(time.time(), digests(inputs))
+            await self._book.put(index, intent)
+
+        try:
+            pictures = {name: await self._url(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
+            inputs = check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url)
+            job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend)
+        except OutcomeUnknownError as error:
+            self._strike(index, error)
+        except InvalidRequestError as error:
+            await self._book.drop(index)
+            self._strike(index, error)
+        except SegmindError as error:
+            await self._book.drop(index)
+            self.stopped = self.stopped or error
+        else:
+            self._strikes = 0
+            await self._keep(index, replace(intent, sent={}, request_id=job.request_id, poll_url=job.poll_url))
+
+    async def _keep(self, index: int, entry: Entry) -> None:
+        """Record a handle. It is waited for even if it cannot be recorded, since it is paid for."""
+        self.errors.pop(index, None)
+        self._accepted(index, entry.job(self._terms.workflow))
+        try:
+            await self._book.put(index, entry)
+        except Exception:
+            log.exception("The record of request %s could not be kept; a retry looks it up.", entry.request_id)
+            raise
+
+    def _strike(self, index: int, error: SegmindError) -> None:
+        self.errors[index] = error
+        log.warning("%s: %s: %s", self._swaps[index].place, type(error).__name__, error)
+        self._strikes += 1
+        if self._strikes >= STRIKES and isinstance(error, OutcomeUnknownError):
+            self._halted = error
+        elif self._strikes >= STRIKES:
+            self.stopped = self.stopped or error
+
+    async def _settle(self) -> set[int]:
+        """Find out what became of intents without a handle; return those that are to be ordered again."""
+        intents = [self._book.entries[index] for index in self._intents()]
+        if not intents:
+            return set()
+        pause = settles_at(intents) - time.time()
+        if pause > 0:
+            log.info("%d orders have no answer; looking them up in the request history in %.0f s.", len(intents), pause)
+            await asyncio.sleep(pause)
+        client = await self._connection.client()
+        try:
+            start, end = min(entry.at for entry in intents), max(entry.at for entry in intents)
+            listing = await client.run(history.since(client.settings, client.auth, start - history.EARLY, end))
+        except SegmindError as error:
+            log.warning("The request history could not help: %s", error)
+            return self._given_up()
+        found = look_up(self._book.entries, listing, time.time())
+        for index, request_id in found.adopted.items():
+            await self._adopt(index, history.poll_url_of(client.settings, request_id))
+        for index in found.refuted:
+            self.errors.pop(index, None)
+            await self._book.drop(index)
+        log.info(
+            "The request history has %d of them, %d were not accepted, %d stay unknown.",
+            *map(len, (found.adopted, found.refuted, found.unknown)),
+        )
+        return set(found.refuted) | self._given_up()
+
+    def _given_up(self) -> set[int]:
+        """Return the intents that are ordered again although nobody knows, as the author accepts."""
+        if not self._terms.resubmit:
+            return set()
+        return {index for index in self._intents() if index not in self.errors}
+
+    async def _adopt(self, index: int, poll_url: str) -> None:
+        """Take over an order that the history has, if its poll URL, which is only built from its id, answers."""
+        client = await self._connection.client()
+        try:
+            job = await client.run(flow.get_job(client.settings, client.auth, poll_url, tolerated=2))
+        except SegmindError as error:
+            log.warning("Request %s of the history cannot be asked for: %s", poll_url.rpartition("/")[2], error)
+            return
+        entry = self._book.entries[index]
+        log.info("%s is request %s of the history.", self._swaps[index].place, job.request_id)
+        await self._keep(index, replace(entry, sent={}, request_id=job.request_id, poll_url=job.poll_url))
+
+    async def _url(self, name: str, uri: str) -> str:
+        """Return the URL of a picture, uploading it once however many swaps have it."""
+        if is_url(uri):
+            return uri
+        if uri not in self._uploads:
+            self._uploads[uri] = asyncio.get_running_loop().create_task(self._upload(name, uri))
+        return await self._uploads[uri]
+
+    async def _upload(self, name: str, uri: str) -> str:
+        data, media_type = await asyncio.to_thread(read_picture, name, uri)
+        await self._connection.poller.turn()
+        client = await self._connection.client()
+        return await client.run(flow.upload(client.settings, client.auth, data, media_type))
+
+
+def _unknown(entry: Entry) -> OutcomeUnknownError:
+    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(entry.at))
+    return OutcomeUnknownError(
+        f"It was being ordered at {when}, so it may have been accepted and billed, and the request history cannot "
+        "tell. It is not sent again. Look there yourself."
+    )

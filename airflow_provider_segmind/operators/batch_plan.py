@@ -1,0 +1,183 @@
+"""Find out what a batch has to order, and refuse it as a whole before anything is charged where it cannot be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context, conf
+
+from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint_of
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs, check_workflow, is_body_swap
+from airflow_provider_segmind.hooks.batch_files import Row, own, read_file
+from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
+from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.operators.batch_ordering import Terms
+from airflow_provider_segmind.operators.ordering import ON_UNKNOWN
+
+log = logging.getLogger(__name__)
+
+LOOKERS = 16
+"""Pictures that are looked at at once before the first charge."""
+
+
+@dataclass
+class Plan:
+    """
+    What an attempt of a batch has to do.
+
+    :param hook: whom to order from.
+    :param swaps: all swaps.
+    :param book: what is ordered already.
+    :param terms: on what terms.
+    :param again: swaps that are ordered again, since their jobs FAILED.
+    """
+
+    hook: SegmindHook
+    swaps: Sequence[Swap]
+    book: Book
+    terms: Terms
+    again: frozenset[int] = field(default_factory=frozenset)
+
+    def open_orders(self, failed: Iterable[int]) -> list[int]:
+        """
+        Return the swaps that have to be ordered, without those whose outcome is unknown.
+
+        :param failed: those whose jobs FAILED.
+        :raises CreditsError: when the balance cannot pay for all of them; nothing was ordered.
+        """
+        self.again = frozenset(failed)
+        wanted = [swap.index for swap in self.swaps if swap.index not in self.book.entries or swap.index in self.again]
+        price = price_per_swap()
+        if wanted and price:
+            balance, needed = self.hook.get_credits(), price * len(wanted)
+            if balance < needed:
+                raise CreditsError(
+                    f"{len(wanted)} swaps at ${price} are ${needed:.2f}, and the account has ${balance:.2f}. None was "
+                    "ordered now. Whoever pays adds credits; then clear or retry the task."
+                )
+        return wanted
+
+    @property
+    def known(self) -> int:
+        """How many swaps are known to be ordered."""
+        return sum(entry.known for entry in self.book.entries.values())
+
+    def own(self, parts: Mapping[int, Row]) -> dict[int, Row]:
+        """Return the results of this batch's own orders."""
+        return own(self.rows(), parts)
+
+    def rows(self) -> list[Row]:
+        """Return all swaps with their handles as plain values."""
+        return [self._row(swap) for swap in self.swaps]
+
+    def _row(self, swap: Swap) -> Row:
+        entry = self.book.entries.get(swap.index)
+        known = entry if entry is not None and entry.known else None
+        return {
+            "index": swap.index,
+            "place": swap.place,
+            "id": swap.id,
+            **swap.given,
+            "workflow": self.terms.workflow,
+            "request_id": known.request_id if known else None,
+            "poll_url": known.poll_url if known else None,
+            "submitted_at": known.at if known else None,
+        }
+
+
+def make_plan(
+    context: Context, hook: SegmindHook, swaps: object, *, select_character: str, workflow: str, on_unknown: str
+) -> Plan:
+    """
+    Read and check a batch, and take over what an earlier attempt of the task ordered.
+
+    :raises InvalidRequestError: when anything is wrong with it; nothing was ordered.
+    :raises OutcomeUnknownError: when what an earlier attempt left cannot be read.
+    """
+    if on_unknown not in ON_UNKNOWN:
+        raise InvalidRequestError(f"on_unknown_outcome is {on_unknown!r}: it must be 'fail' or 'resubmit'.")
+    workflow = check_workflow(workflow)
+    if not is_body_swap(workflow):
+        raise InvalidRequestError(f"workflow {workflow!r} is not AI Body Swap: a batch takes only that.")
+    if isinstance(swaps, str):
+        read, where = read_manifest(read_file("swaps", swaps), swaps, select_character=select_character), swaps
+    else:
+        read, where = read_items(swaps, select_character=select_character), "swaps"
+    terms = Terms(workflow, conf.getint("segmind", "submit_concurrency", fallback=8), on_unknown == "resubmit")
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    wanted = Head(fingerprint_of(workflow, (swap.given for swap in read)), max_tries, len(read))
+    store = BatchStore(context)
+    head, entries = store.load()
+    step = begin(head, wanted)
+    if step is Begin.REFUSE:
+        raise InvalidRequestError(
+            "An earlier attempt of this task ordered another batch: what it is given has changed since, so this retry "
+            "neither takes those results nor orders. Clear the task to order the new batch; do not use inputs that "
+            "change from one attempt to the next."
+        )
+    if head is None or step is Begin.ANEW:
+        _check_pictures(read, workflow, hook, Problems(where))
+        _warn_without_store(store, context)
+        store.save_head(wanted)
+        return Plan(hook, read, Book(store, wanted, {}), terms)
+    _say(entries.values(), len(read))
+    return Plan(hook, read, Book(store, head, entries), terms)
+
+
+def price_per_swap() -> float:
+    """Return US dollars for one swap, as the administrator says."""
+    return float(conf.getfloat("segmind", "price_per_swap", fallback=0.2687))
+
+
+def _say(entries: Iterable[Any], total: int) -> None:
+    known = sum(entry.known for entry in entries)
+    log.info("An earlier attempt of this task ordered %d of %d swaps; going on with them.", known, total)
+
+
+def _check_pictures(swaps: Sequence[Swap], workflow: str, hook: SegmindHook, problems: Problems) -> None:
+    """Check that Segmind can be given every picture, each of them once."""
+    first: dict[str, tuple[str, str]] = {}
+    for swap in swaps:
+        for name in BODY_SWAP_IMAGES:
+            first.setdefault(getattr(swap, name), (name, swap.place))
+    base_url = hook.settings.base_url
+    stand_in = "https://example.com/other.png"
+
+    def look(uri: str, name: str) -> None:
+        if is_url(uri):
+            check_inputs(workflow, {**dict.fromkeys(BODY_SWAP_IMAGES, stand_in), name: uri}, base_url=base_url)
+        else:
+            look_at_picture(name, uri)
+
+    def problem(job: tuple[str, tuple[str, str]]) -> str | None:
+        uri, (name, _) = job
+        return _message(lambda: look(uri, name))
+
+    with ThreadPoolExecutor(max_workers=LOOKERS) as pool:
+        for (_, (_, place)), found in zip(first.items(), pool.map(problem, first.items()), strict=True):
+            if found:
+                problems.add(place, found)
+    problems.check()
+
+
+def _message(check: Callable[[], None]) -> str | None:
+    try:
+        check()
+    except InvalidRequestError as error:
+        return str(error)
+    return None
+
+
+def _warn_without_store(store: BatchStore, context: Context) -> None:
+    if not store.durable and getattr(context["ti"], "max_tries", 0) > 0:
+        log.warning(
+            "This Airflow has no task state store (it came with 3.3), so a retry of this task cannot know what was "
+            "ordered before it and orders, and pays, all again. Set retries=0 here."
+        )

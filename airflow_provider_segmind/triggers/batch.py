@@ -1,0 +1,136 @@
+"""Wait for all jobs of a batch in one trigger, and store each result as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.hooks.batch_files import BatchFiles, Row, compose, own, summary_of, too_many
+from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
+from airflow_provider_segmind.hooks.shared import shared_connection
+from airflow_provider_segmind.triggers.ending import end, push, read_ending
+from airflow_provider_segmind.triggers.events import event_of_batch, event_of_error
+
+
+class BodySwapBatchTrigger(BaseTrigger):
+    """
+    Waits until all jobs of a batch are done, and ends in one small event whatever happens.
+
+    Its arguments stay small, too: which jobs there are is in the batch's files.
+
+    :param results: URI of the manifest of results.
+    :param batch: the batch's own name.
+    :param segmind_conn_id: the connection.
+    :param deadline: seconds since the epoch.
+    :param poll_interval: seconds between polls of one job.
+    :param output_key: ``keyname`` of the output that ``image_url`` names.
+    :param max_failures: how many swaps may fail; below 1, which share.
+    :param price: US dollars for one swap, for the summary.
+    :param ending: how the task may end here.
+    :param later: what a newer version of this package may have written; ignored.
+    """
+
+    def __init__(
+        self,
+        results: str,
+        batch: str,
+        segmind_conn_id: str,
+        deadline: float,
+        poll_interval: float = 7.0,
+        output_key: str | None = None,
+        max_failures: float = 0,
+        price: float = 0.0,
+        ending: Mapping[str, Any] | None = None,
+        **later: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.results = results
+        self.batch = batch
+        self.segmind_conn_id = segmind_conn_id
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.output_key = output_key
+        self.max_failures = max_failures
+        self.price = price
+        self.ending = read_ending(ending)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what another triggerer needs to wait for the same batch."""
+        names = ("results", "batch", "segmind_conn_id", "deadline", "poll_interval", "output_key")
+        kwargs = {name: getattr(self, name) for name in (*names, "max_failures", "price")}
+        return f"{type(self).__module__}.{type(self).__qualname__}", {**kwargs, "ending": self.ending.to_json()}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield one event: the task's end where nothing is lost by that, else what it resumes with."""
+        try:
+            summary = await self._wait()
+            yield await self._end(summary) or TriggerEvent(event_of_batch(summary))
+        except SegmindError as error:
+            yield TriggerEvent(event_of_error(error))
+        except Exception as error:
+            # An exception would fail the task without its own words.
+            self.log.exception("Waiting for the batch of %s broke", self.results)
+            yield TriggerEvent(event_of_error(SegmindError(f"Waiting for the batch broke: {type(error).__name__}.")))
+
+    async def on_kill(self) -> None:
+        """Say that a person ended the wait but not the jobs, which cannot be cancelled (Airflow 3.3 calls this)."""
+        self.log.warning(
+            "A person ended this wait. Segmind cannot cancel: the jobs of the batch go on and are billed. Their poll "
+            "URLs and the results so far are in %s.parts/%s",
+            *(self.results, self.batch),
+        )
+
+    async def _wait(self) -> dict[str, Any]:
+        files = BatchFiles(self.results, self.batch)
+        swaps = await asyncio.to_thread(files.read_swaps)
+        results = Collector(files, len(swaps), own(swaps, await asyncio.to_thread(files.read_parts)), self.log)
+        results.report()
+        storing = asyncio.get_running_loop().create_task(results.run())
+        try:
+            async with shared_connection(self.segmind_conn_id) as connection:
+                await asyncio.gather(
+                    *(
+                        self._one(connection.poller, swap, results)
+                        for swap in swaps
+                        if swap["request_id"] and swap["index"] not in results.rows
+                    )
+                )
+        finally:
+            storing.cancel()
+        await results.flush()
+        results.report()
+        rows = compose(swaps, results.rows)
+        await asyncio.to_thread(files.write_results, rows)
+        return summary_of(rows, self.results, self.price)
+
+    async def _one(self, poller: Any, swap: Row, results: Collector) -> None:
+        job = Job(
+            swap["request_id"],
+            swap["poll_url"],
+            "QUEUED",
+            workflow=swap.get("workflow"),
+            submitted_at=swap.get("submitted_at"),
+        )
+        await results.add(
+            await wait_for(
+                poller,
+                swap["index"],
+                job,
+                deadline=self.deadline,
+                poll_interval=self.poll_interval,
+                output_key=self.output_key,
+            )
+        )
+
+    async def _end(self, summary: Mapping[str, Any]) -> TriggerEvent | None:
+        if self.task_instance is None or too_many(summary, self.max_failures):
+            return None
+        event = end(self.ending, summary)
+        if event is not None and self.ending.push:
+            await push(self.task_instance, summary)
+        return event

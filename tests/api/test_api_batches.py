@@ -1,0 +1,173 @@
+"""What an attempt does about the swaps that an earlier one may have ordered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_segmind.api.batches import (
+    CHUNK,
+    NEAR,
+    SETTLED,
+    WITNESSES,
+    Begin,
+    Entry,
+    Head,
+    begin,
+    fingerprint_of,
+    look_up,
+    read_chunk,
+    read_head,
+    settles_at,
+    write_chunk,
+)
+from airflow_provider_segmind.api.history import Listing, Row
+from airflow_provider_segmind.api.orders import digests
+
+HEAD = Head("f", 2, 250)
+NOW = 10_000.0
+
+
+def inputs(index: int) -> dict[str, str]:
+    return {"character_image": f"https://a.example/{index}.png", "select_character": "woman"}
+
+
+def intent(index: int, at: float = NOW - 100) -> Entry:
+    return Entry(at, digests(inputs(index)))
+
+
+def known(index: int, at: float = NOW - 100) -> Entry:
+    return Entry(at, {}, f"r{index}", f"https://api.segmind.com/r{index}")
+
+
+def row(index: int, at: float = NOW - 100) -> Row:
+    return Row(f"r{index}", inputs(index), at)
+
+
+def listing(*rows: Row, complete: bool = True) -> Listing:
+    return Listing(rows, complete, len(rows))
+
+
+GROUP = {index: known(index) for index in range(WITNESSES)}
+SHOWN = tuple(row(index) for index in range(WITNESSES))
+
+
+def test_a_batch_begins_anew_without_a_record_or_after_a_clear_and_refuses_another() -> None:
+    assert begin(None, HEAD) is Begin.ANEW
+    assert begin(HEAD, replace(HEAD, max_tries=4, batch="b")) is Begin.ANEW
+    assert begin(HEAD, replace(HEAD, batch="b")) is Begin.GO_ON
+    assert begin(HEAD, replace(HEAD, fingerprint="g")) is Begin.REFUSE
+
+
+def test_the_fingerprint_is_of_all_swaps_in_their_order() -> None:
+    assert fingerprint_of("w", [inputs(0), inputs(1)]) == fingerprint_of("w", [inputs(0), inputs(1)])
+    assert fingerprint_of("w", [inputs(0), inputs(1)]) != fingerprint_of("w", [inputs(1), inputs(0)])
+
+
+def test_records_survive_storage_and_ignore_what_a_newer_version_added() -> None:
+    stored = json.loads(json.dumps({**HEAD.to_json(), "newer": 1}))
+    assert read_head(stored) == HEAD
+    entries = {0: intent(0), 99: known(99), 100: known(100)}
+    first, second = (json.loads(json.dumps(write_chunk(entries, number))) for number in (0, 1))
+    assert read_chunk(first) | read_chunk(second) == entries
+    assert set(read_chunk(second)) == {100}
+    assert read_head(None) is None
+    assert read_chunk(None) == {}
+
+
+def test_a_full_chunk_stays_below_what_airflow_warns_of() -> None:
+    entries = {
+        index: Entry(NOW, digests({**inputs(index), "reference_character_image": "x"}), "r" * 32, "https://" + "u" * 90)
+        for index in range(CHUNK)
+    }
+    assert len(json.dumps(write_chunk(entries, 0))) < 65_535
+
+
+@pytest.mark.parametrize("stored", [7, "x", {"count": 1}, []])
+def test_a_head_that_cannot_be_read_is_an_error(stored: Any) -> None:
+    with pytest.raises(ValueError, match=r"stored (of )?the batch|stored batch"):
+        read_head(stored)
+
+
+@pytest.mark.parametrize("stored", [7, {}, {"entries": 7}, {"entries": {"0": 7}}, {"entries": {"0": {"sent": {}}}}])
+def test_a_chunk_that_cannot_be_read_is_an_error(stored: Any) -> None:
+    with pytest.raises(ValueError, match="stored"):
+        read_chunk(stored)
+
+
+def test_the_one_request_with_its_inputs_at_its_time_is_the_order() -> None:
+    found = look_up({7: intent(7)}, listing(row(7)), NOW)
+    assert (found.adopted, found.refuted, found.unknown) == ({7: "r7"}, frozenset(), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("entries", "rows"),
+    [
+        ({7: intent(7)}, [row(7), replace(row(7), request_id="again")]),
+        ({7: intent(7), 8: intent(7)}, [row(7)]),
+        ({7: intent(7)}, [row(7, NOW - 2000)]),
+        ({7: Entry(NOW - 100)}, [row(7)]),
+    ],
+    ids=["two requests", "two intents", "another time", "an intent without inputs"],
+)
+def test_what_is_not_clear_is_not_adopted(entries: dict[int, Entry], rows: list[Row]) -> None:
+    found = look_up(entries, listing(*rows), NOW)
+    assert (found.adopted, found.refuted, found.unknown) == ({}, frozenset(), frozenset(entries))
+
+
+def test_a_request_that_is_another_swaps_own_is_not_adopted() -> None:
+    twin = {7: intent(7), 8: replace(known(7))}
+    assert look_up(twin, listing(row(7)), NOW).unknown == {7}
+
+
+def test_absence_beside_a_whole_control_group_proves_that_it_was_not_accepted() -> None:
+    found = look_up({**GROUP, 7: intent(7)}, listing(*SHOWN), NOW)
+    assert (found.adopted, found.refuted, found.unknown) == ({}, frozenset({7}), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("entries", "listed", "now"),
+    [
+        ({7: intent(7)}, listing(), NOW),
+        ({**GROUP, 7: intent(7)}, listing(*SHOWN[1:]), NOW),
+        (dict(list(GROUP.items())[1:]) | {7: intent(7)}, listing(*SHOWN), NOW),
+        ({**GROUP, 7: intent(7)}, listing(*SHOWN, complete=False), NOW),
+        ({**GROUP, 7: intent(7)}, listing(*SHOWN), NOW - 100 + SETTLED - 1),
+        ({**GROUP, 7: intent(7, NOW - 100 - NEAR - 1)}, listing(*SHOWN), NOW),
+    ],
+    ids=["no group", "one is not shown", "too small", "rows left out", "too soon", "another time"],
+)
+def test_without_a_whole_control_group_absence_proves_nothing(
+    entries: dict[int, Entry], listed: Listing, now: float
+) -> None:
+    assert look_up(entries, listed, now).unknown == {7}
+
+
+def test_the_history_is_asked_when_the_newest_intent_has_settled() -> None:
+    assert settles_at([intent(1, 5.0), intent(2, 9.0), known(3, 100.0)]) == 9.0 + SETTLED
+    assert settles_at([]) == SETTLED
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans(), st.floats(0, 300)), min_size=1, max_size=30),
+    st.floats(0, 1),
+    st.booleans(),
+)
+def test_an_accepted_order_is_never_refuted_by_a_history_that_shows_all_or_nothing_of_a_minute(
+    swaps: list[tuple[bool, bool, float]], lag: float, works: bool
+) -> None:
+    """Each swap was accepted or not, and its handle is known or not; the history has all of them, or nothing."""
+    entries, rows = {}, []
+    for index, (accepted, recorded, at) in enumerate(swaps):
+        entries[index] = known(index, at) if accepted and recorded else intent(index, at)
+        if accepted and works:
+            rows.append(row(index, at + lag))
+    found = look_up(entries, listing(*rows), 300 + SETTLED)
+    accepted_ones = {index for index, (accepted, _, _) in enumerate(swaps) if accepted}
+    assert not accepted_ones & found.refuted
+    assert all(found.adopted[index] == f"r{index}" for index in found.adopted)

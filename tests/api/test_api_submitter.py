@@ -1,0 +1,119 @@
+"""Orders and polls share one budget; what was not accepted goes out again, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from airflow_provider_segmind.api import flow
+from airflow_provider_segmind.api.aclient import AsyncClient, new_session
+from airflow_provider_segmind.api.errors import OutcomeUnknownError, RateLimitError, TransportError
+from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.poller import Poller
+from airflow_provider_segmind.api.submitter import Submitter
+from airflow_provider_segmind.emulator import Emulator, Fault
+from tests.api.drive import PACE, WORKFLOW
+
+
+def settings(emulator: Emulator, **extra: object) -> Settings:
+    return Settings.from_connection(host=emulator.url, password=emulator.api_key, extra=extra)
+
+
+@asynccontextmanager
+async def submitting(emulator: Emulator, **extra: object) -> AsyncIterator[tuple[Submitter, Poller]]:
+    async with new_session() as session:
+        client = AsyncClient(settings(emulator, **extra), session)
+
+        async def clients(*, refused: AsyncClient | None = None) -> AsyncClient:
+            return client
+
+        poller = Poller(clients, pace=PACE)
+        yield Submitter(clients, poller, pace=PACE), poller
+        await poller.close()
+
+
+def inputs(emulator: Emulator) -> dict[str, str]:
+    return {"character_image": emulator.sample("scene"), "reference_character_image": emulator.sample("person")}
+
+
+async def nothing() -> None:
+    """Intend nothing."""
+
+
+async def test_the_intent_comes_once_and_before_anything_is_sent() -> None:
+    with Emulator() as emulator:
+        emulator.script(Fault("429", times=2, seconds=0))
+        seen = []
+
+        async def intend() -> None:
+            seen.append(len(emulator.requests))
+
+        async with submitting(emulator) as (submitter, _):
+            await submitter.submit(WORKFLOW, inputs(emulator), intend=intend)
+        assert seen == [0]
+        assert len(emulator.charges) == 1
+        assert len(emulator.requests) == 3
+
+
+async def test_orders_keep_to_the_budget() -> None:
+    with Emulator() as emulator:
+        async with submitting(emulator, requests_per_minute=600) as (submitter, _):
+            await asyncio.gather(*(submitter.submit(WORKFLOW, inputs(emulator), intend=nothing) for _ in range(8)))
+        sent = sorted(request.at for request in emulator.requests)
+        assert sent[-1] - sent[0] >= 7 * 0.09
+
+
+async def test_polls_are_not_starved_by_orders() -> None:
+    with Emulator() as emulator:
+        async with submitting(emulator, requests_per_minute=1200) as (submitter, poller):
+            job = await submitter.submit(WORKFLOW, inputs(emulator), intend=nothing)
+            orders = asyncio.gather(*(submitter.submit(WORKFLOW, inputs(emulator), intend=nothing) for _ in range(40)))
+            done = await poller.wait(job.poll_url, deadline=time.time() + 60, submitted_at=time.time() - 60)
+            assert done.status == "COMPLETED"
+            assert len(emulator.charges) < 41, "the poll waited for all the orders"
+            await orders
+
+
+async def test_a_lost_answer_is_not_sent_again() -> None:
+    with Emulator() as emulator:
+        emulator.script(Fault("drop-after"))
+        async with submitting(emulator) as (submitter, _):
+            with pytest.raises(OutcomeUnknownError):
+                await submitter.submit(WORKFLOW, inputs(emulator), intend=nothing)
+        assert len(emulator.charges) == 1
+
+
+async def test_without_a_connection_it_is_sent_again_a_few_times() -> None:
+    with Emulator() as emulator:
+        given = inputs(emulator)
+        emulator.stop()
+        async with submitting(emulator) as (submitter, _):
+            with pytest.raises(TransportError, match="nothing was sent"):
+                await submitter.submit(WORKFLOW, given, intend=nothing)
+        assert not emulator.charges
+
+
+async def test_429s_are_waited_out_for_as_long_as_any_order_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "PATIENCE", 0.05)
+    with Emulator() as emulator:
+        emulator.script(Fault("429", times=None, seconds=0))
+        async with submitting(emulator) as (submitter, _):
+            with pytest.raises(RateLimitError):
+                await submitter.submit(WORKFLOW, inputs(emulator), intend=nothing)
+        assert not emulator.charges
+
+
+async def test_a_turn_that_nobody_waits_for_any_more_costs_nothing() -> None:
+    with Emulator() as emulator:
+        async with submitting(emulator, requests_per_minute=60) as (_, poller):
+            await poller.turn()
+            late = asyncio.ensure_future(poller.turn())
+            await asyncio.sleep(0.05)
+            late.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await late
+            assert len(poller._schedule) == 0
