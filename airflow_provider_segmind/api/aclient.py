@@ -57,6 +57,13 @@ class AsyncClient:
         self._session = session
         self._tls = tls
         self._sleep = sleep
+        self._timeout = aiohttp.ClientTimeout(
+            total=settings.connect_timeout + settings.read_timeout,
+            connect=None,  # waiting for one of the shared connections is no error of the service
+            sock_connect=settings.connect_timeout,
+            sock_read=settings.read_timeout,
+        )
+        self._proxies: dict[str, str | None] = {}
 
     async def run(self, steps: flow.Flow[T]) -> T:
         """Run a flow to its end and return its result, or raise its error."""
@@ -84,21 +91,15 @@ class AsyncClient:
 
     async def _exchange(self, request: Request, sent: Sent) -> Response:
         settings = self.settings
-        timeout = aiohttp.ClientTimeout(
-            total=settings.connect_timeout + settings.read_timeout,
-            connect=None,  # waiting for one of the shared connections is no error of the service
-            sock_connect=settings.connect_timeout,
-            sock_read=settings.read_timeout,
-        )
         async with self._session.request(
             request.method,
             request.url,
             data=request.body,
             headers=protocol.headers(settings, request),
-            timeout=timeout,
+            timeout=self._timeout,
             allow_redirects=False,
             ssl=self._tls,
-            proxy=proxy_for(settings, request.url),
+            proxy=self._proxy(request.url),
             trace_request_ctx=sent,
         ) as answer:
             body = bytearray()
@@ -108,6 +109,13 @@ class AsyncClient:
                     raise OSError("the answer is too large")
             fields = {name.lower(): value for name, value in answer.headers.items()}
             return Response(answer.status, fields, bytes(body), self.clock())
+
+    def _proxy(self, url: str) -> str | None:
+        """Return the proxy for a URL, looked up once for each host: reading the environment costs more than a poll."""
+        host = url.split("/", 3)[2]
+        if host not in self._proxies:
+            self._proxies[host] = proxy_for(self.settings, url)
+        return self._proxies[host]
 
 
 def new_session() -> aiohttp.ClientSession:

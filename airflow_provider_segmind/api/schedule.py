@@ -125,7 +125,7 @@ class Budget:
         self._changed = self._paused_until
 
 
-@dataclass(order=True)
+@dataclass(order=True, slots=True)
 class _Due:
     at: float
     number: int
