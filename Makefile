@@ -23,7 +23,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
 export KEEP YES DEMO_DIR SEED SWAPS ROUNDS PATTERNS MAPPED BATCH
 
-.PHONY: help demo test test-fast test-faults test-cluster test-matrix bench-overhead lint format build constraints clean
+.PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead lint \
+  format build constraints clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -35,6 +36,7 @@ help:
 	@echo 'make test-fast     the tests that start no Airflow and build no package'
 	@echo 'make test-faults   kills, resets and locks in a real Airflow, a quarter of an hour; renews docs/reliability.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
+	@echo 'make test-batch    a batch of 10,000 swaps whose worker is killed half-way    SWAPS=…  other sizes'
 	@echo 'make test-cluster  two Celery workers and two triggerers on Redis and PostgreSQL, of which one each is killed'
 	@echo '                     MAPPED=500    swaps mapped    BATCH=2000  swaps in a batch'
 	@echo 'make bench-overhead  what Airflow itself costs, pattern by pattern, on PostgreSQL; renews benchmarks/results.md'
@@ -64,6 +66,10 @@ test-fast: $(DEV)
 # The charges of every fault are counted by the emulator; -s, so that each outcome is seen as soon as it is known.
 test-faults: $(DEV)
 	FAULTS=1 $(BIN)/python -m pytest tests/faults -s
+
+# A batch whose worker is killed half-way, larger than the 300 swaps of `make test`.
+test-batch: $(DEV)
+	SWAPS=$${SWAPS:-10000} $(BIN)/python -m pytest tests/system/test_real_batch.py -s
 
 # Its packages come on top of the others only here; the services are the machine's, or installed. Airflow 3.3 only.
 test-cluster: $(CLUSTER)
