@@ -1,7 +1,8 @@
 """
 What Airflow itself costs for N swaps, by the way they are written: ``python -m benchmarks.overhead``.
 
-Only a complete run, of 200 swaps and three rounds at least, renews results.md.
+SWAPS=8 ROUNDS=1 is a smoke test; PATTERNS="peer batch" runs those only. Only a complete run, of 200 swaps and three
+rounds at least, renews results.md.
 """
 
 from __future__ import annotations

@@ -157,17 +157,20 @@ class Cluster:
 
         self.airflow.wait_until(what, happened, timeout, every)
 
+    def withhold_answers(self, after: int) -> None:
+        """Take orders, but answer none for a while once so many were answered."""
+        self.emulator.script(Fault("hang-after", times=None, after=after, seconds=HANG))
+
     def kill_a_worker_that_waits_for_answers(self, run_id: str) -> tuple[Child, int]:
         """
         Kill a worker, with all that it runs, while its tasks have paid for orders of which they do not know.
 
-        The answers to all orders are withheld until nobody orders any more. So what is killed is never between
-        intent and order, where only a person can find out what happened.
+        The answers to orders are withheld until nobody orders any more. So what is killed is never between intent
+        and order, where only a person can find out what happened.
 
         :param run_id: the run whose tasks count.
         :returns: the worker, and how many tasks died with it.
         """
-        self.emulator.script(Fault("hang-after", times=None, seconds=HANG))
         charges, since = len(self.emulator.charges), time.monotonic()
         while time.monotonic() - since < HANG / 5:
             time.sleep(0.2)
