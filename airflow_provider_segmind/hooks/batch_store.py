@@ -82,9 +82,26 @@ class Book:
         self._writer: asyncio.Task[None] | None = None
 
     async def put(self, index: int, entry: Entry) -> None:
-        """Keep an entry."""
+        """Keep an entry, and return when it is kept."""
         self.entries[index] = entry
         await self._kept(index)
+
+    def note(self, index: int, entry: Entry) -> None:
+        """Keep an entry soon: with or before whatever is kept next, which fails if this does."""
+        self.entries[index] = entry
+        self._dirty.add(index // CHUNK)
+        self._begin()
+
+    async def flush(self) -> None:
+        """
+        Return when all is kept.
+
+        :raises Exception: whatever the store raises.
+        """
+        if self._writer is not None:
+            await self._writer
+        for number in tuple(self._dirty):
+            await self._kept(number * CHUNK)
 
     async def drop(self, index: int) -> None:
         """Keep nothing of a swap: its order was refused, and not billed."""
@@ -96,27 +113,31 @@ class Book:
         self._thread.shutdown()
 
     async def _kept(self, index: int) -> None:
-        loop = asyncio.get_running_loop()
-        waiting = loop.create_future()
+        waiting = asyncio.get_running_loop().create_future()
         self._dirty.add(index // CHUNK)
         self._waiting.append(waiting)
-        if self._writer is None or self._writer.done():
-            self._writer = loop.create_task(self._write())
+        self._begin()
         await waiting
+
+    def _begin(self) -> None:
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
+        while self._dirty:
             waiting, self._waiting = self._waiting, []
             dirty, self._dirty = self._dirty, set()
             chunks = {number: write_chunk(self.entries, number) for number in sorted(dirty)}
             try:
                 await loop.run_in_executor(self._thread, self._store.save, self.head, chunks)
-            except Exception as error:  # noqa: BLE001 - it is raised where the change was made
+            except Exception as error:  # noqa: BLE001 - it is raised where the next change is made
                 self._dirty |= dirty
                 for future in waiting:
                     if not future.done():
                         future.set_exception(error)
+                if not self._waiting:  # nobody to tell: the next change tries again
+                    return
             else:
                 for future in waiting:
                     if not future.done():

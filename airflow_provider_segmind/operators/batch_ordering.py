@@ -75,9 +75,11 @@ class Ordering:
         wanted = deque(sorted({*indexes, *await self._settle()}))
         while wanted and self.stopped is None:
             await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
+            await self._book.flush()
             if self.stopped is None:
                 wanted.extend(sorted(await self._settle()))
                 self._resume_or_stop()
+        await self._book.flush()
         for index in self._intents():
             self.errors.setdefault(index, _unknown(self._book.entries[index]))
 
@@ -122,17 +124,18 @@ class Ordering:
             self.stopped = self.stopped or error
         else:
             self._strikes = 0
-            await self._keep(index, replace(intent, sent={}, request_id=job.request_id, poll_url=job.poll_url))
+            self._keep(index, replace(intent, sent={}, request_id=job.request_id, poll_url=job.poll_url))
 
-    async def _keep(self, index: int, entry: Entry) -> None:
-        """Record a handle. It is waited for even if it cannot be recorded, since it is paid for."""
+    def _keep(self, index: int, entry: Entry) -> None:
+        """
+        Record a handle, and have it waited for.
+
+        Nobody waits for the record, since the next intent is not kept before it: there are never more orders without a
+        record than are under way at once.
+        """
         self.errors.pop(index, None)
         self._accepted(index, entry.job(self._terms.workflow))
-        try:
-            await self._book.put(index, entry)
-        except Exception:
-            log.exception("The record of request %s could not be kept; a retry looks it up.", entry.request_id)
-            raise
+        self._book.note(index, entry)
 
     def _strike(self, index: int, error: SegmindError) -> None:
         self.errors[index] = error
@@ -187,7 +190,7 @@ class Ordering:
             return
         entry = self._book.entries[index]
         log.info("%s is request %s of the history.", self._swaps[index].place, job.request_id)
-        await self._keep(index, replace(entry, sent={}, request_id=job.request_id, poll_url=job.poll_url))
+        self._keep(index, replace(entry, sent={}, request_id=job.request_id, poll_url=job.poll_url))
 
     async def _url(self, name: str, uri: str) -> str:
         """Return the URL of a picture, uploading it once however many swaps have it."""
