@@ -39,6 +39,8 @@ help:
 	@echo 'make test-batch    a batch of 10,000 swaps whose worker is killed half-way    SWAPS=…  other sizes'
 	@echo 'make test-cluster  two Celery workers and two triggerers on Redis and PostgreSQL, of which one each is killed'
 	@echo '                     MAPPED=500    swaps mapped    BATCH=2000  swaps in a batch'
+	@echo 'make bench         all benchmarks, an hour; renews benchmarks/results.md'
+	@echo 'make bench-polling   what it costs to wait for thousands of jobs, beside other ways, 25 minutes'
 	@echo 'make bench-overhead  what Airflow itself costs, pattern by pattern, on PostgreSQL; renews benchmarks/results.md'
 	@echo '                     SWAPS=200     in each run     ROUNDS=3        PATTERNS="peer batch" only'
 	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
@@ -74,6 +76,11 @@ test-batch: $(DEV)
 # Its packages come on top of the others only here; the services are the machine's, or installed. Airflow 3.3 only.
 test-cluster: $(CLUSTER)
 	CLUSTER=1 $(BIN)/python -m pytest tests/cluster -s
+
+bench: bench-polling bench-overhead
+
+bench-polling: $(DEV)
+	$(BIN)/python -m benchmarks.polling
 
 bench-overhead: $(CLUSTER)
 	$(BIN)/python -m benchmarks.overhead

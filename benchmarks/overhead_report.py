@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
 
 from benchmarks.overhead_patterns import PEER, Pattern
 from benchmarks.overhead_stage import Measured
 
-RESULTS = Path(__file__).with_name("results.md")
-BEGIN = "<!-- overhead: written by make bench-overhead -->"
-END = "<!-- overhead: end -->"
 _COLUMNS = (
     "pattern",
     "wall s (min-max)",
@@ -87,12 +82,3 @@ def _ratio(peer: Sequence[Measured], of: Callable[[Measured], float], own: float
 
 def _median(runs: Sequence[Measured], of: Callable[[Measured], float]) -> float:
     return median(map(of, runs))
-
-
-def write(text: str, path: Path = RESULTS) -> None:
-    """Put the section into the results, in the place of an earlier one or at the end."""
-    marked = f"{BEGIN}\n{text}{END}\n"
-    before = path.read_text() if path.exists() else "# Results\n\n"
-    old = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}\n", re.DOTALL)
-    after = old.sub(lambda _: marked, before) if old.search(before) else f"{before.rstrip()}\n\n{marked}"
-    path.write_text(after)
