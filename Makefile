@@ -15,14 +15,16 @@ endif
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
+CLUSTER := $(VENV)/.cluster-installed
 COVERAGE := $(BIN)/coverage
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and Airflow's own commands must not find the Airflow of the person who runs this.
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
-export KEEP YES DEMO_DIR SEED SWAPS
+export KEEP YES DEMO_DIR SEED SWAPS ROUNDS PATTERNS MAPPED BATCH
 
-.PHONY: help demo test test-fast test-faults test-matrix lint format build constraints clean
+.PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead lint \
+  format build constraints clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -34,6 +36,11 @@ help:
 	@echo 'make test-fast     the tests that start no Airflow and build no package'
 	@echo 'make test-faults   kills, resets and locks in a real Airflow, a quarter of an hour; renews docs/reliability.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
+	@echo 'make test-batch    a batch of 10,000 swaps whose worker is killed half-way    SWAPS=…  other sizes'
+	@echo 'make test-cluster  two Celery workers and two triggerers on Redis and PostgreSQL, of which one each is killed'
+	@echo '                     MAPPED=500    swaps mapped    BATCH=2000  swaps in a batch'
+	@echo 'make bench-overhead  what Airflow itself costs, pattern by pattern, on PostgreSQL; renews benchmarks/results.md'
+	@echo '                     SWAPS=200     in each run     ROUNDS=3        PATTERNS="peer batch" only'
 	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
 	@echo 'make lint          ruff, mypy and import-linter'
 	@echo 'make format        let ruff rewrite the code'
@@ -59,6 +66,17 @@ test-fast: $(DEV)
 # The charges of every fault are counted by the emulator; -s, so that each outcome is seen as soon as it is known.
 test-faults: $(DEV)
 	FAULTS=1 $(BIN)/python -m pytest tests/faults -s
+
+# A batch whose worker is killed half-way, larger than the 300 swaps of `make test`.
+test-batch: $(DEV)
+	SWAPS=$${SWAPS:-10000} $(BIN)/python -m pytest tests/system/test_real_batch.py -s
+
+# Its packages come on top of the others only here; the services are the machine's, or installed. Airflow 3.3 only.
+test-cluster: $(CLUSTER)
+	CLUSTER=1 $(BIN)/python -m pytest tests/cluster -s
+
+bench-overhead: $(CLUSTER)
+	$(BIN)/python -m benchmarks.overhead
 
 test-matrix:
 	$(MAKE) AIRFLOW=3.2 test-one
@@ -89,12 +107,14 @@ build: $(DEV)
 # With a newer svcs its `dags test` fails, since it drops the registry before the first request.
 LIMITS_3.2 := 'fastapi<0.137' 'svcs<26.2'
 
+GROUPS_3.3 := --group cluster
+
 # From a clean environment, or leftovers of older pins would be pinned again.
 constraints:
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet pip==$(PIP_VERSION)
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[emulator]' --group dev 'apache-airflow==$(AIRFLOW).*' \
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[emulator]' --group dev $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
 	  $(LIMITS_$(AIRFLOW))
 	{ echo '# All that make installs for Airflow $(AIRFLOW), pinned. To renew: make constraints AIRFLOW=$(AIRFLOW)'; \
 	  .venv-constraints/bin/python -m pip freeze --exclude-editable; } > $(CONSTRAINTS)
@@ -116,4 +136,8 @@ $(RUNTIME): pyproject.toml $(CONSTRAINTS)
 
 $(DEV): $(RUNTIME)
 	$(BIN)/python -m pip install --quiet --group dev --constraint $(CONSTRAINTS)
+	touch $@
+
+$(CLUSTER): $(DEV)
+	$(BIN)/python -m pip install --quiet --group cluster --constraint $(CONSTRAINTS)
 	touch $@

@@ -65,7 +65,9 @@ class LocalAirflow(AirflowRest):
             env or {},
         )
         """The complete environment of the components; use it to run the ``airflow`` command against them."""
-        self.components: dict[str, Child] = {name: self._child(name, *command) for name, command in _COMMANDS.items()}
+        self.components: dict[str, Child] = {}
+        for name, command in _COMMANDS.items():
+            self.add_component(name, *command)
         self._migrate = self._child("db-migrate", "db", "migrate")
 
     def _child(self, name: str, *arguments: str) -> Child:
@@ -133,6 +135,17 @@ class LocalAirflow(AirflowRest):
         children = (self._migrate, *self.components.values())
         return [pid for child in children for pid in child.pids]
 
+    def add_component(self, name: str, *arguments: str) -> Child:
+        """
+        Have one more component, which :meth:`start` starts with the others.
+
+        :param name: its name in ``components`` and in messages.
+        :param arguments: what follows ``airflow`` in its command.
+        :returns: the component, not started.
+        """
+        self.components[name] = self._child(name, *arguments)
+        return self.components[name]
+
     def add_triggerer(self) -> Child:
         """
         Start one more triggerer beside the others.
@@ -140,9 +153,7 @@ class LocalAirflow(AirflowRest):
         :returns: the component, also found under its name (``triggerer-2``, …) in ``components``.
         """
         count = sum(name.startswith("triggerer") for name in self.components)
-        name = f"triggerer-{count + 1}"
-        child = self._child(name, *_COMMANDS["triggerer"])
-        self.components[name] = child
+        child = self.add_component(f"triggerer-{count + 1}", *_COMMANDS["triggerer"])
         child.start()
         return child
 

@@ -32,7 +32,13 @@ def airflow(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
     dags = tmp_path_factory.mktemp("dags")
     for file in (file for folder in DAG_FOLDERS for file in folder.glob("*.py")):
         shutil.copy(file, dags)
-    env = {"AIRFLOW_CONN_SEGMIND_DEFAULT": connection, "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
+    env = {
+        "AIRFLOW_CONN_SEGMIND_DEFAULT": connection,
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
+        # A killed supervisor is noticed by its silence, by default after five minutes.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
+    }
     local = LocalAirflow(tmp_path_factory.mktemp("airflow"), dags, env)
     with local:
         local.wait_healthy()

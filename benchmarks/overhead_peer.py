@@ -1,0 +1,78 @@
+"""
+The pattern of other providers, without their network: what is left is what Airflow itself costs.
+
+A task submits; a sensor defers at once, and when its trigger fires, it resumes on a worker to return the result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator, Context
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+WAIT = 5.0
+"""Seconds that a job takes."""
+
+
+class PeerTrigger(BaseTrigger):
+    """
+    Sleeps as long as a job takes.
+
+    :param request_id: the job.
+    """
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.request_id = request_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what another triggerer needs to sleep for the same job."""
+        return ("benchmarks.overhead_peer.PeerTrigger", {"request_id": self.request_id})
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield one event."""
+        await asyncio.sleep(WAIT)
+        yield TriggerEvent({"status": "success", "request_id": self.request_id})
+
+
+class PeerSubmitOperator(BaseOperator):
+    """
+    Returns an id, as if a service had answered at once.
+
+    :param request_id: the id.
+    """
+
+    template_fields = ("request_id",)
+
+    def __init__(self, *, request_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.request_id = request_id
+
+    def execute(self, context: Context) -> str:
+        """Return the id."""
+        return self.request_id
+
+
+class PeerSensor(BaseSensorOperator):
+    """
+    Waits for a job in the triggerer.
+
+    :param request_id: the job.
+    """
+
+    template_fields = ("request_id",)
+
+    def __init__(self, *, request_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.request_id = request_id
+
+    def execute(self, context: Context) -> None:
+        """Leave the wait to a trigger."""
+        self.defer(trigger=PeerTrigger(self.request_id), method_name="execute_complete")
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> str:
+        """Return the result, on a worker."""
+        return str(event["request_id"])

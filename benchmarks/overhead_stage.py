@@ -1,0 +1,195 @@
+"""A real Airflow on PostgreSQL with the LocalExecutor, and one run of a pattern on it, measured from outside."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil  # type: ignore[import-untyped]
+
+from airflow_provider_segmind.emulator import Emulator
+from benchmarks import overhead_cpu
+from benchmarks.overhead_patterns import Pattern
+from benchmarks.overhead_peer import WAIT
+from demo.local_airflow import LocalAirflow
+from tests.cluster.postgres import Postgres
+from tests.cluster.preload import preload
+
+ROOT = Path(__file__).resolve().parents[1]
+DAGS = Path(__file__).with_name("overhead_dags")
+SETTLE = 3.0
+"""Seconds after a run in which what it left to do, such as callbacks, still counts."""
+ENDED = ("success", "failed", "upstream_failed", "skipped")
+
+SETTINGS = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "120",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "300",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "120",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+}
+
+# Without retries a task starts twice only to resume; some of those that are lost never start again.
+_RESUMED = (
+    "SELECT count(*) AS n FROM ("
+    "SELECT task_id, map_index FROM log WHERE event = 'running' AND run_id = %s GROUP BY 1, 2 HAVING count(*) > 1"
+    " UNION SELECT task_id, map_index FROM log WHERE event = 'state mismatch' AND run_id = %s) AS resumed"
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    What one run of a pattern took.
+
+    :param pattern: which.
+    :param swaps: how many swaps.
+    :param wall: seconds from the run's start to its end.
+    :param cpu: seconds of processor time by component, PostgreSQL included.
+    :param starts: how often a task began to run on a worker.
+    :param resumes: how often one was to do so because its trigger had fired.
+    :param lost: how many of those Airflow lost, each a failed task.
+    :param failed: tasks that ended otherwise than well.
+    """
+
+    pattern: Pattern
+    swaps: int
+    wall: float
+    cpu: dict[str, float]
+    starts: int
+    resumes: int
+    lost: int
+    failed: int
+
+    @property
+    def overhead(self) -> float:
+        """Seconds beyond the wait for the jobs, which no pattern can avoid."""
+        return self.wall - WAIT
+
+    @property
+    def cpu_per_swap(self) -> float:
+        """Seconds of processor time of all components for each swap."""
+        return sum(self.cpu.values()) / self.swaps
+
+
+class Stage:
+    """
+    PostgreSQL, Airflow and an emulator, in a ``with`` statement; nothing is left of them.
+
+    :param home: directory for everything that is written.
+    :param swaps: how many swaps each run has.
+    :param preloaded: whether the provider is imported once, before the processes of tasks are forked.
+    """
+
+    def __init__(self, home: Path, swaps: int, *, preloaded: bool = False) -> None:
+        self.home = home
+        self.preloaded = preloaded
+        self.swaps = swaps
+        self.emulator = Emulator(credits=1e9, job_seconds=WAIT)
+        self.postgres = Postgres(home / "postgres.log")
+        self.airflow: LocalAirflow
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            opening.enter_context(self.emulator)
+            opening.enter_context(self.postgres)
+            env = {
+                **SETTINGS,
+                "PYTHONPATH": str(ROOT),
+                # Otherwise each task would compile this package anew, which no installed one has to.
+                "PYTHONDONTWRITEBYTECODE": "",
+                "OVERHEAD_SEGMIND": self.emulator.url,
+                "OVERHEAD_SWAPS": str(self.swaps),
+                "OVERHEAD_RESULTS": self.home.as_uri(),
+                "AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(self.emulator.airflow_connection()),
+            }
+            if self.preloaded:
+                preload(self.home / "airflow")
+            self.airflow = opening.enter_context(LocalAirflow(self.home / "airflow", DAGS, env, self.postgres.url))
+            self.airflow.wait_healthy(240)
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def prepare(self, pattern: Pattern) -> None:
+        """Make sure that a pattern's DAG is known and may run."""
+        self.airflow.wait_for_dag(pattern.dag_id, 120)
+        self.airflow.unpause(pattern.dag_id)
+
+    def idle(self, duration: float) -> float:
+        """Return the processor time for each second in which nothing is to be done."""
+        before = self._cpu()
+        time.sleep(duration)
+        return sum(self._since(before).values()) / duration
+
+    def run(self, pattern: Pattern, timeout: float = 900.0) -> Measured:
+        """
+        Run a pattern once.
+
+        :raises RuntimeError: it ordered more or fewer swaps than it should.
+        """
+        self.emulator.reset()
+        before = self._cpu()
+        run_id = self.airflow.trigger(pattern.dag_id)
+        # Seldom asked, since the API server's time for the answer is counted.
+        self.airflow.wait_until("the run's end", lambda: self._ended(run_id), timeout, every=0.5)
+        time.sleep(SETTLE)
+        cpu = self._since(before)
+        charges = len(self.emulator.charges)
+        if pattern.orders and charges != self.swaps:
+            raise RuntimeError(f"{pattern.dag_id} was charged {charges} times for {self.swaps} swaps.")
+        run = self.postgres.query(
+            "SELECT extract(epoch FROM end_date - queued_at)::float AS wall FROM dag_run WHERE run_id = %s", run_id
+        )[0]
+        starts = self._count("SELECT count(*) AS n FROM log WHERE event = 'running' AND run_id = %s", run_id)
+        mismatch = "SELECT count(*) AS n FROM log WHERE event = 'state mismatch' AND run_id = %s"
+        failed = "SELECT count(*) AS n FROM task_instance WHERE run_id = %s AND state <> 'success'"
+        return Measured(
+            pattern=pattern,
+            swaps=self.swaps,
+            wall=run["wall"],
+            cpu=cpu,
+            starts=starts,
+            resumes=self._count(_RESUMED, run_id, run_id),
+            lost=self._count(mismatch, run_id),
+            failed=self._count(failed, run_id),
+        )
+
+    def _ended(self, run_id: str) -> bool:
+        return self._count("SELECT count(*) AS n FROM dag_run WHERE run_id = %s AND end_date IS NOT NULL", run_id) == 1
+
+    def _count(self, sql: str, *run_ids: str) -> int:
+        return int(self.postgres.query(sql, *run_ids)[0]["n"])
+
+    def _cpu(self) -> dict[str, float]:
+        taken = {name: overhead_cpu.seconds(child.pids) for name, child in self.airflow.components.items()}
+        server = self.postgres.server
+        if server and server.pid:
+            # Its processes each have a session of their own.
+            backends = psutil.Process(server.pid).children(recursive=True)
+            taken["postgres"] = overhead_cpu.seconds([server.pid, *(process.pid for process in backends)])
+        return taken
+
+    def _since(self, before: dict[str, float]) -> dict[str, float]:
+        return {name: taken - before.get(name, 0.0) for name, taken in self._cpu().items()}
+
+
+def as_json(measured: Measured) -> dict[str, Any]:
+    """Return a run as one line of the raw data."""
+    return {
+        "pattern": measured.pattern.dag_id,
+        "preloaded": measured.pattern.preloaded,
+        "wall": round(measured.wall, 2),
+        "cpu": {name: round(seconds, 2) for name, seconds in measured.cpu.items()},
+        "starts": measured.starts,
+        "resumes": measured.resumes,
+        "lost": measured.lost,
+        "failed": measured.failed,
+    }
