@@ -140,7 +140,12 @@ def read_chunk(stored: object) -> dict[int, Entry]:
 def write_chunk(entries: Mapping[int, Entry], number: int) -> dict[str, Any]:
     """Return one chunk as plain values to store."""
     inside = range(number * CHUNK, (number + 1) * CHUNK)
-    kept = {str(index): asdict(entries[index]) for index in inside if index in entries}
+    # Airflow's store takes JSON's own types only: a tuple is none.
+    kept = {
+        str(index): {**asdict(entries[index]), "replaced": list(entries[index].replaced)}
+        for index in inside
+        if index in entries
+    }
     return {"version": VERSION, "entries": kept}
 
 

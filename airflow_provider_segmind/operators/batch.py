@@ -135,6 +135,9 @@ class SubmitBodySwapBatchOperator(BaseOperator):
         except Exception as error:  # noqa: BLE001 - what was ordered has to be kept before it is raised
             ordering.stopped = ordering.stopped or error
         finally:
+            if ordering.stopped is not None:
+                why = ordering.stopped
+                self.log.warning("Ordering stopped; what is ordered goes on. %s: %s", type(why).__name__, why)
             if results is not None:
                 await results.end()
             plan.book.close()

@@ -112,7 +112,11 @@ class Ordering:
         async def intend() -> None:
             nonlocal intent
             intent = Entry(time.time(), digests(inputs), replaced=replaced)
-            await self._book.put(index, intent)
+            try:
+                await self._book.put(index, intent)
+            except Exception:
+                self._book.take_back(index, before)  # so nothing was sent
+                raise
 
         try:
             pictures = {name: await self._url(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}

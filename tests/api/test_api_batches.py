@@ -79,6 +79,7 @@ def test_records_survive_storage_and_ignore_what_a_newer_version_added() -> None
     assert read_chunk(first) | read_chunk(second) == entries
     assert set(read_chunk(second)) == {100}
     again = replace(known(0), replaced=("r7", "r8"))
+    assert json.loads(json.dumps(write_chunk({0: again}, 0))) == write_chunk({0: again}, 0), "not JSON's own types"
     assert read_chunk(json.loads(json.dumps(write_chunk({0: again}, 0)))) == {0: again}
     assert read_head(None) is None
     assert read_chunk(None) == {}

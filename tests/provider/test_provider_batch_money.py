@@ -95,3 +95,15 @@ def test_an_upload_that_is_refused_for_a_while_does_not_stop_the_batch(emulator:
     emulator.script(Fault("429", on="upload", times=1, seconds=0.1))
     given = [{**swap, "reference_character_image": str(person)} for swap in swaps(emulator, 2)]
     assert Batch(emulator, tmp_path, swaps=given).attempt()["completed"] == 2
+
+
+def test_where_an_intent_cannot_be_kept_nothing_is_sent_and_the_reason_is_said(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
+    assert batch.store is not None
+    batch.store.broken_after = 1
+    with pytest.raises(SegmindError, match="10 NOT_ORDERED"):
+        batch.attempt()
+    assert not emulator.charges
+    assert "the metadata database is gone" in batch.rows()[0]["error"]
