@@ -7,9 +7,10 @@ it. The entries are kept in chunks, since a store takes one value in one call.
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
@@ -29,6 +30,11 @@ WITNESSES = 3
 """Orders that a control group needs."""
 SETTLED = 60.0
 """Seconds after which the request history has every order that was accepted, if it has any."""
+LONGER = 3.0
+"""How many times longer than the slowest of its control group an order may take until a history lists it that lists
+only what has ended."""
+SLOW = 300.0
+"""Seconds that a job counts as having taken where the history does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +43,17 @@ class Entry:
     What is kept of one swap: an intent, and once it is accepted its handle.
 
     :param at: seconds since the epoch at which the intent was written.
-    :param sent: digest of each input as it was sent, by name; empty once there is a handle.
+    :param sent: digest of each input as it was sent, by name.
     :param request_id: the accepted order's id.
     :param poll_url: the accepted order's poll URL.
+    :param replaced: ids of earlier orders of the same swap, whose jobs FAILED.
     """
 
     at: float
     sent: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     poll_url: str = ""
+    replaced: Sequence[str] = ()
 
     @property
     def known(self) -> bool:
@@ -124,7 +132,7 @@ def read_chunk(stored: object) -> dict[int, Entry]:
     if not isinstance(entries, Mapping):
         raise ValueError("a stored part of the batch cannot be read")
     try:
-        return {int(index): Entry(**_known(Entry, entry)) for index, entry in entries.items()}
+        return {int(index): _entry(entry) for index, entry in entries.items()}
     except TypeError:
         raise ValueError("a stored part of the batch cannot be read") from None
 
@@ -132,7 +140,12 @@ def read_chunk(stored: object) -> dict[int, Entry]:
 def write_chunk(entries: Mapping[int, Entry], number: int) -> dict[str, Any]:
     """Return one chunk as plain values to store."""
     inside = range(number * CHUNK, (number + 1) * CHUNK)
-    kept = {str(index): asdict(entries[index]) for index in inside if index in entries}
+    # Airflow's store takes JSON's own types only: a tuple is none.
+    kept = {
+        str(index): {**asdict(entries[index]), "replaced": list(entries[index].replaced)}
+        for index in inside
+        if index in entries
+    }
     return {"version": VERSION, "entries": kept}
 
 
@@ -144,11 +157,13 @@ class Found:
     :param adopted: the request id of each that was accepted.
     :param refuted: those that provably were not accepted.
     :param unknown: the rest.
+    :param decides_at: seconds since the epoch from which looking again can refute more of them; infinite for never.
     """
 
     adopted: Mapping[int, str]
     refuted: frozenset[int]
     unknown: frozenset[int]
+    decides_at: float = math.inf
 
 
 def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found:
@@ -156,16 +171,18 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     Decide what became of each intent, by what the request history lists.
 
     Exactly one request with the same inputs at that time is the order. That there is none proves something only beside
-    a control group: when the history shows every order of this batch that is known to be accepted at about that time,
-    at least three of them, and a minute has passed, then it shows such orders, and this one was not accepted.
+    a control group: the orders of this batch that are known to be accepted at about that time, at least three. The
+    history must show every one of them, with its inputs and at its time, or it would not show this one so either. And
+    this one must have had the time to appear: a minute, or where all that is shown has ended, so that the history may
+    list nothing else, several times as long as the slowest took.
 
     :param now: seconds since the epoch at which the history was asked.
     """
-    rows = listing.rows
-    shown = {row.request_id for row in rows}
-    taken = {entry.request_id for entry in entries.values() if entry.known}
+    shown: dict[str, list[Row]] = {}
     free: dict[str, list[Row]] = {}
-    for row in rows:
+    taken = {name for entry in entries.values() for name in (entry.request_id, *entry.replaced) if name}
+    for row in listing.rows:
+        shown.setdefault(row.request_id, []).append(row)
         if row.request_id not in taken:
             free.setdefault(digest(row.inputs.get(_SCENE)), []).append(row)
     intents = {index: entry for index, entry in entries.items() if not entry.known}
@@ -179,15 +196,15 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     adopted = {
         index: next(iter(ids)) for index, ids in matches.items() if len(ids) == 1 and claims[next(iter(ids))] == 1
     }
-    refuted = {
-        index
+    absent_from = {
+        index: _absent_from(entry, entries.values(), shown)
         for index, entry in intents.items()
-        if listing.complete
-        and not matches[index]
-        and now - entry.at >= SETTLED
-        and _witnessed(entries.values(), entry, shown)
+        if listing.complete and not matches[index]
     }
-    return Found(adopted, frozenset(refuted), frozenset(intents.keys() - adopted.keys() - refuted))
+    refuted = frozenset(index for index, since in absent_from.items() if now >= since)
+    later = (since for index, since in absent_from.items() if index not in refuted)
+    unknown = frozenset(intents.keys() - adopted.keys() - refuted)
+    return Found(adopted, refuted, unknown, max((since for since in later if since < math.inf), default=math.inf))
 
 
 def settles_at(entries: Iterable[Entry]) -> float:
@@ -195,9 +212,24 @@ def settles_at(entries: Iterable[Entry]) -> float:
     return max((entry.at for entry in entries if not entry.known), default=0.0) + SETTLED
 
 
-def _witnessed(entries: Collection[Entry], intent: Entry, shown: set[str]) -> bool:
-    control = [entry.request_id for entry in entries if entry.known and abs(entry.at - intent.at) <= NEAR]
-    return len(control) >= WITNESSES and all(request_id in shown for request_id in control)
+def _absent_from(intent: Entry, entries: Collection[Entry], shown: Mapping[str, list[Row]]) -> float:
+    """Return from when on an intent that the history does not show was not accepted; infinite if that is unproven."""
+    control = [entry for entry in entries if entry.known and abs(entry.at - intent.at) <= NEAR]
+    witnesses = [
+        next((row for row in shown.get(entry.request_id, ()) if made_by(row, entry.at, entry.sent)), None)
+        for entry in control
+    ]
+    rows = [row for row in witnesses if row is not None]
+    if len(rows) < WITNESSES or len(rows) < len(witnesses):
+        return math.inf
+    if any(row.running for row in rows):
+        return intent.at + SETTLED
+    return intent.at + SETTLED + LONGER * max(SLOW if row.took is None else row.took for row in rows)
+
+
+def _entry(stored: object) -> Entry:
+    known = _known(Entry, stored)
+    return Entry(**{**known, "replaced": tuple(known.get("replaced", ()))})
 
 
 def _known(cls: type[Any], stored: object) -> dict[str, Any]:

@@ -40,11 +40,15 @@ class Row:
     :param request_id: its id.
     :param inputs: its inputs, as sent.
     :param created: seconds since the epoch.
+    :param running: whether the history says that it has not ended.
+    :param took: seconds that it took, if the history says so.
     """
 
     request_id: str
     inputs: Mapping[str, Any]
     created: float
+    running: bool = False
+    took: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,26 +90,39 @@ def find(settings: Settings, auth: flow.Auth, record: Record, *, pace: flow.Pace
     return []
 
 
-def since(
-    settings: Settings, auth: flow.Auth, start: float, end: float, *, pace: flow.Pace | None = None
-) -> flow.Flow[Listing]:
+class Search:
     """
-    Fetch all requests that were made in a span of time, for the many orders of a batch at once.
+    Gathers all requests that were made in a span of time, page by page, for the many orders of a batch at once.
 
     :param start: seconds since the epoch.
     :param end: likewise.
-    :raises SegmindError: when the history does not answer.
     """
-    rows: list[Row] = []
-    complete, size = settings.history_url is not None, 0
-    for page in range(1, MOST_PAGES + 1 if complete else 1):
-        listed = yield from _page(settings, auth, (start, end), page, pace or flow.Pace())
-        rows += listed.rows
-        complete, size = complete and listed.complete, size + listed.size
-        # Newest first: what comes after an older one is older still.
-        if listed.size < PER_PAGE or (listed.rows and listed.rows[-1].created < start - EARLY):
-            return Listing(tuple(rows), complete, size)
-    return Listing(tuple(rows), complete=False, size=size)
+
+    def __init__(self, start: float, end: float) -> None:
+        self._start = start
+        self._end = end
+        self._pages: list[Listing] = []
+
+    def page(self, settings: Settings, auth: flow.Auth, *, pace: flow.Pace | None = None) -> flow.Flow[Listing | None]:
+        """
+        Fetch one more page.
+
+        :return: all that is listed, or ``None`` while there are more pages.
+        :raises SegmindError: when the history does not answer.
+        """
+        if settings.history_url is None:
+            return Listing((), complete=False, size=0)
+        number = len(self._pages) + 1
+        page = yield from _page(settings, auth, (self._start, self._end), number, pace or flow.Pace())
+        self._pages.append(page)
+        # Newest first; but what ended late may stand before what was made later, so a page must be old as a whole.
+        past = bool(page.rows) and max(row.created for row in page.rows) < self._start - EARLY
+        ended = page.size < PER_PAGE or past
+        if not ended and number < MOST_PAGES:
+            return None
+        rows = tuple(row for listed in self._pages for row in listed.rows)
+        complete = ended and all(listed.complete for listed in self._pages)
+        return Listing(rows, complete, sum(listed.size for listed in self._pages))
 
 
 def matches(row: Row, record: Record) -> bool:
@@ -182,7 +199,18 @@ def _rows(rows: list[Any]) -> Iterator[Row]:
                 continue
         moment = protocol.moment_of(created) if isinstance(created, str) else None
         if isinstance(inputs, dict) and moment is not None and isinstance(row.get("request_id"), str):
-            yield Row(row["request_id"], inputs, moment)
+            yield Row(row["request_id"], inputs, moment, *_progress(row, moment))
+
+
+def _progress(row: Mapping[str, Any], created: float) -> tuple[bool, float | None]:
+    """Return whether a request is said to be running, and how many seconds it took; not knowing is neither."""
+    latency, completed = row.get("latency_ms"), row.get("model_completed")
+    if isinstance(latency, (int, float)):
+        return False, latency / 1000
+    ended = protocol.moment_of(completed) if isinstance(completed, str) else None
+    if ended is not None:
+        return False, max(0.0, ended - created)
+    return "latency_ms" in row or "model_completed" in row, None
 
 
 def _day(at: float) -> str:

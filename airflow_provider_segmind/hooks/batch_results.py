@@ -99,6 +99,8 @@ async def wait_for(
             job.poll_url,
             deadline=deadline,
             poll_interval=poll_interval,
+            # A wait that gave up in an outage would leave its result unasked for until the record has expired.
+            tolerated=None,
             workflow=job.workflow or "",
             submitted_at=job.submitted_at,
         )

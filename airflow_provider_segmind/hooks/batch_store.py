@@ -108,6 +108,12 @@ class Book:
         if self.entries.pop(index, None) is not None:
             await self._kept(index)
 
+    def take_back(self, index: int, before: Entry | None) -> None:
+        """Undo a change that could not be kept; the next that can be keeps this as well."""
+        self.entries.pop(index, None)
+        if before is not None:
+            self.entries[index] = before
+
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown()

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, XComArg
 
-from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.flow import check_interval
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
@@ -80,7 +80,11 @@ class SubmitBodySwapBatchOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Order all swaps, or the rest of what an earlier attempt ordered."""
         plan = self.plan(context)
-        ordering = asyncio.run(self._place(plan, self._open_orders(plan), None))
+        try:
+            indexes = plan.open_orders(())
+        except SegmindError as error:
+            raise task_error(error) from error
+        ordering = asyncio.run(self._place(plan, indexes, None))
         if ordering.stopped or ordering.errors:
             raise _failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
         jobs = [plan.book.entries[swap.index].job(self.workflow) for swap in plan.swaps]
@@ -109,13 +113,9 @@ class SubmitBodySwapBatchOperator(BaseOperator):
         except SegmindError as error:
             raise task_error(error) from error
 
-    def _open_orders(self, plan: Plan, failed: Iterable[int] = ()) -> list[int]:
-        try:
-            return plan.open_orders(failed)
-        except SegmindError as error:
-            raise task_error(error) from error
-
-    async def _place(self, plan: Plan, indexes: Iterable[int], results: _Waits | None) -> Ordering:
+    async def _place(
+        self, plan: Plan, indexes: Iterable[int], results: _Waits | None, refused: Exception | None = None
+    ) -> Ordering:
         async def settings_of(_: str) -> Any:
             return plan.hook.settings
 
@@ -129,11 +129,15 @@ class SubmitBodySwapBatchOperator(BaseOperator):
                 results.wait(index, job)
 
         ordering = Ordering(connection, plan.book, plan.swaps, plan.terms, accepted)
+        ordering.stopped = refused
         try:
             await ordering.run(indexes)
         except Exception as error:  # noqa: BLE001 - what was ordered has to be kept before it is raised
             ordering.stopped = ordering.stopped or error
         finally:
+            if ordering.stopped is not None:
+                why = ordering.stopped
+                self.log.warning("Ordering stopped; what is ordered goes on. %s: %s", type(why).__name__, why)
             if results is not None:
                 await results.end()
             plan.book.close()
@@ -200,7 +204,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         done = plan.own(files.compact())
         failed = [index for index, row in done.items() if row["status"] == FAILED]
         waits = _Waits(self, plan, files, {index: row for index, row in done.items() if index not in failed})
-        ordering = asyncio.run(self._place(plan, self._open_orders(plan, failed), waits))
+        indexes, refused = self._affordable(plan, failed)
+        ordering = asyncio.run(self._place(plan, indexes, waits, refused))
         swaps, problems = plan.rows(), _problem_rows(plan, ordering)
         files.write_swaps(swaps)
         if any(row["request_id"] and row["index"] not in waits.rows for row in swaps):
@@ -216,6 +221,16 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         try:
             return self._finish(read_batch_event(event))
         except SegmindError as error:
+            raise task_error(error) from error
+
+    @staticmethod
+    def _affordable(plan: Plan, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
+        """Return the swaps to order, or none and why, if what an earlier attempt ordered has to be waited for."""
+        try:
+            return plan.open_orders(failed), None
+        except SegmindError as error:
+            if isinstance(error, CreditsError) and plan.known:
+                return [], error
             raise task_error(error) from error
 
     def _defer(self, context: Context, files: BatchFiles) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from airflow_provider_segmind.api import flow, history
-from airflow_provider_segmind.api.batches import Entry, look_up, settles_at
+from airflow_provider_segmind.api.batches import NEAR, Entry, Found, look_up, settles_at
 from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.models import Job
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 STRIKES = 5
 """Orders in a row that fail, each in its own way, after which the rest is not tried: something is wrong for all."""
+PATIENCE = 1200.0
+"""Seconds that the end of an attempt waits until the request history can tell what was not accepted."""
 
 Accepted = Callable[[int, Job], None]
 
@@ -72,13 +74,15 @@ class Ordering:
 
     async def run(self, indexes: Iterable[int]) -> None:
         """Find out what became of earlier intents, and order these swaps, and those that were never accepted."""
-        wanted = deque(sorted({*indexes, *await self._settle()}))
-        while wanted and self.stopped is None:
+        wanted = deque(sorted({*indexes, *await self._settle(patient=False)}))
+        while True:
             await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
             await self._book.flush()
             if self.stopped is None:
-                wanted.extend(sorted(await self._settle()))
+                wanted.extend(sorted(await self._settle(patient=True)))
                 self._resume_or_stop()
+            if not wanted or self.stopped is not None:
+                break
         await self._book.flush()
         for index in self._intents():
             self.errors.setdefault(index, _unknown(self._book.entries[index]))
@@ -103,12 +107,18 @@ class Ordering:
     async def _order(self, index: int) -> None:
         client = await self._connection.client()
         swap, base_url = self._swaps[index], client.settings.base_url
+        before = self._book.entries.get(index)
+        replaced = (*before.replaced, before.request_id) if before is not None and before.known else ()
         intent = Entry(0.0)
 
         async def intend() -> None:
             nonlocal intent
-            intent = Entry(time.time(), digests(inputs))
-            await self._book.put(index, intent)
+            intent = Entry(time.time(), digests(inputs), replaced=replaced)
+            try:
+                await self._book.put(index, intent)
+            except Exception:
+                self._book.take_back(index, before)  # so nothing was sent
+                raise
 
         try:
             pictures = {name: await self._url(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
@@ -124,7 +134,7 @@ class Ordering:
             self.stopped = self.stopped or error
         else:
             self._strikes = 0
-            self._keep(index, replace(intent, sent={}, request_id=job.request_id, poll_url=job.poll_url))
+            self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))
 
     def _keep(self, index: int, entry: Entry) -> None:
         """
@@ -146,25 +156,44 @@ class Ordering:
         elif self._strikes >= STRIKES:
             self.stopped = self.stopped or error
 
-    async def _settle(self) -> set[int]:
-        """Find out what became of intents without a handle; return those that are to be ordered again."""
-        intents = [self._book.entries[index] for index in self._intents()]
-        if not intents:
-            return set()
-        pause = settles_at(intents) - time.time()
-        if pause > 0:
-            log.info("%d orders have no answer; looking them up in the request history in %.0f s.", len(intents), pause)
-            await asyncio.sleep(pause)
-        client = await self._connection.client()
-        try:
-            start, end = min(entry.at for entry in intents), max(entry.at for entry in intents)
-            listing = await client.run(history.since(client.settings, client.auth, start - history.EARLY, end))
-        except SegmindError as error:
-            log.warning("The request history could not help: %s", error)
-            return self._given_up()
-        found = look_up(self._book.entries, listing, time.time())
+    async def _settle(self, *, patient: bool) -> set[int]:
+        """
+        Find out what became of intents without a handle; return those that are to be ordered again.
+
+        :param patient: whether to wait until the history can tell, as nothing else is left to do.
+        """
+        due = settles_at(self._book.entries[index] for index in self._intents())
+        give_up = time.time() + PATIENCE
+        while self._intents():
+            pause = due - time.time()
+            if pause > 0 and not patient:
+                return set()
+            if pause > 0:
+                count = len(self._intents())
+                log.info("%d orders have no answer; looking them up in the request history in %.0f s.", count, pause)
+                await asyncio.sleep(pause)
+            try:
+                found = await self._look_up()
+            except SegmindError as error:
+                log.warning("The request history could not help: %s", error)
+                break
+            if found.refuted or not patient or found.decides_at > give_up:
+                return set(found.refuted) | self._given_up()
+            due = found.decides_at
+        return self._given_up()
+
+    async def _look_up(self) -> Found:
+        """Ask the request history about the intents, take over what it has, and forget what was not accepted."""
+        entries = self._book.entries
+        times = [entries[index].at for index in self._intents()]
+        search = history.Search(min(times) - NEAR - history.EARLY, max(times) + NEAR)
+        asked_at, listing = time.time(), None
+        while listing is None:
+            listing = await self._submitter.free(lambda client: search.page(client.settings, client.auth))
+        found = look_up(entries, listing, asked_at)
+        settings = (await self._connection.client()).settings
         for index, request_id in found.adopted.items():
-            await self._adopt(index, history.poll_url_of(client.settings, request_id))
+            await self._adopt(index, history.poll_url_of(settings, request_id))
         for index in found.refuted:
             self.errors.pop(index, None)
             await self._book.drop(index)
@@ -172,7 +201,7 @@ class Ordering:
             "The request history has %d of them, %d were not accepted, %d stay unknown.",
             *map(len, (found.adopted, found.refuted, found.unknown)),
         )
-        return set(found.refuted) | self._given_up()
+        return found
 
     def _given_up(self) -> set[int]:
         """Return the intents that are ordered again although nobody knows, as the author accepts."""
@@ -182,15 +211,16 @@ class Ordering:
 
     async def _adopt(self, index: int, poll_url: str) -> None:
         """Take over an order that the history has, if its poll URL, which is only built from its id, answers."""
-        client = await self._connection.client()
         try:
-            job = await client.run(flow.get_job(client.settings, client.auth, poll_url, tolerated=2))
+            job = await self._submitter.free(
+                lambda client: flow.get_job(client.settings, client.auth, poll_url, tolerated=2)
+            )
         except SegmindError as error:
             log.warning("Request %s of the history cannot be asked for: %s", poll_url.rpartition("/")[2], error)
             return
         entry = self._book.entries[index]
         log.info("%s is request %s of the history.", self._swaps[index].place, job.request_id)
-        self._keep(index, replace(entry, sent={}, request_id=job.request_id, poll_url=job.poll_url))
+        self._keep(index, replace(entry, request_id=job.request_id, poll_url=job.poll_url))
 
     async def _url(self, name: str, uri: str) -> str:
         """Return the URL of a picture, uploading it once however many swaps have it."""
@@ -202,9 +232,7 @@ class Ordering:
 
     async def _upload(self, name: str, uri: str) -> str:
         data, media_type = await asyncio.to_thread(read_picture, name, uri)
-        await self._connection.poller.turn()
-        client = await self._connection.client()
-        return await client.run(flow.upload(client.settings, client.auth, data, media_type))
+        return await self._submitter.free(lambda client: flow.upload(client.settings, client.auth, data, media_type))
 
 
 def _unknown(entry: Entry) -> OutcomeUnknownError:

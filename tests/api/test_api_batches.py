@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_segmind.api.batches import (
     CHUNK,
+    LONGER,
     NEAR,
     SETTLED,
+    SLOW,
     WITNESSES,
     Begin,
     Entry,
@@ -42,11 +44,11 @@ def intent(index: int, at: float = NOW - 100) -> Entry:
 
 
 def known(index: int, at: float = NOW - 100) -> Entry:
-    return Entry(at, {}, f"r{index}", f"https://api.segmind.com/r{index}")
+    return Entry(at, digests(inputs(index)), f"r{index}", f"https://api.segmind.com/r{index}")
 
 
-def row(index: int, at: float = NOW - 100) -> Row:
-    return Row(f"r{index}", inputs(index), at)
+def row(index: int, at: float = NOW - 100, *, running: bool = True, took: float | None = None) -> Row:
+    return Row(f"r{index}", inputs(index), at, running, took)
 
 
 def listing(*rows: Row, complete: bool = True) -> Listing:
@@ -76,6 +78,9 @@ def test_records_survive_storage_and_ignore_what_a_newer_version_added() -> None
     first, second = (json.loads(json.dumps(write_chunk(entries, number))) for number in (0, 1))
     assert read_chunk(first) | read_chunk(second) == entries
     assert set(read_chunk(second)) == {100}
+    again = replace(known(0), replaced=("r7", "r8"))
+    assert json.loads(json.dumps(write_chunk({0: again}, 0))) == write_chunk({0: again}, 0), "not JSON's own types"
+    assert read_chunk(json.loads(json.dumps(write_chunk({0: again}, 0)))) == {0: again}
     assert read_head(None) is None
     assert read_chunk(None) == {}
 
@@ -146,6 +151,40 @@ def test_without_a_whole_control_group_absence_proves_nothing(
     entries: dict[int, Entry], listed: Listing, now: float
 ) -> None:
     assert look_up(entries, listed, now).unknown == {7}
+
+
+def test_a_history_that_does_not_show_inputs_as_they_were_sent_proves_nothing() -> None:
+    rows = [replace(each, inputs={**each.inputs, "character_image": "signed"}) for each in (*SHOWN, row(7))]
+    assert look_up({**GROUP, 7: intent(7)}, listing(*rows), NOW).unknown == {7}
+
+
+def test_a_history_whose_clock_is_not_ours_proves_nothing() -> None:
+    rows = [replace(each, created=each.created + 7200) for each in (*SHOWN, row(7))]
+    assert look_up({**GROUP, 7: intent(7)}, listing(*rows), NOW).unknown == {7}
+
+
+@pytest.mark.parametrize(
+    ("took", "from_"), [((1.0, 2.0, 3.0), SETTLED + LONGER * 3), ((1.0, None, 3.0), SETTLED + LONGER * SLOW)]
+)
+def test_a_history_that_shows_only_what_has_ended_may_show_only_that_so_a_slow_one_gets_more_time(
+    took: tuple[float | None, ...], from_: float
+) -> None:
+    entries = {**GROUP, 7: intent(7)}
+    shown = listing(*(row(index, running=False, took=seconds) for index, seconds in enumerate(took)))
+    soon = look_up(entries, shown, NOW - 100 + from_ - 1)
+    assert (soon.unknown, soon.decides_at) == ({7}, NOW - 100 + from_)
+    assert look_up(entries, shown, NOW - 100 + from_).refuted == {7}
+
+
+def test_where_nothing_can_be_proven_there_is_no_time_to_wait_for() -> None:
+    assert look_up({7: intent(7)}, listing(), NOW).decides_at == float("inf")
+
+
+def test_the_request_of_an_earlier_order_of_the_same_swap_is_not_taken_for_the_new_one() -> None:
+    again = replace(intent(7), replaced=("r7",))
+    old, new = row(7), replace(row(7), request_id="new")
+    assert look_up({7: again}, listing(old, new), NOW).adopted == {7: "new"}
+    assert look_up({**GROUP, 7: again}, listing(*SHOWN, old), NOW).refuted == {7}
 
 
 def test_the_history_is_asked_when_the_newest_intent_has_settled() -> None:

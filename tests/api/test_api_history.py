@@ -123,3 +123,64 @@ def test_an_order_without_recorded_inputs_matches_nothing() -> None:
 
 def test_a_poll_url_can_only_be_guessed() -> None:
     assert history.poll_url_of(settings(), "abc") == "https://api.segmind.com/workflows/request/abc"
+
+
+class TestSearch:
+    """All requests of a span of time, for many orders at once."""
+
+    def search(self, *answers: Answer, **parts: Any) -> tuple[Driver, list[history.Listing | None]]:
+        driver, search = Driver(iter(answers)), history.Search(AT, AT)
+        found: list[history.Listing | None] = []
+        while not found or found[-1] is None:
+            found.append(driver.run(search.page(settings(**parts), new_auth(), pace=PACE)))
+        return driver, found
+
+    def rows(self, count: int, created: str = ROW["model_created"]) -> list[Any]:
+        return [{**ROW, "request_id": f"{created} {n}", "model_created": created} for n in range(count)]
+
+    def test_it_goes_on_page_by_page_until_one_is_not_full(self) -> None:
+        driver, found = self.search(page(*self.rows(100)), page(*self.rows(3)))
+        assert found[0] is None
+        assert found[1] is not None
+        assert (len(found[1].rows), found[1].size, found[1].complete) == (103, 103, True)
+        assert [parse_qs(urlsplit(request.url).query)["page"] for request in driver.requests] == [["1"], ["2"]]
+
+    def test_it_ends_at_a_page_that_is_older_as_a_whole(self) -> None:
+        old = "2026-11-22T09:00:00.000+00:00"
+        mixed = page(*self.rows(99, old), *self.rows(1))
+        driver, found = self.search(mixed, page(*self.rows(100, old)))
+        assert len(driver.requests) == 2
+        assert found[-1] is not None
+        assert found[-1].complete
+
+    def test_what_it_cannot_read_makes_it_incomplete(self) -> None:
+        _, found = self.search(page(*self.rows(2), {"request_id": "abc"}))
+        assert found[0] is not None
+        assert (len(found[0].rows), found[0].size, found[0].complete) == (2, 3, False)
+
+    def test_it_does_not_go_on_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(history, "MOST_PAGES", 2)
+        driver, found = self.search(*(page(*self.rows(100)) for _ in range(3)))
+        assert len(driver.requests) == 2
+        assert found[-1] is not None
+        assert not found[-1].complete
+
+    def test_without_a_history_it_asks_nobody_and_is_incomplete(self) -> None:
+        driver, found = self.search(host="https://gateway.example.com")
+        assert driver.requests == []
+        assert found == [history.Listing((), complete=False, size=0)]
+
+    @pytest.mark.parametrize(
+        ("fields", "running", "took"),
+        [
+            ({}, False, None),
+            ({"latency_ms": 1500}, False, 1.5),
+            ({"latency_ms": None, "model_completed": "2026-11-22T10:19:41.000+00:00"}, False, 10.0),
+            ({"model_completed": None}, True, None),
+            ({"latency_ms": None}, True, None),
+        ],
+    )
+    def test_how_far_a_request_is(self, fields: dict[str, Any], running: bool, took: float | None) -> None:
+        _, found = self.search(page({**ROW, **fields}))
+        assert found[0] is not None
+        assert (found[0].rows[0].running, found[0].rows[0].took) == (running, took)

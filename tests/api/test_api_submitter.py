@@ -44,7 +44,8 @@ async def nothing() -> None:
     """Intend nothing."""
 
 
-async def test_the_intent_comes_once_and_before_anything_is_sent() -> None:
+async def test_the_intent_is_noted_anew_before_each_time_that_an_order_is_sent() -> None:
+    """A 429 can ask for ten minutes, and what looks an order up goes by the time of its intent."""
     with Emulator() as emulator:
         emulator.script(Fault("429", times=2, seconds=0))
         seen = []
@@ -54,7 +55,7 @@ async def test_the_intent_comes_once_and_before_anything_is_sent() -> None:
 
         async with submitting(emulator) as (submitter, _):
             await submitter.submit(WORKFLOW, inputs(emulator), intend=intend)
-        assert seen == [0]
+        assert seen == [0, 1, 2]
         assert len(emulator.charges) == 1
         assert len(emulator.requests) == 3
 
@@ -117,3 +118,46 @@ async def test_a_turn_that_nobody_waits_for_any_more_costs_nothing() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await late
             assert len(poller._schedule) == 0
+
+
+async def test_an_intent_that_took_long_to_be_noted_is_noted_again_before_the_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("airflow_provider_segmind.api.submitter.FRESH", 0.05)
+    with Emulator() as emulator:
+        times: list[float] = []
+
+        async def intend() -> None:
+            times.append(time.time())
+            await asyncio.sleep(0.1 if len(times) == 1 else 0.0)
+
+        async with submitting(emulator) as (submitter, _):
+            await submitter.submit(WORKFLOW, inputs(emulator), intend=intend)
+        assert len(times) == 2
+        assert len(emulator.charges) == 1
+
+
+async def test_a_process_that_may_no_longer_write_does_not_order_after_a_429() -> None:
+    with Emulator() as emulator:
+        emulator.script(Fault("429", times=1, seconds=0))
+        writes = iter([None, RuntimeError("another attempt has taken over")])
+
+        async def intend() -> None:
+            if (error := next(writes)) is not None:
+                raise error
+
+        async with submitting(emulator) as (submitter, _):
+            with pytest.raises(RuntimeError, match="taken over"):
+                await submitter.submit(WORKFLOW, inputs(emulator), intend=intend)
+        assert not emulator.charges
+
+
+async def test_a_free_call_waits_429s_out_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator() as emulator:
+        async with submitting(emulator) as (submitter, _):
+            emulator.script(Fault("429", on="credits", times=1, seconds=0))
+            assert await submitter.free(lambda client: flow.get_credits(client.settings, client.auth)) == 100.0
+            monkeypatch.setattr(flow, "PATIENCE", -1.0)
+            emulator.script(Fault("429", on="credits", times=1, seconds=0))
+            with pytest.raises(RateLimitError):
+                await submitter.free(lambda client: flow.get_credits(client.settings, client.auth))

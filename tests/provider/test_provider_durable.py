@@ -37,6 +37,7 @@ class Store(dict[str, Any]):
             if self.broken_after < 0:
                 raise RuntimeError("the metadata database is gone")
         self[key] = json.loads(json.dumps(value))
+        assert self[key] == value, "Airflow takes JSON's own types only"
 
     def delete(self, key: str) -> None:
         """Forget a value."""

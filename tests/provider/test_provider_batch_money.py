@@ -1,0 +1,109 @@
+"""A swap of a batch is not paid for twice where the clock, the service or its history behave oddly."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_segmind.api import flow, history
+from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.poller import Poller
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.batch_results import wait_for
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.shared import shared_connection
+from tests.provider.test_provider_batch import PNG, Batch, at_once, charged, swaps
+
+__all__ = ["at_once"]
+
+
+def test_an_order_that_was_accepted_long_after_its_first_429_is_still_found(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 429 can ask for ten minutes; the history is searched for seven after the intent."""
+    monkeypatch.setattr(history, "LATE", 0.5)
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("429", after=20, times=8, seconds=1.0), Fault("drop-after", after=20, times=4))
+    assert Batch(emulator, tmp_path, swaps=swaps(emulator, 40)).attempt()["completed"] == 40
+    assert charged(emulator) == [1] * 40
+
+
+def test_a_failed_job_that_is_ordered_again_is_not_mistaken_for_the_new_order(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    """Both requests of the swap are in the history, made within the same minute, when the new answer is lost."""
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("will-fail", after=3))
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
+    with pytest.raises(SegmindError, match="9 COMPLETED, 1 FAILED"):
+        batch.attempt()
+    emulator.script(Fault("drop-after"))
+    assert batch.attempt()["completed"] == 10
+    assert charged(emulator) == [1] * 9 + [2]
+
+
+def test_what_was_ordered_is_waited_for_when_the_balance_cannot_pay_for_the_rest(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 40))
+    assert batch.store is not None
+    emulator.set(job_seconds=0.5)
+    batch.store.broken_after = 8
+    with pytest.raises((RuntimeError, SegmindError)):
+        batch.attempt()
+    batch.store.broken_after = None
+    ordered = len(emulator.charges)
+    assert 0 < ordered < 40
+    emulator.set(credits=0.1)
+    with pytest.raises(SegmindError, match=r"COMPLETED.* NOT_ORDERED"):
+        batch.attempt()
+    assert any("None was ordered now" in (row["error"] or "") for row in batch.rows())
+    assert sum(row["status"] == "COMPLETED" for row in batch.rows()) > 0
+    emulator.set(credits=100.0)
+    assert batch.attempt()["completed"] == 40
+    assert charged(emulator) == [1] * 40
+
+
+async def test_a_wait_outlasts_any_outage_that_ends_before_the_deadline(emulator: Emulator, tmp_path: Path) -> None:
+    """Otherwise its job would not be asked for until all others are ordered, when its record may have expired."""
+    emulator.set(job_seconds=0)
+    job = SegmindHook().submit(BODY_SWAP_WORKFLOW, {k: v for k, v in swaps(emulator, 1)[0].items() if k != "id"})
+    emulator.script(Fault("502-html", on="poll", times=12))
+    async with shared_connection("segmind_default") as connection:
+        poller = Poller(connection.client, pace=flow.Pace(first=0.01, limit=0.02))
+        row = await wait_for(poller, 0, job, deadline=time.time() + 30, poll_interval=0.05, output_key=None)
+        await poller.close()
+    assert row["status"] == "COMPLETED"
+
+
+def test_a_history_that_refuses_for_a_while_is_asked_again_in_the_same_attempt(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("drop-after", after=6, times=3), Fault("429", on="history", times=2, seconds=0.1))
+    assert Batch(emulator, tmp_path, swaps=swaps(emulator, 30)).attempt()["completed"] == 30
+    assert charged(emulator) == [1] * 30
+
+
+def test_an_upload_that_is_refused_for_a_while_does_not_stop_the_batch(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=0)
+    person = tmp_path / "person.png"
+    person.write_bytes(PNG)
+    emulator.script(Fault("429", on="upload", times=1, seconds=0.1))
+    given = [{**swap, "reference_character_image": str(person)} for swap in swaps(emulator, 2)]
+    assert Batch(emulator, tmp_path, swaps=given).attempt()["completed"] == 2
+
+
+def test_where_an_intent_cannot_be_kept_nothing_is_sent_and_the_reason_is_said(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
+    assert batch.store is not None
+    batch.store.broken_after = 1
+    with pytest.raises(SegmindError, match="10 NOT_ORDERED"):
+        batch.attempt()
+    assert not emulator.charges
+    assert "the metadata database is gone" in batch.rows()[0]["error"]
