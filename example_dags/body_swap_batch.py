@@ -1,8 +1,16 @@
-"""A night's photographs in one task: a manifest in, a manifest of results out."""
+"""
+Thousands of body swaps in one task: a manifest in, a manifest of results out.
+
+The manifest is CSV (or JSON Lines) with the columns ``character_image``, ``reference_character_image`` and, if you
+like, ``select_character`` and an ``id`` of your own. Everything is checked before the first charge; a retry orders only
+what was not ordered, and what FAILED.
+It needs the connection ``segmind_default``: type Segmind, the API key as its password.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, Param, task
 
@@ -11,23 +19,30 @@ from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator
 with DAG(
     dag_id="body_swap_batch",
     schedule=None,
+    max_active_runs=1,
+    tags=["segmind"],
+    doc_md=__doc__,
     params={
-        "manifest": Param("s3://catalogue/swaps.jsonl", type="string", description="CSV or JSON Lines, a swap a line"),
-        "results": Param("s3://catalogue/results.jsonl", type="string", description="Where the results go"),
+        "manifest": Param("s3://aws_default@catalogue/swaps.csv", type="string", description="What to swap."),
+        "results": Param(
+            "s3://aws_default@catalogue/results.jsonl",
+            type="string",
+            description="Where the results go; every worker and triggerer must be able to read and write there.",
+        ),
     },
 ):
     swaps = BodySwapBatchOperator(
         task_id="swaps",
         swaps="{{ params.manifest }}",
         results="{{ params.results }}",
-        max_failures=0.02,
+        max_failures=0.01,
         retries=3,
         retry_delay=timedelta(minutes=2),
     )
 
     @task
-    def tell(summary: dict[str, object]) -> None:
-        """Say how it went."""
-        print(f"{summary['completed']} of {summary['total']} swaps have their picture, for about ${summary['cost']}.")
+    def report(summary: dict[str, Any]) -> None:
+        """Say how it went; each swap's picture is in the results."""
+        print(f"{summary['completed']} of {summary['total']} swaps, about ${summary['cost']}: {summary['results']}")
 
-    tell(swaps.output)
+    report(swaps.output)

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import MAX_MANIFEST
 
 COMPLETED = "COMPLETED"
@@ -87,8 +87,19 @@ class BatchFiles:
         self._write(self._parts / "swaps.jsonl", swaps)
 
     def read_swaps(self) -> list[Row]:
-        """Return all swaps of the batch with their handles."""
-        return list(_rows(self._parts / "swaps.jsonl"))
+        """
+        Return all swaps of the batch with their handles.
+
+        :raises SegmindError: when they are not there: a batch without swaps would count as a success.
+        """
+        swaps = list(_rows(self._parts / "swaps.jsonl"))
+        if not swaps:
+            raise SegmindError(
+                f"{self._parts / 'swaps.jsonl'} is not there, or empty, so nobody knows here what to wait for. Whoever "
+                "wrote the DAG gives results a place that every worker and triggerer reads and writes, and keeps what "
+                "is beside it until the task has ended. A retry goes on with the orders that are on record."
+            )
+        return swaps
 
     def write_part(self, rows: Iterable[Row]) -> None:
         """Store results that have just come."""

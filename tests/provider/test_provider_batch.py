@@ -347,11 +347,20 @@ def test_another_triggerer_goes_on_with_what_is_stored(emulator: Emulator, tmp_p
     assert len(emulator.requests) == asked
 
 
-def test_a_trigger_whose_files_are_gone_ends_in_an_event(tmp_path: Path) -> None:
-    (tmp_path / "results.jsonl.parts").write_text("in the way")
+@pytest.mark.parametrize("in_the_way", [False, True])
+def test_a_trigger_that_cannot_see_the_files_ends_in_an_error_and_never_in_an_empty_success(
+    emulator: Emulator, tmp_path: Path, in_the_way: bool
+) -> None:
+    """As in a triggerer on another machine, when results are in a directory of the worker's own."""
+    if in_the_way:
+        (tmp_path / "results.jsonl.parts").write_text("")
     trigger = BodySwapBatchTrigger(str(tmp_path / "results.jsonl"), "b", "segmind_default", 0.0)
     event = asyncio.run(first_event(trigger))
-    assert event["status"] in ("error", "batch")
+    assert event["status"] == "error"
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 1))
+    with pytest.raises(SegmindError, match=r"every worker and triggerer reads|Waiting for the batch broke"):
+        batch.task().execute_complete(batch.context(), event)
+    assert not batch.results.exists()
 
 
 def test_submitting_alone_returns_the_handles_in_order(emulator: Emulator, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,16 @@ def test_a_list_of_photographs_is_mapped_and_each_is_billed_once(emulator: Emula
     assert sorted(charge.inputs["character_image"] for charge in emulator.charges) == conf["photographs"]
     for charge in emulator.charges:
         assert f"Request {charge.request_id} is COMPLETED" in printed
+
+
+@pytest.mark.skipif(version("apache-airflow") < "3.3", reason="a batch is for Airflow 3.3")
+def test_a_manifest_of_swaps_becomes_a_manifest_of_results(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=1, job_polls=1)
+    manifest, results = tmp_path / "swaps.csv", tmp_path / "results.jsonl"
+    lines = [f"{emulator.sample('scene', number)},{emulator.sample('person')},{number}" for number in range(5)]
+    manifest.write_text("\n".join(["character_image,reference_character_image,id", *lines]))
+    printed = dag_test("body_swap_batch", {"manifest": str(manifest), "results": str(results)})
+    assert f"5 of 5 swaps, about $1.3435: {results}" in printed
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [row["id"] for row in rows] == ["0", "1", "2", "3", "4"]
+    assert len(emulator.charges) == 5

@@ -1,0 +1,121 @@
+"""A batch whose surroundings are not as they should be: storage, parameters, the history."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_segmind.api import batches
+from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks import batch_files
+from airflow_provider_segmind.hooks.batch_files import BatchFiles
+from airflow_provider_segmind.hooks.batch_results import Collector
+from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
+
+__all__ = ["at_once"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"on_unknown_outcome": "hope"}, "on_unknown_outcome is 'hope': it must be 'fail' or 'resubmit'"),
+        ({"workflow": "0123456789abcdef01234567-v1"}, "is not AI Body Swap: a batch takes only that"),
+        ({"workflow": "body swap"}, "is not a workflow id"),
+        ({"swaps": "/nowhere/swaps.csv"}, "swaps '/nowhere/swaps.csv' cannot be read"),
+        ({"swaps": 7}, "swaps is 7: give a list of dicts"),
+        ({"swaps": []}, "there is nothing to swap in it"),
+    ],
+)
+def test_a_parameter_that_cannot_be_is_refused_before_the_first_request(
+    emulator: Emulator, tmp_path: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=said):
+        Batch(emulator, tmp_path, **{"swaps": swaps(emulator, 2), **options}).attempt()
+    assert not emulator.charges
+
+
+def test_a_manifest_that_is_too_large_is_not_read(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_files, "MAX_MANIFEST", 10)
+    (tmp_path / "swaps.jsonl").write_text("x" * 100)
+    with pytest.raises(AirflowFailException, match="split it"):
+        Batch(emulator, tmp_path, swaps=str(tmp_path / "swaps.jsonl")).attempt()
+
+
+def test_results_that_cannot_be_written_stop_it_before_the_first_charge(emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 2), results=str(tmp_path / "file" / "results.jsonl"))
+    with pytest.raises(AirflowFailException, match=r"results '.*' cannot be written .*, so nothing was ordered"):
+        batch.attempt()
+    assert not emulator.charges
+
+
+async def test_storage_that_fails_for_a_while_loses_no_result(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = BatchFiles(str(tmp_path / "file" / "results.jsonl"), "b")
+    (tmp_path / "file").write_text("in the way")
+    collector = Collector(files, 1, {}, logging.getLogger("batch"))
+    await collector.add({"index": 0, "status": "COMPLETED"})
+    storing = asyncio.ensure_future(collector.run())
+    await asyncio.sleep(0.3)
+    assert "could not be stored now" in caplog.text
+    (tmp_path / "file").unlink()
+    await asyncio.sleep(0.3)
+    storing.cancel()
+    assert files.read_parts()[0]["status"] == "COMPLETED"
+
+
+async def test_so_many_results_are_stored_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_segmind.hooks.batch_results.FLUSH_ROWS", 2)
+    files = BatchFiles(str(tmp_path / "results.jsonl"), "b")
+    collector = Collector(files, 3, {}, logging.getLogger("batch"))
+    for index in range(3):
+        await collector.add({"index": index, "status": "COMPLETED"})
+    assert set(files.read_parts()) == {0, 1}
+    await collector.flush()
+    assert set(files.read_parts()) == {0, 1, 2}
+
+
+def test_a_request_of_the_history_that_cannot_be_asked_for_is_neither_taken_nor_ordered_again(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.set(job_seconds=0, history=False)
+    emulator.script(Fault("drop-after", after=6))
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 20))
+    with pytest.raises(SegmindError, match="1 UNKNOWN"):
+        batch.attempt()
+    (lost,) = (charge.request_id for charge in emulator.charges if charge.request_id not in json.dumps(batch.store))
+    emulator.set(history=True)
+    emulator.script(Fault("expired", on="poll", request_id=lost, times=None))
+    with pytest.raises(SegmindError, match="1 UNKNOWN"):
+        batch.attempt()
+    assert set(charged(emulator)) == {1}
+
+
+def test_an_attempt_waits_until_the_history_can_tell_what_was_not_accepted(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others are ordered first; the history is asked when there is nothing else to do."""
+    monkeypatch.setattr(batches, "SETTLED", 0.5)
+    monkeypatch.setattr(batches, "LONGER", 0.0)
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("drop-before", after=4, times=3))
+    with caplog.at_level(logging.INFO):
+        assert Batch(emulator, tmp_path, swaps=swaps(emulator, 20)).attempt()["completed"] == 20
+    assert "3 orders have no answer; looking them up in the request history" in caplog.text
+    assert charged(emulator) == [1] * 20
+
+
+def test_orders_that_all_end_without_an_answer_stop_it_soon(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=0, history=False)
+    emulator.script(Fault("500-after", times=None))
+    with pytest.raises(SegmindError, match="UNKNOWN"):
+        Batch(emulator, tmp_path, swaps=swaps(emulator, 100)).attempt()
+    assert len(emulator.charges) < 20
