@@ -57,6 +57,13 @@ class AsyncClient:
         self._session = session
         self._tls = tls
         self._sleep = sleep
+        self._proxies: dict[str, str | None] = {}
+        self._timeout = aiohttp.ClientTimeout(
+            total=settings.connect_timeout + settings.read_timeout,
+            connect=None,  # waiting for one of the shared connections is no error of the service
+            sock_connect=settings.connect_timeout,
+            sock_read=settings.read_timeout,
+        )
 
     async def run(self, steps: flow.Flow[T]) -> T:
         """Run a flow to its end and return its result, or raise its error."""
@@ -83,22 +90,15 @@ class AsyncClient:
             return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
 
     async def _exchange(self, request: Request, sent: Sent) -> Response:
-        settings = self.settings
-        timeout = aiohttp.ClientTimeout(
-            total=settings.connect_timeout + settings.read_timeout,
-            connect=None,  # waiting for one of the shared connections is no error of the service
-            sock_connect=settings.connect_timeout,
-            sock_read=settings.read_timeout,
-        )
         async with self._session.request(
             request.method,
             request.url,
             data=request.body,
-            headers=protocol.headers(settings, request),
-            timeout=timeout,
+            headers=protocol.headers(self.settings, request),
+            timeout=self._timeout,
             allow_redirects=False,
             ssl=self._tls,
-            proxy=proxy_for(settings, request.url),
+            proxy=self._proxy(request.url),
             trace_request_ctx=sent,
         ) as answer:
             body = bytearray()
@@ -108,6 +108,13 @@ class AsyncClient:
                     raise OSError("the answer is too large")
             fields = {name.lower(): value for name, value in answer.headers.items()}
             return Response(answer.status, fields, bytes(body), self.clock())
+
+    def _proxy(self, url: str) -> str | None:
+        """Return the proxy for a URL; reading the whole environment for each poll would cost more than the poll."""
+        origin = "/".join(url.split("/", 3)[:3])
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(self.settings, origin)
+        return self._proxies[origin]
 
 
 def new_session() -> aiohttp.ClientSession:

@@ -270,12 +270,12 @@ class Watch:
     :param tolerated: how many transient errors in a row are survived; ``None`` for any number.
     """
 
+    __slots__ = ("_patience", "_status", "deadline", "poll_url", "remark")
+
     def __init__(self, poll_url: str, deadline: float, *, pace: Pace, tolerated: int | None) -> None:
         self.poll_url = poll_url
         self.deadline = deadline
         self.remark = ""
-        self._pace = pace
-        self._tolerated = tolerated
         self._patience = _Patience(pace, tolerated)
         self._status = ""
 
@@ -289,7 +289,7 @@ class Watch:
             return True
         if asked_at >= self.deadline:
             raise timed_out(self.poll_url, f"its status is {job.status}")
-        self._patience = _Patience(self._pace, self._tolerated)
+        self._patience.renew()
         new = job.status not in RUNNING and job.status != self._status
         self._status = job.status
         self.remark = f"status {job.status!r} is new to this package; waiting on" if new else ""
@@ -310,9 +310,15 @@ class Watch:
 class _Patience:
     """Counts transient errors in a row and says how long to pause after each."""
 
+    __slots__ = ("_errors", "_pace", "_refusals", "_tolerated")
+
     def __init__(self, pace: Pace, tolerated: int | None) -> None:
         self._pace = pace
         self._tolerated = tolerated
+        self.renew()
+
+    def renew(self) -> None:
+        """Count anew."""
         self._errors = 0
         self._refusals = 0
 

@@ -8,9 +8,9 @@ account allows, and each would learn of it by a 429 of its own.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Protocol
 
 from airflow_provider_segmind.api import flow, protocol
@@ -25,6 +25,8 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.schedule import Budget, Schedule
 
 JITTER = 0.05
+MOMENT = 0.01
+"""Seconds between two looks at the schedule, at least, unless all connections were in use."""
 
 
 class Clients(Protocol):
@@ -37,7 +39,7 @@ class Clients(Protocol):
 class _Waiting:
     """One job that somebody waits for."""
 
-    __slots__ = ("interval", "result", "started_at", "watch", "workflow")
+    __slots__ = ("context", "interval", "result", "started_at", "watch", "workflow")
 
     def __init__(
         self, watch: flow.Watch, interval: float, workflow: str, started_at: float, result: asyncio.Future[Job]
@@ -47,6 +49,8 @@ class _Waiting:
         self.workflow = workflow
         self.started_at = started_at
         self.result = result
+        # So that what is said about a job is in the log of whoever waits for it.
+        self.context = contextvars.copy_context()
 
 
 class Poller:
@@ -66,8 +70,9 @@ class Poller:
         self._pace = pace or flow.Pace()
         self._schedule: Schedule[_Waiting] = Schedule()
         self._requests_per_minute: float | None = None
-        self._wake = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._sent_at = 0.0
         self._asking: set[asyncio.Task[None]] = set()
 
     async def wait(
@@ -110,12 +115,14 @@ class Poller:
         try:
             return await waiting.result
         finally:
-            schedule.drop(waiting)
+            self._drop(waiting)
 
     async def close(self) -> None:
         """End everything that is under way; whoever still waits is cancelled with it."""
-        tasks = [task for task in (self._runner, *self._asking) if task is not None]
-        self._runner = None
+        self._cancel_timer()
+        for waiting in self._schedule.clear():
+            waiting.result.cancel()
+        tasks = list(self._asking)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -127,26 +134,49 @@ class Poller:
 
     def _put(self, waiting: _Waiting, at: float) -> None:
         self._schedule.put(waiting, min(at, waiting.watch.deadline))
-        self._wake.set()
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.get_running_loop().create_task(self._run())
+        self._set_timer()
 
-    async def _run(self) -> None:
-        schedule = self._schedule
-        while len(schedule) or self._asking:
-            self._wake.clear()
-            while len(self._asking) < MAX_CONNECTIONS and (waiting := schedule.take(self._clock())) is not None:
-                task = asyncio.get_running_loop().create_task(self._ask(waiting))
-                self._asking.add(task)
-                task.add_done_callback(self._asked)
-            at = schedule.next_at(self._clock()) if len(self._asking) < MAX_CONNECTIONS else None
-            delay = None if at is None else max(0.0, at - self._clock())
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), delay)
+    def _drop(self, waiting: _Waiting) -> None:
+        self._schedule.drop(waiting)
+        if not len(self._schedule):
+            self._cancel_timer()
+
+    def _set_timer(self) -> None:
+        """Look at the schedule when there is something to send; an answer that comes looks at it anyway."""
+        now = self._clock()
+        at = self._schedule.next_at(now) if len(self._asking) < MAX_CONNECTIONS else None
+        if at is None:
+            return
+        # Jobs that are due within a moment go out together: for thousands of jobs, waking the loop for each poll
+        # would cost as much as the poll.
+        at = max(at, self._sent_at + MOMENT)
+        if self._timer is not None and self._timer_at <= at:
+            return
+        self._cancel_timer()
+        self._timer_at = at
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._send)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _send(self) -> None:
+        """Ask for all jobs that are due, as far as connections and budget allow."""
+        self._cancel_timer()
+        loop, schedule = asyncio.get_running_loop(), self._schedule
+        self._sent_at = now = self._clock()
+        while len(self._asking) < MAX_CONNECTIONS and (waiting := schedule.take(now)) is not None:
+            task = loop.create_task(self._ask(waiting), context=waiting.context)
+            self._asking.add(task)
+            task.add_done_callback(self._asked)
+        self._set_timer()
 
     def _asked(self, task: asyncio.Task[None]) -> None:
+        full = len(self._asking) >= MAX_CONNECTIONS
         self._asking.discard(task)
-        self._wake.set()
+        if full:
+            self._send()
 
     async def _ask(self, waiting: _Waiting) -> None:
         """Ask for one job and act on the answer; whatever goes wrong reaches whoever waits."""

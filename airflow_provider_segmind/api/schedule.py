@@ -13,8 +13,7 @@ import heapq
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 PRIOR = 35.0
 """Seconds that a job of an unknown workflow is taken to last; it weighs as much as one job that was seen."""
@@ -125,13 +124,6 @@ class Budget:
         self._changed = self._paused_until
 
 
-@dataclass(order=True)
-class _Due:
-    at: float
-    number: int
-    key: Any = field(compare=False)
-
-
 class Schedule(Generic[K]):
     """
     Which job to ask for next: the one that is due the longest, when the budget allows a request.
@@ -146,8 +138,9 @@ class Schedule(Generic[K]):
         self.budget = Budget(requests_per_minute)
         self._jitter = jitter
         self._timings: dict[str, Timing] = {}
-        self._heap: list[_Due] = []
-        self._due: dict[K, _Due] = {}
+        # When, which wish, whose: plain tuples, since a heap of thousands compares dozens of times for each poll.
+        self._heap: list[tuple[float, int, K]] = []
+        self._due: dict[K, tuple[float, int, K]] = {}
         self._numbers = 0
 
     def __len__(self) -> int:
@@ -160,7 +153,7 @@ class Schedule(Generic[K]):
     def put(self, key: K, at: float) -> None:
         """Have a job asked for at a time, in place of any earlier wish."""
         self._numbers += 1
-        due = _Due(at, self._numbers, key)
+        due = (at, self._numbers, key)
         self._due[key] = due
         heapq.heappush(self._heap, due)
         if len(self._heap) > 64 and len(self._heap) > 2 * len(self._due):
@@ -174,27 +167,34 @@ class Schedule(Generic[K]):
     def next_at(self, now: float) -> float | None:
         """Return when there is something to send, or ``None`` if there are no jobs."""
         due = self._first()
-        return None if due is None else max(due.at, self.budget.ready_at(now))
+        return None if due is None else max(due[0], self.budget.ready_at(now))
 
     def take(self, now: float) -> K | None:
         """Return the job to ask for now, if there is one and a request may go out; it has to be put again."""
         due = self._first()
-        if due is None or due.at > now or self.budget.ready_at(now) > now:
+        if due is None or due[0] > now or self.budget.ready_at(now) > now:
             return None
         heapq.heappop(self._heap)
-        key: K = due.key
+        key = due[2]
         del self._due[key]
         self.budget.spend(now)
         return key
+
+    def clear(self) -> list[K]:
+        """Forget all jobs, and return them."""
+        keys = list(self._due)
+        self._due.clear()
+        self._heap.clear()
+        return keys
 
     def spread(self, seconds: float, share: float) -> float:
         """Return so many seconds, more or less by a share of them."""
         return seconds * (1 + share * (2 * self._jitter() - 1))
 
-    def _first(self) -> _Due | None:
+    def _first(self) -> tuple[float, int, K] | None:
         while self._heap:
             due = self._heap[0]
-            if self._due.get(due.key) is due:
+            if self._due.get(due[2]) is due:
                 return due
             heapq.heappop(self._heap)
         return None
