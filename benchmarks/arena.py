@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -99,7 +100,7 @@ class Arena:
         return process
 
     @contextlib.contextmanager
-    def _ended(self, process: subprocess.Popen[str]) -> Any:
+    def _ended(self, process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
@@ -110,13 +111,12 @@ class Arena:
         return self._read(self._server)
 
     def _tell(self, process: subprocess.Popen[str], line: str) -> None:
-        assert process.stdin is not None
-        process.stdin.write(line + "\n")
-        process.stdin.flush()
+        if process.stdin is not None:
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
 
     def _line(self, process: subprocess.Popen[str]) -> str:
-        assert process.stdout is not None
-        return process.stdout.readline().strip()
+        return process.stdout.readline().strip() if process.stdout is not None else ""
 
     def _read(self, process: subprocess.Popen[str]) -> dict[str, Any]:
         line = self._line(process)

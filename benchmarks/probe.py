@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import threading
@@ -42,41 +43,78 @@ class Usage:
     def __post_init__(self) -> None:
         self.started = time.monotonic()
         self.before = cpu_seconds()
-        self.base = self.peak = resident_kib()
+        self.base = resident_kib()
+        self.samples = [self.base]
         threading.Thread(target=self._sample, daemon=True).start()
 
     def _sample(self) -> None:
         while True:
-            self.peak = max(self.peak, resident_kib())
+            self.samples.append(resident_kib())
             time.sleep(SAMPLE)
 
     def report(self) -> dict[str, Any]:
-        """Return seconds of CPU and wall, and KiB above what there was before."""
+        """
+        Return seconds of CPU and wall, and KiB above what there was before.
+
+        ``growth`` is what the second half of the time added to the peak of the first.
+        """
+        half = len(self.samples) // 2 + 1
         return {
             "cpu": cpu_seconds() - self.before,
             "wall": time.monotonic() - self.started,
-            "memory": self.peak - self.base,
+            "memory": max(self.samples) - self.base,
+            "growth": max(0.0, max(self.samples[half:], default=0.0) - max(self.samples[:half])),
         }
 
 
 class Lag:
-    """A task that sleeps and notes how late it wakes, in seconds."""
+    """
+    A task that sleeps and notes how late it wakes, in seconds.
+
+    Two things make it late that no trigger can help: that the kernel ran somebody else on this core, and that Python
+    looked through all objects of the process for garbage, Airflow's own above all. Both are told by those who know
+    (``schedstat``, ``gc.callbacks``) and are left out of ``own``, not of ``late``.
+    """
 
     def __init__(self) -> None:
         self.late: list[float] = []
+        self.own: list[float] = []
+        self.collections: list[float] = []
+        self._collected = self._since = 0.0
+        self._schedstat = os.open("/proc/self/schedstat", os.O_RDONLY)
+        gc.callbacks.append(self._collecting)
         self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    def _collecting(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._since = time.monotonic()
+            return
+        seconds = time.monotonic() - self._since
+        self._collected += seconds
+        if info["generation"] == 2:
+            self.collections.append(seconds)
+
+    def _excused(self) -> float:
+        """Return the seconds so far that were the kernel's or the collector's."""
+        return int(os.pread(self._schedstat, 100, 0).split()[1]) / 1e9 + self._collected
 
     async def _watch(self) -> None:
         while True:
-            wished = time.monotonic() + NAP
+            excused, wished = self._excused(), time.monotonic() + NAP
             await asyncio.sleep(NAP)
-            self.late.append(time.monotonic() - wished)
+            late = time.monotonic() - wished
+            self.late.append(late)
+            self.own.append(max(0.0, late - (self._excused() - excused)))
 
     def report(self) -> dict[str, Any]:
         """Return percentiles in milliseconds."""
         self._task.cancel()
+        gc.callbacks.remove(self._collecting)
+        os.close(self._schedstat)
         return {
-            "lag_p50": 1000 * percentile(self.late, 0.5),
             "lag_p99": 1000 * percentile(self.late, 0.99),
             "lag_max": 1000 * max(self.late, default=0.0),
+            "own_p99": 1000 * percentile(self.own, 0.99),
+            "own_max": 1000 * max(self.own, default=0.0),
+            "collection_max": 1000 * max(self.collections, default=0.0),
         }

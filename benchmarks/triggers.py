@@ -113,11 +113,9 @@ async def run_triggers(make: Callable[[Plan, int], BaseTrigger], plan: Plan) -> 
         name = f"dag/run/task/{number}/1 (ID {number})"
         task = asyncio.create_task(start(runner, number, trigger), name=name)
         runner.triggers[number] = {"task": task, "is_watcher": False, "name": name, "events": 0}
-    started = len(lag.late)
     tasks = [details["task"] for details in runner.triggers.values()]
     done, _ = await asyncio.wait(tasks, timeout=plan.patience)
     report = lag.report()
-    report["lag_max_start"] = 1000 * max(lag.late[: started + 1], default=0.0)
     fired = [entry.event.payload for entry in runner.events]
     good = sum(event is True or event.get("status") == "success" for event in fired)
     return {**report, "through": len(done), "fired": len(fired), "good": good, "lookups": sum(counted.values())}

@@ -81,7 +81,10 @@ _shared = weakref.WeakKeyDictionary()
 @asynccontextmanager
 async def shared_connection(conn_id: str) -> AsyncIterator[SharedConnection]:
     """Give the connection that everybody in the running loop shares; the last to leave closes its session."""
-    connection = _shared.setdefault(asyncio.get_running_loop(), {}).setdefault(conn_id, SharedConnection(conn_id))
+    connections = _shared.setdefault(asyncio.get_running_loop(), {})
+    connection = connections.get(conn_id)
+    if connection is None:
+        connection = connections[conn_id] = SharedConnection(conn_id)
     connection.users += 1
     try:
         yield connection

@@ -1,1 +1,0 @@
-"""Programs that measure: each starts its own server, runs all variants interleaved, and prints medians and ratios."""
