@@ -34,7 +34,8 @@ NAMES = {
 
 
 EXPLANATION = """\
-Medians of interleaved rounds, least and greatest in brackets. Net: less what the null trigger takes in the same round.
+Medians of interleaved rounds, least and greatest in brackets. Net: less what the null trigger, which
+fires the same event, takes in the same round.
 Own lag: without what the kernel gave to other processes on the same core, and without garbage collections, which look
 through all objects of Airflow's process."""
 

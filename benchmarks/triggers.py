@@ -12,17 +12,21 @@ from airflow.jobs.triggerer_job_runner import TriggerRunner
 from airflow.providers.http.triggers.http import HttpSensorTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_segmind.api.models import Job, Output
+from airflow_provider_segmind.triggers.events import event_of_job
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
 from benchmarks.lookups import counted
 from benchmarks.plan import Plan
 from benchmarks.probe import Lag
 
 CONN_ID = "segmind_default"
+OUTPUT = Output("body_swap_image", "image", "https://images.segmind.com/x.png")
+JOB = Job("1", "https://127.0.0.1:50000/workflows/request/1", "COMPLETED", (OUTPUT,))
 
 
 class NullTrigger(BaseTrigger):
     """
-    What Airflow takes for a trigger that does nothing.
+    What Airflow takes for a trigger that only sleeps, and then has the same event as one that waits for a job.
 
     :param seconds: after which it fires.
     """
@@ -38,7 +42,7 @@ class NullTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep, then fire."""
         await asyncio.sleep(self.seconds)
-        yield TriggerEvent({"status": "success"})
+        yield TriggerEvent(event_of_job(JOB))
 
 
 class OwnSessionTrigger(BaseTrigger):
@@ -69,7 +73,7 @@ class OwnSessionTrigger(BaseTrigger):
                 except (aiohttp.ClientError, TimeoutError):
                     pass
                 await asyncio.sleep(self.interval)
-        yield TriggerEvent({"status": "success"})
+        yield TriggerEvent(event_of_job(JOB))
 
 
 def http_sensor(plan: Plan, number: int) -> BaseTrigger:

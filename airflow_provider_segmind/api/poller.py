@@ -22,10 +22,9 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.schedule import Budget, Schedule
+from airflow_provider_segmind.api.schedule import Budget, Schedule, Wish
 
-JITTER = 0.05
-MOMENT = 0.01
+MOMENT = 0.1
 """Seconds between two looks at the schedule, at least, unless all connections were in use."""
 
 
@@ -109,9 +108,8 @@ class Poller:
             submitted_at if submitted_at is not None else now,
             asyncio.get_running_loop().create_future(),
         )
-        first = schedule.spread(schedule.timing(workflow).first(poll_interval), JITTER)
         # A job that was ordered long ago may be done already; then there is nothing to wait for.
-        self._put(waiting, waiting.started_at + first)
+        self._put(waiting, schedule.first(workflow, poll_interval, waiting.started_at))
         try:
             return await waiting.result
         finally:
@@ -132,8 +130,8 @@ class Poller:
             self._requests_per_minute = requests_per_minute
             self._schedule.budget = Budget(requests_per_minute)
 
-    def _put(self, waiting: _Waiting, at: float) -> None:
-        self._schedule.put(waiting, min(at, waiting.watch.deadline))
+    def _put(self, waiting: _Waiting, wish: Wish) -> None:
+        self._schedule.put(waiting, wish.by(waiting.watch.deadline))
         self._set_timer()
 
     def _drop(self, waiting: _Waiting) -> None:
@@ -147,9 +145,10 @@ class Poller:
         at = self._schedule.next_at(now) if len(self._asking) < MAX_CONNECTIONS else None
         if at is None:
             return
-        # Jobs that are due within a moment go out together: for thousands of jobs, waking the loop for each poll
-        # would cost as much as the poll.
-        at = max(at, self._sent_at + MOMENT)
+        if self._schedule.budget.rate(now) is None:
+            # Jobs that are due within a moment go out together: for thousands of jobs, waking the loop for each
+            # poll and for each answer would cost more than the poll. A limit spaces polls anyway.
+            at = max(at, self._sent_at + MOMENT)
         if self._timer is not None and self._timer_at <= at:
             return
         self._cancel_timer()
@@ -193,7 +192,7 @@ class Poller:
         if again is not None and not waiting.result.done():
             self._put(waiting, again)
 
-    async def _look(self, waiting: _Waiting) -> float | None:
+    async def _look(self, waiting: _Waiting) -> Wish | None:
         """Return when to ask again, or ``None`` when the job is done."""
         schedule = self._schedule
         watch, asked_at = waiting.watch, self._clock()
@@ -204,21 +203,21 @@ class Poller:
             fresh = await self._clients(refused=client)
             if fresh.settings == client.settings:
                 raise
-            return self._clock()
+            return Wish(self._clock())
         except RateLimitError as error:
             schedule.budget.limited(self._clock(), asked_at, error.retry_after)
             watch.failed(error, asked_at)
-            return self._clock()  # the budget knows when; whoever has waited longest goes first
+            return Wish(self._clock())  # the budget knows when; whoever has waited longest goes first
         except (ServiceError, TransportError) as error:
             pause = watch.failed(error, asked_at)
             pause.log()
-            return self._clock() + pause.seconds
-        timing = schedule.timing(waiting.workflow)
-        age = self._clock() - waiting.started_at
+            return Wish(self._clock() + pause.seconds)
+        now = self._clock()
+        age = now - waiting.started_at
         if watch.answered(job, asked_at):
-            timing.learn(age)
+            schedule.timing(waiting.workflow).learn(age)
             if not waiting.result.done():
                 waiting.result.set_result(job)
             return None
         flow.Pause(0.0, watch.remark).log()
-        return self._clock() + schedule.spread(timing.step(age, waiting.interval), 2 * JITTER)
+        return schedule.again(waiting.workflow, age, waiting.interval, now)
