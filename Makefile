@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
 export KEEP YES DEMO_DIR SEED SWAPS
 
-.PHONY: help demo test test-fast test-faults test-matrix lint format build constraints clean
+.PHONY: help demo test test-fast test-faults test-matrix bench lint format build constraints clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -35,6 +35,7 @@ help:
 	@echo 'make test-faults   kills, resets and locks in a real Airflow, a quarter of an hour; renews docs/reliability.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
 	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
+	@echo 'make bench         compare ways to wait for thousands of jobs, half an hour; renews benchmarks/results.md'
 	@echo 'make lint          ruff, mypy and import-linter'
 	@echo 'make format        let ruff rewrite the code'
 	@echo 'make build         wheel and sdist in dist/'
@@ -69,6 +70,11 @@ test-matrix:
 test-one: $(DEV)
 	$(BIN)/python -m pytest -m 'not slow'
 	$(BIN)/python -m pytest -m slow
+
+# Each part renews its own section of the results, so any of them can also be run alone.
+bench: $(DEV)
+	$(BIN)/python -m benchmarks.schedule
+	$(BIN)/python -m benchmarks.polling
 
 lint: $(DEV)
 	$(BIN)/ruff check
