@@ -18,6 +18,8 @@ from benchmarks.simulation import Case, Outcome, through_schedule, through_slots
 CASES = tuple(
     Case(limit, jobs, within) for within in (0.0, 60.0) for limit in (60, 120, 1000) for jobs in (7, 100, 1000)
 )
+ROOMY = Case(1000, 7)
+"""A limit so ample that it is the schedule's own shortest step that holds it back."""
 UNLIMITED = Case(None, 2000, 7200.0)
 REPEATS = {7: 60, 100: 4, 1000: 1}
 """So that each case is a few hundred jobs at least."""
@@ -97,6 +99,8 @@ def main() -> None:
     compared = [compare(case, REPEATS[case.jobs]) for case in CASES]
     free = through_schedule(UNLIMITED, 1)
     at_best = front(free.per_job)
+    roomy = [through_schedule(ROOMY, seed) for seed in range(1, 301)]
+    roomy_best = front(statistics.fmean(run.per_job for run in roomy))
     worst, refused = max(one.ratio for one in compared), sum(one.refused for one in compared)
     goals = [
         Goal("delay under a limit, to the best found", "<= 1.15", f"{worst:.2f} at worst", worst <= 1.15),
@@ -106,6 +110,12 @@ def main() -> None:
             "<= 1.05",
             f"{free.mean / at_best:.3f} ({free.per_job:.1f} requests a job, {free.mean:.2f} s)",
             free.mean <= 1.05 * at_best,
+        ),
+        Goal(
+            "delay of 7 jobs at 1,000 a minute, to the best for as many requests",
+            "<= 1.15",
+            f"{mean(roomy) / roomy_best:.3f} ({mean(roomy):.2f} s)",
+            mean(roomy) <= 1.15 * roomy_best,
         ),
     ]
     head = ("limit a minute", "jobs", "ordered", "s from done to seen", "longest", "requests a job", "429s")
