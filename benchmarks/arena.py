@@ -34,7 +34,8 @@ class Arena:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         cores = sorted(os.sched_getaffinity(0))
-        self._server_core, self._client_core = (cores[0], cores[1]) if len(cores) > 1 else (None, None)
+        self._server_core: int | None = cores[0] if len(cores) > 1 else None
+        self._client_core: int | None = cores[1] if len(cores) > 1 else None
 
     def __enter__(self) -> Arena:
         self._home = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="segmind-bench-")))

@@ -21,7 +21,7 @@ class CountingBackend(BaseSecretsBackend):
         super().__init__()
         self._host = host
 
-    def get_connection(self, conn_id: str) -> Connection | None:
+    def get_connection(self, conn_id: str, team_name: str | None = None) -> Connection | None:
         """Return the connection, and count it."""
         counted[conn_id] += 1
         return Connection(conn_id=conn_id, conn_type="segmind", host=self._host, password="SG_0123456789abcdef")  # noqa: S106 - the benchmark's own server takes any

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_segmind.api.schedule import MARGIN, Schedule, Wish
-from benchmarks.workload import INTERVAL, durations
+from benchmarks.workload import INTERVAL, MEDIAN, SIGMA, durations
 
 NETWORK = (0.02, 0.3)
 """Seconds that a request takes to arrive, least and most: it makes even requests arrive unevenly."""
@@ -102,12 +102,16 @@ Pick = Callable[[float, Sequence[int], Sequence[float], Sequence[float | None]],
 """Told the time, who is waited for, the ages and the ages when last asked: whom to ask now, or nobody."""
 
 
-def through_schedule(case: Case, seed: int) -> Outcome:
-    """Poll as the poller does, with the schedule that it has, which knows nothing of these jobs before."""
+def through_schedule(case: Case, seed: int, *, told: bool = True) -> Outcome:
+    """
+    Poll as the poller does, with the schedule that it has, which knows nothing of these jobs before.
+
+    :param told: whether the schedule knows the limit.
+    """
     starts, lasting = case.draw(seed)
     source = random.Random(seed + 1000)  # noqa: S311 - a simulation
     account = Account(case.limit)
-    schedule: Schedule[int] = Schedule(case.limit, jitter=source.random)
+    schedule: Schedule[int] = Schedule(case.limit if told else None, jitter=source.random)
     timing = schedule.timing("swap")
     coming = deque(enumerate(starts))
     now, late, overdue = 0.0, [], 0.0
@@ -174,8 +178,6 @@ def share_done(age: float) -> float:
 
 
 def _lognormal(seconds: float) -> float:
-    from benchmarks.workload import MEDIAN, SIGMA
-
     return 0.0 if seconds <= 0 else 0.5 * (1 + math.erf(math.log(seconds / MEDIAN) / SIGMA / math.sqrt(2)))
 
 

@@ -127,7 +127,7 @@ async def run_triggers(make: Callable[[Plan, int], BaseTrigger], plan: Plan) -> 
 
 async def start(runner: TriggerRunner, number: int, trigger: BaseTrigger) -> None:
     """Run one trigger; a variant that breaks one of them is still measured with the others."""
-    await runner.run_trigger(number, trigger)  # type: ignore[no-untyped-call]
+    await runner.run_trigger(number, trigger)
 
 
 async def bare(plan: Plan) -> dict[str, Any]:
