@@ -80,6 +80,7 @@ test-cluster: $(CLUSTER)
 bench: bench-polling bench-overhead
 
 bench-polling: $(DEV)
+	$(BIN)/python -m benchmarks.schedule
 	$(BIN)/python -m benchmarks.polling
 
 bench-overhead: $(CLUSTER)
@@ -95,6 +96,7 @@ test-one: $(DEV)
 	$(BIN)/python -m pytest -m 'not slow'
 	$(BIN)/python -m pytest -m slow
 
+# Each part renews its own section of the results, so any of them can also be run alone.
 lint: $(DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

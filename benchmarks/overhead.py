@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.overhead_patterns import PATTERNS, WARM_UP
 from benchmarks.overhead_report import section
 from benchmarks.overhead_stage import Measured, Stage, as_json
-from benchmarks.results import RESULTS, write_section
+from benchmarks.results import RESULTS, write
 from demo.interrupts import raise_on_sigterm
 
 FULL_SWAPS = 200
@@ -52,7 +52,7 @@ def main() -> None:
     text = section(sorted(runs, key=lambda run: order[run.pattern]), idle)
     print(f"\n{text}")
     if swaps >= FULL_SWAPS and rounds >= FULL_ROUNDS and not wanted:
-        write_section("overhead", text)
+        write("overhead", text)
         print(f"Written into {RESULTS}.")
 
 

@@ -57,13 +57,13 @@ class AsyncClient:
         self._session = session
         self._tls = tls
         self._sleep = sleep
+        self._proxies: dict[str, str | None] = {}
         self._timeout = aiohttp.ClientTimeout(
             total=settings.connect_timeout + settings.read_timeout,
             connect=None,  # waiting for one of the shared connections is no error of the service
             sock_connect=settings.connect_timeout,
             sock_read=settings.read_timeout,
         )
-        self._proxies: dict[str, str | None] = {}
 
     async def run(self, steps: flow.Flow[T]) -> T:
         """Run a flow to its end and return its result, or raise its error."""
@@ -90,12 +90,11 @@ class AsyncClient:
             return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
 
     async def _exchange(self, request: Request, sent: Sent) -> Response:
-        settings = self.settings
         async with self._session.request(
             request.method,
             request.url,
             data=request.body,
-            headers=protocol.headers(settings, request),
+            headers=protocol.headers(self.settings, request),
             timeout=self._timeout,
             allow_redirects=False,
             ssl=self._tls,
@@ -111,11 +110,11 @@ class AsyncClient:
             return Response(answer.status, fields, bytes(body), self.clock())
 
     def _proxy(self, url: str) -> str | None:
-        """Return the proxy for a URL, looked up once for each host: reading the environment costs more than a poll."""
-        host = url.split("/", 3)[2]
-        if host not in self._proxies:
-            self._proxies[host] = proxy_for(self.settings, url)
-        return self._proxies[host]
+        """Return the proxy for a URL; reading the whole environment for each poll would cost more than the poll."""
+        origin = "/".join(url.split("/", 3)[:3])
+        if origin not in self._proxies:
+            self._proxies[origin] = proxy_for(self.settings, origin)
+        return self._proxies[origin]
 
 
 def new_session() -> aiohttp.ClientSession:

@@ -8,9 +8,9 @@ account allows, and each would learn of it by a 429 of its own.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Protocol
 
 from airflow_provider_segmind.api import flow, protocol
@@ -22,9 +22,10 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.schedule import Budget, Schedule
+from airflow_provider_segmind.api.schedule import Budget, Schedule, Wish
 
-JITTER = 0.05
+MOMENT = 0.1
+"""Seconds between two looks at the schedule, at least, unless all connections were in use."""
 
 
 class Clients(Protocol):
@@ -37,7 +38,7 @@ class Clients(Protocol):
 class _Waiting:
     """One job that somebody waits for."""
 
-    __slots__ = ("interval", "result", "started_at", "watch", "workflow")
+    __slots__ = ("context", "interval", "result", "started_at", "watch", "workflow")
 
     def __init__(
         self, watch: flow.Watch, interval: float, workflow: str, started_at: float, result: asyncio.Future[Job]
@@ -47,6 +48,8 @@ class _Waiting:
         self.workflow = workflow
         self.started_at = started_at
         self.result = result
+        # So that what is said about a job is in the log of whoever waits for it.
+        self.context = contextvars.copy_context()
 
 
 class Poller:
@@ -66,8 +69,9 @@ class Poller:
         self._pace = pace or flow.Pace()
         self._schedule: Schedule[_Waiting | asyncio.Future[None]] = Schedule()
         self._requests_per_minute: float | None = None
-        self._wake = asyncio.Event()
-        self._runner: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._sent_at = 0.0
         self._asking: set[asyncio.Task[None]] = set()
 
     async def wait(
@@ -104,13 +108,12 @@ class Poller:
             submitted_at if submitted_at is not None else now,
             asyncio.get_running_loop().create_future(),
         )
-        first = schedule.spread(schedule.timing(workflow).first(poll_interval), JITTER)
         # A job that was ordered long ago may be done already; then there is nothing to wait for.
-        self._put(waiting, waiting.started_at + first)
+        self._put(waiting, schedule.first(workflow, poll_interval, waiting.started_at))
         try:
             return await waiting.result
         finally:
-            schedule.drop(waiting)
+            self._drop(waiting)
 
     async def turn(self) -> None:
         """
@@ -119,12 +122,17 @@ class Poller:
         So whoever orders many jobs keeps to the same budget, and cannot starve the polls of those ordered before.
         """
         self._keep_pace((await self._clients()).settings.requests_per_minute)
+        now, budget = self._clock(), self._schedule.budget
+        if budget.rate(now) is None and budget.ready_at(now) <= now:
+            budget.spend(now)
+            return
         turn = asyncio.get_running_loop().create_future()
-        self._enqueue(turn, self._clock())
+        self._schedule.put(turn, Wish(now, now))
+        self._set_timer()
         try:
             await turn
         finally:
-            self._schedule.drop(turn)
+            self._drop(turn)
 
     def limited(self, sent_at: float, retry_after: float | None) -> None:
         """
@@ -137,8 +145,10 @@ class Poller:
 
     async def close(self) -> None:
         """End everything that is under way; whoever still waits is cancelled with it."""
-        tasks = [task for task in (self._runner, *self._asking) if task is not None]
-        self._runner = None
+        self._cancel_timer()
+        for key in self._schedule.clear():
+            (key if isinstance(key, asyncio.Future) else key.result).cancel()
+        tasks = list(self._asking)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -148,35 +158,56 @@ class Poller:
             self._requests_per_minute = requests_per_minute
             self._schedule.budget = Budget(requests_per_minute)
 
-    def _put(self, waiting: _Waiting, at: float) -> None:
-        self._enqueue(waiting, min(at, waiting.watch.deadline))
+    def _put(self, waiting: _Waiting, wish: Wish) -> None:
+        self._schedule.put(waiting, wish.by(waiting.watch.deadline))
+        self._set_timer()
 
-    def _enqueue(self, key: _Waiting | asyncio.Future[None], at: float) -> None:
-        self._schedule.put(key, at)
-        self._wake.set()
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.get_running_loop().create_task(self._run())
+    def _drop(self, key: _Waiting | asyncio.Future[None]) -> None:
+        self._schedule.drop(key)
+        if not len(self._schedule):
+            self._cancel_timer()
 
-    async def _run(self) -> None:
-        schedule = self._schedule
-        while len(schedule) or self._asking:
-            self._wake.clear()
-            while len(self._asking) < MAX_CONNECTIONS and (taken := schedule.take(self._clock())) is not None:
-                if isinstance(taken, asyncio.Future):
-                    if not taken.done():  # whoever waited may just have stopped
-                        taken.set_result(None)
-                    continue
-                task = asyncio.get_running_loop().create_task(self._ask(taken))
-                self._asking.add(task)
-                task.add_done_callback(self._asked)
-            at = schedule.next_at(self._clock()) if len(self._asking) < MAX_CONNECTIONS else None
-            delay = None if at is None else max(0.0, at - self._clock())
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), delay)
+    def _set_timer(self) -> None:
+        """Look at the schedule when there is something to send; an answer that comes looks at it anyway."""
+        now = self._clock()
+        at = self._schedule.next_at(now) if len(self._asking) < MAX_CONNECTIONS else None
+        if at is None:
+            return
+        if self._schedule.budget.rate(now) is None:
+            # Jobs that are due within a moment go out together: for thousands of jobs, waking the loop for each
+            # poll and for each answer would cost more than the poll. A limit spaces polls anyway.
+            at = max(at, self._sent_at + MOMENT)
+        if self._timer is not None and self._timer_at <= at:
+            return
+        self._cancel_timer()
+        self._timer_at = at
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, at - now), self._send)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _send(self) -> None:
+        """Ask for all jobs that are due, as far as connections and budget allow."""
+        self._cancel_timer()
+        loop, schedule = asyncio.get_running_loop(), self._schedule
+        self._sent_at = now = self._clock()
+        while len(self._asking) < MAX_CONNECTIONS and (taken := schedule.take(now)) is not None:
+            if isinstance(taken, asyncio.Future):
+                if not taken.done():  # whoever waited may just have stopped
+                    taken.set_result(None)
+                continue
+            task = loop.create_task(self._ask(taken), context=taken.context)
+            self._asking.add(task)
+            task.add_done_callback(self._asked)
+        self._set_timer()
 
     def _asked(self, task: asyncio.Task[None]) -> None:
+        full = len(self._asking) >= MAX_CONNECTIONS
         self._asking.discard(task)
-        self._wake.set()
+        if full:
+            self._send()
 
     async def _ask(self, waiting: _Waiting) -> None:
         """Ask for one job and act on the answer; whatever goes wrong reaches whoever waits."""
@@ -193,7 +224,7 @@ class Poller:
         if again is not None and not waiting.result.done():
             self._put(waiting, again)
 
-    async def _look(self, waiting: _Waiting) -> float | None:
+    async def _look(self, waiting: _Waiting) -> Wish | None:
         """Return when to ask again, or ``None`` when the job is done."""
         schedule = self._schedule
         watch, asked_at = waiting.watch, self._clock()
@@ -204,21 +235,21 @@ class Poller:
             fresh = await self._clients(refused=client)
             if fresh.settings == client.settings:
                 raise
-            return self._clock()
+            return Wish(self._clock())
         except RateLimitError as error:
             schedule.budget.limited(self._clock(), asked_at, error.retry_after)
             watch.failed(error, asked_at)
-            return self._clock()  # the budget knows when; whoever has waited longest goes first
+            return Wish(self._clock())  # the budget knows when; whoever has waited longest goes first
         except (ServiceError, TransportError) as error:
             pause = watch.failed(error, asked_at)
             pause.log()
-            return self._clock() + pause.seconds
-        timing = schedule.timing(waiting.workflow)
-        age = self._clock() - waiting.started_at
+            return Wish(self._clock() + pause.seconds)
+        now = self._clock()
+        age = now - waiting.started_at
         if watch.answered(job, asked_at):
-            timing.learn(age)
+            schedule.timing(waiting.workflow).learn(age)
             if not waiting.result.done():
                 waiting.result.set_result(job)
             return None
         flow.Pause(0.0, watch.remark).log()
-        return self._clock() + schedule.spread(timing.step(age, waiting.interval), 2 * JITTER)
+        return schedule.again(waiting.workflow, age, waiting.interval, now)

@@ -13,8 +13,8 @@ import heapq
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 PRIOR = 35.0
 """Seconds that a job of an unknown workflow is taken to last; it weighs as much as one job that was seen."""
@@ -23,14 +23,40 @@ SHORTEST = 2.0
 """Seconds below which a step does not go, unless the poll interval itself is shorter."""
 LONGEST = 30.0
 TAIL = 0.08
+QUICK_STEPS = 17.5
+QUICK_TAIL = 0.02
+"""The same two for the shortest steps, taken when a limit leaves room: 2 s for a job of 35 s, as the SDK does."""
+RESERVE = 0.05
+"""Share of a limit that is not spent on asking sooner than need be, since orders need some of it, too."""
 MEMORY = 0.03
 """Share of what is known that each new job replaces, once there are enough of them."""
 MARGIN = 1.01
 """How much wider than exactly even requests are spaced, since a service's minute is not quite ours."""
+JITTER = 0.05
 RECOVERY = 60.0
 """Seconds in which the pace grows back after a 429."""
 
 K = TypeVar("K")
+
+_Entry = tuple[float, int, K]
+"""When, which wish, whose: a plain tuple, since a heap of thousands compares dozens of times for each poll."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """
+    When a job is to be asked for.
+
+    :param at: as soon as possible after this; whoever's is the earliest goes first.
+    :param soonest: not before this, even if the budget has nothing else to do.
+    """
+
+    at: float
+    soonest: float = math.inf
+
+    def by(self, deadline: float) -> Wish:
+        """Return the same, but not after the deadline."""
+        return Wish(min(self.at, deadline), min(self.soonest, deadline))
 
 
 class Timing:
@@ -60,8 +86,15 @@ class Timing:
 
     def step(self, age: float, poll_interval: float) -> float:
         """Return the seconds until a job that is this old is asked for again."""
-        step = min(max(self.median / STEPS, SHORTEST), poll_interval)
-        return max(step, min(TAIL * age, LONGEST))
+        return self._step(STEPS, TAIL, age, poll_interval)
+
+    def quick_step(self, age: float, poll_interval: float) -> float:
+        """Return the seconds before which it is not asked for again even if there is nothing else to do."""
+        return self._step(QUICK_STEPS, QUICK_TAIL, age, poll_interval)
+
+    def _step(self, steps: float, tail: float, age: float, poll_interval: float) -> float:
+        step = min(max(self.median / steps, SHORTEST), poll_interval)
+        return max(step, min(tail * age, LONGEST))
 
 
 class Budget:
@@ -81,6 +114,11 @@ class Budget:
         self._interval: float | None = None
         self._last: float | None = None
 
+    @property
+    def known(self) -> bool:
+        """Whether the account's limit is known, and not only felt."""
+        return self._limit is not None
+
     def ready_at(self, now: float) -> float:
         """Return when the next request may go out; not later than now if it may at once."""
         return max(self._paused_until, self._next if self.rate(now) is not None else -math.inf)
@@ -94,6 +132,14 @@ class Budget:
             self._base = None
             return None
         return self._base * factor
+
+    def spare_at(self, now: float) -> float:
+        """Return when a request may go out that need not: never without a limit, or after a 429."""
+        rate = self.rate(now)
+        if self._limit is None or rate is None or rate < self._limit:
+            return math.inf
+        last = -math.inf if self._last is None else self._last
+        return max(self.ready_at(now), last + MARGIN / (rate * (1 - RESERVE)))
 
     def spend(self, now: float) -> None:
         """Count a request that goes out now."""
@@ -125,16 +171,41 @@ class Budget:
         self._changed = self._paused_until
 
 
-@dataclass(order=True, slots=True)
-class _Due:
-    at: float
-    number: int
-    key: Any = field(compare=False)
+class _Queue(Generic[K]):
+    """Keys by time; one that is put again or dropped leaves an entry behind, which costs nothing until its turn."""
+
+    def __init__(self) -> None:
+        self.heap: list[_Entry[K]] = []
+        self.entries: dict[K, _Entry[K]] = {}
+        self._numbers = 0
+
+    def put(self, key: K, at: float) -> None:
+        self._numbers += 1
+        entry = (at, self._numbers, key)
+        self.entries[key] = entry
+        heapq.heappush(self.heap, entry)
+        if len(self.heap) > 64 and len(self.heap) > 2 * len(self.entries):
+            self.heap = list(self.entries.values())
+            heapq.heapify(self.heap)
+
+    def drop(self, key: K) -> None:
+        self.entries.pop(key, None)
+
+    def first(self) -> _Entry[K] | None:
+        while self.heap:
+            entry = self.heap[0]
+            if self.entries.get(entry[2]) is entry:
+                return entry
+            heapq.heappop(self.heap)
+        return None
 
 
 class Schedule(Generic[K]):
     """
     Which job to ask for next: the one that is due the longest, when the budget allows a request.
+
+    Where a known limit leaves room, jobs are asked for before they are due, so that results are seen sooner: then the
+    one whose shortest step is over the longest.
 
     :param requests_per_minute: see :class:`Budget`.
     :param jitter: source of random numbers in [0, 1), which keeps jobs that came together from staying together.
@@ -146,55 +217,67 @@ class Schedule(Generic[K]):
         self.budget = Budget(requests_per_minute)
         self._jitter = jitter
         self._timings: dict[str, Timing] = {}
-        self._heap: list[_Due] = []
-        self._due: dict[K, _Due] = {}
-        self._numbers = 0
+        self._due: _Queue[K] = _Queue()
+        self._soon: _Queue[K] = _Queue()
 
     def __len__(self) -> int:
-        return len(self._due)
+        return len(self._due.entries)
 
     def timing(self, workflow: str) -> Timing:
         """Return what is known about a workflow."""
         return self._timings.setdefault(workflow, Timing())
 
-    def put(self, key: K, at: float) -> None:
-        """Have a job asked for at a time, in place of any earlier wish."""
-        self._numbers += 1
-        due = _Due(at, self._numbers, key)
-        self._due[key] = due
-        heapq.heappush(self._heap, due)
-        if len(self._heap) > 64 and len(self._heap) > 2 * len(self._due):
-            self._heap = list(self._due.values())
-            heapq.heapify(self._heap)
+    def first(self, workflow: str, poll_interval: float, started_at: float) -> Wish:
+        """Return when a new job is to be asked for first."""
+        first = self.spread(self.timing(workflow).first(poll_interval), JITTER)
+        return Wish(started_at + first, started_at + first / 2)
+
+    def again(self, workflow: str, age: float, poll_interval: float, now: float) -> Wish:
+        """Return when a job is to be asked for again that is this old and pending."""
+        timing, share = self.timing(workflow), self.spread(1.0, 2 * JITTER)
+        # Whoever was asked for early does not come before those who have not been asked for yet.
+        usual = max(timing.step(age, poll_interval), timing.first(poll_interval) - age)
+        quick = timing.quick_step(age, poll_interval)
+        return Wish(now + usual * share, now + quick * share)
+
+    def put(self, key: K, wish: Wish) -> None:
+        """Have a job asked for, in place of any earlier wish."""
+        self._due.put(key, wish.at)
+        if self.budget.known:
+            self._soon.put(key, wish.soonest)
 
     def drop(self, key: K) -> None:
         """Forget a job."""
-        self._due.pop(key, None)
+        self._due.drop(key)
+        self._soon.drop(key)
 
     def next_at(self, now: float) -> float | None:
         """Return when there is something to send, or ``None`` if there are no jobs."""
-        due = self._first()
-        return None if due is None else max(due.at, self.budget.ready_at(now))
+        due, soon = self._due.first(), self._soon.first()
+        if due is None:
+            return None
+        at = max(due[0], self.budget.ready_at(now))
+        return at if soon is None else min(at, max(soon[0], self.budget.spare_at(now)))
 
     def take(self, now: float) -> K | None:
         """Return the job to ask for now, if there is one and a request may go out; it has to be put again."""
-        due = self._first()
-        if due is None or due.at > now or self.budget.ready_at(now) > now:
+        due, soon = self._due.first(), self._soon.first()
+        if due is not None and due[0] <= now and self.budget.ready_at(now) <= now:
+            key = due[2] if soon is None or soon[0] > now else soon[2]
+        elif soon is not None and soon[0] <= now and self.budget.spare_at(now) <= now:
+            key = soon[2]
+        else:
             return None
-        heapq.heappop(self._heap)
-        key: K = due.key
-        del self._due[key]
+        self.drop(key)
         self.budget.spend(now)
         return key
+
+    def clear(self) -> list[K]:
+        """Forget all jobs, and return them."""
+        keys = list(self._due.entries)
+        self._due, self._soon = _Queue(), _Queue()
+        return keys
 
     def spread(self, seconds: float, share: float) -> float:
         """Return so many seconds, more or less by a share of them."""
         return seconds * (1 + share * (2 * self._jitter() - 1))
-
-    def _first(self) -> _Due | None:
-        while self._heap:
-            due = self._heap[0]
-            if self._due.get(due.key) is due:
-                return due
-            heapq.heappop(self._heap)
-        return None

@@ -52,6 +52,8 @@ class SharedConnection:
         :param refused: a client whose key was refused; its connection is looked up again at once, so that a rotated
             key ends no wait.
         """
+        if refused is None and self._client is not None and monotonic() < self._good_until:
+            return self._client
         async with self._lock:
             if refused is not None and refused is self._client:
                 self._settings = self._client = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -198,6 +199,34 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(jobs: dict[st
             assert waiting.cancelled()
             assert len(poller._schedule) == 0
             assert emulator.requests[-1].method == "GET"
+
+
+async def test_closing_ends_those_whose_turn_has_not_come_too() -> None:
+    with Emulator(job_seconds=60) as emulator:
+        async with polling(emulator) as (poller, shared):
+            waiting = asyncio.create_task(poller.wait(await order(shared), deadline=4e9, poll_interval=60))
+            await asyncio.sleep(0.05)
+            await poller.close()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(waiting, 2)
+            assert poller._timer is None
+
+
+async def test_what_is_said_about_a_job_is_said_to_whoever_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
+    heard: list[tuple[str, str]] = []
+    caplog.handler.addFilter(lambda record: heard.append((who.get("nobody"), record.getMessage())) or True)
+
+    async def wait(name: str, url: str) -> None:
+        who.set(name)
+        await poller.wait(url, deadline=4e9, poll_interval=0.05)
+
+    with Emulator() as emulator:
+        async with polling(emulator) as (poller, shared):
+            one, other = await order(shared), await order(shared)
+            emulator.script(Fault("status", on="poll", body="WARMING_UP", request_id=other.rpartition("/")[2]))
+            await asyncio.gather(wait("one", one), wait("other", other))
+    assert [name for name, words in heard if "WARMING_UP" in words] == ["other"]
 
 
 async def test_closing_ends_those_who_wait() -> None:

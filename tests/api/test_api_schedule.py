@@ -2,91 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import random
-from dataclasses import dataclass
-
 import pytest
 
-from airflow_provider_segmind.api.schedule import PRIOR, Budget, Schedule, Timing
-
-
-@dataclass
-class Account:
-    """A service that counts requests in a sliding minute and refuses those above its limit."""
-
-    limit: float | None
-    sent: list[float]
-    refused: int = 0
-
-    def accepts(self, now: float) -> bool:
-        self.sent = [at for at in self.sent if at > now - 60]
-        if self.limit is not None and len(self.sent) >= self.limit:
-            self.refused += 1
-            return False
-        self.sent.append(now)
-        return True
-
-
-def durations(count: int, seed: int = 1) -> list[float]:
-    """Return durations as swaps are taken to have: median 35 s, 95 % below 90 s."""
-    source = random.Random(seed)  # noqa: S311 - a simulation
-    sigma = math.log(90 / 35) / 1.645
-    return [source.lognormvariate(math.log(35), sigma) for _ in range(count)]
-
-
-def simulate(
-    jobs: list[float], requests_per_minute: float | None, account: Account, within: float = 0.0
-) -> tuple[float, float]:
-    """Poll jobs that were ordered within so many seconds; return requests per job and the mean delay of detection."""
-    source = random.Random(3)  # noqa: S311 - a simulation
-    starts = sorted(source.uniform(0, within) for _ in jobs)
-    schedule: Schedule[int] = Schedule(requests_per_minute, jitter=source.random)
-    timing = schedule.timing("swap")
-    for number in range(len(jobs)):
-        schedule.put(number, starts[number] + schedule.spread(timing.first(7), 0.05))
-    now, requests, late = 0.0, 0, 0.0
-    while len(schedule):
-        now = max(now, schedule.next_at(now) or 0.0)
-        number = schedule.take(now)
-        assert number is not None
-        requests += 1
-        if not account.accepts(now):
-            schedule.budget.limited(now, now, None)
-            schedule.put(number, now)
-        elif jobs[number] <= (age := now - starts[number]):
-            late += age - jobs[number]
-            timing.learn(age)
-        else:
-            schedule.put(number, now + schedule.spread(timing.step(age, 7), 0.1))
-    return requests / len(jobs), late / len(jobs)
+from airflow_provider_segmind.api.schedule import PRIOR, Budget, Schedule, Timing, Wish
+from benchmarks.simulation import Case, through_schedule
 
 
 def test_without_a_limit_it_takes_fewer_requests_and_finds_results_sooner_than_every_seven_seconds() -> None:
     """Simulated with the same jobs: a fixed 7 s takes 7.4 requests a job and is 3.5 s late on average."""
-    requests, late = simulate(durations(3000), None, Account(None, []), within=7200)
-    assert requests < 6.8
-    assert late < 3.2
-
-
-@pytest.mark.parametrize(("limit", "jobs"), [(60, 7), (60, 100), (120, 100), (120, 1000), (1000, 1000)])
-def test_an_accounts_limit_is_never_exceeded_by_our_own_doing(limit: float, jobs: int) -> None:
-    account = Account(limit, [])
-    simulate(durations(jobs), limit, account)
-    assert account.refused == 0
+    seen = through_schedule(Case(None, 3000, within=7200), seed=1)
+    assert seen.per_job < 6.8
+    assert seen.mean < 3.3
 
 
 def test_a_limit_that_nobody_told_is_found_with_few_refusals() -> None:
-    account = Account(120, [])
-    requests, _ = simulate(durations(200), None, account)
-    assert 0 < account.refused < 200
-    assert requests < 10
+    seen = through_schedule(Case(120, 200), seed=1, told=False)
+    assert 0 < seen.refused < 200
+    assert seen.per_job < 10
 
 
 def test_under_a_tight_limit_whoever_waits_longest_goes_first() -> None:
     schedule: Schedule[str] = Schedule(60, jitter=lambda: 0.5)
     for name, due in (("late", 3.0), ("later", 5.0), ("first", 1.0)):
-        schedule.put(name, due)
+        schedule.put(name, Wish(due))
     taken = []
     now = 10.0
     while len(schedule):
@@ -99,26 +37,86 @@ def test_nothing_is_taken_before_its_time_or_before_the_budget_allows() -> None:
     schedule: Schedule[str] = Schedule(60, jitter=lambda: 0.5)
     assert schedule.next_at(0.0) is None
     assert schedule.take(0.0) is None
-    schedule.put("a", 5.0)
-    schedule.put("b", 5.0)
+    schedule.put("a", Wish(5.0))
+    schedule.put("b", Wish(5.0))
     assert schedule.take(4.9) is None
     assert schedule.take(5.0) == "a"
     assert schedule.take(5.5) is None
     assert schedule.next_at(5.5) == pytest.approx(6.01)
 
 
-def test_a_job_that_is_put_again_or_dropped_leaves_nothing_behind() -> None:
-    schedule: Schedule[int] = Schedule(None)
+@pytest.mark.parametrize("limit", [None, 60])
+def test_a_job_that_is_put_again_or_dropped_leaves_nothing_behind(limit: float | None) -> None:
+    schedule: Schedule[int] = Schedule(limit)
     for turn in range(50):
         for number in range(10):
-            schedule.put(number, float(turn + number))
+            schedule.put(number, Wish(float(turn + number), turn))
     assert len(schedule) == 10
-    assert len(schedule._heap) <= 64
+    assert len(schedule._due.heap) <= 64
+    assert len(schedule._soon.heap) <= (64 if limit else 0)
     for number in range(10):
         schedule.drop(number)
     schedule.drop(99)
     assert schedule.take(1e9) is None
-    assert schedule._heap == []
+    assert schedule._due.heap == schedule._soon.heap == []
+
+
+def test_all_can_be_forgotten_at_once() -> None:
+    schedule: Schedule[str] = Schedule(60)
+    schedule.put("a", Wish(1.0))
+    schedule.put("b", Wish(2.0))
+    assert schedule.clear() == ["a", "b"]
+    assert schedule.next_at(9.0) is None
+    assert schedule.take(9.0) is None
+
+
+class TestRoom:
+    """What a known limit leaves is spent on asking sooner, but for a part that orders need."""
+
+    WISH = Wish(at=20.0, soonest=5.0)
+
+    def test_a_job_is_asked_for_before_it_is_due(self) -> None:
+        schedule: Schedule[str] = Schedule(60)
+        schedule.put("a", self.WISH)
+        schedule.put("b", self.WISH)
+        assert schedule.take(4.9) is None
+        assert schedule.take(5.0) == "a"
+        # Not after 1.01 s, as it could be if it were due.
+        assert schedule.next_at(5.0) == pytest.approx(5 + 1.01 / 0.95)
+        assert schedule.take(6.01) is None
+        assert schedule.take(6.1) == "b"
+
+    def test_whose_time_has_come_goes_before(self) -> None:
+        schedule: Schedule[str] = Schedule(60)
+        schedule.put("early", Wish(30.0, 9.5))
+        schedule.put("due", Wish(10.0, 9.0))
+        assert [schedule.take(10.0), schedule.take(12.0)] == ["due", "early"]
+
+    def test_who_may_not_be_asked_sooner_waits_for_its_time(self) -> None:
+        schedule: Schedule[str] = Schedule(60)
+        schedule.put("a", Wish(20.0))
+        schedule.put("b", Wish(10.0))
+        assert schedule.next_at(0.0) == 10.0
+        assert schedule.take(19.0) == "b"
+        assert schedule.take(21.0) == "a"
+
+    def test_without_a_limit_and_after_a_429_nobody_is(self) -> None:
+        for schedule in (Schedule[str](None), Schedule[str](60)):
+            schedule.budget.limited(0.0, 0.0, 1.0)
+            schedule.put("a", self.WISH)
+            assert schedule.take(10.0) is None
+            assert schedule.next_at(10.0) == 20.0
+
+    def test_a_deadline_comes_before_any_wish(self) -> None:
+        assert self.WISH.by(10.0) == Wish(10.0, 5.0)
+        assert self.WISH.by(3.0) == Wish(3.0, 3.0)
+
+    def test_whoever_was_asked_early_does_not_come_before_those_who_were_not_asked_yet(self) -> None:
+        schedule: Schedule[str] = Schedule(60, jitter=lambda: 0.5)
+        first = schedule.first("swap", 7.0, 100.0)
+        assert first == Wish(100 + PRIOR / 2, 100 + PRIOR / 4)
+        again = schedule.again("swap", PRIOR / 4, 7.0, first.soonest)
+        assert again == Wish(first.at, first.soonest + 2.0)
 
 
 class TestTiming:
@@ -142,6 +140,8 @@ class TestTiming:
         assert timing.step(100, 7.0) == pytest.approx(8.0)
         assert timing.step(3600, 7.0) == 30.0
         assert timing.step(0, 1.0) == 1.0
+        assert timing.quick_step(0, 7.0) == pytest.approx(2.0)
+        assert timing.quick_step(200, 7.0) == pytest.approx(4.0)
         for _ in range(50):
             timing.learn(5.0)
         assert timing.step(0, 7.0) == 2.0
