@@ -47,8 +47,8 @@ class Wish:
     """
     When a job is to be asked for.
 
-    :param at: as soon as possible after this; whoever's is the earliest goes first.
-    :param soonest: not before this, even if the budget has nothing else to do.
+    :param at: as soon as possible after this.
+    :param soonest: not before this, even if the budget has nothing else to do; not before ``at`` if left out.
     """
 
     at: float
@@ -202,10 +202,11 @@ class _Queue(Generic[K]):
 
 class Schedule(Generic[K]):
     """
-    Which job to ask for next: the one that is due the longest, when the budget allows a request.
+    Which job to ask for next, when the budget allows a request: without a limit, the one that is due the longest.
 
-    Where a known limit leaves room, jobs are asked for before they are due, so that results are seen sooner: then the
-    one whose shortest step is over the longest.
+    Where a known limit leaves room, jobs are asked for before they are due, so that results are seen sooner. Then the
+    one goes first that could have been asked for the longest, due or not: whoever were preferred for being due would be
+    those whose steps are short, and jobs that take unusually long would wait.
 
     :param requests_per_minute: see :class:`Budget`.
     :param jitter: source of random numbers in [0, 1), which keeps jobs that came together from staying together.
@@ -244,7 +245,7 @@ class Schedule(Generic[K]):
         """Have a job asked for, in place of any earlier wish."""
         self._due.put(key, wish.at)
         if self.budget.known:
-            self._soon.put(key, wish.soonest)
+            self._soon.put(key, min(wish.at, wish.soonest))
 
     def drop(self, key: K) -> None:
         """Forget a job."""

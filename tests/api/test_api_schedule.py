@@ -86,11 +86,12 @@ class TestRoom:
         assert schedule.take(6.01) is None
         assert schedule.take(6.1) == "b"
 
-    def test_whose_time_has_come_goes_before(self) -> None:
+    def test_whoever_waits_longest_goes_first_due_or_not(self) -> None:
         schedule: Schedule[str] = Schedule(60)
-        schedule.put("early", Wish(30.0, 9.5))
         schedule.put("due", Wish(10.0, 9.0))
-        assert [schedule.take(10.0), schedule.take(12.0)] == ["due", "early"]
+        schedule.put("early", Wish(30.0, 8.0))
+        schedule.put("after an error", Wish(8.5))
+        assert [schedule.take(at) for at in (10.0, 12.0, 14.0)] == ["early", "after an error", "due"]
 
     def test_who_may_not_be_asked_sooner_waits_for_its_time(self) -> None:
         schedule: Schedule[str] = Schedule(60)
