@@ -25,12 +25,12 @@ from airflow_provider_segmind.hooks.batch_files import (
     summary_of,
     too_many,
 )
-from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan, price_per_swap
+from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_batch_event
@@ -114,7 +114,7 @@ class SubmitBodySwapBatchOperator(BaseOperator):
             raise task_error(error) from error
 
     async def _place(
-        self, plan: Plan, indexes: Iterable[int], results: _Waits | None, refused: Exception | None = None
+        self, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None = None
     ) -> Ordering:
         async def settings_of(_: str) -> Any:
             return plan.hook.settings
@@ -203,7 +203,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             raise task_error(error) from error
         done = plan.own(files.compact())
         failed = [index for index, row in done.items() if row["status"] == FAILED]
-        waits = _Waits(self, plan, files, {index: row for index, row in done.items() if index not in failed})
+        waits = Waits(self._waiting(), plan, files, {index: row for index, row in done.items() if index not in failed})
         indexes, refused = self._affordable(plan, failed)
         ordering = asyncio.run(self._place(plan, indexes, waits, refused))
         swaps, problems = plan.rows(), _problem_rows(plan, ordering)
@@ -233,6 +233,9 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
                 return [], error
             raise task_error(error) from error
 
+    def _waiting(self) -> Waiting:
+        return Waiting(self.timeout, self.poll_interval, self.output_key)
+
     def _defer(self, context: Context, files: BatchFiles) -> None:
         trigger = BodySwapBatchTrigger(
             results=files.results,
@@ -255,60 +258,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         if summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
             raise SegmindError(f"Too many swaps are without a picture: {said}. A retry orders and asks for those only.")
         raise AirflowFailException(f"Too many swaps are without a picture, and a retry cannot help: {said}.")
-
-
-class _Waits:
-    """Waits for jobs while others are still being ordered, so that no result is asked for too late."""
-
-    def __init__(self, task: BodySwapBatchOperator, plan: Plan, files: BatchFiles, done: Mapping[int, Row]) -> None:
-        self._task = task
-        self._plan = plan
-        self._results = Collector(files, len(plan.swaps), done, task.log)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._connection: SharedConnection | None = None
-
-    @property
-    def rows(self) -> dict[int, Row]:
-        """The results that have come."""
-        return self._results.rows
-
-    def begin(self, connection: SharedConnection) -> None:
-        """Wait, from now on, also for what earlier attempts ordered."""
-        self._connection = connection
-        self._start(self._results.run(self._plan.book.entries))
-        for index, entry in self._plan.book.entries.items():
-            if entry.known and index not in self.rows and index not in self._plan.again:
-                self.wait(index, entry.job(self._plan.terms.workflow))
-
-    def wait(self, index: int, job: Job) -> None:
-        """Wait for one more."""
-        self._start(self._one(index, job))
-
-    async def end(self) -> None:
-        """Stop waiting, and store what has come; a triggerer waits for the rest."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._results.flush()
-
-    async def _one(self, index: int, job: Job) -> None:
-        assert self._connection is not None  # noqa: S101 - begin() comes first
-        task = self._task
-        row = await wait_for(
-            self._connection.poller,
-            index,
-            job,
-            deadline=time.time() + task.timeout,
-            poll_interval=task.poll_interval,
-            output_key=task.output_key,
-        )
-        if row["status"] != UNFINISHED:  # a triggerer asks for it again
-            await self._results.add(row)
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _failure(ordering: Ordering, said: str) -> Exception:

@@ -1,0 +1,94 @@
+"""Wait on a worker for the jobs of a batch that is still being ordered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.hooks.batch_files import UNFINISHED, BatchFiles, Row
+from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
+from airflow_provider_segmind.hooks.shared import SharedConnection
+from airflow_provider_segmind.operators.batch_plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """
+    How to wait for a job.
+
+    :param timeout: seconds.
+    :param poll_interval: seconds between polls.
+    :param output_key: ``keyname`` of the output that ``image_url`` names.
+    """
+
+    timeout: float
+    poll_interval: float
+    output_key: str | None
+
+
+class Waits:
+    """
+    Waits for jobs while others are still being ordered, so that no result is asked for too late.
+
+    :param waiting: how to wait.
+    :param plan: the batch.
+    :param files: where results go.
+    :param done: results that are there already, by index.
+    """
+
+    def __init__(self, waiting: Waiting, plan: Plan, files: BatchFiles, done: Mapping[int, Row]) -> None:
+        self._waiting = waiting
+        self._plan = plan
+        self._results = Collector(files, len(plan.swaps), done, log)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection: SharedConnection | None = None
+
+    @property
+    def rows(self) -> dict[int, Row]:
+        """The results that have come."""
+        return self._results.rows
+
+    def begin(self, connection: SharedConnection) -> None:
+        """Wait, from now on, also for what earlier attempts ordered."""
+        self._connection = connection
+        self._start(self._results.run(self._plan.book.entries))
+        for index, entry in self._plan.book.entries.items():
+            if entry.known and index not in self.rows and index not in self._plan.again:
+                self.wait(index, entry.job(self._plan.terms.workflow))
+
+    def wait(self, index: int, job: Job) -> None:
+        """Wait for one more."""
+        self._start(self._one(index, job))
+
+    async def end(self) -> None:
+        """Stop waiting, and store what has come; a triggerer waits for the rest."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._results.flush()
+
+    async def _one(self, index: int, job: Job) -> None:
+        assert self._connection is not None  # noqa: S101 - begin() comes first
+        waiting = self._waiting
+        row = await wait_for(
+            self._connection.poller,
+            index,
+            job,
+            deadline=time.time() + waiting.timeout,
+            poll_interval=waiting.poll_interval,
+            output_key=waiting.output_key,
+        )
+        if row["status"] != UNFINISHED:  # a triggerer asks for it again
+            await self._results.add(row)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
