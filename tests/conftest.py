@@ -24,7 +24,7 @@ os.environ.update(
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Airflow 3.1 warns about deprecated names of its own and of SQLAlchemy when it looks a connection up."""
+    """Airflow 3.1 warns about deprecated names of its own, of SQLAlchemy and of universal_pathlib."""
     if version("apache-airflow").startswith("3.1."):
-        for category in ("DeprecationWarning", "FutureWarning"):
+        for category in ("DeprecationWarning", "FutureWarning", "PendingDeprecationWarning"):
             config.addinivalue_line("filterwarnings", f"ignore::{category}")
