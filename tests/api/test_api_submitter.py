@@ -161,3 +161,16 @@ async def test_a_free_call_waits_429s_out_but_not_for_ever(monkeypatch: pytest.M
             emulator.script(Fault("429", on="credits", times=1, seconds=0))
             with pytest.raises(RateLimitError):
                 await submitter.free(lambda client: flow.get_credits(client.settings, client.auth))
+
+
+async def test_a_turn_that_comes_when_whoever_waited_has_just_stopped_is_passed_over() -> None:
+    with Emulator() as emulator:
+        async with submitting(emulator, requests_per_minute=60) as (_, poller):
+            await poller.turn()
+            late = asyncio.ensure_future(poller.turn())
+            await asyncio.sleep(0.05)
+            late.cancel()  # it has not run yet, so its turn is still in the schedule
+            poller._clock = lambda: time.time() + 60
+            poller._send()
+            with pytest.raises(asyncio.CancelledError):
+                await late
