@@ -11,6 +11,21 @@ from airflow_provider_segmind.api.models import Job, Output
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 
 
+def handle_of(job: Job) -> dict[str, Any]:
+    """Return an accepted order as plain values for XCom: what a sensor needs to wait for it."""
+    return {
+        "request_id": job.request_id,
+        "poll_url": job.poll_url,
+        "workflow": job.workflow,
+        "submitted_at": job.submitted_at,
+    }
+
+
+def outputs_of(job: Job) -> list[dict[str, str]]:
+    """Return a job's outputs as plain values."""
+    return [{"keyname": o.keyname, "type": o.type, "url": o.url} for o in job.outputs]
+
+
 def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = False) -> dict[str, Any]:
     """
     Return the result of a completed job as plain values for XCom.
@@ -50,7 +65,7 @@ def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = Fa
         "request_id": job.request_id,
         "poll_url": job.poll_url,
         "status": job.status,
-        "outputs": [{"keyname": o.keyname, "type": o.type, "url": o.url} for o in job.outputs],
+        "outputs": outputs_of(job),
         "image_url": image_url,
     }
 

@@ -78,6 +78,26 @@ def check_image(name: str, value: object) -> str:
     return text
 
 
+def check_image_url(name: str, value: object, base_url: str) -> str:
+    """
+    Return the image's URL if Segmind can read it there.
+
+    :param base_url: the connection's base URL; an emulator on this machine may be given pictures on it.
+    :raises InvalidRequestError: when it cannot.
+    """
+    url = check_image(name, value)
+    parts = parse_url(url)
+    if parts is not None and parts.scheme == "https":
+        return url
+    emulated = is_loopback(urlsplit(base_url).hostname or "")
+    if parts is not None and emulated and is_loopback(parts.hostname or ""):
+        return url
+    raise InvalidRequestError(
+        f"{name} {url!r} is not an https:// URL that Segmind can read: give the operator a storage URI or a path "
+        "(it uploads the picture), or upload it with SegmindHook.upload first."
+    )
+
+
 def check_character(value: object) -> str:
     """
     Return the description of who is replaced.
@@ -105,20 +125,6 @@ def _check_body_swap(inputs: dict[str, Any], base_url: str) -> None:
             "Segmind would ignore it, swap a sample picture instead, and bill for it."
         )
     for name in BODY_SWAP_IMAGES:
-        inputs[name] = _check_image_url(name, inputs.get(name), base_url)
+        inputs[name] = check_image_url(name, inputs.get(name), base_url)
     if "select_character" in inputs:
         inputs["select_character"] = check_character(inputs["select_character"])
-
-
-def _check_image_url(name: str, value: object, base_url: str) -> str:
-    url = check_image(name, value)
-    parts = parse_url(url)
-    if parts is not None and parts.scheme == "https":
-        return url
-    emulated = is_loopback(urlsplit(base_url).hostname or "")
-    if parts is not None and emulated and is_loopback(parts.hostname or ""):
-        return url
-    raise InvalidRequestError(
-        f"{name} {url!r} is not an https:// URL that Segmind can read: give the operator a storage URI or a path "
-        "(it uploads the picture), or upload it with SegmindHook.upload first."
-    )

@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import MAX_MANIFEST
+from airflow_provider_segmind.hooks.storage import read_up_to
 
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
@@ -40,13 +41,7 @@ def read_file(name: str, uri: str) -> bytes:
     :param name: the operator's parameter, for messages.
     :raises InvalidRequestError: when it cannot be read, or is too large.
     """
-    try:
-        with ObjectStoragePath(uri).open("rb") as file:
-            data: bytes = file.read(MAX_MANIFEST + 1)
-    except (OSError, ValueError, ImportError) as error:
-        raise InvalidRequestError(
-            f"{name} {uri!r} cannot be read ({type(error).__name__}: {error}): check the path and who may read it."
-        ) from error
+    data = read_up_to(MAX_MANIFEST + 1, name, uri)
     if len(data) > MAX_MANIFEST:
         raise InvalidRequestError(f"{name} {uri!r} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
     return data
@@ -126,11 +121,6 @@ class BatchFiles:
     def write_results(self, rows: Iterable[Row]) -> None:
         """Write the manifest of results, whole or not at all."""
         self._write(ObjectStoragePath(self.results), rows)
-
-    def clean(self) -> None:
-        """Remove the parts: all that they say is in the manifest of results."""
-        for path in list(self._parts.iterdir()):
-            path.unlink()
 
     def _part_files(self) -> list[ObjectStoragePath]:
         folder = self._parts

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_segmind.api.errors import JobExpiredError, SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.poller import Poller
-from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.api.results import outputs_of, result_of
 from airflow_provider_segmind.hooks.batch_files import COMPLETED, EXPIRED, FAILED, UNFINISHED, BatchFiles, Row, is_good
 
 FLUSH_SECONDS = 5.0
@@ -110,11 +110,6 @@ async def wait_for(
     try:
         result = result_of(done, output_key=output_key, needs_image=True)
     except SegmindError as error:
-        outputs = [{"keyname": o.keyname, "type": o.type, "url": o.url} for o in done.outputs]
-        return {
-            **row,
-            "status": FAILED if done.status == FAILED else COMPLETED,
-            "outputs": outputs,
-            "error": str(error),
-        }
+        status = FAILED if done.status == FAILED else COMPLETED
+        return {**row, "status": status, "outputs": outputs_of(done), "error": str(error)}
     return {**row, **{name: result[name] for name in ("status", "outputs", "image_url")}}

@@ -8,6 +8,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.storage import read_up_to
 
 MAX_PICTURE = 50 * 1024 * 1024
 """Bytes of a picture that is uploaded; the whole of it is held in memory and sent as base64."""
@@ -41,7 +42,7 @@ def read_picture(name: str, uri: str) -> tuple[bytes, str]:
 
     :raises InvalidRequestError: when it cannot be read, is too large, or is no picture.
     """
-    data = _read(name, uri, MAX_PICTURE + 1)
+    data = read_up_to(MAX_PICTURE + 1, name, uri)
     if len(data) > MAX_PICTURE:
         raise _too_large(name, uri)
     return data, _type_of(name, uri, data)
@@ -53,7 +54,7 @@ def look_at_picture(name: str, uri: str) -> None:
 
     :raises InvalidRequestError: as :func:`read_picture`.
     """
-    _type_of(name, uri, _read(name, uri, 16))
+    _type_of(name, uri, read_up_to(16, name, uri))
     if ObjectStoragePath(uri).stat().st_size > MAX_PICTURE:
         raise _too_large(name, uri)
 
@@ -80,14 +81,3 @@ def _type_of(name: str, uri: str, data: bytes) -> str:
 
 def _too_large(name: str, uri: str) -> InvalidRequestError:
     return InvalidRequestError(f"{name} {uri!r} is larger than {MAX_PICTURE // 2**20} MiB: give a smaller picture.")
-
-
-def _read(name: str, uri: str, size: int) -> bytes:
-    try:
-        with ObjectStoragePath(uri).open("rb") as file:
-            data: bytes = file.read(size)
-    except (OSError, ValueError, ImportError) as error:
-        raise InvalidRequestError(
-            f"{name} {uri!r} cannot be read ({type(error).__name__}: {error}): check the path and who may read it."
-        ) from error
-    return data

@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperat
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.flow import check_interval
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.batch_files import (
     FAILED,
@@ -22,6 +23,7 @@ from airflow_provider_segmind.hooks.batch_files import (
     BatchFiles,
     Row,
     compose,
+    own,
     summary_of,
     too_many,
 )
@@ -87,16 +89,7 @@ class SubmitBodySwapBatchOperator(BaseOperator):
         ordering = asyncio.run(self._place(plan, indexes, None))
         if ordering.stopped or ordering.errors:
             raise _failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
-        jobs = [plan.book.entries[swap.index].job(self.workflow) for swap in plan.swaps]
-        return [
-            {
-                "request_id": job.request_id,
-                "poll_url": job.poll_url,
-                "workflow": job.workflow,
-                "submitted_at": job.submitted_at,
-            }
-            for job in jobs
-        ]
+        return [handle_of(plan.book.entries[swap.index].job(self.workflow)) for swap in plan.swaps]
 
     def plan(self, context: Context) -> Plan:
         """Check everything, and find out what an earlier attempt ordered."""
@@ -197,11 +190,12 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         """Order all swaps, or the rest of what an earlier attempt ordered, and wait for them in a triggerer."""
         plan = self.plan(context)
         files = BatchFiles(self.results, plan.book.head.batch)
+        swaps = plan.rows()
         try:
-            files.check(plan.rows())
+            files.check(swaps)
         except SegmindError as error:
             raise task_error(error) from error
-        done = plan.own(files.compact())
+        done = own(swaps, files.compact())
         failed = [index for index, row in done.items() if row["status"] == FAILED]
         waits = Waits(self._waiting(), plan, files, {index: row for index, row in done.items() if index not in failed})
         indexes, refused = self._affordable(plan, failed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +13,8 @@ from airflow.providers.common.compat.sdk import Context, conf
 from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint_of
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs, check_workflow, is_body_swap
-from airflow_provider_segmind.hooks.batch_files import Row, own, read_file
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
+from airflow_provider_segmind.hooks.batch_files import Row, read_file
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -69,10 +69,6 @@ class Plan:
         """How many swaps are known to be ordered."""
         return sum(entry.known for entry in self.book.entries.values())
 
-    def own(self, parts: Mapping[int, Row]) -> dict[int, Row]:
-        """Return the results of this batch's own orders."""
-        return own(self.rows(), parts)
-
     def rows(self) -> list[Row]:
         """Return all swaps with their handles as plain values."""
         return [self._row(swap) for swap in self.swaps]
@@ -123,7 +119,7 @@ def make_plan(
             "change from one attempt to the next."
         )
     if head is None or step is Begin.ANEW:
-        _check_pictures(read, workflow, hook, Problems(where))
+        _check_pictures(read, hook, Problems(where))
         _warn_without_store(store, context)
         store.save_head(wanted)
         return Plan(hook, read, Book(store, wanted, {}), terms)
@@ -141,38 +137,30 @@ def _say(entries: Iterable[Any], total: int) -> None:
     log.info("An earlier attempt of this task ordered %d of %d swaps; going on with them.", known, total)
 
 
-def _check_pictures(swaps: Sequence[Swap], workflow: str, hook: SegmindHook, problems: Problems) -> None:
+def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems) -> None:
     """Check that Segmind can be given every picture, each of them once."""
     first: dict[str, tuple[str, str]] = {}
     for swap in swaps:
         for name in BODY_SWAP_IMAGES:
             first.setdefault(getattr(swap, name), (name, swap.place))
     base_url = hook.settings.base_url
-    stand_in = "https://example.com/other.png"
 
-    def look(uri: str, name: str) -> None:
-        if is_url(uri):
-            check_inputs(workflow, {**dict.fromkeys(BODY_SWAP_IMAGES, stand_in), name: uri}, base_url=base_url)
-        else:
-            look_at_picture(name, uri)
-
-    def problem(job: tuple[str, tuple[str, str]]) -> str | None:
-        uri, (name, _) = job
-        return _message(lambda: look(uri, name))
+    def problem(uri: str) -> InvalidRequestError | None:
+        name, _ = first[uri]
+        try:
+            if is_url(uri):
+                check_image_url(name, uri, base_url)
+            else:
+                look_at_picture(name, uri)
+        except InvalidRequestError as error:
+            return error
+        return None
 
     with ThreadPoolExecutor(max_workers=LOOKERS) as pool:
-        for (_, (_, place)), found in zip(first.items(), pool.map(problem, first.items()), strict=True):
-            if found:
+        for (_, place), found in zip(first.values(), pool.map(problem, first), strict=True):
+            if found is not None:
                 problems.add(place, found)
     problems.check()
-
-
-def _message(check: Callable[[], None]) -> str | None:
-    try:
-        check()
-    except InvalidRequestError as error:
-        return str(error)
-    return None
 
 
 def _warn_without_store(store: BatchStore, context: Context) -> None:

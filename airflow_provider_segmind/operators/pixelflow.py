@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -56,13 +57,7 @@ class SubmitPixelFlowOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the job, or return the order that an earlier attempt placed."""
-        job = self.place(context).job
-        return {
-            "request_id": job.request_id,
-            "poll_url": job.poll_url,
-            "workflow": job.workflow,
-            "submitted_at": job.submitted_at,
-        }
+        return handle_of(self.place(context).job)
 
     def place(self, context: Context) -> Placed:
         """Place the order once, however often this task is tried."""
