@@ -77,6 +77,7 @@ test-batch: $(DEV)
 test-cluster: $(CLUSTER)
 	CLUSTER=1 $(BIN)/python -m pytest tests/cluster -s
 
+# Each part renews its own section of the results, so any of them can also be run alone.
 bench: bench-polling bench-overhead
 
 bench-polling: $(DEV)
@@ -96,7 +97,6 @@ test-one: $(DEV)
 	$(BIN)/python -m pytest -m 'not slow'
 	$(BIN)/python -m pytest -m slow
 
-# Each part renews its own section of the results, so any of them can also be run alone.
 lint: $(DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from airflow_provider_segmind.api.errors import JobExpiredError, SegmindError
@@ -37,13 +38,14 @@ class Collector:
         self._began = self._reported = time.monotonic()
         self._had = len(done)
         self._lock = asyncio.Lock()
+        self._full = asyncio.Event()
 
-    async def add(self, row: Row) -> None:
-        """Take a result; it is stored soon."""
+    def add(self, row: Row) -> None:
+        """Take a result; :meth:`run` stores it soon, and again if the storage fails."""
         self.rows[row["index"]] = row
         self._buffer.append(row)
         if len(self._buffer) >= FLUSH_ROWS:
-            await self.flush()
+            self._full.set()
 
     async def flush(self) -> None:
         """
@@ -64,11 +66,14 @@ class Collector:
         :param ordered: what is ordered by now, if that goes on.
         """
         while True:
-            await asyncio.sleep(FLUSH_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), FLUSH_SECONDS)
+            self._full.clear()
             try:
                 await self.flush()
             except Exception:  # noqa: BLE001 - storage raises what it likes
                 self._log.exception("Results could not be stored now; trying again.")
+                await asyncio.sleep(FLUSH_SECONDS)
             if time.monotonic() - self._reported >= REPORT_SECONDS:
                 self._reported = time.monotonic()
                 self.report(None if ordered is None else len(ordered))

@@ -62,7 +62,7 @@ class BatchStore:
 
 class Book:
     """
-    The entries of a batch while it orders. A change is kept when the call that made it returns.
+    The entries of a batch while it orders.
 
     Changes that come while others are being written are written together, since each call of the store takes some ten
     milliseconds and goes through one socket.

@@ -86,7 +86,7 @@ class Waits:
             output_key=waiting.output_key,
         )
         if row["status"] != UNFINISHED:  # a triggerer asks for it again
-            await self._results.add(row)
+            self._results.add(row)
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -13,7 +13,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.hooks.batch_files import BatchFiles, Row, compose, own, summary_of, too_many
 from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
 from airflow_provider_segmind.hooks.shared import shared_connection
-from airflow_provider_segmind.triggers.ending import end, push, read_ending
+from airflow_provider_segmind.triggers.ending import conclude, read_ending
 from airflow_provider_segmind.triggers.events import event_of_batch, event_of_error
 
 
@@ -116,21 +116,17 @@ class BodySwapBatchTrigger(BaseTrigger):
             workflow=swap.get("workflow"),
             submitted_at=swap.get("submitted_at"),
         )
-        await results.add(
-            await wait_for(
-                poller,
-                swap["index"],
-                job,
-                deadline=self.deadline,
-                poll_interval=self.poll_interval,
-                output_key=self.output_key,
-            )
+        row = await wait_for(
+            poller,
+            swap["index"],
+            job,
+            deadline=self.deadline,
+            poll_interval=self.poll_interval,
+            output_key=self.output_key,
         )
+        results.add(row)
 
     async def _end(self, summary: Mapping[str, Any]) -> TriggerEvent | None:
-        if self.task_instance is None or too_many(summary, self.max_failures):
+        if too_many(summary, self.max_failures):
             return None
-        event = end(self.ending, summary)
-        if event is not None and self.ending.push:
-            await push(self.task_instance, summary)
-        return event
+        return await conclude(self.ending, self.task_instance, summary, self.log)

@@ -189,6 +189,26 @@ def end(ending: Ending, outcome: Mapping[str, Any] | SegmindError) -> TriggerEve
     return TaskFailedEvent() if ending.failure else None
 
 
+async def conclude(ending: Ending, ti: Any, outcome: Mapping[str, Any] | SegmindError, log: Any) -> TriggerEvent | None:
+    """
+    Return the event that ends the task in the triggerer, its result kept, or ``None`` if it has to resume on a worker.
+
+    :param ti: the task instance that the trigger waits for; ``dag.test()`` has none, and resumes whatever the event.
+    :param outcome: the task's result, or the error that ended its wait.
+    :param log: the trigger's log.
+    """
+    event = end(ending, outcome)
+    if event is None or ti is None:
+        return None
+    if ending.push and not isinstance(outcome, SegmindError):
+        try:
+            await push(ti, outcome)
+        except Exception:
+            log.exception("The result could not be kept here; a worker does it.")
+            return None
+    return event
+
+
 async def push(ti: Any, result: Mapping[str, Any]) -> None:
     """
     Make a result the task's XCom, as a worker does.

@@ -14,7 +14,7 @@ from airflow_provider_segmind.api.flow import TOLERATED_ERRORS
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.hooks.shared import shared_connection
-from airflow_provider_segmind.triggers.ending import Ending, end, push, read_ending
+from airflow_provider_segmind.triggers.ending import Ending, conclude, read_ending
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
 
 BACKSTOP = 120.0
@@ -133,20 +133,11 @@ class PixelFlowTrigger(BaseTrigger):
     async def _end(self, outcome: Job | SegmindError) -> TriggerEvent | None:
         """Return the event that ends the task here, or ``None`` if it has to resume on a worker."""
         result = self._result(outcome)
-        event = end(self.ending, result)
-        # Without a task there is nothing to end: `dag.test()` resumes it whatever the event.
-        if event is None or self.task_instance is None:
-            return None
-        if isinstance(result, SegmindError):
+        event = await conclude(self.ending, self.task_instance, result, self.log)
+        if event is not None and isinstance(result, SegmindError):
             self.log.error("%s: %s", type(result).__name__, result)
-            return event
-        try:
-            if self.ending.push:
-                await push(self.task_instance, result)
-        except Exception:
-            self.log.exception("The result of request %s could not be kept here; a worker does it.", self._known_as)
-            return None
-        self.log.info("Request %s is %s: %s", self._known_as, result["status"], result["image_url"])
+        elif event is not None and not isinstance(result, SegmindError):
+            self.log.info("Request %s is %s: %s", self._known_as, result["status"], result["image_url"])
         return event
 
     def _result(self, outcome: Job | SegmindError) -> dict[str, Any] | SegmindError:

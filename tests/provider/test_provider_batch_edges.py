@@ -6,10 +6,11 @@ import asyncio
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_segmind.api import batches
 from airflow_provider_segmind.api.errors import SegmindError
@@ -17,6 +18,8 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_files
 from airflow_provider_segmind.hooks.batch_files import BatchFiles
 from airflow_provider_segmind.hooks.batch_results import Collector
+from airflow_provider_segmind.triggers.ending import Ending
+from tests.provider.running import first_event
 from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
@@ -58,11 +61,14 @@ def test_results_that_cannot_be_written_stop_it_before_the_first_charge(emulator
     assert not emulator.charges
 
 
-async def test_storage_that_fails_for_a_while_loses_no_result(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_storage_that_fails_for_a_while_loses_no_result(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = BatchFiles(str(tmp_path / "file" / "results.jsonl"), "b")
+    monkeypatch.setattr("airflow_provider_segmind.hooks.batch_results.FLUSH_ROWS", 1)
     (tmp_path / "file").write_text("in the way")
     collector = Collector(files, 1, {}, logging.getLogger("batch"))
-    await collector.add({"index": 0, "status": "COMPLETED"})
+    collector.add({"index": 0, "status": "COMPLETED"})  # so many that they are stored at once, which fails
     storing = asyncio.ensure_future(collector.run())
     await asyncio.sleep(0.3)
     assert "could not be stored now" in caplog.text
@@ -75,9 +81,15 @@ async def test_storage_that_fails_for_a_while_loses_no_result(tmp_path: Path, ca
 async def test_so_many_results_are_stored_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_segmind.hooks.batch_results.FLUSH_ROWS", 2)
     files = BatchFiles(str(tmp_path / "results.jsonl"), "b")
+    monkeypatch.setattr("airflow_provider_segmind.hooks.batch_results.FLUSH_SECONDS", 60.0)
     collector = Collector(files, 3, {}, logging.getLogger("batch"))
-    for index in range(3):
-        await collector.add({"index": index, "status": "COMPLETED"})
+    storing = asyncio.ensure_future(collector.run())
+    for index in range(2):
+        collector.add({"index": index, "status": "COMPLETED"})
+    await asyncio.sleep(0.3)
+    collector.add({"index": 2, "status": "COMPLETED"})
+    await asyncio.sleep(0.3)
+    storing.cancel()
     assert set(files.read_parts()) == {0, 1}
     await collector.flush()
     assert set(files.read_parts()) == {0, 1, 2}
@@ -119,3 +131,15 @@ def test_orders_that_all_end_without_an_answer_stop_it_soon(emulator: Emulator, 
     with pytest.raises(SegmindError, match="UNKNOWN"):
         Batch(emulator, tmp_path, swaps=swaps(emulator, 100)).attempt()
     assert len(emulator.charges) < 20
+
+
+def test_a_summary_that_cannot_be_kept_in_the_triggerer_is_left_to_a_worker(emulator: Emulator, tmp_path: Path) -> None:
+    """Here there is no supervisor that would take the XCom."""
+    emulator.set(job_seconds=0.3)
+    with pytest.raises(TaskDeferred) as deferred:
+        Batch(emulator, tmp_path, swaps=swaps(emulator, 2)).start()
+    trigger = deferred.value.trigger
+    trigger.ending = Ending(success=True)
+    trigger.task_instance = SimpleNamespace(dag_id="d", task_id="batch", run_id="r", map_index=-1)
+    event = asyncio.run(first_event(trigger))
+    assert event["summary"]["completed"] == 2

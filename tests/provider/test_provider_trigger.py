@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from airflow_provider_segmind.hooks import shared
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.settings import aload_settings
 from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
+from airflow_provider_segmind.triggers.ending import Ending
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job, read_event
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
 from tests.api.drive import WORKFLOW
@@ -225,3 +227,10 @@ class TestStored:
         assert read_event(stored[1])[0].error == "No face found"
         with pytest.raises(JobExpiredError, match="no longer knows"):
             read_event(stored[2])
+
+
+async def test_a_result_that_cannot_be_kept_in_the_triggerer_is_left_to_a_worker(emulator: Emulator) -> None:
+    """Here there is no supervisor that would take the XCom."""
+    waits = trigger(order(emulator), ending=Ending(success=True).to_json())
+    waits.task_instance = SimpleNamespace(dag_id="d", task_id="wait", run_id="r", map_index=-1)  # type: ignore[assignment]
+    assert read_event(await first_event(waits))[0].status == "COMPLETED"
