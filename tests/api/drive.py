@@ -85,6 +85,24 @@ class Driver:
         return [pause.seconds for pause in self.pauses]
 
 
+def order_answers(request_id: str) -> dict[str, Answer]:
+    """Return what the service may answer to an order, by what it is; three of them hide that it was accepted."""
+    url = f"https://api.segmind.com/workflows/request/{request_id}"
+    return {
+        "accepted": answer({"poll_url": url, "request_id": request_id, "status": "QUEUED"}),
+        "accepted, lost": LOST,
+        "accepted, 500": answer({"error": "Server error"}, 500),
+        "accepted, cut off": answer(b'{"poll_url": "https://api.seg'),
+        "lost": LOST,
+        "refused": Failure(sent=False, reason="connection refused"),
+        "429": answer({"error": "slow down"}, 429),
+        "401": answer({"error": "no key"}, 401),
+        "404": answer({"error": "Workflow not found"}, 404),
+        "406": answer({"error": "Insufficient credits"}, 406),
+        "500": answer({"error": "Server error"}, 500),
+    }
+
+
 def new_auth() -> Auth:
     """Return a memory of nothing."""
     return Auth()

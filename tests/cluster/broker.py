@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Self
 
@@ -11,7 +10,7 @@ import redis
 
 from demo.airflow_settings import LOOPBACK, free_port
 from demo.child import Child
-from tests.cluster.programs import find, install, listens
+from tests.cluster.programs import find, install, listens, wait_until_it_answers
 
 PORT = 6379
 
@@ -61,24 +60,10 @@ class Broker:
         self.server = Child("redis", command, os.environ, self.log_path)
         self.server.start()
         try:
-            self._wait_until_it_answers()
+            wait_until_it_answers(self.server, lambda: self._client().ping(), redis.ConnectionError, 30.0)
         except BaseException:
             self.server.stop()
             raise
-
-    def _wait_until_it_answers(self, timeout: float = 30.0) -> None:
-        assert self.server is not None
-        deadline = time.monotonic() + timeout
-        while True:
-            self.server.check()
-            try:
-                self._client().ping()
-            except redis.ConnectionError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-            else:
-                return
 
     def _empty_database(self) -> int:
         # Never 0, which everybody uses.

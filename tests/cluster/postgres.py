@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +18,7 @@ import psycopg2.extras
 
 from demo.airflow_settings import LOOPBACK, free_port
 from demo.child import Child
-from tests.cluster.programs import find, install, listens
+from tests.cluster.programs import find, install, listens, wait_until_it_answers
 
 PORT = 5432
 _OPTIONS = {
@@ -133,21 +132,7 @@ class Postgres:
         command = (*prefix, str(programs / "postgres"), "-D", str(data), "-p", str(self.port), *options)
         self.server = Child("postgres", command, os.environ, self.log_path)
         self.server.start()
-        self._wait_until_it_answers()
-
-    def _wait_until_it_answers(self, timeout: float = 60.0) -> None:
-        assert self.server is not None
-        deadline = time.monotonic() + timeout
-        while True:
-            self.server.check()
-            try:
-                self._connect("postgres").close()
-            except psycopg2.OperationalError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-            else:
-                return
+        wait_until_it_answers(self.server, lambda: self._connect("postgres").close(), psycopg2.OperationalError, 60.0)
 
 
 def _unprivileged() -> str:

@@ -6,7 +6,11 @@ import os
 import shutil
 import socket
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+from demo.child import Child
 
 _POSTGRES = Path("/usr/lib/postgresql")
 """Where Debian keeps the programs of PostgreSQL's server, outside PATH, one folder for each major version."""
@@ -43,6 +47,27 @@ def install(package: str, program: str) -> Path:
         if found := find(program):
             return found
     raise RuntimeError(f"{program} is needed and not here. Install it (Debian's package is {package}) and try again.")
+
+
+def wait_until_it_answers(server: Child, ask: Callable[[], object], not_yet: type[Exception], timeout: float) -> None:
+    """
+    Ask a server that has just been started until it answers.
+
+    :param ask: asks it something.
+    :param not_yet: what that raises as long as it is not ready; raised after ``timeout`` seconds.
+    :raises ChildDiedError: it died.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        server.check()
+        try:
+            ask()
+        except not_yet:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
 
 
 def listens(port: int, host: str = "127.0.0.1") -> bool:

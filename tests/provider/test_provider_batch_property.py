@@ -27,7 +27,7 @@ from airflow_provider_segmind.api import batches, flow
 from airflow_provider_segmind.api.batches import Head
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.submitter import Submitter
-from airflow_provider_segmind.api.wire import Answer, Failure, Request
+from airflow_provider_segmind.api.wire import Answer, Request
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.operators.batch_ordering import Ordering, Terms
 from tests.api import drive
@@ -119,20 +119,7 @@ class Attempt:
         if kind.startswith("accepted"):
             self.world.ledger[name] = inputs
             self.world.created[name] = time.time()
-        url = f"https://api.segmind.com/workflows/request/{name}"
-        table: dict[str, Answer] = {
-            "accepted": drive.answer({"poll_url": url, "request_id": name, "status": "QUEUED"}),
-            "accepted, lost": drive.LOST,
-            "accepted, 500": drive.answer({"error": "Server error"}, 500),
-            "accepted, cut off": drive.answer(b'{"poll_url": "https://api.seg'),
-            "lost": drive.LOST,
-            "refused": Failure(sent=False, reason="connection refused"),
-            "429": drive.answer({"error": "slow down"}, 429),
-            "406": drive.answer({"error": "Insufficient credits"}, 406),
-            "404": drive.answer({"error": "Workflow not found"}, 404),
-            "500": drive.answer({"error": "Server error"}, 500),
-        }
-        return table[kind]
+        return drive.order_answers(name)[kind]
 
     def _history(self) -> Answer:
         kind = self.world.history

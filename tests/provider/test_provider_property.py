@@ -20,7 +20,7 @@ from airflow_provider_segmind.api import flow
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Record
-from airflow_provider_segmind.api.wire import Answer, Failure
+from airflow_provider_segmind.api.wire import Answer
 from airflow_provider_segmind.operators.ordering import Order, mark_failed, place
 from tests.api import drive
 from tests.provider.running import TaskInstance
@@ -91,20 +91,7 @@ class World:
         kind = self.answers.pop(0) if self.answers else "accepted"
         if kind.startswith("accepted"):
             self.ledger.append(f"request-{len(self.ledger)}")
-        url = f"https://api.segmind.com/workflows/request/{self.ledger[-1] if self.ledger else ''}"
-        table: dict[str, Answer] = {
-            "accepted": drive.answer({"poll_url": url, "request_id": url.rpartition("/")[2], "status": "QUEUED"}),
-            "accepted, lost": drive.LOST,
-            "accepted, 500": drive.answer({"error": "Server error"}, 500),
-            "accepted, cut off": drive.answer(b'{"poll_url": "https://api.seg'),
-            "lost": drive.LOST,
-            "refused": Failure(sent=False, reason="connection refused"),
-            "429": drive.answer({"error": "slow down"}, 429),
-            "401": drive.answer({"error": "no key"}, 401),
-            "406": drive.answer({"error": "Insufficient credits"}, 406),
-            "500": drive.answer({"error": "Server error"}, 500),
-        }
-        return table[kind]
+        return drive.order_answers(self.ledger[-1] if self.ledger else "")[kind]
 
     def find_orders(self, record: Record) -> list[Job]:
         """Look into the history, which shows all charges of this test's one order, or does not answer."""
