@@ -104,9 +104,20 @@ class Book:
             await self._kept(number * CHUNK)
 
     async def drop(self, index: int) -> None:
-        """Keep nothing of a swap: its order was refused, and not billed."""
+        """Keep nothing of a swap: it was not ordered."""
         if self.entries.pop(index, None) is not None:
             await self._kept(index)
+
+    async def restore(self, index: int, before: Entry | None) -> None:
+        """
+        Keep of a swap what was kept before its order was refused, and not billed.
+
+        An earlier order, whose job FAILED, must not be forgotten: it would be mistaken for the next one.
+        """
+        if before is None:
+            await self.drop(index)
+        elif self.entries.get(index) != before:
+            await self.put(index, before)
 
     def take_back(self, index: int, before: Entry | None) -> None:
         """Undo a change that could not be kept; the next that can be keeps this as well."""

@@ -202,11 +202,12 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         ordering = asyncio.run(self._place(plan, indexes, waits, refused))
         swaps, problems = plan.rows(), _problem_rows(plan, ordering)
         files.write_swaps(swaps)
-        if any(row["request_id"] and row["index"] not in waits.rows for row in swaps):
+        results = own(swaps, done | waits.rows)
+        if any(row["request_id"] and row["index"] not in results for row in swaps):
             # Also when ordering stopped half-way: what is ordered is paid for, whatever becomes of the rest.
             files.write_part(problems.values())
             self._defer(context, files)
-        rows = compose(swaps, waits.rows | problems)
+        rows = compose(swaps, results | problems)
         files.write_results(rows)
         return self._finish(summary_of(rows, self.results, price_per_swap()))
 
@@ -268,12 +269,12 @@ def _problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
     rows: dict[int, Row] = {}
     for swap in plan.swaps:
         entry = plan.book.entries.get(swap.index)
-        if entry is not None and entry.known and swap.index not in ordering.errors:
+        if entry is not None and entry.known:
             continue
         error = ordering.errors.get(swap.index) or ordering.stopped
         rows[swap.index] = {
             "index": swap.index,
-            "request_id": entry.request_id if entry is not None and entry.known else None,
+            "request_id": None,
             "status": NOT_ORDERED if entry is None else UNKNOWN,
             "error": None if error is None else str(error),
         }

@@ -127,10 +127,10 @@ class Ordering:
         except OutcomeUnknownError as error:
             self._strike(index, error)
         except InvalidRequestError as error:
-            await self._book.drop(index)
+            await self._book.restore(index, before)
             self._strike(index, error)
         except SegmindError as error:
-            await self._book.drop(index)
+            await self._book.restore(index, before)
             self.stopped = self.stopped or error
         else:
             self._strikes = 0

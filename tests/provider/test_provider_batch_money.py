@@ -107,3 +107,24 @@ def test_where_an_intent_cannot_be_kept_nothing_is_sent_and_the_reason_is_said(
         batch.attempt()
     assert not emulator.charges
     assert "the metadata database is gone" in batch.rows()[0]["error"]
+
+
+@pytest.mark.parametrize("refusal", ["406-credits", "404"])
+def test_a_refused_new_order_does_not_make_the_failed_one_be_forgotten(
+    emulator: Emulator, tmp_path: Path, refusal: str
+) -> None:
+    """The FAILED order has the same inputs: forgotten, it would be taken for the next one whose answer is lost."""
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("will-fail"))
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 5))
+    with pytest.raises(SegmindError, match="1 FAILED"):
+        batch.attempt()
+    failed = emulator.charges[0].request_id
+    emulator.script(Fault(refusal))
+    with pytest.raises(SegmindError, match="1 FAILED"):
+        batch.attempt()
+    assert len(emulator.charges) == 5
+    emulator.script(Fault("drop-after"))
+    assert batch.attempt()["completed"] == 5
+    assert charged(emulator) == [1] * 4 + [2]
+    assert failed not in [row["request_id"] for row in batch.rows()]
