@@ -82,7 +82,8 @@ def find(settings: Settings, auth: flow.Auth, record: Record, *, pace: flow.Pace
         found: list[str] = []
         for page in range(1, MAX_PAGES + 1):
             listed = yield from _page(settings, auth, (record.at, record.at), page, pace or flow.Pace())
-            found += [row.request_id for row in listed.rows if matches(row, record)]
+            own = (row for row in listed.rows if row.request_id not in record.replaced)
+            found += [row.request_id for row in own if matches(row, record)]
             if listed.size < PER_PAGE:
                 break
         if found:

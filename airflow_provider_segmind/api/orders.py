@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import Enum, StrEnum
 from typing import Any
@@ -44,6 +44,8 @@ class Record:
     :param sent: digest of each input as it was sent, by name, to recognise the order in a history.
     :param request_id: the accepted order's id.
     :param poll_url: the accepted order's poll URL.
+    :param replaced: ids of this task's earlier orders. They may have the same inputs and be of the same minutes, and
+        must not be taken for this one.
     """
 
     state: State
@@ -54,6 +56,12 @@ class Record:
     sent: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     poll_url: str = ""
+    replaced: Sequence[str] = ()
+
+    @property
+    def ordered(self) -> tuple[str, ...]:
+        """The ids of all orders of the task that are known."""
+        return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
 
     def submitted(self, job: Job) -> Record:
         """Return the record with the handle of the accepted order."""
@@ -69,7 +77,8 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values to store."""
-        return {"version": VERSION, **asdict(self), "state": self.state.value}
+        # Airflow's store takes JSON's own types only: a tuple is none.
+        return {"version": VERSION, **asdict(self), "state": self.state.value, "replaced": list(self.replaced)}
 
 
 def read_record(stored: object) -> Record | None:
@@ -85,7 +94,8 @@ def read_record(stored: object) -> Record | None:
         raise ValueError(f"the stored order is {type(stored).__name__}, not an object")
     known = {part.name: stored[part.name] for part in fields(Record) if part.name in stored}
     try:
-        return Record(**{**known, "state": State(stored["state"])})
+        replaced = tuple(stored.get("replaced", ()))
+        return Record(**{**known, "state": State(stored["state"]), "replaced": replaced})
     except (KeyError, TypeError, ValueError):
         raise ValueError("the stored order cannot be read") from None
 

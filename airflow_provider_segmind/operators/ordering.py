@@ -80,8 +80,11 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         _say_why(record, max_tries)
         _warn_without_store(store, context)
         inputs = order.build()
-        intent = Record(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs))
-        return Placed(_submit(context, hook, store, intent, inputs, resubmit=resubmit), attached=False)
+        intent = Record(
+            *(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs)),
+            replaced=record.ordered if record is not None else (),
+        )
+        return Placed(_submit(context, hook, store, record, intent, inputs, resubmit=resubmit), attached=False)
     if step is Step.REFUSE:
         raise InvalidRequestError(
             f"An earlier attempt of this task ordered something else: request {record.request_id}, whose result is "
@@ -110,6 +113,7 @@ def _submit(
     context: Context,
     hook: SegmindHook,
     store: OrderStore,
+    before: Record | None,
     intent: Record,
     inputs: Mapping[str, Any],
     *,
@@ -127,16 +131,20 @@ def _submit(
             raise
         job = recovery.job
     except SegmindError:
-        _forget(store)
+        _restore(store, before)
         raise
     log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
     _keep(context, store, intent.submitted(job), job)
     return job
 
 
-def _forget(store: OrderStore) -> None:
+def _restore(store: OrderStore, before: Record | None) -> None:
+    """Keep what was kept before an order that was refused: an earlier one is not to be taken for the next."""
     try:
-        store.forget()
+        if before is None:
+            store.forget()
+        else:
+            store.save(before)
     except Exception:
         # The refusal is what a person must see; the intent that stays makes a retry ask, and never order.
         log.exception("The intent of a refused order could not be removed.")

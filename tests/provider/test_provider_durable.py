@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
+from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import (
     JobFailedError,
     JobTimeoutError,
@@ -19,6 +20,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.store import KEY
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from tests.provider.running import TaskInstance, first_event, revive
@@ -394,3 +396,43 @@ def test_an_api_out_of_reach_leaves_no_intent_behind(emulator: Emulator, monkeyp
     with pytest.raises(TransportError, match="nothing was sent"):
         task.attempt()
     assert task.store == {}
+
+
+def fail_once(emulator: Emulator) -> Task:
+    """Return a task whose first order FAILED, and whose next try orders again within the same minute."""
+    emulator.script(Fault("will-fail"))
+    task = Task(emulator)
+    with pytest.raises(JobFailedError):
+        task.attempt()
+    return task
+
+
+def test_the_order_that_failed_is_not_taken_for_the_next_one_when_its_answer_is_lost(emulator: Emulator) -> None:
+    """Both have the same inputs, so the history shows two."""
+    task = fail_once(emulator)
+    emulator.script(Fault("drop-after"))
+    assert task.attempt()["request_id"] == emulator.charges[1].request_id
+    assert len(emulator.charges) == 2
+
+
+def test_the_order_that_failed_is_not_taken_for_the_next_one_before_the_history_shows_that(emulator: Emulator) -> None:
+    """Taken for it, it would be ordered a third time, while the second goes on and is billed."""
+    task = fail_once(emulator)
+    hook = SegmindHook()
+    with hook.get_conn() as session:
+        shown = session.get(f"{emulator.url}{history.HISTORY_PATH}?per_page=100", timeout=10).text
+    emulator.script(Fault("drop-after"), Fault("raw", on="history", body=shown, times=len(history.LOOKS)))
+    with pytest.raises(AirflowFailException, match="has no request with these inputs"):
+        task.attempt()
+    assert task.attempt()["request_id"] == emulator.charges[1].request_id
+    assert len(emulator.charges) == 2
+
+
+def test_a_refused_new_order_does_not_make_the_failed_one_be_forgotten(emulator: Emulator) -> None:
+    task = fail_once(emulator)
+    emulator.script(Fault("406-credits"))
+    with pytest.raises(AirflowFailException, match="CreditsError"):
+        task.attempt()
+    emulator.script(Fault("drop-after"))
+    assert task.attempt()["request_id"] == emulator.charges[1].request_id
+    assert len(emulator.charges) == 2
