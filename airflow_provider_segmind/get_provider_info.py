@@ -76,6 +76,22 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "0.2687",
                     },
+                    "max_spend_per_run": {
+                        "description": "US dollars that the orders of one DAG run may cost, at ``price_per_swap`` "
+                        "each. An order that would cost more is refused before it is sent; 0 for no limit.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "50",
+                        "default": "0",
+                    },
+                    "require_consent": {
+                        "description": "Whether a body swap without a ``consent_reference`` is refused before it is "
+                        "ordered.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "False",
+                    },
                 },
             }
         },

@@ -23,7 +23,7 @@ MAX_MANIFEST = 64 * 1024 * 1024
 """Bytes of a manifest."""
 SHOWN = 20
 """Problems that a message lists; the rest is counted."""
-COLUMNS = (*BODY_SWAP_INPUTS, "id")
+COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference")
 
 _Row = tuple[str, object]
 
@@ -39,6 +39,7 @@ class Swap:
     :param reference_character_image: the new person.
     :param select_character: who is replaced, in words.
     :param id: the author's own name for it.
+    :param consent_reference: where the consent of its people is on record; it is never sent.
     """
 
     index: int
@@ -47,6 +48,7 @@ class Swap:
     reference_character_image: str
     select_character: str
     id: str | None = None
+    consent_reference: str | None = None
 
     @property
     def given(self) -> dict[str, str]:
@@ -187,4 +189,9 @@ def _swap(index: int, place: str, row: object, select_character: str) -> Swap:
     label: Any = row.get("id")
     scene, person = (check_image(name, row.get(name)) for name in BODY_SWAP_IMAGES)
     character = check_character(row.get("select_character") or select_character)
-    return Swap(index, place, scene, person, character, None if label in (None, "") else str(label))
+    consent = row.get("consent_reference")
+    return Swap(index, place, scene, person, character, *(_text(value) for value in (label, consent)))
+
+
+def _text(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, XComArg
 
@@ -31,8 +31,9 @@ from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.batch_ordering import Ordering
-from airflow_provider_segmind.operators.batch_plan import Plan, make_plan, price_per_swap
+from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
 from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
+from airflow_provider_segmind.operators.rules import check_spend, price_per_swap
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_batch_event
@@ -47,19 +48,28 @@ class SubmitBodySwapBatchOperator(BaseOperator):
     Map a sensor over its result: ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
 
     :param swaps: a list of dicts with ``character_image``, ``reference_character_image`` and, if wanted,
-        ``select_character`` and a name of your own, ``id``; or the URI of a manifest in CSV or JSON Lines with those
-        columns; or an XCom that is one of the two.
+        ``select_character``, ``consent_reference`` and a name of your own, ``id``; or the URI of a manifest in CSV
+        or JSON Lines with those columns; or an XCom that is one of the two.
     :param select_character: who is replaced where a swap does not say so.
     :param workflow: id and version of the workflow.
     :param segmind_conn_id: the connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, for orders whose outcome stays unknown.
+    :param consent_reference: where the consent of the people in the pictures is on record, for swaps that do not
+        say so themselves. It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
     :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
     :raises AirflowFailException: where a retry cannot help or would bill.
     :raises SegmindError: where a retry may help; it orders only what was not ordered.
     """
 
-    template_fields: Sequence[str] = ("swaps", "select_character", "workflow", "segmind_conn_id")
+    template_fields: Sequence[str] = (
+        "swaps",
+        "select_character",
+        "workflow",
+        "segmind_conn_id",
+        "consent_reference",
+    )
     ui_color = "#ece8f6"
+    places_orders: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -69,6 +79,7 @@ class SubmitBodySwapBatchOperator(BaseOperator):
         workflow: str = BODY_SWAP_WORKFLOW,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         on_unknown_outcome: str = "fail",
+        consent_reference: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,6 +88,7 @@ class SubmitBodySwapBatchOperator(BaseOperator):
         self.workflow = workflow
         self.segmind_conn_id = segmind_conn_id
         self.on_unknown_outcome = on_unknown_outcome
+        self.consent_reference = consent_reference
         self._ordered = 0
 
     def execute(self, context: Context) -> Any:
@@ -102,6 +114,8 @@ class SubmitBodySwapBatchOperator(BaseOperator):
                 select_character=self.select_character,
                 workflow=self.workflow,
                 on_unknown=self.on_unknown_outcome,
+                consent_reference=self.consent_reference,
+                check_spend=lambda orders: check_spend(context, self, orders),
             )
         except SegmindError as error:
             raise task_error(error) from error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, conf
@@ -20,6 +20,7 @@ from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.batch_ordering import Terms
 from airflow_provider_segmind.operators.ordering import ON_UNKNOWN
+from airflow_provider_segmind.operators.rules import check_consent, consent_of, price_per_swap
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Plan:
     :param swaps: all swaps.
     :param book: what is ordered already.
     :param terms: on what terms.
+    :param check_spend: refuses what the run may not spend; it is given the number of orders, earlier ones included.
     :param again: swaps that are ordered again, since their jobs FAILED.
     """
 
@@ -43,6 +45,7 @@ class Plan:
     swaps: Sequence[Swap]
     book: Book
     terms: Terms
+    check_spend: Callable[[int], None]
     again: frozenset[int] = field(default_factory=frozenset)
 
     def open_orders(self, failed: Iterable[int]) -> list[int]:
@@ -50,10 +53,12 @@ class Plan:
         Return the swaps that have to be ordered, without those whose outcome is unknown.
 
         :param failed: those whose jobs FAILED.
-        :raises CreditsError: when the balance cannot pay for all of them; nothing was ordered.
+        :raises CreditsError: when the balance, or what the run may spend, cannot pay for all of them; nothing was
+            ordered.
         """
         self.again = frozenset(failed)
         wanted = [swap.index for swap in self.swaps if swap.index not in self.book.entries or swap.index in self.again]
+        self.check_spend(self.known + len(wanted))
         price = price_per_swap()
         if wanted and price:
             balance, needed = self.hook.get_credits(), price * len(wanted)
@@ -81,6 +86,7 @@ class Plan:
             "place": swap.place,
             "id": swap.id,
             **swap.given,
+            "consent_reference": swap.consent_reference,
             "workflow": self.terms.workflow,
             "request_id": known.request_id if known else None,
             "poll_url": known.poll_url if known else None,
@@ -89,7 +95,15 @@ class Plan:
 
 
 def make_plan(
-    context: Context, hook: SegmindHook, swaps: object, *, select_character: str, workflow: str, on_unknown: str
+    context: Context,
+    hook: SegmindHook,
+    swaps: object,
+    *,
+    select_character: str,
+    workflow: str,
+    on_unknown: str,
+    consent_reference: str | None,
+    check_spend: Callable[[int], None],
 ) -> Plan:
     """
     Read and check a batch, and take over what an earlier attempt of the task ordered.
@@ -106,6 +120,7 @@ def make_plan(
         read, where = read_manifest(read_file("swaps", swaps), swaps, select_character=select_character), swaps
     else:
         read, where = read_items(swaps, select_character=select_character), "swaps"
+    read = [replace(swap, consent_reference=consent_of(swap.consent_reference or consent_reference)) for swap in read]
     terms = Terms(workflow, conf.getint("segmind", "submit_concurrency", fallback=8), on_unknown == "resubmit")
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     wanted = Head(fingerprint_of(workflow, (swap.given for swap in read)), max_tries, len(read))
@@ -119,22 +134,27 @@ def make_plan(
             "change from one attempt to the next."
         )
     if head is None or step is Begin.ANEW:
+        _check_consent(read, Problems(where))
         _check_pictures(read, hook, Problems(where))
         _warn_without_store(store, context)
         store.save_head(wanted)
-        return Plan(hook, read, Book(store, wanted, {}), terms)
+        return Plan(hook, read, Book(store, wanted, {}), terms, check_spend)
     _say(entries.values(), len(read))
-    return Plan(hook, read, Book(store, head, entries), terms)
-
-
-def price_per_swap() -> float:
-    """Return US dollars for one swap, as the administrator says."""
-    return float(conf.getfloat("segmind", "price_per_swap", fallback=0.2687))
+    return Plan(hook, read, Book(store, head, entries), terms, check_spend)
 
 
 def _say(entries: Iterable[Any], total: int) -> None:
     known = sum(entry.known for entry in entries)
     log.info("An earlier attempt of this task ordered %d of %d swaps; going on with them.", known, total)
+
+
+def _check_consent(swaps: Sequence[Swap], problems: Problems) -> None:
+    for swap in swaps:
+        try:
+            check_consent(swap.consent_reference)
+        except InvalidRequestError as error:
+            problems.add(swap.place, error)
+    problems.check()
 
 
 def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems) -> None:

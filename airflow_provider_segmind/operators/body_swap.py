@@ -45,6 +45,8 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
     :param segmind_conn_id: the connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, see
         :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
+    :param consent_reference: where the consent of the people in the pictures is on record: an id or a URL of your own.
+        It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
     :raises AirflowFailException: where a retry cannot help or would bill: key, credits, inputs, unknown outcome.
     :raises SegmindError: where a retry may help; nothing was billed.
@@ -56,6 +58,7 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
         "select_character",
         "workflow",
         "segmind_conn_id",
+        "consent_reference",
     )
 
     def __init__(
@@ -71,6 +74,11 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
         self.character_image = character_image
         self.reference_character_image = reference_character_image
         self.select_character = select_character
+
+    @property
+    def swaps_people(self) -> bool:
+        """Whatever the workflow's id is, this is a body swap."""
+        return True
 
     def given_inputs(self) -> Mapping[str, Any]:
         """Return the three inputs as the author gave them."""
@@ -104,6 +112,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
     :param segmind_conn_id: the connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, see
         :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
+    :param consent_reference: where the consent of the people in the pictures is on record: an id or a URL of your own.
+        It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
     :param poll_interval: seconds between polls; 7 is what Segmind documents.
     :param timeout: seconds that one attempt waits at most, by the clock on the wall.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,13 +36,14 @@ class Order:
 
     :param workflow: the workflow.
     :param given: the inputs as the DAG's author gave them; they tell whether a retry wants the same.
-    :param build: returns the inputs to send, after any uploads; called only when there is something to send.
+    :param build: returns the inputs to send, after any checks and uploads; called only when there is something to
+        send, with the ids of the orders that this task has placed before.
     :param on_unknown: ``fail`` or ``resubmit``, when an earlier attempt's outcome is unknown.
     """
 
     workflow: str
     given: Mapping[str, Any]
-    build: Callable[[], Mapping[str, Any]]
+    build: Callable[[Sequence[str]], Mapping[str, Any]]
     on_unknown: str = "fail"
 
 
@@ -79,10 +80,11 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     if record is None or step is Step.ORDER:
         _say_why(record, max_tries)
         _warn_without_store(store, context)
-        inputs = order.build()
+        earlier = record.ordered if record is not None else ()
+        inputs = order.build(earlier)
         intent = Record(
             *(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs)),
-            replaced=record.ordered if record is not None else (),
+            replaced=earlier,
         )
         return Placed(_submit(context, hook, store, record, intent, inputs, resubmit=resubmit), attached=False)
     if step is Step.REFUSE:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.results import handle_of
-from airflow_provider_segmind.api.workflows import check_inputs, check_workflow
+from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.ordering import Order, Placed, place
+from airflow_provider_segmind.operators.rules import check_consent, check_spend, note_orders
 
 
 class SubmitPixelFlowOperator(BaseOperator):
@@ -30,14 +31,17 @@ class SubmitPixelFlowOperator(BaseOperator):
     :param segmind_conn_id: the connection.
     :param on_unknown_outcome: what to do when an earlier attempt ended without knowing whether its order was
         accepted: ``fail`` for good, with a message that says where to look, or ``resubmit``, which may pay twice.
+    :param consent_reference: where the consent of the people in the pictures is on record: an id or a URL of your own.
+        It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
     :raises AirflowFailException: where a retry cannot help or would bill: key, credits, inputs, unknown outcome.
     :raises SegmindError: where a retry may help; nothing was billed.
     """
 
-    template_fields: Sequence[str] = ("workflow", "inputs", "segmind_conn_id")
+    template_fields: Sequence[str] = ("workflow", "inputs", "segmind_conn_id", "consent_reference")
     template_fields_renderers = {"inputs": "json"}  # noqa: RUF012 - Airflow's own way to declare it
     ui_color = "#ece8f6"
+    places_orders: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class SubmitPixelFlowOperator(BaseOperator):
         inputs: Mapping[str, Any],
         segmind_conn_id: str = SegmindHook.default_conn_name,
         on_unknown_outcome: str = "fail",
+        consent_reference: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -53,6 +58,7 @@ class SubmitPixelFlowOperator(BaseOperator):
         self.inputs = inputs
         self.segmind_conn_id = segmind_conn_id
         self.on_unknown_outcome = on_unknown_outcome
+        self.consent_reference = consent_reference
         self._request_id: str | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -62,13 +68,30 @@ class SubmitPixelFlowOperator(BaseOperator):
     def place(self, context: Context) -> Placed:
         """Place the order once, however often this task is tried."""
         hook = SegmindHook(self.segmind_conn_id)
-        order = Order(self.workflow, self.given_inputs(), lambda: self.build_inputs(hook), self.on_unknown_outcome)
+
+        def build(earlier: Sequence[str]) -> Mapping[str, Any]:
+            self._check_rules(context, len(earlier) + 1)
+            return self.build_inputs(hook)
+
+        order = Order(self.workflow, self.given_inputs(), build, self.on_unknown_outcome)
         try:
             placed = place(context, hook, order)
+            if placed.attached:
+                note_orders(context, 1)
         except SegmindError as error:
             raise task_error(error) from error
         self._request_id = placed.job.request_id
         return placed
+
+    def _check_rules(self, context: Context, orders: int) -> None:
+        if self.swaps_people:
+            check_consent(self.consent_reference)
+        check_spend(context, self, orders, first=max(0, int(context["ti"].map_index or 0)))
+
+    @property
+    def swaps_people(self) -> bool:
+        """Whether what is ordered needs the consent of people."""
+        return is_body_swap(self.workflow)
 
     def given_inputs(self) -> Mapping[str, Any]:
         """Return the inputs as the author gave them."""

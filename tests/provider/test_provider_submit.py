@@ -140,8 +140,14 @@ def test_everything_an_author_decides_is_a_template() -> None:
         "select_character",
         "workflow",
         "segmind_conn_id",
+        "consent_reference",
     }
-    assert set(SubmitPixelFlowOperator.template_fields) == {"workflow", "inputs", "segmind_conn_id"}
+    assert set(SubmitPixelFlowOperator.template_fields) == {
+        "workflow",
+        "inputs",
+        "segmind_conn_id",
+        "consent_reference",
+    }
 
 
 def test_a_picture_that_is_too_large_is_refused_before_it_is_read_whole(

@@ -1,0 +1,115 @@
+"""What an administrator demands before anything is ordered: consent on record, and a limit to what a DAG run spends."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
+
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+
+ORDERS = "segmind_orders"
+"""XCom with the number of orders that a task has placed or is about to place, where spend is limited."""
+
+_BLANK = ("", "none", "null")
+"""What a template makes of a value that is not there."""
+
+
+def price_per_swap() -> float:
+    """Return US dollars for one swap, as the administrator says."""
+    return float(conf.getfloat("segmind", "price_per_swap", fallback=0.2687))
+
+
+def consent_of(reference: object) -> str | None:
+    """
+    Return the reference to the consent of the people in the pictures, if there is one.
+
+    :param reference: what the DAG's author gave: an id or a URL that a person can look up.
+    """
+    text = "" if reference is None else str(reference).strip()
+    return None if text.lower() in _BLANK else text
+
+
+def check_consent(reference: object) -> None:
+    """
+    Make sure that there is a reference to a consent, where the administrator requires one.
+
+    :raises InvalidRequestError: when there is none.
+    """
+    if consent_of(reference) is None and conf.getboolean("segmind", "require_consent", fallback=False):
+        raise InvalidRequestError(
+            f"consent_reference is {reference!r}, and [segmind] require_consent is on, so nothing is ordered: the "
+            "DAG's author gives a reference to the consent of the people in the pictures."
+        )
+
+
+def spend_limit() -> float | None:
+    """
+    Return US dollars that one DAG run may spend, or ``None`` for no limit.
+
+    :raises InvalidRequestError: when the configured value is no amount, or no price tells what an order costs.
+    """
+    limit = float(conf.getfloat("segmind", "max_spend_per_run", fallback=0.0))
+    if not math.isfinite(limit) or limit < 0:
+        raise InvalidRequestError(
+            f"[segmind] max_spend_per_run is {limit}: whoever manages Airflow gives US dollars, or 0 for no limit."
+        )
+    if limit and not price_per_swap() > 0:
+        raise InvalidRequestError(
+            f"[segmind] max_spend_per_run is {limit}, but price_per_swap is {price_per_swap()}, so nobody knows what "
+            "an order costs: whoever manages Airflow sets the price."
+        )
+    return limit or None
+
+
+def note_orders(context: Context, orders: int) -> None:
+    """Say how many orders a task has placed, for the others of its run; Airflow forgets it when an attempt begins."""
+    if spend_limit() is not None:
+        context["ti"].xcom_push(key=ORDERS, value=orders)
+
+
+def check_spend(context: Context, task: BaseOperator, orders: int, *, first: int | None = None) -> None:
+    """
+    Make sure that a run stays inside its limit, before this task orders anything.
+
+    A task says what it is about to order before it counts what the others say. So of two that begin at the same moment
+    both may be refused, but never do both go through where there is money for one.
+
+    :param orders: what this task will have ordered, earlier attempts included.
+    :param first: orders of the instances of a mapped task that come before this one. Instances of one task that
+        counted each other would all be refused where some can be paid for. ``None``: count what they say.
+    :raises CreditsError: when the run would spend more; nothing was ordered now.
+    """
+    limit = spend_limit()
+    if limit is None:
+        return
+    note_orders(context, orders)
+    others = _orders_of(context, _ordering_tasks(task, but_own=first is not None))
+    # A task that counts all instances of itself has itself among them.
+    total = others if first is None else others + first + orders
+    needed = price_per_swap() * max(total, orders)
+    if needed > limit + 1e-9:
+        raise CreditsError(
+            f"With this task's {orders} this DAG run would have ordered {total} swaps, at ${price_per_swap()} each "
+            f"${needed:.2f}, and [segmind] max_spend_per_run is ${limit:.2f}. Nothing was ordered now. Whoever manages "
+            "Airflow raises the limit, or the DAG's author orders less in one run; then clear the task."
+        )
+
+
+def _ordering_tasks(task: BaseOperator, *, but_own: bool) -> list[str]:
+    dag = task.get_dag()
+    tasks: dict[str, Any] = {task.task_id: task} if dag is None else dag.task_dict
+    return [
+        task_id
+        for task_id, other in tasks.items()
+        if getattr(getattr(other, "operator_class", type(other)), "places_orders", False)
+        and not (but_own and task_id == task.task_id)
+    ]
+
+
+def _orders_of(context: Context, task_ids: list[str]) -> int:
+    if not task_ids:
+        return 0
+    said = context["ti"].xcom_pull(task_ids=task_ids, key=ORDERS)
+    return sum(int(orders) for orders in said or () if orders is not None)
