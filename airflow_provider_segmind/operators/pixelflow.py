@@ -76,11 +76,15 @@ class SubmitPixelFlowOperator(BaseOperator):
         order = Order(self.workflow, self.given_inputs(), build, self.on_unknown_outcome)
         try:
             placed = place(context, hook, order)
-            if placed.attached:
-                note_orders(context, 1)
         except SegmindError as error:
             raise task_error(error) from error
         self._request_id = placed.job.request_id
+        if placed.attached:
+            try:
+                note_orders(context, 1)
+            except Exception:
+                # What is paid for is gone on with, whatever is wrong with a limit.
+                self.log.exception("The other tasks of this run cannot count this order.")
         return placed
 
     def _check_rules(self, context: Context, orders: int) -> None:

@@ -231,8 +231,10 @@ def test_a_retry_goes_on_with_its_order_however_much_the_run_has_spent(
     monkeypatch.setenv(LIMIT, str(PRICE))
     run = Run()
     first = single(run, emulator).execute(run.context("swap"))
-    monkeypatch.setenv(LIMIT, "0.01")
-    assert single(run, emulator).execute(run.context("swap"))["request_id"] == first["request_id"]
+    for limit in ("0.01", "nan", "a lot"):
+        monkeypatch.setenv(LIMIT, limit)
+        assert single(run, emulator).execute(run.context("swap"))["request_id"] == first["request_id"]
+    assert len(emulator.charges) == 1
 
 
 @pytest.mark.parametrize("limit", ["-1", "nan", "inf"])
