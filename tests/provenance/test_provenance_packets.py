@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import zlib
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
@@ -164,6 +165,16 @@ def test_a_picture_with_a_c2pa_manifest_is_returned_as_it_came(kind: str, media_
     data = signed(kind)
     assert has_c2pa(data, media_type)
     assert label(data, media_type) == data
+
+
+@pytest.mark.parametrize("name", ["signed.jpg", "signed.png", "signed.webp"])
+def test_a_picture_that_c2pa_python_signed_is_returned_as_it_came(name: str) -> None:
+    """The stored files were labelled first and then signed by c2pa-python 0.38.1, which reads them as valid."""
+    data = (Path(__file__).parent / "stored" / name).read_bytes()
+    media_type = {"jpg": JPEG, "png": PNG, "webp": WEBP}[name.partition(".")[2]]
+    assert has_c2pa(data, media_type)
+    assert label(data, media_type) == data
+    assert source_type(data, media_type) == AI_COMPOSITE
 
 
 @pytest.mark.parametrize(("kind", "media_type"), KINDS)
