@@ -1,0 +1,1 @@
+"""Say in a picture's own metadata that a model made part of it."""

@@ -1,0 +1,86 @@
+"""Label a picture as partly made by a model, without touching a pixel or anyone's signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from airflow_provider_segmind.provenance import xmp
+from airflow_provider_segmind.provenance.jpeg import JpegParts
+from airflow_provider_segmind.provenance.png import PngParts
+from airflow_provider_segmind.provenance.refusal import refusal
+from airflow_provider_segmind.provenance.webp import WebpParts
+
+AI_COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""IPTC's term for a photo into which a model has put something, as a body swap does."""
+
+
+class _Parts(Protocol):
+    @property
+    def packet(self) -> bytes | None: ...
+    @property
+    def signed(self) -> bool: ...
+    def with_packet(self, packet: bytes) -> bytes: ...
+
+
+_READERS: dict[str, tuple[str, Callable[[bytes], _Parts]]] = {
+    "image/jpeg": ("JPEG", JpegParts.read),
+    "image/png": ("PNG", PngParts.read),
+    "image/webp": ("WebP", WebpParts.read),
+}
+
+
+def label(data: bytes, media_type: str) -> bytes:
+    """
+    Return a picture whose XMP names its digital source type: :data:`AI_COMPOSITE`.
+
+    Nothing but the XMP changes, and what that held is kept. A picture that is labelled already, or that carries a
+    C2PA manifest, which any change would break, is returned as it came.
+
+    :param data: the whole file.
+    :param media_type: ``image/jpeg``, ``image/png`` or ``image/webp``.
+    :return: the whole file, some 600 bytes longer.
+    :raises InvalidRequestError: when the file, or an XMP packet in it, cannot be read, or the type is another.
+    """
+    kind, parts = _read(data, media_type)
+    if _has_c2pa(kind, parts):
+        return data
+    packet = parts.packet
+    if packet is not None and xmp.source_type_of(packet, kind) == AI_COMPOSITE:
+        return data
+    return parts.with_packet(xmp.with_source_type(packet, AI_COMPOSITE, kind))
+
+
+def source_type(data: bytes, media_type: str) -> str | None:
+    """
+    Return the digital source type that a picture's XMP names, or ``None``.
+
+    :raises InvalidRequestError: as :func:`label`.
+    """
+    kind, parts = _read(data, media_type)
+    packet = parts.packet
+    return None if packet is None else xmp.source_type_of(packet, kind)
+
+
+def has_c2pa(data: bytes, media_type: str) -> bool:
+    """
+    Whether a picture carries a C2PA manifest, or names one kept elsewhere. Whether it is valid is not looked at.
+
+    :raises InvalidRequestError: when the file cannot be read, or the type is another than those of :func:`label`.
+    """
+    return _has_c2pa(*_read(data, media_type))
+
+
+def _has_c2pa(kind: str, parts: _Parts) -> bool:
+    if parts.signed:
+        return True
+    packet = parts.packet
+    return packet is not None and xmp.names_remote_manifest(packet, kind)
+
+
+def _read(data: bytes, media_type: str) -> tuple[str, _Parts]:
+    plain = media_type.partition(";")[0].strip().lower()
+    if plain not in _READERS:
+        raise refusal(repr(media_type), f"only {', '.join(_READERS)} can be")
+    kind, read = _READERS[plain]
+    return kind, read(data)
