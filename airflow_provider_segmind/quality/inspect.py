@@ -1,0 +1,213 @@
+"""Judge pictures before they are paid for, and results of body swaps."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.quality.report import Check, Report
+from airflow_provider_segmind.quality.thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.quality.reading import Picture
+
+DEFAULTS = Thresholds()
+_LAYERS = ("core",)
+_INPUT = ("min_side", "aspect_ratio", "contrast", "same_image")
+_SWAP = (
+    "resolution",
+    "aspect_ratio_delta",
+    "contrast",
+    "flat_area_increase",
+    "changed_area_fraction",
+    "reference_returned",
+)
+
+
+def check_input(
+    source: bytes, reference: bytes | None = None, *, thresholds: Thresholds = DEFAULTS, qa: bool | None = None
+) -> Report:
+    """
+    Judge the inputs of a body swap, which costs money, before it is ordered.
+
+    :param source: an encoded picture: the photograph to edit.
+    :param reference: an encoded picture of the new person, if there is one.
+    :param thresholds: the cuts.
+    :param qa: see :func:`qa_available`.
+    :return: one check for each name, on the worse of both pictures. Bytes that are no picture fail ``readable``.
+    :raises InvalidRequestError: when ``qa`` is required and is not there.
+    """
+    started = time.perf_counter()
+    _verify_layer(qa)
+    first, pictures = _read({"source": source, "reference": reference}, thresholds)
+    if first.verdict == "fail":
+        return Report("input", (first, *_skipped(_INPUT)), _LAYERS, time.perf_counter() - started)
+    checks = (
+        first,
+        _min_side(pictures, thresholds),
+        _aspect_ratio(pictures, thresholds),
+        _contrast(pictures, thresholds),
+        _same_image(pictures, thresholds),
+    )
+    return Report("input", checks, _LAYERS, time.perf_counter() - started)
+
+
+def check_swap(
+    source: bytes,
+    result: bytes,
+    reference: bytes | None = None,
+    *,
+    thresholds: Thresholds = DEFAULTS,
+    qa: bool | None = None,
+) -> Report:
+    """
+    Judge the result of a body swap beside its inputs.
+
+    :param source: an encoded picture: the photograph that was edited.
+    :param result: an encoded picture: what came back.
+    :param reference: an encoded picture of the new person, if there is one.
+    :param thresholds: the cuts.
+    :param qa: see :func:`qa_available`.
+    :return: one check for each name. Bytes that are no picture fail ``readable``.
+    :raises InvalidRequestError: when ``qa`` is required and is not there.
+    """
+    started = time.perf_counter()
+    _verify_layer(qa)
+    first, pictures = _read({"source": source, "result": result, "reference": reference}, thresholds)
+    if first.verdict == "fail":
+        return Report("swap", (first, *_skipped(_SWAP)), _LAYERS, time.perf_counter() - started)
+    before, after = pictures["source"], pictures["result"]
+    checks = (
+        first,
+        _resolution(before, after, thresholds),
+        _aspect_ratio_delta(before, after, thresholds),
+        _contrast({"result": after}, thresholds),
+        _flat_area_increase(before, after, thresholds),
+        _changed_area_fraction(before, after, thresholds),
+        _reference_returned(after, pictures.get("reference"), thresholds),
+    )
+    return Report("swap", checks, _LAYERS, time.perf_counter() - started)
+
+
+def qa_available() -> bool:
+    """Whether the checks that need models are there: not in this version, which measures with Pillow alone."""
+    return False
+
+
+def _verify_layer(qa: bool | None) -> None:
+    if qa and not qa_available():
+        raise InvalidRequestError(
+            "qa=True requires checks that this version of airflow-provider-segmind does not have: the DAG's author "
+            "must leave qa out, or use qa=False, which runs the core checks."
+        )
+
+
+def _read(named: dict[str, bytes | None], thresholds: Thresholds) -> tuple[Check, dict[str, Picture]]:
+    # Here, because importing an operator must not import Pillow.
+    from airflow_provider_segmind.quality import reading
+
+    pictures: dict[str, Picture] = {}
+    problems: dict[str, str] = {}
+    for name, data in named.items():
+        if data is None:
+            continue
+        try:
+            pictures[name] = reading.read(data, thresholds.max_pixels)
+        except reading.UnreadableError as problem:
+            problems[name] = str(problem)
+    if problems:
+        why = "; ".join(f"the {name} cannot be read: {problem}" for name, problem in problems.items())
+        return Check("readable", "fail", ", ".join(problems), None, why), {}
+    return Check("readable", "pass", None, None, f"can be read: {', '.join(pictures)}"), pictures
+
+
+def _skipped(names: tuple[str, ...]) -> tuple[Check, ...]:
+    return tuple(Check(name, "skipped", None, None, "a picture cannot be read") for name in names)
+
+
+def _judged(name: str, good: bool, value: float, threshold: float | str, why: str) -> Check:
+    return Check(name, "pass" if good else "fail", round(value, 4), threshold, why)
+
+
+def _min_side(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
+    which = min(pictures, key=lambda name: pictures[name].shorter)
+    value = pictures[which].shorter
+    why = f"the {which}'s shorter side has {value} pixels, at least {thresholds.min_side} are wanted"
+    return _judged("min_side", value >= thresholds.min_side, value, thresholds.min_side, why)
+
+
+def _aspect_ratio(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
+    elongation = {name: max(picture.ratio, 1 / picture.ratio) for name, picture in pictures.items()}
+    which = max(elongation, key=elongation.__getitem__)
+    value, most = elongation[which], thresholds.max_aspect_ratio
+    why = f"the {which}'s longer side is {value:.2f} times its shorter side, at most {most:g} is wanted"
+    return _judged("aspect_ratio", value <= most, value, most, why)
+
+
+def _contrast(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
+    from airflow_provider_segmind.quality import measures
+
+    contrasts = {name: measures.contrast(picture.small) for name, picture in pictures.items()}
+    which = min(contrasts, key=contrasts.__getitem__)
+    value, least = contrasts[which], thresholds.min_contrast
+    why = f"the {which}'s contrast is {value:.1f}, at least {least:g} is wanted: below, it is blank"
+    return _judged("contrast", value >= least, value, least, why)
+
+
+def _same_image(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
+    from airflow_provider_segmind.quality import measures
+
+    if "reference" not in pictures:
+        return Check("same_image", "skipped", None, thresholds.same_image_bits, "there is no reference")
+    value = measures.distance(pictures["source"].small, pictures["reference"].small)
+    why = f"source and reference differ in {value} of 64 bits; {thresholds.same_image_bits} or fewer are one picture"
+    return _judged("same_image", value > thresholds.same_image_bits, value, thresholds.same_image_bits, why)
+
+
+def _resolution(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
+    from airflow_provider_segmind.quality.reading import WORK_SIDE
+
+    least = thresholds.min_resolution_share * min(WORK_SIDE, before.shorter)
+    why = f"the result's shorter side has {after.shorter} pixels, at least {least:.0f} are wanted"
+    return _judged("resolution", after.shorter >= least, after.shorter, round(least, 1), why)
+
+
+def _aspect_ratio_delta(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
+    change = after.ratio / before.ratio
+    value, most = max(change, 1 / change) - 1, thresholds.max_aspect_ratio_delta
+    why = f"width to height changed by {value:.1%}, at most {most:.1%} is wanted"
+    return _judged("aspect_ratio_delta", value <= most, value, most, why)
+
+
+def _flat_area_increase(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
+    from airflow_provider_segmind.quality import measures
+
+    value = measures.flat_share(after.small) - measures.flat_share(before.small)
+    most = thresholds.max_flat_area_increase
+    why = f"flat areas grew by {value:.1%} of the picture, at most {most:.1%} is wanted"
+    return _judged("flat_area_increase", value <= most, value, most, why)
+
+
+def _changed_area_fraction(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
+    from airflow_provider_segmind.quality import measures
+
+    value = measures.changed_share(before.small, after.small)
+    least, most = thresholds.min_changed_area, thresholds.max_changed_area
+    why = f"{value:.1%} of the picture changed"
+    if value < least:
+        why += ": the source came back unchanged"
+    elif value > most:
+        why += ": the result has nothing in common with the source"
+    return _judged("changed_area_fraction", least <= value <= most, value, f"{least:g} to {most:g}", why)
+
+
+def _reference_returned(after: Picture, reference: Picture | None, thresholds: Thresholds) -> Check:
+    from airflow_provider_segmind.quality import measures
+
+    most = thresholds.reference_returned_bits
+    if reference is None:
+        return Check("reference_returned", "skipped", None, most, "there is no reference")
+    value = measures.distance(after.small, reference.small)
+    why = f"result and reference differ in {value} of 64 bits; {most} or fewer are one picture"
+    return _judged("reference_returned", value > most, value, most, why)

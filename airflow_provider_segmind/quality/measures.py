@@ -1,0 +1,60 @@
+"""Measure pictures with Pillow alone; every picture is RGB and at its working size."""
+
+from __future__ import annotations
+
+from PIL import Image, ImageChops, ImageMath, ImageStat
+
+_FLAT_BLOCK = 16
+_FLAT_VARIANCE = 1.0
+_CHANGE_BLOCK = 8
+_CHANGE = 24
+
+
+def contrast(picture: Image.Image) -> float:
+    """Return the standard deviation of the luma, 0 to 127.5."""
+    return ImageStat.Stat(picture.convert("L")).stddev[0]
+
+
+def flat_share(picture: Image.Image) -> float:
+    """Return the share of 16-pixel blocks whose luma has a standard deviation below 1."""
+    luma = picture.convert("L").convert("F")
+    squares = ImageMath.lambda_eval(lambda of: (of["luma"] - 128) * (of["luma"] - 128), luma=luma)
+    variance = ImageMath.lambda_eval(
+        lambda of: of["squares"] - (of["mean"] - 128) * (of["mean"] - 128),
+        squares=squares.reduce(_FLAT_BLOCK),
+        mean=luma.reduce(_FLAT_BLOCK),
+    )
+    values = variance.tobytes()
+    floats = memoryview(values).cast("f")
+    return sum(value < _FLAT_VARIANCE for value in floats) / len(floats)
+
+
+def changed_share(before: Image.Image, after: Image.Image) -> float:
+    """
+    Return the share of 8-pixel blocks whose mean colour moved by more than 24 of 255 in some channel.
+
+    :param before: the source.
+    :param after: the result; brought to the source's size.
+    """
+    if after.size != before.size:
+        after = after.resize(before.size, Image.Resampling.BICUBIC)
+    moved = ImageChops.difference(before.reduce(_CHANGE_BLOCK), after.reduce(_CHANGE_BLOCK))
+    red, green, blue = moved.split()
+    strongest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    counts = strongest.histogram()
+    return sum(counts[_CHANGE + 1 :]) / sum(counts)
+
+
+def distance(one: Image.Image, other: Image.Image) -> int:
+    """Return in how many of 64 bits the dHashes differ: 0 for one picture, about 32 for unrelated ones."""
+    return (_dhash(one) ^ _dhash(other)).bit_count()
+
+
+def _dhash(picture: Image.Image) -> int:
+    """Return one bit for each of 8 x 8 places: whether it is brighter than its neighbour on the right."""
+    pixels = picture.convert("L").resize((9, 8), Image.Resampling.BOX).tobytes()
+    value = 0
+    for row in range(8):
+        for column in range(8):
+            value = value << 1 | (pixels[row * 9 + column] > pixels[row * 9 + column + 1])
+    return value

@@ -1,0 +1,98 @@
+"""The numbers that checks of pictures are held against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """
+    Every cut of every check. None of them was fitted on real body swaps of Segmind: see ``docs/quality.md``.
+
+    :param max_pixels: width times height. A judgement: far above a camera's 12 to 50 million, and low enough that
+        decoding one picture stays within a few hundred megabytes.
+    :param min_side: pixels of an input's shorter side. A judgement: the size at which the measures here were made.
+    :param max_aspect_ratio: longer side divided by shorter side of an input. A judgement.
+    :param min_contrast: standard deviation of the luma, 0 to 255. A blank picture has 0; the lowest of ten source
+        photographs was 25, of their good swaps 37.
+    :param same_image_bits: two inputs that differ in so few of the 64 bits of their dHash, or fewer, are one picture.
+    :param min_resolution_share: a result's shorter side, as a share of the source's shorter side or of 512 pixels,
+        whichever is smaller. A judgement that lets a result be smaller than a large photograph.
+    :param max_aspect_ratio_delta: relative change. Editing models that round sizes move it by up to 0.03; squashed
+        pictures started at 0.17.
+    :param max_flat_area_increase: share of 16-pixel blocks that became flat. Good swaps: mostly up to 0.18, one above
+        0.25, after which it was raised from 0.25.
+    :param min_changed_area: share of 8-pixel blocks whose colour moved. Good swaps: 0.24 to 0.78; the source sent
+        back, however re-encoded: up to 0.001.
+    :param max_changed_area: the same share; above it, the result has nothing in common with the source.
+    :param reference_returned_bits: bits of the dHash, as above; good swaps of ten photographs were 9 or more away
+        from the reference.
+    :raises InvalidRequestError: when a value is not a number, or is outside of its range.
+    """
+
+    max_pixels: int = 64_000_000
+    min_side: int = 512
+    max_aspect_ratio: float = 3.0
+    min_contrast: float = 5.0
+    same_image_bits: int = 3
+    min_resolution_share: float = 0.6
+    max_aspect_ratio_delta: float = 0.05
+    max_flat_area_increase: float = 0.35
+    min_changed_area: float = 0.02
+    max_changed_area: float = 0.95
+    reference_returned_bits: int = 3
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _verify(field.name, getattr(self, field.name), whole=field.type == "int")
+        if self.min_changed_area > self.max_changed_area:
+            raise InvalidRequestError(
+                f"The threshold min_changed_area, {self.min_changed_area!r}, is above max_changed_area, "
+                f"{self.max_changed_area!r}, so that no result could pass: the DAG's author must change one of them."
+            )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Thresholds:
+        """
+        Return the defaults with some of them replaced.
+
+        :param values: by name.
+        :raises InvalidRequestError: when a name is unknown or a value is wrong; the message has both.
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise InvalidRequestError(
+                f"There is no threshold {', '.join(map(repr, unknown))}: the DAG's author must use names from "
+                f"{', '.join(known)}."
+            )
+        return cls(**values)
+
+
+_HIGHEST = {
+    "same_image_bits": 64.0,
+    "reference_returned_bits": 64.0,
+    "min_contrast": 127.5,
+    "min_resolution_share": 1.0,
+    "max_flat_area_increase": 1.0,
+    "min_changed_area": 1.0,
+    "max_changed_area": 1.0,
+}
+_LOWEST = {"max_pixels": 1.0, "max_aspect_ratio": 1.0}
+
+
+def _verify(name: str, value: object, *, whole: bool) -> None:
+    lowest, highest = _LOWEST.get(name, 0.0), _HIGHEST.get(name, math.inf)
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not (lowest <= value <= highest):
+        kind = "a whole number" if whole else "a number"
+        limits = f"from {lowest:g}" + (f" to {highest:g}" if highest < math.inf else "")
+        raise InvalidRequestError(f"The threshold {name} must be {kind} {limits}, not {value!r}: set it in the DAG.")
+    if value == math.inf:
+        raise InvalidRequestError(f"The threshold {name} must be finite, not {value!r}: set it in the DAG.")
