@@ -135,6 +135,11 @@ def test_a_packet_that_cannot_be_read_is_refused_and_not_overwritten(
     assert "Its bytes were not changed" in str(caught.value)
 
 
+def test_a_packet_is_refused_that_is_too_deep_only_for_being_written() -> None:
+    with pytest.raises(InvalidRequestError, match="nested too deeply"):
+        with_source_type(packet("<dc:a>" * 5000 + "</dc:a>" * 5000), AI_COMPOSITE, "JPEG")
+
+
 def test_an_encoding_that_a_packet_declares_is_not_believed() -> None:
     declared = b'<?xml version="1.0" encoding="latin-1"?>' + packet().decode().partition("?>")[2].encode()
     assert "Jos\u00e9".encode() in with_source_type(declared, AI_COMPOSITE, "JPEG")
@@ -223,6 +228,7 @@ def test_a_file_that_is_cut_off_anywhere_is_refused(data: bytes, media_type: str
         (saved(picture(), "PNG").replace(b"IDAT", b"IDAt"), PNG, "checksum"),
         (b"RIFF\4\0\0\0WEBP", WEBP, "no picture"),
         (b"RIFF\x16\0\0\0WEBPVP8X\2\0\0\0\0\0VP8 \0\0\0\0", WEBP, "too short"),
+        (b"RIFF\x0c\0\0\0WEBPVP8 \1\0\0\0", WEBP, "wrong length"),
         (b"RIFF\x0c\0\0\0WEBPVP8L\0\0\0\0", WEBP, "no size"),
         (b"RIFF\x0c\0\0\0WEBPVP8 \0\0\0\0", WEBP, "size can be read"),
     ],
