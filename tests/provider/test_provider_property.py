@@ -129,7 +129,7 @@ def test_an_order_is_charged_at_most_once_whatever_dies_and_is_retried(script: l
         world.answers, world.lives = list(attempt["answers"]), attempt["lives"]
         ti = TaskInstance(max_tries=max_tries, try_number=number)
         context: Any = {"ti": ti, "task_state_store": world}
-        order = Order(drive.WORKFLOW, drive.INPUTS, lambda: drive.INPUTS)
+        order = Order(drive.WORKFLOW, drive.INPUTS, lambda _earlier: drive.INPUTS)
         placed = None
         with suppress(Crash, SegmindError):
             placed = place(context, world, order)  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def test_an_order_is_charged_at_most_once_whatever_dies_and_is_retried(script: l
 @given(lives=st.integers(0, 14), answers=st.lists(st.sampled_from(ANSWERS), max_size=3))
 def test_with_a_history_a_charged_order_is_delivered_by_the_next_attempt(lives: int, answers: list[str]) -> None:
     world = World(answers=list(answers), lives=lives)
-    order = Order(drive.WORKFLOW, drive.INPUTS, lambda: drive.INPUTS)
+    order = Order(drive.WORKFLOW, drive.INPUTS, lambda _earlier: drive.INPUTS)
     for number in (1, 2):
         context: Any = {"ti": TaskInstance(max_tries=3, try_number=number), "task_state_store": world}
         try:
@@ -172,7 +172,7 @@ def test_without_a_history_a_lost_order_ends_in_an_error_and_never_in_a_second_c
     lives: int, answers: list[str]
 ) -> None:
     world = World(answers=list(answers), lives=lives, history=False)
-    order = Order(drive.WORKFLOW, drive.INPUTS, lambda: drive.INPUTS)
+    order = Order(drive.WORKFLOW, drive.INPUTS, lambda _earlier: drive.INPUTS)
     for number in (1, 2, 3):
         context: Any = {"ti": TaskInstance(max_tries=3, try_number=number), "task_state_store": world}
         with suppress(Crash, SegmindError):
