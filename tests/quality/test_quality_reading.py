@@ -116,9 +116,18 @@ def test_an_avif_is_read():
     assert read(encoded(scene(600, 600), "AVIF"), MANY).size == (600, 600)
 
 
-def test_broken_metadata_do_not_make_a_picture_unreadable():
-    data = encoded(scene(600, 600), "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff\xff\xff")
-    assert read(data, MANY).size == (600, 600)
+BROKEN_EXIF = {
+    "points outside": b"Exif\x00\x00MM\x00*\xff\xff\xff\xff\xff\xff",
+    "no TIFF": b"Exif\x00\x00XX garbage",
+    "a text as orientation": b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\x00\x01\x01\x12\x00\x02\x00\x00\x00\x04abc"
+    + bytes(5),
+}
+
+
+@pytest.mark.parametrize("exif", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_broken_metadata_do_not_make_a_picture_unreadable(exif, kind):
+    assert read(encoded(scene(600, 900), kind, exif=exif), MANY).size == (600, 900)
 
 
 def test_a_picture_of_one_pixel_gets_a_verdict():
