@@ -26,7 +26,15 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_segmind.operators.pixelflow",
                     "airflow_provider_segmind.operators.batch",
                     "airflow_provider_segmind.operators.body_swap",
+                    "airflow_provider_segmind.operators.quality",
                 ],
+            }
+        ],
+        "transfers": [
+            {
+                "source-integration-name": "Segmind",
+                "target-integration-name": "Segmind",
+                "python-module": "airflow_provider_segmind.transfers.object_storage",
             }
         ],
         "sensors": [

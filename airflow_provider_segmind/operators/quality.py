@@ -1,0 +1,130 @@
+"""Check pictures before a body swap is paid for, and its result afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, Context
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.workflows import check_image
+from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.fetching import picture_bytes
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.quality.inspect import check_input, check_swap
+from airflow_provider_segmind.quality.report import Report
+from airflow_provider_segmind.quality.thresholds import Thresholds
+
+ON_FAILURE = ("fail", "skip", "report")
+
+
+class CheckSwapInputOperator(BaseOperator):
+    """
+    Check the pictures of a body swap before it is paid for.
+
+    The report is the XCom ``report``, also when the task fails or is skipped.
+
+    :param character_image: the scene: an ``https://`` URL, or a path or storage URI.
+    :param reference_character_image: the new person, likewise; ``None`` checks the scene alone.
+    :param thresholds: cuts that differ from the defaults, by name, see ``docs/quality.md``.
+    :param on_failure: what a failed check does to the task: ``fail`` it for good, ``skip`` it and what follows, or only
+        ``report``.
+    :param segmind_conn_id: the connection, whose own host is the only one that may be in a private network.
+    :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``fail``), ``layers``, ``seconds`` and ``checks``.
+    :raises AirflowFailException: when a check fails, or a picture cannot be had and a retry cannot help.
+    :raises SegmindError: when a picture cannot be had now.
+    """
+
+    template_fields: Sequence[str] = (
+        "character_image",
+        "reference_character_image",
+        "thresholds",
+        "segmind_conn_id",
+    )
+    ui_color = "#ece8f6"
+
+    def __init__(
+        self,
+        *,
+        character_image: str,
+        reference_character_image: str | None = None,
+        thresholds: Mapping[str, Any] | None = None,
+        on_failure: str = "fail",
+        segmind_conn_id: str = SegmindHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if on_failure not in ON_FAILURE:
+            raise InvalidRequestError(f"on_failure is {on_failure!r}: the DAG's author gives one of {ON_FAILURE}.")
+        self.character_image = character_image
+        self.reference_character_image = reference_character_image
+        self.thresholds = thresholds
+        self.on_failure = on_failure
+        self.segmind_conn_id = segmind_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Read the pictures, check them, and end as ``on_failure`` says."""
+        try:
+            report = self.check(Thresholds.of(self.thresholds or {}))
+        except SegmindError as error:
+            raise task_error(error) from error
+        self.log.info("%s", report.summary())
+        # Before the task can fail: whoever looks at a failed task wants to see why.
+        context["ti"].xcom_push(key="report", value=report.to_json())
+        if report.verdict == "fail" and self.on_failure == "fail":
+            raise AirflowFailException(report.summary())
+        if report.verdict == "fail" and self.on_failure == "skip":
+            raise AirflowSkipException(report.summary())
+        return report.to_json()
+
+    def check(self, thresholds: Thresholds) -> Report:
+        """Return what the checks say of the pictures."""
+        scene, person = self.inputs()
+        return check_input(scene, person, thresholds=thresholds)
+
+    def inputs(self) -> tuple[bytes, bytes | None]:
+        """Return the pictures that were, or are to be, sent."""
+        person = self.reference_character_image
+        scene = self.picture("character_image", self.character_image)
+        return scene, None if person is None else self.picture("reference_character_image", person)
+
+    def picture(self, name: str, uri: object) -> bytes:
+        """Return a picture's bytes, whatever they are: a check judges them."""
+        return picture_bytes(SegmindHook(self.segmind_conn_id), name, check_image(name, uri))
+
+
+class CheckSwapOperator(CheckSwapInputOperator):
+    """
+    Check the result of a body swap beside the pictures that it was made from.
+
+    The report is the XCom ``report``, also when the task fails or is skipped. What is plainly wrong is found: nothing
+    changed, blank, squashed, the reference sent back. Whether a swap is a good one, a person has to see.
+
+    :param character_image: the scene that was sent.
+    :param result: what came back: what a sensor, ``BodySwapOperator`` or the storage operator returns, or a URI.
+    :param reference_character_image: the new person that was sent; ``None`` leaves the checks out that need it.
+    :param thresholds: cuts that differ from the defaults, by name, see ``docs/quality.md``.
+    :param on_failure: as for :class:`CheckSwapInputOperator`.
+    :param segmind_conn_id: the connection.
+    :return: the report, as of :class:`CheckSwapInputOperator`.
+    :raises AirflowFailException: when a check fails, or a picture cannot be had and a retry cannot help.
+    :raises SegmindError: when a picture cannot be had now.
+    """
+
+    template_fields: Sequence[str] = (*CheckSwapInputOperator.template_fields, "result")
+
+    def __init__(self, *, result: str | Mapping[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.result = result
+
+    def check(self, thresholds: Thresholds) -> Report:
+        """Return what the checks say of the result."""
+        made = self.picture("result", self._result_uri())
+        scene, person = self.inputs()
+        return check_swap(scene, made, person, thresholds=thresholds)
+
+    def _result_uri(self) -> object:
+        if not isinstance(self.result, Mapping):
+            return self.result
+        return self.result.get("uri") or self.result.get("image_url")
