@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -143,7 +144,7 @@ def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.R
                 headers=headers,
                 timeout=(settings.connect_timeout, settings.read_timeout),
                 allow_redirects=False,
-                verify=settings.verify,
+                verify=_bundle() if settings.verify is True else settings.verify,
                 proxies=proxies,
                 stream=True,
             )
@@ -159,6 +160,11 @@ def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.R
             ) from error
         with answer:
             yield answer
+
+
+def _bundle() -> str | bool:
+    """Return the CA bundle that the environment names, as requests does for all else that this package sends."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
 def _check_url(settings: Settings, url: str) -> bool:

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks.names import name_of
-from airflow_provider_segmind.operators.body_swap import BodySwapOperator
+from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.odd_host import PICTURE, OddHost, odd_host, picture
-from tests.provider.running import context, run
+from tests.provider.running import context
 
 
 @pytest.fixture
@@ -46,12 +48,10 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_swap_of_the_emulator_is_stored_as_it_is(emulator: Emulator, tmp_path: Path) -> None:
-    swap = BodySwapOperator(
-        task_id="swap",
-        character_image=emulator.sample("scene", 0),
-        reference_character_image=emulator.sample("person", 0),
-    )
-    done = run(swap)
+    hook = SegmindHook()
+    inputs = {"character_image": emulator.sample("scene", 0), "reference_character_image": emulator.sample("person", 0)}
+    job = hook.submit(BODY_SWAP_WORKFLOW, inputs)
+    done = result_of(hook.wait(job.poll_url, poll_interval=0.05))
     stored = store(done, tmp_path)
     (entry,) = stored["files"]
     data = Path(entry["uri"].removeprefix("file://")).read_bytes()
