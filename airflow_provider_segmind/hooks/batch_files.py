@@ -17,6 +17,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import MAX_MANIFEST
+from airflow_provider_segmind.hooks.publish import write_whole
 from airflow_provider_segmind.hooks.storage import read_up_to
 
 COMPLETED = "COMPLETED"
@@ -131,14 +132,7 @@ class BatchFiles:
     @staticmethod
     def _write(path: ObjectStoragePath, rows: Iterable[Row]) -> None:
         data = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
-        if path.protocol in ("", "file", "local"):
-            # Others may be reading; object stores publish a file only when it is whole, and file systems do not.
-            path.parent.mkdir(parents=True, exist_ok=True)
-            whole = path.parent / f".{path.name}.{time.time_ns()}"
-            whole.write_bytes(data)
-            whole.rename(path)
-        else:
-            path.write_bytes(data)
+        write_whole(path, data)
 
 
 def own(swaps: Iterable[Row], parts: Mapping[int, Row]) -> dict[int, Row]:

@@ -1,0 +1,143 @@
+"""Store one output: picture, thumbnail, and a sidecar that says where it came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, ServiceError
+from airflow_provider_segmind.hooks.download import Downloaded, Limits, download, without_query
+from airflow_provider_segmind.hooks.publish import publish, storage_error, write_whole
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+
+THUMBNAIL_SIDE = 640
+SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """
+    An output to be stored.
+
+    :param base: where, without the suffix: ``s3://bucket/folder/name``.
+    :param url: where it is now.
+    :param facts: what its sidecar says of its origin; ``request_id`` and ``keyname`` and ``index`` identify it.
+    """
+
+    base: str
+    url: str
+    facts: Mapping[str, Any]
+
+    @property
+    def sidecar(self) -> ObjectStoragePath:
+        """Where its sidecar is. It is written last, so what has one is whole."""
+        return ObjectStoragePath(f"{self.base}.json")
+
+
+def keep(hook: SegmindHook, item: Item, *, thumbnail: bool, limits: Limits | None = None) -> dict[str, Any]:
+    """
+    Store an output, unless an earlier attempt did.
+
+    :return: ``uri``, ``keyname``, ``media_type``, ``size`` (bytes), ``sha256``, ``width``, ``height`` (pixels),
+        ``thumbnail`` and ``sidecar`` (URIs), ``skipped``.
+    :raises SegmindError: see :func:`~airflow_provider_segmind.hooks.download.download` and
+        :func:`~airflow_provider_segmind.hooks.publish.publish`.
+    """
+    stored = _stored_before(item)
+    if stored is not None:
+        return {**stored, "skipped": True}
+    with TemporaryDirectory(prefix="segmind-") as folder:
+        found = download(hook, item.url, Path(folder), limits)
+        data = found.path.read_bytes()
+    width, height, small = _look(item, data, thumbnail=thumbnail)
+    picture = ObjectStoragePath(f"{item.base}{SUFFIXES[found.media_type]}")
+    skipped = publish(picture, data)
+    thumb = ObjectStoragePath(f"{item.base}.thumb.webp") if small else None
+    entry = {
+        "uri": str(picture),
+        "keyname": item.facts["keyname"],
+        "media_type": found.media_type,
+        "size": found.size,
+        "sha256": found.sha256,
+        "width": width,
+        "height": height,
+        "thumbnail": str(thumb) if thumb else None,
+        "sidecar": str(item.sidecar),
+    }
+    try:
+        if thumb is not None and small is not None:
+            write_whole(thumb, small)
+        write_whole(item.sidecar, _sidecar(item, found, entry))
+    except (OSError, ImportError) as error:
+        raise storage_error(item.sidecar, error) from error
+    return {**entry, "skipped": skipped}
+
+
+def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
+    said = {
+        **item.facts,
+        **entry,
+        "source": without_query(item.url),
+        "source_sha256": found.sha256,
+        "stored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "labelled": False,
+    }
+    return (json.dumps(said, indent=2, default=str) + "\n").encode()
+
+
+def _stored_before(item: Item) -> dict[str, Any] | None:
+    """Return what an earlier attempt stored, if it is whole and the same output's."""
+    try:
+        if not item.sidecar.exists():
+            return None
+        said = json.loads(item.sidecar.read_bytes())
+        same = all(said[name] == item.facts[name] for name in ("request_id", "keyname", "index"))
+        entry = {name: said[name] for name in _ENTRY}
+        picture = ObjectStoragePath(entry["uri"])
+        whole = same and picture.exists() and picture.stat().st_size == entry["size"]
+    except (ValueError, KeyError, TypeError):
+        same, whole, entry = False, False, {}
+    except (OSError, ImportError) as error:
+        raise storage_error(item.sidecar, error) from error
+    if not same:
+        raise InvalidRequestError(
+            f"{item.sidecar} belongs to something else than output {item.facts['keyname']!r} of request "
+            f"{item.facts['request_id']}, so nothing is written there: whoever wrote the DAG gives another name or "
+            "destination."
+        )
+    return entry if whole else None
+
+
+_ENTRY = ("uri", "keyname", "media_type", "size", "sha256", "width", "height", "thumbnail", "sidecar")
+
+
+def _look(item: Item, data: bytes, *, thumbnail: bool) -> tuple[int, int, bytes | None]:
+    """Return a picture's width, height and thumbnail; a picture that cannot be decoded is not stored as if it could."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            width, height = image.size
+            image.load()
+            if not thumbnail:
+                return width, height, None
+            small = ImageOps.exif_transpose(image)
+            small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+            if small.mode not in ("RGB", "RGBA"):
+                small = small.convert("RGBA" if "transparency" in small.info or "A" in small.mode else "RGB")
+            out = BytesIO()
+            small.save(out, "WEBP", quality=80)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ServiceError(
+            f"{without_query(item.url)} begins like a picture but cannot be decoded ({type(error).__name__}: {error}), "
+            "so it is not stored. A retry fetches it again and costs nothing; if it stays so, ask Segmind's support."
+        ) from error
+    return width, height, out.getvalue()

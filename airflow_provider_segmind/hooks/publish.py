@@ -1,0 +1,64 @@
+"""Write to object storage whole or not at all, and never over something else."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+
+from airflow.providers.common.compat.sdk import ObjectStoragePath
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
+
+
+def write_whole(path: ObjectStoragePath, data: bytes) -> None:
+    """
+    Write a file so that whoever reads it finds all of it, or what was there before.
+
+    :param path: where; folders are made on local file systems.
+    """
+    if path.protocol in ("", "file", "local"):
+        # Others may be reading; object stores publish a file only when it is whole, and file systems do not.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = path.parent / f".{path.name}.{time.time_ns()}"
+        try:
+            whole.write_bytes(data)
+            whole.rename(path)
+        except BaseException:
+            whole.unlink(missing_ok=True)
+            raise
+    else:
+        path.write_bytes(data)
+
+
+def publish(path: ObjectStoragePath, data: bytes) -> bool:
+    """
+    Write a file unless it is there already.
+
+    :return: whether the same content was there already.
+    :raises InvalidRequestError: when other content is there; it is not overwritten.
+    :raises TransportError: when the storage cannot be read or written; a retry may help.
+    """
+    try:
+        if path.exists():
+            if path.stat().st_size == len(data) and _digest(path.read_bytes()) == _digest(data):
+                return True
+            raise InvalidRequestError(
+                f"{path} holds other content, which is not overwritten: whoever wrote the DAG gives another name or "
+                "destination, or removes that file."
+            )
+        write_whole(path, data)
+    except (OSError, ImportError) as error:
+        raise storage_error(path, error) from error
+    return False
+
+
+def storage_error(path: ObjectStoragePath, error: Exception) -> TransportError:
+    """Return the error for a storage that cannot be read or written."""
+    return TransportError(
+        f"{path} cannot be read or written ({type(error).__name__}: {error}): check the destination and who may write "
+        "there. The result stays at Segmind for seven days, so a retry stores it without a second bill."
+    )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

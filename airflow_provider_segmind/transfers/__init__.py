@@ -1,0 +1,1 @@
+"""Transfers: results to object storage."""

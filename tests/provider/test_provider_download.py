@@ -1,0 +1,128 @@
+"""Fetching an output: whole, bounded, from public hosts, and with the key for its own host only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_segmind.api.errors import (
+    InvalidRequestError,
+    JobExpiredError,
+    ServiceError,
+    TransportError,
+)
+from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, check_address
+from airflow_provider_segmind.hooks.download import Limits, download
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from tests.provider.odd_host import PICTURE, OddHost, odd_host
+
+KEY = "SG_the_key_itself"
+QUICK = Limits(size=2**20, seconds=0.5, pauses=())
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddHost]:
+    """The connection's own host."""
+    with odd_host() as running:
+        connection = {"conn_type": "segmind", "host": running.url, "password": KEY}
+        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(connection))
+        yield running
+
+
+def test_a_picture_arrives_whole_and_its_type_is_that_of_its_bytes(host: OddHost, tmp_path: Path) -> None:
+    found = download(SegmindHook(), f"{host.url}/good", tmp_path)
+    assert found.path.read_bytes() == PICTURE
+    assert (found.media_type, found.size) == ("image/png", len(PICTURE))
+    assert found.sha256 == hashlib.sha256(PICTURE).hexdigest()
+
+
+@pytest.mark.parametrize("path", ["cut-once", "busy-once"])
+def test_a_transient_error_is_waited_out(host: OddHost, tmp_path: Path, path: str) -> None:
+    found = download(SegmindHook(), f"{host.url}/{path}", tmp_path, Limits(pauses=(0.01,)))
+    assert found.path.read_bytes() == PICTURE
+    assert len(host.seen) == 2
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "words"),
+    [
+        ("cut", TransportError, "was cut off"),
+        ("gone", JobExpiredError, "paid for and is lost"),
+        ("broken", ServiceError, "HTTP 503"),
+        ("html", ServiceError, "<html> <h1>Sign in first"),
+        ("short-length", TransportError, "the picture's end is missing"),
+        ("endless", InvalidRequestError, "larger than 1 MiB"),
+        ("drip", TransportError, "not there whole within 0.5 s"),
+        ("loop", InvalidRequestError, "more than 3 redirects"),
+    ],
+)
+def test_each_fault_ends_in_its_own_error_and_leaves_no_file(
+    host: OddHost, tmp_path: Path, path: str, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        download(SegmindHook(), f"{host.url}/{path}?signature=secret", tmp_path, QUICK)
+    assert "secret" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    assert host.streamed < 64 * 2**20
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://10.0.0.1/a.png",
+        "https://[::1]/a.png",
+        "https://[::ffff:10.0.0.1]/a.png",
+        "https://localhost/a.png",
+        "file:///etc/passwd",
+    ],
+)
+@pytest.mark.parametrize("redirected", [False, True])
+def test_nothing_is_fetched_from_an_address_that_is_not_public(
+    host: OddHost, tmp_path: Path, target: str, redirected: bool
+) -> None:
+    host.redirect = target
+    with pytest.raises(InvalidRequestError, match="is not fetched"):
+        download(SegmindHook(), f"{host.url}/moved" if redirected else target, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_port_of_the_own_machine_is_another_host(host: OddHost, tmp_path: Path) -> None:
+    with odd_host() as other:
+        for target in (f"{other.url}/good", other.url.replace("http:", "https:") + "/good"):
+            host.redirect = target
+            with pytest.raises(InvalidRequestError, match="is not fetched"):
+                download(SegmindHook(), f"{host.url}/moved", tmp_path)
+        assert other.seen == []
+
+
+def test_the_key_goes_to_the_own_host_and_through_no_redirect(host: OddHost, tmp_path: Path) -> None:
+    host.redirect = "/good"
+    download(SegmindHook(), f"{host.url}/moved", tmp_path)
+    (_, first), (_, second) = host.seen
+    assert KEY in str(first)
+    assert KEY not in str(second)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
+        "240.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1",
+        "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
+    ],
+)  # fmt: skip
+def test_special_addresses_are_refused(address: str) -> None:
+    with pytest.raises(ForbiddenAddressError):
+        check_address("a.example", address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111"])
+def test_public_addresses_are_not(address: str) -> None:
+    check_address("a.example", address)
