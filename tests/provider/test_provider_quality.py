@@ -44,7 +44,7 @@ def test_a_real_result_of_a_swap_passes_beside_its_inputs(emulator: Emulator) ->
 def test_a_result_that_is_the_source_again_fails_for_good_and_says_why(emulator: Emulator) -> None:
     ti = TaskInstance()
     task = CheckSwapOperator(**inputs(emulator), result=emulator.sample("scene", 0))
-    with pytest.raises(AirflowFailException, match="changed_area_fraction: .*came back unchanged"):
+    with pytest.raises(AirflowFailException, match=r"changed_area_fraction: .*came back unchanged"):
         task.execute(context(ti))
     assert ti.xcoms["report"]["verdict"] == "fail"
 
@@ -68,7 +68,7 @@ def test_a_failed_check_skips_or_only_reports_where_the_author_says_so(emulator:
 
 def test_thresholds_are_the_authors_and_a_wrong_one_is_named(emulator: Emulator) -> None:
     given = inputs(emulator)
-    with pytest.raises(AirflowFailException, match="min_side: .* at least 5000 are wanted"):
+    with pytest.raises(AirflowFailException, match=r"min_side: .* at least 5000 are wanted"):
         CheckSwapInputOperator(**given, thresholds={"min_side": 5000}).execute(context())
     with pytest.raises(AirflowFailException, match="There is no threshold 'min_size'"):
         CheckSwapInputOperator(**given, thresholds={"min_size": 5000}).execute(context())
