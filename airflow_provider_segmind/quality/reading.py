@@ -108,7 +108,7 @@ def _resizable(image: Image.Image) -> Image.Image:
         # Pillow's own conversion to 8 bits cuts off everything above 255.
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if image.has_transparency_data:
-        return image.convert("RGBA")
+        return image if image.mode == "RGBA" else image.convert("RGBA")
     return image if image.mode in ("L", "RGB", "CMYK", "YCbCr") else image.convert("RGB")
 
 
