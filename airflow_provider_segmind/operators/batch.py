@@ -115,7 +115,7 @@ class SubmitBodySwapBatchOperator(BaseOperator):
                 workflow=self.workflow,
                 on_unknown=self.on_unknown_outcome,
                 consent_reference=self.consent_reference,
-                check_spend=lambda orders: check_spend(context, self, orders),
+                check_spend=lambda ordered, more: check_spend(context, self, ordered=ordered, more=more),
             )
         except SegmindError as error:
             raise task_error(error) from error
@@ -238,7 +238,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         try:
             return plan.open_orders(failed), None
         except SegmindError as error:
-            if isinstance(error, CreditsError) and plan.known:
+            if isinstance(error, (CreditsError, InvalidRequestError)) and plan.known:
                 return [], error
             raise task_error(error) from error
 

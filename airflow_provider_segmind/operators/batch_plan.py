@@ -20,7 +20,7 @@ from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.batch_ordering import Terms
 from airflow_provider_segmind.operators.ordering import ON_UNKNOWN
-from airflow_provider_segmind.operators.rules import check_consent, consent_of, price_per_swap
+from airflow_provider_segmind.operators.rules import check_consent, consent_of, consent_required, price_per_swap
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Plan:
     :param swaps: all swaps.
     :param book: what is ordered already.
     :param terms: on what terms.
-    :param check_spend: refuses what the run may not spend; it is given the number of orders, earlier ones included.
+    :param check_spend: refuses what the run may not spend; it is given what is ordered, and how much more is to be.
     :param again: swaps that are ordered again, since their jobs FAILED.
     """
 
@@ -45,7 +45,7 @@ class Plan:
     swaps: Sequence[Swap]
     book: Book
     terms: Terms
-    check_spend: Callable[[int], None]
+    check_spend: Callable[[int, int], None]
     again: frozenset[int] = field(default_factory=frozenset)
 
     def open_orders(self, failed: Iterable[int]) -> list[int]:
@@ -58,7 +58,7 @@ class Plan:
         """
         self.again = frozenset(failed)
         wanted = [swap.index for swap in self.swaps if swap.index not in self.book.entries or swap.index in self.again]
-        self.check_spend(self.known + len(wanted))
+        self.check_spend(self.known, len(wanted))
         price = price_per_swap()
         if wanted and price:
             balance, needed = self.hook.get_credits(), price * len(wanted)
@@ -103,7 +103,7 @@ def make_plan(
     workflow: str,
     on_unknown: str,
     consent_reference: str | None,
-    check_spend: Callable[[int], None],
+    check_spend: Callable[[int, int], None],
 ) -> Plan:
     """
     Read and check a batch, and take over what an earlier attempt of the task ordered.
@@ -149,6 +149,8 @@ def _say(entries: Iterable[Any], total: int) -> None:
 
 
 def _check_consent(swaps: Sequence[Swap], problems: Problems) -> None:
+    if not consent_required():
+        return
     for swap in swaps:
         try:
             check_consent(swap.consent_reference)

@@ -54,10 +54,12 @@ class Placed:
 
     :param job: its job.
     :param attached: whether an earlier attempt placed it.
+    :param orders: how many orders the task has placed in all.
     """
 
     job: Job
     attached: bool
+    orders: int
 
 
 def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
@@ -86,7 +88,8 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
             *(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs)),
             replaced=earlier,
         )
-        return Placed(_submit(context, hook, store, record, intent, inputs, resubmit=resubmit), attached=False)
+        accepted = _submit(context, hook, store, record, intent, inputs, resubmit=resubmit)
+        return Placed(accepted, attached=False, orders=len(earlier) + 1)
     if step is Step.REFUSE:
         raise InvalidRequestError(
             f"An earlier attempt of this task ordered something else: request {record.request_id}, whose result is "
@@ -99,8 +102,9 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     if job is None:
         raise _unknown(record, recovery)
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
-    _keep(context, store, record.submitted(job), job)
-    return Placed(job, attached=True)
+    attached = record.submitted(job)
+    _keep(context, store, attached, job)
+    return Placed(job, attached=True, orders=len(attached.ordered))
 
 
 def mark_failed(context: Context, job: Job) -> None:

@@ -70,7 +70,7 @@ class SubmitPixelFlowOperator(BaseOperator):
         hook = SegmindHook(self.segmind_conn_id)
 
         def build(earlier: Sequence[str]) -> Mapping[str, Any]:
-            self._check_rules(context, len(earlier) + 1)
+            self._check_rules(context, len(earlier))
             return self.build_inputs(hook)
 
         order = Order(self.workflow, self.given_inputs(), build, self.on_unknown_outcome)
@@ -80,17 +80,13 @@ class SubmitPixelFlowOperator(BaseOperator):
             raise task_error(error) from error
         self._request_id = placed.job.request_id
         if placed.attached:
-            try:
-                note_orders(context, 1)
-            except Exception:
-                # What is paid for is gone on with, whatever is wrong with a limit.
-                self.log.exception("The other tasks of this run cannot count this order.")
+            note_orders(context, placed.orders)
         return placed
 
-    def _check_rules(self, context: Context, orders: int) -> None:
+    def _check_rules(self, context: Context, ordered: int) -> None:
         if self.swaps_people:
             check_consent(self.consent_reference)
-        check_spend(context, self, orders, first=max(0, int(context["ti"].map_index or 0)))
+        check_spend(context, self, ordered=ordered, more=1, first=max(0, int(context["ti"].map_index or 0)))
 
     @property
     def swaps_people(self) -> bool:

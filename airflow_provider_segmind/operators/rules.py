@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+
+log = logging.getLogger(__name__)
 
 ORDERS = "segmind_orders"
 """XCom with the number of orders that a task has placed or is about to place, where spend is limited."""
@@ -31,13 +34,18 @@ def consent_of(reference: object) -> str | None:
     return None if text.lower() in _BLANK else text
 
 
+def consent_required() -> bool:
+    """Return whether the administrator requires a reference to a consent."""
+    return bool(conf.getboolean("segmind", "require_consent", fallback=False))
+
+
 def check_consent(reference: object) -> None:
     """
     Make sure that there is a reference to a consent, where the administrator requires one.
 
     :raises InvalidRequestError: when there is none.
     """
-    if consent_of(reference) is None and conf.getboolean("segmind", "require_consent", fallback=False):
+    if consent_of(reference) is None and consent_required():
         raise InvalidRequestError(
             f"consent_reference is {reference!r}, and [segmind] require_consent is on, so nothing is ordered: the "
             "DAG's author gives a reference to the consent of the people in the pictures."
@@ -64,32 +72,45 @@ def spend_limit() -> float | None:
 
 
 def note_orders(context: Context, orders: int) -> None:
-    """Say how many orders a task has placed, for the others of its run; Airflow forgets it when an attempt begins."""
-    if spend_limit() is not None:
-        context["ti"].xcom_push(key=ORDERS, value=orders)
+    """
+    Say how many orders a task has placed, for the others of its run; Airflow forgets it when an attempt begins.
+
+    It raises nothing: what is ordered is paid for, and is gone on with whatever is wrong with a limit.
+    """
+    try:
+        if spend_limit() is not None:
+            context["ti"].xcom_push(key=ORDERS, value=orders)
+    except Exception:
+        log.exception("The other tasks of this run cannot count the %d orders of this one.", orders)
 
 
-def check_spend(context: Context, task: BaseOperator, orders: int, *, first: int | None = None) -> None:
+def check_spend(context: Context, task: BaseOperator, *, ordered: int, more: int, first: int | None = None) -> None:
     """
     Make sure that a run stays inside its limit, before this task orders anything.
 
     A task says what it is about to order before it counts what the others say. So of two that begin at the same moment
-    both may be refused, but never do both go through where there is money for one.
+    both may be refused, but never do both go through where there is money for one. One that is refused takes it back.
 
-    :param orders: what this task will have ordered, earlier attempts included.
+    :param ordered: what this task has ordered, earlier attempts included.
+    :param more: what it is about to order.
     :param first: orders of the instances of a mapped task that come before this one. Instances of one task that
         counted each other would all be refused where some can be paid for. ``None``: count what they say.
     :raises CreditsError: when the run would spend more; nothing was ordered now.
     """
+    if not more:
+        note_orders(context, ordered)
+        return
     limit = spend_limit()
     if limit is None:
         return
-    note_orders(context, orders)
+    orders = ordered + more
+    context["ti"].xcom_push(key=ORDERS, value=orders)
     others = _orders_of(context, _ordering_tasks(task, but_own=first is not None))
     # A task that counts all instances of itself has itself among them.
     total = others if first is None else others + first + orders
     needed = price_per_swap() * max(total, orders)
     if needed > limit + 1e-9:
+        note_orders(context, ordered)
         raise CreditsError(
             f"With this task's {orders} this DAG run would have ordered {total} swaps, at ${price_per_swap()} each "
             f"${needed:.2f}, and [segmind] max_spend_per_run is ${limit:.2f}. Nothing was ordered now. Whoever manages "

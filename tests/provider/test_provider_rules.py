@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred
 
-from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.store import OrderStore
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapBatchOperator,
@@ -204,9 +204,38 @@ def test_a_batch_that_costs_more_than_the_run_may_spend_orders_nothing(
     with pytest.raises(AirflowFailException, match="this task's 3 this DAG run would have ordered 4 swaps"):
         task.execute(run.context("batch"))
     assert len(emulator.charges) == 1
-    affordable = SubmitBodySwapBatchOperator(task_id="smaller", swaps=swaps(emulator, 2), dag=Run().dag)
-    affordable.execute(Run().context("smaller"))
+    affordable = SubmitBodySwapBatchOperator(task_id="smaller", swaps=swaps(emulator, 2), dag=run.dag)
+    affordable.execute(run.context("smaller"))  # what was refused before counts for nothing
     assert len(emulator.charges) == 3
+
+
+def test_a_retry_of_a_batch_goes_on_with_its_orders_whatever_is_wrong_with_the_limit(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run()
+    task = SubmitBodySwapBatchOperator(task_id="batch", swaps=swaps(emulator, 2), dag=run.dag)
+    first = task.execute(run.context("batch"))
+    for limit in ("0.01", "nan", "a lot"):
+        monkeypatch.setenv(LIMIT, limit)
+        assert task.execute(run.context("batch")) == first
+    assert len(emulator.charges) == 2
+
+
+def test_a_batch_that_may_not_order_its_rest_waits_for_what_it_ordered(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    emulator.set(job_seconds=1)
+    emulator.script(Fault("406-credits", after=1, times=None))
+    run = Run()
+    task = BodySwapBatchOperator(
+        task_id="batch", swaps=swaps(emulator, 3), results=str(tmp_path / "results.jsonl"), dag=run.dag
+    )
+    with pytest.raises(TaskDeferred):
+        task.execute(run.context("batch"))
+    monkeypatch.setenv(LIMIT, "nan")
+    with pytest.raises(TaskDeferred):
+        task.execute(run.context("batch"))
+    assert len(emulator.charges) == 1
 
 
 def test_a_retry_that_orders_a_failed_job_again_counts_both(
@@ -235,6 +264,22 @@ def test_a_retry_goes_on_with_its_order_however_much_the_run_has_spent(
         monkeypatch.setenv(LIMIT, limit)
         assert single(run, emulator).execute(run.context("swap"))["request_id"] == first["request_id"]
     assert len(emulator.charges) == 1
+
+
+def test_a_retry_that_goes_on_with_a_second_order_says_that_there_were_two(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LIMIT, "10")
+    run = Run()
+    ctx = run.context("swap")
+    single(run, emulator).execute(ctx)
+    record = OrderStore(ctx).load()
+    assert record is not None
+    OrderStore(ctx).save(record.failed())
+    single(run, emulator).execute(run.context("swap"))
+    again = run.context("swap")
+    single(run, emulator).execute(again)
+    assert len(emulator.charges) == again["ti"].xcoms["segmind_orders"] == 2
 
 
 @pytest.mark.parametrize("limit", ["-1", "nan", "inf"])
