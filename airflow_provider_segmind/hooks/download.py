@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -60,25 +58,22 @@ class Downloaded:
     """
     A picture that was fetched whole.
 
-    :param path: a temporary file; whoever asked for it removes it.
+    :param data: its bytes.
     :param media_type: by its bytes.
-    :param size: bytes.
     :param sha256: of the bytes, hexadecimal.
     """
 
-    path: Path
+    data: bytes
     media_type: str
-    size: int
     sha256: str
 
 
-def download(hook: SegmindHook, url: str, folder: Path, limits: Limits | None = None) -> Downloaded:
+def download(hook: SegmindHook, url: str, limits: Limits | None = None) -> Downloaded:
     """
-    Fetch a picture into a temporary file, again after a transient error.
+    Fetch a picture, again after a transient error.
 
     :param hook: its connection says who may receive the key.
     :param url: ``https://`` from anywhere public, or on the connection's own host.
-    :param folder: where the temporary file is made.
     :raises JobExpiredError: when it is gone (404, 410): paid for, and lost.
     :raises InvalidRequestError: when the URL, or where it leads, is not allowed, or the picture is too large.
     :raises TransportError: when it could not be fetched whole; a retry may help.
@@ -87,7 +82,7 @@ def download(hook: SegmindHook, url: str, folder: Path, limits: Limits | None = 
     limits = limits or Limits()
     for pause in (*limits.pauses, None):
         try:
-            return _fetch(hook, url, folder, limits)
+            return _fetch(hook, url, limits)
         except (TransportError, RateLimitError, ServiceError) as error:
             wait = max(pause or 0.0, getattr(error, "retry_after", None) or 0.0)
             if pause is None or _is_settled(error) or wait > limits.longest_pause:
@@ -106,14 +101,14 @@ def _is_settled(error: SegmindError) -> bool:
     return isinstance(error, ServiceError) and (error.status or 0) < 500
 
 
-def _fetch(hook: SegmindHook, url: str, folder: Path, limits: Limits) -> Downloaded:
+def _fetch(hook: SegmindHook, url: str, limits: Limits) -> Downloaded:
     give_up = time.monotonic() + limits.seconds
     target, with_key = url, True
     for _ in range(MAX_REDIRECTS + 1):
         with _open(hook, target, with_key=with_key) as answer:
             if answer.status_code not in _MOVED:
                 _check_status(answer, target)
-                return _keep(answer, target, folder, limits, give_up)
+                return _read(answer, target, limits, give_up)
             location = answer.headers.get("location", "")
         target, with_key = urljoin(target, location), False
     raise InvalidRequestError(
@@ -204,34 +199,24 @@ def _check_status(answer: requests.Response, url: str) -> None:
     raise InvalidRequestError(f"{shown} is answered with HTTP {status}, not with a picture.", status=status)
 
 
-def _keep(answer: requests.Response, url: str, folder: Path, limits: Limits, give_up: float) -> Downloaded:
-    shown = without_query(url)
-    with NamedTemporaryFile(dir=folder, delete=False) as file:
-        path = Path(file.name)
-        try:
-            digest, size, head = hashlib.sha256(), 0, b""
-            for chunk in _chunks(answer, shown):
-                size += len(chunk)
-                if size > limits.size:
-                    raise InvalidRequestError(
-                        f"{shown} is larger than {limits.size / 2**20:g} MiB, so it is not stored: ask Segmind's "
-                        "support whether this is a picture."
-                    )
-                if time.monotonic() > give_up:
-                    raise TransportError(f"{shown} was not there whole within {limits.seconds:g} s ({size} bytes).")
-                digest.update(chunk)
-                head = (head + chunk)[:512] if len(head) < 512 else head
-                file.write(chunk)
-            _check_length(answer, shown, size)
-            media_type = media_type_of(head)
-            if media_type is None:
-                raise _no_picture(answer, shown, head)
-            file.flush()
-            _check_end(path, shown, media_type, size)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
-    return Downloaded(path, media_type, size, digest.hexdigest())
+def _read(answer: requests.Response, url: str, limits: Limits, give_up: float) -> Downloaded:
+    shown, body = without_query(url), bytearray()
+    for chunk in _chunks(answer, shown):
+        body += chunk
+        if len(body) > limits.size:
+            raise InvalidRequestError(
+                f"{shown} is larger than {limits.size / 2**20:g} MiB, so it is not stored: ask Segmind's "
+                "support whether this is a picture."
+            )
+        if time.monotonic() > give_up:
+            raise TransportError(f"{shown} was not there whole within {limits.seconds:g} s ({len(body)} bytes).")
+    data = bytes(body)
+    _check_length(answer, shown, len(data))
+    media_type = media_type_of(data)
+    if media_type is None:
+        raise _no_picture(answer, shown, data[:512])
+    _check_end(data, shown, media_type)
+    return Downloaded(data, media_type, hashlib.sha256(data).hexdigest())
 
 
 def _chunks(answer: requests.Response, shown: str) -> Iterator[bytes]:
@@ -251,16 +236,17 @@ def _check_length(answer: requests.Response, shown: str, size: int) -> None:
         raise TransportError(f"{shown} was cut off: {size} of {said} bytes came; fetching it again costs nothing.")
 
 
-def _check_end(path: Path, shown: str, media_type: str, size: int) -> None:
+def _check_end(data: bytes, shown: str, media_type: str) -> None:
     # A wrong Content-Length cuts a picture without a trace in HTTP, and decoders forgive a missing end.
-    data = path.read_bytes()
     cut = (
         (media_type == "image/png" and b"IEND\xaeB`\x82" not in data)
         or (media_type == "image/jpeg" and b"\xff\xd9" not in data)
-        or (media_type == "image/webp" and int.from_bytes(data[4:8], "little") + 8 > size)
+        or (media_type == "image/webp" and int.from_bytes(data[4:8], "little") + 8 > len(data))
     )
     if cut:
-        raise TransportError(f"{shown} was cut off: the picture's end is missing after {size} bytes; fetch it again.")
+        raise TransportError(
+            f"{shown} was cut off: the picture's end is missing after {len(data)} bytes; fetch it again."
+        )
 
 
 def _no_picture(answer: requests.Response, shown: str, head: bytes) -> ServiceError:

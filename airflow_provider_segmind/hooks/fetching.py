@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.hooks.download import download
-from airflow_provider_segmind.hooks.pictures import MAX_PICTURE, is_url
+from airflow_provider_segmind.hooks.pictures import is_url, read_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.storage import read_up_to
 
 
 def picture_bytes(hook: SegmindHook, name: str, uri: str) -> bytes:
@@ -22,10 +17,4 @@ def picture_bytes(hook: SegmindHook, name: str, uri: str) -> bytes:
     :raises InvalidRequestError: when it cannot be read, may not be fetched, or is too large.
     :raises SegmindError: when it could not be fetched, see :func:`airflow_provider_segmind.hooks.download.download`.
     """
-    if is_url(uri):
-        with TemporaryDirectory() as folder:
-            return download(hook, uri, Path(folder)).path.read_bytes()
-    data = read_up_to(MAX_PICTURE + 1, name, uri)
-    if len(data) > MAX_PICTURE:
-        raise InvalidRequestError(f"{name} {uri!r} is larger than {MAX_PICTURE // 2**20} MiB: give a smaller picture.")
-    return data
+    return download(hook, uri).data if is_url(uri) else read_whole(name, uri)

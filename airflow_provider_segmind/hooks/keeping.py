@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -54,18 +52,16 @@ def keep(hook: SegmindHook, item: Item, *, thumbnail: bool, limits: Limits | Non
     stored = _stored_before(item)
     if stored is not None:
         return {**stored, "skipped": True}
-    with TemporaryDirectory(prefix="segmind-") as folder:
-        found = download(hook, item.url, Path(folder), limits)
-        data = found.path.read_bytes()
-    width, height, small = _look(item, data, thumbnail=thumbnail)
+    found = download(hook, item.url, limits)
+    width, height, small = _look(item, found.data, thumbnail=thumbnail)
     picture = ObjectStoragePath(f"{item.base}{SUFFIXES[found.media_type]}")
-    skipped = publish(picture, data)
+    skipped = publish(picture, found.data)
     thumb = ObjectStoragePath(f"{item.base}.thumb.webp") if small else None
     entry = {
         "uri": str(picture),
         "keyname": item.facts["keyname"],
         "media_type": found.media_type,
-        "size": found.size,
+        "size": len(found.data),
         "sha256": found.sha256,
         "width": width,
         "height": height,

@@ -42,10 +42,20 @@ def read_picture(name: str, uri: str) -> tuple[bytes, str]:
 
     :raises InvalidRequestError: when it cannot be read, is too large, or is no picture.
     """
+    data = read_whole(name, uri)
+    return data, _type_of(name, uri, data)
+
+
+def read_whole(name: str, uri: str) -> bytes:
+    """
+    Return a file's bytes, whatever they are.
+
+    :raises InvalidRequestError: when it cannot be read, or is too large for a picture.
+    """
     data = read_up_to(MAX_PICTURE + 1, name, uri)
     if len(data) > MAX_PICTURE:
         raise _too_large(name, uri)
-    return data, _type_of(name, uri, data)
+    return data
 
 
 def look_at_picture(name: str, uri: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
@@ -40,7 +39,7 @@ def publish(path: ObjectStoragePath, data: bytes) -> bool:
     """
     try:
         if path.exists():
-            if path.stat().st_size == len(data) and _digest(path.read_bytes()) == _digest(data):
+            if path.stat().st_size == len(data) and path.read_bytes() == data:
                 return True
             raise InvalidRequestError(
                 f"{path} holds other content, which is not overwritten: whoever wrote the DAG gives another name or "
@@ -58,7 +57,3 @@ def storage_error(path: ObjectStoragePath, error: Exception) -> TransportError:
         f"{path} cannot be read or written ({type(error).__name__}: {error}): check the destination and who may write "
         "there. The result stays at Segmind for seven days, so a retry stores it without a second bill."
     )
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

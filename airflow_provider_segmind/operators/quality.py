@@ -66,7 +66,7 @@ class CheckSwapInputOperator(BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the pictures, check them, and end as ``on_failure`` says."""
         try:
-            report = self.check(Thresholds.of(self.thresholds or {}))
+            report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
         except SegmindError as error:
             raise task_error(error) from error
         self.log.info("%s", report.summary())
@@ -78,20 +78,16 @@ class CheckSwapInputOperator(BaseOperator):
             raise AirflowSkipException(report.summary())
         return report.to_json()
 
-    def check(self, thresholds: Thresholds) -> Report:
+    def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Return what the checks say of the pictures."""
-        scene, person = self.inputs()
+        scene, person = self.inputs(hook)
         return check_input(scene, person, thresholds=thresholds)
 
-    def inputs(self) -> tuple[bytes, bytes | None]:
+    def inputs(self, hook: SegmindHook) -> tuple[bytes, bytes | None]:
         """Return the pictures that were, or are to be, sent."""
         person = self.reference_character_image
-        scene = self.picture("character_image", self.character_image)
-        return scene, None if person is None else self.picture("reference_character_image", person)
-
-    def picture(self, name: str, uri: object) -> bytes:
-        """Return a picture's bytes, whatever they are: a check judges them."""
-        return picture_bytes(SegmindHook(self.segmind_conn_id), name, check_image(name, uri))
+        scene = _picture(hook, "character_image", self.character_image)
+        return scene, None if person is None else _picture(hook, "reference_character_image", person)
 
 
 class CheckSwapOperator(CheckSwapInputOperator):
@@ -118,13 +114,18 @@ class CheckSwapOperator(CheckSwapInputOperator):
         super().__init__(**kwargs)
         self.result = result
 
-    def check(self, thresholds: Thresholds) -> Report:
+    def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Return what the checks say of the result."""
-        made = self.picture("result", self._result_uri())
-        scene, person = self.inputs()
+        made = _picture(hook, "result", self._result_uri())
+        scene, person = self.inputs(hook)
         return check_swap(scene, made, person, thresholds=thresholds)
 
     def _result_uri(self) -> object:
         if not isinstance(self.result, Mapping):
             return self.result
         return self.result.get("uri") or self.result.get("image_url")
+
+
+def _picture(hook: SegmindHook, name: str, uri: object) -> bytes:
+    """Return a picture's bytes, whatever they are: a check judges them."""
+    return picture_bytes(hook, name, check_image(name, uri))

@@ -67,7 +67,7 @@ class SegmindToObjectStorageOperator(BaseOperator):
             results = _read_results(self.results)
             items = [self._items(result, context) for result in results]
             _check_distinct(item for each in items for item in each)
-            _ = hook.settings
+            _ = hook.settings  # before the threads, which would each look the connection up
         except SegmindError as error:
             raise task_error(error) from error
         with ThreadPoolExecutor(THREADS) as pool:
@@ -142,7 +142,11 @@ def _read_results(results: Any) -> list[Mapping[str, Any]]:
         )
     found = list(found)
     for index, result in enumerate(found):
-        if not isinstance(result, Mapping) or not result.get("request_id") or not isinstance(_outputs(result), list):
+        if (
+            not isinstance(result, Mapping)
+            or not result.get("request_id")
+            or not isinstance(result.get("outputs"), list)
+        ):
             raise InvalidRequestError(
                 f"results: entry {index} is {str(result)[:200]!r}, which has no request_id and outputs: give what a "
                 "sensor or BodySwapOperator returned."
@@ -150,12 +154,8 @@ def _read_results(results: Any) -> list[Mapping[str, Any]]:
     return found
 
 
-def _outputs(result: Mapping[str, Any]) -> Any:
-    return result.get("outputs")
-
-
 def _pictures(result: Mapping[str, Any]) -> Iterator[Output]:
-    for entry in _outputs(result):
+    for entry in result["outputs"]:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("url"), str):
             raise InvalidRequestError(
                 f"results: an output is {str(entry)[:200]!r} and has no url.", request_id=str(result["request_id"])

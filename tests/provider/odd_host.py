@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 
+import pytest
 from PIL import Image
 
 
@@ -20,6 +22,7 @@ def picture(kind: str = "PNG", size: tuple[int, int] = (900, 600), colour: str =
 
 
 PICTURE = picture()
+KEY = "SG_the_key_itself"
 
 
 class OddHost(ThreadingHTTPServer):
@@ -128,3 +131,12 @@ def odd_host() -> Iterator[OddHost]:
         host.shutdown()
         thread.join()
         host.server_close()
+
+
+@contextmanager
+def own_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddHost]:
+    """Make it the default connection's own host."""
+    with odd_host() as host:
+        connection = {"conn_type": "segmind", "host": host.url, "password": KEY}
+        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(connection))
+        yield host

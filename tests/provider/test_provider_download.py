@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,34 +18,32 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, check_address
 from airflow_provider_segmind.hooks.download import Limits, download
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from tests.provider.odd_host import PICTURE, OddHost, odd_host
+from tests.provider.odd_host import KEY, PICTURE, OddHost, odd_host, own_host
 
-KEY = "SG_the_key_itself"
 QUICK = Limits(size=2**20, seconds=0.5, pauses=())
 
 
 @pytest.fixture
-def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddHost]:
-    """The connection's own host."""
-    with odd_host() as running:
-        connection = {"conn_type": "segmind", "host": running.url, "password": KEY}
-        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(connection))
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OddHost]:
+    """The connection's own host; whatever is left of a download would be in ``tmp_path``."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with own_host(monkeypatch) as running:
         yield running
 
 
-def test_a_picture_arrives_whole_and_its_type_is_that_of_its_bytes(host: OddHost, tmp_path: Path) -> None:
-    found = download(SegmindHook(), f"{host.url}/good", tmp_path)
-    assert found.path.read_bytes() == PICTURE
-    assert (found.media_type, found.size) == ("image/png", len(PICTURE))
+def test_a_picture_arrives_whole_and_its_type_is_that_of_its_bytes(host: OddHost) -> None:
+    found = download(SegmindHook(), f"{host.url}/good")
+    assert found.data == PICTURE
+    assert (found.media_type, len(found.data)) == ("image/png", len(PICTURE))
     assert found.sha256 == hashlib.sha256(PICTURE).hexdigest()
 
 
 @pytest.mark.parametrize("path", ["cut-once", "busy-once"])
 def test_a_transient_error_is_waited_out(host: OddHost, tmp_path: Path, path: str) -> None:
-    found = download(SegmindHook(), f"{host.url}/{path}", tmp_path, Limits(pauses=(0.01,)))
-    assert found.path.read_bytes() == PICTURE
+    found = download(SegmindHook(), f"{host.url}/{path}", Limits(pauses=(0.01,)))
+    assert found.data == PICTURE
     assert len(host.seen) == 2
-    assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -65,7 +63,7 @@ def test_each_fault_ends_in_its_own_error_and_leaves_no_file(
     host: OddHost, tmp_path: Path, path: str, kind: type[Exception], words: str
 ) -> None:
     with pytest.raises(kind, match=words) as caught:
-        download(SegmindHook(), f"{host.url}/{path}?signature=secret", tmp_path, QUICK)
+        download(SegmindHook(), f"{host.url}/{path}?signature=secret", QUICK)
     assert "secret" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     assert host.streamed < 64 * 2**20
@@ -89,22 +87,22 @@ def test_nothing_is_fetched_from_an_address_that_is_not_public(
 ) -> None:
     host.redirect = target
     with pytest.raises(InvalidRequestError, match="is not fetched"):
-        download(SegmindHook(), f"{host.url}/moved" if redirected else target, tmp_path)
+        download(SegmindHook(), f"{host.url}/moved" if redirected else target)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_port_of_the_own_machine_is_another_host(host: OddHost, tmp_path: Path) -> None:
+def test_another_port_of_the_own_machine_is_another_host(host: OddHost) -> None:
     with odd_host() as other:
         for target in (f"{other.url}/good", other.url.replace("http:", "https:") + "/good"):
             host.redirect = target
             with pytest.raises(InvalidRequestError, match="is not fetched"):
-                download(SegmindHook(), f"{host.url}/moved", tmp_path)
+                download(SegmindHook(), f"{host.url}/moved")
         assert other.seen == []
 
 
-def test_the_key_goes_to_the_own_host_and_through_no_redirect(host: OddHost, tmp_path: Path) -> None:
+def test_the_key_goes_to_the_own_host_and_through_no_redirect(host: OddHost) -> None:
     host.redirect = "/good"
-    download(SegmindHook(), f"{host.url}/moved", tmp_path)
+    download(SegmindHook(), f"{host.url}/moved")
     (_, first), (_, second) = host.seen
     assert KEY in str(first)
     assert KEY not in str(second)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
-from tests.provider.odd_host import PICTURE, odd_host
+from tests.provider.odd_host import PICTURE, own_host
 from tests.provider.running import context
 
 pytest.importorskip("moto.server")
@@ -42,9 +41,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_a_bucket_gets_whole_pictures_once_and_no_part_of_a_faulty_one(
     bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with odd_host() as host:
-        connection = {"conn_type": "segmind", "host": host.url, "password": "SG_key"}
-        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(connection))
+    with own_host(monkeypatch) as host:
         host.redirect = "http://169.254.169.254/"
 
         def store(*paths: str) -> Any:

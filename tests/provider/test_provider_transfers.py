@@ -21,15 +21,13 @@ from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks.names import name_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
-from tests.provider.odd_host import PICTURE, OddHost, odd_host, picture
+from tests.provider.odd_host import KEY, PICTURE, OddHost, own_host, picture
 from tests.provider.running import context
 
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddHost]:
-    with odd_host() as running:
-        connection = {"conn_type": "segmind", "host": running.url, "password": "SG_key"}
-        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(connection))
+    with own_host(monkeypatch) as running:
         yield running
 
 
@@ -71,7 +69,7 @@ def test_the_sidecar_says_where_a_picture_came_from_without_its_signature(host: 
     assert said["source_sha256"] == said["sha256"] == entry["sha256"]
     assert (said["width"], said["height"], said["size"]) == (900, 600, len(PICTURE))
     assert "secret" not in text
-    assert "SG_key" not in text
+    assert KEY not in text
 
 
 def test_a_thumbnail_is_upright_and_at_most_640_pixels(host: OddHost, tmp_path: Path) -> None:
