@@ -20,7 +20,7 @@ from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, 
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from tests.provider.conftest import connect
 from tests.provider.running import TaskInstance, first_event, revive
-from tests.provider.test_provider_durable import Store
+from tests.provider.tries import Store
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
 

@@ -23,7 +23,7 @@ from airflow_provider_segmind.operators.body_swap import (
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from tests.api.drive import WORKFLOW
 from tests.provider.running import TaskInstance
-from tests.provider.test_provider_durable import Store
+from tests.provider.tries import Store
 
 CONSENT = "AIRFLOW__SEGMIND__REQUIRE_CONSENT"
 LIMIT = "AIRFLOW__SEGMIND__MAX_SPEND_PER_RUN"
