@@ -236,8 +236,10 @@ class Schedule(Generic[K]):
     def again(self, workflow: str, age: float, poll_interval: float, now: float) -> Wish:
         """Return when a job is to be asked for again that is this old and pending."""
         timing, share = self.timing(workflow), self.spread(1.0, 2 * JITTER)
-        # Whoever was asked for early does not come before those who have not been asked for yet.
-        usual = max(timing.step(age, poll_interval), timing.first(poll_interval) - age)
+        usual = timing.step(age, poll_interval)
+        if self.budget.known:
+            # Whoever was asked for early does not come before those who have not been asked for yet.
+            usual = max(usual, timing.first(poll_interval) - age)
         quick = timing.quick_step(age, poll_interval)
         return Wish(now + usual * share, now + quick * share)
 

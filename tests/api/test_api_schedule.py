@@ -33,6 +33,13 @@ def test_under_a_tight_limit_whoever_waits_longest_goes_first() -> None:
     assert taken == [("first", 10.0), ("late", pytest.approx(11.01)), ("later", pytest.approx(12.02))]
 
 
+def test_one_job_that_is_done_does_not_make_the_others_wait_longer_than_the_poll_interval() -> None:
+    """What little is known of a workflow then says 21 s, half of which the others once waited for."""
+    schedule: Schedule[str] = Schedule(jitter=lambda: 0.5)
+    schedule.timing("workflow").learn(1.0)
+    assert schedule.again("workflow", 2.5, 1.0, now=100.0).at == pytest.approx(101.0)
+
+
 def test_nothing_is_taken_before_its_time_or_before_the_budget_allows() -> None:
     schedule: Schedule[str] = Schedule(60, jitter=lambda: 0.5)
     assert schedule.next_at(0.0) is None
