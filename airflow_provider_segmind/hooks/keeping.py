@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +17,9 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, ServiceErro
 from airflow_provider_segmind.hooks.download import Downloaded, Limits, download, without_query
 from airflow_provider_segmind.hooks.publish import publish, storage_error, write_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.provenance.label import AI_COMPOSITE, label, source_type
+
+log = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE = 640
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
@@ -35,36 +40,58 @@ class Item:
     facts: Mapping[str, Any]
 
     @property
+    def request_id(self) -> str:
+        """The job that made it."""
+        return str(self.facts["request_id"])
+
+    @property
     def sidecar(self) -> ObjectStoragePath:
         """Where its sidecar is. It is written last, so what has one is whole."""
         return ObjectStoragePath(f"{self.base}.json")
 
 
-def keep(hook: SegmindHook, item: Item, *, thumbnail: bool, limits: Limits | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Manner:
+    """
+    How outputs are stored.
+
+    :param thumbnails: whether with a small picture beside each.
+    :param labels: whether each says in its metadata that a model made part of it.
+    :param limits: how far a download may go.
+    """
+
+    thumbnails: bool = True
+    labels: bool = True
+    limits: Limits | None = None
+
+
+def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
     """
     Store an output, unless an earlier attempt did.
 
     :return: ``uri``, ``keyname``, ``media_type``, ``size`` (bytes), ``sha256``, ``width``, ``height`` (pixels),
-        ``thumbnail`` and ``sidecar`` (URIs), ``skipped``.
+        ``labelled``, ``thumbnail`` and ``sidecar`` (URIs), ``skipped``.
     :raises SegmindError: see :func:`~airflow_provider_segmind.hooks.download.download` and
         :func:`~airflow_provider_segmind.hooks.publish.publish`.
     """
     stored = _stored_before(item)
     if stored is not None:
         return {**stored, "skipped": True}
-    found = download(hook, item.url, limits)
-    width, height, small = _look(item, found.data, thumbnail=thumbnail)
+    found = download(hook, item.url, manner.limits)
+    width, height, small = _look(item, found.data, thumbnail=manner.thumbnails)
     picture = ObjectStoragePath(f"{item.base}{SUFFIXES[found.media_type]}")
-    skipped = publish(picture, found.data)
+    data, labelled = _labelled(item, found) if manner.labels else (found.data, False)
+    skipped = publish(picture, data)
     thumb = ObjectStoragePath(f"{item.base}.thumb.webp") if small else None
     entry = {
         "uri": str(picture),
         "keyname": item.facts["keyname"],
         "media_type": found.media_type,
-        "size": len(found.data),
-        "sha256": found.sha256,
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
         "width": width,
         "height": height,
+        "labelled": labelled,
         "thumbnail": str(thumb) if thumb else None,
         "sidecar": str(item.sidecar),
     }
@@ -84,9 +111,19 @@ def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
         "source": without_query(item.url),
         "source_sha256": found.sha256,
         "stored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "labelled": False,
     }
     return (json.dumps(said, indent=2, default=str) + "\n").encode()
+
+
+def _labelled(item: Item, found: Downloaded) -> tuple[bytes, bool]:
+    """Return what is stored, and whether it says that a model made part of it."""
+    try:
+        data = label(found.data, found.media_type)
+        return data, source_type(data, found.media_type) == AI_COMPOSITE
+    except InvalidRequestError as error:
+        # It is paid for. Whoever publishes it finds in the sidecar that it has no label.
+        log.warning("Request %s: a picture is stored without a label: %s", item.request_id, error)
+        return found.data, False
 
 
 def _stored_before(item: Item) -> dict[str, Any] | None:
@@ -112,7 +149,7 @@ def _stored_before(item: Item) -> dict[str, Any] | None:
     return entry if whole else None
 
 
-_ENTRY = ("uri", "keyname", "media_type", "size", "sha256", "width", "height", "thumbnail", "sidecar")
+_ENTRY = ("uri", "keyname", "media_type", "size", "sha256", "width", "height", "labelled", "thumbnail", "sidecar")
 
 
 def _look(item: Item, data: bytes, *, thumbnail: bool) -> tuple[int, int, bytes | None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 
-FIELDS = ("request_id", "index", "keyname", "id", "ds", "ts_nodash", "run_id", "dag_id", "task_id")
+FIELDS = ("request_id", "row", "index", "keyname", "id", "ds", "ts_nodash", "run_id", "dag_id", "task_id")
 MAX_VALUE = 100
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")

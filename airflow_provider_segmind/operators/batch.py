@@ -22,18 +22,20 @@ from airflow_provider_segmind.hooks.batch_files import (
     UNKNOWN,
     BatchFiles,
     Row,
+    check_failures,
     compose,
     own,
     summary_of,
     too_many,
 )
 from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.prices import price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
 from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
-from airflow_provider_segmind.operators.rules import check_spend, price_per_swap
+from airflow_provider_segmind.operators.rules import check_spend
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_batch_event
@@ -194,7 +196,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.results = results
-        self.max_failures = _check_failures(max_failures)
+        self.max_failures = check_failures(max_failures)
         self.output_key = output_key
         self.poll_interval = check_interval("poll_interval", poll_interval)
         self.timeout = check_interval("timeout", timeout)
@@ -298,12 +300,3 @@ def _problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
 def _told(summary: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary["by_status"].items()))
     return f"{summary['completed']} of {summary['total']} have their picture ({counts})"
-
-
-def _check_failures(value: Any) -> float:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and (0 <= value < 1 or (value >= 1 and float(value).is_integer())):
-        return float(value)
-    raise InvalidRequestError(
-        f"max_failures is {value!r}: it must be a whole number of swaps, or a share of them below 1."
-    )

@@ -17,10 +17,11 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
 from airflow_provider_segmind.hooks.batch_files import Row, read_file
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
+from airflow_provider_segmind.hooks.prices import price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.batch_ordering import Terms
 from airflow_provider_segmind.operators.ordering import ON_UNKNOWN
-from airflow_provider_segmind.operators.rules import check_consent, consent_of, consent_required, price_per_swap
+from airflow_provider_segmind.operators.rules import check_consent, consent_of, consent_required
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.hooks.prices import price_per_swap
 
 log = logging.getLogger(__name__)
 
@@ -17,11 +18,6 @@ ORDERS = "segmind_orders"
 
 _BLANK = ("", "none", "null")
 """What a template makes of a value that is not there."""
-
-
-def price_per_swap() -> float:
-    """Return US dollars for one swap, as the administrator says."""
-    return float(conf.getfloat("segmind", "price_per_swap", fallback=0.2687))
 
 
 def consent_of(reference: object) -> str | None:

@@ -1,39 +1,54 @@
-"""Keep the results of jobs in object storage, before the service deletes them after seven days."""
+"""Carry pictures between object storage and Segmind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, XComArg
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    BaseOperator,
+    Context,
+    ObjectStoragePath,
+    XComArg,
+)
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.models import Output
-from airflow_provider_segmind.api.results import is_image
+from airflow_provider_segmind.hooks.batch_files import check_failures, too_many
+from airflow_provider_segmind.hooks.deliveries import Deliveries, read_deliveries
 from airflow_provider_segmind.hooks.failures import task_error
-from airflow_provider_segmind.hooks.keeping import Item, keep
-from airflow_provider_segmind.hooks.names import check_name, name_of
+from airflow_provider_segmind.hooks.keeping import Item, Manner
+from airflow_provider_segmind.hooks.prices import price_per_swap
+from airflow_provider_segmind.hooks.publish import storage_error, write_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.sharing import SHARES, share_all
+from airflow_provider_segmind.hooks.storing import Shelf, store_all
 
-THREADS = 8
+Outcome = dict[str, Any] | SegmindError
 
 
 class SegmindToObjectStorageOperator(BaseOperator):
     """
-    Store the pictures of one result, or of a list of them, each with a thumbnail and a sidecar.
+    Store the pictures of one result, of a list of them, or of a batch, each with a thumbnail and a sidecar.
 
     A file is there whole or not at all. What an earlier attempt stored is not fetched again, and other content is
     never overwritten. A result that is lost or failed does not keep the others from being stored.
 
-    :param results: what a sensor or ``BodySwapOperator`` returned, or a list of those.
+    :param results: what a sensor or ``BodySwapOperator`` returned, or a list of those; or what
+        ``BodySwapBatchOperator`` returned, or the URI of its manifest of results.
     :param destination: URI of a folder: ``s3://…``, ``gs://…``, ``abfs://…``, ``file://…`` or a path.
-    :param name: path of each picture below it, without a suffix, with the fields ``{request_id}``, ``{index}``,
-        ``{keyname}``, ``{id}``, ``{ds}``, ``{ts_nodash}``, ``{run_id}``, ``{dag_id}``, ``{task_id}``.
+    :param name: path of each picture below it, without a suffix, with the fields ``{request_id}``, ``{row}``,
+        ``{index}``, ``{keyname}``, ``{id}``, ``{ds}``, ``{ts_nodash}``, ``{run_id}``, ``{dag_id}``, ``{task_id}``.
     :param details: more facts for each sidecar, such as the inputs or a reference of the consent.
     :param thumbnails: whether to store a WebP of at most 640 pixels beside each picture.
+    :param label_pictures: whether each stored picture says in its metadata that a model made part of it (IPTC's
+        digital source type). No pixel changes.
+    :param max_failures: how many pictures may stay away before the task fails; below 1, which share of them.
     :param segmind_conn_id: the connection; its key goes to its own hosts only.
-    :return: ``request_id``, ``uri`` (of the first picture) and ``files``; a list of those for a list.
+    :return: ``request_id``, ``uri`` (of the first picture) and ``files``; a list of those for a list. For a batch
+        ``stored`` (URI of a manifest with one such line a swap), ``total``, ``completed``, ``failed``, ``skipped``
+        and ``without_picture``.
     :raises AirflowFailException: where a retry cannot help.
     :raises SegmindError: where a retry may help; it fetches only what is not stored.
     """
@@ -44,11 +59,13 @@ class SegmindToObjectStorageOperator(BaseOperator):
     def __init__(
         self,
         *,
-        results: Mapping[str, Any] | Sequence[Mapping[str, Any]] | XComArg,
+        results: str | Mapping[str, Any] | Sequence[Mapping[str, Any]] | XComArg,
         destination: str,
         name: str = "{request_id}/{keyname}-{index}",
         details: Mapping[str, Any] | None = None,
         thumbnails: bool = True,
+        label_pictures: bool = True,
+        max_failures: float = 0,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -58,43 +75,41 @@ class SegmindToObjectStorageOperator(BaseOperator):
         self.name = name
         self.details = details
         self.thumbnails = thumbnails
+        self.label_pictures = label_pictures
+        self.max_failures = check_failures(max_failures)
         self.segmind_conn_id = segmind_conn_id
 
     def execute(self, context: Context) -> Any:
         """Check all names, then store what is not stored yet."""
         hook = SegmindHook(self.segmind_conn_id)
         try:
-            results = _read_results(self.results)
-            items = [self._items(result, context) for result in results]
-            _check_distinct(item for each in items for item in each)
-            _ = hook.settings  # before the threads, which would each look the connection up
+            found = read_deliveries(self.results)
+            items = self._shelf(context).items(found.jobs)
+            outcomes = store_all(hook, (item for each in items for item in each), self._manner)
         except SegmindError as error:
             raise task_error(error) from error
-        with ThreadPoolExecutor(THREADS) as pool:
-            outcomes = list(pool.map(lambda item: self._keep(hook, item), (item for each in items for item in each)))
-        self._raise_for(outcomes)
-        files = iter(outcomes)
-        stored = [_row(result, [next(files) for _ in each]) for result, each in zip(results, items, strict=True)]
-        return stored[0] if isinstance(self.results, Mapping) else stored
+        rows = _rows(found, items, outcomes)
+        summary = _summary(found, outcomes)
+        if found.manifest is not None:
+            summary["stored"] = _write_manifest(found.manifest, rows)
+        self.log.info("Stored in %s: %s", self.destination, summary)
+        self._raise_for(outcomes, summary)
+        if found.manifest is not None:
+            return summary
+        return rows[0] if isinstance(self.results, Mapping) else rows
 
-    def _keep(self, hook: SegmindHook, item: Item) -> Any:
-        try:
-            return keep(hook, item, thumbnail=self.thumbnails)
-        except SegmindError as error:
-            error.request_id = error.request_id or item.facts["request_id"]
-            self.log.error("Not stored: %s: %s", type(error).__name__, error)
-            return error
-        except Exception as error:
-            self.log.exception("Not stored: request %s", item.facts["request_id"])
-            return SegmindError(
-                f"{item.base} could not be stored ({type(error).__name__}: {error}): whoever manages Airflow checks "
-                "the destination's connection. A retry stores it without a second bill.",
-                request_id=item.facts["request_id"],
-            )
+    @property
+    def _manner(self) -> Manner:
+        return Manner(thumbnails=self.thumbnails, labels=self.label_pictures)
 
-    def _raise_for(self, outcomes: Sequence[Any]) -> None:
+    def _shelf(self, context: Context) -> Shelf:
+        values: dict[str, Any] = {name: context.get(name) for name in ("ds", "ts_nodash", "run_id")}
+        values |= {"dag_id": getattr(context.get("ti"), "dag_id", None), "task_id": self.task_id}
+        return Shelf(self.destination, self.name, values, {"cost": price_per_swap(), **dict(self.details or {})})
+
+    def _raise_for(self, outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> None:
         errors = [outcome for outcome in outcomes if isinstance(outcome, SegmindError)]
-        if not errors:
+        if not too_many(summary, self.max_failures):
             return
         if len(outcomes) == 1:
             raise task_error(errors[0]) from errors[0]
@@ -106,77 +121,84 @@ class SegmindToObjectStorageOperator(BaseOperator):
         )
         raise SegmindError(said) if first.retryable else AirflowFailException(said)
 
-    def _items(self, result: Mapping[str, Any], context: Context) -> list[Item]:
-        check_name(self.name)
-        if not isinstance(self.destination, str) or not self.destination.strip():
-            raise InvalidRequestError(f"destination is {self.destination!r}: give the URI of a folder.")
-        known: dict[str, Any] = {name: context.get(name) for name in ("ds", "ts_nodash", "run_id")}
-        known |= {"dag_id": getattr(context.get("ti"), "dag_id", None), "task_id": self.task_id}
-        request_id, items = result["request_id"], []
-        for index, output in enumerate(_pictures(result)):
-            facts = {
-                **dict(self.details or {}),
-                "request_id": request_id,
-                "workflow": result.get("workflow"),
-                "poll_url": result.get("poll_url"),
-                "keyname": output.keyname,
-                "index": index,
-            }
-            values = {**known, "request_id": request_id, "id": result.get("id"), "index": index}
-            base = name_of(self.name, {**values, "keyname": output.keyname})
-            items.append(Item(f"{self.destination.rstrip('/')}/{base}", output.url, facts))
-        if not items:
-            raise InvalidRequestError(
-                "The result has no output of type image, so there is nothing to store: give what a sensor or "
-                "BodySwapOperator returned.",
-                request_id=str(request_id),
-            )
-        return items
+
+class ObjectStorageToSegmindOperator(BaseOperator):
+    """
+    Make private photographs readable for Segmind, and return their URLs.
+
+    The ordering operators do the same with a URI by themselves. A task of its own is for pictures that several swaps
+    share, and for a signed link instead of an upload.
+
+    :param source: a path or a URI that Airflow's object storage reads, or a list of those.
+    :param share: ``upload`` puts a copy on Segmind's storage, where whoever has its URL can see it and nobody can
+        delete it; ``sign`` returns a link to the object itself that ends after ``expires``, where the storage can sign
+        (S3, GCS, Azure).
+    :param expires: seconds that a signed link lasts; it must outlast the queue.
+    :param segmind_conn_id: the connection.
+    :return: the ``https://`` URL, or a list of those for a list. A signed one is a secret until it ends.
+    :raises AirflowFailException: when a picture cannot be read, or is none; nothing is shared then.
+    :raises SegmindError: where a retry may help.
+    """
+
+    template_fields: Sequence[str] = ("source", "share", "segmind_conn_id")
+    ui_color = "#ece8f6"
+
+    def __init__(
+        self,
+        *,
+        source: str | Sequence[str] | XComArg,
+        share: str = "upload",
+        expires: int = 3600,
+        segmind_conn_id: str = SegmindHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.source = source
+        self.share = share
+        self.expires = expires
+        self.segmind_conn_id = segmind_conn_id
+
+    def execute(self, context: Context) -> str | list[str]:
+        """Look at all pictures, then share them."""
+        sources = [self.source] if isinstance(self.source, str) else self.source
+        try:
+            if self.share not in SHARES:
+                raise InvalidRequestError(f"share is {self.share!r}: the DAG's author gives one of {SHARES}.")
+            urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
+        except SegmindError as error:
+            raise task_error(error) from error
+        return urls[0] if isinstance(self.source, str) else urls
 
 
-def _read_results(results: Any) -> list[Mapping[str, Any]]:
-    found = [results] if isinstance(results, Mapping) else results
-    if isinstance(found, str | bytes) or not hasattr(found, "__iter__"):
-        raise InvalidRequestError(
-            f"results is {results!r}: give what a sensor or BodySwapOperator returned, or a list."
-        )
-    found = list(found)
-    for index, result in enumerate(found):
-        if (
-            not isinstance(result, Mapping)
-            or not result.get("request_id")
-            or not isinstance(result.get("outputs"), list)
-        ):
-            raise InvalidRequestError(
-                f"results: entry {index} is {str(result)[:200]!r}, which has no request_id and outputs: give what a "
-                "sensor or BodySwapOperator returned."
-            )
-    return found
+def _rows(found: Deliveries, items: Sequence[Sequence[Item]], outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """Return what a task says of each job: its files, and why others of it are not there."""
+    left = iter(outcomes)
+    return [_row(job.request_id, [next(left) for _ in each]) for job, each in zip(found.jobs, items, strict=True)]
 
 
-def _pictures(result: Mapping[str, Any]) -> Iterator[Output]:
-    for entry in result["outputs"]:
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("url"), str):
-            raise InvalidRequestError(
-                f"results: an output is {str(entry)[:200]!r} and has no url.", request_id=str(result["request_id"])
-            )
-        output = Output(str(entry.get("keyname") or "output"), str(entry.get("type") or ""), entry["url"])
-        if is_image(output):
-            yield output
+def _row(request_id: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    files = [outcome for outcome in outcomes if not isinstance(outcome, SegmindError)]
+    errors = [str(outcome) for outcome in outcomes if isinstance(outcome, SegmindError)]
+    row = {"request_id": request_id, "uri": files[0]["uri"] if files else None, "files": files}
+    return {**row, "error": "; ".join(errors)} if errors else row
 
 
-def _check_distinct(items: Iterator[Item]) -> None:
-    taken: dict[str, Item] = {}
-    for item in items:
-        # Without case, as some file systems compare.
-        other = taken.setdefault(item.base.casefold(), item)
-        if other is not item:
-            raise InvalidRequestError(
-                f"Two outputs would get the name {item.base!r} (requests {other.facts['request_id']} and "
-                f"{item.facts['request_id']}), so nothing was written: use more fields in name, such as "
-                "{request_id}, {keyname} and {index}."
-            )
+def _summary(found: Deliveries, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    files = [outcome for outcome in outcomes if not isinstance(outcome, SegmindError)]
+    return {
+        "total": len(outcomes),
+        "completed": len(files),
+        "failed": len(outcomes) - len(files),
+        "skipped": sum(entry["skipped"] for entry in files),
+        "without_picture": found.without_picture,
+    }
 
 
-def _row(result: Mapping[str, Any], files: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"request_id": result["request_id"], "uri": files[0]["uri"], "files": files}
+def _write_manifest(manifest: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    path = ObjectStoragePath(f"{manifest}.stored.jsonl")
+    data = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
+    try:
+        write_whole(path, data)
+    except (OSError, ImportError) as error:
+        raise storage_error(path, error) from error
+    return str(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks.names import name_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.odd_host import KEY, PICTURE, OddHost, own_host, picture
 from tests.provider.running import context
@@ -66,8 +68,9 @@ def test_the_sidecar_says_where_a_picture_came_from_without_its_signature(host: 
     said = json.loads(text)
     assert said["consent_reference"] == "c-17"
     assert said["source"] == f"{host.url}/good"
-    assert said["source_sha256"] == said["sha256"] == entry["sha256"]
-    assert (said["width"], said["height"], said["size"]) == (900, 600, len(PICTURE))
+    assert said["source_sha256"] == hashlib.sha256(PICTURE).hexdigest()
+    assert said["sha256"] == entry["sha256"]
+    assert (said["width"], said["height"], said["size"]) == (900, 600, entry["size"])
     assert "secret" not in text
     assert KEY not in text
 
@@ -80,6 +83,29 @@ def test_a_thumbnail_is_upright_and_at_most_640_pixels(host: OddHost, tmp_path: 
     assert entry["uri"].endswith(".jpg")
     with Image.open(entry["thumbnail"].removeprefix("file://")) as small:
         assert (small.format, small.size) == ("WEBP", (427, 640))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_stored_picture_says_that_a_model_made_part_of_it_and_shows_the_same_pixels(
+    host: OddHost, tmp_path: Path, kind: str
+) -> None:
+    host.pictures["/p"] = picture(kind)
+    (entry,) = store(result(host, "p"), tmp_path)["files"]
+    data = Path(entry["uri"].removeprefix("file://")).read_bytes()
+    assert source_type(data, entry["media_type"]) == AI_COMPOSITE
+    with Image.open(BytesIO(data)) as after, Image.open(BytesIO(host.pictures["/p"])) as before:
+        assert after.tobytes() == before.tobytes()
+    assert entry["labelled"] is json.loads((tmp_path / "r1" / "swapped-0.json").read_text())["labelled"] is True
+    (plain,) = store(result(host, "p"), tmp_path / "plain", label_pictures=False)["files"]
+    assert Path(plain["uri"].removeprefix("file://")).read_bytes() == host.pictures["/p"]
+    assert not plain["labelled"]
+
+
+def test_a_picture_that_cannot_be_labelled_is_stored_as_it_came(host: OddHost, tmp_path: Path) -> None:
+    host.pictures["/odd"] = broken = picture("JPEG", xmp=b"<no XML")
+    (entry,) = store(result(host, "odd"), tmp_path)["files"]
+    assert Path(entry["uri"].removeprefix("file://")).read_bytes() == broken
+    assert not entry["labelled"]
 
 
 def test_a_retry_fetches_nothing_that_is_stored_even_when_it_is_gone_at_segmind(host: OddHost, tmp_path: Path) -> None:
@@ -148,7 +174,8 @@ def test_a_list_gives_a_list(host: OddHost, tmp_path: Path) -> None:
         ({"name": "{id}"}, "which is None here"),
         ({"name": "one"}, "Two outputs would get the name"),
         ({"destination": " "}, "destination is ' '"),
-        ({"results": "text"}, "results is 'text'"),
+        ({"results": 7}, "results is 7"),
+        ({"results": "text"}, "results 'text' cannot be read"),
         ({"results": [{"request_id": "x"}]}, "entry 0"),
         ({"results": {"request_id": "x", "outputs": [{"keyname": "a"}]}}, "has no url"),
         ({"results": {"request_id": "x", "outputs": []}}, "nothing to store"),
