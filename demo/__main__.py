@@ -1,5 +1,5 @@
 """
-``python -m demo``: body swaps through a real Airflow, with nothing to set up.
+``python -m demo``: the pipeline of body swaps through a real Airflow, with nothing to set up.
 
 Environment variables: ``KEEP=1`` leaves Airflow's UI up, ``DEMO_DIR`` is the output folder (``.demo``),
 ``SEGMIND_API_KEY`` orders one swap from the live API instead of the emulator, ``YES=1`` does not ask before.
@@ -8,7 +8,6 @@ Environment variables: ``KEEP=1`` leaves Airflow's UI up, ``DEMO_DIR`` is the ou
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import sys
@@ -17,16 +16,18 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from demo.airflow_rest import AirflowRestError
+from demo.bucket import Bucket
 from demo.child import ChildDiedError
 from demo.confirm import confirmed
 from demo.interrupts import ignored, raise_on_sigterm
 from demo.local_airflow import AirflowTimeoutError, LocalAirflow
+from demo.pipeline import Passage, Run, collect, facts, start, watch
 from demo.progress import Progress
 from demo.service import EmulatedService, LiveService, Service
 from demo.summary import LEGEND, dollars, short, table
-from demo.swaps import Swap, collect, order, watch
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
+PLACES = ("inbox", "swaps", "published", "done", "quarantine")
 JOB_SECONDS = "6-9"
 EMULATED_TIMEOUT = 180.0
 LIVE_TIMEOUT = 1800.0
@@ -37,7 +38,7 @@ def main() -> int:
     """
     Run the demo.
 
-    :returns: the exit code: 0 when every swap succeeded.
+    :returns: the exit code: 0 when every photograph was published, or rejected by a check.
     """
     raise_on_sigterm()
     folder = Path(os.environ.get("DEMO_DIR") or ".demo")
@@ -74,8 +75,9 @@ def _give_up(code: int, why: str, secret: str, stack: ExitStack | None = None) -
 def _forget_last_time(folder: Path) -> None:
     # Otherwise a demo that fails would seem to have made the pictures of the one before.
     shutil.rmtree(folder / "airflow", ignore_errors=True)
-    for path in (*folder.glob("swap-*"), folder / "contact-sheet.png", folder / "summary.json"):
-        path.unlink(missing_ok=True)
+    for pattern in ("*-before.*", "*-after.*", "reference.*", "contact-sheet.png", "summary.json"):
+        for path in folder.glob(pattern):
+            path.unlink()
 
 
 def _live_service(secret: str) -> LiveService:
@@ -93,7 +95,15 @@ def _emulated_service(folder: Path, stack: ExitStack) -> EmulatedService:
     return service
 
 
-def _quietly(started: EmulatedService | LocalAirflow) -> None:
+def _bucket(folder: Path, stack: ExitStack) -> Bucket:
+    bucket = Bucket(folder)
+    stack.callback(_quietly, bucket)
+    bucket.start()
+    _say(f"A server that speaks S3 is at {bucket.url}, with a bucket for the photographs.")
+    return bucket
+
+
+def _quietly(started: Bucket | EmulatedService | LocalAirflow) -> None:
     # A second Ctrl-C must not cut the clean-up short; it is bounded in time anyway.
     with ignored():
         started.stop()
@@ -101,53 +111,73 @@ def _quietly(started: EmulatedService | LocalAirflow) -> None:
 
 def _demonstrate(service: Service, folder: Path, stack: ExitStack) -> int:
     began = time.monotonic()
-    airflow = LocalAirflow(folder / "airflow", EXAMPLE_DAGS, {"AIRFLOW_CONN_SEGMIND_DEFAULT": service.connection})
+    bucket = _bucket(folder, stack)
+    connections = {"AIRFLOW_CONN_SEGMIND_DEFAULT": service.connection, "AIRFLOW_CONN_AWS_DEFAULT": bucket.connection}
+    airflow = LocalAirflow(folder / "airflow", EXAMPLE_DAGS, connections)
     stack.callback(_quietly, airflow)
     _say(f"Airflow is starting at {airflow.url}, which takes about half a minute:")
     _say("API server, scheduler with LocalExecutor, DAG processor and triggerer, on SQLite.")
     airflow.start()
-    photographs = folder / "photographs"
-    photographs.mkdir(exist_ok=True)
-    pairs = service.pairs(photographs)
+    order = service.order()
     airflow.wait_healthy()
-    _say(f"Airflow is up after {time.monotonic() - began:.0f} s. DAG runs: {len(pairs)}.")
-    swaps = order(airflow, pairs)
-    watch(airflow, swaps, LIVE_TIMEOUT if isinstance(service, LiveService) else EMULATED_TIMEOUT, Progress())
-    code = _conclude(airflow, service, swaps, folder)
-    print(f"\n  All of it took {time.monotonic() - began:.0f} s.", flush=True)
+    _say(f"Airflow is up after {time.monotonic() - began:.0f} s. Photographs: {len(order.photographs)}.")
+    run = start(airflow, bucket, order)
+    watch(airflow, run, LIVE_TIMEOUT if isinstance(service, LiveService) else EMULATED_TIMEOUT, Progress())
+    collect(airflow, bucket, run, order, service.bill)
+    code = _conclude(service, run, folder)
+    _say(f"In the bucket: {_places(bucket)}.")
+    _say(f"All of it took {time.monotonic() - began:.0f} s.")
     if os.environ.get("KEEP") == "1":
         _keep(airflow, service)
     return code
 
 
-def _conclude(airflow: LocalAirflow, service: Service, swaps: list[Swap], folder: Path) -> int:
+def _conclude(service: Service, run: Run, folder: Path) -> int:
     # Pillow takes a while to import; by now nobody waits for it.
     from demo.contact_sheet import Row, draw_sheet
 
-    collect(airflow, swaps, service.bill, folder)
+    reference = _save(folder / "reference", run.reference)
     rows = [
         Row(
-            title=swap.pair.title,
-            facts=f"{swap.state}, {swap.seconds:.0f} s, {dollars(swap.cost)}",
-            pictures=(swap.before, swap.reference, swap.after),
-            note="" if swap.succeeded else swap.state,
+            title=passage.photograph.title,
+            facts=f"{passage.outcome}, {passage.seconds:.0f} s, {dollars(passage.cost)}",
+            pictures=(
+                _save(folder / f"{_plain(passage)}-before", passage.before),
+                reference,
+                _save(folder / f"{_plain(passage)}-after", passage.after),
+            ),
+            note=passage.why.partition(":")[0] or passage.outcome,
         )
-        for swap in swaps
+        for passage in run.passages
     ]
-    subtitle = f"Ordered, awaited and fetched by Apache Airflow ({service.title})"
+    subtitle = f"Checked, swapped, stored, compared, approved by Apache Airflow ({service.title})"
     sheet = draw_sheet("AI Body Swap", subtitle, rows, folder / "contact-sheet.png")
-    facts = [
-        {"title": swap.pair.title, "run_id": swap.run_id, "request_id": swap.request_id, "state": swap.state,
-         "cost": swap.cost, "seconds": round(swap.seconds, 1), "picture": str(swap.after or "")}
-        for swap in swaps
-    ]  # fmt: skip
-    (folder / "summary.json").write_text(json.dumps(facts, indent=2) + "\n")
-    print(f"\n{table(swaps)}\n\n  {LEGEND}\n  {service.cost_note}\n  Contact sheet: {short(sheet)}", flush=True)
-    for number, swap in enumerate(swaps, start=1):
-        if not swap.succeeded:
-            reason = swap.reason.replace(service.secret, "***")
-            print(f"\nSwap {number} ({swap.pair.title}) did not succeed. {reason}", file=sys.stderr)
-    return 0 if all(swap.succeeded for swap in swaps) else FAILED
+    (folder / "summary.json").write_text(facts(run))
+    print(f"\n{table(run.passages)}\n\n  {LEGEND}\n  {service.cost_note}\n  Contact sheet: {short(sheet)}", flush=True)
+    for passage in run.passages:
+        if passage.why:
+            why = passage.why.replace(service.secret, "***")
+            print(f"  {passage.photograph.title}: {why}", flush=True)
+    return 0 if run.state == "success" and all(passage.settled for passage in run.passages) else FAILED
+
+
+def _save(path: Path, data: bytes | None) -> Path | None:
+    if data is None:
+        return None
+    kinds = {b"\x89PNG": ".png", b"RIFF": ".webp"}
+    target = path.with_suffix(kinds.get(data[:4], ".jpg"))
+    target.write_bytes(data)
+    return target
+
+
+def _plain(passage: Passage) -> str:
+    return passage.photograph.title.lower().replace(" ", "-").replace("'", "")
+
+
+def _places(bucket: Bucket) -> str:
+    keys = bucket.keys()
+    counts = {name: sum(key.startswith(f"{name}/") for key in keys) for name in PLACES}
+    return ", ".join(f"{count} in {name}/" for name, count in counts.items())
 
 
 def _keep(airflow: LocalAirflow, service: Service) -> None:

@@ -247,6 +247,17 @@ class AirflowRest:
         path = f"{_run(dag_id, run_id)}/taskInstances/{_path(task_id)}{index}"
         self.call("PATCH", path, json={"new_state": state})
 
+    def update_asset(self, name: str) -> None:
+        """Say that an asset was updated, as another system does; DAGs that are scheduled on it then run."""
+        found = self.call("GET", "assets", params={"name_pattern": name})["assets"]
+        (asset_id,) = [asset["id"] for asset in found if asset["name"] == name]
+        self.call("POST", "assets/events", json={"asset_id": asset_id, "extra": {}})
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, map_index: int = UNMAPPED) -> None:
+        """Answer a task that asks a person, as that person does in the UI."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{_path(task_id)}/{map_index}/hitlDetails"
+        self.call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
+
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = UNMAPPED) -> str:
         """Return the log of one attempt, the triggerer's part included: a line for each event and each exception."""
         path = f"{_run(dag_id, run_id)}/taskInstances/{_path(task_id)}/logs/{try_number}"

@@ -1,11 +1,8 @@
-"""The photographs that the demo swaps, and how a picture gets from a URL or a file to the disk."""
+"""The photographs that the demo swaps, and how a picture gets from a URL to the disk."""
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import requests
 
@@ -14,54 +11,56 @@ _LARGEST = 50_000_000
 
 
 @dataclass(frozen=True)
-class Pair:
+class Photograph:
     """
-    One order: who shall stand where.
+    A scene to edit.
 
     :param title: a few words for people.
-    :param character_image: the scene to edit, as a URL, a file URI or a path.
-    :param reference_character_image: the new person.
-    :param select_character: who in the scene is replaced.
+    :param name: file name in the inbox, or the URL of one that is not in the inbox.
+    :param data: the file; ``None`` for a URL.
     """
 
     title: str
-    character_image: str
-    reference_character_image: str
-    select_character: str
+    name: str
+    data: bytes | None = None
 
 
-DOCUMENTED_PAIR = Pair(
-    title="Segmind's sample pictures",
-    character_image=f"{_SAMPLES}/6f754395-4c9b-471f-b5e2-7b3cf6126bc4-1112524499.jpeg",
-    reference_character_image=(
-        f"{_SAMPLES}/e741b982-1a3a-43a3-9007-cc27e30b6ea0-29890cbc-c007-4a86-b31d-e9c8097c4c38.png"
+@dataclass(frozen=True)
+class Order:
+    """
+    What the pipeline is given.
+
+    :param photographs: the scenes.
+    :param person: the new person: the file, or a URL.
+    :param select_character: who in the scenes is replaced.
+    """
+
+    photographs: tuple[Photograph, ...]
+    person: bytes | str
+    select_character: str = "woman"
+
+
+DOCUMENTED = Order(
+    photographs=(
+        Photograph("Segmind's sample pictures", f"{_SAMPLES}/6f754395-4c9b-471f-b5e2-7b3cf6126bc4-1112524499.jpeg"),
     ),
-    select_character="woman",
+    person=f"{_SAMPLES}/e741b982-1a3a-43a3-9007-cc27e30b6ea0-29890cbc-c007-4a86-b31d-e9c8097c4c38.png",
 )
 
 
-def fetch(source: str, target: Path, timeout: float = 30.0) -> Path:
+def fetch(url: str, timeout: float = 30.0) -> bytes:
     """
-    Copy a picture to the disk, without any credential.
+    Return a picture, without sending any credential.
 
-    :param source: an http(s) URL, a file URI or a path.
-    :param target: the file to write, without its suffix; the source's suffix is added.
+    :param url: where it is.
     :param timeout: seconds for each read from the network.
-    :returns: the file that was written.
     :raises OSError: it cannot be read (a failed download is one, too), or is larger than 50 MB.
     """
-    parts = urlsplit(source)
-    path = target.with_suffix(Path(parts.path).suffix.lower() or ".png")
-    if parts.scheme not in {"http", "https"}:
-        shutil.copyfile(unquote(parts.path) if parts.scheme == "file" else source, path)
-        return path
-    with requests.get(source, timeout=timeout, stream=True) as answer:
+    with requests.get(url, timeout=timeout, stream=True) as answer:
         answer.raise_for_status()
-        size = 0
-        with path.open("wb") as file:
-            for chunk in answer.iter_content(1 << 16):
-                size += len(chunk)
-                if size > _LARGEST:
-                    raise OSError(f"{source} is larger than {_LARGEST // 1_000_000} MB.")
-                file.write(chunk)
-    return path
+        data = b""
+        for chunk in answer.iter_content(1 << 16):
+            data += chunk
+            if len(data) > _LARGEST:
+                raise OSError(f"{url} is larger than {_LARGEST // 1_000_000} MB.")
+    return data

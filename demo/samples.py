@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from io import BytesIO
+
+from PIL import Image
 
 from airflow_provider_segmind.emulator import samples
-from demo.pictures import Pair
+from demo.pictures import Photograph
 
-_SCENES = (("At home", "woman"), ("In the park", "woman"), ("In the street", "man"))
+PERSON = 0
 
 
-def draw(folder: Path) -> list[Pair]:
-    """
-    Draw the photographs of three orders.
+def person() -> bytes:
+    """Draw the new person."""
+    return samples.draw("person", PERSON)
 
-    :param folder: where they go; it must exist.
-    :returns: the orders. One names its pictures by path, the others by file URI; both are uploaded.
-    """
-    pairs = []
-    for number, (title, character) in enumerate(_SCENES):
-        scene = folder / f"scene-{number + 1}.png"
-        scene.write_bytes(samples.draw("scene", number))
-        person = folder / f"person-{number + 1}.png"
-        person.write_bytes(samples.draw("person", number))
-        names = [str(path.absolute()) if number == 0 else path.absolute().as_uri() for path in (scene, person)]
-        pairs.append(Pair(title, names[0], names[1], character))
-    return pairs
+
+def photographs() -> list[Photograph]:
+    """Draw two photographs that can be swapped, and one that nobody should pay for."""
+    return [
+        Photograph("At home", "at-home.png", samples.draw("scene", 0)),
+        Photograph("In the park", "in-the-park.png", samples.draw("scene", 1)),
+        Photograph("Lens cap on", "lens-cap-on.png", _lens_cap_on()),
+    ]
+
+
+def _lens_cap_on() -> bytes:
+    size = (900, 1200)
+    dark = Image.effect_noise(size, 6).point(lambda value: max(0, value - 118))
+    out = BytesIO()
+    dark.convert("RGB").save(out, "PNG")
+    return out.getvalue()

@@ -13,7 +13,7 @@ from typing import Protocol
 import requests
 
 from demo.child import Child, ChildDiedError
-from demo.pictures import DOCUMENTED_PAIR, Pair
+from demo.pictures import DOCUMENTED, Order
 
 LIVE_HOST = "https://api.segmind.com"
 PRICE = 0.2687
@@ -31,8 +31,8 @@ class Service(Protocol):
     secret: str
     """The key, so that it can be struck out of whatever is printed."""
 
-    def pairs(self, folder: Path) -> list[Pair]:
-        """Return the orders to make; pictures that must be drawn first go to ``folder``."""
+    def order(self) -> Order:
+        """Return what to swap."""
         ...
 
     def bill(self, request_ids: list[str]) -> dict[str, float]:
@@ -98,12 +98,12 @@ class EmulatedService:
             }
         )
 
-    def pairs(self, folder: Path) -> list[Pair]:
+    def order(self) -> Order:
         """Draw sample photographs; see :class:`Service`."""
         # Pillow takes a while to import, and the live demo draws nothing before it has asked.
-        from demo.samples import draw
+        from demo.samples import person, photographs
 
-        return draw(folder)
+        return Order(tuple(photographs()), person())
 
     def bill(self, request_ids: list[str]) -> dict[str, float]:
         """Read the emulator's ledger; see :class:`Service`."""
@@ -157,9 +157,9 @@ class LiveService:
                 return None
         return None
 
-    def pairs(self, folder: Path) -> list[Pair]:
+    def order(self) -> Order:
         """Return the one order of the documentation; see :class:`Service`."""
-        return [DOCUMENTED_PAIR]
+        return DOCUMENTED
 
     def bill(self, request_ids: list[str]) -> dict[str, float]:
         """Take the bill from the balance, which tells the sum only; see :class:`Service`."""

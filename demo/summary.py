@@ -6,15 +6,29 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from demo.swaps import Swap
+from demo.pipeline import Passage
 
-_HEAD = ("", "swap", "state", "cost", "seconds", "deferred", "picture")
+_HEAD = (
+    "photograph",
+    "check",
+    "swap",
+    "store",
+    "compare",
+    "approve",
+    "publish",
+    "outcome",
+    "cost",
+    "seconds",
+    "deferred",
+)
 _RIGHT = frozenset({"cost", "seconds", "deferred"})
-
+_WORDS = {"success": "done", "skipped": "-", None: "-"}
+_SAID = {"check": "pass", "compare": "pass", "approve": "yes"}
 
 LEGEND = (
-    "seconds: from the first to the last task of the DAG run; deferred: of these, how many the\n"
-    "  triggerer did the waiting and no worker was held."
+    "check: before paying; compare: the result with the photograph; approve: a person, here the demo.\n"
+    "  seconds: from the first to the last task; deferred: of these, how many the triggerer did the waiting\n"
+    "  and no worker was held."
 )
 
 
@@ -39,27 +53,16 @@ def short(path: Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
-def table(swaps: Sequence[Swap]) -> str:
+def table(passages: Sequence[Passage]) -> str:
     """
-    Set out all swaps, one a line, with a total.
+    Set out all photographs, one a line, with a total.
 
-    :param swaps: the swaps, collected.
+    :param passages: the photographs, collected.
     :returns: several lines of plain text.
     """
-    rows = [
-        (
-            str(number),
-            swap.pair.title,
-            swap.state,
-            dollars(swap.cost),
-            f"{swap.seconds:.1f}",
-            f"{swap.deferred_seconds:.1f}",
-            short(swap.after) if swap.after else "none",
-        )
-        for number, swap in enumerate(swaps, start=1)
-    ]
-    known = [swap.cost for swap in swaps if swap.cost is not None]
-    total = ("", "total", "", dollars(sum(known)), "", "", "")
+    rows = [_row(passage) for passage in passages]
+    known = [passage.cost for passage in passages if passage.cost is not None]
+    total = ("total", *[""] * 7, dollars(sum(known)), "", "")
     lines = [_HEAD, *rows, total] if len(rows) > 1 and known else [_HEAD, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
     rule = "  ".join("-" * width for width in widths)
@@ -68,6 +71,18 @@ def table(swaps: Sequence[Swap]) -> str:
     if lines[-1] is total:
         text.insert(-1, rule)
     return "\n".join(f"  {line.rstrip()}" for line in text)
+
+
+def _row(passage: Passage) -> tuple[str, ...]:
+    steps = []
+    rejected = passage.outcome.startswith("rejected by ")
+    for step in _HEAD[1:7]:
+        state = passage.states.get(step)
+        word = _SAID.get(step, "done") if state == "success" else _WORDS.get(state, str(state))
+        steps.append("reject" if rejected and passage.outcome.endswith(step) else word)
+    outcome = "quarantine" if rejected else passage.outcome
+    times = (f"{passage.seconds:.1f}", f"{passage.deferred_seconds:.1f}")
+    return (passage.photograph.title, *steps, outcome, dollars(passage.cost), *times)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

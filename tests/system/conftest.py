@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from airflow_provider_segmind.emulator import Emulator
+from demo.bucket import Bucket
 from demo.local_airflow import LocalAirflow
 
 DAG_FOLDERS = (Path(__file__).resolve().parents[2] / "example_dags", Path(__file__).parent / "dags")
@@ -27,13 +28,24 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def airflow(emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    started = Bucket(tmp_path_factory.mktemp("bucket"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def airflow(emulator: Emulator, bucket: Bucket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     connection = json.dumps(emulator.airflow_connection())
     dags = tmp_path_factory.mktemp("dags")
     for file in (file for folder in DAG_FOLDERS for file in folder.glob("*.py")):
         shutil.copy(file, dags)
     env = {
         "AIRFLOW_CONN_SEGMIND_DEFAULT": connection,
+        "AIRFLOW_CONN_AWS_DEFAULT": bucket.connection,
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
         # A killed supervisor is noticed by its silence, by default after five minutes.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",

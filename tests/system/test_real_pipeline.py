@@ -1,0 +1,111 @@
+"""The pipeline of the example, from the photographs in a bucket to what is published and what is in quarantine."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.emulator import Emulator, samples
+from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type
+from demo.airflow_rest import RUN_ENDED
+from demo.bucket import Bucket
+from demo.local_airflow import LocalAirflow
+from demo.pictures import Order, Photograph
+from demo.pipeline import DAG_ID, GROUP, start
+from demo.samples import photographs
+
+pytestmark = pytest.mark.slow
+
+READING_SECONDS = 2.0
+ANSWERS = {0: "Approve", 1: "Reject"}
+
+
+def play(airflow: LocalAirflow, run_id: str) -> str:
+    """Answer as a person does who likes the first picture and not the second, until the run is over."""
+    state, left = "", dict(ANSWERS)
+    since: dict[int, float] = {}
+
+    def over() -> bool:
+        nonlocal state
+        for ti in airflow.task_instances(DAG_ID, run_id):
+            index = ti["map_index"]
+            asks = ti["task_id"] == f"{GROUP}.approve" and ti["state"] == "awaiting_input" and index in left
+            if asks and time.monotonic() - since.setdefault(index, time.monotonic()) > READING_SECONDS:
+                airflow.answer(DAG_ID, run_id, ti["task_id"], left.pop(index), index)
+        state = airflow.run_state(DAG_ID, run_id)
+        return state in RUN_ENDED
+
+    airflow.wait_until("The end of the pipeline", over, 240)
+    return state
+
+
+def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_it(
+    airflow: LocalAirflow, emulator: Emulator, bucket: Bucket
+) -> None:
+    before = len(emulator.charges)
+    drawn = photographs()
+    run = start(airflow, bucket, Order(tuple(drawn), samples.draw("person", 0)))
+    assert [passage.photograph.name for passage in run.passages] == [
+        "at-home.png",
+        "in-the-park.png",
+        "lens-cap-on.png",
+    ]
+    assert play(airflow, run.run_id) == "success"
+    assert len(emulator.charges) - before == 2
+
+    keys = set(bucket.keys())
+    assert not {key for key in keys if key.startswith("inbox/")}
+    assert {key for key in keys if key.startswith(("done/", "quarantine/"))} == {
+        "done/at-home.png",
+        "quarantine/in-the-park.png",
+        "quarantine/in-the-park.png.json",
+        "quarantine/lens-cap-on.png",
+        "quarantine/lens-cap-on.png.json",
+    }
+    (published,) = [key for key in keys if key.startswith("published/")]
+    assert source_type(bucket.get(f"s3://x/{published}"), "image/png") == AI_COMPOSITE
+
+    def reason(name: str) -> Any:
+        return json.loads(bucket.get(f"s3://x/quarantine/{name}.json"))
+
+    assert reason("in-the-park.png")["rejected_by"] == ["approve"]
+    hopeless = reason("lens-cap-on.png")
+    assert hopeless["rejected_by"] == ["check"]
+    assert [found["name"] for found in hopeless["reports"]["check"]["checks"] if found["verdict"] == "fail"] == [
+        "contrast"
+    ]
+
+    # What is paid for is kept, whatever a person thinks of it, and says where it came from.
+    sidecars = [json.loads(bucket.get(f"s3://x/{key}")) for key in keys if key.endswith("-0.json")]
+    assert len(sidecars) == 2
+    for sidecar in sidecars:
+        assert sidecar["inputs"]["character_image"].startswith("s3://aws_default@catalogue/inbox/")
+        assert sidecar["labelled"]
+        assert sidecar["cost"] == pytest.approx(0.2687)
+
+
+def test_without_photographs_nothing_is_ordered_and_the_run_succeeds(
+    airflow: LocalAirflow, emulator: Emulator, bucket: Bucket
+) -> None:
+    before = len(emulator.charges)
+    bucket.put("inbox/notes.txt", b"not a picture")
+    airflow.wait_for_dag(DAG_ID)
+    airflow.unpause(DAG_ID)
+    assert airflow.wait_for_run(DAG_ID, airflow.trigger(DAG_ID), 120) == "success"
+    assert len(emulator.charges) == before
+
+
+def test_a_photograph_that_cannot_be_read_stays_where_it_is_and_fails_the_run(
+    airflow: LocalAirflow, emulator: Emulator, bucket: Bucket
+) -> None:
+    before = len(emulator.charges)
+    gone = Photograph("Gone", "s3://aws_default@catalogue/inbox/gone.png")
+    bucket.put("person.png", samples.draw("person", 0))
+    run = start(airflow, bucket, Order((gone,), "s3://aws_default@catalogue/person.png"))
+    assert airflow.wait_for_run(DAG_ID, run.run_id, 180) == "failed"
+    assert len(emulator.charges) == before
+    log = airflow.task_log(DAG_ID, run.run_id, f"{GROUP}.settle", map_index=0)
+    assert "gone.png is not published, and nobody rejected it" in log
