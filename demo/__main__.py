@@ -146,7 +146,7 @@ def _conclude(service: Service, run: Run, folder: Path) -> int:
                 reference,
                 _save(folder / f"{_plain(passage)}-after", passage.after),
             ),
-            note=passage.why.partition(":")[0] or passage.outcome,
+            note=_note(passage),
         )
         for passage in run.passages
     ]
@@ -159,6 +159,12 @@ def _conclude(service: Service, run: Run, folder: Path) -> int:
             why = passage.why.replace(service.secret, "***")
             print(f"  {passage.photograph.title}: {why}", flush=True)
     return 0 if run.state == "success" and all(passage.settled for passage in run.passages) else FAILED
+
+
+def _note(passage: Passage) -> str:
+    """Say why there is no picture."""
+    check = passage.why.partition(":")[0]
+    return f"not ordered: {check}" if check and not passage.request_id else passage.outcome
 
 
 def _save(path: Path, data: bytes | None) -> Path | None:
