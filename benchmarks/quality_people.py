@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
@@ -41,20 +42,20 @@ def photographs() -> list[Base]:
     bases = []
     for shipped in sorted(PICTURES, key=lambda one: one.name):
         if shipped.persons == 1:
-            picture = opened(quality_pictures.fetched(shipped))
+            picture = opened(quality_pictures.fetched(shipped), shipped.turned)
             bases.append(Base(shipped.name, picture, segment(picture), shipped.who or shipped.name, shipped.reference))
     return bases
 
 
-def drawings(count: int = 2, size: tuple[int, int] = (640, 800)) -> list[Base]:
+def drawings(count: int = 4, size: tuple[int, int] = (480, 600)) -> list[Base]:
     """Return drawn figures in drawn rooms, each different."""
     return [_drawn(number, size) for number in range(count)]
 
 
-def opened(data: bytes) -> Image.Image:
+def opened(data: bytes, turned: int = 0) -> Image.Image:
     """Return a picture upright, on white, in RGB, and not larger than is needed."""
     with Image.open(io.BytesIO(data)) as image:
-        picture = ImageOps.exif_transpose(image)
+        picture = ImageOps.exif_transpose(image).rotate(turned, expand=True)
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
@@ -71,9 +72,9 @@ def segmenter(model: bytes) -> Any:
     :param model: MediaPipe's selfie segmentation: 256 x 256 RGB from 0 to 1 in, a probability for each pixel out.
     """
     import numpy as np
-    from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=model)
+    # Not an import: its types are not known, and without the extra it is not there.
+    interpreter = import_module("ai_edge_litert.interpreter").Interpreter(model_content=model)
     interpreter.allocate_tensors()
     given, made = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
@@ -92,35 +93,32 @@ def _drawn(number: int, size: tuple[int, int]) -> Base:
     width, height = size
     chance = random.Random(number)  # noqa: S311 - to look different, not to be secret
     light, dark = ((chance.randrange(150, 230), chance.randrange(150, 230), 210), (60, 50, chance.randrange(30, 120)))
-    picture = ImageOps.colorize(Image.linear_gradient("L").resize(size), light, dark)
+    picture = ImageOps.colorize(Image.linear_gradient("L").resize(size), dark, light)
     draw = ImageDraw.Draw(picture)
-    for _ in range(12):
-        left, top = chance.randrange(width), chance.randrange(height)
+    for _ in range(30):
+        left, top = chance.randrange(-width // 6, width), chance.randrange(-height // 6, height)
         box = (left, top, left + width // chance.randrange(4, 12), top + height // chance.randrange(4, 12))
         draw.rectangle(box, tuple(chance.randrange(256) for _ in range(3)))
-    mask = _figure(size)
-    clothes = ImageOps.colorize(
-        Image.radial_gradient("L").resize(size),
-        (chance.randrange(120, 256), 120, chance.randrange(256)),
-        (30, chance.randrange(120), 40),
-    )
-    picture.paste(clothes, mask=mask)
-    draw.ellipse(_head(size), (224 - 60 * number % 120, 172, 140))
+    head, body = _shape(number, size)
+    mask = Image.new("L", size)
+    for target, skin, clothes in (
+        (draw, ((224, 172, 140), (120, 84, 60))[number // 2 % 2], ((40, 60, 70), (215, 205, 160))[number // 2 % 2]),
+        (ImageDraw.Draw(mask), 255, 255),
+    ):
+        target.rounded_rectangle(body, width * 0.1, clothes)
+        target.ellipse(head, skin)
     return Base(f"drawing-{number}", grained(picture, 14, number), mask, f"drawing-{number}", reference=True)
 
 
-def _head(size: tuple[int, int]) -> tuple[int, int, int, int]:
-    width, height = size
-    return (int(width * 0.42), int(height * 0.16), int(width * 0.58), int(height * 0.34))
+Box = tuple[float, float, float, float]
 
 
-def _figure(size: tuple[int, int]) -> Image.Image:
+def _shape(number: int, size: tuple[int, int]) -> tuple[Box, Box]:
+    """Return where the head and the body are; each figure stands elsewhere."""
     width, height = size
-    mask = Image.new("L", size)
-    draw = ImageDraw.Draw(mask)
-    draw.ellipse(_head(size), 255)
-    draw.rounded_rectangle((width * 0.32, height * 0.33, width * 0.68, height * 1.2), width * 0.1, 255)
-    return mask
+    middle = width * (0.4 + 0.05 * (number % 5))
+    head = (middle - width * 0.08, height * 0.16, middle + width * 0.08, height * 0.34)
+    return head, (middle - width * 0.18, height * 0.33, middle + width * 0.18, height * 1.2)
 
 
 def grained(picture: Image.Image, sigma: float, seed: int) -> Image.Image:

