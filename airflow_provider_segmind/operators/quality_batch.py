@@ -27,6 +27,8 @@ MOST_TOLD = 50
 """Results whose reasons the XCom tells; all are in the file of reports, if there is one."""
 _LONGEST_REASON = 300
 _MANIFESTS = (".jsonl", ".ndjson")
+_STORED = ".stored.jsonl"
+"""How the storage operator names its own manifest, beside the batch's."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,14 @@ class Checked:
 
 
 def manifest_of(result: object) -> str | None:
-    """Return the URI of the manifest of results, if that is what was given: itself, or a batch's summary."""
-    if isinstance(result, Mapping) and isinstance(result.get("results"), str):
-        return str(result["results"])
+    """Return the URI of the manifest of results, if that is what was given: itself, or what names it."""
+    if isinstance(result, Mapping):
+        if isinstance(result.get("results"), str):
+            return str(result["results"])
+        if isinstance(result.get("stored"), str):
+            return str(result["stored"]).removesuffix(_STORED)
     if isinstance(result, str) and urlsplit(result).path.lower().endswith(_MANIFESTS):
-        return result
+        return result.removesuffix(_STORED)
     return None
 
 
@@ -110,7 +115,10 @@ def items_of(result: object, scenes: object, persons: object) -> list[Item]:
     :raises InvalidRequestError: when the manifest cannot be read, or something is missing or does not fit together.
     """
     manifest = manifest_of(result)
-    given = list(result) if manifest is None and isinstance(result, Sequence) else list(_rows(str(manifest)))
+    if manifest is not None:
+        given: list[Any] = _stored(result, list(_rows(manifest)))
+    else:
+        given = list(result) if isinstance(result, Sequence) else []
     if not given:
         raise InvalidRequestError(
             "result is empty, so nothing would be checked: the DAG's author gives what came back."
@@ -119,7 +127,16 @@ def items_of(result: object, scenes: object, persons: object) -> list[Item]:
     return [_item(*entry) for entry in zip(range(len(given)), given, scenes, persons, strict=True)]
 
 
-def _rows(uri: str) -> Iterator[Mapping[str, Any]]:
+def _stored(result: object, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows with the pictures where the storage operator put them, if its manifest was given."""
+    uri = result.get("stored") if isinstance(result, Mapping) else result
+    if not isinstance(uri, str) or not uri.endswith(_STORED):
+        return rows
+    places = {row.get("request_id"): row.get("uri") for row in _rows(uri)}
+    return [{**row, "uri": places.get(row.get("request_id"))} for row in rows]
+
+
+def _rows(uri: str) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(read_file("result", uri).decode(errors="replace").splitlines(), 1):
         try:
             row = json.loads(line)
@@ -147,17 +164,22 @@ def _each(name: str, value: object, given: Sequence[object]) -> list[object]:
     return [entry.get(name) if isinstance(entry, Mapping) else None for entry in given]
 
 
-def _item(index: int, result: object, scene: object, person: object) -> Item:
+def _item(position: int, result: object, scene: object, person: object) -> Item:
     row = result if isinstance(result, Mapping) else {}
-    index, name = int(row.get("index", index)), row.get("id")
+    index = row["index"] if isinstance(row.get("index"), int) else position
     uri = result_uri(result)
     if not uri or ("status" in row and not is_good(row)):
         why = row.get("error") or f"there is no picture: {row.get('status', result)}"
-        return Item(index, name, (), str(why))
+        return Item(index, row.get("id"), (), str(why))
+    if scene is None:
+        raise InvalidRequestError(
+            f"Nothing says which scene result {index} was made from: the DAG's author gives character_image, one for "
+            "all or a list, or the manifest of a batch, which names them."
+        )
     images = [check_image("character_image", scene), check_image("result", uri)]
     if person is not None:
         images.append(check_image("reference_character_image", person))
-    return Item(index, name, tuple(images))
+    return Item(index, row.get("id"), tuple(images))
 
 
 def check_all(hook: SegmindHook, items: Sequence[Item], thresholds: Thresholds) -> list[Checked]:
@@ -168,13 +190,13 @@ def check_all(hook: SegmindHook, items: Sequence[Item], thresholds: Thresholds) 
     :return: what became of each, in the order of ``items``.
     """
     reader = _Reader(hook)
-    ready = [item for item in items if item.images]
-    done = {item.index: Checked(item) for item in items}
-    pairs = (Pair(*(partial(reader.read, *named) for named in _named(item))) for item in ready)
+    done = [Checked(item) for item in items]
+    ready = [position for position, item in enumerate(items) if item.images]
+    pairs = (Pair(*(partial(reader.read, *named) for named in _named(items[position]))) for position in ready)
     for number, seen in check_many(pairs, thresholds=thresholds):
-        item = ready[number]
-        done[item.index] = Checked(item, report=seen) if isinstance(seen, Report) else Checked(item, error=seen)
-    return list(done.values())
+        item = items[ready[number]]
+        done[ready[number]] = Checked(item, report=seen) if isinstance(seen, Report) else Checked(item, error=seen)
+    return done
 
 
 def _named(item: Item) -> Iterator[tuple[str, str]]:
