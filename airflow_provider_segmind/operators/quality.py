@@ -151,11 +151,11 @@ class CheckSwapOperator(CheckSwapInputOperator):
             thresholds = Thresholds.of(self.thresholds or {})
             items = quality_batch.items_of(self.result, self.character_image, self.reference_character_image)
             checked = quality_batch.check_all(SegmindHook(self.segmind_conn_id), items, thresholds)
+            summary = quality_batch.summary_of(checked)
+            if manifest:
+                summary["reports_uri"] = quality_batch.write_reports(manifest, checked)
         except SegmindError as error:
             raise task_error(error) from error
-        summary = quality_batch.summary_of(checked)
-        if manifest:
-            summary["reports_uri"] = quality_batch.write_reports(manifest, checked)
         report = self.end(context, summary, quality_batch.told(summary))
         kept_from_it = quality_batch.first_error(checked)
         if kept_from_it is not None and self.on_failure != "report":

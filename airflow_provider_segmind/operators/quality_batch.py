@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +25,9 @@ from airflow_provider_segmind.quality.many import Pair, check_many
 from airflow_provider_segmind.quality.report import Report
 from airflow_provider_segmind.quality.thresholds import Thresholds
 
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 30.0
 MOST_TOLD = 50
 """Results whose reasons the XCom tells; all are in the file of reports, if there is one."""
 _LONGEST_REASON = 300
@@ -193,7 +198,11 @@ def check_all(hook: SegmindHook, items: Sequence[Item], thresholds: Thresholds) 
     done = [Checked(item) for item in items]
     ready = [position for position, item in enumerate(items) if item.images]
     pairs = (Pair(*(partial(reader.read, *named) for named in _named(items[position]))) for position in ready)
-    for number, seen in check_many(pairs, thresholds=thresholds):
+    said = time.monotonic()
+    for count, (number, seen) in enumerate(check_many(pairs, thresholds=thresholds), 1):
+        if time.monotonic() - said >= REPORT_SECONDS:
+            said = time.monotonic()
+            log.info("Checked: %d of %d.", count, len(ready))
         item = items[ready[number]]
         done[ready[number]] = Checked(item, report=seen) if isinstance(seen, Report) else Checked(item, error=seen)
     return done
@@ -234,10 +243,17 @@ def write_reports(manifest: str, checked: Iterable[Checked]) -> str:
     Write what became of each result beside the manifest, as JSON Lines.
 
     :return: its URI.
+    :raises SegmindError: when it cannot be written.
     """
     uri = f"{manifest}.checks.jsonl"
     lines = "".join(json.dumps(one.to_json(), separators=(",", ":")) + "\n" for one in checked)
-    write_whole(ObjectStoragePath(uri), lines.encode())
+    try:
+        write_whole(ObjectStoragePath(uri), lines.encode())
+    except (OSError, ValueError, ImportError) as error:
+        raise SegmindError(
+            f"{uri} cannot be written ({type(error).__name__}: {error}): whoever wrote the DAG checks the path and who "
+            "may write there. A retry checks again, which costs nothing."
+        ) from error
     return uri
 
 

@@ -39,10 +39,13 @@ def _free_memory(root: Path) -> int | None:
     words = _words(root / "proc/meminfo")
     if "MemAvailable:" in words:
         found.append(int(words[words.index("MemAvailable:") + 1]) * 1024)
-    # Where the kernel counts by the container, MemAvailable is the whole machine's.
-    limit, used = (_words(root / "sys/fs/cgroup" / name) for name in ("memory.max", "memory.current"))
+    # In a container, MemAvailable is still the whole machine's. Only the second version of cgroups is known here.
+    group = root / "sys/fs/cgroup"
+    limit, used, stat = (_words(group / name) for name in ("memory.max", "memory.current", "memory.stat"))
     if limit and used and limit[0].isdigit():
-        found.append(max(0, int(limit[0]) - int(used[0])))
+        # Files that were read long ago count as used, and go as soon as memory is needed.
+        cached = int(stat[stat.index("inactive_file") + 1]) if "inactive_file" in stat else 0
+        found.append(max(0, int(limit[0]) - int(used[0]) + cached))
     return min(found, default=None)
 
 
