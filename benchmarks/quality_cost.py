@@ -28,6 +28,7 @@ class Cost:
     What one kind of pair cost.
 
     :param kinds: formats of source and result.
+    :param sizes: MB of source and result.
     :param layers: ``core`` or ``core + qa``.
     :param first: seconds of the first check in each process, with all imports and models.
     :param second: seconds of the second one.
@@ -35,6 +36,7 @@ class Cost:
     """
 
     kinds: tuple[str, str]
+    sizes: tuple[float, float]
     layers: str
     first: list[float]
     second: list[float]
@@ -63,7 +65,10 @@ def measured(folder: Path, *, qa: bool, size: tuple[int, int] = LARGE, runs: int
         for layers in ("core", "core + qa") if qa else ("core",):
             paths = file_of(folder, "source", kinds[0]), file_of(folder, "result", kinds[1])
             seen = [_in_fresh_process(*paths, layers) for _ in range(runs)]
-            costs.append(Cost(kinds, layers, *([run[key] for run in seen] for key in ("first", "second", "memory"))))
+            sizes = (paths[0].stat().st_size / 1e6, paths[1].stat().st_size / 1e6)
+            costs.append(
+                Cost(kinds, sizes, layers, *([run[key] for run in seen] for key in ("first", "second", "memory")))
+            )
             print(_row(costs[-1]), flush=True)
     return costs
 
@@ -100,7 +105,7 @@ def goals(costs: list[Cost]) -> list[results.Goal]:
 
 
 def _row(cost: Cost) -> tuple[str, ...]:
-    kinds = " + ".join(cost.kinds)
+    kinds = " + ".join(f"{kind} ({size:.1f} MB)" for kind, size in zip(cost.kinds, cost.sizes, strict=True))
     return kinds, cost.layers, results.spread(cost.first), results.spread(cost.second), f"{max(cost.memory):.0f}"
 
 

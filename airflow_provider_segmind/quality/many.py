@@ -19,8 +19,6 @@ from airflow_provider_segmind.quality.sizing import worker_count
 from airflow_provider_segmind.quality.thresholds import Thresholds
 from airflow_provider_segmind.quality.worker import receive, send
 
-SECONDS_EACH = 300.0
-"""After so long, a check is given up: the largest pictures that are accepted take a few seconds."""
 # -P: a file in the working directory must not be taken for one of Python's modules.
 _COMMAND = (sys.executable, "-P", "-m", "airflow_provider_segmind.quality.worker")
 
@@ -50,6 +48,7 @@ def check_many(
     thresholds: Thresholds = DEFAULTS,
     qa: bool | None = None,
     workers: int | None = None,
+    timeout: float = 300.0,
     command: tuple[str, ...] = _COMMAND,
 ) -> Iterator[tuple[int, Report | Exception]]:
     """
@@ -64,6 +63,8 @@ def check_many(
     :param qa: see :func:`airflow_provider_segmind.quality.inspect.qa_available`.
     :param workers: number of processes; ``None`` for what fits, see
         :func:`airflow_provider_segmind.quality.sizing.worker_count`.
+    :param timeout: seconds after which the check of one pair is given up; the largest pictures that are accepted take
+        a few.
     :param command: what to start as a worker.
     :return: for each pair, in the order in which they are done, its number from 0 and its report; instead of a report,
         the exception that fetching raised, or :class:`CheckDiedError`.
@@ -72,7 +73,7 @@ def check_many(
     check_swap(b"", b"", qa=qa)  # what cannot be had is refused once, and not for each pair
     asked = {"thresholds": asdict(thresholds), "qa": qa}
     count = workers or worker_count()
-    crew = _Crew(command, count)
+    crew = _Crew(command, count, timeout)
     threads = ThreadPoolExecutor(count, thread_name_prefix="check")
     waiting: dict[Future[Report], int] = {}
     try:
@@ -108,8 +109,9 @@ def _check(crew: _Crew, pair: Pair, asked: dict[str, Any]) -> Report:
 class _Crew:
     """The processes: started when they are first needed, and in place of one that died."""
 
-    def __init__(self, command: tuple[str, ...], count: int) -> None:
+    def __init__(self, command: tuple[str, ...], count: int, timeout: float) -> None:
         self._command = command
+        self._timeout = timeout
         self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
         self._all: set[_Worker] = set()
         self._lock = threading.Lock()
@@ -121,7 +123,7 @@ class _Crew:
         worker = self._idle.get()
         try:
             worker = worker or self._start()
-            return worker.check(pictures, asked)
+            return worker.check(pictures, asked, self._timeout)
         except BaseException:
             if worker is not None:
                 self._forget(worker)
@@ -157,8 +159,8 @@ class _Worker:
     def __init__(self, command: tuple[str, ...]) -> None:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
 
-    def check(self, pictures: list[bytes], asked: dict[str, Any]) -> Report:
-        clock = threading.Timer(SECONDS_EACH, self._process.kill)
+    def check(self, pictures: list[bytes], asked: dict[str, Any], timeout: float) -> Report:
+        clock = threading.Timer(timeout, self._process.kill)
         clock.daemon = True
         clock.start()
         try:
@@ -166,7 +168,7 @@ class _Worker:
         finally:
             clock.cancel()
         if answer is None:
-            raise CheckDiedError(self._epitaph())
+            raise CheckDiedError(self._epitaph(timeout))
         return _report(json.loads(answer))
 
     def end(self) -> None:
@@ -193,12 +195,12 @@ class _Worker:
             raise AssertionError("both were asked for")
         return to, answers
 
-    def _epitaph(self) -> str:
+    def _epitaph(self, timeout: float) -> str:
         status = self._process.wait()
         how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
         return (
             f"The process that checked this pair ended {how}. Signal 9 mostly means that memory ran out, or that it "
-            f"took longer than {SECONDS_EACH:.0f} s; what else it said is in the task's log. Whoever runs the worker "
+            f"took longer than {timeout:g} s; what else it said is in the task's log. Whoever runs the worker "
             "gives it more memory, or the DAG's author lowers the threshold max_pixels. A retry may help."
         )
 

@@ -80,6 +80,17 @@ def test_a_process_that_dies_while_it_checks_ends_in_an_error_and_not_in_a_wait(
     assert time.monotonic() - began < 30
 
 
+def test_a_check_that_takes_too_long_is_given_up() -> None:
+    source, result, _ = trio()
+    sleeping = "import time; time.sleep(60)"
+    checks = check_many([pair(source, result)], workers=1, timeout=0.2, command=(sys.executable, "-c", sleeping))
+    began = time.monotonic()
+    ((_, seen),) = checks
+    assert isinstance(seen, CheckDiedError)
+    assert "longer than 0.2 s" in str(seen)
+    assert time.monotonic() - began < 30
+
+
 def test_pairs_are_read_as_they_are_needed_and_no_process_is_left_when_the_caller_stops() -> None:
     source, result, reference = trio()
     read = fetched = 0
