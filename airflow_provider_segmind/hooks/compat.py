@@ -30,17 +30,21 @@ def task_listeners() -> list[str]:
     return sorted({impl.plugin_name for impl in impls})
 
 
+_METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _ready_in: int | None = None
 """The process whose metrics were looked at."""
 
 
 def ready_stats() -> Any:
     """
-    Return Airflow's metrics, ready to be used in this process.
+    Return Airflow's metrics, ready to be used in this process, or ``None`` where they are off.
 
     From Airflow 3.2 on those of the task SDK are set up where a task runs. In a triggerer only the server's own are
     (``TriggererJobRunner._execute`` of 3.2.2 and 3.3.2), and the SDK's would drop everything without a word.
     """
+    if not any(conf.getboolean("metrics", name, fallback=False) for name in _METRICS_ON):
+        # Airflow 3.3 would read its whole list of metrics before it finds that nobody listens.
+        return None
     global _ready_in
     from airflow.providers.common.compat.sdk import Stats
 

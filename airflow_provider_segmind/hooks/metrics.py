@@ -108,6 +108,8 @@ class Tally:
             return
         try:
             stats = ready_stats()
+            if stats is None:
+                return
             for (name, tags), count in taken.counts.items():
                 stats.incr(name, count, tags={"connection": self._conn_id, **dict(tags)})
             for seconds, tags in taken._durations:
