@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Any
 
 from airflow.providers.common.compat.sdk import conf
@@ -14,8 +12,9 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.exceptions import TaskDeferralError, TaskDeferralTimeout  # type: ignore[no-redef]
 
-__all__ = ["AIRFLOW_V_3_3_PLUS", "TaskDeferralError", "TaskDeferralTimeout", "ready_stats", "task_listeners"]
+__all__ = ["AIRFLOW_V_3_3_PLUS", "TaskDeferralError", "TaskDeferralTimeout", "live_stats", "task_listeners"]
 
+_METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _TASK_HOOKS = ("success", "failed", "skipped", "running")
 
 
@@ -30,41 +29,16 @@ def task_listeners() -> list[str]:
     return sorted({impl.plugin_name for impl in impls})
 
 
-_METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
-_ready_in: int | None = None
-"""The process whose metrics were looked at."""
-
-
-def ready_stats() -> Any:
+def live_stats() -> Any:
     """
-    Return Airflow's metrics, ready to be used in this process, or ``None`` where they are off.
+    Return Airflow's metrics, or ``None`` where they are off.
 
-    From Airflow 3.2 on those of the task SDK are set up where a task runs. In a triggerer only the server's own are
-    (``TriggererJobRunner._execute`` of 3.2.2 and 3.3.2), and the SDK's would drop everything without a word.
+    A triggerer sets up the server's own metrics only. Those of the task SDK, which triggers may use, are set up there
+    by the import of its serialization (``airflow.sdk.serde``, Airflow 3.2 and 3.3), before any trigger runs.
     """
     if not any(conf.getboolean("metrics", name, fallback=False) for name in _METRICS_ON):
         # Airflow 3.3 would read its whole list of metrics before it finds that nobody listens.
         return None
-    global _ready_in
     from airflow.providers.common.compat.sdk import Stats
 
-    if _ready_in != os.getpid():
-        _ready_in = os.getpid()
-        _set_up(Stats)
     return Stats
-
-
-def _set_up(stats: Any) -> None:
-    try:
-        from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
-    except ImportError:  # Airflow 3.1 does it itself
-        return
-    module = sys.modules[getattr(stats.incr, "__module__", "")] if AIRFLOW_V_3_3_PLUS else stats
-    made = getattr(module, "_factory" if AIRFLOW_V_3_3_PLUS else "factory", None)
-    if made is not None and made.__name__ != "NoStatsLogger":
-        return
-    if AIRFLOW_V_3_3_PLUS:
-        legacy = conf.getboolean("metrics", "legacy_names_on", fallback=True)
-        stats.initialize(factory=get_stats_factory(), export_legacy_names=legacy)
-    else:
-        stats.initialize(factory=get_stats_factory(stats))  # type: ignore[call-arg]

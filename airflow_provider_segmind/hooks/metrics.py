@@ -22,7 +22,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.api.traffic import Traffic
-from airflow_provider_segmind.hooks.compat import ready_stats
+from airflow_provider_segmind.hooks.compat import live_stats
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Tally:
         if not taken.counts and not taken._durations:
             return
         try:
-            stats = ready_stats()
+            stats = live_stats()
             if stats is None:
                 return
             for (name, tags), count in taken.counts.items():
