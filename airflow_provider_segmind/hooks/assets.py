@@ -46,11 +46,15 @@ def announce(context: Context, stored: Sequence[Stored], *, whole: Stored | None
     :param whole: what stands for more than :data:`MAX_EVENTS` files, such as a manifest; without it, their folder.
     """
     outlets = getattr(context.get("task"), "outlets", None) or ()
-    files = list({file.uri: file for file in map(_told, stored)}.values())
-    if not outlets or not files:
+    if not outlets or not stored:
         return
-    if len(files) > MAX_EVENTS:
-        files = [_whole(files, whole)]
+    try:
+        files = list({file.uri: file for file in map(_told, stored)}.values())
+        if len(files) > MAX_EVENTS:
+            files = [_whole(files, whole)]
+    except Exception:
+        log.exception("The asset events do not say what was stored.")
+        return
     for outlet in outlets:
         try:
             _tell(context["outlet_events"][outlet], outlet, files)
@@ -82,5 +86,6 @@ def _folder(uris: Sequence[str]) -> str:
 
 
 def _told(file: Stored) -> Stored:
-    plain = json.loads(json.dumps({key: value for key, value in file.extra.items() if value is not None}, default=str))
-    return Stored(bare_uri(file.uri), plain)
+    known = {key: value for key, value in file.extra.items() if value is not None}
+    # Not every database can keep what is no number.
+    return Stored(bare_uri(file.uri), json.loads(json.dumps(known, default=str, allow_nan=False)))

@@ -85,7 +85,9 @@ class LineageMixin:
         :param submitted_at: seconds since the epoch at which the job was ordered, if known.
         """
         self.lineage_made = [output["url"] for output in result["outputs"]]
-        seconds = None if submitted_at is None else round(max(0.0, time.time() - submitted_at), 3)
+        seconds = None
+        if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so from anywhere
+            seconds = round(max(0.0, time.time() - submitted_at), 3)
         self.note_facts(request_id=result["request_id"], status=result["status"], seconds=seconds, **known)
 
     def note_error(self, error: SegmindError) -> None:

@@ -51,7 +51,7 @@ _Tags = tuple[tuple[str, str], ...]
 
 class Tally:
     """
-    What happened on one connection since it was last told.
+    What happened on one connection since it was last told. Nothing here raises: it is about what is paid for already.
 
     :param conn_id: the connection; a tag of every metric.
     :param traffic: counts that somebody else keeps, taken when it is told.
@@ -64,15 +64,15 @@ class Tally:
         """What is noted and not told, by metric and tags."""
         self._durations: list[tuple[float, _Tags]] = []
 
-    def ordered(self, workflow: str | None, dollars: float = 0.0) -> None:
+    def ordered(self, workflow: str | None, dollars: float | None = None) -> None:
         """
         Note an accepted order.
 
         :param workflow: which workflow.
-        :param dollars: estimated price, 0 where none is known.
+        :param dollars: estimated price, a finite number, or ``None`` where none is known.
         """
         self._count(SUBMITTED, workflow=workflow)
-        self._count(COST, round(dollars * 1e6), workflow=workflow)
+        self._count(COST, round((dollars or 0.0) * 1e6), workflow=workflow)
 
     def ended(
         self, outcome: Mapping[str, Any] | SegmindError, workflow: str | None = None, submitted_at: float | None = None
@@ -88,7 +88,7 @@ class Tally:
             self._count(FAILED, workflow=workflow, reason=type(outcome).__name__)
             return
         self._count(COMPLETED, workflow=workflow)
-        if submitted_at is not None:
+        if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so from anywhere
             self._durations.append((max(0.0, time.time() - submitted_at), _tags(workflow=workflow)))
 
     def take(self) -> Tally:
@@ -148,4 +148,4 @@ def tell_end(
 
 
 def _tags(**tags: str | None) -> _Tags:
-    return tuple((tag, value) for tag, value in tags.items() if value)
+    return tuple((tag, str(value)) for tag, value in tags.items() if value)

@@ -35,7 +35,7 @@ from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
 from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
-from airflow_provider_segmind.operators.rules import check_spend, consent_of, price_per_swap
+from airflow_provider_segmind.operators.rules import check_spend, consent_of, estimated_cost, price_per_swap
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_batch_event
@@ -137,7 +137,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
         if results is not None:
             results.begin(connection)
 
-        price = price_per_swap()
+        price = estimated_cost(self.workflow)
 
         def accepted(index: int, job: Job) -> None:
             self._ordered += 1
@@ -159,7 +159,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
                 await results.end()
             plan.book.close()
             await connection.close()
-            self.note_facts(ordered=self._ordered, cost=round(self._ordered * price, 4))
+            self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
         return ordering
 
     def lineage_inputs(self) -> list[object]:

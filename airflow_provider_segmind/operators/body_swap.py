@@ -28,7 +28,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
-from airflow_provider_segmind.operators.rules import consent_of, price_per_swap
+from airflow_provider_segmind.operators.rules import consent_of, estimated_cost
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_event
 from airflow_provider_segmind.triggers.segmind import deferral
@@ -176,7 +176,9 @@ class BodySwapOperator(SubmitBodySwapOperator):
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
-        self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference), cost=price_per_swap())
+        self.note_facts(
+            workflow=self.workflow, consent=consent_of(self.consent_reference), cost=estimated_cost(self.workflow)
+        )
         try:
             job, complete = read_event(event)
             if not complete:

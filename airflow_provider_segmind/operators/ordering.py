@@ -20,10 +20,10 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests
-from airflow_provider_segmind.api.workflows import fingerprint, is_body_swap
+from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.store import OrderStore
-from airflow_provider_segmind.operators.rules import price_per_swap
+from airflow_provider_segmind.operators.rules import estimated_cost
 
 log = logging.getLogger(__name__)
 
@@ -102,11 +102,11 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     job = recovery.job
     if job is None:
         raise _unknown(record, recovery)
-    if step is not Step.ATTACH:
-        _tell(hook, job)
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
     attached = record.submitted(job)
     _keep(context, store, attached, job)
+    if step is not Step.ATTACH:
+        _tell(hook, job)
     return Placed(job, attached=True, orders=len(attached.ordered))
 
 
@@ -142,16 +142,15 @@ def _submit(
     except SegmindError:
         _restore(store, before)
         raise
-    _tell(hook, job)
     log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
     _keep(context, store, intent.submitted(job), job)
+    _tell(hook, job)
     return job
 
 
 def _tell(hook: SegmindHook, job: Job) -> None:
     """Tell the metrics of an accepted order, once: by the attempt that first knows its id."""
-    workflow = job.workflow or ""
-    hook.tally.ordered(workflow, price_per_swap() if is_body_swap(workflow) else 0.0)
+    hook.tally.ordered(job.workflow, estimated_cost(job.workflow))
     hook.tally.tell()
 
 

@@ -15,7 +15,7 @@ from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.ordering import Order, Placed, place
-from airflow_provider_segmind.operators.rules import check_consent, check_spend, consent_of, note_orders, price_per_swap
+from airflow_provider_segmind.operators.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
 
 
 class SubmitPixelFlowOperator(LineageMixin, BaseOperator):
@@ -84,8 +84,7 @@ class SubmitPixelFlowOperator(LineageMixin, BaseOperator):
             self.note_error(error)
             raise task_error(error) from error
         self._request_id = placed.job.request_id
-        cost = price_per_swap() if is_body_swap(self.workflow) else None
-        self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=cost)
+        self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=estimated_cost(self.workflow))
         if placed.attached:
             note_orders(context, placed.orders)
         return placed

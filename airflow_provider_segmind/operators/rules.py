@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.api.workflows import is_body_swap
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,22 @@ _BLANK = ("", "none", "null")
 def price_per_swap() -> float:
     """Return US dollars for one swap, as the administrator says."""
     return float(conf.getfloat("segmind", "price_per_swap", fallback=0.2687))
+
+
+def estimated_cost(workflow: str | None) -> float | None:
+    """
+    Return US dollars for one job, to tell others, or ``None`` where no price is known.
+
+    It raises nothing: what is told about comes after what is paid for.
+    """
+    if not is_body_swap(workflow or ""):
+        return None
+    try:
+        price = price_per_swap()
+    except Exception:
+        log.exception("[segmind] price_per_swap is no number: whoever manages Airflow corrects it.")
+        return None
+    return price if math.isfinite(price) and price >= 0 else None
 
 
 def consent_of(reference: object) -> str | None:

@@ -141,6 +141,12 @@ def test_an_outlet_that_cannot_be_told_does_not_fail_the_task(caplog: pytest.Log
     assert "does not say what was stored" in caplog.text
 
 
+def test_an_extra_that_no_database_can_keep_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    told = announced([Stored("/data/a.png", {"cost": float("nan")})], Asset("pictures"))
+    assert len(told) == 0
+    assert "do not say what was stored" in caplog.text
+
+
 def test_without_outlets_or_files_nothing_happens() -> None:
     assert len(announced([Stored("/data/a.png")])) == 0
     assert len(announced([], Asset("pictures"))) == 0

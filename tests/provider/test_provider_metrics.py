@@ -19,6 +19,10 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.emulator.faults import Fault
 from airflow_provider_segmind.hooks import metrics
+from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from tests.provider import running
+from tests.provider.running import TaskInstance
 
 _HEAD = """
 from airflow.sdk import DAG
@@ -169,6 +173,34 @@ def test_thousands_of_polls_are_told_with_one_call() -> None:
     }
     assert traffic == Traffic()
     assert not tally.take().counts
+
+
+@pytest.mark.parametrize("price", ["nan", "inf", "-1", "cheap"])
+def test_a_price_that_is_none_costs_no_result(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, price: str) -> None:
+    """What is only told about must not get between a paid order and its record."""
+    monkeypatch.setenv("AIRFLOW__SEGMIND__PRICE_PER_SWAP", price)
+    emulator.set(job_polls=1)
+    pictures = {
+        "character_image": emulator.sample("scene"),
+        "reference_character_image": emulator.sample("person"),
+    }
+    task, ti = BodySwapOperator(task_id="one", poll_interval=0.05, **pictures), TaskInstance()
+    result = running.run(task, running.context(ti))
+    assert result["status"] == "COMPLETED"
+    assert ti.xcoms["request_id"] == emulator.charges[0].request_id
+    assert task.lineage_facts.cost is None
+
+
+@pytest.mark.parametrize("submitted_at", ["yesterday", None, {"a": 1}])
+def test_a_time_that_is_none_costs_no_result(emulator: Emulator, submitted_at: object) -> None:
+    submit = SubmitBodySwapOperator(
+        task_id="submit",
+        character_image=emulator.sample("scene"),
+        reference_character_image=emulator.sample("person"),
+    )
+    handle = {**submit.execute(running.context()), "submitted_at": submitted_at, "workflow": ["odd"]}
+    sensor = BodySwapSensor(task_id="wait", poll_url=handle, deferrable=False, poke_interval=0.05, timeout=30)
+    assert sensor.execute(running.context())["status"] == "COMPLETED"
 
 
 @pytest.mark.parametrize(
