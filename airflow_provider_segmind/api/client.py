@@ -11,6 +11,7 @@ import urllib3
 
 from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.traffic import Traffic
 from airflow_provider_segmind.api.transport import noticing
 from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response
 
@@ -40,11 +41,16 @@ class Client:
         self.settings = settings
         self.auth = auth or flow.Auth()
         self.clock = clock
+        self.traffic = Traffic()
         self._session = session
         self._sleep = sleep
 
-    def run(self, steps: flow.Flow[T]) -> T:
-        """Run a flow to its end and return its result, or raise its error."""
+    def run(self, steps: flow.Flow[T], *, polls: bool = False) -> T:
+        """
+        Run a flow to its end and return its result, or raise its error.
+
+        :param polls: whether what it sends are questions about a job.
+        """
         answer: Answer | None = None
         while True:
             try:
@@ -54,6 +60,8 @@ class Client:
                 return result
             if isinstance(step, flow.Send):
                 answer = self.send(step.request)
+                self.traffic.polls += polls
+                self.traffic.rate_limited += isinstance(answer, Response) and answer.status == 429
             else:
                 step.log()
                 self._sleep(step.seconds)

@@ -23,6 +23,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.schedule import Budget, Schedule, Wish
+from airflow_provider_segmind.api.traffic import Traffic
 
 MOMENT = 0.1
 """Seconds between two looks at the schedule, at least, unless all connections were in use."""
@@ -64,6 +65,7 @@ class Poller:
     def __init__(
         self, clients: Clients, *, clock: Callable[[], float] = time.time, pace: flow.Pace | None = None
     ) -> None:
+        self.traffic = Traffic()
         self._clients = clients
         self._clock = clock
         self._pace = pace or flow.Pace()
@@ -136,11 +138,12 @@ class Poller:
 
     def limited(self, sent_at: float, retry_after: float | None) -> None:
         """
-        Take a 429 to a request that took its :meth:`turn` into account.
+        Take a 429 to a poll, or to a request that took its :meth:`turn`, into account.
 
         :param sent_at: seconds since the epoch at which it was sent.
         :param retry_after: seconds that the service asks to wait, if it says so.
         """
+        self.traffic.rate_limited += 1
         self._schedule.budget.limited(self._clock(), sent_at, retry_after)
 
     async def close(self) -> None:
@@ -229,6 +232,7 @@ class Poller:
         schedule = self._schedule
         watch, asked_at = waiting.watch, self._clock()
         client = await self._clients()
+        self.traffic.polls += 1
         try:
             job = await client.run(flow.ask(client.settings, client.auth, watch.poll_url))
         except AuthenticationError:
@@ -237,7 +241,7 @@ class Poller:
                 raise
             return Wish(self._clock())
         except RateLimitError as error:
-            schedule.budget.limited(self._clock(), asked_at, error.retry_after)
+            self.limited(asked_at, error.retry_after)
             watch.failed(error, asked_at)
             return Wish(self._clock())  # the budget knows when; whoever has waited longest goes first
         except (ServiceError, TransportError) as error:

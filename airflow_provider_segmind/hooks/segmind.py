@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
@@ -17,7 +17,10 @@ from airflow_provider_segmind.api.orders import Record
 from airflow_provider_segmind.api.transport import prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks import form
+from airflow_provider_segmind.hooks.metrics import Tally
 from airflow_provider_segmind.hooks.settings import load_settings
+
+T = TypeVar("T")
 
 
 class SegmindHook(HttpHook):
@@ -49,6 +52,11 @@ class SegmindHook(HttpHook):
         """The client that sends this hook's requests."""
         return Client(self.settings, prepare_session(self._new_session()))
 
+    @cached_property
+    def tally(self) -> Tally:
+        """What is to be told to Airflow's metrics about this hook's requests and jobs."""
+        return Tally(self.segmind_conn_id, self.client.traffic)
+
     def submit(self, workflow: str, inputs: Mapping[str, Any]) -> Job:
         """
         Order a job with one POST. It bills when it is accepted, and it cannot be cancelled.
@@ -59,7 +67,7 @@ class SegmindHook(HttpHook):
         :raises SegmindError: see the subclasses; only
             :class:`~airflow_provider_segmind.api.errors.OutcomeUnknownError` may have been billed.
         """
-        return self.client.run(flow.submit(self.settings, self.client.auth, workflow, inputs))
+        return self._run(flow.submit(self.settings, self.client.auth, workflow, inputs))
 
     def get_job(self, poll_url: str, *, tolerated_errors: int | None = 0) -> Job:
         """
@@ -69,7 +77,8 @@ class SegmindHook(HttpHook):
         :param tolerated_errors: how many transient errors in a row are waited out before one is raised.
         :raises SegmindError: when the job cannot be asked for.
         """
-        return self.client.run(flow.get_job(self.settings, self.client.auth, poll_url, tolerated=tolerated_errors))
+        steps = flow.get_job(self.settings, self.client.auth, poll_url, tolerated=tolerated_errors)
+        return self._run(steps, polls=True)
 
     def wait(self, poll_url: str, *, poll_interval: float = 7.0, timeout: float = 3600.0) -> Job:
         """
@@ -91,7 +100,7 @@ class SegmindHook(HttpHook):
             clock=self.client.clock,
             poll_interval=poll_interval,
         )
-        return self.client.run(steps)
+        return self._run(steps, polls=True)
 
     def get_credits(self) -> float:
         """Return the balance in US dollars, credits and free credits together. It is free of charge."""
@@ -169,6 +178,12 @@ class SegmindHook(HttpHook):
             fields = {name.lower(): value for name, value in response.headers.items()}
             answer = Response(response.status_code, fields, response.content, time.time())
             raise protocol.refusal(self.settings, answer, f"{response.request.method} was refused.")
+
+    def _run(self, steps: flow.Flow[T], *, polls: bool = False) -> T:
+        try:
+            return self.client.run(steps, polls=polls)
+        finally:
+            self.tally.tell()
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()

@@ -18,10 +18,14 @@ import aiohttp
 from airflow_provider_segmind.api.aclient import AsyncClient, new_session, tls_of
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.poller import Poller
+from airflow_provider_segmind.hooks.metrics import Tally
 from airflow_provider_segmind.hooks.settings import aload_settings
 
 LOOKUP_TTL = 300.0
 """Seconds for which a looked-up connection is good, unless the service refuses its key before."""
+
+TELL_SECONDS = 5.0
+"""Seconds between two times that Airflow's metrics are told what happened."""
 
 _Loaded = Callable[[str], Awaitable[Settings]]
 
@@ -38,6 +42,8 @@ class SharedConnection:
         self.conn_id = conn_id
         self.users = 0
         self.poller = Poller(self.client)
+        self.tally = Tally(conn_id, self.poller.traffic)
+        self._telling: asyncio.Task[None] | None = None
         self._load = load
         self._lock = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
@@ -64,14 +70,26 @@ class SharedConnection:
                 tls = await asyncio.to_thread(tls_of, self._settings)
                 self._session = self._session or new_session()
                 self._client = AsyncClient(self._settings, self._session, tls=tls)
+            if self._telling is None:
+                self._telling = asyncio.get_running_loop().create_task(self._tell())
             return self._client
 
     async def close(self) -> None:
-        """Close what is open; the lookup and what was learned stay for whoever comes next."""
+        """Close what is open, and tell what happened; the lookup and what was learned stay for whoever comes next."""
         session, self._session, self._client = self._session, None, None
+        telling, self._telling = self._telling, None
         await self.poller.close()
+        if telling is not None:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
         if session is not None:
             await session.close()
+        await asyncio.to_thread(self.tally.take().tell)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            await asyncio.to_thread(self.tally.take().tell)
 
 
 _shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedConnection]]

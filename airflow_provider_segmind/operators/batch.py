@@ -14,7 +14,8 @@ from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestErro
 from airflow_provider_segmind.api.flow import check_interval
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import handle_of
-from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.hooks.assets import Stored, announce
 from airflow_provider_segmind.hooks.batch_files import (
     FAILED,
     NOT_ORDERED,
@@ -29,20 +30,21 @@ from airflow_provider_segmind.hooks.batch_files import (
     too_many,
 )
 from airflow_provider_segmind.hooks.failures import task_error
-from airflow_provider_segmind.hooks.prices import price_per_swap
+from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
+from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
 from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
-from airflow_provider_segmind.operators.rules import check_spend
+from airflow_provider_segmind.operators.rules import check_spend, consent_of
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_batch_event
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
 
 
-class SubmitBodySwapBatchOperator(BaseOperator):
+class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
     """
     Order many body swaps in one task, and do not wait for them.
 
@@ -71,6 +73,7 @@ class SubmitBodySwapBatchOperator(BaseOperator):
         "consent_reference",
     )
     ui_color = "#ece8f6"
+    lineage_facts = BatchFacts()
     places_orders: ClassVar[bool] = True
 
     def __init__(
@@ -99,14 +102,17 @@ class SubmitBodySwapBatchOperator(BaseOperator):
         try:
             indexes = plan.open_orders(())
         except SegmindError as error:
+            self.note_error(error)
             raise task_error(error) from error
         ordering = asyncio.run(self._place(plan, indexes, None))
         if ordering.stopped or ordering.errors:
+            self.note_facts(error=_said(ordering))
             raise _failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
         return [handle_of(plan.book.entries[swap.index].job(self.workflow)) for swap in plan.swaps]
 
     def plan(self, context: Context) -> Plan:
         """Check everything, and find out what an earlier attempt ordered."""
+        self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
         hook = SegmindHook(self.segmind_conn_id)
         try:
             return make_plan(
@@ -120,6 +126,7 @@ class SubmitBodySwapBatchOperator(BaseOperator):
                 check_spend=lambda ordered, more: check_spend(context, self, ordered=ordered, more=more),
             )
         except SegmindError as error:
+            self.note_error(error)
             raise task_error(error) from error
 
     async def _place(
@@ -132,8 +139,11 @@ class SubmitBodySwapBatchOperator(BaseOperator):
         if results is not None:
             results.begin(connection)
 
+        price = estimated_cost(self.workflow)
+
         def accepted(index: int, job: Job) -> None:
             self._ordered += 1
+            connection.tally.ordered(self.workflow, price)
             if results is not None:
                 results.wait(index, job)
 
@@ -151,7 +161,15 @@ class SubmitBodySwapBatchOperator(BaseOperator):
                 await results.end()
             plan.book.close()
             await connection.close()
+            self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
         return ordering
+
+    def lineage_inputs(self) -> list[object]:
+        """Return the manifest, or the pictures of the swaps."""
+        if isinstance(self.swaps, str):
+            return [self.swaps]
+        swaps: Any = self.swaps
+        return [swap.get(name) for swap in swaps if isinstance(swap, Mapping) for name in BODY_SWAP_IMAGES]
 
     def on_kill(self) -> None:
         """Say that nothing can be cancelled; the records stay, so that a retry goes on with the orders."""
@@ -225,13 +243,15 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             self._defer(context, files)
         rows = compose(swaps, results | problems)
         files.write_results(rows)
-        return self._finish(summary_of(rows, self.results, price_per_swap()))
+        return self._finish(context, summary_of(rows, self.results, price_per_swap()))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
+        self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
         try:
-            return self._finish(read_batch_event(event))
+            return self._finish(context, read_batch_event(event))
         except SegmindError as error:
+            self.note_error(error)
             raise task_error(error) from error
 
     @staticmethod
@@ -261,9 +281,13 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout + BACKSTOP))
 
-    def _finish(self, summary: dict[str, Any]) -> dict[str, Any]:
+    def _finish(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
+        self.note_facts(summary=summary)
+        self.lineage_made = [self.results]
         self.log.info("Batch: %s.", _told(summary))
         if not too_many(summary, self.max_failures):
+            counts = {name: value for name, value in summary.items() if name != "results"}
+            announce(context, [Stored(self.results, counts)])
             return summary
         said = f"{_told(summary)}; max_failures is {self.max_failures:g}. What became of each is in {self.results}"
         if summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
@@ -274,10 +298,15 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
 def _failure(ordering: Ordering, said: str) -> Exception:
     """Return what the task raises: for good where a retry cannot help, or would bill."""
     why = ordering.stopped or next(iter(ordering.errors.values()))
-    message = f"{said} {type(why).__name__}: {why}"
+    message = f"{said} {_said(ordering)}"
     if isinstance(why, SegmindError) and not why.retryable:
         return AirflowFailException(message)
     return SegmindError(message)
+
+
+def _said(ordering: Ordering) -> str:
+    why = ordering.stopped or next(iter(ordering.errors.values()))
+    return f"{type(why).__name__}: {why}"
 
 
 def _problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:

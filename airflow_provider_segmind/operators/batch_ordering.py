@@ -130,6 +130,7 @@ class Ordering:
             await self._book.restore(index, before)
             self._strike(index, error)
         except SegmindError as error:
+            self._connection.tally.ended(error, self._terms.workflow)
             await self._book.restore(index, before)
             self.stopped = self.stopped or error
         else:
@@ -148,6 +149,7 @@ class Ordering:
         self._book.note(index, entry)
 
     def _strike(self, index: int, error: SegmindError) -> None:
+        self._connection.tally.ended(error, self._terms.workflow)
         self.errors[index] = error
         log.warning("%s: %s: %s", self._swaps[index].place, type(error).__name__, error)
         self._strikes += 1

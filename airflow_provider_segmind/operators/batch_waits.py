@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.hooks.batch_files import UNFINISHED, BatchFiles, Row
 from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
+from airflow_provider_segmind.hooks.metrics import outcome_of
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.batch_plan import Plan
 
@@ -86,6 +87,7 @@ class Waits:
             output_key=waiting.output_key,
         )
         if row["status"] != UNFINISHED:  # a triggerer asks for it again
+            self._connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
             self._results.add(row)
 
     def _start(self, work: Any) -> None:

@@ -22,11 +22,14 @@ from airflow_provider_segmind.api.workflows import (
 )
 from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.pictures import readable_url
+from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
+from airflow_provider_segmind.operators.rules import consent_of
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_event
 from airflow_provider_segmind.triggers.segmind import deferral
@@ -86,6 +89,10 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
             **{name: getattr(self, name) for name in BODY_SWAP_IMAGES},
             "select_character": self.select_character,
         }
+
+    def lineage_inputs(self) -> list[object]:
+        """Return the two pictures."""
+        return [getattr(self, name) for name in BODY_SWAP_IMAGES]
 
     def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
         """Return the three inputs of a body swap, checked before anything is uploaded or ordered."""
@@ -149,6 +156,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         placed = self.place(context)
         job = self._look(placed.job.poll_url) if placed.attached else None
         if job is not None and job.status == "FAILED":
+            self._tell(job)
             # The job of an earlier attempt: this attempt is the retry that may order it again.
             mark_failed(context, job)
             placed, job = self.place(context), None
@@ -164,15 +172,20 @@ class BodySwapOperator(SubmitBodySwapOperator):
                     ending=replace(ending_of(self, context, self.end_in_trigger), failure=False),
                 )
             )
+        self._tell(job)
         return self._finish(context, job)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
+        self.note_facts(
+            workflow=self.workflow, consent=consent_of(self.consent_reference), cost=estimated_cost(self.workflow)
+        )
         try:
             job, complete = read_event(event)
             if not complete:
-                job = self._ask(job.poll_url, TOLERATED_ERRORS)
+                job = replace(self._ask(job.poll_url, TOLERATED_ERRORS), submitted_at=job.submitted_at)
         except SegmindError as error:
+            self.note_error(error)
             raise task_error(error) from error
         return self._finish(context, job)
 
@@ -188,6 +201,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         poll_url = ti.xcom_pull(task_ids=self.task_id, key="poll_url", map_indexes=ti.map_index)
         job = self._look(poll_url) if poll_url else None
         if job is not None and job.done:
+            self._tell(job)
             return self._finish(context, job)
         if isinstance(ended, TaskDeferralTimeout):
             raise timed_out(str(poll_url), "its status is " + (job.status if job else "not known")) from ended
@@ -199,9 +213,20 @@ class BodySwapOperator(SubmitBodySwapOperator):
         try:
             result = result_of(job, output_key=self.output_key, needs_image=True)
         except SegmindError as error:
+            self.note_facts(status=job.status)
+            self.note_error(error)
             raise task_error(error) from error
+        self.note_result(result, job.submitted_at)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"])
         return result
+
+    def _tell(self, job: Job) -> None:
+        """Tell the metrics of a job that this worker saw end; what a triggerer saw, that has told."""
+        try:
+            outcome: dict[str, Any] | SegmindError = result_of(job, output_key=self.output_key, needs_image=True)
+        except SegmindError as error:
+            outcome = error
+        tell_end(self.segmind_conn_id, outcome, self.workflow, job.submitted_at)
 
     def _look(self, poll_url: str) -> Job | None:
         try:

@@ -21,6 +21,7 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests
 from airflow_provider_segmind.api.workflows import fingerprint
+from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.store import OrderStore
 
@@ -104,6 +105,8 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
     attached = record.submitted(job)
     _keep(context, store, attached, job)
+    if step is not Step.ATTACH:
+        _tell(hook, job)
     return Placed(job, attached=True, orders=len(attached.ordered))
 
 
@@ -141,7 +144,14 @@ def _submit(
         raise
     log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
     _keep(context, store, intent.submitted(job), job)
+    _tell(hook, job)
     return job
+
+
+def _tell(hook: SegmindHook, job: Job) -> None:
+    """Tell the metrics of an accepted order, once: by the attempt that first knows its id."""
+    hook.tally.ordered(job.workflow, estimated_cost(job.workflow))
+    hook.tally.tell()
 
 
 def _restore(store: OrderStore, before: Record | None) -> None:

@@ -11,12 +11,15 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
 from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.lineage import LineageMixin
+from airflow_provider_segmind.hooks.metrics import tell_end
+from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.ordering import Order, Placed, place
-from airflow_provider_segmind.operators.rules import check_consent, check_spend, note_orders
+from airflow_provider_segmind.operators.rules import check_consent, check_spend, consent_of, note_orders
 
 
-class SubmitPixelFlowOperator(BaseOperator):
+class SubmitPixelFlowOperator(LineageMixin, BaseOperator):
     """
     Order a job with one POST, and do not wait for it.
 
@@ -73,12 +76,16 @@ class SubmitPixelFlowOperator(BaseOperator):
             self._check_rules(context, len(earlier))
             return self.build_inputs(hook)
 
+        self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
         order = Order(self.workflow, self.given_inputs(), build, self.on_unknown_outcome)
         try:
             placed = place(context, hook, order)
         except SegmindError as error:
+            tell_end(self.segmind_conn_id, error, self.workflow)
+            self.note_error(error)
             raise task_error(error) from error
         self._request_id = placed.job.request_id
+        self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=estimated_cost(self.workflow))
         if placed.attached:
             note_orders(context, placed.orders)
         return placed
@@ -92,6 +99,10 @@ class SubmitPixelFlowOperator(BaseOperator):
     def swaps_people(self) -> bool:
         """Whether what is ordered needs the consent of people."""
         return is_body_swap(self.workflow)
+
+    def lineage_inputs(self) -> list[object]:
+        """Return the inputs that name a file."""
+        return [value for value in self.given_inputs().values() if isinstance(value, str) and "://" in value]
 
     def given_inputs(self) -> Mapping[str, Any]:
         """Return the inputs as the author gave them."""

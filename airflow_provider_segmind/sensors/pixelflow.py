@@ -28,6 +28,8 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import sensor_error
+from airflow_provider_segmind.hooks.lineage import LineageMixin
+from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
 from airflow_provider_segmind.triggers.events import is_start, read_event
@@ -41,7 +43,7 @@ POLL_INTERVAL = 7.0
 TIMEOUT = 3600.0
 
 
-class PixelFlowSensor(BaseSensorOperator):
+class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     """
     Wait until a job is done, and return what it made.
 
@@ -165,13 +167,13 @@ class PixelFlowSensor(BaseSensorOperator):
             self._pause = error.retry_after or 0.0
             why = str(error)
         except SegmindError as error:
-            raise sensor_error(error) from error
+            raise self._ended(error) from error
         else:
             if job.done:
-                return PokeReturnValue(is_done=True, xcom_value=self._finish(job))
+                return PokeReturnValue(is_done=True, xcom_value=self._take(job))
             why = f"its status is {job.status}"
         if time.time() >= self._deadline:
-            raise sensor_error(timed_out(self._url, why))
+            raise self._ended(timed_out(self._url, why))
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -181,8 +183,9 @@ class PixelFlowSensor(BaseSensorOperator):
             return result
         try:
             job, complete = read_event(event)
-            return self._finish(job if complete else self._ask(TOLERATED_ERRORS))
+            return self._finish(job if complete else self._ask(TOLERATED_ERRORS), job.submitted_at)
         except SegmindError as error:
+            self.note_error(error)
             raise sensor_error(error) from error
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -206,8 +209,8 @@ class PixelFlowSensor(BaseSensorOperator):
             self.log.info("The first look had no answer, which the trigger waits out: %s", error)
             return None
         except SegmindError as error:
-            raise sensor_error(error) from error
-        return self._finish(job) if job.done else None
+            raise self._ended(error) from error
+        return self._take(job) if job.done else None
 
     def _defer(self, context: Context) -> NoReturn:
         self.defer(
@@ -230,10 +233,10 @@ class PixelFlowSensor(BaseSensorOperator):
             why = str(error)
         else:
             if job.done:
-                return self._finish(job)
+                return self._take(job)
             why = f"its status is {job.status}"
         if isinstance(ended, TaskDeferralTimeout):
-            raise sensor_error(timed_out(self._url, why)) from ended
+            raise self._ended(timed_out(self._url, why)) from ended
         raise ended
 
     @property
@@ -255,11 +258,29 @@ class PixelFlowSensor(BaseSensorOperator):
     def _ask(self, tolerated: int) -> Job:
         return SegmindHook(self.segmind_conn_id).get_job(self._url, tolerated_errors=tolerated)
 
-    def _finish(self, job: Job) -> dict[str, Any]:
+    def _take(self, job: Job) -> dict[str, Any]:
+        """Return the result of a job that this worker saw end; what a triggerer saw, that has told the metrics of."""
         try:
             result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
         except SegmindError as error:
+            raise self._ended(error) from error
+        tell_end(self.segmind_conn_id, result, self._job.workflow, self._job.submitted_at)
+        return self._finish(job)
+
+    def _ended(self, error: SegmindError) -> Exception:
+        """Tell the metrics of an error that ends the wait, and return what the task raises."""
+        tell_end(self.segmind_conn_id, error, self._job.workflow)
+        self.note_error(error)
+        return sensor_error(error)
+
+    def _finish(self, job: Job, submitted_at: float | None = None) -> dict[str, Any]:
+        try:
+            result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
+        except SegmindError as error:
+            self.note_facts(status=job.status, workflow=self._job.workflow)
+            self.note_error(error)
             raise sensor_error(error) from error
+        self.note_result(result, submitted_at or self._job.submitted_at, workflow=self._job.workflow)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"] or result["outputs"])
         return result
 

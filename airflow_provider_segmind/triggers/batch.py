@@ -12,7 +12,8 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.hooks.batch_files import BatchFiles, Row, compose, own, summary_of, too_many
 from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
-from airflow_provider_segmind.hooks.shared import shared_connection
+from airflow_provider_segmind.hooks.metrics import outcome_of
+from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
 from airflow_provider_segmind.triggers.ending import conclude, read_ending
 from airflow_provider_segmind.triggers.events import event_of_batch, event_of_error
 
@@ -95,7 +96,7 @@ class BodySwapBatchTrigger(BaseTrigger):
             async with shared_connection(self.segmind_conn_id) as connection:
                 await asyncio.gather(
                     *(
-                        self._one(connection.poller, swap, results)
+                        self._one(connection, swap, results)
                         for swap in swaps
                         if swap["request_id"] and swap["index"] not in results.rows
                     )
@@ -108,7 +109,7 @@ class BodySwapBatchTrigger(BaseTrigger):
         await asyncio.to_thread(files.write_results, rows)
         return summary_of(rows, self.results, self.price)
 
-    async def _one(self, poller: Any, swap: Row, results: Collector) -> None:
+    async def _one(self, connection: SharedConnection, swap: Row, results: Collector) -> None:
         job = Job(
             swap["request_id"],
             swap["poll_url"],
@@ -117,13 +118,14 @@ class BodySwapBatchTrigger(BaseTrigger):
             submitted_at=swap.get("submitted_at"),
         )
         row = await wait_for(
-            poller,
+            connection.poller,
             swap["index"],
             job,
             deadline=self.deadline,
             poll_interval=self.poll_interval,
             output_key=self.output_key,
         )
+        connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
         results.add(row)
 
     async def _end(self, summary: Mapping[str, Any]) -> TriggerEvent | None:

@@ -29,7 +29,13 @@ def event_of_job(job: Job) -> dict[str, Any]:
         "version": VERSION,
         "status": "success",
         "request_id": job.request_id,
-        "job": {"poll_url": job.poll_url, "status": job.status, "outputs": outputs, "error": job.error},
+        "job": {
+            "poll_url": job.poll_url,
+            "status": job.status,
+            "outputs": outputs,
+            "error": job.error,
+            "submitted_at": job.submitted_at,
+        },
     }
 
 
@@ -98,6 +104,7 @@ def read_event(event: object) -> tuple[Job, bool]:
                 status=str(job.get("status") or ""),
                 outputs=tuple(Output(*map(str, output[:3])) for output in outputs or ()),
                 error=str(job.get("error") or ""),
+                submitted_at=_number(job.get("submitted_at")),
             ),
             outputs is not None,
         )
@@ -110,3 +117,7 @@ def read_event(event: object) -> tuple[Job, bool]:
             request_id=request_id,
         )
     raise ServiceError(f"The trigger's event has the status {event.get('status')!r}, which means nothing here.")
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

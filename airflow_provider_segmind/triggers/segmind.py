@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.hooks.shared import shared_connection
+from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
 from airflow_provider_segmind.triggers.ending import Ending, conclude, read_ending
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
 
@@ -110,20 +111,28 @@ class PixelFlowTrigger(BaseTrigger):
     def _known_as(self) -> str:
         return self.request_id or self.poll_url.rpartition("/")[2]
 
-    async def _outcome(self) -> Job | SegmindError:
+    async def _asked(self, connection: SharedConnection) -> Job | SegmindError:
         try:
-            async with shared_connection(self.segmind_conn_id) as connection:
-                return await connection.poller.wait(
-                    self.poll_url,
-                    deadline=self.deadline,
-                    poll_interval=self.poll_interval,
-                    tolerated=self.tolerated_errors,
-                    workflow=self.workflow or "",
-                    submitted_at=self.submitted_at,
-                )
+            job = await connection.poller.wait(
+                self.poll_url,
+                deadline=self.deadline,
+                poll_interval=self.poll_interval,
+                tolerated=self.tolerated_errors,
+                workflow=self.workflow or "",
+                submitted_at=self.submitted_at,
+            )
+            # An answer about a job does not say when it was ordered.
+            return replace(job, submitted_at=self.submitted_at)
         except SegmindError as error:
             error.request_id = error.request_id or self._known_as
             return error
+
+    async def _outcome(self) -> Job | SegmindError:
+        try:
+            async with shared_connection(self.segmind_conn_id) as connection:
+                outcome = await self._asked(connection)
+                connection.tally.ended(self._result(outcome), self.workflow, self.submitted_at)
+                return outcome
         except Exception as error:
             # An exception would fail the task without its own words, and without a word about the paid job.
             self.log.exception("Waiting for %s broke", self.poll_url)

@@ -1,0 +1,275 @@
+"""
+Sign a picture with a C2PA manifest, and read what became of the signature.
+
+The extra ``provenance`` brings the library that does the cryptography. Nothing here uses the network, but for a time
+stamp that is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from airflow_provider_segmind import __version__
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError, TransportError
+from airflow_provider_segmind.provenance.label import AI_COMPOSITE, has_c2pa, label
+
+ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
+"""What the C2PA specification allows (13.2.1, "Signature algorithms")."""
+
+_OFFLINE = {"remote_manifest_fetch": False, "ocsp_fetch": False}
+"""Reading a picture from anywhere must not fetch what it names."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """
+    What the C2PA manifest of a picture says, and whether it holds.
+
+    :param state: ``Trusted``: whole, and signed by whom the anchors vouch for. ``Valid``: whole. ``Invalid``: changed.
+    :param codes: what is wrong, in the specification's words, as ``assertion.dataHash.mismatch``; a signer whom no
+        anchor vouches for is ``signingCredential.untrusted``.
+    :param issuer: organisation in the certificate, or ``None``.
+    :param signed_at: time of the time stamp, ISO 8601, or ``None`` without one.
+    :param source_type: the digital source type that its actions name, or ``None``.
+    :param ingredients: titles of the pictures that it was made of.
+    """
+
+    state: str
+    codes: tuple[str, ...] = ()
+    issuer: str | None = None
+    signed_at: str | None = None
+    source_type: str | None = None
+    ingredients: tuple[str, ...] = ()
+
+
+def sign(
+    data: bytes,
+    *,
+    certificate: bytes,
+    key: bytes,
+    algorithm: str = "es256",
+    source: bytes | None = None,
+    title: str = "body swap",
+    source_title: str = "source",
+    time_stamp_url: str | None = None,
+) -> bytes:
+    """
+    Label a picture as partly made by a model, and sign it.
+
+    The manifest says that ``source`` was opened and edited with a model. A manifest that the picture has already stays
+    in it: the picture as it came is then the parent, and ``source`` an input. No thumbnail of anything is kept.
+
+    :param data: a whole JPEG, PNG or WebP file.
+    :param certificate: PEM chain, the signer's own certificate first.
+    :param key: its private key, PEM without a passphrase.
+    :param algorithm: one of :data:`ALGORITHMS` that fits the key.
+    :param source: the picture that was sent to be edited; a JPEG, PNG or WebP file.
+    :param title: what the picture is called in the manifest.
+    :param source_title: what ``source`` is called.
+    :param time_stamp_url: an RFC 3161 time-stamp authority, asked over the network; ``None`` asks nobody.
+    :return: the whole file, some kilobytes longer.
+    :raises InvalidRequestError: when the extra, the certificate, the key or the picture cannot be used. The message
+        never has the key.
+    :raises TransportError: when the time-stamp authority gives no time stamp.
+    """
+    c2pa = _library()
+    check_pair(certificate, key, algorithm)
+    media_type = _media_type(data, "picture")
+    labelled = label(data, media_type)
+    signed_before = has_c2pa(data, media_type)
+    definition, ingredients = _manifest(title, source_title, data if signed_before else None, source)
+    settings = {"verify": _OFFLINE, "builder": {"thumbnail": {"enabled": False}}}
+    signed = BytesIO()
+    try:
+        info = c2pa.C2paSignerInfo(algorithm, certificate, key, time_stamp_url)
+        with (
+            c2pa.Context.from_dict(settings) as context,
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(definition, context) as builder,
+        ):
+            for described, picture in ingredients:
+                builder.add_ingredient(described, _media_type(picture, "source"), BytesIO(picture))
+            builder.sign(signer, media_type, BytesIO(labelled), signed)
+    except c2pa.C2paError as error:
+        # The library's error has a chain of native frames, and nothing to add to its message.
+        raise _unsigned(error, time_stamp_url) from None
+    return signed.getvalue()
+
+
+def verify(data: bytes, *, anchors: bytes | None = None) -> Signature | None:
+    """
+    Read the C2PA manifest of a picture and check it, without the network.
+
+    :param data: the whole file.
+    :param anchors: PEM certificates that vouch for signers; without them none is ``Trusted``.
+    :return: what it says, or ``None`` when the picture carries no manifest.
+    :raises InvalidRequestError: when the extra is missing, or the picture or the anchors cannot be read.
+    """
+    c2pa = _library()
+    media_type = _media_type(data, "picture")
+    settings: dict[str, Any] = {"verify": {**_OFFLINE, "verify_trust": True}}
+    if anchors is not None:
+        settings["trust"] = {"trust_anchors": anchors.decode("ascii", "replace")}
+    try:
+        with c2pa.Context.from_dict(settings) as context:
+            reader = c2pa.Reader.try_create(media_type, BytesIO(data), context=context)
+            if reader is None:
+                return None
+            with reader:
+                return _signature(json.loads(reader.json()))
+    except c2pa.C2paError as error:
+        raise InvalidRequestError(
+            f"The C2PA manifest of the picture cannot be read: {error}. Whoever wants to publish it asks where it "
+            "came from; its bytes were not changed."
+        ) from None
+
+
+def check_pair(certificate: bytes, key: bytes, algorithm: str = "es256") -> None:
+    """
+    Make sure that a key belongs to a certificate and can sign with an algorithm.
+
+    :raises InvalidRequestError: when not; the message never has the key.
+    """
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509 import load_pem_x509_certificates
+
+    if algorithm not in ALGORITHMS:
+        raise InvalidRequestError(f"The signing algorithm is {algorithm!r}: it must be one of {', '.join(ALGORITHMS)}.")
+    try:
+        chain = load_pem_x509_certificates(certificate)
+    except ValueError:
+        raise InvalidRequestError(
+            "The signing certificate is no chain of PEM certificates: whoever manages the certificate gives a file "
+            "with the signer's own certificate first and those that vouch for it after it."
+        ) from None
+    try:
+        private = load_pem_private_key(key, password=None)
+    except (TypeError, ValueError, NotImplementedError):
+        # What the parser says of a key may quote it.
+        raise InvalidRequestError(
+            "The signing key is no private key in PEM without a passphrase: whoever manages it gives one."
+        ) from None
+    if _public(private.public_key()) != _public(chain[0].public_key()):
+        raise InvalidRequestError(
+            f"The signing key does not belong to the first certificate of the chain, which is that of "
+            f"{chain[0].subject.rfc4514_string()!r}: whoever manages them gives the two that were made together."
+        )
+    if not _fits(private, algorithm):
+        raise InvalidRequestError(
+            f"The signing algorithm {algorithm!r} does not fit the key, which is of {_kind(private)}: whoever manages "
+            "it gives the algorithm of the certificate."
+        )
+
+
+def _library() -> Any:
+    try:
+        import c2pa
+    except ImportError:
+        raise InvalidRequestError(
+            "Signing needs a library that is not installed: whoever manages Airflow's workers runs "
+            "pip install 'airflow-provider-segmind[provenance]'."
+        ) from None
+    return c2pa
+
+
+def _manifest(
+    title: str, source_title: str, came_signed: bytes | None, source: bytes | None
+) -> tuple[dict[str, Any], list[tuple[dict[str, Any], bytes]]]:
+    """
+    Return a manifest's definition and its ingredients.
+
+    A manifest's first action is that something was opened or created (C2PA specification, 18.15.4.2), and it has one
+    parent at most. The one that came signed has it that a model was at work, or not: that is Segmind's to say.
+    """
+    ingredients, actions = [], []
+    edited: dict[str, Any] = {"action": "c2pa.edited", "digitalSourceType": AI_COMPOSITE}
+    parent = came_signed if came_signed is not None else source
+    if parent is not None:
+        name = title if came_signed is not None else source_title
+        ingredients.append(({"title": name, "relationship": "parentOf", "label": "parent"}, parent))
+        actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}})
+        if came_signed is not None and source is not None:
+            ingredients.append(({"title": source_title, "relationship": "inputTo", "label": "source"}, source))
+            edited["parameters"] = {"ingredientIds": ["source"]}
+        actions.append(edited)
+    else:
+        actions.append({"action": "c2pa.created", "digitalSourceType": AI_COMPOSITE})
+    definition = {
+        "title": title,
+        "claim_generator_info": [{"name": "airflow-provider-segmind", "version": __version__}],
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}],
+    }
+    return definition, ingredients
+
+
+def _signature(read: Mapping[str, Any]) -> Signature:
+    manifest = read["manifests"].get(read.get("active_manifest"), {})
+    said = manifest.get("signature_info") or {}
+    results = read.get("validation_results") or {}
+    failures = (results.get("activeManifest") or {}).get("failure") or read.get("validation_status") or ()
+    actions = [
+        action
+        for assertion in manifest.get("assertions", ())
+        if assertion["label"].startswith("c2pa.actions")
+        for action in assertion["data"].get("actions", ())
+    ]
+    types = [action["digitalSourceType"] for action in actions if "digitalSourceType" in action]
+    return Signature(
+        state=str(read.get("validation_state")),
+        codes=tuple(dict.fromkeys(failure["code"] for failure in failures)),
+        issuer=said.get("issuer"),
+        signed_at=said.get("time"),
+        source_type=types[-1] if types else None,
+        ingredients=tuple(str(ingredient.get("title")) for ingredient in manifest.get("ingredients", ())),
+    )
+
+
+def _media_type(data: bytes, what: str) -> str:
+    if data[:2] == b"\xff\xd8":
+        return "image/jpeg"
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "image/png"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    raise InvalidRequestError(
+        f"The {what} begins with {data[:12]!r}, and only JPEG, PNG and WebP files can be signed: the DAG's author "
+        "converts it first, or leaves it out."
+    )
+
+
+def _public(key: Any) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def _fits(private: Any, algorithm: str) -> bool:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    if isinstance(private, EllipticCurvePrivateKey):
+        # The specification allows other pairs of curve and hash; the library does not.
+        return {256: "es256", 384: "es384", 521: "es512"}.get(private.key_size) == algorithm
+    return isinstance(private, Ed25519PrivateKey if algorithm == "ed25519" else RSAPrivateKey) and algorithm[:2] != "es"
+
+
+def _kind(private: Any) -> str:
+    curve = getattr(getattr(private, "curve", None), "name", "")
+    return f"{type(private).__name__} {curve}".strip()
+
+
+def _unsigned(error: Exception, time_stamp_url: str | None) -> SegmindError:
+    if time_stamp_url and "http" in str(error).lower():
+        return TransportError(
+            f"The time-stamp authority {time_stamp_url} gave no time stamp, so the picture is not signed: {error}. "
+            "Nobody must act if it works later. The picture's bytes were not changed."
+        )
+    return InvalidRequestError(
+        f"The picture could not be signed: {error}. Whoever manages the signing certificate checks it. The picture's "
+        "bytes were not changed."
+    )
