@@ -92,6 +92,38 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "50",
                         "default": "0",
                     },
+                    "signing_certificate": {
+                        "description": "Path of the PEM chain, or the PEM itself, with which stored pictures are "
+                        "signed (C2PA); needs the extra ``provenance``.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/etc/segmind/chain.pem",
+                        "default": "",
+                    },
+                    "signing_key": {
+                        "description": "Path of the certificate's private key in PEM without a passphrase, or the PEM "
+                        "itself.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,  # without it, Airflow ignores signing_key_cmd and signing_key_secret
+                        "example": None,
+                        "default": "",
+                    },
+                    "signing_algorithm": {
+                        "description": "es256, es384, es512, ps256, ps384, ps512 or ed25519, as the key has it.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": None,
+                        "default": "es256",
+                    },
+                    "signing_time_stamp_url": {
+                        "description": "An RFC 3161 time-stamp authority that is asked for each signature; empty for "
+                        "none.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": None,
+                        "default": "",
+                    },
                     "require_consent": {
                         "description": "Whether a body swap without a ``consent_reference`` is refused before it is "
                         "ordered.",

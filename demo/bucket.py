@@ -54,7 +54,7 @@ class Bucket:
             if time.monotonic() > deadline:
                 raise ChildDiedError(self._child.describe(f"was not ready within {timeout:.0f} s"))
             time.sleep(0.1)
-        import boto3  # type: ignore[import-untyped] # here, because it takes a while to import, and nobody waits for it now
+        import boto3  # here, because it takes a while to import, and nobody waits for it now
 
         resource = boto3.resource(
             "s3",

@@ -15,9 +15,10 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG, Asset, ObjectStoragePath, Param, task, task_group
+from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath, Param, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
@@ -65,7 +66,12 @@ with DAG(
             task_id="store",
             results=swap.output,
             destination="{{ params.bucket }}/swaps",
-            details={"inputs": {"character_image": uri, "reference_character_image": PERSON}},
+            details={
+                "inputs": {"character_image": uri, "reference_character_image": PERSON},
+                "workflow": BODY_SWAP_WORKFLOW,
+                "consent_reference": "{{ params.consent }}",
+            },
+            outlets=[AssetAlias("stored swaps")],  # other DAGs can be scheduled on each picture
             retries=5,
         )
         compare = CheckSwapOperator(

@@ -17,6 +17,7 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, ServiceErro
 from airflow_provider_segmind.hooks.download import Downloaded, Limits, download, without_query
 from airflow_provider_segmind.hooks.publish import publish, storage_error, write_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.signing import Signer
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, label, source_type
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Item:
 
     @property
     def sidecar(self) -> ObjectStoragePath:
-        """Where its sidecar is. It is written last, so what has one is whole."""
+        """Where its sidecar is. The whole of it is written last, so what has one is whole."""
         return ObjectStoragePath(f"{self.base}.json")
 
 
@@ -57,11 +58,13 @@ class Manner:
 
     :param thumbnails: whether with a small picture beside each.
     :param labels: whether each says in its metadata that a model made part of it.
+    :param signer: what signs each, if anything does; a signature comes with the label.
     :param limits: how far a download may go.
     """
 
     thumbnails: bool = True
     labels: bool = True
+    signer: Signer | None = None
     limits: Limits | None = None
 
 
@@ -70,7 +73,7 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
     Store an output, unless an earlier attempt did.
 
     :return: ``uri``, ``keyname``, ``media_type``, ``size`` (bytes), ``sha256``, ``width``, ``height`` (pixels),
-        ``labelled``, ``thumbnail`` and ``sidecar`` (URIs), ``skipped``.
+        ``labelled``, ``signed``, ``thumbnail`` and ``sidecar`` (URIs), ``skipped``.
     :raises SegmindError: see :func:`~airflow_provider_segmind.hooks.download.download` and
         :func:`~airflow_provider_segmind.hooks.publish.publish`.
     """
@@ -80,7 +83,10 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
     found = download(hook, item.url, manner.limits)
     width, height, small = _look(item, found.data, thumbnail=manner.thumbnails)
     picture = ObjectStoragePath(f"{item.base}{SUFFIXES[found.media_type]}")
-    data, labelled = _labelled(item, found) if manner.labels else (found.data, False)
+    data, labelled, signed = _marked(item, found, manner)
+    if signed:
+        # Signing the same picture again gives other bytes, which would not be known as ours after a kill in between.
+        data = _promised(item, picture) or _promise(item, picture, data)
     skipped = publish(picture, data)
     thumb = ObjectStoragePath(f"{item.base}.thumb.webp") if small else None
     entry = {
@@ -92,6 +98,7 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
         "width": width,
         "height": height,
         "labelled": labelled,
+        "signed": signed,
         "thumbnail": str(thumb) if thumb else None,
         "sidecar": str(item.sidecar),
     }
@@ -115,15 +122,40 @@ def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
     return (json.dumps(said, indent=2, default=str) + "\n").encode()
 
 
-def _labelled(item: Item, found: Downloaded) -> tuple[bytes, bool]:
-    """Return what is stored, and whether it says that a model made part of it."""
+def _marked(item: Item, found: Downloaded, manner: Manner) -> tuple[bytes, bool, bool]:
+    """Return what is stored, whether it says that a model made part of it, and whether it is signed here."""
     try:
-        data = label(found.data, found.media_type)
-        return data, source_type(data, found.media_type) == AI_COMPOSITE
+        if manner.signer is not None:
+            data = manner.signer.sign(found.data, title=item.base.rpartition("/")[2])
+            return data, source_type(data, found.media_type) == AI_COMPOSITE, True
+        if manner.labels:
+            data = label(found.data, found.media_type)
+            return data, source_type(data, found.media_type) == AI_COMPOSITE, False
     except InvalidRequestError as error:
         # It is paid for. Whoever publishes it finds in the sidecar that it has no label.
-        log.warning("Request %s: a picture is stored without a label: %s", item.request_id, error)
-        return found.data, False
+        log.warning("Request %s: a picture is stored as it came: %s", item.request_id, error)
+    return found.data, False, False
+
+
+def _promise(item: Item, picture: ObjectStoragePath, data: bytes) -> bytes:
+    """Say in the sidecar which file is about to be written."""
+    said = {**_identity(item), "promised": str(picture), "sha256": hashlib.sha256(data).hexdigest()}
+    try:
+        write_whole(item.sidecar, (json.dumps(said) + "\n").encode())
+    except (OSError, ImportError) as error:
+        raise storage_error(item.sidecar, error) from error
+    return data
+
+
+def _promised(item: Item, picture: ObjectStoragePath) -> bytes | None:
+    """Return the file that an earlier attempt wrote before it could write the sidecar, if there is one."""
+    try:
+        if not (item.sidecar.exists() and picture.exists()):
+            return None
+        data: bytes = picture.read_bytes()
+        return data if json.loads(item.sidecar.read_bytes())["sha256"] == hashlib.sha256(data).hexdigest() else None
+    except (OSError, ImportError) as error:
+        raise storage_error(item.sidecar, error) from error
 
 
 def _stored_before(item: Item) -> dict[str, Any] | None:
@@ -132,7 +164,9 @@ def _stored_before(item: Item) -> dict[str, Any] | None:
         if not item.sidecar.exists():
             return None
         said = json.loads(item.sidecar.read_bytes())
-        same = all(said[name] == item.facts[name] for name in ("request_id", "keyname", "index"))
+        same = all(said[name] == value for name, value in _identity(item).items())
+        if same and "promised" in said:
+            return None
         entry = {name: said[name] for name in _ENTRY}
         picture = ObjectStoragePath(entry["uri"])
         whole = same and picture.exists() and picture.stat().st_size == entry["size"]
@@ -149,7 +183,23 @@ def _stored_before(item: Item) -> dict[str, Any] | None:
     return entry if whole else None
 
 
-_ENTRY = ("uri", "keyname", "media_type", "size", "sha256", "width", "height", "labelled", "thumbnail", "sidecar")
+def _identity(item: Item) -> dict[str, Any]:
+    return {name: item.facts[name] for name in ("request_id", "keyname", "index")}
+
+
+_ENTRY = (
+    "uri",
+    "keyname",
+    "media_type",
+    "size",
+    "sha256",
+    "width",
+    "height",
+    "labelled",
+    "signed",
+    "thumbnail",
+    "sidecar",
+)
 
 
 def _look(item: Item, data: bytes, *, thumbnail: bool) -> tuple[int, int, bytes | None]:

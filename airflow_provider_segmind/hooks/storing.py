@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.deliveries import Delivery
 from airflow_provider_segmind.hooks.keeping import Item, Manner, keep
 from airflow_provider_segmind.hooks.names import check_name, name_of
+from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 log = logging.getLogger(__name__)
@@ -55,9 +57,15 @@ class Shelf:
     def _items(self, job: Delivery) -> Iterator[Item]:
         for index, output in enumerate(job.pictures):
             own = {"request_id": job.request_id, "keyname": output.keyname, "index": index}
-            facts = {**self.details, **job.facts, **own}
+            facts = {**_price(job), **self.details, **job.facts, **own}
             base = name_of(self.name, {**self.values, **own, "id": job.facts.get("id"), "row": job.row})
             yield Item(f"{self.destination.rstrip('/')}/{base}", output.url, facts)
+
+
+def _price(job: Delivery) -> dict[str, Any]:
+    # A result need not say of which workflow it is; what is stored here is mostly a swap.
+    cost = estimated_cost(job.facts.get("workflow") or BODY_SWAP_WORKFLOW)
+    return {} if cost is None else {"cost": cost}
 
 
 def store_all(hook: SegmindHook, items: Iterable[Item], manner: Manner) -> list[dict[str, Any] | SegmindError]:

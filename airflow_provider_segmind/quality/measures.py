@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PIL import Image, ImageChops, ImageMath, ImageStat
+from PIL import Image, ImageChops, ImageMath, ImageOps, ImageStat
 
 _FLAT_BLOCK = 16
 _FLAT_VARIANCE = 1.0
@@ -43,6 +43,21 @@ def changed_share(before: Image.Image, after: Image.Image) -> float:
     strongest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     counts = strongest.histogram()
     return sum(counts[_CHANGE + 1 :]) / sum(counts)
+
+
+def mirrored_gain(before: Image.Image, after: Image.Image) -> float:
+    """
+    Return by how much less of the picture changed beside the mirrored source than beside the source as it is.
+
+    A swap leaves what is around the person where it was, so only a result that was mirrored has much to gain.
+    """
+    return changed_share(before, after) - changed_share(ImageOps.mirror(before), after)
+
+
+def detail(picture: Image.Image) -> float:
+    """Return by how much the luma of a pixel differs from its left neighbour's on average, 0 to 255."""
+    luma = picture.convert("L")
+    return ImageStat.Stat(ImageChops.difference(luma, ImageChops.offset(luma, 1, 0))).mean[0]
 
 
 def distance(one: Image.Image, other: Image.Image) -> int:

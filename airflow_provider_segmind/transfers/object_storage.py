@@ -15,20 +15,22 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.hooks.assets import Stored, announce
 from airflow_provider_segmind.hooks.batch_files import check_failures, too_many
 from airflow_provider_segmind.hooks.deliveries import Deliveries, read_deliveries
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.keeping import Item, Manner
-from airflow_provider_segmind.hooks.prices import price_per_swap
+from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.publish import storage_error, write_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.sharing import SHARES, share_all
+from airflow_provider_segmind.hooks.signing import signer
 from airflow_provider_segmind.hooks.storing import Shelf, store_all
 
 Outcome = dict[str, Any] | SegmindError
 
 
-class SegmindToObjectStorageOperator(BaseOperator):
+class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
     """
     Store the pictures of one result, of a list of them, or of a batch, each with a thumbnail and a sidecar.
 
@@ -78,6 +80,7 @@ class SegmindToObjectStorageOperator(BaseOperator):
         self.label_pictures = label_pictures
         self.max_failures = check_failures(max_failures)
         self.segmind_conn_id = segmind_conn_id
+        self._fetched: list[object] = []
 
     def execute(self, context: Context) -> Any:
         """Check all names, then store what is not stored yet."""
@@ -85,27 +88,47 @@ class SegmindToObjectStorageOperator(BaseOperator):
         try:
             found = read_deliveries(self.results)
             items = self._shelf(context).items(found.jobs)
-            outcomes = store_all(hook, (item for each in items for item in each), self._manner)
+            manner = Manner(thumbnails=self.thumbnails, labels=self.label_pictures, signer=self._signer())
+            outcomes = store_all(hook, (item for each in items for item in each), manner)
         except SegmindError as error:
+            self.note_error(error)
             raise task_error(error) from error
         rows = _rows(found, items, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
             summary["stored"] = _write_manifest(found.manifest, rows)
         self.log.info("Stored in %s: %s", self.destination, summary)
+        self._note(found, outcomes, summary)
         self._raise_for(outcomes, summary)
+        announce(context, _told(items, outcomes), whole=_whole(summary))
         if found.manifest is not None:
             return summary
         return rows[0] if isinstance(self.results, Mapping) else rows
 
-    @property
-    def _manner(self) -> Manner:
-        return Manner(thumbnails=self.thumbnails, labels=self.label_pictures)
+    def lineage_inputs(self) -> list[object]:
+        """Return where the pictures were fetched."""
+        return self._fetched
+
+    def _signer(self) -> Any:
+        return signer() if self.label_pictures else None
+
+    def _note(self, found: Deliveries, outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> None:
+        self._fetched = [picture.url for job in found.jobs for picture in job.pictures]
+        self.lineage_made = [outcome["uri"] for outcome in outcomes if not isinstance(outcome, SegmindError)]
+        if found.manifest is None and len(found.jobs) == 1:
+            facts = found.jobs[0].facts
+            self.note_facts(
+                request_id=found.jobs[0].request_id,
+                workflow=facts.get("workflow"),
+                consent=facts.get("consent_reference") or (self.details or {}).get("consent_reference"),
+            )
+        else:
+            self.lineage_facts = BatchFacts(summary=summary)
 
     def _shelf(self, context: Context) -> Shelf:
         values: dict[str, Any] = {name: context.get(name) for name in ("ds", "ts_nodash", "run_id")}
         values |= {"dag_id": getattr(context.get("ti"), "dag_id", None), "task_id": self.task_id}
-        return Shelf(self.destination, self.name, values, {"cost": price_per_swap(), **dict(self.details or {})})
+        return Shelf(self.destination, self.name, values, dict(self.details or {}))
 
     def _raise_for(self, outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> None:
         errors = [outcome for outcome in outcomes if isinstance(outcome, SegmindError)]
@@ -192,6 +215,30 @@ def _summary(found: Deliveries, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "skipped": sum(entry["skipped"] for entry in files),
         "without_picture": found.without_picture,
     }
+
+
+def _told(items: Sequence[Sequence[Item]], outcomes: Iterable[Outcome]) -> list[Stored]:
+    """Return what DAGs that are scheduled on the pictures are told of each."""
+    flat = (item for each in items for item in each)
+    return [
+        Stored(
+            outcome["uri"],
+            {
+                "request_id": item.request_id,
+                "cost": item.facts.get("cost"),
+                "seconds": item.facts.get("seconds"),
+                "sha256": outcome["sha256"],
+                "sidecar": outcome["sidecar"],
+            },
+        )
+        for item, outcome in zip(flat, outcomes, strict=True)
+        if not isinstance(outcome, SegmindError)
+    ]
+
+
+def _whole(summary: Mapping[str, Any]) -> Stored | None:
+    counts = {name: summary[name] for name in ("total", "completed", "failed")}
+    return Stored(summary["stored"], counts) if "stored" in summary else None
 
 
 def _write_manifest(manifest: str, rows: Iterable[Mapping[str, Any]]) -> str:

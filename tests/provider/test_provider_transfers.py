@@ -22,7 +22,9 @@ from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks.names import name_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type
+from airflow_provider_segmind.provenance.signing import verify
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
+from tests.provenance.issued import issued
 from tests.provider.odd_host import KEY, PICTURE, OddHost, own_host, picture
 from tests.provider.running import context
 
@@ -99,6 +101,40 @@ def test_a_stored_picture_says_that_a_model_made_part_of_it_and_shows_the_same_p
     (plain,) = store(result(host, "p"), tmp_path / "plain", label_pictures=False)["files"]
     assert Path(plain["uri"].removeprefix("file://")).read_bytes() == host.pictures["/p"]
     assert not plain["labelled"]
+
+
+def test_a_configured_certificate_signs_what_is_stored_and_a_retry_knows_its_own_picture(
+    host: OddHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "chain.pem").write_bytes(issued().certificate)
+    (tmp_path / "key.pem").write_bytes(issued().key)
+    monkeypatch.setenv("AIRFLOW__SEGMIND__SIGNING_CERTIFICATE", str(tmp_path / "chain.pem"))
+    monkeypatch.setenv("AIRFLOW__SEGMIND__SIGNING_KEY", str(tmp_path / "key.pem"))
+    in_the_way = tmp_path / "out" / "r1" / "swapped-0.thumb.webp"
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(SegmindError, match="cannot be read or written"):
+        store(result(host, "good"), tmp_path / "out")
+    in_the_way.rmdir()
+    before = (tmp_path / "out" / "r1" / "swapped-0.png").read_bytes()
+    (entry,) = store(result(host, "good"), tmp_path / "out")["files"]
+    assert (tmp_path / "out" / "r1" / "swapped-0.png").read_bytes() == before
+    signature = verify(before, anchors=issued().anchor)
+    assert signature is not None
+    assert signature.state == "Trusted"
+    assert (entry["labelled"], entry["signed"]) == (True, True)
+    assert entry["sha256"] == hashlib.sha256(before).hexdigest()
+    assert store(result(host, "good"), tmp_path / "out")["files"][0]["skipped"]
+
+
+def test_lineage_names_what_was_fetched_and_what_was_stored(host: OddHost, tmp_path: Path) -> None:
+    task = SegmindToObjectStorageOperator(
+        task_id="store", results=result(host, "good"), destination=str(tmp_path), details={"consent_reference": "c-17"}
+    )
+    stored = task.execute(context())
+    lineage = task.get_openlineage_facets_on_complete(None)
+    assert [dataset.name for dataset in lineage.inputs] == ["/good"]
+    assert [dataset.name for dataset in lineage.outputs] == [stored["uri"].removeprefix("file://")]
+    assert lineage.run_facets["segmind_job"].consentReference == "c-17"
 
 
 def test_a_picture_that_cannot_be_labelled_is_stored_as_it_came(host: OddHost, tmp_path: Path) -> None:

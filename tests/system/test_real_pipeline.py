@@ -84,7 +84,15 @@ def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_i
     for sidecar in sidecars:
         assert sidecar["inputs"]["character_image"].startswith("s3://aws_default@catalogue/inbox/")
         assert sidecar["labelled"]
+        assert sidecar["consent_reference"] == "consents/2026-11"
         assert sidecar["cost"] == pytest.approx(0.2687)
+
+    told = {event["uri"]: event["extra"] for event in airflow.call("GET", "assets/events")["asset_events"]}
+    for sidecar in sidecars:
+        extra = told[sidecar["uri"].replace("aws_default@", "")]
+        assert {name: extra[name] for name in ("request_id", "cost", "sha256")} == {
+            name: sidecar[name] for name in ("request_id", "cost", "sha256")
+        }
 
 
 def test_without_photographs_nothing_is_ordered_and_the_run_succeeds(
