@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
 from airflow_provider_segmind.quality import interpreters
 
@@ -135,5 +135,13 @@ def subject(picture: Image.Image) -> NDArray[np.float32]:
 
 
 def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """Return a mask that reaches further by so many pixels in every direction."""
-    return np.asarray(Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(2 * pixels + 1))) > 0
+    """Return a mask that reaches further by so many pixels in every direction, a square."""
+    # Sums along each axis: Pillow's filter for this takes a quarter of a second.
+    for axis in (0, 1):
+        margin = [(0, 0), (0, 0)]
+        margin[axis] = (pixels + 1, pixels)
+        sums = np.cumsum(np.pad(mask, margin), axis=axis)
+        length = sums.shape[axis]
+        ahead = np.take(sums, range(2 * pixels + 1, length), axis=axis)
+        mask = ahead > np.take(sums, range(length - 2 * pixels - 1), axis=axis)
+    return np.asarray(mask, np.bool_)
