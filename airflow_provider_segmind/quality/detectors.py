@@ -66,23 +66,21 @@ def find(detector: Detector, picture: Image.Image, least: float) -> tuple[Found,
     side = detector.side
     scale = side / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)
-    left, top = (side - width) // 2, (side - height) // 2
+    corner = np.array([(side - width) // 2, (side - height) // 2], np.float32)
+    stretch = np.array([picture.width / width, picture.height / height], np.float32)
     square = Image.new("RGB", (side, side))
-    square.paste(picture.resize((width, height), Image.Resampling.BILINEAR), (left, top))
+    square.paste(picture.resize((width, height), Image.Resampling.BILINEAR), (int(corner[0]), int(corner[1])))
     values, logits = interpreters.run(detector.model, np.asarray(square, np.float32) / np.float32(127.5) - 1)
-    scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -80, 80)))
+    scores = np.asarray(1 / (1 + np.exp(-np.clip(logits[:, 0], -80, 80))), np.float32)
     likely = scores >= least
-    pairs = values[likely].reshape(-1, values.shape[1] // 2, 2) / side
-    middles = _middles(detector)[likely]
-    # The second pair is a size; all others are places, relative to the middle of their cell.
-    pairs[:, 0] += middles
-    pairs[:, 2:] += middles[:, None]
-    # Each axis by itself: a very long picture's short side is rounded.
-    pairs = pairs * side
-    pairs[:, 1] *= np.array([picture.width / width, picture.height / height], np.float32)
-    places = [0, *range(2, pairs.shape[1])]
-    pairs[:, places] = (pairs[:, places] - [left, top]) * [picture.width / width, picture.height / height]
-    return _distinct(scores[likely], pairs)
+    # The first pair of numbers is the middle of a box and the second its size; the others are points. All but the
+    # size are relative to the middle of their cell.
+    pairs = values[likely].reshape(-1, values.shape[1] // 2, 2)
+    cells = _middles(detector)[likely] * side
+    middles, sizes = (pairs[:, 0] + cells - corner) * stretch, pairs[:, 1] * stretch
+    points = (pairs[:, 2:] + cells[:, None] - corner) * stretch
+    corners = np.concatenate([middles - sizes / 2, middles + sizes / 2], axis=1)
+    return _distinct(scores[likely], corners, points)
 
 
 @cache
@@ -95,20 +93,19 @@ def _middles(detector: Detector) -> NDArray[np.float32]:
     return np.concatenate(parts)
 
 
-def _distinct(scores: NDArray[np.float32], pairs: NDArray[np.float32]) -> tuple[Found, ...]:
+def _distinct(
+    scores: NDArray[np.float32], corners: NDArray[np.float32], points: NDArray[np.float32]
+) -> tuple[Found, ...]:
     """Join boxes that overlap, weighted by their scores, as MediaPipe does: single ones jitter."""
     found = []
-    corners = np.concatenate([pairs[:, 0] - pairs[:, 1] / 2, pairs[:, 0] + pairs[:, 1] / 2], axis=1)
     left = np.argsort(-scores, kind="stable")
     while left.size:
         same = _overlap(corners[left[0]], corners[left]) > _SAME
         same[0] = True
         joined = left[same]
         weights = scores[joined] / scores[joined].sum()
-        box = (corners[joined] * weights[:, None]).sum(axis=0)
-        points = (pairs[joined, 2:] * weights[:, None, None]).sum(axis=0)
-        x0, y0, x1, y1 = (float(value) for value in box)
-        found.append(Found(float(scores[left[0]]), (x0, y0, x1, y1), points))
+        x0, y0, x1, y1 = (float(value) for value in weights @ corners[joined])
+        found.append(Found(float(scores[left[0]]), (x0, y0, x1, y1), np.tensordot(weights, points[joined], 1)))
         left = left[~same]
     return tuple(found)
 

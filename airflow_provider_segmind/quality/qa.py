@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from airflow_provider_segmind.quality import comparison, detectors
+from airflow_provider_segmind.quality import comparison, detectors, registration
 from airflow_provider_segmind.quality.comparison import Difference, Pair
 from airflow_provider_segmind.quality.persons import Persons
 from airflow_provider_segmind.quality.report import Check
@@ -47,6 +47,7 @@ def swap_checks(before: Image.Image, after: Image.Image, thresholds: Thresholds)
     return (
         _person_count({"result": persons.count}, thresholds, {"result"}),
         *_background(pair, similarity, thresholds),
+        _background_moved(pair, thresholds),
         _subject_ssim(pair, similarity, thresholds),
     )
 
@@ -120,6 +121,18 @@ def _background(
             f"a colour of the background moved by {moved.colour:.1f} of 255, at most {most_colour:g} is wanted",
         ),
     )
+
+
+def _background_moved(pair: Pair, thresholds: Thresholds) -> Check:
+    most = thresholds.max_move_evidence
+    move = registration.move(pair)
+    if move is None:
+        return Check("background_moved", "skipped", None, most, "too little of the picture is background in both")
+    why = (
+        f"laid on the source {move}, the background's error is {move.evidence:.2f} times smaller than in place, "
+        f"at most {most:g} times is wanted"
+    )
+    return _judged("background_moved", move.evidence <= most, move.evidence, most, why)
 
 
 def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thresholds) -> Check:

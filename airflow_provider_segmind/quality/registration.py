@@ -22,7 +22,7 @@ _REACH = 0.2
 _ZOOMS = (0.77, 0.81, 0.85, 0.89, 0.93, 1.08, 1.12, 1.18, 1.24, 1.3)
 _LEAST_OVERLAP = 0.05
 # The error of an exact fit is never zero in a result that a model has drawn and a codec has compressed.
-_GRAIN = 4.0
+_GRAIN = 1.0
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,7 @@ class Thresholds:
     sure_background_ssim: float = 0.90
     max_background_luminance_shift: float = 10.0
     max_background_color_shift: float = 12.0
+    max_move_evidence: float = 1.5
     max_subject_ssim: float = 0.80
 
     def __post_init__(self) -> None:
