@@ -23,8 +23,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
 export KEEP YES DEMO_DIR SEED SWAPS ROUNDS PATTERNS MAPPED BATCH
 
-.PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead lint \
-  format build constraints clean
+.PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead \
+  bench-quality lint format build constraints clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -43,6 +43,7 @@ help:
 	@echo 'make bench-polling   what it costs to wait for thousands of jobs, beside other ways, 25 minutes'
 	@echo 'make bench-overhead  what Airflow itself costs, pattern by pattern, on PostgreSQL; renews benchmarks/results.md'
 	@echo '                     SWAPS=200     in each run     ROUNDS=3        PATTERNS="peer batch" only'
+	@echo 'make bench-quality   which bad pictures the checks stop, on photographs that pip fetches, and what a check costs'
 	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
 	@echo 'make lint          ruff, mypy and import-linter'
 	@echo 'make format        let ruff rewrite the code'
@@ -78,7 +79,7 @@ test-cluster: $(CLUSTER)
 	CLUSTER=1 $(BIN)/python -m pytest tests/cluster -s
 
 # Each part renews its own section of the results, so any of them can also be run alone.
-bench: bench-polling bench-overhead
+bench: bench-polling bench-overhead bench-quality
 
 bench-polling: $(DEV)
 	$(BIN)/python -m benchmarks.schedule
@@ -86,6 +87,9 @@ bench-polling: $(DEV)
 
 bench-overhead: $(CLUSTER)
 	$(BIN)/python -m benchmarks.overhead
+
+bench-quality: $(DEV)
+	$(BIN)/python -m benchmarks.quality
 
 test-matrix:
 	$(MAKE) AIRFLOW=3.2 test-one
@@ -131,7 +135,7 @@ constraints:
 
 clean:
 	rm -rf .venv .venv-3.* .venv-constraints .demo build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
-	  .hypothesis .import_linter_cache
+	  benchmarks/.pictures .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(RUNTIME): pyproject.toml $(CONSTRAINTS)

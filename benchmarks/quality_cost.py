@@ -1,0 +1,127 @@
+"""What it costs to check one pair of large pictures, each time in a fresh process."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_segmind.quality.inspect import check_swap
+from benchmarks import results
+from benchmarks.quality_people import drawings
+from benchmarks.quality_variants import encoded
+
+LARGE = (4000, 3000)
+KINDS = (("JPEG", "JPEG"), ("PNG", "PNG"), ("WEBP", "WEBP"), ("JPEG", "PNG"))
+_MOST_MEMORY = 350
+_MOST_SECONDS = {("core", "JPEG"): 0.2, ("core", ""): 0.6, ("core + qa", "JPEG"): 0.5, ("core + qa", ""): 1.0}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """
+    What one kind of pair cost.
+
+    :param kinds: formats of source and result.
+    :param layers: ``core`` or ``core + qa``.
+    :param first: seconds of the first check in each process, with all imports and models.
+    :param second: seconds of the second one.
+    :param memory: MiB at most in use by each process, Python and all.
+    """
+
+    kinds: tuple[str, str]
+    layers: str
+    first: list[float]
+    second: list[float]
+    memory: list[float]
+
+
+def measured(folder: Path, *, qa: bool, size: tuple[int, int] = LARGE, runs: int = 3) -> list[Cost]:
+    """
+    Draw a pair, write it in every format, and check it.
+
+    :param folder: where the files go.
+    :param qa: also with models.
+    :param size: width and height in pixels.
+    :param runs: number of processes for each.
+    """
+    before, after = (base.picture for base in drawings(2, size))
+    # Outside of the middle they are one picture, as they are after a swap.
+    edge = size[0] // 4
+    after.paste(before.crop((0, 0, edge, size[1])), (0, 0))
+    after.paste(before.crop((3 * edge, 0, *size)), (3 * edge, 0))
+    files = {}
+    for kind in sorted({kind for pair in KINDS for kind in pair}):
+        for name, picture in (("source", before), ("result", after)):
+            files[name, kind] = folder / f"{name}.{kind.lower()}"
+            files[name, kind].write_bytes(encoded(picture, 92, kind))
+    costs = []
+    for kinds in KINDS:
+        for layers in ("core", "core + qa") if qa else ("core",):
+            paths = files["source", kinds[0]], files["result", kinds[1]]
+            seen = [_in_fresh_process(*paths, layers) for _ in range(runs)]
+            costs.append(Cost(kinds, layers, *([run[key] for run in seen] for key in ("first", "second", "memory"))))
+            print(_row(costs[-1]), flush=True)
+    return costs
+
+
+def table(costs: list[Cost]) -> str:
+    """Return the costs as a table in Markdown."""
+    head = ("source + result", "layers", "s, first in a process", "s, second", "MiB at most")
+    return results.table(head, [_row(cost) for cost in costs])
+
+
+def goals(costs: list[Cost]) -> list[results.Goal]:
+    """Compare the costs with what was aimed for."""
+    made = []
+    for layers in dict.fromkeys(cost.layers for cost in costs):
+        for kind, what in (("JPEG", "JPEG + JPEG"), ("", "other formats")):
+            own = [cost for cost in costs if cost.layers == layers and (cost.kinds == ("JPEG", "JPEG")) == bool(kind)]
+            most = _MOST_SECONDS[layers, kind]
+            first, second = (
+                max(statistics.median(cost.first) for cost in own),
+                max(statistics.median(cost.second) for cost in own),
+            )
+            shown = f"{first:.2f}; {second:.2f} from the second one on"
+            made.append(results.Goal(f"s for a pair, {layers}, {what}", f"<= {most:g}", shown, first <= most))
+    memory = max(max(cost.memory) for cost in costs)
+    made.append(
+        results.Goal("MiB of a process, any of them", f"<= {_MOST_MEMORY}", f"{memory:.0f}", memory <= _MOST_MEMORY)
+    )
+    return made
+
+
+def _row(cost: Cost) -> tuple[str, ...]:
+    kinds = " + ".join(cost.kinds)
+    return kinds, cost.layers, results.spread(cost.first), results.spread(cost.second), f"{max(cost.memory):.0f}"
+
+
+def _in_fresh_process(source: Path, result: Path, layers: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.quality_cost", str(source), str(result), layers]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _check_twice(source: str, result: str, layers: str) -> dict[str, float]:
+    before, after = Path(source).read_bytes(), Path(result).read_bytes()
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        check_swap(before, after, qa=layers != "core")
+        seconds.append(time.perf_counter() - began)
+    # Not ru_maxrss: a child that was started with vfork also counts what its parent had in use.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    most = re.search(r"VmHWM:\s+(\d+) kB", status)
+    if not most:
+        raise RuntimeError(f"The kernel does not tell the peak of memory: {status}")
+    return {"first": seconds[0], "second": seconds[1], "memory": int(most[1]) / 1024}
+
+
+if __name__ == "__main__":
+    print(json.dumps(_check_twice(*sys.argv[1:])))
