@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from airflow_provider_segmind.quality import detectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from PIL import Image
 
 SUBJECT = 0.5
 """From this likelihood, a pixel is a person."""
@@ -43,9 +43,7 @@ class Pair:
 
     @classmethod
     def of(cls, before: Image.Image, after: Image.Image) -> Pair:
-        """Return the pair of two RGB pictures; the result is brought to the source's size."""
-        if after.size != before.size:
-            after = after.resize(before.size, Image.Resampling.BICUBIC)
+        """Return the pair of two RGB pictures of one size."""
         return cls(
             np.asarray(before, np.float32),
             np.asarray(after, np.float32),

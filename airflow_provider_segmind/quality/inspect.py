@@ -32,6 +32,7 @@ QA_SWAP = (
     "background_luminance_shift",
     "background_color_shift",
     "background_moved",
+    "subject_moved",
     "subject_ssim",
 )
 

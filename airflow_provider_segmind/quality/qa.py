@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from PIL import Image
 
-from airflow_provider_segmind.quality import comparison, detectors, registration
+from airflow_provider_segmind.quality import comparison, detectors, place, registration
 from airflow_provider_segmind.quality.comparison import Difference, Pair
 from airflow_provider_segmind.quality.persons import Persons
 from airflow_provider_segmind.quality.report import Check
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
-    from PIL import Image
 
     from airflow_provider_segmind.quality.thresholds import Thresholds
 
@@ -41,13 +41,16 @@ def swap_checks(before: Image.Image, after: Image.Image, thresholds: Thresholds)
     :param thresholds: the cuts.
     :raises ModelError: when a model cannot be run.
     """
-    persons = Persons.on(after, thresholds)
+    if after.size != before.size:
+        after = after.resize(before.size, Image.Resampling.BICUBIC)
+    earlier, persons = Persons.on(before, thresholds), Persons.on(after, thresholds)
     pair = Pair.of(before, after)
     similarity = comparison.similarity(pair)
     return (
         _person_count({"result": persons.count}, thresholds, {"result"}),
         *_background(pair, similarity, thresholds),
         _background_moved(pair, thresholds),
+        _subject_moved(place.sideways(pair, earlier, persons), thresholds),
         _subject_ssim(pair, similarity, thresholds),
     )
 
@@ -133,6 +136,14 @@ def _background_moved(pair: Pair, thresholds: Thresholds) -> Check:
         f"at most {most:g} times is wanted"
     )
     return _judged("background_moved", move.evidence <= most, move.evidence, most, why)
+
+
+def _subject_moved(value: float | None, thresholds: Thresholds) -> Check:
+    most = thresholds.max_subject_move
+    if value is None:
+        return Check("subject_moved", "skipped", None, most, "there is not exactly one person on both pictures")
+    why = f"the subject moved sideways by {value:+.1%} of the longer side, at most {most:.1%} is wanted"
+    return _judged("subject_moved", abs(value) <= most, value, most, why)
 
 
 def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thresholds) -> Check:
