@@ -91,6 +91,18 @@ class Difference:
         return cls(psnr, float(means @ np.array(_LUMA)), float(np.abs(means).max()))
 
 
+def edge(picture: NDArray[np.float32]) -> float:
+    """
+    Return how strong a picture's strongest edges are: the luma's change over two pixels, 0 to 361.
+
+    :param picture: height x width x 3, 0 to 255.
+    :return: two in a thousand pixels have more; 0 for a picture without an inside.
+    """
+    luma = picture @ np.array(_LUMA, np.float32)
+    across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
+    return float(np.percentile(np.hypot(across, down), 99.8)) if across.size else 0.0
+
+
 def similarity(pair: Pair) -> NDArray[np.float32]:
     """
     Return the structural similarity of the luma around each pixel, height x width, -1 to 1.

@@ -34,6 +34,7 @@ QA_SWAP = (
     "background_moved",
     "subject_moved",
     "subject_ssim",
+    "sharpness",
 )
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from airflow_provider_segmind.quality.thresholds import Thresholds
 
 
+_USUAL_EDGE = 128.0
+
+
 def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) -> tuple[Check, ...]:
     """
     Return the checks named in ``inspect.QA_INPUT``.
@@ -52,6 +55,7 @@ def swap_checks(before: Image.Image, after: Image.Image, thresholds: Thresholds)
         _background_moved(pair, thresholds),
         _subject_moved(place.sideways(pair, earlier, persons), thresholds),
         _subject_ssim(pair, similarity, thresholds),
+        _sharpness(pair, thresholds),
     )
 
 
@@ -153,6 +157,18 @@ def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thres
     value = float(np.mean(similarity[subject]))
     why = f"the subject's similarity to the old one is {value:.2f}, at most {most:g} is wanted: above, it is unchanged"
     return _judged("subject_ssim", value <= most, value, most, why)
+
+
+def _sharpness(pair: Pair, thresholds: Thresholds) -> Check:
+    before, after = comparison.edge(pair.before), comparison.edge(pair.after)
+    least = thresholds.min_sharpness
+    # Of a source with very hard edges, as in print, a photograph would be but a small share.
+    hardest = min(before, _USUAL_EDGE)
+    if not hardest:
+        return Check("sharpness", "skipped", None, least, "the source has no edges")
+    value = after / hardest
+    why = f"the result's edges are {value:.2f} times as hard as the source's, at least {least:g} is wanted"
+    return _judged("sharpness", value >= least, value, least, why)
 
 
 def _judged(name: str, good: bool, value: float, threshold: float, why: str) -> Check:
