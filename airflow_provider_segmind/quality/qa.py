@@ -131,14 +131,20 @@ def _background(
 
 
 def _background_moved(pair: Pair, thresholds: Thresholds) -> Check:
-    most = thresholds.max_move_evidence
-    move = registration.move(pair)
+    most, least = thresholds.max_move_evidence, thresholds.min_background_area
+    # Of each by itself: what was moved leaves less that is background in both at one place.
+    share = min(float(np.mean(known)) for known in pair.backgrounds)
+    move = registration.move(pair) if share >= least else None
     if move is None:
-        return Check("background_moved", "skipped", None, most, "too little of the picture is background in both")
-    why = (
-        f"laid on the source {move}, the background's error is {move.evidence:.2f} times smaller than in place, "
-        f"at most {most:g} times is wanted"
-    )
+        why = f"only {share:.1%} of a picture is background, {least:.1%} is wanted"
+        return Check("background_moved", "skipped", None, most, why)
+    if move.evidence <= 1:
+        why = "the background fits best where it was"
+    else:
+        why = (
+            f"the background fits the source {move.evidence:.1f} times better when seen as {move}, "
+            f"at most {most:g} times is wanted"
+        )
     return _judged("background_moved", move.evidence <= most, move.evidence, most, why)
 
 
