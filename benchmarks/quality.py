@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from airflow_provider_segmind.quality.inspect import qa_available
-from benchmarks import quality_cost, quality_pictures, results
+from benchmarks import quality_batch, quality_cost, quality_pictures, results
 from benchmarks.quality_people import Base, drawings, opened, photographs
 from benchmarks.quality_variants import encoded
 from benchmarks.quality_verdicts import (
@@ -50,7 +50,11 @@ def inputs() -> list[Outcome]:
 
 
 def report(
-    bases: Sequence[Base], outcomes: Sequence[Outcome], scenes: Sequence[Outcome], costs: list[quality_cost.Cost]
+    bases: Sequence[Base],
+    outcomes: Sequence[Outcome],
+    scenes: Sequence[Outcome],
+    costs: list[quality_cost.Cost],
+    batches: list[quality_batch.Batch],
 ) -> str:
     """Return all of it in Markdown."""
     names = "; ".join(f"{half}: {', '.join(base.name for base in own)}" for half, own in halves(bases))
@@ -73,6 +77,9 @@ def report(
             "(lowest-highest). The first check in a process also imports Pillow, and with qa loads the models.",
             quality_cost.table(costs),
             results.goals_table(quality_cost.goals(costs)),
+            "The JPEG pair over and over, in turns in the task itself and by `check_many`, which starts its processes "
+            "and loads what they need within the time that is measured:",
+            quality_batch.table(batches),
         )
     )
 
@@ -95,7 +102,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         size, runs = (QUICK_SIZE, 1) if quick else (quality_cost.LARGE, 3)
         costs = quality_cost.measured(Path(folder), qa=qa_available(), size=size, runs=runs)
-    text = report(bases, outcomes, scenes, costs)
+        pair = (quality_cost.file_of(Path(folder), name, "JPEG") for name in ("source", "result"))
+        batches = quality_batch.measured(*pair, pairs=4 if quick else 40, runs=runs)
+    text = report(bases, outcomes, scenes, costs, batches)
     print(text)
     if not quick:
         results.write("quality", text)

@@ -55,19 +55,22 @@ def measured(folder: Path, *, qa: bool, size: tuple[int, int] = LARGE, runs: int
     edge = size[0] // 4
     after.paste(before.crop((0, 0, edge, size[1])), (0, 0))
     after.paste(before.crop((3 * edge, 0, *size)), (3 * edge, 0))
-    files = {}
     for kind in sorted({kind for pair in KINDS for kind in pair}):
         for name, picture in (("source", before), ("result", after)):
-            files[name, kind] = folder / f"{name}.{kind.lower()}"
-            files[name, kind].write_bytes(encoded(picture, 92, kind))
+            file_of(folder, name, kind).write_bytes(encoded(picture, 92, kind))
     costs = []
     for kinds in KINDS:
         for layers in ("core", "core + qa") if qa else ("core",):
-            paths = files["source", kinds[0]], files["result", kinds[1]]
+            paths = file_of(folder, "source", kinds[0]), file_of(folder, "result", kinds[1])
             seen = [_in_fresh_process(*paths, layers) for _ in range(runs)]
             costs.append(Cost(kinds, layers, *([run[key] for run in seen] for key in ("first", "second", "memory"))))
             print(_row(costs[-1]), flush=True)
     return costs
+
+
+def file_of(folder: Path, name: str, kind: str) -> Path:
+    """Return where ``source`` or ``result`` is kept in a format."""
+    return folder / f"{name}.{kind.lower()}"
 
 
 def table(costs: list[Cost]) -> str:
@@ -115,12 +118,17 @@ def _check_twice(source: str, result: str, layers: str) -> dict[str, float]:
         began = time.perf_counter()
         check_swap(before, after, qa=layers != "core")
         seconds.append(time.perf_counter() - began)
+    return {"first": seconds[0], "second": seconds[1], "memory": peak_memory()}
+
+
+def peak_memory() -> float:
+    """Return the MiB that this process had in use at most."""
     # Not ru_maxrss: a child that was started with vfork also counts what its parent had in use.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     most = re.search(r"VmHWM:\s+(\d+) kB", status)
     if not most:
         raise RuntimeError(f"The kernel does not tell the peak of memory: {status}")
-    return {"first": seconds[0], "second": seconds[1], "memory": int(most[1]) / 1024}
+    return int(most[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.fetching import picture_bytes
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.operators import quality_batch
 from airflow_provider_segmind.quality.inspect import check_input, check_swap
 from airflow_provider_segmind.quality.report import Report
 from airflow_provider_segmind.quality.thresholds import Thresholds
@@ -57,8 +58,8 @@ class CheckSwapInputOperator(BaseOperator):
         super().__init__(**kwargs)
         if on_failure not in ON_FAILURE:
             raise InvalidRequestError(f"on_failure is {on_failure!r}: the DAG's author gives one of {ON_FAILURE}.")
-        self.character_image = character_image
-        self.reference_character_image = reference_character_image
+        self.character_image: str | Sequence[str] | None = character_image
+        self.reference_character_image: str | Sequence[str] | None = reference_character_image
         self.thresholds = thresholds
         self.on_failure = on_failure
         self.segmind_conn_id = segmind_conn_id
@@ -69,14 +70,17 @@ class CheckSwapInputOperator(BaseOperator):
             report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
         except SegmindError as error:
             raise task_error(error) from error
-        self.log.info("%s", report.summary())
-        # Before the task can fail: whoever looks at a failed task wants to see why.
-        context["ti"].xcom_push(key="report", value=report.to_json())
-        if report.verdict == "fail" and self.on_failure == "fail":
-            raise AirflowFailException(report.summary())
-        if report.verdict == "fail" and self.on_failure == "skip":
-            raise AirflowSkipException(report.summary())
-        return report.to_json()
+        return self.end(context, report.to_json(), report.summary())
+
+    def end(self, context: Context, report: dict[str, Any], said: str) -> dict[str, Any]:
+        """End as ``on_failure`` says; what was found is an XCom before the task can fail."""
+        self.log.info("%s", said)
+        context["ti"].xcom_push(key="report", value=report)
+        if report["verdict"] == "fail" and self.on_failure == "fail":
+            raise AirflowFailException(said)
+        if report["verdict"] == "fail" and self.on_failure == "skip":
+            raise AirflowSkipException(said)
+        return report
 
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Return what the checks say of the pictures."""
@@ -92,38 +96,71 @@ class CheckSwapInputOperator(BaseOperator):
 
 class CheckSwapOperator(CheckSwapInputOperator):
     """
-    Check the result of a body swap beside the pictures that it was made from.
+    Check the result of a body swap, or the results of many, beside the pictures that they were made from.
 
     The report is the XCom ``report``, also when the task fails or is skipped. What is plainly wrong is found: nothing
     changed, blank, squashed, the reference sent back. Whether a swap is a good one, a person has to see.
 
-    :param character_image: the scene that was sent.
-    :param result: what came back: what a sensor, ``BodySwapOperator`` or the storage operator returns, or a URI.
-    :param reference_character_image: the new person that was sent; ``None`` leaves the checks out that need it.
+    Many are checked several at a time, as this machine has cores and memory for. A result whose pictures cannot be had
+    does not keep the others from being checked.
+
+    :param result: what came back: what a sensor, ``BodySwapOperator`` or the storage operator returns, or a URI. For
+        many: what ``BodySwapBatchOperator`` returns, the URI of its manifest (``.jsonl``), or a list of results.
+    :param character_image: the scene that was sent; for a list, one for all or a list of them. A batch's manifest
+        names its own.
+    :param reference_character_image: the new person that was sent, likewise; ``None`` leaves the checks out that need
+        it, unless a manifest names one.
     :param thresholds: cuts that differ from the defaults, by name, see ``docs/quality.md``.
-    :param on_failure: as for :class:`CheckSwapInputOperator`.
+    :param on_failure: as for :class:`CheckSwapInputOperator`; for many, what one failed check does to the task.
     :param segmind_conn_id: the connection.
-    :return: the report, as of :class:`CheckSwapInputOperator`.
+    :return: the report, as of :class:`CheckSwapInputOperator`; for many, ``verdict``, ``checked``, ``passed``,
+        ``warned``, ``failed``, ``not_checked``, ``reports`` of those that did not pass, 50 at most, and for a manifest
+        ``reports_uri``, JSON Lines beside it with the report of each.
     :raises AirflowFailException: when a check fails, or a picture cannot be had and a retry cannot help.
     :raises SegmindError: when a picture cannot be had now.
     """
 
     template_fields: Sequence[str] = (*CheckSwapInputOperator.template_fields, "result")
 
-    def __init__(self, *, result: str | Mapping[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        result: str | Mapping[str, Any] | Sequence[Any],
+        character_image: str | Sequence[str] | None = None,
+        reference_character_image: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(character_image="", **kwargs)
         self.result = result
+        self.character_image = character_image
+        self.reference_character_image = reference_character_image
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Read the pictures, check them, and end as ``on_failure`` says."""
+        return self._check_many(context) if quality_batch.is_many(self.result) else super().execute(context)
 
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Return what the checks say of the result."""
-        made = _picture(hook, "result", self._result_uri())
+        made = _picture(hook, "result", quality_batch.result_uri(self.result))
         scene, person = self.inputs(hook)
         return check_swap(scene, made, person, thresholds=thresholds)
 
-    def _result_uri(self) -> object:
-        if not isinstance(self.result, Mapping):
-            return self.result
-        return self.result.get("uri") or self.result.get("image_url")
+    def _check_many(self, context: Context) -> dict[str, Any]:
+        manifest = quality_batch.manifest_of(self.result)
+        try:
+            thresholds = Thresholds.of(self.thresholds or {})
+            items = quality_batch.items_of(self.result, self.character_image, self.reference_character_image)
+            checked = quality_batch.check_all(SegmindHook(self.segmind_conn_id), items, thresholds)
+            summary = quality_batch.summary_of(checked)
+            if manifest:
+                summary["reports_uri"] = quality_batch.write_reports(manifest, checked)
+        except SegmindError as error:
+            raise task_error(error) from error
+        report = self.end(context, summary, quality_batch.told(summary))
+        kept_from_it = quality_batch.first_error(checked)
+        if kept_from_it is not None and self.on_failure != "report":
+            raise kept_from_it
+        return report
 
 
 def _picture(hook: SegmindHook, name: str, uri: object) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import zipfile
@@ -107,4 +108,5 @@ def test_the_quick_benchmark_runs_as_a_program_and_leaves_the_results_alone() ->
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     assert "| both | good | 8 | 0 (0%) |" in done.stdout
     assert "| JPEG + JPEG | core |" in done.stdout
+    assert re.search(r"^\| 1 \| [\d.]+ \([\d.]+-[\d.]+\) \| [\d.]+ \| \d+ \|$", done.stdout, re.MULTILINE)
     assert Path("benchmarks/results.md").read_bytes() == kept

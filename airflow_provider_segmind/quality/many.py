@@ -1,0 +1,209 @@
+"""Check the results of many body swaps, several at a time, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import IO, Any
+
+from airflow_provider_segmind.quality.inspect import DEFAULTS, check_swap
+from airflow_provider_segmind.quality.report import Check, Report
+from airflow_provider_segmind.quality.sizing import worker_count
+from airflow_provider_segmind.quality.thresholds import Thresholds
+from airflow_provider_segmind.quality.worker import receive, send
+
+SECONDS_EACH = 300.0
+"""After so long, a check is given up: the largest pictures that are accepted take a few seconds."""
+# -P: a file in the working directory must not be taken for one of Python's modules.
+_COMMAND = (sys.executable, "-P", "-m", "airflow_provider_segmind.quality.worker")
+
+
+class CheckDiedError(RuntimeError):
+    """The process that checked a pair ended, or was ended, before it could say anything. A retry may help."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """
+    The pictures of one swap, each fetched only when its turn comes; several are fetched at the same time.
+
+    :param source: returns the photograph that was edited.
+    :param result: returns what came back.
+    :param reference: returns the new person; ``None`` leaves the checks out that need it.
+    """
+
+    source: Callable[[], bytes]
+    result: Callable[[], bytes]
+    reference: Callable[[], bytes] | None = None
+
+
+def check_many(
+    pairs: Iterable[Pair],
+    *,
+    thresholds: Thresholds = DEFAULTS,
+    qa: bool | None = None,
+    workers: int | None = None,
+    command: tuple[str, ...] = _COMMAND,
+) -> Iterator[tuple[int, Report | Exception]]:
+    """
+    Judge many results beside their inputs, on several cores.
+
+    The processes are programs of their own, not children of :mod:`multiprocessing`: a forked child of a process with
+    threads can hang, and Celery's pool marks its processes as daemons, which may have no such children. A pair's
+    pictures are in memory only while it is fetched and checked, so memory is bounded by ``workers``, not by the batch.
+
+    :param pairs: read as workers become free.
+    :param thresholds: the cuts.
+    :param qa: see :func:`airflow_provider_segmind.quality.inspect.qa_available`.
+    :param workers: number of processes; ``None`` for what fits, see
+        :func:`airflow_provider_segmind.quality.sizing.worker_count`.
+    :param command: what to start as a worker.
+    :return: for each pair, in the order in which they are done, its number from 0 and its report; instead of a report,
+        the exception that fetching raised, or :class:`CheckDiedError`.
+    :raises InvalidRequestError: when ``qa`` is required and is not there.
+    """
+    check_swap(b"", b"", qa=qa)  # what cannot be had is refused once, and not for each pair
+    asked = {"thresholds": asdict(thresholds), "qa": qa}
+    count = workers or worker_count()
+    crew = _Crew(command, count)
+    threads = ThreadPoolExecutor(count, thread_name_prefix="check")
+    waiting: dict[Future[Report], int] = {}
+    try:
+        for number, pair in enumerate(pairs):
+            waiting[threads.submit(_check, crew, pair, asked)] = number
+            # One more than can be worked on, so that no thread waits for this one.
+            if len(waiting) > count:
+                yield from _done(waiting)
+        while waiting:
+            yield from _done(waiting)
+    finally:
+        # First the processes: the threads that wait for their answers then end.
+        crew.end()
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _done(waiting: dict[Future[Report], int]) -> Iterator[tuple[int, Report | Exception]]:
+    ready, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    for future in ready:
+        number, error = waiting.pop(future), future.exception()
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        yield number, future.result() if error is None else error
+
+
+def _check(crew: _Crew, pair: Pair, asked: dict[str, Any]) -> Report:
+    pictures = [pair.source(), pair.result()]
+    if pair.reference is not None:
+        pictures.append(pair.reference())
+    return crew.check(pictures, asked)
+
+
+class _Crew:
+    """The processes: started when they are first needed, and in place of one that died."""
+
+    def __init__(self, command: tuple[str, ...], count: int) -> None:
+        self._command = command
+        self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
+        self._all: set[_Worker] = set()
+        self._lock = threading.Lock()
+        self._ended = False
+        for _ in range(count):
+            self._idle.put(None)
+
+    def check(self, pictures: list[bytes], asked: dict[str, Any]) -> Report:
+        worker = self._idle.get()
+        try:
+            worker = worker or self._start()
+            return worker.check(pictures, asked)
+        except BaseException:
+            if worker is not None:
+                self._forget(worker)
+                worker = None
+            raise
+        finally:
+            self._idle.put(worker)
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            workers = list(self._all)
+        for worker in workers:
+            worker.end()
+
+    def _start(self) -> _Worker:
+        with self._lock:
+            if self._ended:
+                raise CheckDiedError("The checks have ended.")
+            worker = _Worker(self._command)
+            self._all.add(worker)
+            return worker
+
+    def _forget(self, worker: _Worker) -> None:
+        with self._lock:
+            self._all.discard(worker)
+        worker.end()
+
+
+class _Worker:
+    """One process that checks one pair at a time."""
+
+    def __init__(self, command: tuple[str, ...]) -> None:
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+
+    def check(self, pictures: list[bytes], asked: dict[str, Any]) -> Report:
+        clock = threading.Timer(SECONDS_EACH, self._process.kill)
+        clock.daemon = True
+        clock.start()
+        try:
+            answer = self._ask(pictures, asked)
+        finally:
+            clock.cancel()
+        if answer is None:
+            raise CheckDiedError(self._epitaph())
+        return _report(json.loads(answer))
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in self._pipes():
+            with suppress(OSError):  # what could not be written any more
+                pipe.close()
+
+    def _ask(self, pictures: list[bytes], asked: dict[str, Any]) -> bytes | None:
+        to, answers = self._pipes()
+        try:
+            send(to, json.dumps({**asked, "pictures": len(pictures)}).encode())
+            for picture in pictures:
+                send(to, picture)
+            to.flush()
+        except (OSError, ValueError):  # it died while it was written to, or was ended
+            return None
+        return receive(answers)
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        to, answers = self._process.stdin, self._process.stdout
+        if to is None or answers is None:
+            raise AssertionError("both were asked for")
+        return to, answers
+
+    def _epitaph(self) -> str:
+        status = self._process.wait()
+        how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
+        return (
+            f"The process that checked this pair ended {how}. Signal 9 mostly means that memory ran out, or that it "
+            f"took longer than {SECONDS_EACH:.0f} s; what else it said is in the task's log. Whoever runs the worker "
+            "gives it more memory, or the DAG's author lowers the threshold max_pixels. A retry may help."
+        )
+
+
+def _report(value: dict[str, Any]) -> Report:
+    """Return a report from what :meth:`Report.to_json` made of it."""
+    checks = tuple(Check(**check) for check in value["checks"])
+    return Report(value["kind"], checks, tuple(value["layers"]), value["seconds"])
