@@ -155,7 +155,7 @@ def test_faces_and_bodies_are_found_where_they_are_in_a_picture_of_any_shape():
         for other, offset in ((wide, (900, 0)), (tall, (0, 1100))):
             (found,) = detectors.find(detector, other, 0.4)
             assert np.abs(middle(found) - middle(own) - offset).max() < 40
-            # Points differ more, since the detectors see the same person smaller: a tenth of the side is a wrong decoding.
+            # Points differ more, since the detectors see the same person smaller.
             assert np.abs(found.points[2] - own.points[2] - offset).max() < 0.06 * max(other.size)
     face = detectors.find(detectors.FACES, picture, 0.5)[0]
     right_eye, left_eye, nose, mouth = face.points[:4]
