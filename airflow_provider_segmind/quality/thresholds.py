@@ -39,8 +39,8 @@ class Thresholds:
         and 37 of 37 with one person were counted rightly; chosen on them. MediaPipe's own is 0.6.
     :param min_body_score: likewise of the detector of bodies, which also finds persons seen from the back.
     :param min_subject_area: share of the source; below, ``subject_area`` warns. A judgement.
-    :param min_background_area: share of the picture that must be background in both, or it is not judged. Where less was
-        left, faults of the subject's mask decided; one good swap with 0.11 was stopped by its PSNR.
+    :param min_background_area: share of the picture that must be background in both, or it is not judged. Where less
+        was left, faults of the subject's mask decided; one good swap with 0.11 was stopped by its PSNR.
     :param min_background_psnr: in dB; below, the background was changed, unless its similarity says otherwise. Any
         cut from 18 to 24 did the same on 24 photographs; good swaps had 17.8 and more.
     :param min_background_ssim: similarity below which the background was replaced. Good swaps had 0.70 and more.
