@@ -21,6 +21,9 @@ _FAR = 0.05
 _REACH = 0.2
 _ZOOMS = (0.77, 0.81, 0.85, 0.89, 0.93, 1.08, 1.12, 1.18, 1.24, 1.3)
 _LEAST_OVERLAP = 0.05
+# A fit explains nothing that leaves more than this share of the background's own variance. Where a model shaded a plain
+# wall anew, some other place always fits a little better, and none fits well.
+_UNEXPLAINED = 0.2
 # The error of an exact fit is never zero in a result that a model has drawn and a codec has compressed.
 _GRAIN = 1.0
 
@@ -146,6 +149,8 @@ def _evidence(before: _Layer, straight: _Layer, other: _Layer) -> float:
     if area.mean() < _LEAST_OVERLAP:
         return 0.0
     errors = [_error(before.colours[:, area], layer.colours[:, area]) for layer in (straight, other)]
+    if errors[1] > _UNEXPLAINED * float(np.mean(np.var(before.colours[:, area], axis=1))):
+        return 0.0
     return (errors[0] + _GRAIN) / (errors[1] + _GRAIN)
 
 
