@@ -49,7 +49,8 @@ class Thresholds:
     :param max_background_luminance_shift: of 255, either way. Good swaps had up to 7.7, darkened ones 15.5 and more.
     :param max_background_color_shift: of 255, of the channel that moved most. Good swaps had up to 10.1.
     :param max_move_evidence: how many times smaller the background's error may be when the result is laid on the source
-        moved, zoomed or mirrored. Good swaps of 42 photographs had up to 1.02; with their plain walls shaded anew, 2.3.
+        moved, zoomed or mirrored. Good swaps of 42 photographs had up to 1.02; shaded anew, 1 of 492 had
+        more than this.
     :param max_subject_move: sideways, as a share of the longer side. The same good swaps had up to 0.04.
     :param max_subject_ssim: similarity of the subject above which it is still the old one. Good swaps had up to 0.42,
         the source sent back mostly 0.82 and more.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
@@ -198,3 +199,18 @@ def test_by_default_models_are_used_when_they_are_there():
     assert inspect.qa_available()
     assert inspect.check_swap(source, result, reference).layers == ("core", "qa")
     assert inspect.check_input(source, reference, qa=False).layers == ("core",)
+
+
+def plain_wall(seed: int) -> Image.Image:
+    """A wall of one colour, a little lighter here and darker there."""
+    values = np.random.default_rng(seed).integers(-9, 10, (3, 4))
+    shade = Image.fromarray((200 + values).astype(np.uint8)).resize((800, 600), Image.Resampling.BICUBIC)
+    return Image.merge("RGB", [shade] * 3)
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_plain_wall_that_was_shaded_anew_is_not_taken_for_moved(seed):
+    """Some other place then always fits a little better; models draw walls anew."""
+    source = pasted(plain_wall(0), photograph("astronaut"), 230, 120, 480)
+    result = pasted(plain_wall(seed), photograph("grace_hopper"), 240, 120, 480)
+    assert find(check_swap(encoded(source), encoded(result)), "background_moved").verdict == "pass"
