@@ -127,7 +127,7 @@ constraints:
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet pip==$(PIP_VERSION)
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[emulator,provenance]' --group dev --group s3 $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[emulator,provenance,qa]' --group dev --group s3 $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
 	  $(LIMITS_$(AIRFLOW))
 	{ echo '# All that make installs for Airflow $(AIRFLOW), pinned. To renew: make constraints AIRFLOW=$(AIRFLOW)'; \
 	  .venv-constraints/bin/python -m pip freeze --exclude-editable; } > $(CONSTRAINTS)
@@ -144,7 +144,7 @@ $(RUNTIME): pyproject.toml $(CONSTRAINTS)
 	@echo 'Installing Airflow and the provider into $(VENV); about a minute …'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet pip==$(PIP_VERSION)
-	$(BIN)/python -m pip install --quiet --editable '.[emulator]' --group s3 --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --editable '.[emulator,qa]' --group s3 --constraint $(CONSTRAINTS)
 	touch $@
 
 $(DEV): $(RUNTIME)

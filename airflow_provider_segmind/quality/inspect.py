@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from airflow_provider_segmind.quality.reading import Picture
 
 DEFAULTS = Thresholds()
-_LAYERS = ("core",)
 _INPUT = ("min_side", "aspect_ratio", "contrast", "same_image")
 _SWAP = (
     "resolution",
@@ -22,6 +23,18 @@ _SWAP = (
     "flat_area_increase",
     "changed_area_fraction",
     "reference_returned",
+)
+QA_INPUT = ("person_count", "subject_area")
+QA_SWAP = (
+    "person_count",
+    "background_psnr",
+    "background_ssim",
+    "background_luminance_shift",
+    "background_color_shift",
+    "background_moved",
+    "subject_moved",
+    "subject_ssim",
+    "sharpness",
 )
 
 
@@ -34,23 +47,28 @@ def check_input(
     :param source: an encoded picture: the photograph to edit.
     :param reference: an encoded picture of the new person, if there is one.
     :param thresholds: the cuts.
-    :param qa: see :func:`qa_available`.
+    :param qa: whether the checks that need models are made: ``True`` requires them, ``None`` makes them if they are
+        there, see :func:`qa_available`.
     :return: one check for each name, on the worse of both pictures. Bytes that are no picture fail ``readable``.
     :raises InvalidRequestError: when ``qa`` is required and is not there.
+    :raises ModelError: a ``RuntimeError``: when the models are there and cannot be run.
     """
     started = time.perf_counter()
-    _verify_layer(qa)
+    layers = _layers(qa)
     first, pictures = _read({"source": source, "reference": reference}, thresholds)
     if first.verdict == "fail":
-        return Report("input", (first, *_skipped(_INPUT)), _LAYERS, time.perf_counter() - started)
-    checks = (
+        names = (*_INPUT, *(QA_INPUT if "qa" in layers else ()))
+        return Report("input", (first, *_skipped(names)), layers, time.perf_counter() - started)
+    checks: tuple[Check, ...] = (
         first,
         _min_side(pictures, thresholds),
         _aspect_ratio(pictures, thresholds),
         _contrast(pictures, thresholds),
         _same_image(pictures, thresholds),
     )
-    return Report("input", checks, _LAYERS, time.perf_counter() - started)
+    if "qa" in layers:
+        checks += _qa_input(pictures, thresholds)
+    return Report("input", checks, layers, time.perf_counter() - started)
 
 
 def check_swap(
@@ -68,17 +86,19 @@ def check_swap(
     :param result: an encoded picture: what came back.
     :param reference: an encoded picture of the new person, if there is one.
     :param thresholds: the cuts.
-    :param qa: see :func:`qa_available`.
+    :param qa: as for :func:`check_input`.
     :return: one check for each name. Bytes that are no picture fail ``readable``.
     :raises InvalidRequestError: when ``qa`` is required and is not there.
+    :raises ModelError: a ``RuntimeError``: when the models are there and cannot be run.
     """
     started = time.perf_counter()
-    _verify_layer(qa)
+    layers = _layers(qa)
     first, pictures = _read({"source": source, "result": result, "reference": reference}, thresholds)
     if first.verdict == "fail":
-        return Report("swap", (first, *_skipped(_SWAP)), _LAYERS, time.perf_counter() - started)
+        names = (*_SWAP, *(QA_SWAP if "qa" in layers else ()))
+        return Report("swap", (first, *_skipped(names)), layers, time.perf_counter() - started)
     before, after = pictures["source"], pictures["result"]
-    checks = (
+    checks: tuple[Check, ...] = (
         first,
         _resolution(before, after, thresholds),
         _aspect_ratio_delta(before, after, thresholds),
@@ -87,20 +107,39 @@ def check_swap(
         _changed_area_fraction(before, after, thresholds),
         _reference_returned(after, pictures.get("reference"), thresholds),
     )
-    return Report("swap", checks, _LAYERS, time.perf_counter() - started)
+    if "qa" in layers:
+        checks += _qa_swap(before, after, thresholds)
+    return Report("swap", checks, layers, time.perf_counter() - started)
 
 
 def qa_available() -> bool:
-    """Whether the checks that need models are there: not in this version, which measures with Pillow alone."""
-    return False
+    """Whether the extra ``qa`` is installed, so that checks that need models can be made; nothing is imported."""
+    return all(importlib.util.find_spec(name) for name in ("ai_edge_litert", "numpy"))
 
 
-def _verify_layer(qa: bool | None) -> None:
-    if qa and not qa_available():
+def _layers(qa: bool | None) -> tuple[str, ...]:
+    if qa is False:
+        return ("core",)
+    if qa_available():
+        return ("core", "qa")
+    if qa:
         raise InvalidRequestError(
-            "qa=True requires checks that this version of airflow-provider-segmind does not have: the DAG's author "
-            "must leave qa out, or use qa=False, which runs the core checks."
+            "qa=True requires checks with models, which are not installed: whoever installs the workers must run "
+            "pip install 'airflow-provider-segmind[qa]'. Without it, qa=False runs the core checks."
         )
+    return ("core",)
+
+
+def _qa_input(pictures: Mapping[str, Picture], thresholds: Thresholds) -> tuple[Check, ...]:
+    from airflow_provider_segmind.quality import qa
+
+    return qa.input_checks({name: picture.small for name, picture in pictures.items()}, thresholds)
+
+
+def _qa_swap(before: Picture, after: Picture, thresholds: Thresholds) -> tuple[Check, ...]:
+    from airflow_provider_segmind.quality import qa
+
+    return qa.swap_checks(before.small, after.small, thresholds)
 
 
 def _read(named: dict[str, bytes | None], thresholds: Thresholds) -> tuple[Check, dict[str, Picture]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 
@@ -33,6 +33,29 @@ class Thresholds:
     :param max_changed_area: the same share; above it, the result has nothing in common with the source.
     :param reference_returned_bits: bits of the dHash, as above; good swaps of ten photographs were 9 or more away
         from the reference.
+    :param no_person: what a source, a reference or a result without a person is: ``fail`` or ``warn``. Seen from the
+        back, or far away, a person may not be found.
+    :param min_face_score: 0 to 1, from which a face counts as a person. At this value, 10 of 10 photographs without
+        and 37 of 37 with one person were counted rightly; chosen on them. MediaPipe's own is 0.6.
+    :param min_body_score: likewise of the detector of bodies, which also finds persons seen from the back.
+    :param min_subject_area: share of the source; below, ``subject_area`` warns. A judgement.
+    :param min_background_area: share of the picture that must be background in both, or it is not judged. Where less
+        was left, faults of the subject's mask decided; one good swap with 0.11 was stopped by its PSNR.
+    :param min_background_psnr: in dB; below, the background was changed, unless its similarity says otherwise. Any
+        cut from 18 to 24 did the same on 24 photographs; good swaps had 17.8 and more.
+    :param min_background_ssim: similarity below which the background was replaced. Good swaps had 0.70 and more.
+    :param sure_background_ssim: similarity from which a low PSNR does not count: a small fault of the subject's mask
+        takes the PSNR down to 17.8 and leaves a similarity of 0.98.
+    :param max_background_luminance_shift: of 255, either way. Good swaps had up to 7.7, darkened ones 15.5 and more.
+    :param max_background_color_shift: of 255, of the channel that moved most. Good swaps had up to 10.1.
+    :param max_move_evidence: how many times smaller the background's error may be when the result is laid on the source
+        moved, zoomed or mirrored. Good swaps of 42 photographs had up to 1.02; shaded anew, 1 of 492 had
+        more than this.
+    :param max_subject_move: sideways, as a share of the longer side. The same good swaps had up to 0.04.
+    :param max_subject_ssim: similarity of the subject above which it is still the old one. Good swaps had up to 0.42,
+        the source sent back mostly 0.82 and more.
+    :param min_sharpness: how hard the result's hardest edges are, as a share of the source's, or of 128 if those are
+        harder. 124 good swaps of 42 photographs had 0.43 and more; heavily blurred ones up to 0.20.
     :raises InvalidRequestError: when a value is not a number, or is outside of its range.
     """
 
@@ -47,10 +70,29 @@ class Thresholds:
     min_changed_area: float = 0.02
     max_changed_area: float = 0.95
     reference_returned_bits: int = 3
+    no_person: Literal["fail", "warn"] = "fail"
+    min_face_score: float = 0.5
+    min_body_score: float = 0.6
+    min_subject_area: float = 0.03
+    min_background_area: float = 0.12
+    min_background_psnr: float = 20.0
+    min_background_ssim: float = 0.60
+    sure_background_ssim: float = 0.90
+    max_background_luminance_shift: float = 10.0
+    max_background_color_shift: float = 12.0
+    max_move_evidence: float = 2.5
+    max_subject_move: float = 0.06
+    max_subject_ssim: float = 0.80
+    min_sharpness: float = 0.3
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _verify(field.name, getattr(self, field.name), whole=field.type == "int")
+            if field.name != "no_person":
+                _verify(field.name, getattr(self, field.name), whole=field.type == "int")
+        if self.no_person not in ("fail", "warn"):
+            raise InvalidRequestError(
+                f"The threshold no_person must be 'fail' or 'warn', not {self.no_person!r}: set it in the DAG."
+            )
         if self.min_changed_area > self.max_changed_area:
             raise InvalidRequestError(
                 f"The threshold min_changed_area, {self.min_changed_area!r}, is above max_changed_area, "
@@ -83,6 +125,16 @@ _HIGHEST = {
     "max_flat_area_increase": 1.0,
     "min_changed_area": 1.0,
     "max_changed_area": 1.0,
+    "min_face_score": 1.0,
+    "min_body_score": 1.0,
+    "min_subject_area": 1.0,
+    "min_background_area": 1.0,
+    "min_background_ssim": 1.0,
+    "sure_background_ssim": 1.0,
+    "max_background_luminance_shift": 255.0,
+    "max_background_color_shift": 255.0,
+    "max_subject_move": 1.0,
+    "max_subject_ssim": 1.0,
 }
 _LOWEST = {"max_pixels": 1.0, "max_aspect_ratio": 1.0}
 

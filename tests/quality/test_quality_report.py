@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.quality.inspect import check_input, check_swap, qa_available
+from airflow_provider_segmind.quality.inspect import check_swap
 from airflow_provider_segmind.quality.report import Check, Report
 from airflow_provider_segmind.quality.thresholds import Thresholds
 from tests.quality.drawing import trio
@@ -61,6 +61,8 @@ def test_thresholds_are_replaced_by_name():
         ({"max_aspect_ratio": float("inf")}, ["max_aspect_ratio", "inf"]),
         ({"max_aspect_ratio": 0.5}, ["max_aspect_ratio", "0.5", "from 1"]),
         ({"min_changed_area": 2}, ["min_changed_area", "2", "to 1"]),
+        ({"no_person": "maybe"}, ["no_person", "'fail' or 'warn'", "'maybe'"]),
+        ({"min_background_ssim": 1.1}, ["min_background_ssim", "1.1", "to 1"]),
         ({"min_changed_area": 0.9, "max_changed_area": 0.8}, ["0.9", "0.8"]),
     ],
 )
@@ -70,14 +72,25 @@ def test_a_wrong_threshold_is_named(values, words):
     assert all(word in str(caught.value) for word in words)
 
 
-def test_requiring_checks_that_are_not_there_is_refused_and_leaving_them_out_is_not():
-    source, result, reference = trio()
-    assert not qa_available()
-    for call in (lambda: check_input(source, qa=True), lambda: check_swap(source, result, qa=True)):
-        with pytest.raises(InvalidRequestError, match="qa=True"):
-            call()
-    for qa in (None, False):
-        assert check_swap(source, result, reference, qa=qa).layers == ("core",)
+@pytest.mark.parametrize("missing", ["ai_edge_litert", "numpy"])
+def test_without_the_extra_requiring_it_is_refused_and_leaving_it_out_is_not(missing):
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from airflow_provider_segmind.quality.inspect import check_input, check_swap, qa_available\n"
+        "from tests.quality.drawing import trio\n"
+        "source, result, reference = trio()\n"
+        "assert not qa_available()\n"
+        "assert all(check_swap(source, result, reference, qa=qa).layers == ('core',) for qa in (None, False))\n"
+        "for call in (check_input, check_swap):\n"
+        "    try: call(source, result, qa=True)\n"
+        "    except ValueError as error: print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("InvalidRequestError qa=True requires")
+        assert "whoever installs the workers must run pip install 'airflow-provider-segmind[qa]'" in line
 
 
 @pytest.mark.parametrize("module", ["report", "thresholds", "inspect"])

@@ -17,6 +17,16 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 CONSTRAINTS = ROOT / "constraints" / f"airflow-{'.'.join(version('apache-airflow').split('.')[:2])}.txt"
 
+MODELS = {
+    f"airflow_provider_segmind/quality/models/{name}"
+    for name in (
+        "LICENSE",
+        "face_detection_full_range_sparse.tflite",
+        "pose_detection.tflite",
+        "selfie_segmentation.tflite",
+    )
+}
+
 
 def run(*command: object, **env: str) -> str:
     done = subprocess.run(
@@ -48,12 +58,13 @@ def test_the_wheel_has_the_package_and_its_licence_and_nothing_else(packages: tu
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert not [name for name in names if "test" in name or name.endswith(".pyc")]
+    assert set(names) >= MODELS
 
 
 def test_the_sdist_can_be_built_from_and_has_the_examples(packages: tuple[Path, Path]) -> None:
     with tarfile.open(packages[1]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "NOTICE", "example_dags/body_swap.py"} <= names
+    assert {"pyproject.toml", "README.md", "LICENSE", "NOTICE", "example_dags/body_swap.py", *MODELS} <= names
 
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])

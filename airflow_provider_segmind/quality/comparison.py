@@ -1,0 +1,129 @@
+"""Compare the source and the result of a swap, apart for the background and for the subject."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from airflow_provider_segmind.quality import detectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+SUBJECT = 0.5
+"""From this likelihood, a pixel is a person."""
+# Half shadows and hair count as subject where the background is judged, and 16 of 512 pixels around it: the masks are
+# made at half of that size and are not exact.
+_NEAR_SUBJECT = 0.3
+_MARGIN = 1 / 32
+_WINDOW = 7
+_LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """
+    A source and a result of one size.
+
+    :param before: the source, RGB, height x width x 3, 0 to 255.
+    :param after: the result, likewise.
+    :param before_subject: how likely each pixel of the source is a person, height x width, 0 to 1.
+    :param after_subject: likewise of the result.
+    """
+
+    before: NDArray[np.float32]
+    after: NDArray[np.float32]
+    before_subject: NDArray[np.float32]
+    after_subject: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, before: Image.Image, after: Image.Image) -> Pair:
+        """Return the pair of two RGB pictures of one size."""
+        return cls(
+            np.asarray(before, np.float32),
+            np.asarray(after, np.float32),
+            detectors.subject(before),
+            detectors.subject(after),
+        )
+
+    @cached_property
+    def backgrounds(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """What is surely background in the source, and in the result; height x width."""
+        margin = max(1, round(max(self.before.shape) * _MARGIN))
+        before, after = (
+            ~detectors.grown(mask > _NEAR_SUBJECT, margin) for mask in (self.before_subject, self.after_subject)
+        )
+        return before, after
+
+    @property
+    def subject(self) -> NDArray[np.bool_]:
+        """Where a person is in the source or in the result; height x width."""
+        return np.maximum(self.before_subject, self.after_subject) > SUBJECT
+
+
+@dataclass(frozen=True)
+class Difference:
+    """
+    How far an area of the result is from the same area of the source.
+
+    :param psnr: in dB, over the pixels of the area alone; 99 for what is equal.
+    :param luminance: mean of the result's luma minus that of the source, -255 to 255.
+    :param colour: the largest change of a channel's mean, 0 to 255.
+    """
+
+    psnr: float
+    luminance: float
+    colour: float
+
+    @classmethod
+    def of(cls, pair: Pair, area: NDArray[np.bool_]) -> Difference:
+        """Return it for an area, height x width, that must not be empty."""
+        moved = pair.after[area] - pair.before[area]
+        # Over the area alone: PnPInversion's own script averages over the whole frame, which flatters.
+        error = float(np.mean(moved**2))
+        means = moved.mean(axis=0, dtype=np.float64)
+        psnr = min(99.0, 10 * math.log10(255**2 / error)) if error else 99.0
+        return cls(psnr, float(means @ np.array(_LUMA)), float(np.abs(means).max()))
+
+
+def edge(picture: NDArray[np.float32]) -> float:
+    """
+    Return how strong a picture's strongest edges are: the luma's change over two pixels, 0 to 361.
+
+    :param picture: height x width x 3, 0 to 255.
+    :return: two in a thousand pixels have more; 0 for a picture without an inside.
+    """
+    luma = picture @ np.array(_LUMA, np.float32)
+    across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
+    return float(np.percentile(np.hypot(across, down), 99.8)) if across.size else 0.0
+
+
+def similarity(pair: Pair) -> NDArray[np.float32]:
+    """
+    Return the structural similarity of the luma around each pixel, height x width, -1 to 1.
+
+    As of Wang et al. 2004 (IEEE TIP 13, 4), with a plain window of 7 pixels instead of a Gaussian one.
+    """
+    one, other = (picture @ np.array(_LUMA, np.float32) for picture in (pair.before, pair.after))
+    means = _smooth(one), _smooth(other)
+    squares = _smooth(one * one) - means[0] ** 2 + _smooth(other * other) - means[1] ** 2
+    both = _smooth(one * other) - means[0] * means[1]
+    small, large = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    value = (2 * means[0] * means[1] + small) * (2 * both + large)
+    return np.asarray(value / ((means[0] ** 2 + means[1] ** 2 + small) * (squares + large)), np.float32)
+
+
+def _smooth(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the mean of the window around each value; at the edge, the edge is repeated."""
+    around = np.pad(values, _WINDOW // 2, mode="edge")
+    sums = np.zeros((around.shape[0] + 1, around.shape[1] + 1))
+    np.cumsum(np.cumsum(around, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
+    size = _WINDOW
+    return np.asarray(
+        (sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]) / size**2, np.float64
+    )

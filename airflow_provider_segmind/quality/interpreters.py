@@ -1,0 +1,93 @@
+"""The neural networks of the extra ``qa``: loaded once in a process, when they are first needed."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import threading
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# From the wheel of mediapipe 0.10.21, see NOTICE. A file that differs is not run: it may answer anything, or crash.
+SHA256 = {
+    "selfie_segmentation": "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+    "face_detection_full_range_sparse": "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+    "pose_detection": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+}
+# More threads would be a pool, which does not survive the fork with which Airflow starts a task.
+_THREADS = 1
+_lock = threading.Lock()
+
+
+class ModelError(RuntimeError):
+    """A model, or what runs it, is not as it was installed: no picture can be judged."""
+
+
+def run(name: str, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """
+    Return the outputs of a model, in its own order.
+
+    :param name: of ``SHA256``.
+    :param picture: height x width x 3, as the model wants it.
+    :raises ModelError: when the model cannot be loaded or run; whoever installed the package must do it again.
+    """
+    # An interpreter works in buffers of its own, which two threads must not share.
+    with _lock:
+        interpreter = _interpreter(name)
+        try:
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture[None])
+            interpreter.invoke()
+            return [interpreter.get_tensor(output["index"])[0] for output in interpreter.get_output_details()]
+        except (RuntimeError, ValueError) as problem:
+            raise ModelError(f"The model {name} failed: {problem}. {_REMEDY}") from problem
+
+
+@functools.cache
+def _interpreter(name: str) -> Any:
+    content = verified(name, resources.files("airflow_provider_segmind.quality").joinpath(f"models/{name}.tflite"))
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=content, num_threads=_THREADS)
+        interpreter.allocate_tensors()
+    except (ImportError, OSError, RuntimeError, ValueError) as problem:
+        raise ModelError(f"The model {name} cannot be loaded: {problem}. {_REMEDY}") from problem
+    return interpreter
+
+
+def verified(name: str, file: Any) -> bytes:
+    """
+    Return a model's bytes.
+
+    :param name: of ``SHA256``.
+    :param file: where it is.
+    :raises ModelError: when it is not there, or is another one.
+    """
+    try:
+        content: bytes = file.read_bytes()
+    except OSError as problem:
+        raise ModelError(f"The model {name} cannot be read: {problem}. {_REMEDY}") from problem
+    found = hashlib.sha256(content).hexdigest()
+    if found != SHA256[name]:
+        raise ModelError(f"The model {name} is damaged: its SHA-256 is {found}, not {SHA256[name]}. {_REMEDY}")
+    return content
+
+
+_REMEDY = (
+    "Whoever installed airflow-provider-segmind[qa] must install it again; until then, qa=False runs the core checks."
+)
+
+
+def _forget() -> None:
+    """Start anew in a forked child: another thread of the parent may have held the lock, or been inside of a model."""
+    global _lock
+    _lock = threading.Lock()
+    _interpreter.cache_clear()
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,181 @@
+"""The checks that need the extra ``qa``: who is on the pictures, and what a swap left alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image
+
+from airflow_provider_segmind.quality import comparison, detectors, place, registration
+from airflow_provider_segmind.quality.comparison import Difference, Pair
+from airflow_provider_segmind.quality.persons import Persons
+from airflow_provider_segmind.quality.report import Check
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from airflow_provider_segmind.quality.thresholds import Thresholds
+
+
+_USUAL_EDGE = 128.0
+
+
+def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) -> tuple[Check, ...]:
+    """
+    Return the checks named in ``inspect.QA_INPUT``.
+
+    :param pictures: RGB: ``source``, and ``reference`` if there is one.
+    :param thresholds: the cuts.
+    :raises ModelError: when a model cannot be run.
+    """
+    counts = {name: Persons.on(picture, thresholds).count for name, picture in pictures.items()}
+    return _person_count(counts, thresholds, {"source"}), _subject_area(pictures["source"], thresholds)
+
+
+def swap_checks(before: Image.Image, after: Image.Image, thresholds: Thresholds) -> tuple[Check, ...]:
+    """
+    Return the checks named in ``inspect.QA_SWAP``.
+
+    :param before: the source, RGB.
+    :param after: the result, RGB.
+    :param thresholds: the cuts.
+    :raises ModelError: when a model cannot be run.
+    """
+    if after.size != before.size:
+        after = after.resize(before.size, Image.Resampling.BICUBIC)
+    earlier, persons = Persons.on(before, thresholds), Persons.on(after, thresholds)
+    pair = Pair.of(before, after)
+    similarity = comparison.similarity(pair)
+    return (
+        _person_count({"result": persons.count}, thresholds, {"result"}),
+        *_background(pair, similarity, thresholds),
+        _background_moved(pair, thresholds),
+        _subject_moved(place.sideways(pair, earlier, persons), thresholds),
+        _subject_ssim(pair, similarity, thresholds),
+        _sharpness(pair, thresholds),
+    )
+
+
+def _person_count(counts: Mapping[str, int], thresholds: Thresholds, single: set[str]) -> Check:
+    """Judge counts; those of ``single`` must be 1, others at least 1."""
+    verdicts: dict[str, Literal["pass", "warn", "fail"]] = {}
+    for name, count in counts.items():
+        if count == 0:
+            verdicts[name] = thresholds.no_person
+        else:
+            verdicts[name] = "fail" if count > 1 and name in single else "pass"
+    which = max(verdicts, key=lambda name: ("pass", "warn", "fail").index(verdicts[name]))
+    wanted = "exactly 1" if which in single else "at least 1"
+    found = ", ".join(f"{count} on the {name}" for name, count in counts.items())
+    why = f"persons found: {found}; {wanted} is wanted on the {which}"
+    return Check("person_count", verdicts[which], counts[which], wanted, why)
+
+
+def _subject_area(picture: Image.Image, thresholds: Thresholds) -> Check:
+    value, least = float(np.mean(detectors.subject(picture) > comparison.SUBJECT)), thresholds.min_subject_area
+    why = f"the subject covers {value:.1%} of the source, at least {least:.1%} is wanted: a swap of less is hard to see"
+    return Check("subject_area", "pass" if value >= least else "warn", round(value, 4), least, why)
+
+
+def _background(
+    pair: Pair, similarity: NDArray[np.float32], thresholds: Thresholds
+) -> tuple[Check, Check, Check, Check]:
+    before, after = pair.backgrounds
+    kept = before & after
+    share = float(np.mean(kept))
+    if share < thresholds.min_background_area:
+        why = f"only {share:.1%} of the picture is background in both, {thresholds.min_background_area:.1%} is wanted"
+        psnr, ssim, luminance, colour = (
+            Check(f"background_{name}", "skipped", None, None, why)
+            for name in ("psnr", "ssim", "luminance_shift", "color_shift")
+        )
+        return psnr, ssim, luminance, colour
+    moved, alike = Difference.of(pair, kept), float(np.mean(similarity[kept]))
+    least, sure = thresholds.min_background_psnr, thresholds.sure_background_ssim
+    most_luminance, most_colour = thresholds.max_background_luminance_shift, thresholds.max_background_color_shift
+    return (
+        _judged(
+            "background_psnr",
+            moved.psnr >= least or alike >= sure,
+            moved.psnr,
+            least,
+            f"the background's PSNR is {moved.psnr:.1f} dB, at least {least:g} is wanted unless its similarity, "
+            f"{alike:.2f}, is at least {sure:g}",
+        ),
+        _judged(
+            "background_ssim",
+            alike >= thresholds.min_background_ssim,
+            alike,
+            thresholds.min_background_ssim,
+            f"the background's similarity is {alike:.2f}, at least {thresholds.min_background_ssim:g} is wanted: "
+            "below, it was replaced",
+        ),
+        _judged(
+            "background_luminance_shift",
+            abs(moved.luminance) <= most_luminance,
+            moved.luminance,
+            most_luminance,
+            f"the background's brightness moved by {moved.luminance:+.1f} of 255, at most {most_luminance:g} is wanted",
+        ),
+        _judged(
+            "background_color_shift",
+            moved.colour <= most_colour,
+            moved.colour,
+            most_colour,
+            f"a colour of the background moved by {moved.colour:.1f} of 255, at most {most_colour:g} is wanted",
+        ),
+    )
+
+
+def _background_moved(pair: Pair, thresholds: Thresholds) -> Check:
+    most, least = thresholds.max_move_evidence, thresholds.min_background_area
+    # Of each by itself: what was moved leaves less that is background in both at one place.
+    share = min(float(np.mean(known)) for known in pair.backgrounds)
+    move = registration.move(pair) if share >= least else None
+    if move is None:
+        why = f"only {share:.1%} of a picture is background, {least:.1%} is wanted"
+        return Check("background_moved", "skipped", None, most, why)
+    if move.evidence <= 1:
+        why = "the background fits best where it was"
+    else:
+        why = (
+            f"the background fits the source {move.evidence:.1f} times better when seen as {move}, "
+            f"at most {most:g} times is wanted"
+        )
+    return _judged("background_moved", move.evidence <= most, move.evidence, most, why)
+
+
+def _subject_moved(value: float | None, thresholds: Thresholds) -> Check:
+    most = thresholds.max_subject_move
+    if value is None:
+        return Check("subject_moved", "skipped", None, most, "there is not exactly one person on both pictures")
+    why = f"the subject moved sideways by {value:+.1%} of the longer side, at most {most:.1%} is wanted"
+    return _judged("subject_moved", abs(value) <= most, value, most, why)
+
+
+def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thresholds) -> Check:
+    subject, most = pair.subject, thresholds.max_subject_ssim
+    if not subject.any():
+        return Check("subject_ssim", "skipped", None, most, "no subject was found, neither before nor after")
+    value = float(np.mean(similarity[subject]))
+    why = f"the subject's similarity to the old one is {value:.2f}, at most {most:g} is wanted: above, it is unchanged"
+    return _judged("subject_ssim", value <= most, value, most, why)
+
+
+def _sharpness(pair: Pair, thresholds: Thresholds) -> Check:
+    before, after = comparison.edge(pair.before), comparison.edge(pair.after)
+    least = thresholds.min_sharpness
+    # Of a source with very hard edges, as in print, a photograph would be but a small share.
+    hardest = min(before, _USUAL_EDGE)
+    if not hardest:
+        return Check("sharpness", "skipped", None, least, "the source has no edges")
+    value = after / hardest
+    why = f"the result's edges are {value:.2f} times as hard as the source's, at least {least:g} is wanted"
+    return _judged("sharpness", value >= least, value, least, why)
+
+
+def _judged(name: str, good: bool, value: float, threshold: float, why: str) -> Check:
+    return Check(name, "pass" if good else "fail", round(value, 4), threshold, why)
