@@ -22,6 +22,8 @@ _SWAP = (
     "contrast",
     "flat_area_increase",
     "changed_area_fraction",
+    "mirrored",
+    "noise",
     "reference_returned",
 )
 QA_INPUT = ("person_count", "subject_area")
@@ -105,6 +107,8 @@ def check_swap(
         _contrast({"result": after}, thresholds),
         _flat_area_increase(before, after, thresholds),
         _changed_area_fraction(before, after, thresholds),
+        _mirrored(before, after, thresholds),
+        _noise(before, after, thresholds),
         _reference_returned(after, pictures.get("reference"), thresholds),
     )
     if "qa" in layers:
@@ -239,6 +243,24 @@ def _changed_area_fraction(before: Picture, after: Picture, thresholds: Threshol
     elif value > most:
         why += ": the result has nothing in common with the source"
     return _judged("changed_area_fraction", least <= value <= most, value, f"{least:g} to {most:g}", why)
+
+
+def _mirrored(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
+    from airflow_provider_segmind.quality import measures
+
+    value, most = measures.mirrored_gain(before.small, after.small), thresholds.max_mirrored_gain
+    why = "the result fits the source as it is"
+    if value > 0:
+        why = f"{value:.1%} less of the picture changed beside the mirrored source, at most {most:.1%} is wanted"
+    return _judged("mirrored", value <= most, value, most, why)
+
+
+def _noise(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
+    from airflow_provider_segmind.quality import measures
+
+    value, most = measures.noise(before.small, after.small), thresholds.max_noise
+    why = f"the result is {value:.1f} times as rough as the source, at most {most:g} times is wanted"
+    return _judged("noise", value <= most, value, most, why)
 
 
 def _reference_returned(after: Picture, reference: Picture | None, thresholds: Thresholds) -> Check:

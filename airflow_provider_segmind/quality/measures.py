@@ -8,6 +8,7 @@ _FLAT_BLOCK = 16
 _FLAT_VARIANCE = 1.0
 _CHANGE_BLOCK = 8
 _CHANGE = 24
+_USUAL_ROUGHNESS = 4.0
 
 
 def contrast(picture: Image.Image) -> float:
@@ -54,7 +55,17 @@ def mirrored_gain(before: Image.Image, after: Image.Image) -> float:
     return changed_share(before, after) - changed_share(ImageOps.mirror(before), after)
 
 
-def detail(picture: Image.Image) -> float:
+def noise(before: Image.Image, after: Image.Image) -> float:
+    """
+    Return how many times rougher the result is than the source.
+
+    :param before: the source; one that is smoother than most photographs counts as if it were not.
+    :param after: the result.
+    """
+    return _roughness(after) / max(_roughness(before), _USUAL_ROUGHNESS)
+
+
+def _roughness(picture: Image.Image) -> float:
     """Return by how much the luma of a pixel differs from its left neighbour's on average, 0 to 255."""
     luma = picture.convert("L")
     return ImageStat.Stat(ImageChops.difference(luma, ImageChops.offset(luma, 1, 0))).mean[0]

@@ -110,6 +110,21 @@ def test_the_source_sent_back_is_stopped_however_it_was_encoded(quality):
     assert "unchanged" in report.summary()
 
 
+def test_a_mirrored_result_is_stopped_and_a_good_one_is_not():
+    source, result, reference = trio()
+    report = check_swap(source, encoded(ImageOps.mirror(opened(result))), reference, qa=False)
+    assert "mirrored" in [check.name for check in report.failed]
+    assert find(check_swap(source, result, reference, qa=False), "mirrored").verdict == "pass"
+
+
+def test_noise_is_stopped_and_what_is_not_smoother_than_a_drawing_is_not():
+    source, result, reference = trio()
+    rough = Image.effect_noise(opened(source).size, 120)
+    report = check_swap(source, encoded(rough), reference, qa=False)
+    assert "noise" in [check.name for check in report.failed]
+    assert find(check_swap(source, result, reference, qa=False), "noise").verdict == "pass"
+
+
 def test_the_reference_sent_back_is_stopped():
     source, result, reference = trio()
     again = encoded(opened(reference).convert("RGB").resize((576, 768)), "JPEG")
