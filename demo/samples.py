@@ -6,7 +6,8 @@ from io import BytesIO
 
 from PIL import Image
 
-from airflow_provider_segmind.emulator import samples
+from airflow_provider_segmind.emulator import samples, scenery
+from airflow_provider_segmind.emulator.canvas import HEIGHT, WIDTH
 from demo.pictures import Photograph
 
 PERSON = 0
@@ -22,13 +23,11 @@ def photographs() -> list[Photograph]:
     return [
         Photograph("At home", "at-home.png", samples.draw("scene", 0)),
         Photograph("In the park", "in-the-park.png", samples.draw("scene", 1)),
-        Photograph("Lens cap on", "lens-cap-on.png", _lens_cap_on()),
+        Photograph("Nobody there", "nobody-there.png", _nobody_there()),
     ]
 
 
-def _lens_cap_on() -> bytes:
-    size = (900, 1200)
-    dark = Image.effect_noise(size, 6).point(lambda value: max(0, value - 118))
+def _nobody_there() -> bytes:
     out = BytesIO()
-    dark.convert("RGB").save(out, "PNG")
+    scenery.draw("scene 7").image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).convert("RGB").save(out, "PNG")
     return out.getvalue()

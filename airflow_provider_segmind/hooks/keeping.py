@@ -122,6 +122,21 @@ def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
     return (json.dumps(said, indent=2, default=str) + "\n").encode()
 
 
+def add_to_sidecar(uri: object, facts: Mapping[str, Any]) -> None:
+    """
+    Say more of a stored picture; what cannot be written is only said in the log, since nothing depends on it.
+
+    :param uri: the sidecar's URI, as :func:`keep` returns it.
+    :param facts: what is added, or takes the place of what was there.
+    """
+    try:
+        path = ObjectStoragePath(str(uri))
+        said = json.loads(path.read_bytes())
+        write_whole(path, (json.dumps({**said, **facts}, indent=2, default=str) + "\n").encode())
+    except Exception:
+        log.exception("The sidecar %s does not say what was found.", uri)
+
+
 def _marked(item: Item, found: Downloaded, manner: Manner) -> tuple[bytes, bool, bool]:
     """Return what is stored, whether it says that a model made part of it, and whether it is signed here."""
     try:

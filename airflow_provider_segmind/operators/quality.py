@@ -11,6 +11,7 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindErro
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.fetching import picture_bytes
+from airflow_provider_segmind.hooks.keeping import add_to_sidecar
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators import quality_batch
 from airflow_provider_segmind.quality.inspect import check_input, check_swap
@@ -31,6 +32,8 @@ class CheckSwapInputOperator(BaseOperator):
     :param thresholds: cuts that differ from the defaults, by name, see ``docs/quality.md``.
     :param on_failure: what a failed check does to the task: ``fail`` it for good, ``skip`` it and what follows, or only
         ``report``.
+    :param qa: ``True`` requires the checks with models, ``False`` leaves them out, ``None`` makes them where the extra
+        ``qa`` is installed.
     :param segmind_conn_id: the connection, whose own host is the only one that may be in a private network.
     :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``fail``), ``layers``, ``seconds`` and ``checks``.
     :raises AirflowFailException: when a check fails, or a picture cannot be had and a retry cannot help.
@@ -52,6 +55,7 @@ class CheckSwapInputOperator(BaseOperator):
         reference_character_image: str | None = None,
         thresholds: Mapping[str, Any] | None = None,
         on_failure: str = "fail",
+        qa: bool | None = None,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -62,6 +66,7 @@ class CheckSwapInputOperator(BaseOperator):
         self.reference_character_image: str | Sequence[str] | None = reference_character_image
         self.thresholds = thresholds
         self.on_failure = on_failure
+        self.qa = qa
         self.segmind_conn_id = segmind_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -85,7 +90,7 @@ class CheckSwapInputOperator(BaseOperator):
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Return what the checks say of the pictures."""
         scene, person = self.inputs(hook)
-        return check_input(scene, person, thresholds=thresholds)
+        return check_input(scene, person, thresholds=thresholds, qa=self.qa)
 
     def inputs(self, hook: SegmindHook) -> tuple[bytes, bytes | None]:
         """Return the pictures that were, or are to be, sent."""
@@ -101,6 +106,8 @@ class CheckSwapOperator(CheckSwapInputOperator):
     The report is the XCom ``report``, also when the task fails or is skipped. What is plainly wrong is found: nothing
     changed, blank, squashed, the reference sent back. Whether a swap is a good one, a person has to see.
 
+    The report of a picture that the storage operator has stored is also in its sidecar.
+
     Many are checked several at a time, as this machine has cores and memory for. A result whose pictures cannot be had
     does not keep the others from being checked.
 
@@ -111,6 +118,7 @@ class CheckSwapOperator(CheckSwapInputOperator):
     :param reference_character_image: the new person that was sent, likewise; ``None`` leaves the checks out that need
         it, unless a manifest names one.
     :param thresholds: cuts that differ from the defaults, by name, see ``docs/quality.md``.
+    :param qa: as for :class:`CheckSwapInputOperator`.
     :param on_failure: as for :class:`CheckSwapInputOperator`; for many, what one failed check does to the task.
     :param segmind_conn_id: the connection.
     :return: the report, as of :class:`CheckSwapInputOperator`; for many, ``verdict``, ``checked``, ``passed``,
@@ -143,14 +151,17 @@ class CheckSwapOperator(CheckSwapInputOperator):
         """Return what the checks say of the result."""
         made = _picture(hook, "result", quality_batch.result_uri(self.result))
         scene, person = self.inputs(hook)
-        return check_swap(scene, made, person, thresholds=thresholds)
+        report = check_swap(scene, made, person, thresholds=thresholds, qa=self.qa)
+        if isinstance(self.result, Mapping) and self.result.get("files"):
+            add_to_sidecar(self.result["files"][0].get("sidecar"), {"checks": report.to_json()})
+        return report
 
     def _check_many(self, context: Context) -> dict[str, Any]:
         manifest = quality_batch.manifest_of(self.result)
         try:
             thresholds = Thresholds.of(self.thresholds or {})
             items = quality_batch.items_of(self.result, self.character_image, self.reference_character_image)
-            checked = quality_batch.check_all(SegmindHook(self.segmind_conn_id), items, thresholds)
+            checked = quality_batch.check_all(SegmindHook(self.segmind_conn_id), items, thresholds, self.qa)
             summary = quality_batch.summary_of(checked)
             if manifest:
                 summary["reports_uri"] = quality_batch.write_reports(manifest, checked)

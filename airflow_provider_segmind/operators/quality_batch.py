@@ -187,11 +187,14 @@ def _item(position: int, result: object, scene: object, person: object) -> Item:
     return Item(index, row.get("id"), tuple(images))
 
 
-def check_all(hook: SegmindHook, items: Sequence[Item], thresholds: Thresholds) -> list[Checked]:
+def check_all(
+    hook: SegmindHook, items: Sequence[Item], thresholds: Thresholds, qa: bool | None = None
+) -> list[Checked]:
     """
     Check all results, as many at a time as this machine has room for.
 
     :param hook: fetches the pictures.
+    :param qa: whether with models, see :func:`~airflow_provider_segmind.quality.inspect.check_swap`.
     :return: what became of each, in the order of ``items``.
     """
     reader = _Reader(hook)
@@ -199,7 +202,7 @@ def check_all(hook: SegmindHook, items: Sequence[Item], thresholds: Thresholds) 
     ready = [position for position, item in enumerate(items) if item.images]
     pairs = (Pair(*(partial(reader.read, *named) for named in _named(items[position]))) for position in ready)
     said = time.monotonic()
-    for count, (number, seen) in enumerate(check_many(pairs, thresholds=thresholds), 1):
+    for count, (number, seen) in enumerate(check_many(pairs, thresholds=thresholds, qa=qa), 1):
         if time.monotonic() - said >= REPORT_SECONDS:
             said = time.monotonic()
             log.info("Checked: %d of %d.", count, len(ready))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSki
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
+from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.running import TaskInstance, context, run
 
 
@@ -55,6 +57,22 @@ def test_a_stored_result_is_read_from_where_it_is_stored(emulator: Emulator, tmp
     stored.write_bytes(requests.get(result["image_url"], timeout=10).content)
     report = CheckSwapOperator(**inputs(emulator), result={**result, "uri": str(stored)}).execute(context())
     assert report["verdict"] == "pass"
+
+
+def test_the_report_of_a_stored_picture_is_in_its_sidecar_too(emulator: Emulator, tmp_path: Path) -> None:
+    result = run(BodySwapOperator(**inputs(emulator), poll_interval=0.05))
+    keep = SegmindToObjectStorageOperator(task_id="keep", results=result, destination=str(tmp_path))
+    stored = keep.execute(context())
+    report = CheckSwapOperator(**inputs(emulator), result=stored).execute(context())
+    sidecar = json.loads(Path(stored["files"][0]["sidecar"].removeprefix("file://")).read_text())
+    assert sidecar["checks"] == report
+    assert sidecar["request_id"] == result["request_id"]
+    assert keep.execute(context())["files"][0]["skipped"]
+
+
+@pytest.mark.parametrize(("qa", "layers"), [(None, ["core", "qa"]), (True, ["core", "qa"]), (False, ["core"])])
+def test_the_author_says_whether_models_are_used(emulator: Emulator, qa: bool | None, layers: list[str]) -> None:
+    assert CheckSwapInputOperator(**inputs(emulator), qa=qa).execute(context())["layers"] == layers
 
 
 def test_a_failed_check_skips_or_only_reports_where_the_author_says_so(emulator: Emulator, tmp_path: Path) -> None:

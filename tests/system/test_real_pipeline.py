@@ -51,7 +51,7 @@ def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_i
     assert [passage.photograph.name for passage in run.passages] == [
         "at-home.png",
         "in-the-park.png",
-        "lens-cap-on.png",
+        "nobody-there.png",
     ]
     assert play(airflow, run.run_id) == "success"
     assert len(emulator.charges) - before == 2
@@ -62,8 +62,8 @@ def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_i
         "done/at-home.png",
         "quarantine/in-the-park.png",
         "quarantine/in-the-park.png.json",
-        "quarantine/lens-cap-on.png",
-        "quarantine/lens-cap-on.png.json",
+        "quarantine/nobody-there.png",
+        "quarantine/nobody-there.png.json",
     }
     (published,) = [key for key in keys if key.startswith("published/")]
     assert source_type(bucket.get(f"s3://x/{published}"), "image/png") == AI_COMPOSITE
@@ -72,10 +72,10 @@ def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_i
         return json.loads(bucket.get(f"s3://x/quarantine/{name}.json"))
 
     assert reason("in-the-park.png")["rejected_by"] == ["approve"]
-    hopeless = reason("lens-cap-on.png")
+    hopeless = reason("nobody-there.png")
     assert hopeless["rejected_by"] == ["check"]
     assert [found["name"] for found in hopeless["reports"]["check"]["checks"] if found["verdict"] == "fail"] == [
-        "contrast"
+        "person_count"
     ]
 
     # What is paid for is kept, whatever a person thinks of it, and says where it came from.
