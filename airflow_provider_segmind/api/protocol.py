@@ -167,7 +167,7 @@ def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:
             outputs = read_outputs(body.get("output")) if status == "COMPLETED" else ()
         except ValueError as error:
             raise ServiceError(
-                f"The job is COMPLETED, but its output cannot be read: {error}.",
+                f"The job is COMPLETED, but its output cannot be read: {redact(settings, str(error))}.",
                 status=response.status,
                 detail=detail_of(settings, response),
                 request_id=request_id,
