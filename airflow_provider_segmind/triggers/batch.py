@@ -16,6 +16,7 @@ from airflow_provider_segmind.hooks.metrics import outcome_of
 from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
 from airflow_provider_segmind.triggers.ending import conclude, read_ending
 from airflow_provider_segmind.triggers.events import event_of_batch, event_of_error
+from airflow_provider_segmind.triggers.warming import warm_up
 
 
 class BodySwapBatchTrigger(BaseTrigger):
@@ -68,6 +69,7 @@ class BodySwapBatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: the task's end where nothing is lost by that, else what it resumes with."""
+        warm_up(self.ending, self.task_instance)
         try:
             summary = await self._wait()
             yield await self._end(summary) or TriggerEvent(event_of_batch(summary))

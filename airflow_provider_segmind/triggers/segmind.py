@@ -17,6 +17,7 @@ from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
 from airflow_provider_segmind.triggers.ending import Ending, conclude, read_ending
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
+from airflow_provider_segmind.triggers.warming import warm_up
 
 BACKSTOP = 120.0
 """Seconds after the trigger's own deadline at which Airflow ends a wait whose triggerer does not."""
@@ -92,6 +93,7 @@ class PixelFlowTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: the task's end where nothing is lost by that, else what it resumes with."""
+        warm_up(self.ending, self.task_instance)
         outcome = await self._outcome()
         event = await self._end(outcome)
         if event is None:

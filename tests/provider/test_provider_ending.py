@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers import ending as module
+from airflow_provider_segmind.triggers import warming
 from airflow_provider_segmind.triggers.ending import (
     Ending,
     Losses,
@@ -32,6 +34,7 @@ from airflow_provider_segmind.triggers.ending import (
     read_ending,
     settings_of,
 )
+from tests.provider.running import TaskInstance
 
 needs_3_3 = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="tasks end in the triggerer from Airflow 3.3 on")
 
@@ -180,3 +183,19 @@ def test_an_ending_crosses_as_plain_values_and_nothing_stored_means_to_resume() 
     assert read_ending({**HERE.to_json(), "of_a_newer_version": 1}) == HERE
     assert read_ending(None) == Ending()
     assert not Ending().success
+
+
+async def test_the_first_wait_of_a_process_makes_the_first_request_and_others_make_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    going: list[Any] = []
+    monkeypatch.setattr(warming, "_going", going)
+    ti = TaskInstance()
+    warming.warm_up(HERE, None)
+    warming.warm_up(Ending(), ti)
+    warming.warm_up(replace(HERE, push=False), ti)
+    assert going == []
+    warming.warm_up(HERE, ti)
+    warming.warm_up(HERE, ti)
+    (request,) = going
+    await request  # there is no Airflow here to answer, which harms nothing
