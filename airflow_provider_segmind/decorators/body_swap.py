@@ -105,9 +105,13 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         self._take(given)
         return super().execute(context)
 
-    def execute_one(self, context: Context, given: Swap, event: Any = None) -> dict[str, Any]:
-        """Go on after the trigger's event for one swap, with what the function returned before the wait."""
-        self._take(given)
+    def execute_one(self, context: Context, event: Any = None, given: Swap | None = None) -> dict[str, Any]:
+        """
+        Go on after the trigger's event for one swap, with what the function returned before the wait.
+
+        :param given: the inputs; ``dag.test()`` forgets them, and the result does not need them.
+        """
+        self._take(given or {})
         return self.execute_complete(context, event)
 
     def execute_batch(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -138,7 +142,8 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
     def lineage_inputs(self) -> list[object]:
         """Return the pictures that the function returned."""
-        return self._batch.lineage_inputs() if self._batch is not None else super().lineage_inputs()
+        inputs = self._batch.lineage_inputs() if self._batch is not None else super().lineage_inputs()
+        return [uri for uri in inputs if isinstance(uri, str)]
 
     def _ask_function(self, context: Context) -> object:
         context_merge(context, self.op_kwargs)
