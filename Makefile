@@ -24,7 +24,7 @@ unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_
 export KEEP YES DEMO_DIR SEED SWAPS ROUNDS PATTERNS MAPPED BATCH
 
 .PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead \
-  bench-quality lint format build constraints clean
+  bench-quality lint docs format build constraints clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -46,6 +46,7 @@ help:
 	@echo 'make bench-quality   which bad pictures the checks stop, on photographs that pip fetches, and what a check costs'
 	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
 	@echo 'make lint          ruff, mypy and import-linter'
+	@echo 'make docs          the documentation as a site, in site/; links are checked'
 	@echo 'make format        let ruff rewrite the code'
 	@echo 'make build         wheel and sdist in dist/'
 	@echo 'make constraints   renew $(CONSTRAINTS) (AIRFLOW=3.2 or 3.1 for another)'
@@ -107,6 +108,11 @@ lint: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Links and anchors that lead nowhere are errors.
+docs: $(DEV)
+	$(BIN)/python -m pip install --quiet --group docs --constraint $(CONSTRAINTS)
+	$(BIN)/mkdocs build --strict
+
 format: $(DEV)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -134,7 +140,7 @@ constraints:
 	rm -rf .venv-constraints
 
 clean:
-	rm -rf .venv .venv-3.* .venv-constraints .demo build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf .venv .venv-3.* .venv-constraints .demo build dist site .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
 	  benchmarks/.pictures .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -56,6 +56,9 @@ def get_provider_info() -> dict[str, Any]:
                 ],
             }
         ],
+        "task-decorators": [
+            {"class-name": "airflow_provider_segmind.decorators.body_swap.body_swap_task", "name": "body_swap"}
+        ],
         "config": {
             "segmind": {
                 "description": "What an administrator decides about Segmind's tasks.",

@@ -110,6 +110,11 @@ class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
             raise _failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
         return [handle_of(plan.book.entries[swap.index].job(self.workflow)) for swap in plan.swaps]
 
+    @property
+    def known_task(self) -> BaseOperator:
+        """The task that Airflow knows: whose settings and DAG count."""
+        return self
+
     def plan(self, context: Context) -> Plan:
         """Check everything, and find out what an earlier attempt ordered."""
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
@@ -123,7 +128,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
                 workflow=self.workflow,
                 on_unknown=self.on_unknown_outcome,
                 consent_reference=self.consent_reference,
-                check_spend=lambda ordered, more: check_spend(context, self, ordered=ordered, more=more),
+                check_spend=lambda ordered, more: check_spend(context, self.known_task, ordered=ordered, more=more),
             )
         except SegmindError as error:
             self.note_error(error)
@@ -222,6 +227,10 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order all swaps, or the rest of what an earlier attempt ordered, and wait for them in a triggerer."""
+        return self.order_and_wait(context)
+
+    def order_and_wait(self, context: Context) -> dict[str, Any]:
+        """Do what ``execute`` does; Airflow lets only its task runner call that."""
         plan = self.plan(context)
         files = BatchFiles(self.results, plan.book.head.batch)
         swaps = plan.rows()
@@ -277,7 +286,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             output_key=self.output_key,
             max_failures=self.max_failures,
             price=price_per_swap(),
-            ending=ending_of(self, context, self.end_in_trigger).to_json(),
+            ending=ending_of(self.known_task, context, self.end_in_trigger).to_json(),
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout + BACKSTOP))
 

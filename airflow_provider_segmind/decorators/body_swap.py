@@ -1,0 +1,250 @@
+"""``@task.body_swap``: a function returns what is to be swapped, and the task swaps it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from airflow.providers.common.compat.sdk import (
+    BaseOperator,
+    Context,
+    DecoratedOperator,
+    TaskDecorator,
+    context_merge,
+    determine_kwargs,
+    task_decorator_factory,
+)
+from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
+from airflow_provider_segmind.decorators.returned import NAMES, Swap, check_kind, read_returned
+from airflow_provider_segmind.hooks.batch_files import check_failures
+from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
+
+_LATER: Any = SET_DURING_EXECUTION
+
+
+class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
+    """
+    Swap what a function returns: one swap for a dict, a batch for a list of dicts.
+
+    The function runs once in each attempt, on the worker and before anything is ordered. It does not run again after
+    the wait.
+
+    :param python_callable: returns a dict with ``character_image``, ``reference_character_image`` and, if wanted,
+        ``select_character`` and ``consent_reference``; or a list of such dicts. What it returns is rendered.
+    :param op_args: its positional arguments (templated).
+    :param op_kwargs: its keyword arguments (templated).
+    :param select_character: who is replaced, where the function does not say so.
+    :param consent_reference: where consent is on record, where the function does not say so.
+    :param timeout: seconds to wait at most; an hour for one swap and a day for a list, if not given.
+    :param results: URI of the manifest of results, required when the function returns a list.
+    :param max_failures: how many swaps of a list may be without a picture; below 1, which share of them.
+    :return: what ``BodySwapOperator`` returns, or what ``BodySwapBatchOperator`` returns.
+    :raises AirflowFailException: where a retry cannot help or would bill; also for a returned value that is no swap.
+    :raises SegmindError: where a retry may help; it never orders again what is on record.
+    """
+
+    template_fields: Sequence[str] = (
+        *DecoratedOperator.template_fields,
+        *BodySwapOperator.template_fields,
+        "results",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **DecoratedOperator.template_fields_renderers,
+        **BodySwapOperator.template_fields_renderers,
+    }
+    custom_operator_name: str = "@task.body_swap"
+    overwrite_rtif_after_execution: bool = True
+
+    def __init__(
+        self,
+        *,
+        python_callable: Callable[..., Any],
+        op_args: Collection[Any] | None = None,
+        op_kwargs: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        results: str | None = None,
+        max_failures: float = 0,
+        **kwargs: Any,
+    ) -> None:
+        refused = sorted({*BODY_SWAP_IMAGES, "swaps"} & kwargs.keys())
+        if refused:
+            raise TypeError(f"@task.body_swap takes no {', '.join(refused)}: its function returns what is swapped.")
+        timed: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        super().__init__(
+            python_callable=python_callable,
+            op_args=op_args,
+            op_kwargs=op_kwargs,
+            **dict.fromkeys(BODY_SWAP_IMAGES, _LATER),
+            **timed,
+            **kwargs,
+        )
+        self.results = results
+        self.max_failures = check_failures(max_failures)
+        self._timed = timed
+        self._batch: _Batch | None = None
+
+    def execute(self, context: Context) -> Any:
+        """Ask the function what is to be swapped, order that, and wait for it in a triggerer."""
+        returned = self._ask_function(context)
+        try:
+            given = read_returned(returned)
+            check_kind(context, many=isinstance(given, list))
+            batch = self._as_batch(given) if isinstance(given, list) else None
+        except SegmindError as error:
+            self.note_error(error)
+            raise task_error(error) from error
+        if batch is not None:
+            with self._being(batch):
+                return batch.order_and_wait(context)
+        self._take(given)
+        return super().execute(context)
+
+    def execute_one(self, context: Context, event: Any = None, given: Swap | None = None) -> dict[str, Any]:
+        """
+        Go on after the trigger's event for one swap, with what the function returned before the wait.
+
+        :param given: the inputs; ``dag.test()`` forgets them, and the result does not need them.
+        """
+        self._take(given or {})
+        return self.execute_complete(context, event)
+
+    def execute_batch(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Go on after the trigger's event for a batch."""
+        batch = self._as_batch(())
+        with self._being(batch):
+            return batch.execute_complete(context, event)
+
+    def defer(
+        self,
+        *,
+        trigger: Any,
+        method_name: str,
+        kwargs: dict[str, Any] | None = None,
+        timeout: timedelta | float | int | None = None,
+    ) -> Any:
+        """Defer, and keep what the function returned until the resume."""
+        given = {name: getattr(self, name) for name in NAMES}
+        kept = {**(kwargs or {}), "given": given}
+        super().defer(trigger=trigger, method_name="execute_one", kwargs=kept, timeout=timeout)
+
+    def on_kill(self) -> None:
+        """Say that nothing can be cancelled."""
+        if self._batch is not None:
+            self._batch.on_kill()
+        else:
+            super().on_kill()
+
+    def lineage_inputs(self) -> list[object]:
+        """Return the pictures that the function returned."""
+        inputs = self._batch.lineage_inputs() if self._batch is not None else super().lineage_inputs()
+        return [uri for uri in inputs if isinstance(uri, str)]
+
+    def _ask_function(self, context: Context) -> object:
+        context_merge(context, self.op_kwargs)
+        kwargs = determine_kwargs(self.python_callable, self.op_args, context)
+        returned = self.python_callable(*self.op_args, **kwargs)
+        # Only what is new: the other fields are rendered, and text that came into them must not be rendered again.
+        return self.render_template(returned, context)
+
+    def _take(self, given: Swap | Any) -> None:
+        for name, value in given.items():
+            if value is not None:
+                setattr(self, name, value)
+
+    def _as_batch(self, swaps: Sequence[Swap]) -> _Batch:
+        if not self.results:
+            raise InvalidRequestError(
+                "The function of a @task.body_swap returned a list, for which results is missing: its author gives "
+                "the URI of the manifest that is written, as in @task.body_swap(results='s3://…/results.jsonl'). "
+                "Nothing was ordered."
+            )
+        return _Batch(
+            stands_for=self,
+            task_id=self.task_id,
+            swaps=swaps,
+            results=self.results,
+            max_failures=self.max_failures,
+            select_character=self.select_character,
+            workflow=self.workflow,
+            segmind_conn_id=self.segmind_conn_id,
+            on_unknown_outcome=self.on_unknown_outcome,
+            consent_reference=self.consent_reference,
+            output_key=self.output_key,
+            poll_interval=self.poll_interval,
+            end_in_trigger=self.end_in_trigger,
+            **self._timed,
+        )
+
+    @contextlib.contextmanager
+    def _being(self, batch: _Batch) -> Iterator[None]:
+        self._batch = batch
+        try:
+            yield
+        finally:
+            # OpenLineage asks the task that Airflow knows.
+            self.lineage_facts, self.lineage_made = batch.lineage_facts, batch.lineage_made
+
+    def _last_look(self, context: Context, ended: Exception) -> dict[str, Any]:
+        ti = context["ti"]
+        if not ti.xcom_pull(task_ids=self.task_id, key="poll_url", map_indexes=ti.map_index):
+            raise ended  # a batch has none; its retry goes on with what is ordered
+        return super()._last_look(context, ended)
+
+
+class _Batch(BodySwapBatchOperator):
+    """
+    The batch that a decorated task is, once its function has returned a list.
+
+    :param stands_for: the task that Airflow knows: its settings decide, and it is resumed.
+    """
+
+    def __init__(self, *, stands_for: BaseOperator, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._stands_for = stands_for
+
+    @property
+    def known_task(self) -> BaseOperator:
+        """The decorated task."""
+        return self._stands_for
+
+    def defer(
+        self,
+        *,
+        trigger: Any,
+        method_name: str,
+        kwargs: dict[str, Any] | None = None,
+        timeout: timedelta | float | int | None = None,
+    ) -> Any:
+        """Defer the decorated task."""
+        super().defer(trigger=trigger, method_name="execute_batch", kwargs=kwargs, timeout=timeout)
+
+
+def body_swap_task(
+    python_callable: Callable[..., Any] | None = None, *, multiple_outputs: bool | None = None, **kwargs: Any
+) -> TaskDecorator:
+    """
+    Wrap a function that returns the inputs of one body swap, or a list of them, into a task that swaps.
+
+    One dict becomes what :class:`~airflow_provider_segmind.operators.body_swap.BodySwapOperator` does, and a list what
+    :class:`~airflow_provider_segmind.operators.body_swap.BodySwapBatchOperator` does, which needs ``results``. The
+    function runs once in each attempt. A retry goes on with what is ordered, if the function returns the same again;
+    if it returns something else, the task fails for good and orders nothing.
+
+    :param python_callable: the function.
+    :param multiple_outputs: whether each value of the result becomes an XCom of its own; otherwise not, whatever type
+        the function says that it returns, since that is the type of the inputs.
+    :param kwargs: parameters of ``BodySwapOperator`` but the pictures, and ``results`` and ``max_failures`` of
+        ``BodySwapBatchOperator``; or those of any task.
+    """
+    return task_decorator_factory(
+        python_callable=python_callable,
+        multiple_outputs=bool(multiple_outputs),
+        decorated_operator_class=_BodySwapDecoratedOperator,
+        **kwargs,
+    )
