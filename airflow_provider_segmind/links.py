@@ -57,9 +57,7 @@ def links_of(ti: Any, record: GalleryRecord) -> dict[str, str]:
     """
     operator = getattr(ti, "task", None)
     own = getattr(operator, "operator_extra_links", ())
-    links = {
-        link.xcom_key: link.get_link(operator, ti_key=ti) for link in own if isinstance(link, BeforeAfterLink)
-    }
+    links = {link.xcom_key: link.get_link(operator, ti_key=ti) for link in own if isinstance(link, BeforeAfterLink)}
     if record.after:
         links |= {link.xcom_key: picture_url(ti) for link in own if isinstance(link, ResultPictureLink)}
     return links

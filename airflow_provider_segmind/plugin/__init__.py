@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from airflow.plugins_manager import AirflowPlugin
 
+from airflow_provider_segmind import __version__
+
 PREFIX = "/segmind"
 NAME = "Body swaps"  # also the name under which the browser finds the component, so the same for all places
 
@@ -34,7 +36,7 @@ class SegmindPlugin(AirflowPlugin):
         static = f"{_base()}{PREFIX.lstrip('/')}/static"
         shared = {
             "name": NAME,
-            "bundle_url": f"{static}/gallery.js",
+            "bundle_url": f"{static}/gallery.js?v={__version__}",  # a browser may keep another version's
             "icon": f"{static}/icon.svg",
             "icon_dark_mode": f"{static}/icon-dark.svg",
         }
@@ -53,4 +55,4 @@ def _base() -> str:
 
     if AIRFLOW_V_3_3_PLUS:
         return ""
-    return urlsplit(conf.get("api", "base_url", fallback="/")).path.rstrip("/") + "/"
+    return urlsplit(str(conf.get("api", "base_url", fallback="/"))).path.rstrip("/") + "/"

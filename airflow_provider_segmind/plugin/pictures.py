@@ -56,7 +56,7 @@ def roots() -> tuple[Root, ...]:
 def roots_of(uris: Iterable[str]) -> tuple[Root, ...]:
     """Return the folders that URIs name; what is no folder of an object storage is left out."""
     split = (_split(uri.strip().rstrip("/")) for uri in uris if uri.strip())
-    return tuple(Root(*parts) for parts in split if parts is not None)
+    return tuple(Root(*parts) for parts in split if parts is not None and any(parts[1:]))
 
 
 def allowed(uri: str | None, within: Iterable[Root]) -> bool:
@@ -89,7 +89,7 @@ def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytes:
     if uri is None or not allowed(uri, within):
         raise PictureError(404, "There is no such picture, or [segmind] gallery_roots does not have its folder.")
     try:
-        local = urlsplit(uri).scheme in ("", "file")
+        local = urlsplit(uri).scheme in ("", "file", "local")
         return _read_local(uri, within, limit) if local else _read_remote(uri, limit)
     except PictureError:
         raise
@@ -122,6 +122,7 @@ def _split(uri: str) -> tuple[str, str, str] | None:
     except ValueError:
         return None
     scheme = parts.scheme or ("file" if uri.startswith("/") else "")
+    scheme = "file" if scheme == "local" else scheme
     plain = normpath(unquote(parts.path)) == parts.path and not parts.path.startswith("//")
     if scheme in _NO_STORAGE or not (plain or not parts.path) or (scheme == "file" and parts.netloc):
         return None
