@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
@@ -155,7 +154,8 @@ def _number(value: Any) -> float | None:
     if value is None:
         return None
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not plain or not math.isfinite(value) or not 0 <= value <= _MAX_NUMBER:
+    # Neither infinity nor "not a number" is between the two; and an integer can be too large to be a float.
+    if not plain or not 0 <= value <= _MAX_NUMBER:
         raise ValueError(value)
     return float(value)
 

@@ -92,15 +92,15 @@ def list_swaps(
 
 @app.get("/image/{dag_id}/{run_id}/{task_id}/{map_index}/{slot}", dependencies=[Depends(_may_read)])
 def show_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, slot: Slot, size: str | None = None
+    dag_id: str, run_id: str, task_id: str, map_index: str, slot: str, size: str | None = None
 ) -> Response:
     """Return a picture of a task's swap; which one, the task's record says, never the client."""
     place = Place(dag_id, run_id, task_id, _map_index(map_index))
-    record = _record_at(place)
-    if getattr(record, slot) is None and record.request_id:
+    which, record = _slot(slot), _record_at(place)
+    if getattr(record, which) is None and record.request_id:
         # The task that stored the result does not know the scene; the one that ordered it does.
         record = _whole_swap(place) or record
-    return _picture(_uri(record, slot, size))
+    return _picture(_uri(record, which, size))
 
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}", dependencies=[Depends(_may_read)])
@@ -119,16 +119,16 @@ def list_items(
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}/{index}/{slot}", dependencies=[Depends(_may_read)])
 def show_item_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: Slot, size: str | None = None
+    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
 ) -> Response:
     """Return a picture of one swap of a batch; which one, the batch's manifest says."""
-    record = _record_at(Place(dag_id, run_id, task_id, _map_index(map_index)))
+    which, record = _slot(slot), _record_at(Place(dag_id, run_id, task_id, _map_index(map_index)))
     folders = roots()
     lines = _shown(lambda: read_lines(record.items, folders))
     if not 0 <= index < len(lines):
         raise HTTPException(404, "The batch has no such swap.")
     (item,) = read_items(lines, (index,), folders)
-    return _picture(_uri(item.record, slot, size))
+    return _picture(_uri(item.record, which, size))
 
 
 def _readable(request: Request, user: Any, found: Iterable[Found]) -> list[Found]:
@@ -147,6 +147,13 @@ def _readable(request: Request, user: Any, found: Iterable[Found]) -> list[Found
 def _map_index(said: str | None) -> int:
     """Return a map index; a task that is not mapped has none, and then the browser sends what it has instead."""
     return int(said) if said and said.isascii() and said.isdigit() and len(said) < 9 else -1
+
+
+def _slot(said: str) -> Slot:
+    for slot in SLOTS:
+        if slot == said:
+            return slot
+    raise HTTPException(404, f"There is no picture {said[:40]!r} of a swap: it is one of {', '.join(SLOTS)}.")
 
 
 def _has(card: Card, task_id: str, map_index: int) -> bool:
