@@ -1,4 +1,4 @@
-"""What the gallery's routes give to whom: Airflow's own application, its cookie, a real database, and hostile records."""
+"""What the gallery's routes give to whom: Airflow's own application and cookie, a real database, hostile records."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def test_only_static_files_are_open_to_everybody(api: Api) -> None:
         assert api(None, token="no.real.token").get(f"/segmind{path}").status_code == 403, path
         asked.append(path)
     assert len(asked) == 4
-    assert not [path for path in ("/docs", "/openapi.json", "/redoc") if nobody.get(f"/segmind{path}").status_code == 200]
+    assert not [
+        path for path in ("/docs", "/openapi.json", "/redoc") if nobody.get(f"/segmind{path}").status_code == 200
+    ]
 
 
 def test_scripts_styles_and_icons_are_there_with_their_types(api: Api) -> None:
@@ -114,9 +116,7 @@ def test_an_administrator_can_have_no_tabs(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("data", "kind"), [(PNG, "image/png"), (JPEG, "image/jpeg"), (WEBP, "image/webp")])
-def test_a_picture_is_served_as_what_it_is_and_as_nothing_else(
-    vera: Any, world: World, data: bytes, kind: str
-) -> None:
+def test_a_picture_is_served_as_what_it_is_and_as_nothing_else(vera: Any, world: World, data: bytes, kind: str) -> None:
     path = world.swap({"after": world.file("named.html", data)})
     answer = vera.get(f"/segmind/image/{path}/after")
     assert (answer.status_code, answer.content) == (200, data)

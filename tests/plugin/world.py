@@ -41,10 +41,8 @@ class World:
                 at = place.pop("at") or datetime.now(UTC)
                 self._dag(connection, place["dag_id"])
                 run = self.runs.setdefault((place["dag_id"], place["run_id"]), len(self.runs) + 1000)
-                stamp = at.strftime("%Y-%m-%d %H:%M:%S.%f")
-                insert(
-                    connection, "xcom", key="body_swap", value=json.dumps(value), timestamp=stamp, dag_run_id=run, **place
-                )
+                row = {"key": "body_swap", "value": json.dumps(value), "dag_run_id": run, **place}
+                insert(connection, "xcom", timestamp=at.strftime("%Y-%m-%d %H:%M:%S.%f"), **row)
 
     def task(self, state: str, **where: Any) -> None:
         """Write a task instance."""

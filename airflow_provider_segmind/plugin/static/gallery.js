@@ -10,7 +10,7 @@ const AGAIN_SECONDS = 10;
 const STATES = { completed: "Completed", failed: "Failed", waiting: "Waiting" };
 const EVERYTHING = { dag_id: "", state: "", since: "", until: "" };
 
-const dollars = (cost) => (cost == null ? null : `$${cost.toFixed(cost > 0 && cost < 1 ? 3 : 2)}`);
+const dollars = (cost) => (cost == null ? null : `$${cost.toFixed(cost > 0 && cost < 0.1 ? 4 : 2)}`);
 
 function duration(seconds) {
   if (seconds < 60) return `${seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds)} s`;
@@ -73,45 +73,37 @@ function Picture({ url, alt, className, onGone }) {
   return h("img", { src: new URL(url, ROOT).href, alt, className, loading: "lazy", decoding: "async", draggable: false, onError: onGone });
 }
 
-function Nothing({ sign, children }) {
-  return h("div", { className: "sg-none" }, h("span", { "aria-hidden": true }, sign), children);
-}
-
-function Stage({ swap, name, now }) {
+// The result under the scene, which a slider uncovers; or what there is of the two.
+function Stage({ swap, name }) {
   const [at, setAt] = useState(50);
   const [gone, setGone] = useState({});
-  const { before, after } = swap.pictures;
-  const source = (picture) => picture && (picture.small || picture.full);
-  const left = !gone.before && source(before);
-  const right = !gone.after && source(after);
-  const lost = (slot) => () => setGone((others) => ({ ...others, [slot]: true }));
-  const picture = (slot, url, alt, className) => h(Picture, { key: slot, url, alt, className, onGone: lost(slot) });
+  const source = (slot) => !gone[slot] && swap.pictures[slot] && (swap.pictures[slot].small || swap.pictures[slot].full);
+  const picture = (slot, className) => h(Picture, {
+    key: slot, url: source(slot), alt: `${name}: ${slot}`, className, onGone: () => setGone((others) => ({ ...others, [slot]: true })),
+  });
+  const mark = (side, words, seen = true) => h("span", { className: `sg-mark sg-${side}`, style: { opacity: seen ? 1 : 0 }, "aria-hidden": true }, words);
   if (swap.batch) {
     return h("div", { className: "sg-stage" }, h("div", { className: "sg-stack", "aria-hidden": true },
       [-1, 0, 1].map((n) => h("i", { key: n, style: { "--n": n } })), h("b", null, "Batch")));
   }
-  if (!right) {
-    const words = after && !gone.after ? "This picture's folder is not shown here." : "No picture";
-    const quiet = swap.state === "waiting" ? null : after ? words : swap.state === "failed" ? null : words;
-    const seen = left && picture("before", left, `${name}: before`, swap.state === "waiting" ? "sg-waiting" : undefined);
-    return h("div", { className: "sg-stage" },
-      seen || h(Nothing, { sign: swap.state === "waiting" ? "◔" : "▢" }, quiet || STATES[swap.state]),
-      seen && h("span", { className: "sg-mark sg-left" }, "Before"),
-      seen && quiet && h("span", { className: "sg-mark sg-right" }, quiet));
+  if (source("before") && source("after")) {
+    return h("div", { className: "sg-stage", style: { "--sg-at": `${at}%` } },
+      picture("after"), picture("before", "sg-before"),
+      mark("left", "Before", at > 22), mark("right", "After", at < 78),
+      h("input", {
+        type: "range", min: 0, max: 100, step: 1, value: at, "aria-label": `${name}: before and after`,
+        "aria-valuetext": `${at} % before, ${100 - at} % after`, onChange: (event) => setAt(Number(event.target.value)),
+      }),
+      h("div", { className: "sg-bar", "aria-hidden": true }));
   }
-  if (!left) {
-    return h("div", { className: "sg-stage" }, picture("after", right, `${name}: after`), h("span", { className: "sg-mark sg-right" }, "After"));
+  if (source("after")) return h("div", { className: "sg-stage" }, picture("after"), mark("right", "After"));
+  const missing = swap.pictures.after && "The result's folder is not shown here.";
+  if (source("before")) {
+    return h("div", { className: "sg-stage" }, picture("before", swap.state === "waiting" ? "sg-dim" : undefined), mark("left", "Before"),
+      missing && h("p", { className: "sg-mark sg-right" }, missing));
   }
-  return h("div", { className: "sg-stage", style: { "--sg-at": `${at}%` } },
-    picture("after", right, `${name}: after`),
-    picture("before", left, `${name}: before`, "sg-before"),
-    h("span", { className: "sg-mark sg-left", style: { opacity: at > 22 ? 1 : 0 }, "aria-hidden": true }, "Before"),
-    h("span", { className: "sg-mark sg-right", style: { opacity: at < 78 ? 1 : 0 }, "aria-hidden": true }, "After"),
-    h("input", {
-      type: "range", min: 0, max: 100, step: 1, value: at, "aria-label": `${name}: before and after`,
-      "aria-valuetext": `${at} % before, ${100 - at} % after`, onChange: (event) => setAt(Number(event.target.value)),
-    }),
-    h("div", { className: "sg-bar", "aria-hidden": true }));
+  return h("div", { className: "sg-stage" }, h("div", { className: "sg-none" },
+    h("span", { "aria-hidden": true }, swap.state === "waiting" ? "◔" : "▢"), missing || "No picture"));
 }
 
 function StateMark({ swap, now }) {
@@ -126,17 +118,16 @@ function Card({ swap, now, onOpen, open }) {
   const { reference, after } = swap.pictures;
   const thumb = reference && (reference.small || reference.full);
   const facts = [
-    swap.label && swap.index == null && taskName(swap), dollars(swap.cost), swap.seconds != null && duration(swap.seconds),
+    dollars(swap.cost), swap.seconds != null && duration(swap.seconds), swap.label && swap.index == null && taskName(swap),
   ].filter(Boolean).join(" · ");
   const title = swap.index == null
     ? h("a", { href: taskUrl(swap), title: `${swap.dag_id} · ${swap.run_id} · ${taskName(swap)}` }, name)
     : after?.full ? h("a", { href: new URL(after.full, ROOT).href, target: "_blank", rel: "noopener" }, name) : h("strong", null, name);
   return h("article", { className: "sg-card", "aria-label": name, "data-testid": "swap" },
-    h(Stage, { swap, name, now }),
+    h("div", { className: "sg-top" }, h(Stage, { swap, name }), h(StateMark, { swap, now })),
     h("div", { className: "sg-foot" },
       thumb && h(Picture, { url: thumb, alt: `${name}: reference`, className: "sg-reference", onGone: (event) => { event.target.hidden = true; } }),
-      h("div", { className: "sg-about" }, title, h("p", { className: "sg-numbers" }, facts || "\u00a0")),
-      h(StateMark, { swap, now })),
+      h("div", { className: "sg-about" }, title, h("p", { className: "sg-numbers", title: facts }, facts || "\u00a0"))),
     swap.checks.length > 0 && h("ul", { className: "sg-checks", "aria-label": `${name}: failed checks` },
       swap.checks.map((check, n) => h("li", { key: n }, h("strong", null, check.name), " ", check.why))),
     swap.batch && h("div", { className: "sg-open" }, swap.items
@@ -191,9 +182,9 @@ function Sums({ said }) {
 function Filters({ chosen, dags, onChoose }) {
   const change = (name) => (event) => onChoose({ ...chosen, [name]: event.target.value });
   const choice = (name, label, entries) => h("label", null, label,
-    h("select", { value: chosen[name], onChange: change(name) },
+    h("select", { "aria-label": label, value: chosen[name], onChange: change(name) },
       h("option", { value: "" }, "All"), entries.map(([value, words]) => h("option", { key: value, value }, words))));
-  const day = (name, label) => h("label", null, label, h("input", { type: "date", value: chosen[name], onChange: change(name) }));
+  const day = (name, label) => h("label", null, label, h("input", { type: "date", "aria-label": label, value: chosen[name], onChange: change(name) }));
   const any = Object.values(chosen).some(Boolean);
   return h("form", { className: "sg-filters", role: "search", "aria-label": "Filter swaps", onSubmit: (event) => event.preventDefault() },
     dags && choice("dag_id", "DAG", dags.map((id) => [id, id])),
