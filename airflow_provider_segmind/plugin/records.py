@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
+from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
@@ -119,8 +120,9 @@ def _query(wanted: Wanted) -> Any:
     same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in Place._fields]
     columns = (*(getattr(XComModel, name) for name in Place._fields), XComModel.value, XComModel.timestamp)
     query = (
-        select(*columns, TaskInstance.state)
+        select(*columns, TaskInstance.state.label("task_state"), DagRun.state.label("run_state"))
         .outerjoin(TaskInstance, and_(*same))
+        .outerjoin(DagRun, XComModel.dag_run_id == DagRun.id)
         .where(XComModel.key == XCOM_KEY, XComModel.dag_id.in_(wanted.dag_ids))
         .where(func.length(cast(XComModel.value, Text)) <= MAX_TEXT)
         .order_by(XComModel.timestamp.desc(), XComModel.task_id, XComModel.map_index)
@@ -140,12 +142,20 @@ def _found(row: Any) -> Found | None:
     record = read_record(row.value)
     if record is None:
         return None
-    if record.state == "waiting" and row.state == "failed":
-        # It would be waited for until the end of time: nobody is left who would say what became of it.
-        ended = FailedCheck("task", "The task failed before it saw a result.")
-        record = replace(record, state="failed", checks=(*record.checks, ended))
     place = Place(row.dag_id, row.run_id, row.task_id, row.map_index)
-    return Found(place, record, row.timestamp.timestamp())
+    return Found(place, _ended(record, row.task_state, row.run_state), row.timestamp.timestamp())
+
+
+def _ended(record: GalleryRecord, task_state: str | None, run_state: str | None) -> GalleryRecord:
+    """Return a record that is not waiting any more if nobody is left who would say what became of the swap."""
+    if record.state != "waiting":
+        return record
+    if task_state == "failed" or run_state == "failed":
+        which = "task" if task_state == "failed" else "run"
+        why = FailedCheck(which, f"The {which} failed before the swap had a result.")
+        return replace(record, state="failed", checks=(*record.checks, why))
+    # In a run that succeeded so did whoever waited; its result is not stored, or not shown.
+    return replace(record, state="completed") if run_state == "success" else record
 
 
 def _key(found: Found) -> tuple[str, ...]:

@@ -50,6 +50,11 @@ class World:
         with sqlite3.connect(self.database) as connection:
             insert(connection, "task_instance", id=uuid.uuid4().hex, state=state, **place)
 
+    def run(self, state: str, dag_id: str = "open", run_id: str = "r1") -> None:
+        """Write a DAG run; its swaps are to be there already."""
+        with sqlite3.connect(self.database) as connection:
+            insert(connection, "dag_run", id=self.runs[dag_id, run_id], dag_id=dag_id, run_id=run_id, state=state)
+
     def file(self, name: str, data: bytes) -> str:
         """Write a file into the folder, and return its URI."""
         path = self.folder / name
@@ -60,7 +65,7 @@ class World:
     def clear(self) -> None:
         """Forget all that was written."""
         with sqlite3.connect(self.database) as connection:
-            for table in ("xcom", "task_instance", "dag"):
+            for table in ("xcom", "task_instance", "dag_run", "dag"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.runs.clear()
 
