@@ -13,7 +13,7 @@ from typing import Self
 from PIL import Image
 
 from airflow_provider_segmind.emulator import paint, samples
-from demo.airflow_rest import AirflowRest
+from demo.airflow_rest import AirflowRest, AirflowRestError
 from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
 from demo.child import Child
 
@@ -99,15 +99,19 @@ class Lookbook:
     def _asks(self) -> bool:
         self.server.check()
         self.run.check()
+        self.run_id = self._only_run(DAG_ID)
+        # Airflow 3.3 has a state of its own for it.
+        return self._state(DAG_ID, self.run_id, "approve") in ("awaiting_input", "deferred")
+
+    def _only_run(self, dag_id: str) -> str:
         try:
-            runs = self.rest.call("GET", f"dags/{DAG_ID}/dagRuns")["dag_runs"]
-        except OSError:
-            return False
-        if not runs:
-            return False
-        self.run_id = runs[0]["dag_run_id"]
-        state = self.rest.task_state(DAG_ID, self.run_id, "approve")
-        return state in ("awaiting_input", "deferred")
+            runs = self.rest.call("GET", f"dags/{dag_id}/dagRuns")["dag_runs"]
+        except (OSError, AirflowRestError):
+            return ""
+        return runs[0]["dag_run_id"] if runs else ""
+
+    def _state(self, dag_id: str, run_id: str, task_id: str) -> str | None:
+        return self.rest.task_state(dag_id, run_id, task_id) if run_id else None
 
     def _stop(self) -> None:
         for child in (self.run, self.below, self.server, self.migrate):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import DAG
 
 from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, Pictures
@@ -42,13 +40,10 @@ class ShowOperator(BaseOperator):
 
     operator_extra_links = (BeforeAfterLink(), ResultPictureLink())
 
-    def __init__(
-        self, *, number: int = 0, facts: dict[str, Any] | None = None, in_trigger: bool = False, **kwargs: Any
-    ) -> None:
+    def __init__(self, *, number: int = 0, facts: dict[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.number = number
         self.facts = facts or {}
-        self.in_trigger = in_trigger
 
     def execute(self, context: Any) -> None:
         facts = dict(self.facts)
@@ -57,8 +52,6 @@ class ShowOperator(BaseOperator):
         if facts.get("state") == "waiting":
             facts["submitted_at"] = time.time() - 21
         show(context, look(self.number, **facts))
-        if self.in_trigger:
-            self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=0), end_from_trigger=True), method_name="execute")
 
 
 NO_RESULT = {"after": None, "seconds": None}
@@ -106,5 +99,4 @@ with DAG(dag_id="lookbook", schedule=None):
         task_id="waiting", number=3, facts={"label": "Silk, summer", "state": "waiting", **NO_RESULT}
     )
     approve = ApprovalOperator(task_id="approve", subject="Publish this look?", body=swap_preview("store"), params={})
-    deferred = ShowOperator(task_id="deferred", number=2, facts={"label": "Wool"}, in_trigger=True)
-    hostile >> deferred >> looks >> order >> store >> batch >> squashed >> broken >> waiting >> approve
+    hostile >> looks >> order >> store >> batch >> squashed >> broken >> waiting >> approve
