@@ -1,0 +1,114 @@
+"""Give the gallery in Airflow's UI something to show."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context
+
+from airflow_provider_segmind.api.gallery import XCOM_KEY, FailedCheck, GalleryRecord, Pictures
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.hooks.prices import price_per_swap
+from airflow_provider_segmind.links import links_of
+
+log = logging.getLogger(__name__)
+
+_LONGEST_ID = 300
+
+
+def show(context: Context, record: GalleryRecord) -> None:
+    """
+    Show a swap in the gallery, and link to it from its task, from now on: also while the task is deferred.
+
+    Nothing is raised: pictures in the UI must not cost a result.
+
+    :param context: the task's context.
+    :param record: what is known of the swap now; it takes the place of what this task said before.
+    """
+    try:
+        ti = context["ti"]
+        ti.xcom_push(key=XCOM_KEY, value=record.to_json())
+        for key, url in links_of(ti, record).items():
+            ti.xcom_push(key=key, value=url)
+    except Exception:
+        log.warning("This swap is not shown in the gallery; its result is not touched by that.", exc_info=True)
+
+
+def ordered(job: Job, inputs: Mapping[str, Any], error: str | None = None) -> GalleryRecord:
+    """
+    Return the record of an order that was accepted.
+
+    :param job: its job.
+    :param inputs: ``character_image`` and ``reference_character_image`` as the DAG's author gave them.
+    :param error: why it failed, if it did; otherwise it is waited for.
+    """
+    return GalleryRecord(
+        state="failed" if error else "waiting",
+        before=_in_storage(inputs.get("character_image")),
+        reference=_in_storage(inputs.get("reference_character_image")),
+        request_id=job.request_id,
+        cost=price_per_swap(),
+        submitted_at=job.submitted_at,
+        checks=_failed("job", error),
+    )
+
+
+def stored(row: Mapping[str, Any], seconds: float | None = None) -> GalleryRecord:
+    """
+    Return the record of a result that is stored, or could not be.
+
+    :param row: what :class:`~airflow_provider_segmind.transfers.object_storage.SegmindToObjectStorageOperator` returns
+        of it.
+    :param seconds: how long the swap took.
+    """
+    first: Mapping[str, Any] = next(iter(row["files"]), {})
+    return GalleryRecord(
+        state="completed" if first else "failed",
+        after=first.get("uri"),
+        thumbs=Pictures(after=first.get("thumbnail")),
+        request_id=row["request_id"],
+        seconds=seconds,
+        checks=_failed("storing", row.get("error")),
+    )
+
+
+def ordered_batch(results: str, total: int, cost: float) -> GalleryRecord:
+    """
+    Return the record of a batch that is waited for.
+
+    :param results: URI of its manifest of results, by which what is stored of it later is known to be the same batch.
+    :param total: how many swaps it has.
+    :param cost: US dollars for those that were ordered.
+    """
+    return GalleryRecord(state="waiting", request_id=_batch_id(results), cost=cost, label=f"Batch of {total}")
+
+
+def stored_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord:
+    """
+    Return the record of a batch whose results are stored.
+
+    :param results: URI of its manifest of results.
+    :param summary: what the storage operator returns of it.
+    """
+    missing = summary["failed"] + summary["without_picture"]
+    return GalleryRecord(
+        state="completed" if summary["completed"] else "failed",
+        request_id=_batch_id(results),
+        items=summary["stored"],
+        checks=_failed("batch", f"{missing} swaps are without a picture." if missing else None),
+    )
+
+
+def _failed(name: str, why: str | None) -> tuple[FailedCheck, ...]:
+    return (FailedCheck(name, why),) if why else ()
+
+
+def _batch_id(results: str) -> str | None:
+    return f"batch {results}" if len(results) < _LONGEST_ID - 10 else None
+
+
+def _in_storage(uri: Any) -> str | None:
+    """Return a URI that the gallery can read; from a web server it reads nothing."""
+    return uri if isinstance(uri, str) and not uri.lower().startswith(("http:", "https:")) else None

@@ -1,0 +1,68 @@
+"""Buttons on a task's page: its swap in the gallery, and the result alone."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+
+from airflow_provider_segmind.api.gallery import XCOM_KEY, GalleryRecord, read_record
+
+TASK_TAB = "body-swaps-task"
+
+
+class BeforeAfterLink(BaseOperatorLink):
+    """The gallery's tab of the task."""
+
+    name = "Before / after"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return where the tab is, relative to Airflow's own address, which a worker need not know."""
+        return f"{_task_url(ti_key)}/plugin/{TASK_TAB}"
+
+
+class ResultPictureLink(BaseOperatorLink):
+    """The result as it is stored, in full size."""
+
+    name = "Result picture"
+
+    def get_link(self, operator: Any, *, ti_key: Any) -> str:
+        """Return where the picture is, or nothing as long as there is none."""
+        value = XCom.get_value(ti_key=ti_key, key=XCOM_KEY)
+        record = read_record(value)
+        return picture_url(ti_key) if record is not None and record.after else ""
+
+
+def picture_url(ti: Any, slot: str = "after") -> str:
+    """
+    Return where the gallery serves a picture of a task, relative to Airflow's own address.
+
+    :param ti: a task instance or its key.
+    :param slot: ``before``, ``reference`` or ``after``.
+    """
+    where = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), slot)
+    return "segmind/image/" + "/".join(quote(part, safe="") for part in where)
+
+
+def links_of(ti: Any, record: GalleryRecord) -> dict[str, str]:
+    """
+    Return the links that can be shown before the task has ended, by the key of the XCom that Airflow looks for.
+
+    Airflow writes links when a task ends on a worker: too late while it is deferred, and not at all when it ends in the
+    triggerer.
+
+    :param ti: the task instance.
+    :param record: what is known of its swap now.
+    """
+    operator = getattr(ti, "task", None)
+    own = getattr(operator, "operator_extra_links", ())
+    links = {link.xcom_key: link.get_link(operator, ti_key=ti) for link in own if isinstance(link, BeforeAfterLink)}
+    if record.after:
+        links |= {link.xcom_key: picture_url(ti) for link in own if isinstance(link, ResultPictureLink)}
+    return links
+
+
+def _task_url(ti: Any) -> str:
+    run = f"dags/{quote(ti.dag_id, safe='')}/runs/{quote(ti.run_id, safe='')}/tasks/{quote(ti.task_id, safe='')}"
+    return run if ti.map_index is None or ti.map_index < 0 else f"{run}/mapped/{ti.map_index}"

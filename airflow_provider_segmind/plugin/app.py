@@ -1,0 +1,251 @@
+"""The gallery's routes: every one asks who the user is and which DAGs that user may read, and none changes anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import quote
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.staticfiles import StaticFiles
+
+from airflow_provider_segmind.api.gallery import SLOTS, GalleryRecord, Slot, State
+from airflow_provider_segmind.plugin.items import Item, read_items, read_lines
+from airflow_provider_segmind.plugin.pictures import (
+    MAX_PICTURE,
+    PictureError,
+    Root,
+    allowed,
+    media_type,
+    read_allowed,
+    roots,
+)
+from airflow_provider_segmind.plugin.records import MAX_RECORDS, Card, Found, Place, Wanted, cards, find
+
+T = TypeVar("T")
+
+PAGE = 24
+MAX_PAGE = 100
+
+_PICTURE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cache-Control": "private, max-age=300",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_FACTS_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+_may_read = requires_access_dag("GET", DagAccessEntity.XCOM)
+_Offset = Annotated[int, Query(ge=0, le=1_000_000)]
+_Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+
+app = FastAPI(title="Segmind", docs_url=None, redoc_url=None, openapi_url=None)
+# Scripts, styles and icons of this package, the same for everybody; nothing else is open to everybody.
+app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+
+
+@app.get("/swaps", dependencies=[Depends(_may_read)])
+def list_swaps(
+    request: Request,
+    user: GetUserDep,
+    dag_id: str | None = None,
+    run_id: str | None = None,
+    task_id: str | None = None,
+    map_index: str | None = None,
+    state: State | None = None,
+    since: date | None = None,
+    until: date | None = None,
+    offset: _Offset = 0,
+    limit: _Limit = PAGE,
+) -> Response:
+    """Return a page of swaps, newest first, of the DAGs that the user may read, and what all of them cost."""
+    readable = frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
+    dag_ids = readable & {dag_id} if dag_id else readable
+    found = find(Wanted(dag_ids, run_id, since=since, until=until)) if dag_ids else []
+    found = _readable(request, user, found)
+    index = _map_index(map_index)
+    chosen = [
+        card
+        for card in cards(found)
+        if (state is None or card.newest.record.state == state) and (task_id is None or _has(card, task_id, index))
+    ]
+    folders = roots()
+    return _facts(
+        {
+            **_totals(chosen),
+            "more": len(found) >= MAX_RECORDS,
+            "offset": offset,
+            "dag_ids": sorted({each.place.dag_id for each in found}),
+            "has_roots": bool(folders),
+            "swaps": [_swap(card, folders) for card in chosen[offset : offset + limit]],
+        }
+    )
+
+
+@app.get("/image/{dag_id}/{run_id}/{task_id}/{map_index}/{slot}", dependencies=[Depends(_may_read)])
+def show_picture(
+    dag_id: str, run_id: str, task_id: str, map_index: str, slot: str, size: str | None = None
+) -> Response:
+    """Return a picture of a task's swap; which one, the task's record says, never the client."""
+    place = Place(dag_id, run_id, task_id, _map_index(map_index))
+    which, record = _slot(slot), _record_at(place)
+    if getattr(record, which) is None and record.request_id:
+        # The task that stored the result does not know the scene; the one that ordered it does.
+        record = _whole_swap(place) or record
+    return _picture(_uri(record, which, size))
+
+
+@app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}", dependencies=[Depends(_may_read)])
+def list_items(
+    dag_id: str, run_id: str, task_id: str, map_index: str, offset: _Offset = 0, limit: _Limit = PAGE
+) -> Response:
+    """Return a page of the swaps of a batch."""
+    place = Place(dag_id, run_id, task_id, _map_index(map_index))
+    folders = roots()
+    lines = _shown(lambda: read_lines(_record_at(place).items, folders))
+    items = read_items(lines, range(len(lines))[offset : offset + limit], folders)
+    return _facts(
+        {"total": len(lines), "offset": offset, "swaps": [_batch_swap(place, item, folders) for item in items]}
+    )
+
+
+@app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}/{index}/{slot}", dependencies=[Depends(_may_read)])
+def show_item_picture(
+    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
+) -> Response:
+    """Return a picture of one swap of a batch; which one, the batch's manifest says."""
+    which, record = _slot(slot), _record_at(Place(dag_id, run_id, task_id, _map_index(map_index)))
+    folders = roots()
+    lines = _shown(lambda: read_lines(record.items, folders))
+    if not 0 <= index < len(lines):
+        raise HTTPException(404, "The batch has no such swap.")
+    (item,) = read_items(lines, (index,), folders)
+    return _picture(_uri(item.record, which, size))
+
+
+def _readable(request: Request, user: Any, found: Iterable[Found]) -> list[Found]:
+    """Leave out what is of DAGs whose XComs the user may not read; to see a DAG is less than to see its data."""
+    found = list(found)
+    known: dict[str, bool] = {}
+    for dag_id in {each.place.dag_id for each in found}:
+        try:
+            requires_access_dag("GET", DagAccessEntity.XCOM, dag_id)(request, user)
+            known[dag_id] = True
+        except HTTPException:
+            known[dag_id] = False
+    return [each for each in found if known[each.place.dag_id]]
+
+
+def _map_index(said: str | None) -> int:
+    """Return a map index; a task that is not mapped has none, and then the browser sends what it has instead."""
+    return int(said) if said and said.isascii() and said.isdigit() and len(said) < 9 else -1
+
+
+def _slot(said: str) -> Slot:
+    for slot in SLOTS:
+        if slot == said:
+            return slot
+    raise HTTPException(404, f"There is no picture {said[:40]!r} of a swap: it is one of {', '.join(SLOTS)}.")
+
+
+def _has(card: Card, task_id: str, map_index: int) -> bool:
+    return any((place.task_id, place.map_index) == (task_id, map_index) for place in card.places)
+
+
+def _record_at(place: Place) -> GalleryRecord:
+    wanted = Wanted(frozenset({place.dag_id}), place.run_id, place.task_id, place.map_index)
+    found = find(wanted)
+    if not found:
+        raise HTTPException(404, "This task has no body swap to show.")
+    return found[0].record
+
+
+def _whole_swap(place: Place) -> GalleryRecord | None:
+    """Return what all tasks of the run say of a task's swap."""
+    found = find(Wanted(frozenset({place.dag_id}), place.run_id))
+    return next((card.newest.record for card in cards(found) if place in card.places), None)
+
+
+def _uri(record: GalleryRecord, slot: Slot, size: str | None) -> str | None:
+    full: str | None = getattr(record, slot)
+    small: str | None = getattr(record.thumbs, slot)
+    return small or full if size == "small" else full
+
+
+def _picture(uri: str | None) -> Response:
+    data = _shown(lambda: read_allowed(uri, roots(), MAX_PICTURE))
+    kind = _shown(lambda: media_type(data))
+    return Response(data, media_type=kind, headers=_PICTURE_HEADERS)
+
+
+def _shown(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except PictureError as error:
+        raise HTTPException(error.status, str(error)) from error
+
+
+def _facts(said: Mapping[str, Any]) -> Response:
+    return JSONResponse(said, headers=_FACTS_HEADERS)
+
+
+def _totals(chosen: Iterable[Card]) -> dict[str, Any]:
+    records = [card.newest.record for card in chosen]
+    counts = {state: sum(record.state == state for record in records) for state in ("completed", "failed", "waiting")}
+    return {"total": len(records), **counts, "spent": round(sum(record.cost or 0 for record in records), 4)}
+
+
+def _swap(card: Card, folders: tuple[Root, ...]) -> dict[str, Any]:
+    place = card.newest.place
+    urls: dict[Slot, str] = {slot: f"image/{_path(source)}/{slot}" for slot, source in card.sources.items()}
+    items = card.newest.record.items
+    return {
+        **place._asdict(),
+        **_said(card.newest.record, urls, folders),
+        "at": card.newest.at,
+        "items": f"items/{_path(place)}" if items and allowed(items, folders) else None,
+        "batch": bool(items),
+    }
+
+
+def _batch_swap(place: Place, item: Item, folders: tuple[Root, ...]) -> dict[str, Any]:
+    urls: dict[Slot, str] = {slot: f"items/{_path(place)}/{item.index}/{slot}" for slot in SLOTS}
+    return {**place._asdict(), **_said(item.record, urls, folders), "index": item.index, "batch": False, "items": None}
+
+
+def _said(record: GalleryRecord, urls: Mapping[Slot, str], folders: tuple[Root, ...]) -> dict[str, Any]:
+    """Return what the browser shows; it gets no URI, only addresses of our own routes."""
+    return {
+        "label": record.label,
+        "state": record.state,
+        "request_id": record.request_id,
+        "cost": record.cost,
+        "seconds": record.seconds,
+        "submitted_at": record.submitted_at,
+        "checks": [asdict(check) for check in record.checks],
+        "pictures": {slot: _addresses(record, slot, urls.get(slot), folders) for slot in SLOTS},
+    }
+
+
+def _addresses(
+    record: GalleryRecord, slot: Slot, url: str | None, folders: tuple[Root, ...]
+) -> dict[str, str | None] | None:
+    """Return where to get a picture in both sizes, each only if it may be shown; nothing if there is no picture."""
+    full: str | None = getattr(record, slot)
+    small: str | None = getattr(record.thumbs, slot)
+    if url is None or not full:
+        return None
+    large = url if allowed(full, folders) else None
+    return {"full": large, "small": f"{url}?size=small" if small and allowed(small, folders) else large}
+
+
+def _path(place: Place) -> str:
+    return "/".join(quote(str(part), safe="") for part in place)

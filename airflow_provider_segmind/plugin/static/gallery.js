@@ -1,0 +1,245 @@
+// The gallery of body swaps, in three places of Airflow's UI: its own page, a DAG run, a task.
+// Airflow loads this module and takes the component from the global with the entry's name; React is a global of its own.
+
+const { createElement: h, useCallback, useEffect, useRef, useState } = globalThis.React;
+
+const ROOT = new URL("../", import.meta.url); // …/segmind/, under whatever path Airflow is served
+const AIRFLOW = new URL("../", ROOT);
+const PAGE = 24;
+const AGAIN_SECONDS = 10;
+const STATES = { completed: "Completed", failed: "Failed", waiting: "Waiting" };
+const EVERYTHING = { dag_id: "", state: "", since: "", until: "" };
+
+const dollars = (cost) => (cost == null ? null : `$${cost.toFixed(cost > 0 && cost < 0.1 ? 4 : 2)}`);
+
+function duration(seconds) {
+  if (seconds < 60) return `${seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds)} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  return minutes < 2880 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${Math.floor(minutes / 1440)} days`;
+}
+
+function taskUrl(swap) {
+  const part = encodeURIComponent;
+  const mapped = swap.map_index >= 0 ? `/mapped/${swap.map_index}` : "";
+  const path = `dags/${part(swap.dag_id)}/runs/${part(swap.run_id)}/tasks/${part(swap.task_id)}${mapped}`;
+  return new URL(path, AIRFLOW).href;
+}
+
+const taskName = (swap) => (swap.map_index >= 0 ? `${swap.task_id} [${swap.map_index}]` : swap.task_id);
+
+function query(path, values) {
+  const url = new URL(path, ROOT);
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== "" && value != null) url.searchParams.set(name, value);
+  }
+  return url.href;
+}
+
+// What the server said, for a URL: {said, error, again}. What is on the screen stays until the next answer is there.
+function useAnswer(url) {
+  const [answer, setAnswer] = useState({});
+  const [turn, setTurn] = useState(0);
+  const again = useCallback(() => setTurn((before) => before + 1), []);
+  useEffect(() => {
+    const control = new AbortController();
+    fetch(url, { credentials: "same-origin", signal: control.signal, headers: { Accept: "application/json" } })
+      .then(async (response) => {
+        if (response.ok) return setAnswer({ url, said: await response.json() });
+        const status = response.status;
+        const reason = { 401: "You are not signed in.", 403: "You may not read this DAG's XComs." }[status];
+        return setAnswer({ url, error: reason ?? `Airflow answered with status ${status}.` });
+      })
+      .catch((error) => {
+        if (error.name !== "AbortError") setAnswer({ url, error: "Airflow cannot be reached." });
+      });
+    return () => control.abort();
+  }, [url, turn]);
+  return { ...answer, loading: answer.url !== url, again };
+}
+
+function useClock(running) {
+  const [now, setNow] = useState(() => Date.now() / 1000);
+  useEffect(() => {
+    if (!running) return undefined;
+    const timer = setInterval(() => setNow(Date.now() / 1000), 1000);
+    return () => clearInterval(timer);
+  }, [running]);
+  return now;
+}
+
+function Picture({ url, alt, className, onGone }) {
+  // A picture in view is loaded; of two thousand, the others wait.
+  return h("img", { src: new URL(url, ROOT).href, alt, className, loading: "lazy", decoding: "async", draggable: false, onError: onGone });
+}
+
+// The result under the scene, which a slider uncovers; or what there is of the two.
+function Stage({ swap, name }) {
+  const [at, setAt] = useState(50);
+  const [gone, setGone] = useState({});
+  const source = (slot) => !gone[slot] && swap.pictures[slot] && (swap.pictures[slot].small || swap.pictures[slot].full);
+  const picture = (slot, className) => h(Picture, {
+    key: slot, url: source(slot), alt: `${name}: ${slot}`, className, onGone: () => setGone((others) => ({ ...others, [slot]: true })),
+  });
+  const mark = (side, words, seen = true) => h("span", { className: `sg-mark sg-${side}`, style: { opacity: seen ? 1 : 0 }, "aria-hidden": true }, words);
+  if (swap.batch) {
+    return h("div", { className: "sg-stage" }, h("div", { className: "sg-stack", "aria-hidden": true },
+      [-1, 0, 1].map((n) => h("i", { key: n, style: { "--n": n } })), h("b", null, "Batch")));
+  }
+  if (source("before") && source("after")) {
+    return h("div", { className: "sg-stage", style: { "--sg-at": `${at}%` } },
+      picture("after"), picture("before", "sg-before"),
+      mark("left", "Before", at > 22), mark("right", "After", at < 78),
+      h("input", {
+        type: "range", min: 0, max: 100, step: 1, value: at, "aria-label": `${name}: before and after`,
+        "aria-valuetext": `${at} % before, ${100 - at} % after`, onChange: (event) => setAt(Number(event.target.value)),
+      }),
+      h("div", { className: "sg-bar", "aria-hidden": true }));
+  }
+  if (source("after")) return h("div", { className: "sg-stage" }, picture("after"), mark("right", "After"));
+  const missing = swap.pictures.after && "The result's folder is not shown here.";
+  if (source("before")) {
+    return h("div", { className: "sg-stage" }, picture("before", swap.state === "waiting" ? "sg-dim" : undefined), mark("left", "Before"),
+      missing && h("p", { className: "sg-mark sg-right" }, missing));
+  }
+  return h("div", { className: "sg-stage" }, h("div", { className: "sg-none" },
+    h("span", { "aria-hidden": true }, swap.state === "waiting" ? "◔" : "▢"), missing || "No picture"));
+}
+
+function StateMark({ swap, now }) {
+  if (swap.state !== "waiting") return h("span", { className: `sg-state sg-${swap.state}` }, STATES[swap.state]);
+  const since = swap.submitted_at ?? swap.at;
+  const waited = since == null ? "" : ` ${duration(Math.max(0, Math.floor(now - since)))}`;
+  return h("span", { className: "sg-state sg-waiting-now sg-numbers" }, `Waiting${waited}`);
+}
+
+function Card({ swap, now, onOpen, open }) {
+  const name = swap.label || (swap.index == null ? taskName(swap) : `Swap ${swap.index + 1}`);
+  const { reference, after } = swap.pictures;
+  const thumb = reference && (reference.small || reference.full);
+  const facts = [
+    dollars(swap.cost), swap.seconds != null && duration(swap.seconds), swap.label && swap.index == null && taskName(swap),
+  ].filter(Boolean).join(" · ");
+  const title = swap.index == null
+    ? h("a", { href: taskUrl(swap), title: `${swap.dag_id} · ${swap.run_id} · ${taskName(swap)}` }, name)
+    : after?.full ? h("a", { href: new URL(after.full, ROOT).href, target: "_blank", rel: "noopener" }, name) : h("strong", null, name);
+  return h("article", { className: "sg-card", "aria-label": name, "data-testid": "swap" },
+    h("div", { className: "sg-top" }, h(Stage, { swap, name }), h(StateMark, { swap, now })),
+    h("div", { className: "sg-foot" },
+      thumb && h(Picture, { url: thumb, alt: `${name}: reference`, className: "sg-reference", onGone: (event) => { event.target.hidden = true; } }),
+      h("div", { className: "sg-about" }, title, h("p", { className: "sg-numbers", title: facts }, facts || "\u00a0"))),
+    swap.checks.length > 0 && h("ul", { className: "sg-checks", "aria-label": `${name}: failed checks` },
+      swap.checks.map((check, n) => h("li", { key: n }, h("strong", null, check.name), " ", check.why))),
+    swap.batch && h("div", { className: "sg-open" }, swap.items
+      ? h("button", { type: "button", className: "sg-button", onClick: onOpen, "aria-expanded": open }, open ? "Hide its swaps" : "Show its swaps")
+      : h("p", { className: "sg-quiet" }, "The folder of its pictures is not shown here.")));
+}
+
+function Pages({ total, offset, count, more, onMove, what }) {
+  if (total <= PAGE && offset === 0) return null;
+  return h("nav", { className: "sg-pages", "aria-label": `Pages of ${what}` },
+    h("button", { type: "button", className: "sg-button", disabled: offset === 0, onClick: () => onMove(Math.max(0, offset - PAGE)) }, "Newer"),
+    h("span", { className: "sg-quiet sg-numbers", role: "status" },
+      `${(offset + 1).toLocaleString()}–${(offset + count).toLocaleString()} of ${total.toLocaleString()}${more ? "+" : ""}`),
+    h("button", { type: "button", className: "sg-button", disabled: offset + count >= total, onClick: () => onMove(offset + PAGE) }, "Older"));
+}
+
+function Batch({ swap, now, onClose }) {
+  const [offset, setOffset] = useState(0);
+  const { said, error, again } = useAnswer(query(swap.items, { offset, limit: PAGE }));
+  const name = swap.label || taskName(swap);
+  return h("section", { className: "sg-batch", "aria-label": `Swaps of ${name}` },
+    h("header", null, h("strong", null, name), said && h("span", { className: "sg-quiet" }, `${said.total.toLocaleString()} swaps`),
+      h("button", { type: "button", className: "sg-button", onClick: onClose }, "Close")),
+    error && h(Message, { title: "The batch cannot be shown", words: error, onAgain: again }),
+    !said && !error && h(Ghosts),
+    said && h("ul", { className: "sg-grid" }, said.swaps.map((each) => h("li", { key: each.index }, h(Card, { swap: each, now })))),
+    said && h(Pages, { total: said.total, offset: said.offset, count: said.swaps.length, onMove: setOffset, what: name }));
+}
+
+function Message({ title, words, onAgain }) {
+  return h("div", { className: "sg-message", role: onAgain ? "alert" : undefined },
+    h("strong", null, title), words && h("span", null, words),
+    onAgain && h("button", { type: "button", className: "sg-button", onClick: onAgain }, "Try again"));
+}
+
+function Ghosts() {
+  return h("ul", { className: "sg-grid", "aria-label": "Loading", "aria-busy": true },
+    [1, 2, 3, 4].map((n) => h("li", { key: n }, h("div", { className: "sg-ghost" }))));
+}
+
+function Sums({ said }) {
+  const ended = said.completed + said.failed;
+  const sums = [
+    [`${said.total.toLocaleString()}${said.more ? "+" : ""}`, said.total === 1 ? "swap" : "swaps"],
+    [dollars(said.spent), "spent"],
+    ended > 0 && [`${Math.round((100 * said.completed) / ended)} %`, "succeeded"],
+    said.waiting > 0 && [said.waiting.toLocaleString(), "waiting"],
+  ].filter(Boolean);
+  return h("dl", { className: "sg-sums sg-numbers" }, sums.map(([value, word]) => h("div", { key: word }, h("dt", null, word), h("dd", null, value))));
+}
+
+function Filters({ chosen, dags, onChoose }) {
+  const change = (name) => (event) => onChoose({ ...chosen, [name]: event.target.value });
+  const choice = (name, label, entries) => h("label", null, label,
+    h("select", { "aria-label": label, value: chosen[name], onChange: change(name) },
+      h("option", { value: "" }, "All"), entries.map(([value, words]) => h("option", { key: value, value }, words))));
+  const day = (name, label) => h("label", null, label, h("input", { type: "date", "aria-label": label, value: chosen[name], onChange: change(name) }));
+  const any = Object.values(chosen).some(Boolean);
+  return h("form", { className: "sg-filters", role: "search", "aria-label": "Filter swaps", onSubmit: (event) => event.preventDefault() },
+    dags && choice("dag_id", "DAG", dags.map((id) => [id, id])),
+    choice("state", "State", Object.entries(STATES)),
+    day("since", "From"), day("until", "Until"),
+    h("button", { type: "button", className: "sg-button", disabled: !any, onClick: () => onChoose(EVERYTHING) }, "Clear"));
+}
+
+function BodySwaps({ dagId, runId, taskId, mapIndex }) {
+  const page = !dagId;
+  const one = Boolean(taskId);
+  const [chosen, setChosen] = useState(EVERYTHING);
+  const [offset, setOffset] = useState(0);
+  const [opened, setOpened] = useState(null);
+  const [dags, setDags] = useState([]);
+  const top = useRef(null);
+  const place = { run_id: runId, task_id: taskId, map_index: mapIndex };
+  const { said, error, loading, again } = useAnswer(query("swaps", { ...chosen, dag_id: dagId ?? chosen.dag_id, ...place, offset, limit: PAGE }));
+  const waiting = Boolean(said && said.swaps.some((swap) => swap.state === "waiting"));
+  const now = useClock(waiting);
+  useEffect(() => {
+    if (said) setDags((before) => [...new Set([...before, ...said.dag_ids])].sort());
+  }, [said]);
+  useEffect(() => {
+    if (!waiting) return undefined;
+    const timer = setInterval(() => document.visibilityState === "visible" && again(), AGAIN_SECONDS * 1000);
+    return () => clearInterval(timer);
+  }, [waiting, again]);
+  const choose = (next) => { setChosen(next); setOffset(0); setOpened(null); };
+  const move = (next) => { setOffset(next); setOpened(null); top.current?.scrollIntoView({ block: "start" }); };
+  const key = (swap) => [swap.dag_id, swap.run_id, swap.task_id, swap.map_index].join("/");
+  const filtered = Object.values(chosen).some(Boolean);
+  const empty = filtered
+    ? h(Message, { title: "No swap fits", words: "Choose other dates, another state or all DAGs." })
+    : h(Message, { title: "No body swaps yet", words: one ? "This task has ordered, stored and checked none." : "They appear here as soon as a task orders or stores one." });
+  const entries = (said?.swaps ?? []).flatMap((swap) => {
+    const id = key(swap);
+    const isOpen = opened === id;
+    const toggle = () => setOpened(isOpen ? null : id);
+    const card = h("li", { key: id }, h(Card, { swap, now, open: isOpen, onOpen: toggle }));
+    return isOpen ? [card, h("li", { key: `${id}/items`, className: "sg-wide" }, h(Batch, { swap, now, onClose: toggle }))] : [card];
+  });
+  return h("div", { className: `segmind${page ? " sg-page" : ""}${one ? " sg-one" : ""}`, "data-testid": "segmind-gallery", "aria-busy": loading, ref: top },
+    h("link", { rel: "stylesheet", href: new URL("static/gallery.css", ROOT).href }),
+    h("div", { className: "sg-head" },
+      page && h("h1", null, "Body swaps"),
+      said && h(Sums, { said }),
+      !one && h(Filters, { chosen, dags: page ? dags : null, onChoose: choose })),
+    said && !said.has_roots && said.total > 0 && h("p", { className: "sg-hint" },
+      "Pictures are not shown: an administrator names their folders in [segmind] gallery_roots."),
+    error && h(Message, { title: "The swaps cannot be shown", words: error, onAgain: again }),
+    !said && !error && h(Ghosts),
+    said && said.total === 0 && empty,
+    said && said.total > 0 && h("ul", { className: "sg-grid" }, entries),
+    said && said.total > 0 && h(Pages, { total: said.total, offset: said.offset, count: said.swaps.length, more: said.more, onMove: move, what: "swaps" }));
+}
+
+globalThis["Body swaps"] = BodySwaps;

@@ -1,0 +1,119 @@
+"""A real API server with a run of the lookbook, whose pictures are drawn here, waiting for a person's approval."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from PIL import Image
+
+from airflow_provider_segmind.emulator import paint, samples
+from demo.airflow_rest import AirflowRest, AirflowRestError
+from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
+from demo.child import Child
+
+DAG_ID = "lookbook"
+DAGS = Path(__file__).parent / "dags"
+FACES = 5
+ITEMS = 30
+PREFIX = "/some/path"
+
+
+def draw(folder: Path) -> None:
+    """Draw swaps, their thumbnails, and a batch of them with its manifest and sidecars."""
+    folder.mkdir()
+    for number in range(FACES):
+        before, reference = samples.draw("scene", number), samples.draw("person", number + 3)
+        for slot, data in (("before", before), ("reference", reference), ("after", paint.swap(before, reference))):
+            (folder / f"{number}-{slot}.png").write_bytes(data)
+            with Image.open(io.BytesIO(data)) as picture:
+                picture.thumbnail((640, 640))
+                picture.save(folder / f"{number}-{slot}.webp", quality=80)
+    rows = []
+    for index in range(ITEMS):
+        base = folder / f"{index % FACES}"
+        inputs = {"character_image": f"{base}-before.png", "reference_character_image": f"{base}-reference.png"}
+        sidecar = folder / f"item-{index}.json"
+        sidecar.write_text(json.dumps({"id": f"Autumn {index + 1}", "cost": 0.2687, "seconds": 38.0, "inputs": inputs}))
+        files = [{"uri": f"{base}-after.png", "thumbnail": f"{base}-after.webp", "sidecar": str(sidecar)}]
+        rows.append({"request_id": f"item-{index}", "uri": f"{base}-after.png", "files": files})
+    rows[1] = {"request_id": "item-1", "uri": None, "files": [], "error": "The result is not at Segmind any more."}
+    (folder / "batch.stored.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+class Lookbook:
+    """
+    Two API servers on one database, one of them below a path, and ``dags test`` until its approval is answered.
+
+    :param home: directory for everything.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.pictures = home / "pictures"
+        port, below = free_port(), free_port()
+        self.url, self.url_below = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{below}{PREFIX}"
+        dags = home / "dags"
+        dags.mkdir()
+        shutil.copy(DAGS / f"{DAG_ID}.py", dags)
+        extra = {"LOOKBOOK_PICTURES": str(self.pictures), "AIRFLOW__SEGMIND__GALLERY_ROOTS": str(self.pictures)}
+        self.env = airflow_environment(home, dags, port, f"sqlite:///{home / 'airflow.db'}", extra)
+        env_below = {**self.env, "AIRFLOW__API__PORT": str(below), "AIRFLOW__API__BASE_URL": self.url_below}
+        self.migrate = self._child("migrate", self.env, "db", "migrate")
+        self.server = self._child("api-server", self.env, "api-server")
+        self.below = self._child("api-server-below", env_below, "api-server")
+        self.run = self._child("dags-test", self.env, "dags", "test", DAG_ID)
+        self.rest = AirflowRest(self.url)
+        self.run_id = ""
+
+    def _child(self, name: str, env: dict[str, str], *arguments: str) -> Child:
+        return Child(name, (sys.executable, "-m", "airflow", *arguments), env, self.home / f"{name}.log")
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        self.migrate.start()
+        self.migrate.wait(120)
+        self.server.start()
+        self.below.start()
+        self.run.start()
+        draw(self.pictures)
+        self.rest.wait_until("The approval", self._asks, 180)
+
+    def _asks(self) -> bool:
+        self.server.check()
+        self.run.check()
+        self.run_id = self._only_run(DAG_ID)
+        # Airflow 3.3 has a state of its own for it.
+        return self._state(DAG_ID, self.run_id, "approve") in ("awaiting_input", "deferred")
+
+    def _only_run(self, dag_id: str) -> str:
+        try:
+            runs = self.rest.call("GET", f"dags/{dag_id}/dagRuns")["dag_runs"]
+        except (OSError, AirflowRestError):
+            return ""
+        return runs[0]["dag_run_id"] if runs else ""
+
+    def _state(self, dag_id: str, run_id: str, task_id: str) -> str | None:
+        return self.rest.task_state(dag_id, run_id, task_id) if run_id else None
+
+    def _stop(self) -> None:
+        for child in (self.run, self.below, self.server, self.migrate):
+            child.stop(4.0)
+        self.rest._session.close()

@@ -1,0 +1,335 @@
+"""
+The gallery in a real browser, on a real API server: its three places, and the form of an approval.
+
+``SCREENSHOTS=docs/images`` writes the pictures of the documentation.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
+
+from tests.plugin.lookbook import DAG_ID, ITEMS, Lookbook
+
+pytestmark = pytest.mark.slow
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PICTURES_THERE = """(where) => {
+  const pictures = [...document.querySelectorAll(where)];
+  return pictures.length > 0 && pictures.every((one) => one.naturalWidth > 0);
+}"""
+SETTLED = """(count) => {
+  const one = document.querySelector("[data-testid=segmind-gallery]");
+  return one.ariaBusy === "false" && one.querySelectorAll("[data-testid=swap]").length === count;
+}"""
+# 24 looks; one each of: markup as its name, stored, batch, with a failed check, failed, waiting
+SWAPS = 30
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        try:
+            found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+            launched = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        except Error as error:
+            if "Executable doesn't exist" not in str(error):
+                raise
+            pytest.skip("no Chromium on this machine: install the package chromium, or run playwright install chromium")
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def lookbook(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookbook]:
+    with Lookbook(tmp_path_factory.mktemp("lookbook")) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser: Browser, lookbook: Lookbook) -> Iterator[Open]:
+    """Return a function that opens a page; at the end no page may have met an error."""
+    wrong: list[str] = []
+    contexts = []
+
+    def visit(path: str, theme: str = "light", url: str = lookbook.url) -> Page:
+        context = browser.new_context(viewport={"width": 1400, "height": 960}, color_scheme=theme)
+        contexts.append(context)
+        page = context.new_page()
+        page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+        page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(f"page: {error}"))
+        page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
+        page.on("response", lambda got: wrong.append(f"{got.status} {got.url}") if got.status >= 400 else None)
+        page.on("requestfailed", lambda lost: wrong.append(f"lost {lost.url}") if "/image/" in lost.url else None)
+        page.goto(f"{url}/{path}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def run_path(lookbook: Lookbook, rest: str) -> str:
+    return f"dags/{DAG_ID}/runs/{quote(lookbook.run_id, safe='')}/{rest}"
+
+
+def gallery(page: Page) -> Locator:
+    """Return the gallery, once all its pictures have pixels; those out of view are fetched by scrolling to them."""
+    found = page.get_by_test_id("segmind-gallery")
+    found.get_by_test_id("swap").first.wait_for(timeout=30_000)
+    pictures = found.locator("img").all()
+    assert pictures
+    for picture in pictures:
+        picture.scroll_into_view_if_needed()
+    page.wait_for_function(PICTURES_THERE, arg="[data-testid=segmind-gallery] img", timeout=30_000)
+    found.locator("dl, article").first.scroll_into_view_if_needed()
+    return found
+
+
+def swap(inside: Locator, name: str) -> Locator:
+    return inside.get_by_role("article", name=name, exact=True)
+
+
+def settled(inside: Locator, count: int) -> None:
+    """Wait until the answer to the latest choice is on the screen."""
+    inside.page.wait_for_function(SETTLED, arg=count, timeout=15_000)
+
+
+def axe(page: Page) -> list[Any]:
+    """Return what axe-core finds serious in the gallery."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, context="[data-testid=segmind-gallery]").response["violations"]
+    return [
+        (one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+
+
+def test_the_page_shows_all_swaps_with_what_they_cost_and_how_they_ended(visit: Open) -> None:
+    page = visit("plugin/body-swaps")
+    shown = gallery(page)
+    sums = dict(zip(shown.locator("dt").all_inner_texts(), shown.locator("dd").all_inner_texts(), strict=True))
+    assert sums == {"swaps": str(SWAPS), "spent": "$15.85", "succeeded": "97 %", "waiting": "1"}
+    assert shown.get_by_role("heading", name="Body swaps").is_visible()
+    squashed = swap(shown, "Coat, winter")
+    assert "The result is 12 % wider than the scene." in squashed.inner_text()
+    assert "Failed" in swap(shown, "Denim").inner_text()
+    assert "$0.27 · 32 s · store" in swap(shown, "Linen, spring").inner_text()
+    assert swap(shown, "Linen, spring").get_by_role("img", name="Linen, spring: reference").is_visible()
+    assert axe(page) == []
+
+
+def test_a_swap_that_is_waited_for_counts_its_seconds(visit: Open) -> None:
+    page = visit("plugin/body-swaps")
+    mark = swap(gallery(page), "Silk, summer").locator(".sg-state")
+    first = mark.inner_text()
+    assert re.fullmatch(r"Waiting (\d+ min )?\d+ s", first)
+    page.wait_for_function("(said) => !document.body.innerText.includes(said)", arg=first, timeout=5_000)
+
+
+def test_the_slider_is_moved_by_keys_and_by_mouse(visit: Open) -> None:
+    page = visit("plugin/body-swaps")
+    shown = swap(gallery(page), "Linen, spring")
+    slider = shown.get_by_role("slider", name="Linen, spring: before and after")
+
+    def clipped() -> str:
+        return str(shown.locator(".sg-before").evaluate("(one) => getComputedStyle(one).clipPath"))
+
+    assert slider.input_value() == "50"
+    middle = clipped()
+    slider.focus()
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert slider.input_value() == "53"
+    assert slider.get_attribute("aria-valuetext") == "53 % before, 47 % after"
+    assert clipped() != middle
+    page.keyboard.press("Home")
+    assert slider.input_value() == "0"
+    box = slider.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.1, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    assert 75 <= int(slider.input_value()) <= 85
+
+
+def test_swaps_are_filtered(visit: Open) -> None:
+    page = visit("plugin/body-swaps")
+    shown = gallery(page)
+    shown.get_by_label("State").select_option("failed")
+    settled(shown, 1)
+    assert swap(shown, "Denim").is_visible()
+    shown.get_by_label("State").select_option("")
+    shown.get_by_label("DAG").select_option(DAG_ID)
+    settled(shown, 24)
+    shown.get_by_label("Until").fill("2020-01-01")
+    settled(shown, 0)
+    assert shown.get_by_text("No swap fits").is_visible()
+    assert axe(page) == []
+    page.get_by_role("button", name="Clear").click()
+    settled(shown, 24)
+
+
+def test_swaps_are_paged_and_markup_in_a_name_is_only_a_name(visit: Open) -> None:
+    page = visit("plugin/body-swaps")
+    shown = gallery(page)
+    pages = shown.get_by_role("navigation", name="Pages of swaps")
+    assert "1\N{EN DASH}24 of 30" in pages.inner_text()
+    assert pages.get_by_role("button", name="Newer").is_disabled()
+    pages.get_by_role("button", name="Older").click()
+    settled(shown, 6)
+    assert "25\N{EN DASH}30 of 30" in pages.inner_text()
+    gallery(page)
+    assert swap(shown, "<img src=x onerror=alert(1)>").is_visible()
+    pages.get_by_role("button", name="Newer").click()
+    settled(shown, 24)
+
+
+def test_a_batch_shows_its_swaps(visit: Open) -> None:
+    page = visit("plugin/body-swaps")
+    shown = gallery(page)
+    swap(shown, "Autumn, 30 looks").get_by_role("button", name="Show its swaps").click()
+    inside = shown.get_by_role("region", name="Swaps of Autumn, 30 looks")
+    swap(inside, "Autumn 1").wait_for()
+    assert f"{ITEMS} swaps" in inside.inner_text()
+    assert "The result is not at Segmind any more." in swap(inside, "Swap 2").inner_text()
+    gallery(page)
+    assert swap(inside, "Autumn 1").get_by_role("slider").is_visible()
+    assert axe(page) == []
+    inside.get_by_role("button", name="Older").click()
+    swap(inside, "Autumn 30").wait_for()
+    inside.get_by_role("button", name="Close").click()
+    inside.wait_for(state="detached")
+
+
+def test_a_run_has_a_tab_in_light_and_dark(visit: Open, lookbook: Lookbook, tmp_path: Path) -> None:
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+    for theme in ("light", "dark"):
+        page = visit(run_path(lookbook, "plugin/body-swaps-run"), theme)
+        shown = gallery(page)
+        assert page.evaluate("document.documentElement.classList.contains('dark')") == (theme == "dark")
+        assert shown.get_by_label("DAG").count() == 0
+        assert axe(page) == []
+        for name, at in (("Coat, winter", 34), ("Linen, spring", 62)):
+            slider = swap(shown, name).get_by_role("slider")
+            slider.focus()
+            for _ in range(abs(at - 50)):
+                page.keyboard.press("ArrowRight" if at > 50 else "ArrowLeft")
+            slider.blur()
+        shown.locator("dl").scroll_into_view_if_needed()
+        picture = folder / f"gallery-{theme}.png"
+        picture.write_bytes(_small(page.screenshot()))
+        assert picture.stat().st_size <= 250_000
+
+
+def test_a_task_has_a_tab_with_its_swap(visit: Open, lookbook: Lookbook) -> None:
+    page = visit(run_path(lookbook, "tasks/store/plugin/body-swaps-task"))
+    shown = gallery(page)
+    settled(shown, 1)
+    # What the ordering task said, the storing task's card shows too.
+    assert swap(shown, "Linen, spring").get_by_role("slider").is_visible()
+    assert axe(page) == []
+    mapped = gallery(visit(run_path(lookbook, "tasks/look/mapped/3/plugin/body-swaps-task")))
+    settled(mapped, 1)
+    assert swap(mapped, "Look 4").is_visible()
+
+
+def test_a_task_without_a_swap_says_so(visit: Open, lookbook: Lookbook) -> None:
+    page = visit(run_path(lookbook, "tasks/approve/plugin/body-swaps-task"))
+    page.get_by_text("No body swaps yet").wait_for(timeout=30_000)
+
+
+def test_a_card_leads_to_its_task_and_the_task_to_its_pictures(visit: Open, lookbook: Lookbook) -> None:
+    page = visit("plugin/body-swaps")
+    gallery(page).get_by_role("link", name="Linen, spring").click()
+    page.wait_for_url("**/tasks/store**")
+    page = visit(run_path(lookbook, "tasks/store/details"))
+    page.get_by_role("link", name="Result picture").wait_for(timeout=30_000)
+    page.get_by_role("link", name="Before / after").click()
+    assert swap(gallery(page), "Linen, spring").is_visible()
+
+
+@pytest.mark.parametrize(
+    ("task_id", "map_index", "task_url", "has_result"),
+    [
+        ("store", -1, "store", True),
+        ("look", 3, "look/mapped/3", True),
+        ("broken", -1, "broken", False),
+    ],
+)
+def test_a_task_that_ended_has_its_links(
+    lookbook: Lookbook, task_id: str, map_index: int, task_url: str, has_result: bool
+) -> None:
+    run = quote(lookbook.run_id, safe="")
+    path = f"dags/{DAG_ID}/dagRuns/{run}/taskInstances/{task_id}/links"
+    links = lookbook.rest.call("GET", path, params={"map_index": map_index})["extra_links"]
+    assert links["Before / after"] == f"dags/{DAG_ID}/runs/{run}/tasks/{task_url}/plugin/body-swaps-task"
+    picture = f"segmind/image/{DAG_ID}/{run}/{task_id}/{map_index}/after"
+    assert links["Result picture"] == (picture if has_result else None)
+
+
+def test_all_of_it_works_below_a_path(visit: Open, lookbook: Lookbook) -> None:
+    page = visit("plugin/body-swaps", url=lookbook.url_below)
+    shown = gallery(page)
+    assert swap(shown, "Linen, spring").is_visible()
+    page = visit(run_path(lookbook, "tasks/approve/required_actions"), url=lookbook.url_below)
+    _approval_pictures(page)
+
+
+def test_a_server_that_does_not_answer_is_asked_again(browser: Browser, lookbook: Lookbook) -> None:
+    page = browser.new_page()
+    page.route("**/segmind/swaps**", lambda route: route.abort())
+    page.goto(f"{lookbook.url}/plugin/body-swaps")
+    page.get_by_text("Airflow cannot be reached.").wait_for(timeout=30_000)
+    page.unroute("**/segmind/swaps**")
+    page.get_by_role("button", name="Try again").click()
+    gallery(page)
+    page.close()
+
+
+def test_an_approval_shows_the_three_pictures_and_can_be_given(visit: Open, lookbook: Lookbook) -> None:
+    """The last test: it ends the run."""
+    page = visit(run_path(lookbook, "tasks/approve/required_actions"))
+    _approval_pictures(page)
+    page.get_by_role("button", name="Approve").click()
+    lookbook.run.wait(60)
+    assert lookbook.rest.run_state(DAG_ID, lookbook.run_id) == "success"
+
+
+def _approval_pictures(page: Page) -> None:
+    for slot in ("before", "reference", "after"):
+        page.get_by_role("img", name=slot, exact=True).wait_for(timeout=30_000)
+    page.wait_for_function(PICTURES_THERE, arg="table img", timeout=30_000)
+    assert page.locator("table img").count() == 3
+
+
+def _small(png: bytes) -> bytes:
+    """Return a screenshot with a palette, which takes a third of the place."""
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()

@@ -1,0 +1,89 @@
+"""What tasks say to the gallery, the links that lead there, and the body of an approval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+import pytest
+from airflow.models.taskinstancekey import TaskInstanceKey
+
+from airflow_provider_segmind.api.gallery import GalleryRecord, read_record
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.hooks.gallery import ordered, ordered_batch, show, stored, stored_batch
+from airflow_provider_segmind.links import BeforeAfterLink, picture_url
+from airflow_provider_segmind.preview import swap_preview
+
+RUN = "scheduled__2026-11-24T00:00:00+00:00"
+
+
+class BrokenInstance:
+    """A task instance whose XComs cannot be written."""
+
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        raise ConnectionError("the API server is gone")
+
+
+def test_a_task_goes_on_when_its_swap_cannot_be_shown(caplog: pytest.LogCaptureFixture) -> None:
+    show({"ti": BrokenInstance()}, GalleryRecord())  # type: ignore[typeddict-item]
+    show({}, GalleryRecord())
+    assert caplog.text.count("This swap is not shown in the gallery") == 2
+
+
+@pytest.mark.parametrize(("map_index", "task"), [(-1, "tasks/group.store"), (3, "tasks/group.store/mapped/3")])
+def test_links_are_relative_and_encoded(map_index: int, task: str) -> None:
+    key = TaskInstanceKey("looks", "group.store", RUN, 2, map_index)
+    link = BeforeAfterLink().get_link(None, ti_key=key)
+    run = "scheduled__2026-11-24T00%3A00%3A00%2B00%3A00"
+    assert link == f"dags/looks/runs/{run}/{task}/plugin/body-swaps-task"
+    assert picture_url(key) == f"segmind/image/looks/{run}/group.store/{map_index}/after"
+
+
+def job() -> Job:
+    return Job("q1", "https://api.segmind.com/poll/q1", "QUEUED", submitted_at=5.0)
+
+
+def test_an_order_shows_the_photographs_that_are_in_storage_and_no_url() -> None:
+    inputs = {"character_image": "s3://bucket/a.png", "reference_character_image": "HTTPS://example.com/b.png?key=1"}
+    record = ordered(job(), inputs)
+    assert (record.state, record.before, record.reference) == ("waiting", "s3://bucket/a.png", None)
+    assert (record.request_id, record.submitted_at, record.cost) == ("q1", 5.0, 0.2687)
+    failed = ordered(job(), inputs, "Segmind reports that the job FAILED.")
+    assert (failed.state, failed.checks[0].why) == ("failed", "Segmind reports that the job FAILED.")
+
+
+def test_a_stored_result_shows_its_first_picture_and_why_there_is_none() -> None:
+    file = {"uri": "s3://bucket/q1.png", "thumbnail": "s3://bucket/q1.thumb.webp"}
+    record = stored({"request_id": "q1", "uri": file["uri"], "files": [file]}, 41.0)
+    assert (record.state, record.after, record.thumbs.after) == ("completed", file["uri"], file["thumbnail"])
+    assert record.seconds == 41.0
+    lost = stored({"request_id": "q1", "uri": None, "files": [], "error": "It is gone."})
+    assert (lost.state, lost.after, lost.checks[0].why) == ("failed", None, "It is gone.")
+
+
+def test_a_batch_is_the_same_one_when_it_is_ordered_and_when_it_is_stored() -> None:
+    waiting = ordered_batch("s3://bucket/r.jsonl", 30, 8.06)
+    summary = {"completed": 28, "failed": 1, "without_picture": 1, "stored": "s3://bucket/r.jsonl.stored.jsonl"}
+    done = stored_batch("s3://bucket/r.jsonl", summary)
+    assert waiting.request_id == done.request_id == "batch s3://bucket/r.jsonl"
+    assert (waiting.state, waiting.label, done.state, done.items) == (
+        "waiting",
+        "Batch of 30",
+        "completed",
+        summary["stored"],
+    )
+    assert done.checks[0].why == "2 swaps are without a picture."
+    far = "s3://bucket/" + "x" * 400
+    assert read_record(ordered_batch(far, 1, 1.0).to_json()) is not None
+
+
+def test_an_approval_of_a_mapped_task_shows_its_own_pictures() -> None:
+    from types import SimpleNamespace
+
+    values = {"dag": SimpleNamespace(dag_id="looks"), "run_id": RUN, "ti": SimpleNamespace(map_index=3)}
+    text = jinja2.Environment(autoescape=True).from_string(swap_preview("group.store")).render(values)
+    where = "looks/scheduled__2026-11-24T00%3A00%3A00%2B00%3A00/group.store/3"
+    for slot in ("before", "reference", "after"):
+        assert f"![{slot}](segmind/image/{where}/{slot}?size=small)" in text
+    assert "](/" not in text
+    assert text.startswith("| Before | Reference | After |\n|---|---|---|\n| ![before]")
