@@ -59,6 +59,10 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"class-name": "airflow_provider_segmind.decorators.body_swap.body_swap_task", "name": "body_swap"}
         ],
+        "extra-links": [
+            "airflow_provider_segmind.links.BeforeAfterLink",
+            "airflow_provider_segmind.links.ResultPictureLink",
+        ],
         "config": {
             "segmind": {
                 "description": "What an administrator decides about Segmind's tasks.",
@@ -94,6 +98,21 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "float",
                         "example": "50",
                         "default": "0",
+                    },
+                    "gallery_roots": {
+                        "description": "Folders in object storage, separated by commas, whose pictures the gallery in "
+                        "Airflow's UI may show. Empty for no gallery.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@catalogue",
+                        "default": "",
+                    },
+                    "ui_tabs": {
+                        "description": "Whether the gallery has a page, and tabs on runs and tasks.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": None,
+                        "default": "True",
                     },
                     "signing_certificate": {
                         "description": "Path of the PEM chain, or the PEM itself, with which stored pictures are "

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_segmind.api.gallery import XCOM_KEY, FailedCheck, GalleryRecord, Pictures
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.hooks.prices import price_per_swap
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.links import links_of
 
 log = logging.getLogger(__name__)
@@ -22,12 +23,15 @@ def show(context: Context, record: GalleryRecord) -> None:
     """
     Show a swap in the gallery, and link to it from its task, from now on: also while the task is deferred.
 
-    Nothing is raised: pictures in the UI must not cost a result.
+    Nothing is raised: pictures in the UI must not cost a result. Where ``[segmind] gallery_roots`` is empty there is no
+    gallery, and nothing is kept for it.
 
     :param context: the task's context.
     :param record: what is known of the swap now; it takes the place of what this task said before.
     """
     try:
+        if not str(conf.get("segmind", "gallery_roots", fallback="") or "").strip():
+            return
         ti = context["ti"]
         ti.xcom_push(key=XCOM_KEY, value=record.to_json())
         for key, url in links_of(ti, record).items():
@@ -49,23 +53,29 @@ def ordered(job: Job, inputs: Mapping[str, Any], error: str | None = None) -> Ga
         before=_in_storage(inputs.get("character_image")),
         reference=_in_storage(inputs.get("reference_character_image")),
         request_id=job.request_id,
-        cost=price_per_swap(),
+        cost=estimated_cost(job.workflow or BODY_SWAP_WORKFLOW),
         submitted_at=job.submitted_at,
         checks=_failed("job", error),
     )
 
 
-def stored(row: Mapping[str, Any], seconds: float | None = None) -> GalleryRecord:
+def stored(
+    row: Mapping[str, Any], seconds: float | None = None, inputs: Mapping[str, Any] | None = None
+) -> GalleryRecord:
     """
     Return the record of a result that is stored, or could not be.
 
     :param row: what :class:`~airflow_provider_segmind.transfers.object_storage.SegmindToObjectStorageOperator` returns
         of it.
     :param seconds: how long the swap took.
+    :param inputs: ``character_image`` and ``reference_character_image``, where they are known here too.
     """
+    given = inputs or {}
     first: Mapping[str, Any] = next(iter(row["files"]), {})
     return GalleryRecord(
         state="completed" if first else "failed",
+        before=_in_storage(given.get("character_image")),
+        reference=_in_storage(given.get("reference_character_image")),
         after=first.get("uri"),
         thumbs=Pictures(after=first.get("thumbnail")),
         request_id=row["request_id"],

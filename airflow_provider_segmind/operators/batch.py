@@ -30,6 +30,7 @@ from airflow_provider_segmind.hooks.batch_files import (
     too_many,
 )
 from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -249,6 +250,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         if any(row["request_id"] and row["index"] not in results for row in swaps):
             # Also when ordering stopped half-way: what is ordered is paid for, whatever becomes of the rest.
             files.write_part(problems.values())
+            paid = sum(bool(row["request_id"]) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
+            show(context, ordered_batch(self.results, len(swaps), round(paid, 4)))
             self._defer(context, files)
         rows = compose(swaps, results | problems)
         files.write_results(rows)

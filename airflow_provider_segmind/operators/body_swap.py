@@ -22,10 +22,12 @@ from airflow_provider_segmind.api.workflows import (
 )
 from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.gallery import ordered, show
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.pictures import readable_url
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
@@ -55,6 +57,7 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
     :raises SegmindError: where a retry may help; nothing was billed.
     """
 
+    operator_extra_links = (BeforeAfterLink(), ResultPictureLink())
     template_fields: Sequence[str] = (
         "character_image",
         "reference_character_image",
@@ -210,6 +213,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
     def _finish(self, context: Context, job: Job) -> dict[str, Any]:
         if job.status == "FAILED":
             mark_failed(context, job)
+            show(context, ordered(job, self.given_inputs(), job.error or "Segmind reports that the job FAILED."))
         try:
             result = result_of(job, output_key=self.output_key, needs_image=True)
         except SegmindError as error:

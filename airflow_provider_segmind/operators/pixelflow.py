@@ -11,6 +11,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
 from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.gallery import ordered, show
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.prices import estimated_cost
@@ -88,6 +89,8 @@ class SubmitPixelFlowOperator(LineageMixin, BaseOperator):
         self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=estimated_cost(self.workflow))
         if placed.attached:
             note_orders(context, placed.orders)
+        if self.swaps_people:
+            show(context, ordered(placed.job, self.given_inputs()))
         return placed
 
     def _check_rules(self, context: Context, ordered: int) -> None:

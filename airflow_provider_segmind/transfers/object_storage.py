@@ -19,6 +19,7 @@ from airflow_provider_segmind.hooks.assets import Stored, announce
 from airflow_provider_segmind.hooks.batch_files import check_failures, too_many
 from airflow_provider_segmind.hooks.deliveries import Deliveries, read_deliveries
 from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.gallery import show, stored, stored_batch
 from airflow_provider_segmind.hooks.keeping import Item, Manner
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.publish import storage_error, write_whole
@@ -26,6 +27,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.sharing import SHARES, share_all
 from airflow_provider_segmind.hooks.signing import signer
 from airflow_provider_segmind.hooks.storing import Shelf, store_all
+from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 
 Outcome = dict[str, Any] | SegmindError
 
@@ -55,6 +57,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
     :raises SegmindError: where a retry may help; it fetches only what is not stored.
     """
 
+    operator_extra_links = (BeforeAfterLink(), ResultPictureLink())
     template_fields: Sequence[str] = ("results", "destination", "name", "details", "segmind_conn_id")
     ui_color = "#ece8f6"
 
@@ -99,6 +102,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
             summary["stored"] = _write_manifest(found.manifest, rows)
         self.log.info("Stored in %s: %s", self.destination, summary)
         self._note(found, outcomes, summary)
+        self._show(context, found, rows, summary)
         self._raise_for(outcomes, summary)
         announce(context, _told(items, outcomes), whole=_whole(summary))
         if found.manifest is not None:
@@ -108,6 +112,16 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
     def lineage_inputs(self) -> list[object]:
         """Return where the pictures were fetched."""
         return self._fetched
+
+    def _show(
+        self, context: Context, found: Deliveries, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]
+    ) -> None:
+        if found.manifest is not None:
+            show(context, stored_batch(found.manifest, summary))
+        elif len(rows) == 1:  # of a list, each is shown where it was ordered
+            facts = {**(self.details or {}), **found.jobs[0].facts}
+            inputs = facts.get("inputs")
+            show(context, stored(rows[0], facts.get("seconds"), inputs if isinstance(inputs, Mapping) else None))
 
     def _signer(self) -> Any:
         return signer() if self.label_pictures else None

@@ -24,7 +24,10 @@ class BrokenInstance:
         raise ConnectionError("the API server is gone")
 
 
-def test_a_task_goes_on_when_its_swap_cannot_be_shown(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_task_goes_on_when_its_swap_cannot_be_shown(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", "s3://bucket")
     show({"ti": BrokenInstance()}, GalleryRecord())  # type: ignore[typeddict-item]
     show({}, GalleryRecord())
     assert caplog.text.count("This swap is not shown in the gallery") == 2
