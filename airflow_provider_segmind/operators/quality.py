@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, Context
@@ -12,6 +13,7 @@ from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.fetching import picture_bytes
 from airflow_provider_segmind.hooks.keeping import add_to_sidecar
+from airflow_provider_segmind.hooks.poses import pose_model
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators import quality_batch
 from airflow_provider_segmind.quality.inspect import check_input, check_swap
@@ -106,6 +108,9 @@ class CheckSwapOperator(CheckSwapInputOperator):
     The report is the XCom ``report``, also when the task fails or is skipped. What is plainly wrong is found: nothing
     changed, blank, squashed, the reference sent back. Whether a swap is a good one, a person has to see.
 
+    Whether the new person keeps the old one's pose is checked where the administrator gave a model for it, in
+    ``[segmind] pose_model``.
+
     The report of a picture that the storage operator has stored is also in its sidecar.
 
     Many are checked several at a time, as this machine has cores and memory for. A result whose pictures cannot be had
@@ -151,17 +156,22 @@ class CheckSwapOperator(CheckSwapInputOperator):
         """Return what the checks say of the result."""
         made = _picture(hook, "result", quality_batch.result_uri(self.result))
         scene, person = self.inputs(hook)
-        report = check_swap(scene, made, person, thresholds=thresholds, qa=self.qa)
+        report = check_swap(scene, made, person, thresholds=thresholds, qa=self.qa, pose_model=self._pose_model())
         if isinstance(self.result, Mapping) and self.result.get("files"):
             add_to_sidecar(self.result["files"][0].get("sidecar"), {"checks": report.to_json()})
         return report
+
+    def _pose_model(self) -> Path | None:
+        return None if self.qa is False else pose_model()
 
     def _check_many(self, context: Context) -> dict[str, Any]:
         manifest = quality_batch.manifest_of(self.result)
         try:
             thresholds = Thresholds.of(self.thresholds or {})
             items = quality_batch.items_of(self.result, self.character_image, self.reference_character_image)
-            checked = quality_batch.check_all(SegmindHook(self.segmind_conn_id), items, thresholds, self.qa)
+            checked = quality_batch.check_all(
+                SegmindHook(self.segmind_conn_id), items, thresholds, self.qa, self._pose_model()
+            )
             summary = quality_batch.summary_of(checked)
             if manifest:
                 summary["reports_uri"] = quality_batch.write_reports(manifest, checked)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -188,13 +189,18 @@ def _item(position: int, result: object, scene: object, person: object) -> Item:
 
 
 def check_all(
-    hook: SegmindHook, items: Sequence[Item], thresholds: Thresholds, qa: bool | None = None
+    hook: SegmindHook,
+    items: Sequence[Item],
+    thresholds: Thresholds,
+    qa: bool | None = None,
+    pose_model: Path | None = None,
 ) -> list[Checked]:
     """
     Check all results, as many at a time as this machine has room for.
 
     :param hook: fetches the pictures.
     :param qa: whether with models, see :func:`~airflow_provider_segmind.quality.inspect.check_swap`.
+    :param pose_model: likewise.
     :return: what became of each, in the order of ``items``.
     """
     reader = _Reader(hook)
@@ -202,7 +208,7 @@ def check_all(
     ready = [position for position, item in enumerate(items) if item.images]
     pairs = (Pair(*(partial(reader.read, *named) for named in _named(items[position]))) for position in ready)
     said = time.monotonic()
-    for count, (number, seen) in enumerate(check_many(pairs, thresholds=thresholds, qa=qa), 1):
+    for count, (number, seen) in enumerate(check_many(pairs, thresholds=thresholds, qa=qa, pose_model=pose_model), 1):
         if time.monotonic() - said >= REPORT_SECONDS:
             said = time.monotonic()
             log.info("Checked: %d of %d.", count, len(ready))

@@ -12,6 +12,8 @@ from airflow_provider_segmind.quality.report import Check, Report
 from airflow_provider_segmind.quality.thresholds import Thresholds
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_provider_segmind.quality.reading import Picture
 
 DEFAULTS = Thresholds()
@@ -38,6 +40,7 @@ QA_SWAP = (
     "subject_ssim",
     "sharpness",
 )
+POSE_SWAP = ("pose",)
 
 
 def check_input(
@@ -80,6 +83,7 @@ def check_swap(
     *,
     thresholds: Thresholds = DEFAULTS,
     qa: bool | None = None,
+    pose_model: Path | None = None,
 ) -> Report:
     """
     Judge the result of a body swap beside its inputs.
@@ -89,15 +93,17 @@ def check_swap(
     :param reference: an encoded picture of the new person, if there is one.
     :param thresholds: the cuts.
     :param qa: as for :func:`check_input`.
+    :param pose_model: where ``pose_landmark_full.tflite`` of mediapipe 0.10.21 is. With it, the checks that need models
+        also judge whether the new person keeps the old one's pose; without it, that check is not in the report.
     :return: one check for each name. Bytes that are no picture fail ``readable``.
-    :raises InvalidRequestError: when ``qa`` is required and is not there.
+    :raises InvalidRequestError: when ``qa`` is required and is not there, or ``pose_model`` is another file.
     :raises ModelError: a ``RuntimeError``: when the models are there and cannot be run.
     """
     started = time.perf_counter()
-    layers = _layers(qa)
+    layers = _with_poses(_layers(qa), pose_model)
     first, pictures = _read({"source": source, "result": result, "reference": reference}, thresholds)
     if first.verdict == "fail":
-        names = (*_SWAP, *(QA_SWAP if "qa" in layers else ()))
+        names = (*_SWAP, *(QA_SWAP if "qa" in layers else ()), *(POSE_SWAP if "pose" in layers else ()))
         return Report("swap", (first, *_skipped(names)), layers, time.perf_counter() - started)
     before, after = pictures["source"], pictures["result"]
     checks: tuple[Check, ...] = (
@@ -112,7 +118,7 @@ def check_swap(
         _reference_returned(after, pictures.get("reference"), thresholds),
     )
     if "qa" in layers:
-        checks += _qa_swap(before, after, thresholds)
+        checks += _qa_swap(before, after, thresholds, pose_model)
     return Report("swap", checks, layers, time.perf_counter() - started)
 
 
@@ -134,16 +140,26 @@ def _layers(qa: bool | None) -> tuple[str, ...]:
     return ("core",)
 
 
+def _with_poses(layers: tuple[str, ...], model: Path | None) -> tuple[str, ...]:
+    """Return the layers, with ``pose`` if it can be made; a wrong file is refused even where no picture can be read."""
+    if model is None or "qa" not in layers:
+        return layers
+    from airflow_provider_segmind.quality.interpreters import given_pose_model
+
+    given_pose_model(model)
+    return (*layers, "pose")
+
+
 def _qa_input(pictures: Mapping[str, Picture], thresholds: Thresholds) -> tuple[Check, ...]:
     from airflow_provider_segmind.quality import qa
 
     return qa.input_checks({name: picture.small for name, picture in pictures.items()}, thresholds)
 
 
-def _qa_swap(before: Picture, after: Picture, thresholds: Thresholds) -> tuple[Check, ...]:
+def _qa_swap(before: Picture, after: Picture, thresholds: Thresholds, pose_model: Path | None) -> tuple[Check, ...]:
     from airflow_provider_segmind.quality import qa
 
-    return qa.swap_checks(before.small, after.small, thresholds)
+    return qa.swap_checks(before.small, after.small, thresholds, pose_model)
 
 
 def _read(named: dict[str, bytes | None], thresholds: Thresholds) -> tuple[Check, dict[str, Picture]]:

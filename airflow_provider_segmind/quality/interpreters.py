@@ -7,7 +7,10 @@ import hashlib
 import os
 import threading
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +22,9 @@ SHA256 = {
     "face_detection_full_range_sparse": "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
     "pose_detection": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
 }
+POSE = "pose_landmark_full"
+"""The model that is not shipped, for its size: whoever wants it gives its path."""
+_POSE_SHA256 = "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f"
 # More threads would be a pool, which does not survive the fork with which Airflow starts a task.
 _THREADS = 1
 _lock = threading.Lock()
@@ -28,17 +34,19 @@ class ModelError(RuntimeError):
     """A model, or what runs it, is not as it was installed: no picture can be judged."""
 
 
-def run(name: str, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+def run(name: str, picture: NDArray[np.float32], file: Path | None = None) -> list[NDArray[np.float32]]:
     """
     Return the outputs of a model, in its own order.
 
-    :param name: of ``SHA256``.
+    :param name: of ``SHA256``, or ``POSE``.
     :param picture: height x width x 3, as the model wants it.
+    :param file: where the model is, if it is ``POSE``.
     :raises ModelError: when the model cannot be loaded or run; whoever installed the package must do it again.
+    :raises InvalidRequestError: when ``file`` is not that model.
     """
     # An interpreter works in buffers of its own, which two threads must not share.
     with _lock:
-        interpreter = _interpreter(name)
+        interpreter = _interpreter(name, file)
         try:
             interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture[None])
             interpreter.invoke()
@@ -48,8 +56,9 @@ def run(name: str, picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
 
 
 @functools.cache
-def _interpreter(name: str) -> Any:
-    content = verified(name, resources.files("airflow_provider_segmind.quality").joinpath(f"models/{name}.tflite"))
+def _interpreter(name: str, file: Path | None) -> Any:
+    shipped = resources.files("airflow_provider_segmind.quality").joinpath(f"models/{name}.tflite")
+    content = verified(name, shipped) if file is None else given_pose_model(file)
     try:
         from ai_edge_litert.interpreter import Interpreter
 
@@ -75,6 +84,31 @@ def verified(name: str, file: Any) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256[name]:
         raise ModelError(f"The model {name} is damaged: its SHA-256 is {found}, not {SHA256[name]}. {_REMEDY}")
+    return content
+
+
+def given_pose_model(file: Path) -> bytes:
+    """
+    Return the bytes of the model of poses that somebody gave.
+
+    :param file: where it should be.
+    :raises InvalidRequestError: when it cannot be read, or is another file.
+    """
+    wanted = "pose_landmark_full.tflite from the wheel of mediapipe 0.10.21"
+    remedy = (
+        f"Whoever chose the path gives one of {wanted} that every worker can read; without one, poses are not judged."
+    )
+    try:
+        content = file.read_bytes()
+    except (OSError, ValueError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise InvalidRequestError(f"The model of poses, {str(file)!r}, cannot be read ({reason}). {remedy}") from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != _POSE_SHA256:
+        raise InvalidRequestError(
+            f"The model of poses, {str(file)!r}, is another file: its SHA-256 is {found}, and {_POSE_SHA256} is "
+            f"expected. {remedy}"
+        )
     return content
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from airflow_provider_segmind.quality.inspect import DEFAULTS, check_swap
@@ -47,6 +48,7 @@ def check_many(
     *,
     thresholds: Thresholds = DEFAULTS,
     qa: bool | None = None,
+    pose_model: Path | None = None,
     workers: int | None = None,
     timeout: float = 300.0,
     command: tuple[str, ...] = _COMMAND,
@@ -61,6 +63,7 @@ def check_many(
     :param pairs: read as workers become free.
     :param thresholds: the cuts.
     :param qa: see :func:`airflow_provider_segmind.quality.inspect.qa_available`.
+    :param pose_model: see :func:`airflow_provider_segmind.quality.inspect.check_swap`.
     :param workers: number of processes; ``None`` for what fits, see
         :func:`airflow_provider_segmind.quality.sizing.worker_count`.
     :param timeout: seconds after which the check of one pair is given up; the largest pictures that are accepted take
@@ -68,10 +71,10 @@ def check_many(
     :param command: what to start as a worker.
     :return: for each pair, in the order in which they are done, its number from 0 and its report; instead of a report,
         the exception that fetching raised, or :class:`CheckDiedError`.
-    :raises InvalidRequestError: when ``qa`` is required and is not there.
+    :raises InvalidRequestError: when ``qa`` is required and is not there, or ``pose_model`` is another file.
     """
-    check_swap(b"", b"", qa=qa)  # what cannot be had is refused once, and not for each pair
-    asked = {"thresholds": asdict(thresholds), "qa": qa}
+    check_swap(b"", b"", qa=qa, pose_model=pose_model)  # what cannot be had is refused once, and not for each pair
+    asked = {"thresholds": asdict(thresholds), "qa": qa, "pose_model": None if pose_model is None else str(pose_model)}
     count = workers or worker_count()
     crew = _Crew(command, count, timeout)
     threads = ThreadPoolExecutor(count, thread_name_prefix="check")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from airflow_provider_segmind.quality import comparison, detectors, place, registration
+from airflow_provider_segmind.quality import comparison, detectors, place, pose, registration
 from airflow_provider_segmind.quality.comparison import Difference, Pair
 from airflow_provider_segmind.quality.persons import Persons
 from airflow_provider_segmind.quality.report import Check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -35,21 +36,25 @@ def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) ->
     return _person_count(counts, thresholds, {"source"}), _subject_area(pictures["source"], thresholds)
 
 
-def swap_checks(before: Image.Image, after: Image.Image, thresholds: Thresholds) -> tuple[Check, ...]:
+def swap_checks(
+    before: Image.Image, after: Image.Image, thresholds: Thresholds, pose_model: Path | None = None
+) -> tuple[Check, ...]:
     """
-    Return the checks named in ``inspect.QA_SWAP``.
+    Return the checks named in ``inspect.QA_SWAP``, and with a model of poses those in ``inspect.POSE_SWAP``.
 
     :param before: the source, RGB.
     :param after: the result, RGB.
     :param thresholds: the cuts.
+    :param pose_model: where ``pose_landmark_full.tflite`` is.
     :raises ModelError: when a model cannot be run.
+    :raises InvalidRequestError: when ``pose_model`` is another file.
     """
     if after.size != before.size:
         after = after.resize(before.size, Image.Resampling.BICUBIC)
     earlier, persons = Persons.on(before, thresholds), Persons.on(after, thresholds)
     pair = Pair.of(before, after)
     similarity = comparison.similarity(pair)
-    return (
+    checks: tuple[Check, ...] = (
         _person_count({"result": persons.count}, thresholds, {"result"}),
         *_background(pair, similarity, thresholds),
         _background_moved(pair, thresholds),
@@ -57,6 +62,10 @@ def swap_checks(before: Image.Image, after: Image.Image, thresholds: Thresholds)
         _subject_ssim(pair, similarity, thresholds),
         _sharpness(pair, thresholds),
     )
+    if pose_model is not None:
+        area = float(np.sum(pair.before_subject > comparison.SUBJECT))
+        checks += (_pose((before, after), (earlier, persons), area, pose_model, thresholds),)
+    return checks
 
 
 def _person_count(counts: Mapping[str, int], thresholds: Thresholds, single: set[str]) -> Check:
@@ -175,6 +184,34 @@ def _sharpness(pair: Pair, thresholds: Thresholds) -> Check:
     value = after / hardest
     why = f"the result's edges are {value:.2f} times as hard as the source's, at least {least:g} is wanted"
     return _judged("sharpness", value >= least, value, least, why)
+
+
+def _pose(
+    pictures: tuple[Image.Image, Image.Image],
+    persons: tuple[Persons, Persons],
+    area: float,
+    model: Path,
+    thresholds: Thresholds,
+) -> Check:
+    """Judge whether the pose was kept; ``area`` is that of the old person, in pixels."""
+    least = thresholds.min_pose_oks
+
+    def skipped(why: str) -> Check:
+        return Check("pose", "skipped", None, least, why)
+
+    if any(one.count != 1 or not one.bodies for one in persons):
+        return skipped("there is not exactly one body on both pictures")
+    before, after = (pose.find(picture, one.bodies[0], model) for picture, one in zip(pictures, persons, strict=True))
+    if before is None or after is None:
+        return skipped(f"no pose was found on the {'source' if before is None else 'result'}")
+    joints = int(np.sum(before.seen & after.seen))
+    if joints < pose.LEAST_JOINTS:
+        return skipped(f"only {joints} of 17 joints are seen on both pictures, {pose.LEAST_JOINTS} are wanted")
+    if not area:
+        return skipped("no subject was found on the source")
+    value = pose.likeness(before, after, area)
+    why = f"{joints} joints, seen on both pictures, are alike by {value:.2f} (OKS), at least {least:g} is wanted"
+    return _judged("pose", value >= least, value, least, why)
 
 
 def _judged(name: str, good: bool, value: float, threshold: float, why: str) -> Check:

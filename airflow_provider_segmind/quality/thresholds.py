@@ -61,6 +61,8 @@ class Thresholds:
         the source sent back mostly 0.82 and more.
     :param min_sharpness: how hard the result's hardest edges are, as a share of the source's, or of 128 if those are
         harder. 124 good swaps of 42 photographs had 0.43 and more; heavily blurred ones up to 0.20.
+    :param min_pose_oks: likeness of the poses, 0 to 1, below which the new person does not keep the old one's. COCO's
+        loosest match; it could not be fitted, since the good swaps at hand do not keep the pose. 0 only reports it.
     :raises InvalidRequestError: when a value is not a number, or is outside of its range.
     """
 
@@ -91,6 +93,7 @@ class Thresholds:
     max_subject_move: float = 0.06
     max_subject_ssim: float = 0.80
     min_sharpness: float = 0.3
+    min_pose_oks: float = 0.5
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -143,6 +146,7 @@ _HIGHEST = {
     "max_background_color_shift": 255.0,
     "max_subject_move": 1.0,
     "max_subject_ssim": 1.0,
+    "min_pose_oks": 1.0,
 }
 _LOWEST = {"max_pixels": 1.0, "max_aspect_ratio": 1.0}
 

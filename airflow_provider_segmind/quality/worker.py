@@ -50,7 +50,9 @@ def main() -> None:
         asked = json.loads(order)
         frames = [receive(sys.stdin.buffer) for _ in range(asked["pictures"])]
         source, result, *more = [frame for frame in frames if frame is not None]
-        report = check_swap(source, result, *more, thresholds=Thresholds.of(asked["thresholds"]), qa=asked["qa"])
+        thresholds, model = Thresholds.of(asked["thresholds"]), asked["pose_model"]
+        poses = None if model is None else Path(model)
+        report = check_swap(source, result, *more, thresholds=thresholds, qa=asked["qa"], pose_model=poses)
         send(answers, json.dumps(report.to_json()).encode())
         answers.flush()
 
