@@ -99,6 +99,15 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "50",
                         "default": "0",
                     },
+                    "pose_model": {
+                        "description": "Path of ``pose_landmark_full.tflite`` from the wheel of mediapipe 0.10.21, the "
+                        "same on every worker: results of swaps are then also checked for whether the new person keeps "
+                        "the old one's pose; needs the extra ``qa``. Empty for no such check.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/opt/segmind/pose_landmark_full.tflite",
+                        "default": "",
+                    },
                     "gallery_roots": {
                         "description": "Folders in object storage, separated by commas, whose pictures the gallery in "
                         "Airflow's UI may show. Empty for no gallery.",
