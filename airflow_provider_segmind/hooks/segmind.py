@@ -67,7 +67,8 @@ class SegmindHook(HttpHook):
         :raises SegmindError: see the subclasses; only
             :class:`~airflow_provider_segmind.api.errors.OutcomeUnknownError` may have been billed.
         """
-        return self._run(flow.submit(self.settings, self.client.auth, workflow, inputs))
+        # Nothing comes between an accepted order and its record: what was counted is told with the next request.
+        return self.client.run(flow.submit(self.settings, self.client.auth, workflow, inputs))
 
     def get_job(self, poll_url: str, *, tolerated_errors: int | None = 0) -> Job:
         """
