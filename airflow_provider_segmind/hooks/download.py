@@ -24,10 +24,10 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
+from airflow_provider_segmind.api.media import media_type_of
 from airflow_provider_segmind.api.models import Settings, is_loopback, parse_url
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, PublicOnly, check_host
-from airflow_provider_segmind.hooks.pictures import media_type_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 log = logging.getLogger(__name__)

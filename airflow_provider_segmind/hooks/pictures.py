@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.media import media_type_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.storage import read_up_to
 
@@ -67,17 +68,6 @@ def look_at_picture(name: str, uri: str) -> None:
     _type_of(name, uri, read_up_to(16, name, uri))
     if ObjectStoragePath(uri).stat().st_size > MAX_PICTURE:
         raise _too_large(name, uri)
-
-
-def media_type_of(data: bytes) -> str | None:
-    """Return the media type of a picture by its first bytes, or ``None`` if it is none that Segmind takes."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return None
 
 
 def _type_of(name: str, uri: str, data: bytes) -> str:

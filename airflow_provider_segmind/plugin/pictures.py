@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath, conf
 
+from airflow_provider_segmind.api.media import media_type_of
+
 MAX_PICTURE = 32 * 2**20
 """Bytes of a picture that is shown. A photograph of 50 megapixels has about 20 MB as JPEG."""
 
@@ -104,13 +106,10 @@ def media_type(data: bytes) -> str:
 
     :raises PictureError: when it is none of the three kinds that carry no script.
     """
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    raise PictureError(415, "This is no PNG, JPEG or WebP.")
+    kind = media_type_of(data)
+    if kind is None:
+        raise PictureError(415, "This is no PNG, JPEG or WebP.")
+    return kind
 
 
 def _split(uri: str) -> tuple[str, str, str] | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_provider_segmind import __version__
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError, TransportError
+from airflow_provider_segmind.api.media import media_type_of
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, has_c2pa, label
 
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
@@ -229,16 +230,13 @@ def _signature(read: Mapping[str, Any]) -> Signature:
 
 
 def _media_type(data: bytes, what: str) -> str:
-    if data[:2] == b"\xff\xd8":
-        return "image/jpeg"
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return "image/png"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    raise InvalidRequestError(
-        f"The {what} begins with {data[:12]!r}, and only JPEG, PNG and WebP files can be signed: the DAG's author "
-        "converts it first, or leaves it out."
-    )
+    kind = media_type_of(data)
+    if kind is None:
+        raise InvalidRequestError(
+            f"The {what} begins with {data[:12]!r}, and only JPEG, PNG and WebP files can be signed: the DAG's author "
+            "converts it first, or leaves it out."
+        )
+    return kind
 
 
 def _public(key: Any) -> bytes:
