@@ -7,7 +7,7 @@ from pathlib import Path
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.quality.interpreters import given_pose_model
+from airflow_provider_segmind.quality.interpreters import check_pose_model
 
 
 def pose_model() -> Path | None:
@@ -20,7 +20,7 @@ def pose_model() -> Path | None:
     if not path:
         return None
     try:
-        given_pose_model(Path(path))
+        check_pose_model(Path(path))
     except InvalidRequestError as error:
         raise InvalidRequestError(
             f"[segmind] pose_model, which whoever manages Airflow sets, cannot be used. {error.message}"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.quality.report import Check, Report
+from airflow_provider_segmind.quality.report import Check, Report, judged
 from airflow_provider_segmind.quality.thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def _with_poses(layers: tuple[str, ...], model: Path | None) -> tuple[str, ...]:
     """Return the layers, with ``pose`` if it can be made; a wrong file is refused even where no picture can be read."""
     if model is None or "qa" not in layers:
         return layers
-    from airflow_provider_segmind.quality.interpreters import given_pose_model
+    from airflow_provider_segmind.quality.interpreters import check_pose_model
 
-    given_pose_model(model)
+    check_pose_model(model)
     return (*layers, "pose")
 
 
@@ -185,15 +185,11 @@ def _skipped(names: tuple[str, ...]) -> tuple[Check, ...]:
     return tuple(Check(name, "skipped", None, None, "a picture cannot be read") for name in names)
 
 
-def _judged(name: str, good: bool, value: float, threshold: float | str, why: str) -> Check:
-    return Check(name, "pass" if good else "fail", round(value, 4), threshold, why)
-
-
 def _min_side(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
     which = min(pictures, key=lambda name: pictures[name].shorter)
     value = pictures[which].shorter
     why = f"the {which}'s shorter side has {value} pixels, at least {thresholds.min_side} are wanted"
-    return _judged("min_side", value >= thresholds.min_side, value, thresholds.min_side, why)
+    return judged("min_side", value >= thresholds.min_side, value, thresholds.min_side, why)
 
 
 def _aspect_ratio(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
@@ -201,7 +197,7 @@ def _aspect_ratio(pictures: dict[str, Picture], thresholds: Thresholds) -> Check
     which = max(elongation, key=elongation.__getitem__)
     value, most = elongation[which], thresholds.max_aspect_ratio
     why = f"the {which}'s longer side is {value:.2f} times its shorter side, at most {most:g} is wanted"
-    return _judged("aspect_ratio", value <= most, value, most, why)
+    return judged("aspect_ratio", value <= most, value, most, why)
 
 
 def _contrast(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
@@ -211,7 +207,7 @@ def _contrast(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
     which = min(contrasts, key=contrasts.__getitem__)
     value, least = contrasts[which], thresholds.min_contrast
     why = f"the {which}'s contrast is {value:.1f}, at least {least:g} is wanted: below, it is blank"
-    return _judged("contrast", value >= least, value, least, why)
+    return judged("contrast", value >= least, value, least, why)
 
 
 def _same_image(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
@@ -221,7 +217,7 @@ def _same_image(pictures: dict[str, Picture], thresholds: Thresholds) -> Check:
         return Check("same_image", "skipped", None, thresholds.same_image_bits, "there is no reference")
     value = measures.distance(pictures["source"].small, pictures["reference"].small)
     why = f"source and reference differ in {value} of 64 bits; {thresholds.same_image_bits} or fewer are one picture"
-    return _judged("same_image", value > thresholds.same_image_bits, value, thresholds.same_image_bits, why)
+    return judged("same_image", value > thresholds.same_image_bits, value, thresholds.same_image_bits, why)
 
 
 def _resolution(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
@@ -229,14 +225,14 @@ def _resolution(before: Picture, after: Picture, thresholds: Thresholds) -> Chec
 
     least = thresholds.min_resolution_share * min(WORK_SIDE, before.shorter)
     why = f"the result's shorter side has {after.shorter} pixels, at least {least:.0f} are wanted"
-    return _judged("resolution", after.shorter >= least, after.shorter, round(least, 1), why)
+    return judged("resolution", after.shorter >= least, after.shorter, round(least, 1), why)
 
 
 def _aspect_ratio_delta(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
     change = after.ratio / before.ratio
     value, most = max(change, 1 / change) - 1, thresholds.max_aspect_ratio_delta
     why = f"width to height changed by {value:.1%}, at most {most:.1%} is wanted"
-    return _judged("aspect_ratio_delta", value <= most, value, most, why)
+    return judged("aspect_ratio_delta", value <= most, value, most, why)
 
 
 def _flat_area_increase(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
@@ -245,7 +241,7 @@ def _flat_area_increase(before: Picture, after: Picture, thresholds: Thresholds)
     value = measures.flat_share(after.small) - measures.flat_share(before.small)
     most = thresholds.max_flat_area_increase
     why = f"flat areas grew by {value:.1%} of the picture, at most {most:.1%} is wanted"
-    return _judged("flat_area_increase", value <= most, value, most, why)
+    return judged("flat_area_increase", value <= most, value, most, why)
 
 
 def _changed_area_fraction(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
@@ -258,7 +254,7 @@ def _changed_area_fraction(before: Picture, after: Picture, thresholds: Threshol
         why += ": the source came back unchanged"
     elif value > most:
         why += ": the result has nothing in common with the source"
-    return _judged("changed_area_fraction", least <= value <= most, value, f"{least:g} to {most:g}", why)
+    return judged("changed_area_fraction", least <= value <= most, value, f"{least:g} to {most:g}", why)
 
 
 def _mirrored(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
@@ -268,7 +264,7 @@ def _mirrored(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
     why = "the result fits the source as it is"
     if value > 0:
         why = f"{value:.1%} less of the picture changed beside the mirrored source, at most {most:.1%} is wanted"
-    return _judged("mirrored", value <= most, value, most, why)
+    return judged("mirrored", value <= most, value, most, why)
 
 
 def _noise(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
@@ -276,7 +272,7 @@ def _noise(before: Picture, after: Picture, thresholds: Thresholds) -> Check:
 
     value, most = measures.noise(before.small, after.small), thresholds.max_noise
     why = f"the result is {value:.1f} times as rough as the source, at most {most:g} times is wanted"
-    return _judged("noise", value <= most, value, most, why)
+    return judged("noise", value <= most, value, most, why)
 
 
 def _reference_returned(after: Picture, reference: Picture | None, thresholds: Thresholds) -> Check:
@@ -287,4 +283,4 @@ def _reference_returned(after: Picture, reference: Picture | None, thresholds: T
         return Check("reference_returned", "skipped", None, most, "there is no reference")
     value = measures.distance(after.small, reference.small)
     why = f"result and reference differ in {value} of 64 bits; {most} or fewer are one picture"
-    return _judged("reference_returned", value > most, value, most, why)
+    return judged("reference_returned", value > most, value, most, why)

@@ -112,6 +112,25 @@ def given_pose_model(file: Path) -> bytes:
     return content
 
 
+def check_pose_model(file: Path) -> None:
+    """
+    Make sure that a file is the model of poses; one that has not changed since is not read again.
+
+    :raises InvalidRequestError: as :func:`given_pose_model`.
+    """
+    try:
+        found = file.stat()
+    except (OSError, ValueError):
+        given_pose_model(file)
+    else:
+        _check_once(file, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=1)
+def _check_once(file: Path, changed_at: int, size: int) -> None:
+    given_pose_model(file)
+
+
 _REMEDY = (
     "Whoever installed airflow-provider-segmind[qa] must install it again; until then, qa=False runs the core checks."
 )

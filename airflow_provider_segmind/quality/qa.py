@@ -10,7 +10,7 @@ from PIL import Image
 from airflow_provider_segmind.quality import comparison, detectors, place, pose, registration
 from airflow_provider_segmind.quality.comparison import Difference, Pair
 from airflow_provider_segmind.quality.persons import Persons
-from airflow_provider_segmind.quality.report import Check
+from airflow_provider_segmind.quality.report import Check, judged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -106,7 +106,7 @@ def _background(
     least, sure = thresholds.min_background_psnr, thresholds.sure_background_ssim
     most_luminance, most_colour = thresholds.max_background_luminance_shift, thresholds.max_background_color_shift
     return (
-        _judged(
+        judged(
             "background_psnr",
             moved.psnr >= least or alike >= sure,
             moved.psnr,
@@ -114,7 +114,7 @@ def _background(
             f"the background's PSNR is {moved.psnr:.1f} dB, at least {least:g} is wanted unless its similarity, "
             f"{alike:.2f}, is at least {sure:g}",
         ),
-        _judged(
+        judged(
             "background_ssim",
             alike >= thresholds.min_background_ssim,
             alike,
@@ -122,14 +122,14 @@ def _background(
             f"the background's similarity is {alike:.2f}, at least {thresholds.min_background_ssim:g} is wanted: "
             "below, it was replaced",
         ),
-        _judged(
+        judged(
             "background_luminance_shift",
             abs(moved.luminance) <= most_luminance,
             moved.luminance,
             most_luminance,
             f"the background's brightness moved by {moved.luminance:+.1f} of 255, at most {most_luminance:g} is wanted",
         ),
-        _judged(
+        judged(
             "background_color_shift",
             moved.colour <= most_colour,
             moved.colour,
@@ -154,7 +154,7 @@ def _background_moved(pair: Pair, thresholds: Thresholds) -> Check:
             f"the background fits the source {move.evidence:.1f} times better when seen as {move}, "
             f"at most {most:g} times is wanted"
         )
-    return _judged("background_moved", move.evidence <= most, move.evidence, most, why)
+    return judged("background_moved", move.evidence <= most, move.evidence, most, why)
 
 
 def _subject_moved(value: float | None, thresholds: Thresholds) -> Check:
@@ -162,7 +162,7 @@ def _subject_moved(value: float | None, thresholds: Thresholds) -> Check:
     if value is None:
         return Check("subject_moved", "skipped", None, most, "there is not exactly one person on both pictures")
     why = f"the subject moved sideways by {value:+.1%} of the longer side, at most {most:.1%} is wanted"
-    return _judged("subject_moved", abs(value) <= most, value, most, why)
+    return judged("subject_moved", abs(value) <= most, value, most, why)
 
 
 def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thresholds) -> Check:
@@ -171,7 +171,7 @@ def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thres
         return Check("subject_ssim", "skipped", None, most, "no subject was found, neither before nor after")
     value = float(np.mean(similarity[subject]))
     why = f"the subject's similarity to the old one is {value:.2f}, at most {most:g} is wanted: above, it is unchanged"
-    return _judged("subject_ssim", value <= most, value, most, why)
+    return judged("subject_ssim", value <= most, value, most, why)
 
 
 def _sharpness(pair: Pair, thresholds: Thresholds) -> Check:
@@ -183,7 +183,7 @@ def _sharpness(pair: Pair, thresholds: Thresholds) -> Check:
         return Check("sharpness", "skipped", None, least, "the source has no edges")
     value = after / hardest
     why = f"the result's edges are {value:.2f} times as hard as the source's, at least {least:g} is wanted"
-    return _judged("sharpness", value >= least, value, least, why)
+    return judged("sharpness", value >= least, value, least, why)
 
 
 def _pose(
@@ -211,8 +211,4 @@ def _pose(
         return skipped("no subject was found on the source")
     value = pose.likeness(before, after, area)
     why = f"{joints} joints, seen on both pictures, are alike by {value:.2f} (OKS), at least {least:g} is wanted"
-    return _judged("pose", value >= least, value, least, why)
-
-
-def _judged(name: str, good: bool, value: float, threshold: float, why: str) -> Check:
-    return Check(name, "pass" if good else "fail", round(value, 4), threshold, why)
+    return judged("pose", value >= least, value, least, why)

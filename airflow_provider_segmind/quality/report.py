@@ -27,6 +27,11 @@ class Check:
     why: str
 
 
+def judged(name: str, good: bool, value: float, threshold: float | str, why: str) -> Check:
+    """Return the answer to a question that a measured value passes or fails."""
+    return Check(name, "pass" if good else "fail", round(value, 4), threshold, why)
+
+
 @dataclass(frozen=True)
 class Report:
     """
