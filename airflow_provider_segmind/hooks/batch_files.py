@@ -17,7 +17,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import MAX_MANIFEST
-from airflow_provider_segmind.hooks.publish import write_whole
+from airflow_provider_segmind.hooks.publish import lines_of, write_whole
 from airflow_provider_segmind.hooks.storage import read_up_to
 
 COMPLETED = "COMPLETED"
@@ -29,6 +29,9 @@ UNFINISHED = "UNFINISHED"
 UNKNOWN = "UNKNOWN"
 """Perhaps ordered; a person has to look."""
 NOT_ORDERED = "NOT_ORDERED"
+
+STORED = ".stored.jsonl"
+"""What follows the manifest's name in the name of the one that says where its pictures are stored."""
 
 _STANDING = (COMPLETED, FAILED, EXPIRED)
 
@@ -46,6 +49,22 @@ def read_file(name: str, uri: str) -> bytes:
     if len(data) > MAX_MANIFEST:
         raise InvalidRequestError(f"{name} {uri!r} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
     return data
+
+
+def read_lines(name: str, uri: str) -> Iterator[tuple[int, bytes, Row | None]]:
+    """
+    Read a manifest of results.
+
+    :param name: the operator's parameter, for messages.
+    :return: the number of each line from 1, the line, and its row, or ``None`` where it is no JSON object.
+    :raises InvalidRequestError: when it cannot be read, or is too large.
+    """
+    for number, line in enumerate(read_file(name, uri).splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        yield number, line, row if isinstance(row, dict) else None
 
 
 @dataclass(frozen=True)
@@ -131,8 +150,7 @@ class BatchFiles:
 
     @staticmethod
     def _write(path: ObjectStoragePath, rows: Iterable[Row]) -> None:
-        data = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
-        write_whole(path, data)
+        write_whole(path, lines_of(rows))
 
 
 def own(swaps: Iterable[Row], parts: Mapping[int, Row]) -> dict[int, Row]:

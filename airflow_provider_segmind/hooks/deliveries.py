@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import Output
 from airflow_provider_segmind.api.results import is_image
-from airflow_provider_segmind.hooks.batch_files import is_good, read_file
+from airflow_provider_segmind.api.workflows import BODY_SWAP_INPUTS
+from airflow_provider_segmind.hooks.batch_files import is_good, read_lines
 from airflow_provider_segmind.hooks.download import without_query
 
 _SAID = ("poll_url", "workflow", "submitted_at", "seconds", "id", "consent_reference")
-_INPUTS = ("character_image", "reference_character_image", "select_character")
 _ADVICE = "give what a sensor, BodySwapOperator or BodySwapBatchOperator returned, a list of results, or the URI of a"
 
 
@@ -81,18 +80,14 @@ def _of_results(results: Iterable[Any]) -> Iterator[Delivery]:
 
 def _of_manifest(uri: str) -> Deliveries:
     jobs, without = [], 0
-    for row, line in enumerate(read_file("results", uri).splitlines()):
-        where = f"results {uri!r}, line {row + 1}"
-        try:
-            said = json.loads(line)
-        except ValueError:
-            said = None
-        if not isinstance(said, dict) or "status" not in said:
+    for number, line, said in read_lines("results", uri):
+        where = f"results {uri!r}, line {number}"
+        if said is None or "status" not in said:
             raise InvalidRequestError(
                 f"{where}: {line[:100]!r} is no result of a swap: {_ADVICE} manifest that BodySwapBatchOperator wrote."
             )
         if is_good(said):
-            jobs.append(_delivery(where, row, said))
+            jobs.append(_delivery(where, number - 1, said))
         else:
             without += 1
     if not jobs and not without:
@@ -122,7 +117,7 @@ def _pictures(where: str, request_id: str, outputs: list[Any]) -> Iterator[Outpu
 
 def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
     facts = {name: result.get(name) for name in _SAID if result.get(name) is not None}
-    inputs = {name: _public(result[name]) for name in _INPUTS if result.get(name) is not None}
+    inputs = {name: _public(result[name]) for name in BODY_SWAP_INPUTS if result.get(name) is not None}
     return {**facts, **({"inputs": inputs} if inputs else {})}
 
 

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, ServiceError
 from airflow_provider_segmind.hooks.download import Downloaded, Limits, download, without_query
-from airflow_provider_segmind.hooks.publish import publish, storage_error, write_whole
+from airflow_provider_segmind.hooks.publish import publish, put, storage_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.signing import Signer
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, label, source_type
@@ -102,12 +102,9 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
         "thumbnail": str(thumb) if thumb else None,
         "sidecar": str(item.sidecar),
     }
-    try:
-        if thumb is not None and small is not None:
-            write_whole(thumb, small)
-        write_whole(item.sidecar, _sidecar(item, found, entry))
-    except (OSError, ImportError) as error:
-        raise storage_error(item.sidecar, error) from error
+    if thumb is not None and small is not None:
+        put(thumb, small)
+    put(item.sidecar, _sidecar(item, found, entry))
     return {**entry, "skipped": skipped}
 
 
@@ -119,6 +116,11 @@ def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
         "source_sha256": found.sha256,
         "stored_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    return _readable(said)
+
+
+def _readable(said: Mapping[str, Any]) -> bytes:
+    """Return a sidecar's bytes, for people as well."""
     return (json.dumps(said, indent=2, default=str) + "\n").encode()
 
 
@@ -132,7 +134,7 @@ def add_to_sidecar(uri: object, facts: Mapping[str, Any]) -> None:
     try:
         path = ObjectStoragePath(str(uri))
         said = json.loads(path.read_bytes())
-        write_whole(path, (json.dumps({**said, **facts}, indent=2, default=str) + "\n").encode())
+        put(path, _readable({**said, **facts}))
     except Exception:
         log.exception("The sidecar %s does not say what was found.", uri)
 
@@ -155,10 +157,7 @@ def _marked(item: Item, found: Downloaded, manner: Manner) -> tuple[bytes, bool,
 def _promise(item: Item, picture: ObjectStoragePath, data: bytes) -> bytes:
     """Say in the sidecar which file is about to be written."""
     said = {**_identity(item), "promised": str(picture), "sha256": hashlib.sha256(data).hexdigest()}
-    try:
-        write_whole(item.sidecar, (json.dumps(said) + "\n").encode())
-    except (OSError, ImportError) as error:
-        raise storage_error(item.sidecar, error) from error
+    put(item.sidecar, _readable(said))
     return data
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
@@ -27,6 +30,23 @@ def write_whole(path: ObjectStoragePath, data: bytes) -> None:
             raise
     else:
         path.write_bytes(data)
+
+
+def put(path: ObjectStoragePath, data: bytes) -> None:
+    """
+    Write a file whole, in place of what was there.
+
+    :raises TransportError: when the storage cannot be written; a retry may help.
+    """
+    try:
+        write_whole(path, data)
+    except (OSError, ImportError) as error:
+        raise storage_error(path, error) from error
+
+
+def lines_of(rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return rows as JSON Lines."""
+    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
 
 
 def publish(path: ObjectStoragePath, data: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -44,14 +44,14 @@ class Shelf:
         if not isinstance(self.destination, str) or not self.destination.strip():
             raise InvalidRequestError(f"destination is {self.destination!r}: give the URI of a folder.")
 
-    def items(self, jobs: Iterable[Delivery]) -> list[list[Item]]:
+    def items(self, jobs: Iterable[Delivery]) -> list[Item]:
         """
-        Return what is to be stored, by job.
+        Return what is to be stored: one item for each picture, in the order of the jobs and of their pictures.
 
         :raises InvalidRequestError: when two would get the same name; nothing is written then.
         """
-        items = [list(self._items(job)) for job in jobs]
-        _check_distinct(item for each in items for item in each)
+        items = [item for job in jobs for item in self._items(job)]
+        _check_distinct(items)
         return items
 
     def _items(self, job: Delivery) -> Iterator[Item]:
@@ -68,14 +68,13 @@ def _price(job: Delivery) -> dict[str, Any]:
     return {} if cost is None else {"cost": cost}
 
 
-def store_all(hook: SegmindHook, items: Iterable[Item], manner: Manner) -> list[dict[str, Any] | SegmindError]:
+def store_all(hook: SegmindHook, items: Sequence[Item], manner: Manner) -> list[dict[str, Any] | SegmindError]:
     """
     Store all that is not stored yet.
 
     :return: what became of each, in order: what :func:`~airflow_provider_segmind.hooks.keeping.keep` returns, or the
         error that kept it from being stored.
     """
-    items = list(items)
     _ = hook.settings  # before the threads, which would each look the connection up
     began = reported = time.monotonic()
     outcomes: list[dict[str, Any] | SegmindError] = []
@@ -105,7 +104,7 @@ def _keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any] | Seg
         )
 
 
-def _check_distinct(items: Iterator[Item]) -> None:
+def _check_distinct(items: Iterable[Item]) -> None:
     taken: dict[str, Item] = {}
     for item in items:
         # Without case, as some file systems compare.

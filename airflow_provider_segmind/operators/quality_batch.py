@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -17,10 +16,10 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.workflows import check_image
-from airflow_provider_segmind.hooks.batch_files import is_good, read_file
+from airflow_provider_segmind.hooks.batch_files import STORED, is_good, read_lines
 from airflow_provider_segmind.hooks.fetching import picture_bytes
 from airflow_provider_segmind.hooks.pictures import is_url
-from airflow_provider_segmind.hooks.publish import write_whole
+from airflow_provider_segmind.hooks.publish import lines_of, write_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.quality.many import Pair, check_many
 from airflow_provider_segmind.quality.report import Report
@@ -33,8 +32,6 @@ MOST_TOLD = 50
 """Results whose reasons the XCom tells; all are in the file of reports, if there is one."""
 _LONGEST_REASON = 300
 _MANIFESTS = (".jsonl", ".ndjson")
-_STORED = ".stored.jsonl"
-"""How the storage operator names its own manifest, beside the batch's."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +92,9 @@ def manifest_of(result: object) -> str | None:
         if isinstance(result.get("results"), str):
             return str(result["results"])
         if isinstance(result.get("stored"), str):
-            return str(result["stored"]).removesuffix(_STORED)
+            return str(result["stored"]).removesuffix(STORED)
     if isinstance(result, str) and urlsplit(result).path.lower().endswith(_MANIFESTS):
-        return result.removesuffix(_STORED)
+        return result.removesuffix(STORED)
     return None
 
 
@@ -136,19 +133,15 @@ def items_of(result: object, scenes: object, persons: object) -> list[Item]:
 def _stored(result: object, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows with the pictures where the storage operator put them, if its manifest was given."""
     uri = result.get("stored") if isinstance(result, Mapping) else result
-    if not isinstance(uri, str) or not uri.endswith(_STORED):
+    if not isinstance(uri, str) or not uri.endswith(STORED):
         return rows
     places = {row.get("request_id"): row.get("uri") for row in _rows(uri)}
     return [{**row, "uri": places.get(row.get("request_id"))} for row in rows]
 
 
 def _rows(uri: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(read_file("result", uri).decode(errors="replace").splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict):
+    for number, _, row in read_lines("result", uri):
+        if row is None:
             raise InvalidRequestError(
                 f"Line {number} of result {uri!r} is no JSON object: it takes the manifest that BodySwapBatchOperator "
                 "writes. Ask whoever changed it."
@@ -255,9 +248,8 @@ def write_reports(manifest: str, checked: Iterable[Checked]) -> str:
     :raises SegmindError: when it cannot be written.
     """
     uri = f"{manifest}.checks.jsonl"
-    lines = "".join(json.dumps(one.to_json(), separators=(",", ":")) + "\n" for one in checked)
     try:
-        write_whole(ObjectStoragePath(uri), lines.encode())
+        write_whole(ObjectStoragePath(uri), lines_of(one.to_json() for one in checked))
     except (OSError, ValueError, ImportError) as error:
         raise SegmindError(
             f"{uri} cannot be written ({type(error).__name__}: {error}): whoever wrote the DAG checks the path and who "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,13 +15,13 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.hooks.assets import Stored, announce
-from airflow_provider_segmind.hooks.batch_files import check_failures, too_many
+from airflow_provider_segmind.hooks.batch_files import STORED, check_failures, too_many
 from airflow_provider_segmind.hooks.deliveries import Deliveries, read_deliveries
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.gallery import show, stored, stored_batch
 from airflow_provider_segmind.hooks.keeping import Item, Manner
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
-from airflow_provider_segmind.hooks.publish import storage_error, write_whole
+from airflow_provider_segmind.hooks.publish import lines_of, put
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.sharing import SHARES, share_all
 from airflow_provider_segmind.hooks.signing import signer
@@ -91,12 +90,12 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
         try:
             found = read_deliveries(self.results)
             items = self._shelf(context).items(found.jobs)
-            manner = Manner(thumbnails=self.thumbnails, labels=self.label_pictures, signer=self._signer())
-            outcomes = store_all(hook, (item for each in items for item in each), manner)
+            signs = signer() if self.label_pictures else None
+            outcomes = store_all(hook, items, Manner(self.thumbnails, self.label_pictures, signs))
         except SegmindError as error:
             self.note_error(error)
             raise task_error(error) from error
-        rows = _rows(found, items, outcomes)
+        rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
             summary["stored"] = _write_manifest(found.manifest, rows)
@@ -123,12 +122,9 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
             inputs = facts.get("inputs")
             show(context, stored(rows[0], facts.get("seconds"), inputs if isinstance(inputs, Mapping) else None))
 
-    def _signer(self) -> Any:
-        return signer() if self.label_pictures else None
-
     def _note(self, found: Deliveries, outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> None:
         self._fetched = [picture.url for job in found.jobs for picture in job.pictures]
-        self.lineage_made = [outcome["uri"] for outcome in outcomes if not isinstance(outcome, SegmindError)]
+        self.lineage_made = [file["uri"] for file in _parted(outcomes)[0]]
         if found.manifest is None and len(found.jobs) == 1:
             facts = found.jobs[0].facts
             self.note_facts(
@@ -145,9 +141,9 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
         return Shelf(self.destination, self.name, values, dict(self.details or {}))
 
     def _raise_for(self, outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> None:
-        errors = [outcome for outcome in outcomes if isinstance(outcome, SegmindError)]
         if not too_many(summary, self.max_failures):
             return
+        _, errors = _parted(outcomes)
         if len(outcomes) == 1:
             raise task_error(errors[0]) from errors[0]
         # One that a retry may help decides: the retry skips what is stored, and the others cost it one request each.
@@ -207,33 +203,43 @@ class ObjectStorageToSegmindOperator(BaseOperator):
         return urls[0] if isinstance(self.source, str) else urls
 
 
-def _rows(found: Deliveries, items: Sequence[Sequence[Item]], outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def _rows(found: Deliveries, outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
     """Return what a task says of each job: its files, and why others of it are not there."""
     left = iter(outcomes)
-    return [_row(job.request_id, [next(left) for _ in each]) for job, each in zip(found.jobs, items, strict=True)]
+    return [_row(job.request_id, [next(left) for _ in job.pictures]) for job in found.jobs]
+
+
+def _parted(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], list[SegmindError]]:
+    """Return the files, and why others are not there."""
+    files: list[dict[str, Any]] = []
+    errors: list[SegmindError] = []
+    for outcome in outcomes:
+        if isinstance(outcome, SegmindError):
+            errors.append(outcome)
+        else:
+            files.append(outcome)
+    return files, errors
 
 
 def _row(request_id: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    files = [outcome for outcome in outcomes if not isinstance(outcome, SegmindError)]
-    errors = [str(outcome) for outcome in outcomes if isinstance(outcome, SegmindError)]
+    files, errors = _parted(outcomes)
     row = {"request_id": request_id, "uri": files[0]["uri"] if files else None, "files": files}
-    return {**row, "error": "; ".join(errors)} if errors else row
+    return {**row, "error": "; ".join(map(str, errors))} if errors else row
 
 
 def _summary(found: Deliveries, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    files = [outcome for outcome in outcomes if not isinstance(outcome, SegmindError)]
+    files, errors = _parted(outcomes)
     return {
         "total": len(outcomes),
         "completed": len(files),
-        "failed": len(outcomes) - len(files),
+        "failed": len(errors),
         "skipped": sum(entry["skipped"] for entry in files),
         "without_picture": found.without_picture,
     }
 
 
-def _told(items: Sequence[Sequence[Item]], outcomes: Iterable[Outcome]) -> list[Stored]:
+def _told(items: Iterable[Item], outcomes: Iterable[Outcome]) -> list[Stored]:
     """Return what DAGs that are scheduled on the pictures are told of each."""
-    flat = (item for each in items for item in each)
     return [
         Stored(
             outcome["uri"],
@@ -245,7 +251,7 @@ def _told(items: Sequence[Sequence[Item]], outcomes: Iterable[Outcome]) -> list[
                 "sidecar": outcome["sidecar"],
             },
         )
-        for item, outcome in zip(flat, outcomes, strict=True)
+        for item, outcome in zip(items, outcomes, strict=True)
         if not isinstance(outcome, SegmindError)
     ]
 
@@ -256,10 +262,6 @@ def _whole(summary: Mapping[str, Any]) -> Stored | None:
 
 
 def _write_manifest(manifest: str, rows: Iterable[Mapping[str, Any]]) -> str:
-    path = ObjectStoragePath(f"{manifest}.stored.jsonl")
-    data = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows).encode()
-    try:
-        write_whole(path, data)
-    except (OSError, ImportError) as error:
-        raise storage_error(path, error) from error
+    path = ObjectStoragePath(f"{manifest}{STORED}")
+    put(path, lines_of(rows))
     return str(path)
