@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from airflow_provider_segmind.quality.many import Pair, check_many
 from airflow_provider_segmind.quality.report import Report
 from airflow_provider_segmind.quality.sizing import worker_count
 from benchmarks import results
-from benchmarks.quality_cost import peak_memory
+from benchmarks.quality_cost import in_fresh_process, peak_memory
 
 ALONE = 0
 
@@ -49,10 +48,7 @@ def measured(source: Path, result: Path, *, pairs: int = 40, runs: int = 3) -> l
     batches = [Batch(count, [], []) for count in counts]
     for _ in range(runs):
         for batch in batches:
-            command = [sys.executable, "-m", "benchmarks.quality_batch", str(source), str(result)]
-            command += [str(batch.workers), str(pairs)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            seen = json.loads(done.stdout.splitlines()[-1])
+            seen = in_fresh_process("benchmarks.quality_batch", source, result, batch.workers, pairs)
             batch.seconds.append(seen["seconds"])
             batch.memory.append(seen["memory"])
     return batches

@@ -64,7 +64,7 @@ def measured(folder: Path, *, qa: bool, size: tuple[int, int] = LARGE, runs: int
     for kinds in KINDS:
         for layers in ("core", "core + qa") if qa else ("core",):
             paths = file_of(folder, "source", kinds[0]), file_of(folder, "result", kinds[1])
-            seen = [_in_fresh_process(*paths, layers) for _ in range(runs)]
+            seen = [in_fresh_process("benchmarks.quality_cost", *paths, layers) for _ in range(runs)]
             sizes = (paths[0].stat().st_size / 1e6, paths[1].stat().st_size / 1e6)
             costs.append(
                 Cost(kinds, sizes, layers, *([run[key] for run in seen] for key in ("first", "second", "memory")))
@@ -109,9 +109,10 @@ def _row(cost: Cost) -> tuple[str, ...]:
     return kinds, cost.layers, results.spread(cost.first), results.spread(cost.second), f"{max(cost.memory):.0f}"
 
 
-def _in_fresh_process(source: Path, result: Path, layers: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.quality_cost", str(source), str(result), layers]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+def in_fresh_process(module: str, *arguments: object) -> dict[str, float]:
+    """Return the JSON object that a module, run as a program, prints last."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from airflow_provider_segmind.quality.inspect import check_swap
 from benchmarks import results
-from benchmarks.quality_cost import peak_memory
+from benchmarks.quality_cost import in_fresh_process, peak_memory
 from benchmarks.quality_people import Base, photographs
 from benchmarks.quality_pictures import POSE_MODEL, fetched, path_of
 from benchmarks.quality_variants import Pair, encoded, moved
@@ -80,8 +79,7 @@ def cost(base: Base, model: Path, runs: int = 3) -> str:
         path.write_bytes(data)
     rows = []
     for name, given in (("without", ""), ("with", str(model))):
-        command = [sys.executable, "-m", "benchmarks.quality_pose", *map(str, paths), given]
-        seen = [json.loads(subprocess.check_output(command, text=True).splitlines()[-1]) for _ in range(runs)]
+        seen = [in_fresh_process("benchmarks.quality_pose", *paths, given) for _ in range(runs)]
         keys = ("first", "next", "memory")
         rows.append((name, *(results.spread([one[key] for one in seen]) for key in keys)))
     return results.table(("poses", "s, first in a process", "s, next (median of 10)", "MiB at most"), rows)

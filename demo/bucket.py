@@ -6,14 +6,13 @@ import json
 import os
 import secrets
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from demo.airflow_settings import LOOPBACK, free_port
-from demo.child import Child, ChildDiedError
+from demo.child import Child
 
 NAME = "catalogue"
 REGION = "us-east-1"
@@ -48,12 +47,7 @@ class Bucket:
         :raises ChildDiedError: it does not come up.
         """
         self._child.start()
-        deadline = time.monotonic() + timeout
-        while not self._answers():
-            self._child.check()
-            if time.monotonic() > deadline:
-                raise ChildDiedError(self._child.describe(f"was not ready within {timeout:.0f} s"))
-            time.sleep(0.1)
+        self._child.wait_until_ready(self._answers, timeout)
         import boto3  # here, because it takes a while to import, and nobody waits for it now
 
         resource = boto3.resource(

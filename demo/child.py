@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -167,6 +167,21 @@ class Child:
             time.sleep(0.05)
         if self.returncode:
             raise ChildDiedError(self.describe(f"ended with exit code {self.returncode}"))
+
+    def wait_until_ready(self, ready: Callable[[], bool], timeout: float) -> None:
+        """
+        Wait until the program does what it was started for.
+
+        :param ready: whether it does; asked ten times a second.
+        :param timeout: seconds.
+        :raises ChildDiedError: it ended, or does not in time.
+        """
+        deadline = time.monotonic() + timeout
+        while not ready():
+            self.check()
+            if time.monotonic() > deadline:
+                raise ChildDiedError(self.describe(f"was not ready within {timeout:.0f} s"))
+            time.sleep(0.1)
 
     def check(self) -> None:
         """

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import requests
 
-from demo.child import Child, ChildDiedError
+from demo.child import Child
 from demo.pictures import DOCUMENTED, Order
 
 LIVE_HOST = "https://api.segmind.com"
@@ -80,12 +79,7 @@ class EmulatedService:
         :raises ChildDiedError: it does not come up.
         """
         self._child.start()
-        deadline = time.monotonic() + timeout
-        while not self._ready_file.exists():
-            self._child.check()
-            if time.monotonic() > deadline:
-                raise ChildDiedError(self._child.describe(f"was not ready within {timeout:.0f} s"))
-            time.sleep(0.05)
+        self._child.wait_until_ready(self._ready_file.exists, timeout)
         ready = json.loads(self._ready_file.read_text())
         self._ready_file.unlink()
         self.url, self.secret = ready["url"], ready["api_key"]

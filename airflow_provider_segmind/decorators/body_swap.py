@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import (
@@ -120,18 +119,11 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         with self._being(batch):
             return batch.execute_complete(context, event)
 
-    def defer(
-        self,
-        *,
-        trigger: Any,
-        method_name: str,
-        kwargs: dict[str, Any] | None = None,
-        timeout: timedelta | float | int | None = None,
-    ) -> Any:
+    def defer(self, **how: Any) -> Any:
         """Defer, and keep what the function returned until the resume."""
         given = {name: getattr(self, name) for name in NAMES}
-        kept = {**(kwargs or {}), "given": given}
-        super().defer(trigger=trigger, method_name="execute_one", kwargs=kept, timeout=timeout)
+        kept = {**(how.get("kwargs") or {}), "given": given}
+        super().defer(**{**how, "method_name": "execute_one", "kwargs": kept})
 
     def on_kill(self) -> None:
         """Say that nothing can be cancelled."""
@@ -213,16 +205,9 @@ class _Batch(BodySwapBatchOperator):
         """The decorated task."""
         return self._stands_for
 
-    def defer(
-        self,
-        *,
-        trigger: Any,
-        method_name: str,
-        kwargs: dict[str, Any] | None = None,
-        timeout: timedelta | float | int | None = None,
-    ) -> Any:
+    def defer(self, **how: Any) -> Any:
         """Defer the decorated task."""
-        super().defer(trigger=trigger, method_name="execute_batch", kwargs=kwargs, timeout=timeout)
+        super().defer(**{**how, "method_name": "execute_batch"})
 
 
 def body_swap_task(
