@@ -53,6 +53,12 @@ def _passwords() -> str:
 
 
 @pytest.fixture
+def vera(api: Callable[..., Any]) -> Any:
+    """Return a client of a viewer who may read the DAGs called ``open…`` only."""
+    return api("vera")
+
+
+@pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = World(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db", tmp_path / "shown")
     made.folder.mkdir()

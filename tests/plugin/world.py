@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 BUNDLE = "gallery-tests"
+PNG = b"\x89PNG\r\n\x1a\n and pixels"
+JPEG = b"\xff\xd8\xff\xe0 and pixels"
+WEBP = b"RIFF\x00\x00\x00\x00WEBPVP8 "
 
 
 @dataclass
@@ -72,6 +75,14 @@ class World:
     def _dag(self, connection: sqlite3.Connection, dag_id: str) -> None:
         insert(connection, "dag_bundle", name=BUNDLE)
         insert(connection, "dag", dag_id=dag_id, bundle_name=BUNDLE, fileloc=f"{dag_id}.py", relative_fileloc="a.py")
+
+
+def swaps(client: Any, **wanted: Any) -> dict[str, Any]:
+    """Return what a client gets of the list of swaps."""
+    answer = client.get("/segmind/swaps", params=wanted)
+    assert answer.status_code == 200, answer.text
+    said: dict[str, Any] = answer.json()
+    return said
 
 
 def insert(connection: sqlite3.Connection, table: str, **values: Any) -> None:

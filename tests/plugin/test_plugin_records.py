@@ -1,0 +1,172 @@
+"""Which swaps the gallery lists, of what tasks have said of them, and in which order."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.plugin.world import JPEG, PNG, World, swaps
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "a word",
+        "[" * 20_000,
+        {"state": "done"},
+        {"after": ["file:///a"]},
+        {"cost": float("nan")},
+        {"cost": -1},
+        {"cost": "1"},
+        {"cost": True},
+        {"seconds": 10**400},
+        {"label": {"a": 1}},
+        {"checks": "failed"},
+        {"checks": [{"name": "a", "why": "b"}] * 1000},
+        {"thumbs": "x"},
+        {"label": "x" * 100_000},
+    ],
+)
+def test_what_is_no_record_is_passed_over(vera: Any, world: World, value: Any) -> None:
+    bad = world.swap(value, task_id="bad")
+    world.swap({"label": "good"}, task_id="good")
+    said = swaps(vera)
+    assert [swap["label"] for swap in said["swaps"]] == ["good"]
+    assert vera.get(f"/segmind/image/{bad}/after").status_code == 404
+
+
+def test_markup_in_a_record_is_text_in_an_answer_that_is_json(vera: Any, world: World) -> None:
+    said = "<img src=x onerror=alert(1)>"
+    world.swap({"label": said, "checks": [{"name": said, "why": "<script>alert(1)</script>"}]})
+    answer = vera.get("/segmind/swaps")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["swaps"][0]["label"] == said
+
+
+def test_a_record_that_a_person_added_in_the_ui_is_read(vera: Any, world: World) -> None:
+    """Airflow stores what the UI adds as text that holds JSON."""
+    world.swap(json.dumps({"label": "by hand"}))
+    assert swaps(vera)["swaps"][0]["label"] == "by hand"
+
+
+def test_what_the_ordering_and_the_storing_task_say_of_one_job_is_one_swap(vera: Any, world: World) -> None:
+    now = datetime.now(UTC)
+    before, after = world.file("b.png", PNG), world.file("a.png", JPEG)
+    world.swap(
+        {"state": "waiting", "request_id": "q1", "before": before, "cost": 0.27, "submitted_at": 5.0},
+        task_id="order",
+        at=now - timedelta(minutes=1),
+    )
+    stored = world.swap({"request_id": "q1", "after": after, "cost": 0.27, "seconds": 40}, task_id="store", at=now)
+    world.swap({"request_id": "q2"}, task_id="store", map_index=3, at=now - timedelta(minutes=2))
+    said = swaps(vera)
+    assert (said["total"], said["spent"], said["waiting"]) == (2, 0.27, 0)
+    swap = said["swaps"][0]
+    assert (swap["state"], swap["task_id"], swap["submitted_at"]) == ("completed", "store", 5.0)
+    assert vera.get(f"/segmind/{swap['pictures']['before']['full']}").content == PNG
+    assert vera.get(f"/segmind/{swap['pictures']['after']['full']}").content == JPEG
+    # An approval names the task that stored the result, and shows the scene all the same.
+    assert vera.get(f"/segmind/image/{stored}/before").content == PNG
+    for task in ("order", "store"):
+        assert swaps(vera, dag_id="open", run_id="r1", task_id=task)["total"] == 1
+    assert swaps(vera, dag_id="open", run_id="r1", task_id="store", map_index="3")["total"] == 1
+    assert swaps(vera, dag_id="open", run_id="r1", task_id="store", map_index="4")["total"] == 0
+
+
+def test_the_same_request_id_in_another_run_or_dag_is_another_swap(vera: Any, world: World) -> None:
+    world.swap({"request_id": "q1"}, run_id="r1")
+    world.swap({"request_id": "q1"}, run_id="r2")
+    world.swap({"request_id": "q1"}, dag_id="open_too")
+    assert swaps(vera)["total"] == 3
+
+
+def test_a_swap_whose_task_failed_is_not_waited_for(vera: Any, world: World) -> None:
+    world.swap({"state": "waiting"}, task_id="dead")
+    world.task("failed", task_id="dead")
+    world.swap({"state": "waiting"}, task_id="alive")
+    world.task("deferred", task_id="alive")
+    said = {swap["task_id"]: swap for swap in swaps(vera)["swaps"]}
+    assert said["alive"]["state"] == "waiting"
+    assert said["dead"]["state"] == "failed"
+    assert said["dead"]["checks"][0]["why"] == "The task failed before the swap had a result."
+
+
+@pytest.mark.parametrize(
+    ("run", "state"), [("running", "waiting"), ("queued", "waiting"), ("success", "completed"), ("failed", "failed")]
+)
+def test_nobody_waits_in_a_run_that_has_ended(vera: Any, world: World, run: str, state: str) -> None:
+    world.swap({"state": "waiting"})
+    world.task("success")
+    world.run(run)
+    assert swaps(vera)["swaps"][0]["state"] == state
+
+
+def test_swaps_can_be_filtered_by_dag_state_and_date(vera: Any, world: World) -> None:
+    days = {name: datetime(2026, 11, day, 12, tzinfo=UTC) for name, day in (("old", 1), ("mid", 2), ("new", 3))}
+    states = {"old": "failed", "mid": "completed", "new": "completed"}
+    for name, at in days.items():
+        world.swap({"label": name, "state": states[name], "cost": 1}, f"open_{name}", at=at)
+
+    def labels(**wanted: Any) -> list[str]:
+        return [swap["label"] for swap in swaps(vera, **wanted)["swaps"]]
+
+    assert labels() == ["new", "mid", "old"]
+    assert labels(dag_id="open_mid") == ["mid"]
+    assert labels(state="failed") == ["old"]
+    assert labels(since="2026-11-02") == ["new", "mid"]
+    assert labels(until="2026-11-02") == ["mid", "old"]
+    assert labels(since="2026-11-02", until="2026-11-02") == ["mid"]
+    assert labels(until="9999-12-31") == ["new", "mid", "old"]
+    assert vera.get("/segmind/swaps", params={"state": "lost"}).status_code == 422
+    assert vera.get("/segmind/swaps", params={"limit": 10_000}).status_code == 422
+    sums = swaps(vera)
+    assert (sums["completed"], sums["failed"], sums["spent"]) == (2, 1, 3.0)
+
+
+def test_a_page_of_two_thousand_swaps_takes_one_query_and_less_than_a_second(vera: Any, world: World) -> None:
+    from airflow import settings
+    from sqlalchemy import event
+
+    record = {
+        "request_id": "0123456789abcdef",
+        **{slot: f"s3://bucket/looks/2026-11-24/{slot}.png" for slot in ("before", "reference", "after")},
+        "thumbs": {"after": "s3://bucket/looks/2026-11-24/after.thumb.webp"},
+        "cost": 0.2687,
+        "seconds": 41.5,
+    }
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    world.swaps(
+        ({**record, "request_id": f"q{n}"}, {"map_index": n, "at": start + timedelta(seconds=n)}) for n in range(2000)
+    )
+    statements: list[str] = []
+
+    def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "xcom" in statement.lower():
+            statements.append(statement)
+
+    event.listen(settings.engine, "before_cursor_execute", note)
+    try:
+        seen: list[int] = []
+        seconds: list[float] = []
+        for offset in range(0, 2000, 100):
+            statements.clear()
+            began = time.monotonic()
+            said = swaps(vera, offset=offset, limit=100)
+            seconds.append(time.monotonic() - began)
+            assert len(statements) == 1
+            assert said["total"] == 2000
+            seen += [swap["map_index"] for swap in said["swaps"]]
+    finally:
+        event.remove(settings.engine, "before_cursor_execute", note)
+    # The middle one, since whoever else uses the machine can hold up any of them.
+    assert sorted(seconds)[len(seconds) // 2] < 1
+    assert seen == list(range(1999, -1, -1))
+    assert said["spent"] == pytest.approx(2000 * 0.2687)
