@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from demo.airflow_rest import AirflowRestError
-from demo.bucket import Bucket
+from demo.bucket import ROOT, Bucket
 from demo.child import ChildDiedError
 from demo.confirm import confirmed
 from demo.interrupts import ignored, raise_on_sigterm
@@ -27,7 +27,7 @@ from demo.service import EmulatedService, LiveService, Service
 from demo.summary import LEGEND, dollars, short, table
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
-PLACES = ("inbox", "swaps", "published", "done", "quarantine")
+PLACES = ("inbox", "photographs", "swaps", "published", "quarantine")
 JOB_SECONDS = "6-9"
 EMULATED_TIMEOUT = 180.0
 LIVE_TIMEOUT = 1800.0
@@ -112,8 +112,12 @@ def _quietly(started: Bucket | EmulatedService | LocalAirflow) -> None:
 def _demonstrate(service: Service, folder: Path, stack: ExitStack) -> int:
     began = time.monotonic()
     bucket = _bucket(folder, stack)
-    connections = {"AIRFLOW_CONN_SEGMIND_DEFAULT": service.connection, "AIRFLOW_CONN_AWS_DEFAULT": bucket.connection}
-    airflow = LocalAirflow(folder / "airflow", EXAMPLE_DAGS, connections)
+    settings = {
+        "AIRFLOW_CONN_SEGMIND_DEFAULT": service.connection,
+        "AIRFLOW_CONN_AWS_DEFAULT": bucket.connection,
+        "AIRFLOW__SEGMIND__GALLERY_ROOTS": ROOT,
+    }
+    airflow = LocalAirflow(folder / "airflow", EXAMPLE_DAGS, settings)
     stack.callback(_quietly, airflow)
     _say(f"Airflow is starting at {airflow.url}, which takes about half a minute:")
     _say("API server, scheduler with LocalExecutor, DAG processor and triggerer, on SQLite.")
@@ -188,6 +192,7 @@ def _places(bucket: Bucket) -> str:
 
 def _keep(airflow: LocalAirflow, service: Service) -> None:
     print(f"\n  Airflow's UI stays up at {airflow.url} (no login). Ctrl-C stops it.", flush=True)
+    print(f"  The swaps, before and after, are at {airflow.url}/plugin/body-swaps.", flush=True)
     if isinstance(service, EmulatedService):
         print(f"  The emulator's page is {service.url}/.", flush=True)
     try:

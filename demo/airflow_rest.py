@@ -34,6 +34,10 @@ def _run(dag_id: str, run_id: str) -> str:
     return f"dags/{_path(dag_id)}/dagRuns/{_path(run_id)}"
 
 
+def _question(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    return f"{_run(dag_id, run_id)}/taskInstances/{_path(task_id)}/{map_index}/hitlDetails"
+
+
 class AirflowRest:
     """
     A client of a local Airflow in which everybody is an administrator.
@@ -62,9 +66,26 @@ class AirflowRest:
         :raises AirflowRestError: the answer is an error.
         :raises requests.ConnectionError: the API server cannot be reached.
         """
+        answer = self._request(method, f"api/v2/{path}", timeout, **options)
+        content: Json = answer.json() if answer.content else {}
+        return content
+
+    def page(self, path: str, *, timeout: float = 30.0, **options: Any) -> requests.Response:
+        """
+        Get something that is not of the API, such as a plugin's.
+
+        :param path: what follows the address of the API server.
+        :param timeout: seconds for the answer.
+        :param options: passed to :meth:`requests.Session.request`.
+        :raises AirflowRestError: the answer is an error.
+        :raises requests.ConnectionError: the API server cannot be reached.
+        """
+        return self._request("GET", path, timeout, **options)
+
+    def _request(self, method: str, path: str, timeout: float, **options: Any) -> requests.Response:
         if "Authorization" not in self._session.headers:
             self._login(timeout)
-        url = f"{self.url}/api/v2/{path}"
+        url = f"{self.url}/{path}"
         answer = self._session.request(method, url, timeout=timeout, **options)
         if answer.status_code == requests.codes.unauthorized:
             self._login(timeout)
@@ -72,8 +93,7 @@ class AirflowRest:
         if not answer.ok:
             message = f"{method} {path}: HTTP {answer.status_code}: {answer.text[:500]}"
             raise AirflowRestError(message, answer.status_code)
-        content: Json = answer.json() if answer.content else {}
-        return content
+        return answer
 
     def _login(self, timeout: float) -> None:
         answer = self._session.get(f"{self.url}/auth/token", timeout=timeout)
@@ -255,8 +275,21 @@ class AirflowRest:
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, map_index: int = UNMAPPED) -> None:
         """Answer a task that asks a person, as that person does in the UI."""
-        path = f"{_run(dag_id, run_id)}/taskInstances/{_path(task_id)}/{map_index}/hitlDetails"
-        self.call("PATCH", path, json={"chosen_options": [option], "params_input": {}})
+        self.call(
+            "PATCH",
+            _question(dag_id, run_id, task_id, map_index),
+            json={"chosen_options": [option], "params_input": {}},
+        )
+
+    def question(self, dag_id: str, run_id: str, task_id: str, map_index: int = UNMAPPED) -> Json:
+        """Return what a task asks a person: ``subject``, ``body`` and more."""
+        return self.call("GET", _question(dag_id, run_id, task_id, map_index))
+
+    def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = UNMAPPED) -> dict[str, str | None]:
+        """Return the links of a task instance, by the names of their buttons."""
+        path = f"{_run(dag_id, run_id)}/taskInstances/{_path(task_id)}/links"
+        found: dict[str, str | None] = self.call("GET", path, params={"map_index": map_index})["extra_links"]
+        return found
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = UNMAPPED) -> str:
         """Return the log of one attempt, the triggerer's part included: a line for each event and each exception."""

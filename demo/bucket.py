@@ -15,6 +15,8 @@ from demo.airflow_settings import LOOPBACK, free_port
 from demo.child import Child
 
 NAME = "catalogue"
+ROOT = f"s3://aws_default@{NAME}"
+"""The bucket as the pipeline's tasks name it."""
 REGION = "us-east-1"
 
 

@@ -1,16 +1,19 @@
 """
 From a bucket to a bucket: new photographs are checked, swapped, stored, checked again, approved by a person, published.
 
-It runs when the asset ``photographs`` is updated, by another DAG or by ``POST /api/v2/assets/events``, and takes what
-is in the inbox. A photograph leaves the inbox when it is settled: published, or in quarantine with the reason beside
-it. One whose task failed stays there, and the run fails, so that a person sees it.
+It runs when the asset ``photographs`` is updated, by another DAG or by ``POST /api/v2/assets/events``. What is in the
+inbox is first moved to ``photographs/``, in a folder of the run: no later run finds it and pays for it again, and
+whatever names it goes on being true. Each ends published, or in quarantine with the reason beside it. Where a task
+failed, the run fails too, so that a person sees it; to clear that task goes on from there.
 
-It needs the connections ``segmind_default`` and ``aws_default``, and ``apache-airflow-providers-amazon[s3fs]``.
+It needs the connections ``segmind_default`` and ``aws_default``, ``apache-airflow-providers-amazon[s3fs]``, and for the
+pictures in the approval ``[segmind] gallery_roots = s3://aws_default@catalogue``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +24,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
+from airflow_provider_segmind.preview import swap_preview
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -41,11 +45,19 @@ with DAG(
     },
 ):
 
-    @task
-    def find(params: dict[str, Any]) -> list[str]:
-        """Return the photographs to swap."""
-        inbox = ObjectStoragePath(params["bucket"]) / "inbox"
-        return params["photographs"] or sorted(str(path) for path in inbox.iterdir() if path.suffix.lower() in PICTURES)
+    @task(retries=3)
+    def take(params: dict[str, Any], run_id: str) -> list[str]:
+        """Take the photographs out of the inbox, and return where they are from now on."""
+        if params["photographs"]:
+            return list(params["photographs"])
+        bucket = ObjectStoragePath(params["bucket"])
+        inbox, taken = bucket / "inbox", bucket / "photographs" / re.sub(r"[^\w.-]", "-", run_id)
+        for path in sorted(inbox.iterdir()) if inbox.exists() else []:
+            if path.suffix.lower() in PICTURES:
+                path.copy(taken / path.name)
+                path.unlink()
+        # Listed anew, because an earlier try of this task may have taken some of them.
+        return sorted(str(path) for path in taken.iterdir()) if taken.exists() else []
 
     @task_group
     def photograph(uri: Any) -> None:
@@ -82,18 +94,10 @@ with DAG(
             on_failure="skip",
         )
 
-        @task
-        def preview(before: str, stored: dict[str, Any]) -> str:
-            """Return both pictures as markdown; their links end after a day."""
-            uris = {"before": before, "after": stored["files"][0]["thumbnail"]}
-            paths = {name: ObjectStoragePath(found) for name, found in uris.items()}
-            links = [f"![{name}]({path.fs.sign(path.path, expiration=86400)})" for name, path in paths.items()]
-            return f"| Before | After |\n|---|---|\n| {' | '.join(links)} |\n"
-
         approve = ApprovalOperator(
             task_id="approve",
             subject="Publish this picture?",
-            body=preview(uri, store.output),
+            body=swap_preview("photograph.store"),
             response_timeout=timedelta(days=3),
             # An answer within the same second can find the task not yet at rest in Airflow 3.3.2, which fails it.
             retries=2,
@@ -115,7 +119,7 @@ with DAG(
 
         @task(trigger_rule="all_done")
         def settle(photograph: str, bucket: str, ti: Any) -> str:
-            """Take the photograph out of the inbox: to ``done``, or to ``quarantine`` with the reason beside it."""
+            """Say what became of the photograph, and put one that was rejected into quarantine with the reason."""
             group, index = ti.task_id.rpartition(".")[0], ti.map_index
 
             def said(name: str, key: str = "return_value") -> Any:
@@ -127,19 +131,18 @@ with DAG(
             if answer.get("chosen_options") == [ApprovalOperator.REJECT]:
                 rejected.append("approve")
             if not rejected and not said("publish"):
-                raise RuntimeError(f"{photograph} is not published, and nobody rejected it: see the task that failed.")
-            source = ObjectStoragePath(photograph)
-            target = ObjectStoragePath(f"{bucket}/{'quarantine' if rejected else 'done'}/{source.name}")
+                raise RuntimeError(f"{photograph} is not published, but nobody rejected it: clear what failed.")
             if rejected:
+                source = ObjectStoragePath(photograph)
+                target = ObjectStoragePath(f"{bucket}/quarantine/{source.parent.name}/{source.name}")
                 reason = {"rejected_by": rejected, "reports": reports, "answer": answer}
                 ObjectStoragePath(f"{target}.json").write_text(json.dumps(reason, indent=2, default=str))
-            if source.parent.name == "inbox":
-                source.copy(target)
-                source.unlink()
+                if str(source).startswith(f"{bucket}/photographs/"):
+                    source.copy(target)
             return f"rejected by {', '.join(rejected)}" if rejected else "published"
 
         check >> swap
         compare >> approve
         published >> settle(uri, "{{ params.bucket }}")
 
-    photograph.expand(uri=find())
+    photograph.expand(uri=take())

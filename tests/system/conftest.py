@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from airflow_provider_segmind.emulator import Emulator
-from demo.bucket import Bucket
+from demo.bucket import ROOT, Bucket
 from demo.local_airflow import LocalAirflow
 
 DAG_FOLDERS = (Path(__file__).resolve().parents[2] / "example_dags", Path(__file__).parent / "dags")
@@ -46,6 +46,7 @@ def airflow(emulator: Emulator, bucket: Bucket, tmp_path_factory: pytest.TempPat
     env = {
         "AIRFLOW_CONN_SEGMIND_DEFAULT": connection,
         "AIRFLOW_CONN_AWS_DEFAULT": bucket.connection,
+        "AIRFLOW__SEGMIND__GALLERY_ROOTS": ROOT,
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
         # A killed supervisor is noticed by its silence, by default after five minutes.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",

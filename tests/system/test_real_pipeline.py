@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import time
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from airflow_provider_segmind.emulator import Emulator, samples
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type
@@ -42,7 +45,7 @@ def play(airflow: LocalAirflow, run_id: str) -> str:
     return state
 
 
-def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_it(
+def test_each_photograph_is_published_or_in_quarantine_with_the_reason_and_all_of_it_is_in_the_gallery(
     airflow: LocalAirflow, emulator: Emulator, bucket: Bucket
 ) -> None:
     before = len(emulator.charges)
@@ -58,18 +61,23 @@ def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_i
 
     keys = set(bucket.keys())
     assert not {key for key in keys if key.startswith("inbox/")}
-    assert {key for key in keys if key.startswith(("done/", "quarantine/"))} == {
-        "done/at-home.png",
-        "quarantine/in-the-park.png",
-        "quarantine/in-the-park.png.json",
-        "quarantine/nobody-there.png",
-        "quarantine/nobody-there.png.json",
+    folder = re.sub(r"[^\w.-]", "-", run.run_id)
+    assert {key.removeprefix(f"photographs/{folder}/") for key in keys if key.startswith("photographs/")} == {
+        "at-home.png",
+        "in-the-park.png",
+        "nobody-there.png",
+    }
+    assert {key.removeprefix(f"quarantine/{folder}/") for key in keys if key.startswith("quarantine/")} == {
+        "in-the-park.png",
+        "in-the-park.png.json",
+        "nobody-there.png",
+        "nobody-there.png.json",
     }
     (published,) = [key for key in keys if key.startswith("published/")]
     assert source_type(bucket.get(f"s3://x/{published}"), "image/png") == AI_COMPOSITE
 
     def reason(name: str) -> Any:
-        return json.loads(bucket.get(f"s3://x/quarantine/{name}.json"))
+        return json.loads(bucket.get(f"s3://x/quarantine/{folder}/{name}.json"))
 
     assert reason("in-the-park.png")["rejected_by"] == ["approve"]
     hopeless = reason("nobody-there.png")
@@ -82,7 +90,8 @@ def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_i
     sidecars = [json.loads(bucket.get(f"s3://x/{key}")) for key in keys if key.endswith("-0.json")]
     assert len(sidecars) == 2
     for sidecar in sidecars:
-        assert sidecar["inputs"]["character_image"].startswith("s3://aws_default@catalogue/inbox/")
+        # Not where the photograph was, but where it is.
+        assert bucket.get(sidecar["inputs"]["character_image"]).startswith(b"\x89PNG")
         assert sidecar["labelled"]
         assert sidecar["consent_reference"] == "consents/2026-11"
         assert sidecar["cost"] == pytest.approx(0.2687)
@@ -93,6 +102,46 @@ def test_each_photograph_leaves_the_inbox_published_or_with_the_reason_against_i
         assert {name: extra[name] for name in ("request_id", "cost", "sha256")} == {
             name: sidecar[name] for name in ("request_id", "cost", "sha256")
         }
+
+    _look_at_the_gallery(airflow, run.run_id, [sidecar["request_id"] for sidecar in sidecars])
+
+
+def _look_at_the_gallery(airflow: LocalAirflow, run_id: str, request_ids: list[str]) -> None:
+    """Open what a person sees of the run in Airflow's UI, whose pictures come out of the bucket."""
+    said = airflow.page("segmind/swaps", params={"dag_id": DAG_ID, "run_id": run_id}).json()
+    assert {name: said[name] for name in ("total", "completed", "failed", "waiting", "rejected")} == {
+        "total": 3,
+        "completed": 2,
+        "failed": 0,
+        "waiting": 0,
+        "rejected": 1,
+    }
+    assert said["spent"] == pytest.approx(2 * 0.2687, abs=0.001)
+    done = [swap for swap in said["swaps"] if swap["state"] == "completed"]
+    assert sorted(swap["request_id"] for swap in done) == sorted(request_ids)
+    for swap in done:
+        assert swap["seconds"] > 0
+        for slot in ("before", "reference", "after"):
+            for size in ("full", "small"):
+                _is_picture(airflow, f"segmind/{swap['pictures'][slot][size]}")
+    (hopeless,) = [swap for swap in said["swaps"] if swap["state"] == "rejected"]
+    assert [check["name"] for check in hopeless["checks"]] == ["person_count"]
+    _is_picture(airflow, f"segmind/{hopeless['pictures']['before']['full']}")
+
+    for index in {swap["map_index"] for swap in done}:
+        links = airflow.links(DAG_ID, run_id, f"{GROUP}.store", index)
+        assert f"/tasks/{GROUP}.store/mapped/{index}/plugin/" in (links["Before / after"] or "")
+        _is_picture(airflow, links["Result picture"] or "")
+        body = airflow.question(DAG_ID, run_id, f"{GROUP}.approve", index)["body"]
+        pictures = re.findall(r"!\[\w+\]\((\S+)\)", body)
+        assert len(pictures) == 3
+        for picture in pictures:
+            _is_picture(airflow, picture)
+
+
+def _is_picture(airflow: LocalAirflow, path: str) -> None:
+    with Image.open(io.BytesIO(airflow.page(path).content)) as picture:
+        assert min(picture.size) > 100
 
 
 def test_without_photographs_nothing_is_ordered_and_the_run_succeeds(
@@ -116,4 +165,4 @@ def test_a_photograph_that_cannot_be_read_stays_where_it_is_and_fails_the_run(
     assert airflow.wait_for_run(DAG_ID, run.run_id, 180) == "failed"
     assert len(emulator.charges) == before
     log = airflow.task_log(DAG_ID, run.run_id, f"{GROUP}.settle", map_index=0)
-    assert "gone.png is not published, and nobody rejected it" in log
+    assert "gone.png is not published, but nobody rejected it: clear what failed" in log
