@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal, get_args
 
 XCOM_KEY = "body_swap"
 """The XCom that holds a task's record."""
 
 Slot = Literal["before", "reference", "after"]
-State = Literal["completed", "failed", "waiting"]
+State = Literal["completed", "failed", "waiting", "rejected"]
 
 SLOTS: tuple[Slot, ...] = get_args(Slot)
 STATES: tuple[State, ...] = get_args(State)
 
 MAX_TEXT = 32_768
-"""Characters of a record as JSON; a longer one is not read."""
+"""Characters of what one task says, as JSON; more is not read. Some 60 swaps fit."""
 MAX_CHECKS = 20
 _MAX_URI = 2048
 _MAX_WORDS = 300
@@ -59,7 +60,7 @@ class GalleryRecord:
 
     Only URIs of object storage belong into it: a URL of Segmind ends after days and tells who looks at it.
 
-    :param state: ``completed``, ``failed`` or ``waiting``.
+    :param state: ``completed``, ``failed``, ``waiting``, or ``rejected``: by a check, before it was ordered.
     :param before: URI of the scene.
     :param reference: URI of the new person.
     :param after: URI of the result.
@@ -99,16 +100,45 @@ class GalleryRecord:
         return {name: value for name, value in said.items() if value not in (None, {}, [])}
 
 
-def read_record(value: Any) -> GalleryRecord | None:
+def to_json(records: Sequence[GalleryRecord]) -> list[dict[str, Any]]:
     """
-    Read a record that anybody may have written: who can edit XComs can put anything there.
+    Return plain values for an XCom: of each record, or of as many of the first as are read.
+
+    :param records: at least one.
+    """
+    said = [record.to_json() for record in records]
+    lengths = accumulate(len(json.dumps(each)) + len(", ") for each in said)
+    # One alone is kept whatever its length: it is as long as its URIs.
+    return said[: max(1, sum(length <= MAX_TEXT - len("[]") for length in lengths))]
+
+
+def read_records(value: Any) -> tuple[GalleryRecord | None, ...]:
+    """
+    Read records that anybody may have written: who can edit XComs can put anything there.
 
     :param value: the XCom's value, or its JSON as text.
-    :return: the record, or ``None`` when anything in it is not as it must be. Unknown names are passed over.
+    :return: the records; ``None`` in the place of one in which anything is not as it must be. Unknown names are passed
+        over.
     """
     try:
         if isinstance(value, str):
             value = json.loads(value) if len(value) <= MAX_TEXT else None
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(map(_read, value)) if isinstance(value, list) else (_read(value),)
+
+
+def read_record(value: Any) -> GalleryRecord | None:
+    """
+    Read the only record, or the first one.
+
+    :param value: as for :func:`read_records`.
+    """
+    return next(iter(read_records(value)), None)
+
+
+def _read(value: Any) -> GalleryRecord | None:
+    try:
         return _record(value) if isinstance(value, Mapping) else None
     except (ValueError, RecursionError):
         return None

@@ -32,6 +32,8 @@ NOT_ORDERED = "NOT_ORDERED"
 
 STORED = ".stored.jsonl"
 """What follows the manifest's name in the name of the one that says where its pictures are stored."""
+CHECKS = ".checks.jsonl"
+"""What follows it in the name of the one that says, line by line, what checks found in them."""
 
 _STANDING = (COMPLETED, FAILED, EXPIRED)
 

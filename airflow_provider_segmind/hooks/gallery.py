@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_provider_segmind.api.gallery import XCOM_KEY, FailedCheck, GalleryRecord, Pictures
+from airflow_provider_segmind.api.gallery import XCOM_KEY, FailedCheck, GalleryRecord, Pictures, to_json
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.prices import estimated_cost
@@ -19,22 +19,26 @@ log = logging.getLogger(__name__)
 _LONGEST_ID = 300
 
 
-def show(context: Context, record: GalleryRecord) -> None:
+def show(context: Context, *records: GalleryRecord) -> None:
     """
-    Show a swap in the gallery, and link to it from its task, from now on: also while the task is deferred.
+    Show swaps in the gallery, and link to them from their task, from now on: also while the task is deferred.
 
     Nothing is raised: pictures in the UI must not cost a result. Where ``[segmind] gallery_roots`` is empty there is no
     gallery, and nothing is kept for it.
 
     :param context: the task's context.
-    :param record: what is known of the swap now; it takes the place of what this task said before.
+    :param records: what is known of each swap now; it takes the place of what this task said before. Of very many, the
+        first are shown.
     """
     try:
-        if not str(conf.get("segmind", "gallery_roots", fallback="") or "").strip():
+        if not records or not str(conf.get("segmind", "gallery_roots", fallback="") or "").strip():
             return
         ti = context["ti"]
-        ti.xcom_push(key=XCOM_KEY, value=record.to_json())
-        for key, url in links_of(ti, record).items():
+        said = to_json(records)
+        if len(said) < len(records):
+            log.info("Of %s swaps the gallery shows %s; of a batch it shows all.", len(records), len(said))
+        ti.xcom_push(key=XCOM_KEY, value=said if len(records) > 1 else said[0])
+        for key, url in links_of(ti, records[0]).items():
             ti.xcom_push(key=key, value=url)
     except Exception:
         log.warning("This swap is not shown in the gallery; its result is not touched by that.", exc_info=True)
@@ -82,6 +86,41 @@ def stored(
         seconds=seconds,
         checks=_failed("storing", row.get("error")),
     )
+
+
+def checked(
+    report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
+) -> GalleryRecord | None:
+    """
+    Return the record of pictures in which a check found something, or nothing if all is well.
+
+    :param report: of the checks, as ``Report.to_json`` returns it.
+    :param inputs: ``character_image`` and ``reference_character_image``.
+    :param result: what is known of the swap; ``None`` for pictures that are not ordered yet.
+    """
+    failed = tuple(FailedCheck(each["name"], each["why"]) for each in report["checks"] if each["verdict"] == "fail")
+    if not failed:
+        return None
+    return GalleryRecord(
+        state="rejected" if result is None else "completed",
+        before=_in_storage(inputs.get("character_image")),
+        reference=_in_storage(inputs.get("reference_character_image")),
+        after=_in_storage((result or {}).get("uri")),
+        request_id=(result or {}).get("request_id"),
+        checks=failed,
+    )
+
+
+def checked_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord | None:
+    """
+    Return the record of a batch in which checks found something, or nothing if all is well.
+
+    :param results: URI of its manifest of results.
+    :param summary: what the check returns of it.
+    """
+    bad = summary["failed"]
+    why = f"{bad} of {summary['checked']} results failed a check." if bad else None
+    return GalleryRecord(request_id=_batch_id(results), checks=_failed("checks", why)) if why else None
 
 
 def ordered_batch(results: str, total: int, cost: float) -> GalleryRecord:

@@ -35,6 +35,7 @@ from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import SharedConnection
+from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
 from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
@@ -205,6 +206,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     :raises SegmindError: when too many failed, or not all could be ordered, and a retry may help.
     """
 
+    operator_extra_links = (BeforeAfterLink(),)
     template_fields: Sequence[str] = (*SubmitBodySwapBatchOperator.template_fields, "results", "output_key")
 
     def __init__(

@@ -9,9 +9,11 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.workflows import check_image
+from airflow_provider_segmind.api.gallery import GalleryRecord
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.fetching import picture_bytes
+from airflow_provider_segmind.hooks.gallery import checked, checked_batch, show
 from airflow_provider_segmind.hooks.keeping import add_to_sidecar
 from airflow_provider_segmind.hooks.poses import pose_model
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -77,7 +79,20 @@ class CheckSwapInputOperator(BaseOperator):
             report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
         except SegmindError as error:
             raise task_error(error) from error
+        self._show(context, checked(report.to_json(), self._given(), self._checked_result()))
         return self.end(context, report.to_json(), report.summary())
+
+    @staticmethod
+    def _show(context: Context, record: GalleryRecord | None) -> None:
+        if record is not None:
+            show(context, record)
+
+    def _given(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in BODY_SWAP_IMAGES}
+
+    def _checked_result(self) -> Mapping[str, Any] | None:
+        """Return what is known of the swap whose pictures these are, if it was ordered."""
+        return None
 
     def end(self, context: Context, report: dict[str, Any], said: str) -> dict[str, Any]:
         """End as ``on_failure`` says; what was found is an XCom before the task can fail."""
@@ -161,6 +176,9 @@ class CheckSwapOperator(CheckSwapInputOperator):
             add_to_sidecar(self.result["files"][0].get("sidecar"), {"checks": report.to_json()})
         return report
 
+    def _checked_result(self) -> Mapping[str, Any]:
+        return self.result if isinstance(self.result, Mapping) else {"uri": self.result}
+
     def _pose_model(self) -> Path | None:
         return None if self.qa is False else pose_model()
 
@@ -169,16 +187,17 @@ class CheckSwapOperator(CheckSwapInputOperator):
         try:
             thresholds = Thresholds.of(self.thresholds or {})
             items = quality_batch.items_of(self.result, self.character_image, self.reference_character_image)
-            checked = quality_batch.check_all(
+            found = quality_batch.check_all(
                 SegmindHook(self.segmind_conn_id), items, thresholds, self.qa, self._pose_model()
             )
-            summary = quality_batch.summary_of(checked)
+            summary = quality_batch.summary_of(found)
             if manifest:
-                summary["reports_uri"] = quality_batch.write_reports(manifest, checked)
+                summary["reports_uri"] = quality_batch.write_reports(manifest, found)
+                self._show(context, checked_batch(manifest, summary))
         except SegmindError as error:
             raise task_error(error) from error
         report = self.end(context, summary, quality_batch.told(summary))
-        kept_from_it = quality_batch.first_error(checked)
+        kept_from_it = quality_batch.first_error(found)
         if kept_from_it is not None and self.on_failure != "report":
             raise kept_from_it
         return report

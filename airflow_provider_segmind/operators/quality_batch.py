@@ -16,7 +16,7 @@ from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStor
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.workflows import check_image
-from airflow_provider_segmind.hooks.batch_files import STORED, is_good, read_lines
+from airflow_provider_segmind.hooks.batch_files import CHECKS, STORED, is_good, read_lines
 from airflow_provider_segmind.hooks.fetching import picture_bytes
 from airflow_provider_segmind.hooks.pictures import is_url
 from airflow_provider_segmind.hooks.publish import lines_of, write_whole
@@ -247,7 +247,7 @@ def write_reports(manifest: str, checked: Iterable[Checked]) -> str:
     :return: its URI.
     :raises SegmindError: when it cannot be written.
     """
-    uri = f"{manifest}.checks.jsonl"
+    uri = f"{manifest}{CHECKS}"
     try:
         write_whole(ObjectStoragePath(uri), lines_of(one.to_json() for one in checked))
     except (OSError, ValueError, ImportError) as error:

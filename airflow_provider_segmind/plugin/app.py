@@ -16,8 +16,8 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
-from airflow_provider_segmind.api.gallery import SLOTS, GalleryRecord, Slot, State
-from airflow_provider_segmind.plugin.items import Item, read_items, read_lines
+from airflow_provider_segmind.api.gallery import SLOTS, STATES, GalleryRecord, Slot, State
+from airflow_provider_segmind.plugin.items import Item, read_checks, read_items, read_lines
 from airflow_provider_segmind.plugin.pictures import (
     MAX_PICTURE,
     PictureError,
@@ -46,6 +46,7 @@ _FACTS_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-stor
 _may_read = requires_access_dag("GET", DagAccessEntity.XCOM)
 _Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+_Part = Annotated[int, Query(ge=0, le=10_000)]
 
 app = FastAPI(title="Segmind", docs_url=None, redoc_url=None, openapi_url=None)
 # Scripts, styles and icons of this package, the same for everybody; nothing else is open to everybody.
@@ -92,10 +93,10 @@ def list_swaps(
 
 @app.get("/image/{dag_id}/{run_id}/{task_id}/{map_index}/{slot}", dependencies=[Depends(_may_read)])
 def show_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, slot: str, size: str | None = None
+    dag_id: str, run_id: str, task_id: str, map_index: str, slot: str, size: str | None = None, part: _Part = 0
 ) -> Response:
     """Return a picture of a task's swap; which one, the task's record says, never the client."""
-    place = Place(dag_id, run_id, task_id, _map_index(map_index))
+    place = Place(dag_id, run_id, task_id, _map_index(map_index), part)
     which, record = _slot(slot), _record_at(place)
     if getattr(record, which) is None and record.request_id:
         # The task that stored the result does not know the scene; the one that ordered it does.
@@ -110,8 +111,9 @@ def list_items(
     """Return a page of the swaps of a batch."""
     place = Place(dag_id, run_id, task_id, _map_index(map_index))
     folders = roots()
-    lines = _shown(lambda: read_lines(_record_at(place).items, folders))
-    items = read_items(lines, range(len(lines))[offset : offset + limit], folders)
+    uri = _record_at(place).items
+    lines = _shown(lambda: read_lines(uri, folders))
+    items = read_items(lines, range(len(lines))[offset : offset + limit], folders, read_checks(uri, folders))
     return _facts(
         {"total": len(lines), "offset": offset, "swaps": [_batch_swap(place, item, folders) for item in items]}
     )
@@ -162,10 +164,10 @@ def _has(card: Card, task_id: str, map_index: int) -> bool:
 
 def _record_at(place: Place) -> GalleryRecord:
     wanted = Wanted(frozenset({place.dag_id}), place.run_id, place.task_id, place.map_index)
-    found = find(wanted)
-    if not found:
-        raise HTTPException(404, "This task has no body swap to show.")
-    return found[0].record
+    for found in find(wanted):
+        if found.place == place:
+            return found.record
+    raise HTTPException(404, "This task has no body swap to show.")
 
 
 def _whole_swap(place: Place) -> GalleryRecord | None:
@@ -199,13 +201,16 @@ def _facts(said: Mapping[str, Any]) -> Response:
 
 def _totals(chosen: Iterable[Card]) -> dict[str, Any]:
     records = [card.newest.record for card in chosen]
-    counts = {state: sum(record.state == state for record in records) for state in ("completed", "failed", "waiting")}
+    counts: dict[str, int] = {state: sum(record.state == state for record in records) for state in STATES}
     return {"total": len(records), **counts, "spent": round(sum(record.cost or 0 for record in records), 4)}
 
 
 def _swap(card: Card, folders: tuple[Root, ...]) -> dict[str, Any]:
     place = card.newest.place
-    urls: dict[Slot, str] = {slot: f"image/{_path(source)}/{slot}" for slot, source in card.sources.items()}
+    urls: dict[Slot, str] = {
+        slot: f"image/{_path(source)}/{slot}" + (f"?part={source.part}" if source.part else "")
+        for slot, source in card.sources.items()
+    }
     items = card.newest.record.items
     return {
         **place._asdict(),
@@ -244,8 +249,9 @@ def _addresses(
     if url is None or not full:
         return None
     large = url if allowed(full, folders) else None
-    return {"full": large, "small": f"{url}?size=small" if small and allowed(small, folders) else large}
+    more = "&" if "?" in url else "?"
+    return {"full": large, "small": f"{url}{more}size=small" if small and allowed(small, folders) else large}
 
 
 def _path(place: Place) -> str:
-    return "/".join(quote(str(part), safe="") for part in place)
+    return "/".join(quote(str(each), safe="") for each in place[:4])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
@@ -20,27 +20,30 @@ from airflow_provider_segmind.api.gallery import (
     FailedCheck,
     GalleryRecord,
     Slot,
-    read_record,
+    read_records,
 )
 
 MAX_RECORDS = 5000
-"""How many records are looked at, newest first; a DAG, a run or dates lead to older ones."""
+"""How many tasks' records are looked at, newest first; a DAG, a run or dates lead to older ones."""
+_TASK = ("dag_id", "run_id", "task_id", "map_index")
 
 
 class Place(NamedTuple):
     """
-    A task instance.
+    A task instance, and which of its swaps.
 
     :param dag_id: its DAG.
     :param run_id: its run.
     :param task_id: its task.
     :param map_index: -1 for a task that is not mapped.
+    :param part: 0, or the number of the swap in a task that has several.
     """
 
     dag_id: str
     run_id: str
     task_id: str
     map_index: int
+    part: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,11 @@ class Wanted:
 @dataclass(frozen=True)
 class Card:
     """
-    A swap, of which several tasks may have said something: one that ordered it, and one that stored its result.
+    A swap, of which several tasks may have said something: one that ordered it, one that stored its result, a check.
 
     :param newest: what was said last; what it left out is from those before it.
-    :param sources: the task instance that named each picture.
-    :param places: all task instances that said something.
+    :param sources: the place that named each picture.
+    :param places: all places that said something.
     """
 
     newest: Found
@@ -98,8 +101,7 @@ def find(wanted: Wanted) -> list[Found]:
     """Return the newest records, newest first; what is no record is passed over."""
     with create_session(scoped=False) as session:
         rows = session.execute(_query(wanted)).all()
-    found = (_found(row) for row in rows)
-    return [each for each in found if each is not None]
+    return [found for row in rows for found in _found(row)]
 
 
 def cards(found: Iterable[Found]) -> list[Card]:
@@ -117,8 +119,8 @@ def cards(found: Iterable[Found]) -> list[Card]:
 
 
 def _query(wanted: Wanted) -> Any:
-    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in Place._fields]
-    columns = (*(getattr(XComModel, name) for name in Place._fields), XComModel.value, XComModel.timestamp)
+    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _TASK]
+    columns = (*(getattr(XComModel, name) for name in _TASK), XComModel.value, XComModel.timestamp)
     query = (
         select(*columns, TaskInstance.state.label("task_state"), DagRun.state.label("run_state"))
         .outerjoin(TaskInstance, and_(*same))
@@ -138,12 +140,11 @@ def _query(wanted: Wanted) -> Any:
     return query
 
 
-def _found(row: Any) -> Found | None:
-    record = read_record(row.value)
-    if record is None:
-        return None
-    place = Place(row.dag_id, row.run_id, row.task_id, row.map_index)
-    return Found(place, _ended(record, row.task_state, row.run_state), row.timestamp.timestamp())
+def _found(row: Any) -> Iterator[Found]:
+    for part, record in enumerate(read_records(row.value)):
+        if record is not None:
+            place = Place(row.dag_id, row.run_id, row.task_id, row.map_index, part)
+            yield Found(place, _ended(record, row.task_state, row.run_state), row.timestamp.timestamp())
 
 
 def _ended(record: GalleryRecord, task_state: str | None, run_state: str | None) -> GalleryRecord:
@@ -162,7 +163,7 @@ def _key(found: Found) -> tuple[str, ...]:
     place, request_id = found.place, found.record.request_id
     if request_id:
         return (place.dag_id, place.run_id, request_id)
-    return (place.dag_id, place.run_id, place.task_id, str(place.map_index))
+    return tuple(map(str, place))
 
 
 def _card(found: Found) -> Card:
@@ -172,11 +173,16 @@ def _card(found: Found) -> Card:
 
 def _joined(card: Card, older: Found) -> Card:
     newest = card.newest.record
-    # What is empty in the newer one is taken from the older one, but for what is only true of a state.
-    names = (*SLOTS, "cost", "submitted_at", "label", "items")
+    # What is empty in the newer one is taken from the older one; how it ended only if it does not wait again.
+    names = ["cost", "submitted_at", "label", "items", *SLOTS]
+    checks = newest.checks
+    if newest.state != "waiting":
+        names.append("seconds")
+        said = {check.name for check in checks}
+        checks += tuple(check for check in older.record.checks if check.name not in said)
     fills = {name: getattr(older.record, name) for name in names if getattr(newest, name) is None}
     thumbs = {slot: getattr(newest.thumbs, slot) or getattr(older.record.thumbs, slot) for slot in SLOTS}
-    record = replace(newest, thumbs=replace(newest.thumbs, **thumbs), **fills)
+    record = replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, **fills)
     sources = {**_card(older).sources, **card.sources}
     return Card(replace(card.newest, record=record), sources, (*card.places, older.place))
 

@@ -14,9 +14,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.gallery import GalleryRecord
 from airflow_provider_segmind.hooks.assets import Stored, announce
 from airflow_provider_segmind.hooks.batch_files import STORED, check_failures, too_many
-from airflow_provider_segmind.hooks.deliveries import Deliveries, read_deliveries
+from airflow_provider_segmind.hooks.deliveries import Deliveries, Delivery, read_deliveries
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.gallery import show, stored, stored_batch
 from airflow_provider_segmind.hooks.keeping import Item, Manner
@@ -98,7 +99,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
         rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
-            summary["stored"] = _write_manifest(found.manifest, rows)
+            summary["stored"] = _write_manifest(found.manifest, found.jobs, rows)
         self.log.info("Stored in %s: %s", self.destination, summary)
         self._note(found, outcomes, summary)
         self._show(context, found, rows, summary)
@@ -117,10 +118,13 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
     ) -> None:
         if found.manifest is not None:
             show(context, stored_batch(found.manifest, summary))
-        elif len(rows) == 1:  # of a list, each is shown where it was ordered
-            facts = {**(self.details or {}), **found.jobs[0].facts}
-            inputs = facts.get("inputs")
-            show(context, stored(rows[0], facts.get("seconds"), inputs if isinstance(inputs, Mapping) else None))
+        else:
+            show(context, *(self._shown(job, row) for job, row in zip(found.jobs, rows, strict=True)))
+
+    def _shown(self, job: Delivery, row: Mapping[str, Any]) -> GalleryRecord:
+        facts = {**(self.details or {}), **job.facts}
+        inputs = facts.get("inputs")
+        return stored(row, facts.get("seconds"), inputs if isinstance(inputs, Mapping) else None)
 
     def _note(self, found: Deliveries, outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> None:
         self._fetched = [picture.url for job in found.jobs for picture in job.pictures]
@@ -261,7 +265,7 @@ def _whole(summary: Mapping[str, Any]) -> Stored | None:
     return Stored(summary["stored"], counts) if "stored" in summary else None
 
 
-def _write_manifest(manifest: str, rows: Iterable[Mapping[str, Any]]) -> str:
+def _write_manifest(manifest: str, jobs: Iterable[Delivery], rows: Iterable[Mapping[str, Any]]) -> str:
     path = ObjectStoragePath(f"{manifest}{STORED}")
-    put(path, lines_of(rows))
+    put(path, lines_of({**row, "row": job.row} for job, row in zip(jobs, rows, strict=True)))
     return str(path)

@@ -17,6 +17,8 @@ from airflow_provider_segmind.api.gallery import (
     GalleryRecord,
     Pictures,
     read_record,
+    read_records,
+    to_json,
 )
 
 URIS = st.none() | st.text(max_size=50)
@@ -93,6 +95,28 @@ def test_a_record_with_nothing_in_it_is_a_swap_that_is_done() -> None:
     assert read_record({"written_by": "a later version", "checks": [{}]}) == GalleryRecord(
         checks=(FailedCheck("", ""),)
     )
+
+
+def test_of_very_many_records_the_first_are_kept_and_can_be_read() -> None:
+    uri = "s3://bucket/" + "x" * 400
+    for count in (1, 2, 5000):
+        records = [GalleryRecord(request_id=f"q{n}", after=uri) for n in range(count)]
+        kept = to_json(records)
+        assert read_records(json.dumps(kept)) == tuple(records[: len(kept)])
+        assert len(kept) == min(count, len(kept))
+        assert len(kept) == count or len(kept) * len(json.dumps(kept[0])) > 0.95 * MAX_TEXT
+        assert len(json.dumps(kept)) <= MAX_TEXT
+    assert len(to_json([GalleryRecord(after="x" * 2 * MAX_TEXT)] * 2)) == 1
+
+
+def test_what_is_no_record_in_a_list_keeps_its_place() -> None:
+    assert read_records([{"label": "a"}, 7, {"state": "x"}, {"label": "b"}]) == (
+        GalleryRecord(label="a"),
+        None,
+        None,
+        GalleryRecord(label="b"),
+    )
+    assert read_records("[") == ()
 
 
 def test_long_words_and_many_checks_are_cut_so_that_the_record_can_be_read() -> None:

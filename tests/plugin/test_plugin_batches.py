@@ -46,6 +46,53 @@ def test_a_batch_shows_its_swaps_page_by_page(vera: Any, batch: str) -> None:
         assert vera.get(f"/segmind/items/{batch}/{index}/after").status_code == 404
 
 
+CHECK = {"name": "proportions", "verdict": "fail", "why": "It is 12 % wider."}
+
+
+def test_a_swap_of_a_batch_shows_which_checks_it_failed(vera: Any, world: World) -> None:
+    """The first swap of the batch had no picture, so that lines and swaps have other numbers."""
+    picture = world.file("batch/1.png", PNG)
+    line = {"request_id": "q1", "uri": picture, "files": [{"uri": picture}], "row": 1}
+    manifest = world.file("batch/m.jsonl.stored.jsonl", json.dumps(line).encode())
+    passed = {"name": "blank", "verdict": "pass", "why": "It is not."}
+    reports = [{"index": 0, "reasons": ["no picture"]}, {"index": 1, "report": {"checks": [passed, CHECK]}}]
+    world.file("batch/m.jsonl.checks.jsonl", "\n".join(map(json.dumps, reports)).encode())
+    (item,) = vera.get(f"/segmind/items/{world.swap({'items': manifest})}").json()["swaps"]
+    assert (item["state"], item["checks"]) == ("completed", [{"name": CHECK["name"], "why": CHECK["why"]}])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"report": 7},
+        {"report": {"checks": 7}},
+        {"report": {"checks": [7, {"verdict": "pass"}]}},
+        [],
+        {"report": {"checks": [{**CHECK, "verdict": "passed"}]}},
+    ],
+)
+def test_what_is_no_report_of_a_check_is_passed_over(vera: Any, world: World, said: Any) -> None:
+    picture = world.file("batch/0.png", PNG)
+    lines = [{"request_id": "q", "files": [{"uri": picture}], "row": row} for row in (0, 1, -1, "0", None)]
+    manifest = world.file("batch/m.jsonl.stored.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    world.file("batch/m.jsonl.checks.jsonl", json.dumps(said).encode())
+    items = vera.get(f"/segmind/items/{world.swap({'items': manifest})}").json()["swaps"]
+    assert [(item["state"], item["checks"]) for item in items] == [("completed", [])] * 5
+
+
+@pytest.mark.parametrize("count", [1, 25])
+def test_many_failed_checks_and_long_words_are_cut(vera: Any, world: World, count: int) -> None:
+    picture = world.file("batch/0.png", PNG)
+    line = {"request_id": "q", "files": [{"uri": picture}], "row": 0, "error": "x" * 1000}
+    manifest = world.file("batch/m.jsonl.stored.jsonl", json.dumps(line).encode())
+    report = {"report": {"checks": [{"name": "n" * 1000, "verdict": "fail", "why": "w" * 1000}] * count}}
+    world.file("batch/m.jsonl.checks.jsonl", json.dumps(report).encode())
+    (item,) = vera.get(f"/segmind/items/{world.swap({'items': manifest})}").json()["swaps"]
+    assert item["state"] == "completed"
+    assert len(item["checks"]) == min(count + 1, 20)
+    assert {len(check["why"]) for check in item["checks"]} == {300}
+
+
 @pytest.mark.parametrize(
     "line",
     [

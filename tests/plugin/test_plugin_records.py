@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugin.world import JPEG, PNG, World, swaps
+from tests.plugin.world import JPEG, PNG, WEBP, World, swaps
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,63 @@ def test_what_the_ordering_and_the_storing_task_say_of_one_job_is_one_swap(vera:
         assert swaps(vera, dag_id="open", run_id="r1", task_id=task)["total"] == 1
     assert swaps(vera, dag_id="open", run_id="r1", task_id="store", map_index="3")["total"] == 1
     assert swaps(vera, dag_id="open", run_id="r1", task_id="store", map_index="4")["total"] == 0
+
+
+def test_several_swaps_of_one_task_are_cards_of_their_own_with_pictures_of_their_own(vera: Any, world: World) -> None:
+    first, second, scene = world.file("1.png", PNG), world.file("2.png", JPEG), world.file("scene.png", WEBP)
+    world.swap({"state": "waiting", "request_id": "q2", "before": scene, "cost": 0.27}, task_id="order")
+    stored = [
+        {"request_id": "q1", "after": first},
+        "not a record",
+        {"request_id": "q2", "after": second, "thumbs": {"after": first}},
+    ]
+    place = world.swap(stored, task_id="store")
+    said = swaps(vera)
+    assert (said["total"], said["completed"], said["spent"]) == (2, 2, 0.27)
+    shown = {swap["request_id"]: swap["pictures"] for swap in said["swaps"]}
+    assert vera.get(f"/segmind/{shown['q1']['after']['full']}").content == PNG
+    assert vera.get(f"/segmind/{shown['q2']['after']['full']}").content == JPEG
+    assert vera.get(f"/segmind/{shown['q2']['after']['small']}").content == PNG
+    assert vera.get(f"/segmind/{shown['q2']['before']['full']}").content == WEBP
+    assert vera.get(f"/segmind/image/{place}/before?part=2").content == WEBP
+    for part in (1, 3):
+        assert vera.get(f"/segmind/image/{place}/after?part={part}").status_code == 404
+    for part in (-1, 10**6, "x"):
+        assert vera.get(f"/segmind/image/{place}/after?part={part}").status_code == 422
+    assert swaps(vera, dag_id="open", run_id="r1", task_id="store")["total"] == 2
+
+
+def test_a_check_that_failed_is_said_on_the_card_of_its_swap(vera: Any, world: World) -> None:
+    now = datetime.now(UTC)
+    after = world.file("a.png", PNG)
+    check = {"name": "proportions", "why": "It is 12 % wider."}
+    world.swap({"state": "waiting", "request_id": "q1", "cost": 0.27}, task_id="order", at=now - timedelta(minutes=2))
+    world.swap({"request_id": "q1", "after": after, "seconds": 40}, task_id="store", at=now - timedelta(minutes=1))
+    world.swap({"request_id": "q1", "checks": [check]}, task_id="compare", at=now)
+    (swap,) = swaps(vera)["swaps"]
+    assert (swap["state"], swap["cost"], swap["seconds"], swap["checks"]) == ("completed", 0.27, 40, [check])
+    assert vera.get(f"/segmind/{swap['pictures']['after']['full']}").content == PNG
+    # Stored once more, it is still the picture that failed.
+    world.swap({"request_id": "q1", "after": after}, task_id="store", at=now + timedelta(minutes=1))
+    assert swaps(vera)["swaps"][0]["checks"] == [check]
+    # Waited for once more, nobody knows yet how it ends.
+    world.swap({"state": "waiting", "request_id": "q1"}, task_id="order", at=now + timedelta(minutes=2))
+    (swap,) = swaps(vera)["swaps"]
+    assert (swap["state"], swap["seconds"], swap["checks"]) == ("waiting", None, [])
+
+
+def test_pictures_that_a_check_kept_from_being_ordered_are_no_failed_swap(vera: Any, world: World) -> None:
+    world.swap({"state": "rejected", "checks": [{"name": "person_count", "why": "Nobody."}]}, task_id="check")
+    world.swap({"cost": 0.27}, task_id="swap")
+    said = swaps(vera)
+    assert {name: said[name] for name in ("total", "completed", "failed", "rejected", "spent")} == {
+        "total": 2,
+        "completed": 1,
+        "failed": 0,
+        "rejected": 1,
+        "spent": 0.27,
+    }
+    assert [swap["task_id"] for swap in swaps(vera, state="rejected")["swaps"]] == ["check"]
 
 
 def test_the_same_request_id_in_another_run_or_dag_is_another_swap(vera: Any, world: World) -> None:

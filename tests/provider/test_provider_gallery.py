@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_segmind.api.gallery import GalleryRecord, read_record
+from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, read_record, read_records
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.emulator.samples import draw
 from airflow_provider_segmind.hooks.gallery import show
-from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
+from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
-from tests.provider.running import TaskInstance, context
+from tests.provider.running import TaskInstance, context, run
 
 
 def test_without_roots_nothing_is_kept_for_the_gallery() -> None:
@@ -48,3 +49,55 @@ def test_a_swap_is_shown_from_its_order_to_its_storing(
     done = read_record(ti.xcoms["body_swap"])
     assert done is not None
     assert (done.state, done.before, done.after) == ("completed", scene.as_uri(), stored_row["uri"])
+
+
+@pytest.fixture
+def pictures(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return the inputs of a swap, with a scene in a folder that the gallery may show."""
+    monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", tmp_path.as_uri())
+    scene = tmp_path / "scene.png"
+    scene.write_bytes(draw("scene", 0))
+    return {"character_image": scene.as_uri(), "reference_character_image": emulator.sample("person", 0)}
+
+
+def test_each_result_of_a_list_that_one_task_stores_is_shown(pictures: dict[str, str], tmp_path: Path) -> None:
+    results = [run(BodySwapOperator(task_id="swap", **pictures, poll_interval=0.05)) for _ in range(2)]
+    ti = TaskInstance()
+    store = SegmindToObjectStorageOperator(task_id="store", results=results, destination=tmp_path.as_uri())
+    rows = store.execute(context(ti))
+    shown = read_records(ti.xcoms["body_swap"])
+    assert [(record.request_id, record.after) for record in shown if record] == [
+        (row["request_id"], row["uri"]) for row in rows
+    ]
+
+
+def test_what_is_wrong_with_a_result_is_shown_with_its_swap_and_what_is_well_is_not(
+    pictures: dict[str, str], tmp_path: Path
+) -> None:
+    result = run(BodySwapOperator(task_id="swap", **pictures, poll_interval=0.05))
+    stored = SegmindToObjectStorageOperator(task_id="keep", results=result, destination=tmp_path.as_uri()).execute(
+        context()
+    )
+    ti = TaskInstance()
+    CheckSwapOperator(task_id="check", **pictures, result=stored).execute(context(ti))
+    assert "body_swap" not in ti.xcoms
+    unchanged = {**stored, "uri": pictures["character_image"]}
+    CheckSwapOperator(task_id="check", **pictures, result=unchanged, on_failure="report").execute(context(ti))
+    record = read_record(ti.xcoms["body_swap"])
+    assert record is not None
+    assert (record.state, record.request_id) == ("completed", result["request_id"])
+    assert "changed_area_fraction" in [check.name for check in record.checks]
+
+
+def test_a_photograph_that_is_not_worth_its_price_is_shown_as_not_ordered(
+    emulator: Emulator, pictures: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "scene.png").write_bytes(b"<html>not a picture</html>")
+    ti = TaskInstance()
+    CheckSwapInputOperator(task_id="check", **pictures, on_failure="report").execute(context(ti))
+    record = read_record(ti.xcoms["body_swap"])
+    assert record is not None
+    assert (record.state, record.before, record.request_id) == ("rejected", pictures["character_image"], None)
+    assert record.checks
+    assert all(isinstance(check, FailedCheck) and check.why for check in record.checks)
+    assert not emulator.charges

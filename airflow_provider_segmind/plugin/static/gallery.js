@@ -7,7 +7,7 @@ const ROOT = new URL("../", import.meta.url); // …/segmind/, under whatever pa
 const AIRFLOW = new URL("../", ROOT);
 const PAGE = 24;
 const AGAIN_SECONDS = 10;
-const STATES = { completed: "Completed", failed: "Failed", waiting: "Waiting" };
+const STATES = { completed: "Completed", failed: "Failed", waiting: "Waiting", rejected: "Not ordered" };
 const EVERYTHING = { dag_id: "", state: "", since: "", until: "" };
 
 const dollars = (cost) => (cost == null ? null : `$${cost.toFixed(cost > 0 && cost < 0.1 ? 4 : 2)}`);
@@ -170,11 +170,13 @@ function Ghosts() {
 
 function Sums({ said }) {
   const ended = said.completed + said.failed;
+  const swaps = said.total - said.rejected;
   const sums = [
-    [`${said.total.toLocaleString()}${said.more ? "+" : ""}`, said.total === 1 ? "swap" : "swaps"],
+    [`${swaps.toLocaleString()}${said.more ? "+" : ""}`, swaps === 1 ? "swap" : "swaps"],
     [dollars(said.spent), "spent"],
     ended > 0 && [`${Math.round((100 * said.completed) / ended)} %`, "succeeded"],
     said.waiting > 0 && [said.waiting.toLocaleString(), "waiting"],
+    said.rejected > 0 && [said.rejected.toLocaleString(), "not ordered"],
   ].filter(Boolean);
   return h("dl", { className: "sg-sums sg-numbers" }, sums.map(([value, word]) => h("div", { key: word }, h("dt", null, word), h("dd", null, value))));
 }
@@ -215,7 +217,7 @@ function BodySwaps({ dagId, runId, taskId, mapIndex }) {
   }, [waiting, again]);
   const choose = (next) => { setChosen(next); setOffset(0); setOpened(null); };
   const move = (next) => { setOffset(next); setOpened(null); top.current?.scrollIntoView({ block: "start" }); };
-  const key = (swap) => [swap.dag_id, swap.run_id, swap.task_id, swap.map_index].join("/");
+  const key = (swap) => [swap.dag_id, swap.run_id, swap.task_id, swap.map_index, swap.part].join("/");
   const filtered = Object.values(chosen).some(Boolean);
   const empty = filtered
     ? h(Message, { title: "No swap fits", words: "Choose other dates, another state or all DAGs." })
