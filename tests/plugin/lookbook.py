@@ -22,6 +22,8 @@ DAGS = Path(__file__).parent / "dags"
 FACES = 5
 ITEMS = 30
 PREFIX = "/some/path"
+ASKED = (("approve", -1), ("approve_each", 0), ("approve_each", 1))
+"""The approvals that wait for a person: task and map index."""
 
 
 def draw(folder: Path) -> None:
@@ -100,8 +102,11 @@ class Lookbook:
         self.server.check()
         self.run.check()
         self.run_id = self._only_run(DAG_ID)
+        if not self.run_id:
+            return False
+        states = [self.rest.task_state(DAG_ID, self.run_id, *asked) for asked in ASKED]
         # Airflow 3.3 has a state of its own for it.
-        return self._state(DAG_ID, self.run_id, "approve") in ("awaiting_input", "deferred")
+        return all(state in ("awaiting_input", "deferred") for state in states)
 
     def _only_run(self, dag_id: str) -> str:
         try:
@@ -109,9 +114,6 @@ class Lookbook:
         except (OSError, AirflowRestError):
             return ""
         return runs[0]["dag_run_id"] if runs else ""
-
-    def _state(self, dag_id: str, run_id: str, task_id: str) -> str | None:
-        return self.rest.task_state(dag_id, run_id, task_id) if run_id else None
 
     def _stop(self) -> None:
         for child in (self.run, self.below, self.server, self.migrate):

@@ -65,6 +65,11 @@ class World:
         path.write_bytes(data)
         return f"file://{path}"
 
+    def forget(self, dag_id: str) -> None:
+        """Forget the swaps of one DAG."""
+        with sqlite3.connect(self.database) as connection:
+            connection.execute("DELETE FROM xcom WHERE dag_id = ?", (dag_id,))
+
     def clear(self) -> None:
         """Forget all that was written."""
         with sqlite3.connect(self.database) as connection:

@@ -98,5 +98,19 @@ with DAG(dag_id="lookbook", schedule=None):
     waiting = ShowOperator(
         task_id="waiting", number=3, facts={"label": "Silk, summer", "state": "waiting", **NO_RESULT}
     )
+    refused = ShowOperator(
+        task_id="refused",
+        number=0,
+        facts={
+            "label": "Raincoat",
+            "state": "rejected",
+            "checks": [("person_count", "Nobody is in the scene.")],
+            "cost": None,
+            **NO_RESULT,
+        },
+    )
     approve = ApprovalOperator(task_id="approve", subject="Publish this look?", body=swap_preview("store"), params={})
-    hostile >> looks >> order >> store >> batch >> squashed >> broken >> waiting >> approve
+    approve_each = ApprovalOperator.partial(task_id="approve_each", body=swap_preview("look"), params={}).expand(
+        subject=["Publish the first?", "Publish the second?"]
+    )
+    hostile >> looks >> order >> store >> batch >> squashed >> broken >> refused >> waiting >> [approve, approve_each]
