@@ -73,9 +73,10 @@ class Run:
     passages: list[Passage]
     state: str = "queued"
     reference: bytes | None = None
-    asked: dict[int, float] = field(default_factory=dict)
-    """Since when a photograph waits for a person's answer."""
-    approved: set[int] = field(default_factory=set)
+    asked: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Since when an attempt of an approval waits for a person's answer, by photograph and number of the attempt."""
+    approved: set[tuple[int, int]] = field(default_factory=set)
+    """The attempts that were answered. One that loses its answer is followed by another that asks again."""
 
 
 def start(airflow: LocalAirflow, bucket: Bucket, order: Order, timeout: float = 60.0) -> Run:
@@ -143,20 +144,21 @@ def _update(airflow: LocalAirflow, run: Run, passed: float) -> None:
         passage.seconds = _seconds(own.values())
         if passage.states["swap"] == "deferred":
             passage.deferred_seconds += passed
-        if passage.states["approve"] in _WAITS and passage.index not in run.approved:
-            _approve(airflow, run, passage.index)
+        question = (passage.index, own["approve"]["try_number"] if "approve" in own else 0)
+        if passage.states["approve"] in _WAITS and question not in run.approved:
+            _approve(airflow, run, question)
 
 
-def _approve(airflow: LocalAirflow, run: Run, index: int) -> None:
-    if time.monotonic() - run.asked.setdefault(index, time.monotonic()) < READING_SECONDS:
+def _approve(airflow: LocalAirflow, run: Run, question: tuple[int, int]) -> None:
+    if time.monotonic() - run.asked.setdefault(question, time.monotonic()) < READING_SECONDS:
         return
     try:
-        airflow.answer(DAG_ID, run.run_id, f"{GROUP}.approve", "Approve", index)
+        airflow.answer(DAG_ID, run.run_id, f"{GROUP}.approve", "Approve", question[0])
     except AirflowRestError as error:
         if error.status not in (404, 409):  # not there yet, or answered in the UI meanwhile
             raise
     else:
-        run.approved.add(index)
+        run.approved.add(question)
 
 
 def _seconds(instances: Iterable[Json]) -> float:

@@ -28,16 +28,19 @@ ANSWERS = {0: "Approve", 1: "Reject"}
 
 def play(airflow: LocalAirflow, run_id: str) -> str:
     """Answer as a person does who likes the first picture and not the second, until the run is over."""
-    state, left = "", dict(ANSWERS)
-    since: dict[int, float] = {}
+    state = ""
+    since: dict[tuple[int, int], float] = {}
+    answered: set[tuple[int, int]] = set()
 
     def over() -> bool:
         nonlocal state
         for ti in airflow.task_instances(DAG_ID, run_id):
-            index = ti["map_index"]
-            asks = ti["task_id"] == f"{GROUP}.approve" and ti["state"] == "awaiting_input" and index in left
-            if asks and time.monotonic() - since.setdefault(index, time.monotonic()) > READING_SECONDS:
-                airflow.answer(DAG_ID, run_id, ti["task_id"], left.pop(index), index)
+            # An attempt that lost its answer is followed by one that asks again.
+            index, question = ti["map_index"], (ti["map_index"], ti["try_number"])
+            asks = ti["task_id"] == f"{GROUP}.approve" and ti["state"] == "awaiting_input" and question not in answered
+            if asks and time.monotonic() - since.setdefault(question, time.monotonic()) > READING_SECONDS:
+                airflow.answer(DAG_ID, run_id, ti["task_id"], ANSWERS[index], index)
+                answered.add(question)
         state = airflow.run_state(DAG_ID, run_id)
         return state in RUN_ENDED
 
