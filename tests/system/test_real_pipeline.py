@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from airflow_provider_segmind.emulator import Emulator, samples
+from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type
 from demo.airflow_rest import RUN_ENDED
 from demo.bucket import Bucket
@@ -169,3 +169,22 @@ def test_a_photograph_that_cannot_be_read_stays_where_it_is_and_fails_the_run(
     assert len(emulator.charges) == before
     log = airflow.task_log(DAG_ID, run.run_id, f"{GROUP}.settle", map_index=0)
     assert "gone.png is not published, but nobody rejected it: clear what failed" in log
+
+
+def test_a_photograph_whose_order_failed_is_not_taken_by_the_next_run_and_goes_on_once_it_is_cleared(
+    airflow: LocalAirflow, emulator: Emulator, bucket: Bucket
+) -> None:
+    before = len(emulator.charges)
+    bucket.put("inbox/late.png", samples.draw("scene", 1))
+    bucket.put("person.png", samples.draw("person", 0))
+    emulator.script(Fault("400", on="submit", times=1))
+    airflow.wait_for_dag(DAG_ID)
+    airflow.unpause(DAG_ID)
+    run_id = airflow.trigger(DAG_ID)
+    assert airflow.wait_for_run(DAG_ID, run_id, 180) == "failed"
+    assert airflow.wait_for_run(DAG_ID, airflow.trigger(DAG_ID), 180) == "success"
+    assert len(emulator.charges) == before
+
+    airflow.clear_task(DAG_ID, run_id, f"{GROUP}.swap")
+    assert play(airflow, run_id) == "success"
+    assert len(emulator.charges) == before + 1
