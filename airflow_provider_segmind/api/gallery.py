@@ -9,7 +9,9 @@ from itertools import accumulate
 from typing import Any, Literal, get_args
 
 XCOM_KEY = "body_swap"
-"""The XCom that holds a task's record."""
+"""The XCom that holds a task's record, or records."""
+END_KEY = "body_swap_end"
+"""The XCom in which a task that waits says how its swap ended."""
 
 Slot = Literal["before", "reference", "after"]
 State = Literal["completed", "failed", "waiting", "rejected"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context, conf
 
-from airflow_provider_segmind.api.gallery import XCOM_KEY, FailedCheck, GalleryRecord, Pictures, to_json
+from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, SegmindError
+from airflow_provider_segmind.api.gallery import END_KEY, XCOM_KEY, FailedCheck, GalleryRecord, Pictures, to_json
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.prices import estimated_cost
@@ -31,7 +32,7 @@ def show(context: Context, *records: GalleryRecord) -> None:
         first are shown.
     """
     try:
-        if not records or not str(conf.get("segmind", "gallery_roots", fallback="") or "").strip():
+        if not records or not _is_on():
             return
         ti = context["ti"]
         said = to_json(records)
@@ -42,6 +43,43 @@ def show(context: Context, *records: GalleryRecord) -> None:
             ti.xcom_push(key=key, value=url)
     except Exception:
         log.warning("This swap is not shown in the gallery; its result is not touched by that.", exc_info=True)
+
+
+def show_end(context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
+    """
+    Show how a swap ended that a task waited for; nothing is raised, as by :func:`show`.
+
+    :param context: the task's context.
+    :param outcome: the task's result, or the error that ended its wait.
+    """
+    try:
+        record = ended(outcome)
+        if record is not None:
+            context["ti"].xcom_push(key=END_KEY, value=record.to_json())
+    except Exception:
+        log.warning(
+            "The end of this swap is not shown in the gallery; its result is not touched by that.", exc_info=True
+        )
+
+
+def _is_on() -> bool:
+    """Whether an administrator lets a gallery show anything."""
+    return bool(str(conf.get("segmind", "gallery_roots", fallback="") or "").strip())
+
+
+def ended(outcome: Mapping[str, Any] | SegmindError) -> GalleryRecord | None:
+    """
+    Return the record of a swap that has ended; nothing if only the wait for it has, or if there is no gallery.
+
+    :param outcome: the task's result, or the error that ended its wait.
+    """
+    if not _is_on():
+        return None
+    if not isinstance(outcome, SegmindError):
+        return GalleryRecord(request_id=outcome["request_id"])
+    if isinstance(outcome, (JobFailedError, JobExpiredError)):
+        return GalleryRecord("failed", request_id=outcome.request_id, checks=_failed("job", str(outcome)))
+    return None
 
 
 def ordered(job: Job, inputs: Mapping[str, Any], error: str | None = None) -> GalleryRecord:

@@ -22,7 +22,7 @@ from airflow_provider_segmind.api.workflows import (
 )
 from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import task_error
-from airflow_provider_segmind.hooks.gallery import ordered, show
+from airflow_provider_segmind.hooks.gallery import ordered, show, show_end
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.pictures import readable_url
 from airflow_provider_segmind.hooks.prices import estimated_cost
@@ -220,6 +220,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
             self.note_facts(status=job.status)
             self.note_error(error)
             raise task_error(error) from error
+        show_end(context, result)
         self.note_result(result, job.submitted_at)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"])
         return result

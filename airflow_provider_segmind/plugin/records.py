@@ -14,6 +14,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import Text, and_, cast, func, select
 
 from airflow_provider_segmind.api.gallery import (
+    END_KEY,
     MAX_TEXT,
     SLOTS,
     XCOM_KEY,
@@ -25,6 +26,7 @@ from airflow_provider_segmind.api.gallery import (
 
 MAX_RECORDS = 5000
 """How many tasks' records are looked at, newest first; a DAG, a run or dates lead to older ones."""
+_END = -1
 _TASK = ("dag_id", "run_id", "task_id", "map_index")
 
 
@@ -36,7 +38,7 @@ class Place(NamedTuple):
     :param run_id: its run.
     :param task_id: its task.
     :param map_index: -1 for a task that is not mapped.
-    :param part: 0, or the number of the swap in a task that has several.
+    :param part: 0, or the number of the swap in a task that has several; -1 where a task says how its swap ended.
     """
 
     dag_id: str
@@ -90,11 +92,13 @@ class Card:
     :param newest: what was said last; what it left out is from those before it.
     :param sources: the place that named each picture.
     :param places: all places that said something.
+    :param ended_at: when a task that waited saw it end, in seconds since the epoch.
     """
 
     newest: Found
     sources: Mapping[Slot, Place] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
+    ended_at: float | None = None
 
 
 def find(wanted: Wanted) -> list[Found]:
@@ -115,17 +119,17 @@ def cards(found: Iterable[Found]) -> list[Card]:
         key = _key(each)
         card = known.get(key)
         known[key] = _card(each) if card is None else _joined(card, each)
-    return list(known.values())
+    return [_timed(card) for card in known.values()]
 
 
 def _query(wanted: Wanted) -> Any:
     same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _TASK]
-    columns = (*(getattr(XComModel, name) for name in _TASK), XComModel.value, XComModel.timestamp)
+    columns = [getattr(XComModel, name) for name in (*_TASK, "key", "value", "timestamp")]
     query = (
         select(*columns, TaskInstance.state.label("task_state"), DagRun.state.label("run_state"))
         .outerjoin(TaskInstance, and_(*same))
         .outerjoin(DagRun, XComModel.dag_run_id == DagRun.id)
-        .where(XComModel.key == XCOM_KEY, XComModel.dag_id.in_(wanted.dag_ids))
+        .where(XComModel.key.in_((XCOM_KEY, END_KEY)), XComModel.dag_id.in_(wanted.dag_ids))
         .where(func.length(cast(XComModel.value, Text)) <= MAX_TEXT)
         .order_by(XComModel.timestamp.desc(), XComModel.task_id, XComModel.map_index)
         .limit(MAX_RECORDS)
@@ -141,7 +145,9 @@ def _query(wanted: Wanted) -> Any:
 
 
 def _found(row: Any) -> Iterator[Found]:
-    for part, record in enumerate(read_records(row.value)):
+    # The end has no pictures, so nobody asks for it by its place.
+    first = _END if row.key == END_KEY else 0
+    for part, record in enumerate(read_records(row.value), first):
         if record is not None:
             place = Place(row.dag_id, row.run_id, row.task_id, row.map_index, part)
             yield Found(place, _ended(record, row.task_state, row.run_state), row.timestamp.timestamp())
@@ -168,7 +174,7 @@ def _key(found: Found) -> tuple[str, ...]:
 
 def _card(found: Found) -> Card:
     sources = {slot: found.place for slot in SLOTS if getattr(found.record, slot)}
-    return Card(found, sources, (found.place,))
+    return Card(found, sources, (found.place,), found.at if found.place.part == _END else None)
 
 
 def _joined(card: Card, older: Found) -> Card:
@@ -184,7 +190,17 @@ def _joined(card: Card, older: Found) -> Card:
     thumbs = {slot: getattr(newest.thumbs, slot) or getattr(older.record.thumbs, slot) for slot in SLOTS}
     record = replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, **fills)
     sources = {**_card(older).sources, **card.sources}
-    return Card(replace(card.newest, record=record), sources, (*card.places, older.place))
+    ended_at = card.ended_at or _card(older).ended_at
+    return Card(replace(card.newest, record=record), sources, (*card.places, older.place), ended_at)
+
+
+def _timed(card: Card) -> Card:
+    """Return a card that says how long its swap took, if that follows from what its tasks said."""
+    record = card.newest.record
+    if record.state == "waiting" or record.seconds is not None or None in (record.submitted_at, card.ended_at):
+        return card
+    seconds = max(0.0, (card.ended_at or 0.0) - (record.submitted_at or 0.0))
+    return replace(card, newest=replace(card.newest, record=replace(record, seconds=round(seconds, 1))))
 
 
 def _midnight(day: date) -> datetime:

@@ -26,8 +26,10 @@ from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, Se
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.api.workflows import is_body_swap
 from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import sensor_error
+from airflow_provider_segmind.hooks.gallery import show_end
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -150,7 +152,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         """Wait: in a triggerer, or on this worker."""
         if self.deferrable:
             with self._skipping():
-                result = self._first_look()
+                result = self._first_look(context)
                 if result is None:
                     self._defer(context)
                 return result
@@ -167,13 +169,13 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             self._pause = error.retry_after or 0.0
             why = str(error)
         except SegmindError as error:
-            raise self._ended(error) from error
+            raise self._ended(error, context) from error
         else:
             if job.done:
-                return PokeReturnValue(is_done=True, xcom_value=self._take(job))
+                return PokeReturnValue(is_done=True, xcom_value=self._take(job, context))
             why = f"its status is {job.status}"
         if time.time() >= self._deadline:
-            raise self._ended(timed_out(self._url, why))
+            raise self._ended(timed_out(self._url, why), context)
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -183,8 +185,9 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             return result
         try:
             job, complete = read_event(event)
-            return self._finish(job if complete else self._ask(TOLERATED_ERRORS), job.submitted_at)
+            return self._finish(job if complete else self._ask(TOLERATED_ERRORS), context, job.submitted_at)
         except SegmindError as error:
+            self._show_end(context, error)
             self.note_error(error)
             raise sensor_error(error) from error
 
@@ -199,9 +202,9 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except (TaskDeferralTimeout, TaskDeferralError) as error:
-                return self._last_look(error)
+                return self._last_look(error, context)
 
-    def _first_look(self) -> dict[str, Any] | None:
+    def _first_look(self, context: Context) -> dict[str, Any] | None:
         """Return the result if it is there already, which saves a trigger and a second start of this task."""
         try:
             job = self._ask(0)
@@ -209,8 +212,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             self.log.info("The first look had no answer, which the trigger waits out: %s", error)
             return None
         except SegmindError as error:
-            raise self._ended(error) from error
-        return self._take(job) if job.done else None
+            raise self._ended(error, context) from error
+        return self._take(job, context) if job.done else None
 
     def _defer(self, context: Context) -> NoReturn:
         self.defer(
@@ -226,17 +229,17 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             )
         )
 
-    def _last_look(self, ended: Exception) -> dict[str, Any]:
+    def _last_look(self, ended: Exception, context: Context) -> dict[str, Any]:
         try:
             job = self._ask(0)
         except SegmindError as error:
             why = str(error)
         else:
             if job.done:
-                return self._take(job)
+                return self._take(job, context)
             why = f"its status is {job.status}"
         if isinstance(ended, TaskDeferralTimeout):
-            raise self._ended(timed_out(self._url, why)) from ended
+            raise self._ended(timed_out(self._url, why), context) from ended
         raise ended
 
     @property
@@ -258,28 +261,36 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     def _ask(self, tolerated: int) -> Job:
         return SegmindHook(self.segmind_conn_id).get_job(self._url, tolerated_errors=tolerated)
 
-    def _take(self, job: Job) -> dict[str, Any]:
+    def _take(self, job: Job, context: Context) -> dict[str, Any]:
         """Return the result of a job that this worker saw end; what a triggerer saw, that has told the metrics of."""
         try:
             result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
         except SegmindError as error:
-            raise self._ended(error) from error
+            raise self._ended(error, context) from error
         tell_end(self.segmind_conn_id, result, self._job.workflow, self._job.submitted_at)
-        return self._finish(job)
+        return self._finish(job, context)
 
-    def _ended(self, error: SegmindError) -> Exception:
-        """Tell the metrics of an error that ends the wait, and return what the task raises."""
+    def _ended(self, error: SegmindError, context: Context) -> Exception:
+        """Tell the metrics and the gallery of an error that ends the wait, and return what the task raises."""
         tell_end(self.segmind_conn_id, error, self._job.workflow)
+        self._show_end(context, error)
         self.note_error(error)
         return sensor_error(error)
 
-    def _finish(self, job: Job, submitted_at: float | None = None) -> dict[str, Any]:
+    def _show_end(self, context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
+        # Who waits for a picture waits for a swap of people; the workflow is not always known.
+        if self.needs_image or is_body_swap(self._job.workflow or ""):
+            show_end(context, outcome)
+
+    def _finish(self, job: Job, context: Context, submitted_at: float | None = None) -> dict[str, Any]:
         try:
             result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
         except SegmindError as error:
             self.note_facts(status=job.status, workflow=self._job.workflow)
+            self._show_end(context, error)
             self.note_error(error)
             raise sensor_error(error) from error
+        self._show_end(context, result)
         self.note_result(result, submitted_at or self._job.submitted_at, workflow=self._job.workflow)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"] or result["outputs"])
         return result

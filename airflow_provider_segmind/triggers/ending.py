@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, Context, XCom, con
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.gallery import END_KEY, GalleryRecord
 from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, task_listeners
 from airflow_provider_segmind.hooks.failures import ends_a_sensor_for_good
 
@@ -189,13 +190,20 @@ def end(ending: Ending, outcome: Mapping[str, Any] | SegmindError) -> TriggerEve
     return TaskFailedEvent() if ending.failure else None
 
 
-async def conclude(ending: Ending, ti: Any, outcome: Mapping[str, Any] | SegmindError, log: Any) -> TriggerEvent | None:
+async def conclude(
+    ending: Ending,
+    ti: Any,
+    outcome: Mapping[str, Any] | SegmindError,
+    log: Any,
+    record: GalleryRecord | None = None,
+) -> TriggerEvent | None:
     """
     Return the event that ends the task in the triggerer, its result kept, or ``None`` if it has to resume on a worker.
 
     :param ti: the task instance that the trigger waits for; ``dag.test()`` has none, and resumes whatever the event.
     :param outcome: the task's result, or the error that ended its wait.
     :param log: the trigger's log.
+    :param record: what the gallery shows of the end, if there is a gallery.
     """
     event = end(ending, outcome)
     if event is None or ti is None:
@@ -206,10 +214,15 @@ async def conclude(ending: Ending, ti: Any, outcome: Mapping[str, Any] | Segmind
         except Exception:
             log.exception("The result could not be kept here; a worker does it.")
             return None
+    if record is not None:
+        try:
+            await push(ti, record.to_json(), END_KEY)
+        except Exception:
+            log.warning("The end of this swap is not shown in the gallery; its result is kept.", exc_info=True)
     return event
 
 
-async def push(ti: Any, result: Mapping[str, Any]) -> None:
+async def push(ti: Any, result: Mapping[str, Any], key: str = "return_value") -> None:
     """
     Make a result the task's XCom, as a worker does.
 
@@ -220,7 +233,7 @@ async def push(ti: Any, result: Mapping[str, Any]) -> None:
     """
     await asyncio.to_thread(
         XCom.set,
-        key="return_value",
+        key=key,
         value=dict(result),
         dag_id=ti.dag_id,
         task_id=ti.task_id,

@@ -124,6 +124,36 @@ def test_a_check_that_failed_is_said_on_the_card_of_its_swap(vera: Any, world: W
     assert (swap["state"], swap["seconds"], swap["checks"]) == ("waiting", None, [])
 
 
+@pytest.mark.parametrize("waiting", ["order", "wait"])
+def test_a_swap_that_has_ended_is_done_before_it_is_stored_and_says_how_long_it_took(
+    vera: Any, world: World, waiting: str
+) -> None:
+    """The task that waited is the one that ordered, or another one."""
+    at = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    scene = world.file("scene.png", PNG)
+    ordered = {"state": "waiting", "request_id": "q1", "before": scene, "submitted_at": at.timestamp()}
+    order = world.swap(ordered, task_id="order", at=at)
+    assert swaps(vera)["waiting"] == 1
+    end = {"request_id": "q1"}
+    world.swap(end, task_id=waiting, key="body_swap_end", at=at + timedelta(seconds=41))
+    (swap,) = swaps(vera)["swaps"]
+    assert (swap["state"], swap["seconds"], swap["task_id"]) == ("completed", 41, waiting)
+    assert vera.get(f"/segmind/image/{order}/before").content == PNG
+    world.swap({"request_id": "q1", "after": scene}, task_id="store", at=at + timedelta(seconds=60))
+    (swap,) = swaps(vera)["swaps"]
+    assert (swap["state"], swap["seconds"], swap["task_id"]) == ("completed", 41, "store")
+    assert swaps(vera, dag_id="open", run_id="r1", task_id=waiting)["total"] == 1
+
+
+def test_a_swap_that_failed_at_segmind_says_so_while_its_run_goes_on(vera: Any, world: World) -> None:
+    world.swap({"state": "waiting", "request_id": "q1", "cost": 0.27}, task_id="order")
+    check = {"name": "job", "why": "Segmind reports that the job FAILED."}
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    world.swap({"state": "failed", "request_id": "q1", "checks": [check]}, key="body_swap_end", task_id="w", at=later)
+    (swap,) = swaps(vera)["swaps"]
+    assert (swap["state"], swap["cost"], swap["checks"], swap["seconds"]) == ("failed", 0.27, [check], None)
+
+
 def test_pictures_that_a_check_kept_from_being_ordered_are_no_failed_swap(vera: Any, world: World) -> None:
     world.swap({"state": "rejected", "checks": [{"name": "person_count", "why": "Nobody."}]}, task_id="check")
     world.swap({"cost": 0.27}, task_id="swap")

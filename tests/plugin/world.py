@@ -40,11 +40,12 @@ class World:
         """Write many records."""
         with sqlite3.connect(self.database) as connection:
             for value, where in values:
-                place = {"dag_id": "open", "run_id": "r1", "task_id": "swap", "map_index": -1, "at": None, **where}
-                at = place.pop("at") or datetime.now(UTC)
+                place = {"dag_id": "open", "run_id": "r1", "task_id": "swap", "map_index": -1, **where}
+                at = place.pop("at", None) or datetime.now(UTC)
+                place.setdefault("key", "body_swap")
                 self._dag(connection, place["dag_id"])
                 run = self.runs.setdefault((place["dag_id"], place["run_id"]), len(self.runs) + 1000)
-                row = {"key": "body_swap", "value": json.dumps(value), "dag_run_id": run, **place}
+                row = {"value": json.dumps(value), "dag_run_id": run, **place}
                 insert(connection, "xcom", timestamp=at.strftime("%Y-%m-%d %H:%M:%S.%f"), **row)
 
     def task(self, state: str, **where: Any) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
 
 from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, read_record, read_records
-from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.emulator.samples import draw
 from airflow_provider_segmind.hooks.gallery import show
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
@@ -101,3 +103,34 @@ def test_a_photograph_that_is_not_worth_its_price_is_shown_as_not_ordered(
     assert record.checks
     assert all(isinstance(check, FailedCheck) and check.why for check in record.checks)
     assert not emulator.charges
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_sensor_says_how_the_swap_ended_that_it_waited_for(
+    emulator: Emulator, pictures: dict[str, str], deferrable: bool
+) -> None:
+    emulator.script(Fault("will-fail", on="submit", times=1))
+    failing, good = (SubmitBodySwapOperator(task_id="order", **pictures).execute(context()) for _ in range(2))
+    how: dict[str, Any] = {"deferrable": deferrable, "mode": "poke", "poke_interval": 0.1}
+    ti = TaskInstance()
+    run(BodySwapSensor(task_id="wait", poll_url=good["poll_url"], **how), context(ti))
+    assert read_record(ti.xcoms["body_swap_end"]) == GalleryRecord(request_id=good["request_id"])
+    ti = TaskInstance()
+    with pytest.raises(AirflowFailException):
+        run(BodySwapSensor(task_id="wait", poll_url=failing["poll_url"], **how), context(ti))
+    record = read_record(ti.xcoms["body_swap_end"])
+    assert record is not None
+    assert (record.state, record.request_id) == ("failed", failing["request_id"])
+    assert "FAILED" in record.checks[0].why
+
+
+def test_a_wait_that_only_timed_out_says_nothing_of_the_swap(emulator: Emulator, pictures: dict[str, str]) -> None:
+    emulator.set(job_polls=1000)
+    ti = TaskInstance()
+    handle = SubmitBodySwapOperator(task_id="order", **pictures).execute(context())
+    sensor = BodySwapSensor(
+        task_id="wait", poll_url=handle, deferrable=False, mode="poke", poke_interval=0.1, timeout=0.3
+    )
+    with pytest.raises(AirflowSensorTimeout):
+        sensor.execute(context(ti))
+    assert ti.xcoms == {}

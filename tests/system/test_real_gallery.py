@@ -47,6 +47,10 @@ def test_a_deferred_task_has_the_link_to_its_swap_whose_seconds_are_counted(
         assert picture.headers["content-type"] == "image/png"
     assert airflow.wait_for_run(DAG_ID, run_id, 120) == "success"
     assert airflow.links(DAG_ID, run_id, "swap")["Before / after"] == path
+    # The triggerer ended the task, and said when.
+    (swap,) = airflow.page("segmind/swaps", params={"dag_id": DAG_ID, "run_id": run_id}).json()["swaps"]
+    assert swap["state"] == "completed"
+    assert JOB_SECONDS - 1 <= swap["seconds"] < JOB_SECONDS + 30
 
 
 def test_after_a_failed_attempt_the_next_one_shows_its_own_order(
