@@ -125,6 +125,7 @@ def _error(name: str, cls: type[SegmindError]) -> str:
     bases = " and ".join(f"`{base.__name__}`" for base in cls.__bases__)
     heading = ("When", "Billed", "Task", "Who acts, and how")
     facts = [f"**{label}:** {cell}" for row in _rows(name) for label, cell in zip(heading, row[1:], strict=True)]
+    facts = [re.sub(r"(:\**) for good", r"\1 fails for good", fact) for fact in facts]
     return f"## `{name}`\n\n{_sentences(cls.__doc__ or '')}\n\n{_list([*facts, f'**Base class:** {bases}'])}\n"
 
 

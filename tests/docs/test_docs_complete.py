@@ -6,10 +6,12 @@ import contextlib
 import importlib
 import inspect
 import re
+import sys
 from argparse import ArgumentParser, _SubParsersAction
 from collections.abc import Iterator
 from typing import Any
 
+import griffe
 import pytest
 import requests
 from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator
@@ -25,6 +27,7 @@ from airflow_provider_segmind.hooks import metrics
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from tests.docs.pages import PAGES, README, ROOT, SAID
 from tools import site_reference
+from tools.site_parameters import InheritedParameters
 
 INFO = get_provider_info()
 REFERENCE = {name: make() for name, make in site_reference.PAGES.items()}
@@ -98,6 +101,41 @@ def test_the_reference_shows_every_class_with_each_parameter_of_its_own(cls: typ
     assert _is_in_the_reference(cls.__module__, cls.__name__)
     docstring = cls.__doc__ or ""
     assert [name for name in _own_parameters(cls) if f":param {name}:" not in docstring] == []
+
+
+@pytest.fixture(scope="module")
+def package() -> griffe.Module:
+    """The package as the reference sees it."""
+    loaded = griffe.load(
+        "airflow_provider_segmind",
+        search_paths=[str(ROOT)],
+        extensions=griffe.load_extensions(InheritedParameters()),
+        docstring_parser="sphinx",
+        docstring_options={"warnings": False},
+    )
+    assert isinstance(loaded, griffe.Module)
+    return loaded
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_the_reference_shows_parameters_with_their_defaults(package: griffe.Module, cls: type[Any]) -> None:
+    real: dict[str, inspect.Parameter] = {}
+    for base in reversed(cls.__mro__[: cls.__mro__.index(_airflows(cls))]):
+        if "__init__" in vars(base):
+            real |= inspect.signature(base.__init__).parameters
+    docstring = package[f"{cls.__module__.partition('.')[2]}.{cls.__name__}"].docstring
+    sections = [section for section in docstring.parsed if section.kind is griffe.DocstringSectionKind.parameters]
+    for shown in (parameter for section in sections for parameter in section.value):
+        default: Any = inspect.Parameter.empty
+        if shown.default is not None:
+            default = eval(str(shown.default), vars(sys.modules[cls.__module__]))  # noqa: S307
+        assert (shown.name, default) == (shown.name, real[shown.name].default)
+        assert shown.annotation is not None
+
+
+def _airflows(cls: type[Any]) -> type[Any]:
+    """Return the first of a class's parents that is Airflow's own."""
+    return next(base for base in cls.__mro__ if not base.__module__.startswith("airflow_provider_segmind"))
 
 
 @pytest.mark.parametrize("decorator", INFO["task-decorators"], ids=lambda decorator: decorator["name"])
