@@ -14,17 +14,20 @@ from airflow.cli.cli_parser import get_parser
 from airflow.configuration import conf
 
 from airflow_provider_segmind.get_provider_info import get_provider_info
+from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
 from tests.docs.pages import SAID, Block, blocks, shell_lines
 
 # Their providers are not among the packages of the tests.
 OTHERS = ("celery", "celery_broker_transport_options", "kubernetes_executor")
 OWN = get_provider_info()["config"]
+# What came with Airflow 3.3; the pages say so.
+NEWER = {("state_store", "default_retention_days"), ("triggerer", "max_trigger_to_select_per_loop")}
 _ASSIGNMENTS = re.compile(r"^(?:export )?(?:[A-Z_]+=\S+ )*airflow ")
 
 
 def known(section: str, option: str) -> bool:
     """Whether Airflow or this package has an option; a secret can also be a command or a name in a backend."""
-    if section in OTHERS:
+    if section in OTHERS or (not AIRFLOW_V_3_3_PLUS and (section, option) in NEWER):
         return True
     options = {**conf.configuration_description, **OWN}.get(section, {}).get("options", {})
     plain = re.sub(r"_(cmd|secret)$", "", option)
