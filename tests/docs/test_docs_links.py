@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +25,19 @@ def test_links_of_a_generated_page_are_there(name: str) -> None:
     """It is on the site only, where the README is a page beside the others."""
     text = site_reference.PAGES[name]().replace("](../readme.md", "](../../README.md")
     assert broken(ROOT / "docs" / name, text) == []
+
+
+def test_every_example_is_on_the_site_where_links_lead_to_it() -> None:
+    examples = site_pages.examples()
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="how-to/approval.md"))
+    names = [path.name for path in (ROOT / "example_dags").glob("*.py")]
+    assert len(names) >= 4
+    for name in names:
+        assert (ROOT / "example_dags" / name).read_text() in examples
+        linked = site_pages.on_page_markdown(f"[a](../../example_dags/{name})", page, None, None)
+        path, _, anchor = linked.removeprefix("[a](").removesuffix(")").partition("#")
+        assert path == "../examples.md"
+        assert anchor in anchors(examples)
 
 
 def test_a_broken_link_is_noticed() -> None:
