@@ -110,7 +110,6 @@ lint: $(DEV)
 
 # Links and anchors that lead nowhere are errors.
 docs: $(DEV)
-	$(BIN)/python -m pip install --quiet --group docs --constraint $(CONSTRAINTS)
 	$(BIN)/mkdocs build --strict
 
 format: $(DEV)
@@ -154,7 +153,7 @@ $(RUNTIME): pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 $(DEV): $(RUNTIME)
-	$(BIN)/python -m pip install --quiet --editable '.[emulator,provenance]' --group dev --group ui --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --editable '.[emulator,provenance]' --group dev --group docs --group ui --constraint $(CONSTRAINTS)
 	touch $@
 
 $(CLUSTER): $(DEV)

@@ -1,4 +1,8 @@
-"""MkDocs hook: the README, the changelog and the results become pages, and links out of ``docs/`` lead to them."""
+"""
+MkDocs hook: the README, the changelog, the results and the example DAGs become pages, to which links are rewritten.
+
+What docstrings write as Sphinx's roles becomes a link, since mkdocstrings knows only Markdown.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,32 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mkdocs.structure.files import File
-
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {"README.md": "readme.md", "CHANGELOG.md": "changelog.md", "benchmarks/results.md": "results.md"}
 """Files outside ``docs/`` by the page that each becomes."""
+EXAMPLES = "examples.md"
+"""The page that shows the example DAGs."""
 _LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
+_ROLE = re.compile(r":[a-z]+:<code>(~?)([^<]*)</code>")
+_ID = re.compile(r'\bid="([\w.]+)"')
 
 
 def on_files(files: Any, config: Any) -> Any:
     """Add the pages that are kept elsewhere."""
+    from mkdocs.structure.files import File  # tests of what is below need no MkDocs
+
     for source, page in PAGES.items():
         files.append(File.generated(config, page, content=(ROOT / source).read_text()))
+    files.append(File.generated(config, EXAMPLES, content=examples()))
     return files
+
+
+def examples() -> str:
+    """Return a page with the code of all example DAGs, each under a heading."""
+    files = sorted((ROOT / "example_dags").glob("*.py"))
+    shown = [f"## `{file.name}`\n\n```python\n{file.read_text()}```\n" for file in files]
+    said = "# Example DAGs\n\nWhat each is for, and needs, is said at its beginning. All are run by tests.\n"
+    return "\n".join([said, *shown])
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
@@ -36,6 +53,33 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
             return f"]({up}{PAGES[named]}{anchor})"
         if named.startswith("docs/"):
             return f"]({up}{named.removeprefix('docs/')}{anchor})"
-        return f"]({up}readme.md)"  # code and licence are in the repository, not on the site
+        if named.startswith("example_dags"):
+            heading = f"#{Path(named).name.replace('.', '')}" if named.endswith(".py") else ""
+            return f"]({up}{EXAMPLES}{heading})"
+        return f"]({up}readme.md)"  # other code and the licence are in the repository, not on the site
 
     return _LINK.sub(link, markdown)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Make links of the roles in docstrings."""
+    return link_roles(html)
+
+
+def link_roles(html: str) -> str:
+    """
+    Replace each role of Sphinx by the name that it holds, linked where the site describes it.
+
+    :param html: a page's content, in which Markdown has left a role as its name and a ``<code>``.
+    :return: the content with references that mkdocs-autorefs resolves, or leaves as text where there is nothing.
+    """
+    anchors = _ID.findall(html)
+
+    def reference(found: re.Match[str]) -> str:
+        short, name = found[1], found[2]
+        here = sorted({anchor for anchor in anchors if anchor.endswith(f".{name}")})
+        target = here[0] if len(here) == 1 else name
+        code = f"<code>{name.rpartition('.')[2] if short else name}</code>"
+        return f'<autoref optional identifier="{target}">{code}</autoref>' if "." in target else code
+
+    return _ROLE.sub(reference, html)

@@ -1,10 +1,7 @@
-"""What the README and docs/ say is true: their code runs, their commands parse, and nothing public goes unmentioned."""
+"""What the README and docs/ say is true: their code runs, and their commands for the emulator parse."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import inspect
 import json
 import os
 import re
@@ -13,69 +10,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-import requests
-from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator
-from airflow.providers.http.hooks.http import HttpHook
 from airflow.sdk import DAG
 
-from airflow_provider_segmind.api.errors import BY_NAME
-from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
+from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.emulator import Emulator, __main__
-from airflow_provider_segmind.emulator.faults import KINDS, Fault
-from airflow_provider_segmind.get_provider_info import get_provider_info
-from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from tests.docs.pages import README, ROOT, SAID, Block, blocks, shell_lines
 
-ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
 EMULATOR = "python -m airflow_provider_segmind.emulator"
-
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\]\(([^)\s]+)\)")
-
-
-class Block(NamedTuple):
-    """A fenced block of code, with the line at which it starts."""
-
-    page: Path
-    line: int
-    language: str
-    code: str
-
-    def __str__(self) -> str:
-        return f"{self.page.name}:{self.line}"
-
-    @property
-    def dag_id(self) -> str | None:
-        """The id of the DAG that it makes, if it makes one."""
-        found = re.search(r"dag_id=\"(\w+)\"", self.code)
-        return found[1] if found else None
-
-    @property
-    def is_test(self) -> bool:
-        """Whether it is a module for pytest."""
-        return "\ndef test_" in self.code
-
-
-def blocks(language: str) -> list[Block]:
-    return [
-        Block(page, text.count("\n", 0, match.start()) + 2, match[1], match[2])
-        for page, text in ((page, page.read_text()) for page in PAGES)
-        for match in _BLOCK.finditer(text)
-        if match[1] == language
-    ]
-
 
 PYTHON = blocks("python")
 DAGS = [block for block in PYTHON if block.dag_id]
 TESTS = [block for block in PYTHON if block.is_test]
 PROGRAMS = [block for block in PYTHON if not block.dag_id and not block.is_test]
-SAID = "\n".join(page.read_text() for page in PAGES)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +73,7 @@ def test_airflow_still_refuses_what_the_readme_says_it_refuses() -> None:
 
 def test_the_first_dag_runs_as_the_readme_says(environment: dict[str, str]) -> None:
     """The command is the README's own, with the port of an emulator that is running."""
-    commands = [line for block in blocks("bash") for line in block.code.splitlines() if "dags test" in line]
+    commands = [line for _, line in shell_lines() if "dags test" in line]
     assert len(commands) == 1
     with Emulator(job_polls=1) as emulator:
         words = shlex.split(commands[0].replace("http://127.0.0.1:8765", emulator.url))
@@ -147,31 +97,37 @@ def test_a_program_of_the_docs_runs(block: Block) -> None:
     exec(compile(block.code, str(block), "exec"), {"__name__": "docs_program"})  # noqa: S102
 
 
-def test_the_tests_of_the_docs_pass(tmp_path: Path) -> None:
-    for number, block in enumerate(TESTS):
-        (tmp_path / f"test_docs_block_{number}.py").write_text(block.code)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "--rootdir",
-        str(tmp_path),
-        str(tmp_path),
-    ]
-    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+@pytest.mark.parametrize(
+    "block",
+    [pytest.param(test, id=str(test), marks=[pytest.mark.slow] * ("dag.test(" in test.code)) for test in TESTS],
+)
+def test_the_tests_of_the_docs_pass(block: Block, tmp_path: Path) -> None:
+    """Each in a folder of its own, with the DAGs and the settings of pytest that its page shows."""
+    (tmp_path / "test_of_the_docs.py").write_text(block.code)
+    (tmp_path / "dags").mkdir()
+    for dag in DAGS:
+        if dag.page == block.page:
+            (tmp_path / "dags" / f"{dag.dag_id}.py").write_text(dag.code)
+    settings = [shown.code for shown in blocks("toml") if shown.page == block.page]
+    (tmp_path / "pyproject.toml").write_text("\n".join(settings) or "[tool.pytest.ini_options]\n")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
+        cwd=tmp_path,
+        env={**env, "AIRFLOW_HOME": str(tmp_path / "home"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(rf"\b{block.code.count('def test_')} passed", done.stdout)
 
 
 def _emulator_commands() -> Iterator[tuple[str, list[str]]]:
-    for block in blocks("bash"):
-        for line in block.code.replace("\\\n", " ").splitlines():
-            if line.startswith(EMULATOR):
-                yield line, shlex.split(line.removeprefix(EMULATOR), comments=True)
+    for _, line in shell_lines():
+        if line.startswith(EMULATOR):
+            yield line, shlex.split(line.removeprefix(EMULATOR), comments=True)
 
 
 @pytest.mark.parametrize(("command", "arguments"), [pytest.param(*one, id=one[0]) for one in _emulator_commands()])
@@ -196,109 +152,6 @@ def test_every_connection_in_a_command_can_be_used() -> None:
 @pytest.mark.parametrize("block", blocks("json"), ids=str)
 def test_json_is_json(block: Block) -> None:
     json.loads(block.code)
-
-
-def _task_classes() -> Iterator[type[Any]]:
-    info = get_provider_info()
-    for group in ("operators", "sensors", "transfers"):
-        for entry in info.get(group, []):
-            for name in [*entry.get("python-modules", []), *filter(None, [entry.get("python-module")])]:
-                for value in vars(importlib.import_module(name)).values():
-                    if inspect.isclass(value) and issubclass(value, BaseOperator) and value.__module__ == name:
-                        yield value
-
-
-def _parameters(cls: type[Any]) -> Iterator[str]:
-    for base in cls.__mro__:
-        if base in (BaseOperator, BaseSensorOperator):
-            return
-        for name, parameter in inspect.signature(base.__init__).parameters.items():
-            if parameter.kind is parameter.KEYWORD_ONLY:
-                yield name
-
-
-@pytest.mark.parametrize("cls", list(_task_classes()), ids=lambda cls: cls.__name__)
-def test_every_operator_and_sensor_is_described_with_its_parameters(cls: type[Any]) -> None:
-    assert f"`{cls.__name__}`" in README.read_text()
-    assert f"`{cls.__module__.removeprefix('airflow_provider_segmind.')}`" in README.read_text()
-    missing = [name for name in _parameters(cls) if f"`{name}" not in SAID]
-    assert missing == []
-
-
-def test_every_method_of_the_hook_is_described() -> None:
-    own = [
-        name
-        for name, value in vars(SegmindHook).items()
-        if inspect.isfunction(value)
-        and not name.startswith("_")
-        and (name not in vars(HttpHook) or name == "test_connection")
-    ]
-    assert {"submit", "get_job", "wait", "get_credits", "upload"} <= set(own)
-    assert [name for name in own if f"`{name}(" not in README.read_text()] == []
-
-
-@pytest.mark.parametrize("extra", sorted(KNOWN_EXTRAS))
-def test_every_extra_of_the_connection_is_in_the_table(extra: str) -> None:
-    assert f"\n| `{extra}` |" in README.read_text()
-
-
-@pytest.mark.parametrize("error", sorted(set(BY_NAME) - {"SegmindError"}))
-def test_every_error_is_in_the_table(error: str) -> None:
-    assert f"\n| `{error}` |" in README.read_text()
-
-
-def test_every_fault_and_option_of_the_emulator_is_described() -> None:
-    page = (ROOT / "docs" / "emulator.md").read_text()
-    assert [kind for kind in KINDS if f"`{kind}`" not in page] == []
-    options = {option for action in __main__._parser()._actions for option in action.option_strings} - {"-h", "--help"}
-    assert [option for option in sorted(options) if f"`{option}" not in page] == []
-
-
-def _billed_faults() -> Iterator[Any]:
-    page = (ROOT / "docs" / "emulator.md").read_text()
-    for kinds, billed in re.findall(r"^\| (`.*`) \| .* \| (no|\*\*yes\*\*|with status 200) \|$", page, re.MULTILINE):
-        for kind in re.findall(r"`([\w-]+)`", kinds):
-            yield pytest.param(kind, None, int(billed != "no"), id=kind)
-            if billed == "with status 200":
-                yield pytest.param(kind, 502, 0, id=f"{kind}-502")
-
-
-@pytest.mark.parametrize(("kind", "status", "bills"), list(_billed_faults()))
-def test_a_fault_of_a_submit_bills_as_the_table_says(kind: str, status: int | None, bills: int) -> None:
-    with Emulator() as emulator:
-        emulator.script(Fault(kind, status=status, seconds=0.01, body="1" if kind == "huge" else None))
-        headers = {"x-api-key": emulator.api_key}
-        with contextlib.suppress(requests.RequestException):
-            url = f"{emulator.url}/workflows/0123456789abcdef01234567-v1"
-            requests.post(url, json={}, headers=headers, timeout=10, allow_redirects=False)
-        assert len(emulator.charges) == bills
-
-
-def test_the_readme_names_every_make_target_and_no_other() -> None:
-    named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]*)", README.read_text(), re.MULTILINE))
-    makefile = (ROOT / "Makefile").read_text()
-    there = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE)) - {"help"}
-    advertised = set(re.findall(r"@echo 'make ([a-z][a-z-]*)", makefile))
-    assert named - there == set()
-    assert advertised - named == set()
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_and_pictures_are_there(page: Path) -> None:
-    broken = []
-    for target in _LINK.findall(page.read_text()):
-        if re.match(r"https?://|mailto:", target):
-            continue
-        path, _, anchor = target.partition("#")
-        linked = (page.parent / path).resolve() if path else page
-        if not linked.exists() or (anchor and anchor not in _anchors(linked)):
-            broken.append(target)
-    assert broken == []
-
-
-def _anchors(page: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.+)$", _BLOCK.sub("", page.read_text()), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_pictures_are_small() -> None:

@@ -1,0 +1,89 @@
+"""Links between the README, docs/ and other files of the repository lead somewhere, on GitHub and on the site."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.docs.pages import BLOCK, PAGES, ROOT
+from tools import site_pages, site_reference
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_CHECKED = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "results.md"]
+
+
+@pytest.mark.parametrize("page", _CHECKED, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_pictures_are_there(page: Path) -> None:
+    assert broken(page, page.read_text()) == []
+
+
+@pytest.mark.parametrize("name", site_reference.PAGES)
+def test_links_of_a_generated_page_are_there(name: str) -> None:
+    """It is on the site only, where the README is a page beside the others."""
+    text = site_reference.PAGES[name]().replace("](../readme.md", "](../../README.md")
+    assert broken(ROOT / "docs" / name, text) == []
+
+
+def test_every_example_is_on_the_site_where_links_lead_to_it() -> None:
+    examples = site_pages.examples()
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="how-to/approval.md"))
+    names = [path.name for path in (ROOT / "example_dags").glob("*.py")]
+    assert len(names) >= 4
+    for name in names:
+        assert (ROOT / "example_dags" / name).read_text() in examples
+        linked = site_pages.on_page_markdown(f"[a](../../example_dags/{name})", page, None, None)
+        path, _, anchor = linked.removeprefix("[a](").removesuffix(")").partition("#")
+        assert path == "../examples.md"
+        assert anchor in anchors(examples)
+
+
+def test_a_broken_link_is_noticed() -> None:
+    page = ROOT / "docs" / "index.md"
+    text = "# Here\n[a](#here) [b](#there) [c](none.md) [d](design.md#money) [e](design.md#none) [f](https://a.example)"
+    assert broken(page, text) == ["#there", "none.md", "design.md#none"]
+
+
+def broken(page: Path, text: str) -> list[str]:
+    """Return the links of a page that lead to no file or heading."""
+    found = []
+    for target in _LINK.findall(BLOCK.sub("", text)):
+        if re.match(r"https?://|mailto:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        if not linked.exists() or (anchor and anchor not in anchors(linked.read_text() if path else text)):
+            found.append(target)
+    return found
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub and the site give to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    ("html", "linked"),
+    [
+        (
+            "a :class:<code>~some.module.Name</code>, of",
+            'a <autoref optional identifier="some.module.Name"><code>Name</code></autoref>, of',
+        ),
+        (
+            '<h2 id="some.module.Name">x</h2> :meth:<code>Name</code>',
+            '<h2 id="some.module.Name">x</h2> '
+            '<autoref optional identifier="some.module.Name"><code>Name</code></autoref>',
+        ),
+        (
+            '<i id="a.Name"></i><i id="b.Name"></i> :func:<code>Name</code>',
+            '<i id="a.Name"></i><i id="b.Name"></i> <code>Name</code>',
+        ),
+        ("plain <code>Name</code>: a colon", "plain <code>Name</code>: a colon"),
+    ],
+    ids=["with its module", "alone, on this page", "alone, of several", "no role"],
+)
+def test_a_role_of_sphinx_becomes_a_link_or_code(html: str, linked: str) -> None:
+    assert site_pages.link_roles(html) == linked
