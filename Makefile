@@ -133,7 +133,7 @@ constraints:
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet pip==$(PIP_VERSION)
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[emulator,provenance,qa]' --group dev --group s3 --group ui $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[provenance,qa]' --group dev --group s3 --group ui $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
 	  $(LIMITS_$(AIRFLOW))
 	{ echo '# All that make installs for Airflow $(AIRFLOW), pinned. To renew: make constraints AIRFLOW=$(AIRFLOW)'; \
 	  .venv-constraints/bin/python -m pip freeze --exclude-editable; } > $(CONSTRAINTS)
@@ -150,11 +150,11 @@ $(RUNTIME): pyproject.toml $(CONSTRAINTS)
 	@echo 'Installing Airflow and the provider into $(VENV); about a minute …'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet pip==$(PIP_VERSION)
-	$(BIN)/python -m pip install --quiet --editable '.[emulator,qa]' --group s3 --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --editable '.[qa]' --group s3 --constraint $(CONSTRAINTS)
 	touch $@
 
 $(DEV): $(RUNTIME)
-	$(BIN)/python -m pip install --quiet --editable '.[emulator,provenance]' --group dev --group ui --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --editable '.[provenance]' --group dev --group ui --constraint $(CONSTRAINTS)
 	touch $@
 
 $(CLUSTER): $(DEV)
