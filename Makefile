@@ -49,7 +49,7 @@ help:
 	@echo 'make docs          the documentation as a site, in site/; links are checked'
 	@echo 'make format        let ruff rewrite the code'
 	@echo 'make build         wheel and sdist in dist/'
-	@echo 'make release-check whether what is committed can be released: builds, installs and tries it, 3 minutes'
+	@echo 'make release-check whether what is committed can be released: builds, installs and tries it, 5 minutes'
 	@echo '                     KEEP=1        leave the environments that it was tried in'
 	@echo 'make constraints   renew $(CONSTRAINTS) (AIRFLOW=3.2 or 3.1 for another)'
 	@echo 'make clean         remove everything that make has made'

@@ -29,6 +29,7 @@ from airflow_provider_segmind.get_provider_info import get_provider_info
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from tools.release.sources import listed
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
@@ -324,17 +325,10 @@ _FOREIGN = re.compile(
 
 
 def test_no_tracked_file_names_this_machine_or_a_package_registry() -> None:
-    listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     found = []
-    for name in filter(None, listed.stdout.split("\0")):
-        path = ROOT / name
+    for name in listed(ROOT):
         try:
-            lines = path.read_text().splitlines() if path.is_file() else []
+            lines = (ROOT / name).read_text().splitlines()
         except UnicodeDecodeError:
             continue
         found += [

@@ -57,6 +57,7 @@ def _check(report: Report, folder: Path) -> tuple[Package, ...] | None:
         report.skip("everything else", "there is nothing to look at")
         return None
     report.check("twine check --strict", lambda: packages.check_with_twine(built))
+    report.check("changelog: a date", lambda: metadata.check_date(project))
     for package in built:
         _check_package(report, package, project)
     for airflow in dict.fromkeys(metadata.supported_airflows(project)):

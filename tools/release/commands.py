@@ -69,5 +69,5 @@ def run(
 
 
 def _tail(done: subprocess.CompletedProcess[str]) -> str:
-    lines = f"{done.stdout}\n{done.stderr}".strip().splitlines()
+    lines = [*done.stdout.splitlines(), *done.stderr.splitlines()]
     return "\n".join(f"    {line}" for line in lines[-25:])

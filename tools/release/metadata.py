@@ -28,19 +28,33 @@ def check_version(package: Package, sources: Sources) -> list[Finding]:
 
     :param package: the wheel or the sdist.
     :param sources: what it was built from.
-    :returns: that they differ; a warning if the section has no date yet.
+    :returns: that they differ.
     """
-    version = package.metadata["Version"]
-    section = _SECTION.search(sources.read("CHANGELOG.md"))
+    version, section = package.metadata["Version"], _newest_section(sources)
     if section is None:
-        return [Finding("CHANGELOG.md has no section", "Begin one: `## 1.2.3 (unreleased)`.")]
-    if section["version"] != version:
-        what = f"{package.path.name} has version {version}; the newest section of CHANGELOG.md is {section['version']}"
-        return [Finding(what, f"Write the same version into CHANGELOG.md and {VERSION_FILE}.")]
-    if not _DATE.fullmatch(section["date"] or ""):
-        what = f"CHANGELOG.md says `{section[0].removeprefix('## ')}`"
-        return [Finding(what, "Write the day of the release there, as 2026-01-31, before it.", blocks=False)]
-    return []
+        return [Finding("CHANGELOG.md has no section", f"Begin one: `## {version} (unreleased)`.")]
+    if section["version"] == version:
+        return []
+    what = f"{package.path.name} has version {version}; the newest section of CHANGELOG.md is {section['version']}"
+    return [Finding(what, f"Write the same version into CHANGELOG.md and {VERSION_FILE}.")]
+
+
+def check_date(sources: Sources) -> list[Finding]:
+    """
+    Look whether the newest section of the changelog has the day of its release.
+
+    :param sources: the project.
+    :returns: a warning if it has none, since everything else can be checked before that day.
+    """
+    section = _newest_section(sources)
+    if section is None or _DATE.fullmatch(section["date"] or ""):
+        return []
+    what = f"CHANGELOG.md says `{section[0].removeprefix('## ')}`"
+    return [Finding(what, "A release needs its day there: `(2026-01-31)`.", blocks=False)]
+
+
+def _newest_section(sources: Sources) -> re.Match[str] | None:
+    return _SECTION.search(sources.read("CHANGELOG.md"))
 
 
 def check_python(package: Package, sources: Sources) -> list[Finding]:

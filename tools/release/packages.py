@@ -59,7 +59,19 @@ def build(folder: Path, out: Path) -> tuple[Package, Package]:
             names = ", ".join(path.name for path in paths) or "none"
             raise ReleaseError(f"not one {kind} was built: {names}", "Look at [tool.hatch.build] in pyproject.toml.")
     (wheel,), (sdist,) = found["wheel"], found["sdist"]
-    return Package("wheel", wheel, _unzip(wheel)), Package("sdist", sdist, _untar(sdist))
+    return read(wheel), read(sdist)
+
+
+def read(path: Path) -> Package:
+    """
+    Read a built file.
+
+    :param path: a ``.whl`` or ``.tar.gz``.
+    :returns: the wheel or the sdist.
+    """
+    if path.suffix == ".whl":
+        return Package("wheel", path, _unzip(path))
+    return Package("sdist", path, _untar(path))
 
 
 def check_with_twine(packages: tuple[Package, ...]) -> list[Finding]:
