@@ -32,7 +32,7 @@ def main() -> int:
         report.conclude()
         print(f"\n{time.monotonic() - started:.0f} s.", end=" ")
         if report.blocked or built is None:
-            print("Not to be released; dist/ is empty.")
+            print("Not to be released; nothing is left in dist/.")
             return 1
         _keep(built)
         return 0
