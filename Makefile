@@ -24,7 +24,7 @@ unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_
 export KEEP YES DEMO_DIR SEED SWAPS ROUNDS PATTERNS MAPPED BATCH
 
 .PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead \
-  bench-quality lint docs format build constraints clean
+  bench-quality lint docs format build release-check constraints clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -49,6 +49,8 @@ help:
 	@echo 'make docs          the documentation as a site, in site/; links are checked'
 	@echo 'make format        let ruff rewrite the code'
 	@echo 'make build         wheel and sdist in dist/'
+	@echo 'make release-check whether what is committed can be released: builds, installs and tries it, 5 minutes'
+	@echo '                     KEEP=1        leave the environments that it was tried in'
 	@echo 'make constraints   renew $(CONSTRAINTS) (AIRFLOW=3.2 or 3.1 for another)'
 	@echo 'make clean         remove everything that make has made'
 	@echo
@@ -121,6 +123,10 @@ build: $(DEV)
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 
+# With the oldest and the newest Airflow, each in an environment of its own, outside of the checkout.
+release-check: $(DEV)
+	@$(BIN)/python -m tools.release
+
 # Airflow 3.2's API server dies at its start with a newer FastAPI; 3.3 declares the same limit itself.
 # With a newer svcs its `dags test` fails, since it drops the registry before the first request.
 LIMITS_3.2 := 'fastapi<0.137' 'svcs<26.2'
@@ -132,7 +138,7 @@ constraints:
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet pip==$(PIP_VERSION)
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[emulator,provenance,qa]' --group dev --group s3 --group ui $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[provenance,qa]' --group dev --group s3 --group ui $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
 	  $(LIMITS_$(AIRFLOW))
 	{ echo '# All that make installs for Airflow $(AIRFLOW), pinned. To renew: make constraints AIRFLOW=$(AIRFLOW)'; \
 	  .venv-constraints/bin/python -m pip freeze --exclude-editable; } > $(CONSTRAINTS)
@@ -149,11 +155,11 @@ $(RUNTIME): pyproject.toml $(CONSTRAINTS)
 	@echo 'Installing Airflow and the provider into $(VENV); about a minute …'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet pip==$(PIP_VERSION)
-	$(BIN)/python -m pip install --quiet --editable '.[emulator,qa]' --group s3 --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --editable '.[qa]' --group s3 --constraint $(CONSTRAINTS)
 	touch $@
 
 $(DEV): $(RUNTIME)
-	$(BIN)/python -m pip install --quiet --editable '.[emulator,provenance]' --group dev --group docs --group ui --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --editable '.[provenance]' --group dev --group docs --group ui --constraint $(CONSTRAINTS)
 	touch $@
 
 $(CLUSTER): $(DEV)

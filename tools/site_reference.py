@@ -172,7 +172,7 @@ def commands() -> str:
                 parts.append(f"\n`{shell} {name}`: {about}.\n\n| Argument | Meaning |\n| --- | --- |")
                 parts.extend(_actions(parser))
     asked = subprocess.run(
-        ["make", "--no-print-directory", "-s", "help"],  # noqa: S607
+        ["make", "--no-print-directory", "-s", "help"],
         cwd=ROOT,
         capture_output=True,
         text=True,

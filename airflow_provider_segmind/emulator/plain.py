@@ -6,7 +6,7 @@ import hashlib
 import struct
 import zlib
 
-HOW_TO_GET_PICTURES = "pip install 'airflow-provider-segmind[emulator]'"
+HOW_TO_GET_PICTURES = "pip install pillow"
 WIDTH, HEIGHT = 96, 128
 
 

@@ -19,6 +19,7 @@ from airflow_provider_segmind.emulator import Emulator, __main__
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.docs.pages import README, ROOT, SAID, Block, blocks, shell_lines
+from tools.release.sources import listed
 
 EMULATOR = "python -m airflow_provider_segmind.emulator"
 
@@ -177,17 +178,10 @@ _FOREIGN = re.compile(
 
 
 def test_no_tracked_file_names_this_machine_or_a_package_registry() -> None:
-    listed = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     found = []
-    for name in filter(None, listed.stdout.split("\0")):
-        path = ROOT / name
+    for name in listed(ROOT):
         try:
-            lines = path.read_text().splitlines() if path.is_file() else []
+            lines = (ROOT / name).read_text().splitlines()
         except UnicodeDecodeError:
             continue
         found += [
