@@ -7,9 +7,7 @@ import os
 import re
 import shlex
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +17,20 @@ from PIL import Image
 
 from demo.airflow_rest import AirflowRest
 from demo.airflow_settings import LOOPBACK, free_port
-from tests.docs.steps import Save, Type, read
-from tests.docs.terminal import Terminal, TerminalError
+from tests.docs.reader import SERVERS, Reader
+from tests.docs.steps import Save, read
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 LAST = "8. Stop and clean up"
 PRICE = 0.2687
+ORDERED = ("character_image", "reference_character_image")
 
 CHECKOUT, EMULATOR_PORT = "~/airflow-provider-segmind", "8765"
 """All that is replaced in what the page says: where the reader's checkout is, and a port that may be taken here."""
-SERVERS = ("python -m airflow_provider_segmind.emulator --port", "airflow standalone")
-"""What goes on running in its terminal."""
+STOP = 120.0
+"""Seconds that a server gets to end after Ctrl-C."""
 
-# Generous, since the machine may be busy; nothing waits that long if all is well.
-COMMAND, INSTALL, START, RUN, STOP = 120.0, 900.0, 240.0, 300.0, 120.0
-
-Substitute = Callable[[str], str]
 _FOREIGN = ("AIRFLOW", "_AIRFLOW", "SEGMIND", "PYTEST", "PYTHON", "VIRTUAL_ENV", "COVERAGE", "FORCE_COLOR")
 
 
@@ -50,62 +45,6 @@ class SignedIn(AirflowRest):
         answer = self._session.post(f"{self.url}/auth/token", json=self._who, timeout=timeout)
         answer.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-
-
-class Reader:
-    """
-    Somebody who does what a page says, step by step.
-
-    :param folder: where this person's terminals start.
-    :param env: the environment of the terminals.
-    :param substitute: replaces what is different here.
-    """
-
-    def __init__(self, folder: Path, env: dict[str, str], substitute: Substitute) -> None:
-        self.folder = folder
-        self.terminals: dict[int, Terminal] = {}
-        self._env = env
-        self._substitute = substitute
-
-    def follow(self, step: Save | Type) -> str:
-        """Do a step, and return what it printed."""
-        if isinstance(step, Save):
-            path = self.folder / "swap-tutorial" / step.path
-            path.write_text(self._substitute(step.text))
-            return ""
-        return self._type(
-            replace(
-                step,
-                commands=tuple(map(self._substitute, step.commands)),
-                seen=tuple(map(self._substitute, step.seen)),
-            )
-        )
-
-    def _type(self, step: Type) -> str:
-        if step.terminal not in self.terminals:
-            self.terminals[step.terminal] = Terminal(f"terminal {step.terminal}", self.folder, self._env)
-        terminal = self.terminals[step.terminal]
-        *first, last = step.commands
-        printed = "".join(terminal.run(command, INSTALL if "pip" in command else COMMAND) for command in first)
-        if last.startswith(SERVERS):
-            assert step.seen, f"The page does not say how one knows that {last!r} has started."
-            terminal.wait_for(step.pattern, terminal.type(last), START)
-            return printed
-        deadline = time.monotonic() + RUN
-        while True:
-            answer = terminal.run(last, INSTALL if "pip" in last else COMMAND)
-            if step.pattern.search(printed + answer):
-                return printed + answer
-            if not step.repeat or time.monotonic() > deadline:
-                raise TerminalError(f"After {last!r} one should see {step.seen}, and sees:\n{printed + answer}")
-
-    def close(self) -> None:
-        """End all that runs, and show what the terminals showed, for the case that the test failed."""
-        for terminal in self.terminals.values():
-            terminal.close()
-            print(f"===== {terminal.name}\n{terminal.tail(20_000)}")
-        for log in sorted(self.folder.rglob("task_id=*/*.log")):
-            print(f"===== {log.relative_to(self.folder)}\n{log.read_text(errors='replace')[-3000:]}")
 
 
 @pytest.fixture(scope="module")
@@ -229,17 +168,9 @@ def _see_the_bill(emulator: str, folder: Path) -> None:
     """The ledger has three swaps, one of each scene, with the person that the DAGs name."""
     charges: list[dict[str, Any]] = requests.get(f"{emulator}/_emulator/charges", timeout=30).json()
     assert [(charge["amount"], charge["defaulted"]) for charge in charges] == [(PRICE, [])] * 3
-    sent = [
-        {name: _fetched(charge, name) for name in ("character_image", "reference_character_image")}
-        for charge in charges
-    ]
-    samples = {path.name: path.read_bytes() for kind in ("samples", "taken") for path in (folder / kind).rglob("*.png")}
-    assert {each["character_image"] for each in sent} == {samples[f"scene-{number}.png"] for number in (0, 1, 2)}
-    assert {each["reference_character_image"] for each in sent} == {samples["person-0.png"]}
-
-
-def _fetched(charge: dict[str, Any], name: str) -> bytes:
-    return requests.get(charge["inputs"][name], timeout=30).content
+    inputs = [tuple(requests.get(charge["inputs"][name], timeout=30).content for name in ORDERED) for charge in charges]
+    known = {path.name: path.read_bytes() for kind in ("samples", "taken") for path in (folder / kind).rglob("*.png")}
+    assert sorted(inputs) == sorted((known[f"scene-{number}.png"], known["person-0.png"]) for number in (0, 1, 2))
 
 
 def _see_the_gallery(airflow: AirflowRest) -> None:
