@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TERMINAL = re.compile(r"\*\*terminal (\d)\*\*")
@@ -51,25 +51,22 @@ def _line(line: str) -> str:
     return "".join(".*?" if part == "…" else r"[ \t]+" if part.isspace() else re.escape(part) for part in parts)
 
 
-def read(page: str) -> Iterator[tuple[str, Save | Type]]:
+def read(page: str) -> Iterator[Save | Type]:
     """
     Yield the steps of a page.
 
     :param page: the page in Markdown.
-    :returns: each step with the heading that it is under.
     :raises ValueError: a block is none of these: a file, commands, or what is seen after commands.
     """
     terminal, end = 0, 0
-    pending: tuple[str, Type] | None = None
+    pending: Type | None = None
     for block in _BLOCK.finditer(page):
         said, end = page[end : block.start()], block.end()
-        heading = re.findall(r"^## (.+)$", page[: block.start()], re.MULTILINE)[-1]
         language, text = block[1], block[2]
         if language == "text":
             if pending is None or said.strip():
                 raise ValueError(f"This is seen after no command: {text!r}")
-            seen = tuple(text.splitlines())
-            yield pending[0], Type(pending[1].terminal, pending[1].commands, seen, pending[1].repeat)
+            yield replace(pending, seen=tuple(text.splitlines()))
             pending = None
             continue
         if pending:
@@ -79,9 +76,9 @@ def read(page: str) -> Iterator[tuple[str, Save | Type]]:
         before = " ".join(said.rstrip().rpartition("\n\n")[2].split())
         file = _FILE.search(before)
         if file:
-            yield heading, Save(file[1], text)
+            yield Save(file[1], text)
         elif language == "bash":
-            pending = heading, Type(terminal, tuple(text.splitlines()), repeat="epeat this until" in before)
+            pending = Type(terminal, tuple(text.splitlines()), repeat="epeat this until" in before)
         else:
             raise ValueError(f"Nothing says what to do with this: {text!r}")
     if pending:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import termios
@@ -56,20 +57,18 @@ class Terminal:
             env={**env, "TERM": "xterm", "PS1": "", "PS2": "", "HISTFILE": ""},
             start_new_session=True,
         )
+        self._closing = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         data = b""
-        while True:
-            try:
-                got = os.read(self._master, 65536)
-            except OSError:
-                return
-            if not got:
-                return
-            data += got
-            # Escape sequences and letters may arrive in halves, so the whole is read anew, line by line.
+        # A read that waits would keep the terminal open, however often it is closed elsewhere.
+        while not self._closing.is_set():
+            if not select.select([self._master], [], [], 0.1)[0]:
+                continue
+            data += os.read(self._master, 65536)
+            # Escape sequences and letters may arrive in halves, so only whole lines are looked at.
             whole, _, data = data.rpartition(b"\n")
             if whole:
                 self._text += _ESCAPES.sub("", whole.decode(errors="replace")) + "\n"
@@ -113,15 +112,41 @@ class Terminal:
         """
         self._wait(lambda: pattern.search(self._text, start), pattern.pattern, timeout)
 
-    def press_ctrl_c(self, timeout: float) -> None:
+    def press_ctrl_c(self, patience: float) -> bool:
         """
         Press Ctrl-C and wait until the program in front has ended.
 
-        :param timeout: seconds.
-        :raises TerminalError: it has not ended in time.
+        :param patience: seconds.
+        :returns: whether it has ended.
         """
         os.write(self._master, b"\x03")
-        self._wait(lambda: self.pids == [self._shell.pid] or None, "the end after Ctrl-C", timeout)
+        return self._come_to([self._shell.pid], patience)
+
+    def close_window(self, timeout: float) -> None:
+        """
+        Close the terminal's window; what runs in it is told that its terminal is gone.
+
+        :param timeout: seconds.
+        :raises TerminalError: something runs on.
+        """
+        self._hang_up()
+        if not self._come_to([], timeout):
+            raise TerminalError(f"{self.name}: its window is closed, but {self.pids} run on:\n{self.tail()}")
+
+    def _hang_up(self) -> None:
+        if not self._closing.is_set():
+            self._closing.set()
+            self._reader.join()
+            os.close(self._slave)
+            os.close(self._master)
+
+    def _come_to(self, pids: list[int], timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        while self.pids != pids:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.1)
+        return True
 
     def _wait(self, look: Callable[[], T | None], what: str, timeout: float) -> T:
         deadline = time.monotonic() + timeout
@@ -158,6 +183,4 @@ class Terminal:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         self._shell.wait(timeout=_GRACE)
-        os.close(self._slave)  # the reader then comes to the end of the text
-        self._reader.join(timeout=_GRACE)
-        os.close(self._master)
+        self._hang_up()

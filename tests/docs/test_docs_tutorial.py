@@ -18,18 +18,19 @@ from PIL import Image
 from demo.airflow_rest import AirflowRest
 from demo.airflow_settings import LOOPBACK, free_port
 from tests.docs.reader import SERVERS, Reader
-from tests.docs.steps import Save, read
+from tests.docs.steps import Save, Type, read
+from tests.docs.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
-LAST = "8. Stop and clean up"
 PRICE = 0.2687
 ORDERED = ("character_image", "reference_character_image")
 
 CHECKOUT, EMULATOR_PORT = "~/airflow-provider-segmind", "8765"
 """All that is replaced in what the page says: where the reader's checkout is, and a port that may be taken here."""
+PATIENCE = 30.0
+"""Seconds that a server gets to end after Ctrl-C, as the page says."""
 STOP = 120.0
-"""Seconds that a server gets to end after Ctrl-C."""
 
 _FOREIGN = ("AIRFLOW", "_AIRFLOW", "SEGMIND", "PYTEST", "PYTHON", "VIRTUAL_ENV", "COVERAGE", "FORCE_COLOR")
 
@@ -91,9 +92,11 @@ def _environment(ports: dict[str, int]) -> dict[str, str]:
 
 def test_each_block_of_the_tutorial_is_a_step_and_what_is_replaced_is_in_it() -> None:
     steps = list(read(PAGE))
-    said = "\n".join(step.text if isinstance(step, Save) else "\n".join(step.commands) for _, step in steps)
+    said = "\n".join(step.text if isinstance(step, Save) else "\n".join(step.commands) for step in steps)
     assert [one for one in (CHECKOUT, EMULATOR_PORT, *SERVERS) if one not in said] == []
-    assert steps[-1][0] == LAST
+    assert "press Ctrl-C in terminal 2" in PAGE
+    assert isinstance(steps[-1], Type)
+    assert steps[-1].commands[-1].startswith("rm -r ")  # what one sees is looked at before
     assert "http://localhost:8080" in PAGE  # Airflow's own port; the test gives another one by the environment
 
 
@@ -102,8 +105,8 @@ def test_following_the_tutorial_from_an_empty_folder_ends_with_a_scheduled_dag_a
     reader: Reader, ports: dict[str, int]
 ) -> None:
     assert list(reader.folder.iterdir()) == []
-    steps = list(read(PAGE))
-    printed = "".join(reader.follow(step) for heading, step in steps if heading != LAST)
+    *steps, removal = read(PAGE)
+    printed = "".join(map(reader.follow, steps))
 
     password = re.findall(r'\{"admin": "(\w+)"\}', printed)[-1]
     airflow = SignedIn(f"http://localhost:{ports['airflow']}", "admin", password)
@@ -113,12 +116,18 @@ def test_following_the_tutorial_from_an_empty_folder_ends_with_a_scheduled_dag_a
     _see_the_bill(f"http://{LOOPBACK}:{ports['emulator']}", folder)
     _see_the_gallery(airflow)
 
-    reader.terminals[2].press_ctrl_c(STOP)
-    reader.terminals[1].press_ctrl_c(STOP)
-    for heading, step in steps:
-        if heading == LAST:
-            reader.follow(step)
+    _stop(airflow, reader.terminals)
+    reader.follow(removal)
     assert list(reader.folder.iterdir()) == []
+
+
+def _stop(airflow: AirflowRest, terminals: dict[int, Terminal]) -> None:
+    busy = {"state": ["running", "queued", "scheduled"]}
+    path = "dags/~/dagRuns/~/taskInstances"
+    airflow.wait_until("No running task", lambda: not airflow.call("GET", path, params=busy)["total_entries"], STOP)
+    if not terminals[2].press_ctrl_c(PATIENCE):
+        terminals[2].close_window(STOP)
+    assert terminals[1].press_ctrl_c(PATIENCE)
 
 
 def _see_runs(airflow: AirflowRest, folder: Path) -> None:
