@@ -16,6 +16,24 @@ def task_error(error: SegmindError) -> Exception:
     return error if error.retryable else AirflowFailException(f"{type(error).__name__}: {error}")
 
 
+def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
+    """
+    Return what a task raises that has ordered: a retry goes on with what is ordered, or there is none.
+
+    :param error: what went wrong since.
+    :param kept: whether a retry knows what is ordered, or may order again whatever it costs.
+    :param how: what a person does instead of a retry, in a sentence.
+    """
+    ends = task_error(error) if isinstance(error, SegmindError) else error
+    if kept or isinstance(ends, AirflowFailException):
+        return ends
+    said = f"{type(error).__name__}: {error}".rstrip(".")
+    return AirflowFailException(
+        f"{said}. What is ordered is paid for, and this Airflow keeps no record of it (3.3 and later do), so a retry "
+        f"would pay again. {how}"
+    )
+
+
 def sensor_error(error: SegmindError) -> Exception:
     """
     Return what a waiting task raises.

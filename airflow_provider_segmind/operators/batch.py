@@ -22,14 +22,15 @@ from airflow_provider_segmind.hooks.batch_files import (
     UNFINISHED,
     UNKNOWN,
     BatchFiles,
-    Row,
     check_failures,
     compose,
     own,
     summary_of,
     too_many,
 )
-from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.batch_store import BatchStore
+from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.failures import paid_error, task_error
 from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
@@ -37,6 +38,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.operators.batch_ordering import Ordering
+from airflow_provider_segmind.operators.batch_outcomes import failure, in_words, problem_rows, reason
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
 from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
 from airflow_provider_segmind.operators.rules import check_spend, consent_of
@@ -108,9 +110,18 @@ class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
             raise task_error(error) from error
         ordering = asyncio.run(self._place(plan, indexes, None))
         if ordering.stopped or ordering.errors:
-            self.note_facts(error=_said(ordering))
-            raise _failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
-        return [handle_of(plan.book.entries[swap.index].job(self.workflow)) for swap in plan.swaps]
+            self.note_facts(error=reason(ordering))
+            why = failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
+            kept = BatchStore(context).durable or not plan.known
+            if not kept:
+                context["ti"].xcom_push(key="ordered", value=self._handles(plan))
+            how = "Their handles are the XCom 'ordered'; whoever runs the DAG orders the others alone."
+            raise paid_error(why, kept=kept, how=how)
+        return self._handles(plan)
+
+    def _handles(self, plan: Plan) -> list[dict[str, Any]]:
+        entries = (plan.book.entries.get(swap.index) for swap in plan.swaps)
+        return [handle_of(entry.job(self.workflow)) for entry in entries if entry is not None and entry.known]
 
     @property
     def known_task(self) -> BaseOperator:
@@ -246,7 +257,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         waits = Waits(self._waiting(), plan, files, {index: row for index, row in done.items() if index not in failed})
         indexes, refused = self._affordable(plan, failed)
         ordering = asyncio.run(self._place(plan, indexes, waits, refused))
-        swaps, problems = plan.rows(), _problem_rows(plan, ordering)
+        swaps, problems = plan.rows(), problem_rows(plan, ordering)
         files.write_swaps(swaps)
         results = own(swaps, done | waits.rows)
         if any(row["request_id"] and row["index"] not in results for row in swaps):
@@ -266,7 +277,20 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             return self._finish(context, read_batch_event(event))
         except SegmindError as error:
             self.note_error(error)
-            raise task_error(error) from error
+            raise self._paid(context, error) from error
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume; when Airflow ended the wait itself, a retry goes on with it, or there is none."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralTimeout, TaskDeferralError) as ended:
+            if BatchStore(context).durable:
+                raise
+            raise self._paid(context, ended) from ended
+
+    def _paid(self, context: Context, error: Exception) -> Exception:
+        how = f"What became of each is in {self.results}, or beside it; whoever runs the DAG orders the rest alone."
+        return paid_error(error, kept=BatchStore(context).durable, how=how)
 
     @staticmethod
     def _affordable(plan: Plan, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
@@ -298,48 +322,15 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def _finish(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
         self.note_facts(summary=summary)
         self.lineage_made = [self.results]
-        self.log.info("Batch: %s.", _told(summary))
+        self.log.info("Batch: %s.", in_words(summary))
         if not too_many(summary, self.max_failures):
             counts = {name: value for name, value in summary.items() if name != "results"}
             announce(context, [Stored(self.results, counts)])
             return summary
-        said = f"{_told(summary)}; max_failures is {self.max_failures:g}. What became of each is in {self.results}"
+        said = f"{in_words(summary)}; max_failures is {self.max_failures:g}. What became of each is in {self.results}"
         if summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
-            raise SegmindError(f"Too many swaps are without a picture: {said}. A retry orders and asks for those only.")
+            kept = BatchStore(context).durable or summary["by_status"].keys() <= {NOT_ORDERED}
+            rest = " A retry orders and asks for those only." if kept else ""
+            error = SegmindError(f"Too many swaps are without a picture: {said}.{rest}")
+            raise error if kept else self._paid(context, error)
         raise AirflowFailException(f"Too many swaps are without a picture, and a retry cannot help: {said}.")
-
-
-def _failure(ordering: Ordering, said: str) -> Exception:
-    """Return what the task raises: for good where a retry cannot help, or would bill."""
-    why = ordering.stopped or next(iter(ordering.errors.values()))
-    message = f"{said} {_said(ordering)}"
-    if isinstance(why, SegmindError) and not why.retryable:
-        return AirflowFailException(message)
-    return SegmindError(message)
-
-
-def _said(ordering: Ordering) -> str:
-    why = ordering.stopped or next(iter(ordering.errors.values()))
-    return f"{type(why).__name__}: {why}"
-
-
-def _problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
-    """Return a result for each swap that was not ordered, or perhaps was."""
-    rows: dict[int, Row] = {}
-    for swap in plan.swaps:
-        entry = plan.book.entries.get(swap.index)
-        if entry is not None and entry.known:
-            continue
-        error = ordering.errors.get(swap.index) or ordering.stopped
-        rows[swap.index] = {
-            "index": swap.index,
-            "request_id": None,
-            "status": NOT_ORDERED if entry is None else UNKNOWN,
-            "error": None if error is None else str(error),
-        }
-    return rows
-
-
-def _told(summary: Mapping[str, Any]) -> str:
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(summary["by_status"].items()))
-    return f"{summary['completed']} of {summary['total']} have their picture ({counts})"

@@ -8,7 +8,13 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, ServiceError, TransportError
+from airflow_provider_segmind.api.errors import (
+    JobFailedError,
+    RateLimitError,
+    SegmindError,
+    ServiceError,
+    TransportError,
+)
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
@@ -21,12 +27,13 @@ from airflow_provider_segmind.api.workflows import (
     check_workflow,
 )
 from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.failures import paid_error, task_error
 from airflow_provider_segmind.hooks.gallery import ordered, show, show_end
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.pictures import readable_url
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.store import OrderStore
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.ordering import mark_failed
@@ -113,7 +120,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
 
     On Airflow 3.3 and later a retry after any fault goes on with the same order. A job that FAILED is ordered again
     only by this task's own ``retries``, each at the price of a swap. On Airflow 3.1 and 3.2 nothing is kept between
-    attempts, so a retry orders again: there use :class:`SubmitBodySwapOperator` with ``retries=0`` and a sensor.
+    attempts: there a wait that ends before its job fails for good, and a retry after a crash orders again. So there use
+    :class:`SubmitBodySwapOperator` with ``retries=0`` and a sensor.
 
     :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI that is uploaded.
     :param reference_character_image: the new person, likewise.
@@ -189,7 +197,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
                 job = replace(self._ask(job.poll_url, TOLERATED_ERRORS), submitted_at=job.submitted_at)
         except SegmindError as error:
             self.note_error(error)
-            raise task_error(error) from error
+            raise self._paid(context, error) from error
         return self._finish(context, job)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -202,13 +210,14 @@ class BodySwapOperator(SubmitBodySwapOperator):
     def _last_look(self, context: Context, ended: Exception) -> dict[str, Any]:
         ti = context["ti"]
         poll_url = ti.xcom_pull(task_ids=self.task_id, key="poll_url", map_indexes=ti.map_index)
-        job = self._look(poll_url) if poll_url else None
+        job = self._look(poll_url) if poll_url else None  # what it raises, a retry cannot mend
         if job is not None and job.done:
             self._tell(job)
             return self._finish(context, job)
         if isinstance(ended, TaskDeferralTimeout):
-            raise timed_out(str(poll_url), "its status is " + (job.status if job else "not known")) from ended
-        raise ended
+            late = timed_out(str(poll_url), "its status is " + (job.status if job else "not known"))
+            raise self._paid(context, late) from ended
+        raise self._paid(context, ended)
 
     def _finish(self, context: Context, job: Job) -> dict[str, Any]:
         if job.status == "FAILED":
@@ -219,11 +228,19 @@ class BodySwapOperator(SubmitBodySwapOperator):
         except SegmindError as error:
             self.note_facts(status=job.status)
             self.note_error(error)
-            raise task_error(error) from error
+            raise self._paid(context, error) from error
         show_end(context, result)
         self.note_result(result, job.submitted_at)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"])
         return result
+
+    def _paid(self, context: Context, error: Exception) -> Exception:
+        """Return what the task raises once it has ordered: a retry must go on with that order, or there is none."""
+        return paid_error(
+            error,
+            kept=OrderStore(context).durable or isinstance(error, JobFailedError),
+            how="Whoever runs the DAG waits with a BodySwapSensor; its poll_url is this task's XCom of that name.",
+        )
 
     def _tell(self, job: Job) -> None:
         """Tell the metrics of a job that this worker saw end; what a triggerer saw, that has told."""

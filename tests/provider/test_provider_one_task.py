@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_segmind.api.errors import (
+    JobFailedError,
     JobTimeoutError,
     ServiceError,
 )
-from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
 from tests.provider.tries import Task
 
@@ -65,6 +66,29 @@ class TestWaiting:
         emulator.outage(0.2)
         with pytest.raises(JobTimeoutError, match="not known"):
             task.operator().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+    @pytest.mark.parametrize("reason", ["Trigger timeout", "Trigger failure"])
+    def test_without_a_record_a_wait_that_ended_is_no_reason_to_order_again(
+        self, emulator: Emulator, reason: str
+    ) -> None:
+        """As on Airflow 3.1 and 3.2, where a retry would pay again swap while the first goes on."""
+        emulator.set(job_seconds=60)
+        task = Task(emulator, durable=False)
+        context = task.context()
+        with pytest.raises(TaskDeferred):
+            task.operator().execute(context)
+        with pytest.raises(AirflowFailException, match=r"a retry would pay again.* BodySwapSensor"):
+            task.operator().resume_execution("__fail__", {"error": reason}, context)
+        event = {"version": 1, "status": "error", "error": {"type": "ServiceError", "message": "down"}}
+        with pytest.raises(AirflowFailException, match=r"ServiceError: down.*a retry would pay again"):
+            task.operator().execute_complete(context, event)
+
+    def test_without_a_record_a_job_that_failed_may_be_ordered_again(self, emulator: Emulator) -> None:
+        emulator.script(Fault("will-fail", on="submit", times=1))
+        task = Task(emulator, durable=False)
+        with pytest.raises(JobFailedError):
+            task.attempt()
+        assert task.attempt()["status"] == "COMPLETED"
 
     def test_outputs_too_large_for_an_event_are_asked_for(self, emulator: Emulator) -> None:
         task = Task(emulator)

@@ -1,0 +1,72 @@
+"""A batch where nothing is kept between tries (Airflow 3.1, 3.2): no retry orders again what is ordered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
+
+from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.compat import TaskDeferralError
+from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
+from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
+
+__all__ = ["at_once"]
+
+
+def forgetful(emulator: Emulator, folder: Path, **options: Any) -> Batch:
+    batch = Batch(emulator, folder, **options)
+    batch.store = None
+    return batch
+
+
+def test_a_swap_that_failed_is_no_reason_to_order_all_others_again(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.script(Fault("will-fail", on="submit", times=1))
+    batch = forgetful(emulator, tmp_path, swaps=swaps(emulator, 5))
+    with pytest.raises(AirflowFailException, match=r"4 COMPLETED, 1 FAILED.* a retry would pay again\. What became of"):
+        batch.attempt()
+    assert [row["status"] for row in batch.rows()].count("COMPLETED") == 4
+    assert charged(emulator) == [1] * 5
+
+
+@pytest.mark.parametrize("reason", ["Trigger timeout", "Trigger failure"])
+def test_a_wait_that_airflow_ended_is_none_either(emulator: Emulator, tmp_path: Path, reason: str) -> None:
+    emulator.set(job_seconds=60)
+    batch = forgetful(emulator, tmp_path, swaps=swaps(emulator, 2))
+    context = batch.context()
+    with pytest.raises(TaskDeferred):
+        batch.task().execute(context)
+    with pytest.raises(AirflowFailException, match="a retry would pay again"):
+        batch.task().resume_execution("__fail__", {"error": reason}, context)
+    event = {"version": 1, "status": "error", "error": {"type": "ServiceError", "message": "the storage is away"}}
+    with pytest.raises(AirflowFailException, match=r"the storage is away.* a retry would pay again"):
+        batch.task().execute_complete(context, event)
+    kept = Batch(emulator, tmp_path, swaps=swaps(emulator, 2))
+    with pytest.raises(TaskDeferralError):
+        kept.task().resume_execution("__fail__", {"error": "Trigger failure"}, kept.context())
+
+
+def test_a_submit_that_ordered_some_keeps_their_handles_and_is_not_tried_again(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.script(Fault("500", on="submit", after=2, times=100))
+    batch = forgetful(emulator, tmp_path, swaps=swaps(emulator, 5), cls=SubmitBodySwapBatchOperator)
+    context = batch.context()
+    with pytest.raises(AirflowFailException):
+        batch.task().execute(context)
+    ordered = {charge.request_id for charge in emulator.charges}
+    assert ordered
+    assert {handle["request_id"] for handle in context["ti"].xcoms["ordered"]} == ordered
+
+
+def test_where_nothing_was_ordered_a_retry_orders(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.script(Fault("500", on="credits", times=20))
+    batch = forgetful(emulator, tmp_path, swaps=swaps(emulator, 2), cls=SubmitBodySwapBatchOperator)
+    with pytest.raises(SegmindError):
+        batch.attempt()
+    assert not emulator.charges
+    emulator.clear_faults()
+    assert len(batch.attempt()) == 2
