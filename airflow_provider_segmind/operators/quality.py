@@ -79,7 +79,9 @@ class CheckSwapInputOperator(BaseOperator):
             report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
         except SegmindError as error:
             raise task_error(error) from error
-        self._show(context, checked(report.to_json(), self._given(), self._checked_result()))
+        result = self._checked_result()
+        if result is not None or self.on_failure != "report":  # otherwise they may be ordered all the same
+            self._show(context, checked(report.to_json(), self._given(), result))
         return self.end(context, report.to_json(), report.summary())
 
     @staticmethod

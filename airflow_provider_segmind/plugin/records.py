@@ -24,8 +24,8 @@ from airflow_provider_segmind.api.gallery import (
     read_records,
 )
 
-MAX_RECORDS = 5000
-"""How many tasks' records are looked at, newest first; a DAG, a run or dates lead to older ones."""
+MAX_RECORDS = 10_000
+"""How many records are looked at, newest first, some three for each swap; a DAG, a run or dates lead to older ones."""
 _END = -1
 _TASK = ("dag_id", "run_id", "task_id", "map_index")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -222,17 +223,20 @@ def test_a_page_of_two_thousand_swaps_takes_one_query_and_less_than_a_second(ver
     from airflow import settings
     from sqlalchemy import event
 
-    record = {
-        "request_id": "0123456789abcdef",
-        **{slot: f"s3://bucket/looks/2026-11-24/{slot}.png" for slot in ("before", "reference", "after")},
-        "thumbs": {"after": "s3://bucket/looks/2026-11-24/after.thumb.webp"},
-        "cost": 0.2687,
-        "seconds": 41.5,
-    }
+    folder = "s3://bucket/looks/2026-11-24"
+    ordered = {"state": "waiting", "before": f"{folder}/a.png", "reference": f"{folder}/b.png", "cost": 0.2687}
+    stored = {"after": f"{folder}/after.png", "thumbs": {"after": f"{folder}/after.thumb.webp"}}
     start = datetime(2026, 11, 1, tzinfo=UTC)
-    world.swaps(
-        ({**record, "request_id": f"q{n}"}, {"map_index": n, "at": start + timedelta(seconds=n)}) for n in range(2000)
-    )
+
+    def said_of(n: int) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """What the three tasks of a swap say."""
+        at, known = start + timedelta(seconds=n), {"request_id": f"q{n}"}
+        yield {**known, **ordered, "submitted_at": at.timestamp()}, {"task_id": "order", "map_index": n, "at": at}
+        at += timedelta(seconds=41)
+        yield known, {"task_id": "wait", "key": "body_swap_end", "map_index": n, "at": at}
+        yield {**known, **stored}, {"task_id": "store", "map_index": n, "at": at + timedelta(seconds=9)}
+
+    world.swaps(said for n in range(2000) for said in said_of(n))
     statements: list[str] = []
 
     def note(_: Any, __: Any, statement: str, *___: Any) -> None:
@@ -249,7 +253,8 @@ def test_a_page_of_two_thousand_swaps_takes_one_query_and_less_than_a_second(ver
             said = swaps(vera, offset=offset, limit=100)
             seconds.append(time.monotonic() - began)
             assert len(statements) == 1
-            assert said["total"] == 2000
+            assert (said["total"], said["completed"], said["more"]) == (2000, 2000, False)
+            assert {swap["seconds"] for swap in said["swaps"]} == {41}
             seen += [swap["map_index"] for swap in said["swaps"]]
     finally:
         event.remove(settings.engine, "before_cursor_execute", note)
