@@ -6,6 +6,7 @@ import json
 import sqlite3
 import uuid
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +39,7 @@ class World:
 
     def swaps(self, values: Iterable[tuple[Any, dict[str, Any]]]) -> None:
         """Write many records."""
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection, connection:
             for value, where in values:
                 place = {"dag_id": "open", "run_id": "r1", "task_id": "swap", "map_index": -1, **where}
                 at = place.pop("at", None) or datetime.now(UTC)
@@ -51,12 +52,12 @@ class World:
     def task(self, state: str, **where: Any) -> None:
         """Write a task instance."""
         place = {"dag_id": "open", "run_id": "r1", "task_id": "swap", "map_index": -1, **where}
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection, connection:
             insert(connection, "task_instance", id=uuid.uuid4().hex, state=state, **place)
 
     def run(self, state: str, dag_id: str = "open", run_id: str = "r1") -> None:
         """Write a DAG run; its swaps are to be there already."""
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection, connection:
             insert(connection, "dag_run", id=self.runs[dag_id, run_id], dag_id=dag_id, run_id=run_id, state=state)
 
     def file(self, name: str, data: bytes) -> str:
@@ -68,12 +69,12 @@ class World:
 
     def forget(self, dag_id: str) -> None:
         """Forget the swaps of one DAG."""
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection, connection:
             connection.execute("DELETE FROM xcom WHERE dag_id = ?", (dag_id,))
 
     def clear(self) -> None:
         """Forget all that was written."""
-        with sqlite3.connect(self.database) as connection:
+        with closing(sqlite3.connect(self.database)) as connection, connection:
             for table in ("xcom", "task_instance", "dag_run", "dag"):
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608
         self.runs.clear()
