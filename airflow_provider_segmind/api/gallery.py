@@ -22,8 +22,11 @@ STATES: tuple[State, ...] = get_args(State)
 MAX_TEXT = 32_768
 """Characters of what one task says, as JSON; more is not read. Some 60 swaps fit."""
 MAX_CHECKS = 20
+MAX_WORDS = 300
+"""Characters of a label, an id, or the reason of a check."""
+MAX_LISTED = 200
+"""Records of one task that are read: more than fit with their URIs, and few enough if they are empty."""
 _MAX_URI = 2048
-_MAX_WORDS = 300
 _MAX_NUMBER = 1e11
 
 
@@ -94,7 +97,7 @@ class GalleryRecord:
         cut = replace(
             self,
             label=_shorten(self.label),
-            checks=tuple(FailedCheck(check.name[:_MAX_WORDS], check.why[:_MAX_WORDS]) for check in self.checks),
+            checks=tuple(FailedCheck(check.name[:MAX_WORDS], check.why[:MAX_WORDS]) for check in self.checks),
         )
         said = asdict(cut)
         said["thumbs"] = {slot: uri for slot, uri in said["thumbs"].items() if uri is not None}
@@ -110,8 +113,9 @@ def to_json(records: Sequence[GalleryRecord]) -> list[dict[str, Any]]:
     """
     said = [record.to_json() for record in records]
     lengths = accumulate(len(json.dumps(each)) + len(", ") for each in said)
+    fitting = sum(length <= MAX_TEXT - len("[]") for length in lengths)
     # One alone is kept whatever its length: it is as long as its URIs.
-    return said[: max(1, sum(length <= MAX_TEXT - len("[]") for length in lengths))]
+    return said[: max(1, min(fitting, MAX_LISTED))]
 
 
 def read_records(value: Any) -> tuple[GalleryRecord | None, ...]:
@@ -127,7 +131,7 @@ def read_records(value: Any) -> tuple[GalleryRecord | None, ...]:
             value = json.loads(value) if len(value) <= MAX_TEXT else None
     except (ValueError, RecursionError):
         return ()
-    return tuple(map(_read, value)) if isinstance(value, list) else (_read(value),)
+    return tuple(map(_read, value[:MAX_LISTED])) if isinstance(value, list) else (_read(value),)
 
 
 def read_record(value: Any) -> GalleryRecord | None:
@@ -154,18 +158,18 @@ def _record(said: Mapping[str, Any]) -> GalleryRecord:
         state=state,
         **{slot: _text(said.get(slot), _MAX_URI) for slot in SLOTS},
         thumbs=Pictures(**{slot: _text(_map(said.get("thumbs")).get(slot), _MAX_URI) for slot in SLOTS}),
-        request_id=_text(said.get("request_id"), _MAX_WORDS),
+        request_id=_text(said.get("request_id"), MAX_WORDS),
         cost=_number(said.get("cost")),
         seconds=_number(said.get("seconds")),
         submitted_at=_number(said.get("submitted_at")),
         checks=_checks(said.get("checks")),
-        label=_text(said.get("label"), _MAX_WORDS),
+        label=_text(said.get("label"), MAX_WORDS),
         items=_text(said.get("items"), _MAX_URI),
     )
 
 
 def _shorten(text: str | None) -> str | None:
-    return None if text is None else text[:_MAX_WORDS]
+    return None if text is None else text[:MAX_WORDS]
 
 
 def _map(value: Any) -> Mapping[str, Any]:
@@ -201,4 +205,4 @@ def _checks(value: Any) -> tuple[FailedCheck, ...]:
 
 
 def _check(said: Mapping[str, Any]) -> FailedCheck:
-    return FailedCheck(_text(said.get("name"), _MAX_WORDS) or "", _text(said.get("why"), _MAX_WORDS) or "")
+    return FailedCheck(_text(said.get("name"), MAX_WORDS) or "", _text(said.get("why"), MAX_WORDS) or "")

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_segmind.api.gallery import MAX_CHECKS, GalleryRecord, read_record
+from airflow_provider_segmind.api.gallery import MAX_CHECKS, MAX_WORDS, GalleryRecord, read_record
 from airflow_provider_segmind.hooks.batch_files import CHECKS, STORED
 from airflow_provider_segmind.plugin.pictures import PictureError, Root, read_allowed
 
@@ -18,7 +18,6 @@ MAX_MANIFEST = 64 * 2**20
 """Bytes of a manifest that is read; a batch of 10,000 swaps has about 8 MB."""
 _MAX_LINE = 65_536
 _MAX_SIDECAR = 65_536
-_MAX_WORDS = 300
 _KEPT = 6  # of three batches: what is stored, and what checks say
 _KEPT_SECONDS = 60.0
 _THREADS = 8
@@ -98,7 +97,7 @@ def _item(index: int, line: bytes, checks: Sequence[bytes]) -> Item:
     files = said.get("files")
     file = files[0] if isinstance(files, list) and files and isinstance(files[0], Mapping) else {}
     error = said.get("error")
-    wrong = [{"name": "storing", "why": str(error)[:_MAX_WORDS]}] if error else []
+    wrong = [{"name": "storing", "why": str(error)[:MAX_WORDS]}] if error else []
     record = read_record(
         {
             "state": "completed" if file else "failed",
@@ -121,7 +120,7 @@ def _failed(row: Any, checks: Sequence[bytes]) -> Iterator[dict[str, str]]:
     found = report.get("checks") if isinstance(report, Mapping) else None
     for each in found if isinstance(found, list) else ():
         if isinstance(each, Mapping) and each.get("verdict") == "fail":
-            yield {name: str(each.get(name))[:_MAX_WORDS] for name in ("name", "why")}
+            yield {name: str(each.get(name))[:MAX_WORDS] for name in ("name", "why")}
 
 
 def _with_sidecar(item: Item, within: tuple[Root, ...]) -> Item:

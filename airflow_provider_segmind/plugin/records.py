@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 from airflow.models.dagrun import DagRun
@@ -105,7 +106,7 @@ def find(wanted: Wanted) -> list[Found]:
     """Return the newest records, newest first; what is no record is passed over."""
     with create_session(scoped=False) as session:
         rows = session.execute(_query(wanted)).all()
-    return [found for row in rows for found in _found(row)]
+    return list(islice((found for row in rows for found in _found(row)), MAX_RECORDS))
 
 
 def cards(found: Iterable[Found]) -> list[Card]:
@@ -189,18 +190,22 @@ def _joined(card: Card, older: Found) -> Card:
     fills = {name: getattr(older.record, name) for name in names if getattr(newest, name) is None}
     thumbs = {slot: getattr(newest.thumbs, slot) or getattr(older.record.thumbs, slot) for slot in SLOTS}
     record = replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, **fills)
-    sources = {**_card(older).sources, **card.sources}
-    ended_at = card.ended_at or _card(older).ended_at
-    return Card(replace(card.newest, record=record), sources, (*card.places, older.place), ended_at)
+    alone = _card(older)
+    return Card(
+        replace(card.newest, record=record),
+        {**alone.sources, **card.sources},
+        (*card.places, older.place),
+        card.ended_at or alone.ended_at,
+    )
 
 
 def _timed(card: Card) -> Card:
     """Return a card that says how long its swap took, if that follows from what its tasks said."""
-    record = card.newest.record
-    if record.state == "waiting" or record.seconds is not None or None in (record.submitted_at, card.ended_at):
+    record, ended_at = card.newest.record, card.ended_at
+    if record.state == "waiting" or record.seconds is not None or record.submitted_at is None or ended_at is None:
         return card
-    seconds = max(0.0, (card.ended_at or 0.0) - (record.submitted_at or 0.0))
-    return replace(card, newest=replace(card.newest, record=replace(record, seconds=round(seconds, 1))))
+    seconds = round(max(0.0, ended_at - record.submitted_at), 1)
+    return replace(card, newest=replace(card.newest, record=replace(record, seconds=seconds)))
 
 
 def _midnight(day: date) -> datetime:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_segmind.api.gallery import (
     MAX_CHECKS,
+    MAX_LISTED,
     MAX_TEXT,
     STATES,
     FailedCheck,
@@ -117,6 +118,12 @@ def test_what_is_no_record_in_a_list_keeps_its_place() -> None:
         GalleryRecord(label="b"),
     )
     assert read_records("[") == ()
+
+
+def test_of_a_list_that_is_long_because_nothing_is_in_it_a_part_is_read() -> None:
+    """Thousands of empty records fit into an XCom that anybody may write."""
+    assert read_records("[" + ",".join(["{}"] * 10_000) + "]") == (GalleryRecord(),) * MAX_LISTED
+    assert len(to_json([GalleryRecord()] * 10_000)) == MAX_LISTED
 
 
 def test_long_words_and_many_checks_are_cut_so_that_the_record_can_be_read() -> None:
