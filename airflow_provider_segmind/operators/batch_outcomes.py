@@ -15,8 +15,7 @@ from airflow_provider_segmind.operators.batch_plan import Plan
 
 def failure(ordering: Ordering, said: str) -> Exception:
     """Return what the task raises: for good where a retry cannot help, or would bill."""
-    why = ordering.stopped or next(iter(ordering.errors.values()))
-    message = f"{said} {reason(ordering)}"
+    why, message = _why(ordering), f"{said} {reason(ordering)}"
     if isinstance(why, SegmindError) and not why.retryable:
         return AirflowFailException(message)
     return SegmindError(message)
@@ -24,8 +23,12 @@ def failure(ordering: Ordering, said: str) -> Exception:
 
 def reason(ordering: Ordering) -> str:
     """Return why not all could be ordered."""
-    why = ordering.stopped or next(iter(ordering.errors.values()))
+    why = _why(ordering)
     return f"{type(why).__name__}: {why}"
+
+
+def _why(ordering: Ordering) -> Exception:
+    return ordering.stopped or next(iter(ordering.errors.values()))
 
 
 def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
