@@ -9,15 +9,21 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context, conf
 
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, SegmindError
-from airflow_provider_segmind.api.gallery import END_KEY, XCOM_KEY, FailedCheck, GalleryRecord, Pictures, to_json
+from airflow_provider_segmind.api.gallery import (
+    END_KEY,
+    MAX_WORDS,
+    XCOM_KEY,
+    FailedCheck,
+    GalleryRecord,
+    Pictures,
+    to_json,
+)
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW, is_body_swap
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.links import links_of
 
 log = logging.getLogger(__name__)
-
-_LONGEST_ID = 300
 
 
 def show(context: Context, *records: GalleryRecord) -> None:
@@ -43,6 +49,16 @@ def show(context: Context, *records: GalleryRecord) -> None:
             ti.xcom_push(key=key, value=url)
     except Exception:
         log.warning("This swap is not shown in the gallery; its result is not touched by that.", exc_info=True)
+
+
+def is_shown(workflow: str | None, needs_image: bool) -> bool:
+    """
+    Whether what is waited for belongs into the gallery.
+
+    :param workflow: id and version, if known.
+    :param needs_image: whether a picture is waited for: that is a swap of people.
+    """
+    return needs_image or is_body_swap(workflow or "")
 
 
 def show_end(context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
@@ -128,9 +144,9 @@ def stored(
 
 def checked(
     report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
-) -> GalleryRecord | None:
+) -> tuple[GalleryRecord, ...]:
     """
-    Return the record of pictures in which a check found something, or nothing if all is well.
+    Return the record of pictures in which a check found something, or none if all is well.
 
     :param report: of the checks, as ``Report.to_json`` returns it.
     :param inputs: ``character_image`` and ``reference_character_image``.
@@ -138,27 +154,30 @@ def checked(
     """
     failed = tuple(FailedCheck(each["name"], each["why"]) for each in report["checks"] if each["verdict"] == "fail")
     if not failed:
-        return None
-    return GalleryRecord(
+        return ()
+    known = result or {}
+    record = GalleryRecord(
         state="rejected" if result is None else "completed",
         before=_in_storage(inputs.get("character_image")),
         reference=_in_storage(inputs.get("reference_character_image")),
-        after=_in_storage((result or {}).get("uri")),
-        request_id=(result or {}).get("request_id"),
+        after=_in_storage(known.get("uri")),
+        request_id=known.get("request_id"),
         checks=failed,
     )
+    return (record,)
 
 
-def checked_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord | None:
+def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryRecord, ...]:
     """
-    Return the record of a batch in which checks found something, or nothing if all is well.
+    Return the record of a batch in which checks found something, or none if all is well.
 
     :param results: URI of its manifest of results.
     :param summary: what the check returns of it.
     """
-    bad = summary["failed"]
-    why = f"{bad} of {summary['checked']} results failed a check." if bad else None
-    return GalleryRecord(request_id=_batch_id(results), checks=_failed("checks", why)) if why else None
+    if not summary["failed"]:
+        return ()
+    why = f"{summary['failed']} of {summary['checked']} results failed a check."
+    return (GalleryRecord(request_id=_batch_id(results), checks=_failed("checks", why)),)
 
 
 def ordered_batch(results: str, total: int, cost: float) -> GalleryRecord:
@@ -193,7 +212,7 @@ def _failed(name: str, why: str | None) -> tuple[FailedCheck, ...]:
 
 
 def _batch_id(results: str) -> str | None:
-    return f"batch {results}" if len(results) < _LONGEST_ID - 10 else None
+    return f"batch {results}" if len(results) < MAX_WORDS - 10 else None
 
 
 def _in_storage(uri: Any) -> str | None:

@@ -9,7 +9,6 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.gallery import GalleryRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.fetching import picture_bytes
@@ -79,15 +78,10 @@ class CheckSwapInputOperator(BaseOperator):
             report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
         except SegmindError as error:
             raise task_error(error) from error
-        result = self._checked_result()
+        said, result = report.to_json(), self._checked_result()
         if result is not None or self.on_failure != "report":  # otherwise they may be ordered all the same
-            self._show(context, checked(report.to_json(), self._given(), result))
-        return self.end(context, report.to_json(), report.summary())
-
-    @staticmethod
-    def _show(context: Context, record: GalleryRecord | None) -> None:
-        if record is not None:
-            show(context, record)
+            show(context, *checked(said, self._given(), result))
+        return self.end(context, said, report.summary())
 
     def _given(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in BODY_SWAP_IMAGES}
@@ -195,7 +189,7 @@ class CheckSwapOperator(CheckSwapInputOperator):
             summary = quality_batch.summary_of(found)
             if manifest:
                 summary["reports_uri"] = quality_batch.write_reports(manifest, found)
-                self._show(context, checked_batch(manifest, summary))
+                show(context, *checked_batch(manifest, summary))
         except SegmindError as error:
             raise task_error(error) from error
         report = self.end(context, summary, quality_batch.told(summary))

@@ -26,10 +26,9 @@ from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, Se
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.api.workflows import is_body_swap
 from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import sensor_error
-from airflow_provider_segmind.hooks.gallery import show_end
+from airflow_provider_segmind.hooks.gallery import is_shown, show_end
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -278,8 +277,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         return sensor_error(error)
 
     def _show_end(self, context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
-        # Who waits for a picture waits for a swap of people; the workflow is not always known.
-        if self.needs_image or is_body_swap(self._job.workflow or ""):
+        if is_shown(self._job.workflow, self.needs_image):
             show_end(context, outcome)
 
     def _finish(self, job: Job, context: Context, submitted_at: float | None = None) -> dict[str, Any]:

@@ -14,8 +14,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.api.workflows import is_body_swap
-from airflow_provider_segmind.hooks.gallery import ended
+from airflow_provider_segmind.hooks.gallery import ended, is_shown
 from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
 from airflow_provider_segmind.triggers.ending import Ending, conclude, read_ending
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
@@ -146,8 +145,7 @@ class PixelFlowTrigger(BaseTrigger):
     async def _end(self, outcome: Job | SegmindError) -> TriggerEvent | None:
         """Return the event that ends the task here, or ``None`` if it has to resume on a worker."""
         result = self._result(outcome)
-        # Who waits for a picture waits for a swap of people; the workflow is not always known.
-        record = ended(result) if self.needs_image or is_body_swap(self.workflow or "") else None
+        record = ended(result) if is_shown(self.workflow, self.needs_image) else None
         event = await conclude(self.ending, self.task_instance, result, self.log, record)
         if event is not None and isinstance(result, SegmindError):
             self.log.error("%s: %s", type(result).__name__, result)
