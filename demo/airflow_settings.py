@@ -57,6 +57,15 @@ def load_or_make_secrets(home: Path) -> dict[str, str]:
     return made
 
 
+def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the variables with which a company's proxy is not asked for our own loopback addresses.
+
+    :param env: an environment, whose own exceptions are kept.
+    """
+    return {name: ",".join(filter(None, [env.get(name), LOOPBACK, "localhost"])) for name in ("NO_PROXY", "no_proxy")}
+
+
 def airflow_environment(
     home: Path,
     dags_folder: Path,
@@ -80,11 +89,9 @@ def airflow_environment(
     base.update(
         AIRFLOW_HOME=str(home),
         PYTHONUNBUFFERED="1",
-        # A company's proxy would otherwise be asked for our own loopback addresses.
-        NO_PROXY=",".join(filter(None, [base.get("NO_PROXY", ""), LOOPBACK, "localhost"])),
-        no_proxy=",".join(filter(None, [base.get("no_proxy", ""), LOOPBACK, "localhost"])),
         SCARF_ANALYTICS="false",
         DO_NOT_TRACK="1",
+        **past_proxies(base),
     )
     sections: dict[str, dict[str, str]] = {
         "core": {

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+from tests.docs.pages import BLOCK
+
 _TERMINAL = re.compile(r"\*\*terminal (\d)\*\*")
 _FILE = re.compile(r"Save this as `([^`]+)`")
 
@@ -60,7 +61,7 @@ def read(page: str) -> Iterator[Save | Type]:
     """
     terminal, end = 0, 0
     pending: Type | None = None
-    for block in _BLOCK.finditer(page):
+    for block in BLOCK.finditer(page):
         said, end = page[end : block.start()], block.end()
         language, text = block[1], block[2]
         if language == "text":

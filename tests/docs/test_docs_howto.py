@@ -17,6 +17,7 @@ import pytest
 from airflow_provider_segmind.api.manifest import read_manifest
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from tests.docs.home import Home
 from tests.docs.pages import ROOT, Block, blocks
 
 HOW_TO = ROOT / "docs" / "how-to"
@@ -32,45 +33,6 @@ def block_of(page: str, language: str, containing: str = "") -> Block:
 def emulator() -> Iterator[Emulator]:
     with Emulator() as running:
         yield running
-
-
-class Home:
-    """
-    An Airflow home with the DAGs of one page.
-
-    :param folder: where it is.
-    :param emulator: what its default connection leads to.
-    """
-
-    def __init__(self, folder: Path, emulator: Emulator) -> None:
-        (folder / "dags").mkdir(parents=True)
-        self._dags = folder / "dags"
-        self._emulator = emulator
-        self._env = {
-            **os.environ,
-            "AIRFLOW_HOME": str(folder),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(self._dags),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}",
-            "AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(emulator.airflow_connection()),
-        }
-        self._airflow("db", "migrate")
-
-    def run(self, block: Block, conf: dict[str, Any]) -> None:
-        """Run a DAG of a page with ``airflow dags test``, with the emulator in Segmind's place."""
-        code = block.code.replace("https://api.segmind.com", self._emulator.url)
-        (self._dags / f"{block.dag_id}.py").write_text(code)
-        self._airflow("dags", "test", str(block.dag_id), "--conf", json.dumps(conf))
-
-    def _airflow(self, *words: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow", *words],
-            env=self._env,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
 
 
 @pytest.fixture

@@ -16,10 +16,11 @@ import requests
 from PIL import Image
 
 from demo.airflow_rest import AirflowRest
-from demo.airflow_settings import LOOPBACK, free_port
+from demo.airflow_settings import LOOPBACK, free_port, past_proxies
 from tests.docs.reader import SERVERS, Reader
 from tests.docs.steps import Save, Type, read
 from tests.docs.terminal import Terminal
+from tools.release.commands import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
@@ -31,8 +32,6 @@ CHECKOUT, EMULATOR_PORT = "~/airflow-provider-segmind", "8765"
 PATIENCE = 30.0
 """Seconds that a server gets to end after Ctrl-C, as the page says."""
 STOP = 120.0
-
-_FOREIGN = ("AIRFLOW", "_AIRFLOW", "SEGMIND", "PYTEST", "PYTHON", "VIRTUAL_ENV", "COVERAGE", "FORCE_COLOR")
 
 
 class SignedIn(AirflowRest):
@@ -72,15 +71,14 @@ def reader(tmp_path: Path, ports: dict[str, int]) -> Iterator[Reader]:
 
 def _environment(ports: dict[str, int]) -> dict[str, str]:
     """Return a new user's environment: nothing of this virtual environment, nothing of another Airflow but ports."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+    env = clean_environment()
+    env.pop("FORCE_COLOR", None)
     ours = Path(sys.prefix) / "bin"
     paths = [path for path in env.get("PATH", os.defpath).split(os.pathsep) if Path(path) != ours]
     url = f"http://localhost:{ports['airflow']}"
-    without_proxy = ",".join(filter(None, [env.get("NO_PROXY", ""), LOOPBACK, "localhost"]))
     return env | {
         "PATH": os.pathsep.join([str(Path(sys.base_prefix) / "bin"), *paths]),  # so that python3 is ours
-        "NO_PROXY": without_proxy,
-        "no_proxy": without_proxy,
+        **past_proxies(env),
         "AIRFLOW__API__PORT": str(ports["airflow"]),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
