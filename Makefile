@@ -138,7 +138,7 @@ constraints:
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet pip==$(PIP_VERSION)
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[provenance,qa]' --group dev --group s3 --group ui $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[provenance,qa]' --group dev --group docs --group s3 --group ui $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
 	  $(LIMITS_$(AIRFLOW))
 	{ echo '# All that make installs for Airflow $(AIRFLOW), pinned. To renew: make constraints AIRFLOW=$(AIRFLOW)'; \
 	  .venv-constraints/bin/python -m pip freeze --exclude-editable; } > $(CONSTRAINTS)
