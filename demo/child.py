@@ -28,13 +28,17 @@ class Child:
     :param command: the command line; it must hold no secret, since every user of the machine can read it.
     :param env: its complete environment.
     :param log_path: file that receives its output; a restart appends.
+    :param cwd: the folder that it runs in; this process's if not given.
     """
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], env: Mapping[str, str], log_path: Path, cwd: Path | None = None
+    ) -> None:
         self.name = name
         self.command = tuple(command)
         self.env = dict(env)
         self.log_path = log_path
+        self.cwd = cwd
         self.started_at = 0.0
         """Seconds since the epoch of the latest start."""
         self.expected_dead = False
@@ -57,6 +61,7 @@ class Child:
             self.started_at = time.time()
             self._process = subprocess.Popen(
                 self.command,
+                cwd=self.cwd,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.release import contents, environments, metadata, packages
+from tools.release import contents, environments, packages
+from tools.release.__main__ import check_package
+from tools.release.findings import Report
 from tools.release.packages import Package
 from tools.release.sources import ROOT, Sources, copied
 
@@ -27,18 +29,11 @@ def built(project: Sources, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 
 def test_nothing_in_the_wheel_or_the_sdist_stops_a_release(built: tuple[Package, Package], project: Sources) -> None:
-    found = packages.check_with_twine(built)
+    report = Report()
+    report.check("twine check --strict", lambda: packages.check_with_twine(built))
     for package in built:
-        found += contents.check_files(package, project)
-        found += contents.check_leftovers(package)
-        found += contents.check_secrets(package)
-        found += contents.check_licences(package, project)
-        found += contents.check_size(package)
-        found += metadata.check_version(package, project)
-        found += metadata.check_python(package, project)
-        found += metadata.check_airflow(package, project)
-    found += metadata.check_entry_points(built[0], project)
-    assert [finding.what for finding in found if finding.blocks] == []
+        check_package(report, package, project)
+    assert [finding.what for finding in report.blocking] == []
 
 
 def test_a_module_that_a_built_wheel_lacks_is_named(built: tuple[Package, Package], project: Sources) -> None:

@@ -59,14 +59,21 @@ def _check(report: Report, folder: Path) -> tuple[Package, ...] | None:
     report.check("twine check --strict", lambda: packages.check_with_twine(built))
     report.check("changelog: a date", lambda: metadata.check_date(project))
     for package in built:
-        _check_package(report, package, project)
+        check_package(report, package, project)
     for airflow in dict.fromkeys(metadata.supported_airflows(project)):
         for package in built:
             _check_installed(report, package, airflow, project, folder / f"{package.kind}-{airflow}")
     return built
 
 
-def _check_package(report: Report, package: Package, project: Sources) -> None:
+def check_package(report: Report, package: Package, project: Sources) -> None:
+    """
+    Carry out all checks of a built file that need no installation.
+
+    :param report: where what they find goes.
+    :param package: the wheel or the sdist.
+    :param project: what it was built from.
+    """
     title = package.kind
     report.check(f"{title}: files", lambda: contents.check_files(package, project))
     report.check(f"{title}: no leftovers", lambda: contents.check_leftovers(package))

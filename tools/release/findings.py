@@ -45,9 +45,14 @@ class Report:
         self._found: list[tuple[str, Finding]] = []
 
     @property
+    def blocking(self) -> list[Finding]:
+        """What was found that stops a release."""
+        return [finding for _, finding in self._found if finding.blocks]
+
+    @property
     def blocked(self) -> bool:
         """Whether anything was found that stops a release."""
-        return any(finding.blocks for _, finding in self._found)
+        return bool(self.blocking)
 
     def check(self, title: str, check: Callable[[], Sequence[Finding]]) -> None:
         """

@@ -7,8 +7,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 import requests
 from PIL import Image
 
+from demo.child import Child, ChildDiedError
 from tools.release.commands import run
 from tools.release.environments import PACKAGE, Installed
 from tools.release.findings import Finding, ReleaseError
@@ -123,18 +122,13 @@ def emulator(installed: Installed) -> Iterator[RunningEmulator]:
         *(str(installed.python), "-P", "-m", f"{PACKAGE}.emulator", "--port", "0", "--ready-file", str(ready)),
         *("--job-seconds", "2", "--job-polls", "1"),
     )
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, cwd=installed.cwd, env=installed.variables("ERROR"), stdout=output, stderr=output
-        )
+    child = Child("the installed emulator", command, installed.variables("ERROR"), log, installed.cwd)
     try:
-        deadline = time.monotonic() + _BOOT_SECONDS
-        while not ready.exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise ReleaseError(f"the installed emulator does not start:\n{log.read_text()[-2000:]}", _REMEDY)
-            time.sleep(0.05)
+        child.start()
+        child.wait_until_ready(ready.exists, _BOOT_SECONDS)
         said = json.loads(ready.read_text())
         yield RunningEmulator(said["url"], said["api_key"])
+    except ChildDiedError as problem:
+        raise ReleaseError(str(problem), _REMEDY) from problem
     finally:
-        process.kill()  # it has nothing to lose
-        process.wait(timeout=10)
+        child.stop(grace=3.0)
