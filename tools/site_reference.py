@@ -164,13 +164,14 @@ def commands() -> str:
         f"`{shell}` runs until it is ended with Ctrl-C. [The emulator](../emulator.md) says what can be done with it.\n"
         "\n| Option | Meaning |\n| --- | --- |"
     ]
-    parts.extend(_actions(emulator._parser()))
-    for action in emulator._parser()._actions:
+    parser = emulator._parser()
+    parts.extend(_actions(parser))
+    for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for name, parser in action.choices.items():
+            for name, command in action.choices.items():
                 about = next(choice.help for choice in action._choices_actions if choice.dest == name)
                 parts.append(f"\n`{shell} {name}`: {about}.\n\n| Argument | Meaning |\n| --- | --- |")
-                parts.extend(_actions(parser))
+                parts.extend(_actions(command))
     asked = subprocess.run(
         ["make", "--no-print-directory", "-s", "help"],
         cwd=ROOT,
