@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response
 
@@ -54,6 +55,8 @@ class AsyncClient:
         self.settings = settings
         self.auth = auth or flow.Auth()
         self.clock = clock
+        self.clock_offset: float | None = None
+        """Seconds that this machine's clock is ahead of the service's, once an answer has told."""
         self._session = session
         self._tls = tls
         self._sleep = sleep
@@ -107,7 +110,9 @@ class AsyncClient:
                 if len(body) > MAX_BODY:
                     raise OSError("the answer is too large")
             fields = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(answer.status, fields, bytes(body), self.clock())
+            response = Response(answer.status, fields, bytes(body), self.clock())
+            self.clock_offset = clock_offset(response, self.clock_offset)
+            return response
 
     def _proxy(self, url: str) -> str | None:
         """Return the proxy for a URL; reading the whole environment for each poll would cost more than the poll."""

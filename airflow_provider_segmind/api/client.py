@@ -10,6 +10,7 @@ import requests
 import urllib3
 
 from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.traffic import Traffic
 from airflow_provider_segmind.api.transport import noticing
@@ -41,6 +42,8 @@ class Client:
         self.settings = settings
         self.auth = auth or flow.Auth()
         self.clock = clock
+        self.clock_offset: float | None = None
+        """Seconds that this machine's clock is ahead of the service's, once an answer has told."""
         self.traffic = Traffic()
         self._session = session
         self._sleep = sleep
@@ -96,4 +99,6 @@ class Client:
                 if len(body) > MAX_BODY or time.monotonic() > give_up:
                     raise OSError("the answer is too large or too slow")
             fields = {name.lower(): value for name, value in answer.headers.items()}
-            return Response(answer.status_code, fields, bytes(body), self.clock())
+            response = Response(answer.status_code, fields, bytes(body), self.clock())
+            self.clock_offset = clock_offset(response, self.clock_offset)
+            return response

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.flow import check_interval
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.assets import Stored, announce
@@ -211,6 +211,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
     :param poll_interval: seconds between polls of one job; 7 is what Segmind documents.
     :param timeout: seconds to wait at most, by the clock on the wall, once all are ordered.
+    :param max_outage: seconds that an outage of Segmind may last before a swap is given up; a retry asks for it again.
+        By default an outage is waited out until ``timeout``.
     :param end_in_trigger: ``auto``, ``True`` or ``False``, as for the sensors.
     :return: ``results``, ``total``, ``completed``, ``failed``, ``by_status`` and ``cost`` (US dollars, an estimate).
     :raises AirflowFailException: where a retry cannot help or would bill.
@@ -227,7 +229,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         max_failures: float = 0,
         output_key: str | None = None,
         poll_interval: float = 7.0,
-        timeout: float = 24 * 3600.0,
+        timeout: timedelta | float = 24 * 3600.0,
+        max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
         **kwargs: Any,
     ) -> None:
@@ -237,6 +240,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         self.output_key = output_key
         self.poll_interval = check_interval("poll_interval", poll_interval)
         self.timeout = check_interval("timeout", timeout)
+        self.max_outage = check_outage(max_outage)
         self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -265,7 +269,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             files.write_part(problems.values())
             paid = sum(bool(row["request_id"]) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
             show(context, ordered_batch(self.results, len(swaps), round(paid, 4)))
-            self._defer(context, files)
+            self._defer(context, files, plan.hook.client.clock_offset)
         rows = compose(swaps, results | problems)
         files.write_results(rows)
         return self._finish(context, summary_of(rows, self.results, price_per_swap()))
@@ -303,9 +307,9 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             raise task_error(error) from error
 
     def _waiting(self) -> Waiting:
-        return Waiting(self.timeout, self.poll_interval, self.output_key)
+        return Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)
 
-    def _defer(self, context: Context, files: BatchFiles) -> None:
+    def _defer(self, context: Context, files: BatchFiles, clock_offset: float | None) -> None:
         trigger = BodySwapBatchTrigger(
             results=files.results,
             batch=files.batch,
@@ -316,6 +320,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             max_failures=self.max_failures,
             price=price_per_swap(),
             ending=ending_of(self.known_task, context, self.end_in_trigger).to_json(),
+            max_outage=self.max_outage,
+            clock_offset=clock_offset,
         )
         self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout + BACKSTOP))
 

@@ -215,7 +215,7 @@ class Ordering:
         """Take over an order that the history has, if its poll URL, which is only built from its id, answers."""
         try:
             job = await self._submitter.free(
-                lambda client: flow.get_job(client.settings, client.auth, poll_url, tolerated=2)
+                lambda client: flow.attach(client.settings, client.auth, poll_url, clock=client.clock)
             )
         except SegmindError as error:
             log.warning("Request %s of the history cannot be asked for: %s", poll_url.rpartition("/")[2], error)

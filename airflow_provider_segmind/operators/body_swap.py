@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import Context
 
-from airflow_provider_segmind.api.errors import (
-    JobFailedError,
-    RateLimitError,
-    SegmindError,
-    ServiceError,
-    TransportError,
-)
-from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
+from airflow_provider_segmind.api.errors import JobFailedError, SegmindError
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import WAITED_OUT, check_interval, check_outage, timed_out
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.api.workflows import (
     BODY_SWAP_IMAGES,
@@ -135,6 +130,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
     :param poll_interval: seconds between polls; 7 is what Segmind documents.
     :param timeout: seconds that one attempt waits at most, by the clock on the wall.
+    :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
+        waiting for the same job. By default an outage is waited out until ``timeout``.
     :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, when its job is
         done and nothing is lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and
         ``False`` never. A failure is always a worker's, which keeps the record of the order.
@@ -152,7 +149,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
         *,
         output_key: str | None = None,
         poll_interval: float = 7.0,
-        timeout: float = 3600.0,
+        timeout: timedelta | float = 3600.0,
+        max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
         **kwargs: Any,
     ) -> None:
@@ -160,6 +158,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         self.output_key = output_key
         self.poll_interval = check_interval("poll_interval", poll_interval)
         self.timeout = check_interval("timeout", timeout)
+        self.max_outage = check_outage(max_outage)
         self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -178,6 +177,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
                     self.segmind_conn_id,
                     timeout=self.timeout,
                     poll_interval=self.poll_interval,
+                    max_outage=self.max_outage,
+                    clock_offset=self._clock_offset,
                     output_key=self.output_key,
                     needs_image=True,
                     ending=replace(ending_of(self, context, self.end_in_trigger), failure=False),
@@ -194,7 +195,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         try:
             job, complete = read_event(event)
             if not complete:
-                job = replace(self._ask(job.poll_url, TOLERATED_ERRORS), submitted_at=job.submitted_at)
+                job = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at)
         except SegmindError as error:
             self.note_error(error)
             raise self._paid(context, error) from error
@@ -251,13 +252,17 @@ class BodySwapOperator(SubmitBodySwapOperator):
         tell_end(self.segmind_conn_id, outcome, self.workflow, job.submitted_at)
 
     def _look(self, poll_url: str) -> Job | None:
+        hook = SegmindHook(self.segmind_conn_id)
         try:
-            return self._ask(poll_url, 0)
-        except (RateLimitError, ServiceError, TransportError) as error:
+            job = hook.get_job(poll_url)
+        except WAITED_OUT as error:
             self.log.info("The job was asked for and did not answer: %s", error)
             return None
         except SegmindError as error:
             raise task_error(error) from error
+        self._clock_offset = hook.client.clock_offset
+        return job
 
-    def _ask(self, poll_url: str, tolerated: int) -> Job:
-        return SegmindHook(self.segmind_conn_id).get_job(poll_url, tolerated_errors=tolerated)
+    def _fetch(self, poll_url: str) -> Job:
+        hook = SegmindHook(self.segmind_conn_id)
+        return hook.wait(poll_url, poll_interval=self.poll_interval, timeout=self.timeout, max_outage=self.max_outage)

@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import Context
 
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
+    JobTimeoutError,
     OutcomeUnknownError,
     RateLimitError,
     SegmindError,
@@ -192,10 +193,10 @@ def _recover(hook: SegmindHook, record: Record) -> _Recovery:
     try:
         found = hook.find_orders(record)
         if len(found) == 1:
-            job = hook.get_job(found[0].poll_url, tolerated_errors=2)
+            job = hook.attach(found[0].poll_url)
             log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
             return _Recovery(replace(job, workflow=record.workflow, submitted_at=record.at))
-    except (RateLimitError, ServiceError, TransportError) as error:
+    except (RateLimitError, ServiceError, TransportError, JobTimeoutError) as error:
         return _Recovery(None, f"The request history did not answer now: {error}{_named(found)}", out_of_reach=True)
     except SegmindError as error:
         return _Recovery(None, f"The request history could not help: {error}{_named(found)}")

@@ -34,6 +34,8 @@ class BodySwapBatchTrigger(BaseTrigger):
     :param max_failures: how many swaps may fail; below 1, which share.
     :param price: US dollars for one swap, for the summary.
     :param ending: how the task may end here.
+    :param max_outage: seconds that an outage may last before a swap is given up; ``None`` for any number.
+    :param clock_offset: seconds that the clock which set the deadline is ahead of Segmind's, if known.
     :param later: what a newer version of this package may have written; ignored.
     """
 
@@ -48,6 +50,8 @@ class BodySwapBatchTrigger(BaseTrigger):
         max_failures: float = 0,
         price: float = 0.0,
         ending: Mapping[str, Any] | None = None,
+        max_outage: float | None = None,
+        clock_offset: float | None = None,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -60,11 +64,14 @@ class BodySwapBatchTrigger(BaseTrigger):
         self.max_failures = max_failures
         self.price = price
         self.ending = read_ending(ending)
+        self.max_outage = max_outage
+        self.clock_offset = clock_offset
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to wait for the same batch."""
         names = ("results", "batch", "segmind_conn_id", "deadline", "poll_interval", "output_key")
-        kwargs = {name: getattr(self, name) for name in (*names, "max_failures", "price")}
+        more = ("max_failures", "price", "max_outage", "clock_offset")
+        kwargs = {name: getattr(self, name) for name in (*names, *more)}
         return f"{type(self).__module__}.{type(self).__qualname__}", {**kwargs, "ending": self.ending.to_json()}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -126,6 +133,8 @@ class BodySwapBatchTrigger(BaseTrigger):
             deadline=self.deadline,
             poll_interval=self.poll_interval,
             output_key=self.output_key,
+            max_outage=self.max_outage,
+            clock_offset=self.clock_offset or 0.0,
         )
         connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
         results.add(row)
