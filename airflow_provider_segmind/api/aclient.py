@@ -88,9 +88,11 @@ class AsyncClient:
         """Send one request; whatever happens becomes a value, so that the flow can decide."""
         sent = Sent()
         try:
-            return await self._exchange(request, sent)
+            response = await self._exchange(request, sent)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+        self.clock_offset = clock_offset(response, self.clock_offset)
+        return response
 
     async def _exchange(self, request: Request, sent: Sent) -> Response:
         async with self._session.request(
@@ -110,9 +112,7 @@ class AsyncClient:
                 if len(body) > MAX_BODY:
                     raise OSError("the answer is too large")
             fields = {name.lower(): value for name, value in answer.headers.items()}
-            response = Response(answer.status, fields, bytes(body), self.clock())
-            self.clock_offset = clock_offset(response, self.clock_offset)
-            return response
+            return Response(answer.status, fields, bytes(body), self.clock())
 
     def _proxy(self, url: str) -> str | None:
         """Return the proxy for a URL; reading the whole environment for each poll would cost more than the poll."""

@@ -74,9 +74,11 @@ class Client:
         """Send one request; whatever happens becomes a value, so that the flow can decide."""
         with noticing() as sent:
             try:
-                return self._exchange(request)
+                response = self._exchange(request)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+        self.clock_offset = clock_offset(response, self.clock_offset)
+        return response
 
     def _exchange(self, request: Request) -> Response:
         give_up = time.monotonic() + self.settings.connect_timeout + self.settings.read_timeout
@@ -99,6 +101,4 @@ class Client:
                 if len(body) > MAX_BODY or time.monotonic() > give_up:
                     raise OSError("the answer is too large or too slow")
             fields = {name.lower(): value for name, value in answer.headers.items()}
-            response = Response(answer.status_code, fields, bytes(body), self.clock())
-            self.clock_offset = clock_offset(response, self.clock_offset)
-            return response
+            return Response(answer.status_code, fields, bytes(body), self.clock())

@@ -192,6 +192,7 @@ def no_waiting() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "SETTLED", 0.0)
         patch.setattr(batches, "WITNESSES", 2)
+        patch.setattr("airflow_provider_segmind.operators.batch_ordering.OUTAGE", 0.0)
         patch.setattr("airflow_provider_segmind.operators.batch_ordering.log", SimpleNamespace(**_QUIET))
         yield
 
