@@ -224,6 +224,10 @@ class Emulator:
         """
         self._call(lambda: self.change(**changes))
 
+    def finish_jobs(self) -> None:
+        """Let all jobs that were accepted end now, however long they should take."""
+        self._call(self._state.finish_jobs)
+
     def reset(self) -> None:
         """Forget jobs, bills, requests, uploads and faults; settings and balance as at the start."""
         self._call(self.start_over)

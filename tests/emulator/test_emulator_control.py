@@ -75,3 +75,11 @@ def test_the_page_shows_jobs_and_escapes_what_others_wrote(client):
     assert "COMPLETED" in page.text
     assert "/outputs/" in page.text
     assert "<script" not in page.text
+
+
+def test_jobs_that_would_take_an_hour_end_when_they_are_told_to(client) -> None:
+    client.emulator.set(job_seconds=3600.0, job_polls=5)
+    url = client.job()
+    assert client.poll(url).json()["status"] == "QUEUED"
+    client.emulator.finish_jobs()
+    assert client.poll(url).json()["status"] == "COMPLETED"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.emulator import Emulator
+from tests.metadata import copy_database
 
 
 @pytest.fixture(autouse=True)
@@ -37,4 +38,4 @@ def connect(monkeypatch: pytest.MonkeyPatch, emulator: Emulator, **changes: Any)
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
     """Make the metadata database that ``dag.test()`` needs."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)
+    copy_database(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,6 +19,7 @@ from airflow_provider_segmind.emulator.faults import Fault
 from airflow_provider_segmind.hooks import metrics
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from tests.airflow_fork import airflow
 from tests.provider import running
 from tests.provider.running import TaskInstance
 
@@ -112,9 +111,8 @@ def run(airflow_db: None, emulator: Emulator, statsd: Statsd, tmp_path: Path) ->
         pictures = {"scene": emulator.sample("scene"), "person": emulator.sample("person")}
         (tmp_path / "measured.py").write_text(code.format(**pictures, results=tmp_path / "results.jsonl"))
         env = {**os.environ, **statsd.env, "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path)}
-        command = [sys.executable, "-W", "ignore", "-m", "airflow", "dags", "test", "measured"]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        done = airflow("dags", "test", "measured", env=env, fork=False)
+        assert done.returncode == 0, done.stdout[-8000:]
         lines = statsd.lines()
         for name, tags, _, kind in lines:
             assert kind == ("ms" if name == metrics.DURATION else "c")
@@ -132,6 +130,7 @@ def sums(lines: list[tuple[str, dict[str, str], float, str]]) -> Counter[str]:
     return added
 
 
+@pytest.mark.slow
 def test_a_real_run_is_counted_on_the_wire(run: Any, emulator: Emulator) -> None:
     emulator.set(job_seconds=1)
     emulator.script(Fault("429", on="poll"))
@@ -149,6 +148,7 @@ def test_a_real_run_is_counted_on_the_wire(run: Any, emulator: Emulator) -> None
     assert {tags["workflow"] for _, tags, _, _ in lines if tags} == {BODY_SWAP_WORKFLOW}
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_counted_with_its_reason_and_is_no_duration(run: Any, emulator: Emulator) -> None:
     emulator.script(Fault("will-fail"))
     lines = run(BATCH)
