@@ -16,8 +16,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime-installed
 DEV := $(VENV)/.dev-installed
 CLUSTER := $(VENV)/.cluster-installed
-# The tests of a file stay in one process; files are shared out. The slowest are named at the end.
-PYTEST := $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder --durations 10
+# tests/conftest.py says which tests stay in one process. The slowest are named at the end.
+PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder --durations 10
 FAST := $(PYTEST) --numprocesses auto -m 'not slow'
 # More processes than most machines have cores, since such a test mostly waits for a scheduler or a browser.
 SLOW := $(PYTEST) --numprocesses 3 -m slow

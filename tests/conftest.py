@@ -11,8 +11,10 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.metadata import SHARED
 
@@ -33,18 +35,35 @@ os.environ.update(
 )
 
 
-_BEGUN_FIRST = ("one Airflow", "test_docs_tutorial.py", "test_plugin_browser.py")
+_ONE_AIRFLOW = "tests/system/"
+_OWN_AIRFLOW = ("tests/system/test_real_listener.py", "tests/system/test_real_monitoring.py")
+_BEGUN_FIRST = (_ONE_AIRFLOW, "tests/docs/test_docs_tutorial.py", "tests/plugin/test_plugin_browser.py")
 """The groups that take longest; whatever is begun last should be short."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+class Groups(LoadScopeScheduling):
+    """Keeps the tests of a file in one process, since they share its fixtures, and all that share a running Airflow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
+
+
+def group(nodeid: str) -> str:
+    """Return what a test belongs to."""
+    path = nodeid.partition("::")[0]
+    return _ONE_AIRFLOW if path.startswith(_ONE_AIRFLOW) and path not in _OWN_AIRFLOW else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Share groups out; the groups of pytest-xdist 3.8 itself are lost on pytest 9.2."""
+    return Groups(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, since they share its fixtures, and all that share a running Airflow."""
-    for item in items:
-        shares = "airflow" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(_BEGUN_FIRST[0] if shares else item.path.name))
+    """Begin with what takes longest."""
     places = {name: place for place, name in enumerate(_BEGUN_FIRST)}
-    items.sort(key=lambda item: places.get(item.get_closest_marker("xdist_group").args[0], len(places)))
+    items.sort(key=lambda item: places.get(group(item.nodeid), len(places)))
 
 
 def pytest_unconfigure() -> None:
