@@ -12,6 +12,13 @@ import pytest
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.emulator import Emulator
+from tests.emulator.drawn import drawn_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once() -> Iterator[None]:
+    with drawn_once():
+        yield
 
 
 @pytest.fixture(autouse=True)
