@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -61,6 +62,12 @@ def test_results_that_cannot_be_written_stop_it_before_the_first_charge(emulator
     assert not emulator.charges
 
 
+async def until(there: Callable[[], object]) -> None:
+    """Wait for something that a thread does."""
+    while not there():  # noqa: ASYNC110 - a thread sets no event of the loop's
+        await asyncio.sleep(0.005)
+
+
 async def test_storage_that_fails_for_a_while_loses_no_result(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,10 +77,9 @@ async def test_storage_that_fails_for_a_while_loses_no_result(
     collector = Collector(files, 1, {}, logging.getLogger("batch"))
     collector.add({"index": 0, "status": "COMPLETED"})  # so many that they are stored at once, which fails
     storing = asyncio.ensure_future(collector.run())
-    await asyncio.sleep(0.3)
-    assert "could not be stored now" in caplog.text
+    await until(lambda: "could not be stored now" in caplog.text)
     (tmp_path / "file").unlink()
-    await asyncio.sleep(0.3)
+    await until(files.read_parts)
     storing.cancel()
     assert files.read_parts()[0]["status"] == "COMPLETED"
 
@@ -86,9 +92,9 @@ async def test_so_many_results_are_stored_at_once(tmp_path: Path, monkeypatch: p
     storing = asyncio.ensure_future(collector.run())
     for index in range(2):
         collector.add({"index": index, "status": "COMPLETED"})
-    await asyncio.sleep(0.3)
+    await until(files.read_parts)
     collector.add({"index": 2, "status": "COMPLETED"})
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.05)  # in which nothing should happen
     storing.cancel()
     assert set(files.read_parts()) == {0, 1}
     await collector.flush()
