@@ -87,7 +87,7 @@ def charged(emulator: Emulator) -> list[int]:
 
 
 def test_every_swap_is_ordered_once_and_its_result_is_in_the_manifest(emulator: Emulator, tmp_path: Path) -> None:
-    emulator.set(job_seconds=0.5)
+    emulator.set(job_polls=2)
     summary = Batch(emulator, tmp_path, swaps=swaps(emulator, 30)).attempt()
     assert summary == {
         "results": str(tmp_path / "results.jsonl"),
@@ -255,7 +255,7 @@ def test_resubmit_orders_what_stays_unknown_again_as_its_author_accepts(emulator
 
 
 def test_a_retry_orders_only_what_failed(emulator: Emulator, tmp_path: Path) -> None:
-    emulator.set(job_seconds=0.3)
+    emulator.set(job_polls=2)
     emulator.script(Fault("will-fail", after=5, times=2))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 20))
     with pytest.raises(SegmindError, match=r"18 of 20 have their picture \(18 COMPLETED, 2 FAILED\)"):
@@ -297,7 +297,7 @@ def test_an_expired_job_is_said_to_be_lost_and_not_ordered_again(emulator: Emula
 
 
 def test_credits_that_run_out_half_way_stop_the_ordering_and_lose_nothing(emulator: Emulator, tmp_path: Path) -> None:
-    emulator.set(job_seconds=0.5)
+    emulator.set(job_polls=2)
     emulator.script(Fault("406-credits", after=5, times=None))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 20))
     with pytest.raises(SegmindError, match=r"5 of 20 have their picture \(5 COMPLETED, 15 NOT_ORDERED\)"):
@@ -342,7 +342,7 @@ def test_a_deadline_leaves_the_rest_to_a_retry_which_orders_nothing(
 
 
 def test_another_triggerer_goes_on_with_what_is_stored(emulator: Emulator, tmp_path: Path) -> None:
-    emulator.set(job_seconds=0.2)
+    emulator.set(job_polls=2)
     with pytest.raises(TaskDeferred) as deferred:
         Batch(emulator, tmp_path, swaps=swaps(emulator, 6)).start()
     first = asyncio.run(first_event(revive(deferred.value.trigger)))

@@ -52,7 +52,7 @@ def test_what_was_ordered_is_waited_for_when_the_balance_cannot_pay_for_the_rest
 ) -> None:
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 40))
     assert batch.store is not None
-    emulator.set(job_seconds=0.5)
+    emulator.set(job_polls=2)
     batch.store.broken_after = 8
     with pytest.raises((RuntimeError, SegmindError)):
         batch.attempt()
