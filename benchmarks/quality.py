@@ -91,11 +91,15 @@ def _where() -> str:
     return f"{results.machine()} {named}.{missing} {results.load()} processes wanted a core in the minute before."
 
 
-def main() -> None:
-    """Measure, print, and write the results."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """
+    Measure, print, and write the results.
+
+    :param arguments: those of the command line; ``None`` for those of the process.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="drawings only, without network; writes no results")
-    quick = parser.parse_args().quick
+    quick = parser.parse_args(arguments).quick
     bases = drawings() if quick else photographs()
     outcomes = verdicts(bases)
     scenes = [] if quick else inputs()

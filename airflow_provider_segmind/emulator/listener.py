@@ -67,7 +67,13 @@ class Listener:
         for connection in self._protocols.connections if self._protocols else ():
             if connection.transport:
                 connection.transport.abort()
-        asyncio.get_running_loop().call_later(seconds, self._come_back)
+        asyncio.get_running_loop().call_later(seconds, self.come_back)
+
+    def come_back(self) -> None:
+        """End an outage, now rather than in its time."""
+        held, self._held = self._held, None
+        if held:
+            self._returning = asyncio.get_running_loop().create_task(self._listen(held))
 
     async def close(self) -> None:
         """Close the socket and all connections."""
@@ -98,11 +104,6 @@ class Listener:
         if self._protocols is None:
             raise RuntimeError("a connection before the start")
         return self._protocols()
-
-    def _come_back(self) -> None:
-        held, self._held = self._held, None
-        if held:
-            self._returning = asyncio.get_running_loop().create_task(self._listen(held))
 
 
 def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:

@@ -51,6 +51,7 @@ class Emulator:
     :param ssl_context: Serve https with this.
     :param seed: Decides ids and durations.
     :param announce: Called in the emulator's thread with ``submitted`` or ``finished`` and the job.
+    :param clock: Tells seconds since the epoch, for tests in which time passes at once.
     :raises ValueError: If a value is not one of those possible.
     """
 
@@ -77,6 +78,7 @@ class Emulator:
         upload_as: UploadAs = "file_urls",
         rate_window: float = 60.0,
         announce: Callable[[str, JobView], None] | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         settings = Settings(
             api_key=api_key,
@@ -98,7 +100,7 @@ class Emulator:
         )
         self._listener = Listener(host, port, ssl_context)
         self._journal = Journal()
-        self._state = State(settings, time.time, announce)
+        self._state = State(settings, clock, announce)
         self._gallery = Gallery(self._state, lambda: self._listener.port)
         self._routes = Routes(self._state, self._journal, self._gallery, Control(self._state, self._journal, self))
         self._thread: threading.Thread | None = None
@@ -223,6 +225,10 @@ class Emulator:
         :raises ValueError: If a name or a value is unknown.
         """
         self._call(lambda: self.change(**changes))
+
+    def finish_jobs(self) -> None:
+        """Let all jobs that were accepted end now, however long they should take."""
+        self._call(self._state.finish_jobs)
 
     def reset(self) -> None:
         """Forget jobs, bills, requests, uploads and faults; settings and balance as at the start."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.emulator import Emulator, Fault
+from tests.api.clock import LeapingClient, leaping, leapt, now
 from tests.api.drive import WORKFLOW
 
 PACE = flow.Pace(first=0.05, limit=0.2)
@@ -36,17 +36,17 @@ class Shared:
         self.emulator = emulator
         self.session = session
         self.extra = extra
-        self.current: AsyncClient | None = None
+        self.current: LeapingClient | None = None
         self.lookups = 0
 
-    async def __call__(self, *, refused: AsyncClient | None = None) -> AsyncClient:
+    async def __call__(self, *, refused: AsyncClient | None = None) -> LeapingClient:
         if self.current is None or self.current is refused:
             self.lookups += 1
             parts = self.emulator.airflow_connection()
             settings = Settings.from_connection(
                 host=parts["host"], password=parts["password"], extra={**parts["extra"], **self.extra}
             )
-            self.current = AsyncClient(settings, self.session)
+            self.current = LeapingClient(settings, self.session)
         return self.current
 
 
@@ -54,7 +54,7 @@ class Shared:
 async def polling(emulator: Emulator, **extra: Any) -> AsyncIterator[tuple[Poller, Shared]]:
     async with new_session() as session:
         shared = Shared(emulator, session, **extra)
-        poller = Poller(shared, pace=PACE)
+        poller = Poller(shared, pace=PACE, clock=now)
         try:
             yield poller, shared
         finally:
@@ -71,8 +71,9 @@ async def order(shared: Shared) -> str:
     return job.poll_url
 
 
+@leaping
 async def test_hundreds_of_jobs_are_waited_for_over_a_few_connections() -> None:
-    with Emulator(job_seconds=(0.1, 1.0)) as emulator:
+    with Emulator(job_polls=2) as emulator:
         async with polling(emulator) as (poller, shared):
             urls = await asyncio.gather(*(order(shared) for _ in range(300)))
             jobs = await asyncio.gather(*(poller.wait(url, deadline=4e9, poll_interval=0.2) for url in urls))
@@ -82,18 +83,20 @@ async def test_hundreds_of_jobs_are_waited_for_over_a_few_connections() -> None:
         assert len(emulator.charges) == 300
 
 
+@leaping
 async def test_the_accounts_pace_is_kept_over_all_jobs() -> None:
     with Emulator(job_polls=2) as emulator:
         async with polling(emulator) as (poller, shared):
             urls = [await order(shared) for _ in range(5)]
         async with polling(emulator, requests_per_minute=1200) as (poller, shared):
-            started = time.monotonic()
+            started = now()
             await asyncio.gather(*(poller.wait(url, deadline=4e9, poll_interval=0.01) for url in urls))
             polls = sum(seen.method == "GET" for seen in emulator.requests)
             assert polls == 15
-            assert time.monotonic() - started > (polls - 1) * 0.05
+            assert now() - started > (polls - 1) * 0.05
 
 
+@leaping
 async def test_a_429_pauses_all_and_ends_none() -> None:
     with Emulator() as emulator:
         async with polling(emulator) as (poller, shared):
@@ -103,6 +106,7 @@ async def test_a_429_pauses_all_and_ends_none() -> None:
             assert {job.status for job in jobs} == {"COMPLETED"}
 
 
+@leaping
 async def test_errors_that_pass_are_waited_out_and_others_reach_whoever_waits() -> None:
     with Emulator() as emulator:
         async with polling(emulator) as (poller, shared):
@@ -122,6 +126,7 @@ async def test_errors_that_pass_are_waited_out_and_others_reach_whoever_waits() 
         assert isinstance(results[2], ServiceError)
 
 
+@leaping
 async def test_an_unknown_status_is_waited_out() -> None:
     with Emulator() as emulator:
         async with polling(emulator) as (poller, shared):
@@ -130,26 +135,32 @@ async def test_an_unknown_status_is_waited_out() -> None:
             assert (await poller.wait(url, deadline=4e9, poll_interval=0.05)).done
 
 
+@leaping
 async def test_the_job_is_asked_for_once_more_at_the_deadline() -> None:
-    with Emulator(job_seconds=0.3) as emulator:
+    with Emulator() as emulator:
         async with polling(emulator) as (poller, shared):
             done, late = await order(shared), await order(shared)
-            assert (await poller.wait(done, deadline=time.time() + 0.5, poll_interval=60)).done
+            deadline = now() + 0.5
+            assert (await poller.wait(done, deadline=deadline, poll_interval=60)).done
+            assert now() >= deadline, "it was asked for before, so this proves nothing"
             emulator.script(Fault("status", on="poll", body="PROCESSING", times=None))
             with pytest.raises(JobTimeoutError, match="may still finish and is billed"):
-                await poller.wait(late, deadline=time.time() + 0.1, poll_interval=60)
+                await poller.wait(late, deadline=now() + 0.1, poll_interval=60)
+        assert sum(seen.method == "GET" for seen in emulator.requests) == 2
 
 
+@leaping
 async def test_a_job_that_was_ordered_long_ago_is_asked_for_at_once() -> None:
     with Emulator() as emulator:
         async with polling(emulator) as (poller, shared):
             url = await order(shared)
-            waiting = poller.wait(url, deadline=4e9, poll_interval=60, submitted_at=time.time() - 600)
-            assert (await asyncio.wait_for(waiting, 2)).done
+            assert (await poller.wait(url, deadline=4e9, poll_interval=60, submitted_at=now() - 600)).done
+            assert leapt() < 2, "it was waited for as if it had just been ordered"
 
 
+@leaping
 async def test_a_rotated_key_ends_no_wait_and_a_wrong_one_ends_all() -> None:
-    with Emulator(job_seconds=0.3) as emulator:
+    with Emulator(job_polls=2) as emulator:
         async with polling(emulator) as (poller, shared):
             urls = [await order(shared) for _ in range(5)]
             emulator.set(api_key="SG_rotated_key")
@@ -161,6 +172,7 @@ async def test_a_rotated_key_ends_no_wait_and_a_wrong_one_ends_all() -> None:
                 await poller.wait(urls[0], deadline=4e9, poll_interval=0.05)
 
 
+@leaping
 async def test_bad_input_is_named_before_any_request() -> None:
     with Emulator() as emulator:
         async with polling(emulator) as (poller, _):
@@ -171,6 +183,7 @@ async def test_bad_input_is_named_before_any_request() -> None:
         assert emulator.requests == ()
 
 
+@leaping
 async def test_who_stops_waiting_leaves_nothing_behind() -> None:
     with Emulator(job_seconds=60) as emulator:
         async with polling(emulator) as (poller, shared):
@@ -187,20 +200,25 @@ async def test_who_stops_waiting_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize("jobs", [{"job_seconds": 60}, {}, {"record_seconds": 0}])
+@leaping
 async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(jobs: dict[str, Any]) -> None:
     with Emulator(**jobs) as emulator:
         async with polling(emulator) as (poller, shared):
             url = await order(shared)
-            emulator.set(latency=0.2)
+            client = await shared()
+            client.open.clear()
+            client.held.clear()
             waiting = asyncio.create_task(poller.wait(url, deadline=4e9, poll_interval=0.02))
-            await asyncio.sleep(0.15)
+            await client.held.wait()
             waiting.cancel()
+            client.open.set()
             await asyncio.sleep(0.3)
             assert waiting.cancelled()
             assert len(poller._schedule) == 0
             assert emulator.requests[-1].method == "GET"
 
 
+@leaping
 async def test_closing_ends_those_whose_turn_has_not_come_too() -> None:
     with Emulator(job_seconds=60) as emulator:
         async with polling(emulator) as (poller, shared):
@@ -208,10 +226,11 @@ async def test_closing_ends_those_whose_turn_has_not_come_too() -> None:
             await asyncio.sleep(0.05)
             await poller.close()
             with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(waiting, 2)
+                await waiting
             assert poller._timer is None
 
 
+@leaping
 async def test_what_is_said_about_a_job_is_said_to_whoever_waits_for_it(caplog: pytest.LogCaptureFixture) -> None:
     who: contextvars.ContextVar[str] = contextvars.ContextVar("who")
     heard: list[tuple[str, str]] = []
@@ -229,17 +248,21 @@ async def test_what_is_said_about_a_job_is_said_to_whoever_waits_for_it(caplog: 
     assert [name for name, words in heard if "WARMING_UP" in words] == ["other"]
 
 
+@leaping
 async def test_closing_ends_those_who_wait() -> None:
-    with Emulator(job_seconds=60, latency=0.2) as emulator:
+    with Emulator(job_seconds=60) as emulator:
         async with polling(emulator) as (poller, shared):
             url = await order(shared)
+            emulator.script(Fault("hang-after", on="poll", seconds=60))
             waiting = asyncio.create_task(poller.wait(url, deadline=4e9, poll_interval=0.02))
-            await asyncio.sleep(0.15)
+            while len(emulator.requests) < 2:  # noqa: ASYNC110 - the emulator has a thread of its own
+                await asyncio.sleep(0.01)
             await poller.close()
             with pytest.raises(asyncio.CancelledError):
-                await asyncio.wait_for(waiting, 2)
+                await waiting
 
 
+@leaping
 async def test_a_connection_that_cannot_be_looked_up_any_more_reaches_whoever_waits() -> None:
     with Emulator(job_seconds=60) as emulator:
         async with polling(emulator) as (poller, shared):

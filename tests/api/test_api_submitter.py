@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,8 +13,9 @@ from airflow_provider_segmind.api.aclient import AsyncClient, new_session
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, RateLimitError, TransportError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.poller import Poller
-from airflow_provider_segmind.api.submitter import Submitter
+from airflow_provider_segmind.api.submitter import FRESH, Submitter
 from airflow_provider_segmind.emulator import Emulator, Fault
+from tests.api.clock import LeapingClient, leaping, now
 from tests.api.drive import PACE, WORKFLOW
 
 
@@ -24,15 +24,17 @@ def settings(emulator: Emulator, **extra: object) -> Settings:
 
 
 @asynccontextmanager
-async def submitting(emulator: Emulator, **extra: object) -> AsyncIterator[tuple[Submitter, Poller]]:
+async def submitting(
+    emulator: Emulator, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep, **extra: object
+) -> AsyncIterator[tuple[Submitter, Poller]]:
     async with new_session() as session:
-        client = AsyncClient(settings(emulator, **extra), session)
+        client = LeapingClient(settings(emulator, **extra), session)
 
         async def clients(*, refused: AsyncClient | None = None) -> AsyncClient:
             return client
 
-        poller = Poller(clients, pace=PACE)
-        yield Submitter(clients, poller, pace=PACE), poller
+        poller = Poller(clients, pace=PACE, clock=now)
+        yield Submitter(clients, poller, pace=PACE, clock=now, sleep=sleep), poller
         await poller.close()
 
 
@@ -44,6 +46,7 @@ async def nothing() -> None:
     """Intend nothing."""
 
 
+@leaping
 async def test_the_intent_is_noted_anew_before_each_time_that_an_order_is_sent() -> None:
     """A 429 can ask for ten minutes, and what looks an order up goes by the time of its intent."""
     with Emulator() as emulator:
@@ -60,25 +63,33 @@ async def test_the_intent_is_noted_anew_before_each_time_that_an_order_is_sent()
         assert len(emulator.requests) == 3
 
 
+@leaping
 async def test_orders_keep_to_the_budget() -> None:
     with Emulator() as emulator:
+        turns: list[float] = []
+
+        async def intend() -> None:
+            turns.append(now())
+
         async with submitting(emulator, requests_per_minute=600) as (submitter, _):
-            await asyncio.gather(*(submitter.submit(WORKFLOW, inputs(emulator), intend=nothing) for _ in range(8)))
-        sent = sorted(request.at for request in emulator.requests)
-        assert sent[-1] - sent[0] >= 7 * 0.09
+            await asyncio.gather(*(submitter.submit(WORKFLOW, inputs(emulator), intend=intend) for _ in range(8)))
+        assert len(emulator.charges) == len(turns) == 8
+        assert max(turns) - min(turns) >= 7 * 0.09
 
 
+@leaping
 async def test_polls_are_not_starved_by_orders() -> None:
     with Emulator() as emulator:
         async with submitting(emulator, requests_per_minute=1200) as (submitter, poller):
             job = await submitter.submit(WORKFLOW, inputs(emulator), intend=nothing)
             orders = asyncio.gather(*(submitter.submit(WORKFLOW, inputs(emulator), intend=nothing) for _ in range(40)))
-            done = await poller.wait(job.poll_url, deadline=time.time() + 60, submitted_at=time.time() - 60)
+            done = await poller.wait(job.poll_url, deadline=now() + 60, submitted_at=now() - 60)
             assert done.status == "COMPLETED"
             assert len(emulator.charges) < 41, "the poll waited for all the orders"
             await orders
 
 
+@leaping
 async def test_a_lost_answer_is_not_sent_again() -> None:
     with Emulator() as emulator:
         emulator.script(Fault("drop-after"))
@@ -88,26 +99,37 @@ async def test_a_lost_answer_is_not_sent_again() -> None:
         assert len(emulator.charges) == 1
 
 
+@leaping
 async def test_without_a_connection_it_is_sent_again_a_few_times() -> None:
     with Emulator() as emulator:
         given = inputs(emulator)
         emulator.stop()
-        async with submitting(emulator) as (submitter, _):
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            await asyncio.sleep(seconds)
+
+        async with submitting(emulator, sleep) as (submitter, _):
             with pytest.raises(TransportError, match="nothing was sent"):
                 await submitter.submit(WORKFLOW, given, intend=nothing)
+        assert slept == [1.0, 2.0, 4.0, 8.0, 16.0]
         assert not emulator.charges
 
 
-async def test_429s_are_waited_out_for_as_long_as_any_order_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flow, "PATIENCE", 0.05)
+@leaping
+async def test_429s_are_waited_out_for_as_long_as_any_order_is_accepted() -> None:
     with Emulator() as emulator:
         emulator.script(Fault("429", times=None, seconds=0))
         async with submitting(emulator) as (submitter, _):
+            began = now()
             with pytest.raises(RateLimitError):
                 await submitter.submit(WORKFLOW, inputs(emulator), intend=nothing)
+            assert now() - began > flow.PATIENCE
         assert not emulator.charges
 
 
+@leaping
 async def test_a_turn_that_nobody_waits_for_any_more_costs_nothing() -> None:
     with Emulator() as emulator:
         async with submitting(emulator, requests_per_minute=60) as (_, poller):
@@ -120,16 +142,14 @@ async def test_a_turn_that_nobody_waits_for_any_more_costs_nothing() -> None:
             assert len(poller._schedule) == 0
 
 
-async def test_an_intent_that_took_long_to_be_noted_is_noted_again_before_the_order(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("airflow_provider_segmind.api.submitter.FRESH", 0.05)
+@leaping
+async def test_an_intent_that_took_long_to_be_noted_is_noted_again_before_the_order() -> None:
     with Emulator() as emulator:
         times: list[float] = []
 
         async def intend() -> None:
-            times.append(time.time())
-            await asyncio.sleep(0.1 if len(times) == 1 else 0.0)
+            times.append(now())
+            await asyncio.sleep(FRESH + 1 if len(times) == 1 else 0.0)
 
         async with submitting(emulator) as (submitter, _):
             await submitter.submit(WORKFLOW, inputs(emulator), intend=intend)
@@ -137,6 +157,7 @@ async def test_an_intent_that_took_long_to_be_noted_is_noted_again_before_the_or
         assert len(emulator.charges) == 1
 
 
+@leaping
 async def test_a_process_that_may_no_longer_write_does_not_order_after_a_429() -> None:
     with Emulator() as emulator:
         emulator.script(Fault("429", times=1, seconds=0))
@@ -152,6 +173,7 @@ async def test_a_process_that_may_no_longer_write_does_not_order_after_a_429() -
         assert not emulator.charges
 
 
+@leaping
 async def test_a_free_call_waits_429s_out_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     with Emulator() as emulator:
         async with submitting(emulator) as (submitter, _):
@@ -163,6 +185,7 @@ async def test_a_free_call_waits_429s_out_but_not_for_ever(monkeypatch: pytest.M
                 await submitter.free(lambda client: flow.get_credits(client.settings, client.auth))
 
 
+@leaping
 async def test_a_turn_that_comes_when_whoever_waited_has_just_stopped_is_passed_over() -> None:
     with Emulator() as emulator:
         async with submitting(emulator, requests_per_minute=60) as (_, poller):
@@ -170,7 +193,7 @@ async def test_a_turn_that_comes_when_whoever_waited_has_just_stopped_is_passed_
             late = asyncio.ensure_future(poller.turn())
             await asyncio.sleep(0.05)
             late.cancel()  # it has not run yet, so its turn is still in the schedule
-            poller._clock = lambda: time.time() + 60
+            poller._clock = lambda: now() + 60
             poller._send()
             with pytest.raises(asyncio.CancelledError):
                 await late

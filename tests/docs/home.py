@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from airflow_provider_segmind.emulator import Emulator
+from tests.airflow_fork import airflow
 from tests.docs.pages import Block
+from tests.metadata import copy_database
 
 
 class Home:
@@ -32,7 +32,7 @@ class Home:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder / 'airflow.db'}",
             "AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(emulator.airflow_connection()),
         }
-        self.airflow("db", "migrate")
+        copy_database(folder / "airflow.db")
 
     def add(self, block: Block) -> None:
         """Save a DAG of a page in the DAGs folder, with the emulator in Segmind's place."""
@@ -46,13 +46,6 @@ class Home:
 
     def airflow(self, *words: str) -> str:
         """Run a command of Airflow's to its good end, and return all that it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "airflow", *words],
-            env=self._env,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-        return done.stdout + done.stderr
+        done = airflow(*words, env=self._env)
+        assert done.returncode == 0, done.stdout[-9000:]
+        return done.stdout

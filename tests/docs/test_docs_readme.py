@@ -56,6 +56,7 @@ def test_airflow_still_refuses_what_the_readme_says_it_refuses() -> None:
             BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output["poll_url"])
 
 
+@pytest.mark.slow
 def test_the_first_dag_runs_as_the_readme_says(tmp_path: Path) -> None:
     """The command is the README's own, with the port of an emulator that is running."""
     commands = [line for _, line in shell_lines() if "dags test" in line]

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterator
 
 import pytest
 import requests
 
 from airflow_provider_segmind.emulator import Emulator
+from tests.api.clock import Clock
+from tests.emulator.drawn import drawn_once
 
 WORKFLOW = "678b67a76426baad7e539337-v4"
 
@@ -39,9 +43,29 @@ class Client:
         return self.request("GET", url)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once() -> Iterator[None]:
+    with drawn_once():
+        yield
+
+
+def come_back(emulator: Emulator) -> None:
+    """End an outage."""
+    emulator._call(emulator._listener.come_back)
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", emulator.port)):
+            return
+
+
 @pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with Emulator() as running:
+def clock() -> Clock:
+    """Return the clock that the emulator goes by."""
+    return Clock()
+
+
+@pytest.fixture
+def emulator(clock: Clock) -> Iterator[Emulator]:
+    with Emulator(clock=clock) as running:
         yield running
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from airflow_provider_segmind.emulator.__main__ import main
+
 MODULE = [sys.executable, "-m", "airflow_provider_segmind.emulator"]
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -86,7 +88,7 @@ def test_what_it_cannot_do_it_refuses_with_the_reason(arguments, words):
 
 def test_it_writes_drawn_photographs(tmp_path):
     pytest.importorskip("PIL")
-    assert run("samples", str(tmp_path / "photographs")).returncode == 0
+    assert main(["samples", str(tmp_path / "photographs")]) == 0
     written = {path.name: path.read_bytes()[:3] for path in (tmp_path / "photographs").iterdir()}
     assert written["scene-0.png"] == written["person-0.png"] == b"\x89PN"
     assert written["scene-3.jpg"] == b"\xff\xd8\xff"

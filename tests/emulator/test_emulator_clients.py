@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import time
@@ -25,7 +26,6 @@ def test_the_documented_sample_script_works(emulator):
         result = requests.get(poll_url, headers=headers, timeout=5).json()
         if result["status"] in ("COMPLETED", "FAILED"):
             break
-        time.sleep(0.01)
     assert json.loads(result["output"])[0]["value"]["data"].startswith(f"{emulator.url}/outputs/")
 
 
@@ -60,12 +60,16 @@ async def test_https_with_an_own_certificate_works(tmp_path):
 
 
 async def test_clients_that_vanish_leave_it_running(emulator):
-    emulator.set(latency=0.2)
+    emulator.set(latency=60)
     headers = {"x-api-key": emulator.api_key}
-    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=0.05)) as session:
-        for _ in range(5):
-            with pytest.raises(TimeoutError):
-                await session.post(f"{emulator.url}/workflows/1-v1", json={})
+    async with aiohttp.ClientSession(headers=headers) as session:
+        posts = [asyncio.ensure_future(session.post(f"{emulator.url}/workflows/1-v1", json={})) for _ in range(5)]
+        while len(emulator.requests) < 5:  # noqa: ASYNC110 - the emulator has a thread of its own
+            await asyncio.sleep(0.01)
+        for post in posts:
+            post.cancel()
+        await asyncio.gather(*posts, return_exceptions=True)
+        assert all(post.cancelled() for post in posts)
         emulator.set(latency=0)
         assert len(emulator.charges) == 5
     async with (
@@ -88,13 +92,12 @@ def test_it_ends_at_once_although_clients_keep_connections_open_or_wait():
     headers = {"x-api-key": emulator.api_key}
     with requests.Session() as idle, ThreadPoolExecutor(1) as pool:
         idle.get(f"{emulator.url}/v1/get-user-credits", headers=headers, timeout=5)
-        emulator.script(Fault("hang-after", on="credits", seconds=30))
-        waiting = pool.submit(requests.get, f"{emulator.url}/v1/get-user-credits", headers=headers, timeout=5)
+        emulator.script(Fault("hang-after", on="credits", seconds=600))
+        waiting = pool.submit(requests.get, f"{emulator.url}/v1/get-user-credits", headers=headers, timeout=300)
         while len(emulator.requests) < 2:
             time.sleep(0.01)
-        started = time.monotonic()
         emulator.stop()
-        assert time.monotonic() - started < 2
+        # Not by its own timeout, so the end did not wait for it.
         assert isinstance(waiting.exception(), requests.ConnectionError)
 
 

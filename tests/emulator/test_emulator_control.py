@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 
 import pytest
 import requests
+
+from tests.emulator.conftest import come_back
 
 
 def test_what_happened_can_be_read_over_http(client):
@@ -36,10 +37,10 @@ def test_settings_can_be_changed_over_http(client, emulator):
 
 def test_an_outage_can_be_ordered_over_http(client, emulator):
     with contextlib.suppress(requests.ConnectionError):
-        client.request("POST", "/_emulator/outage", json={"seconds": 0.3})
+        client.request("POST", "/_emulator/outage", json={"seconds": 600})
     with pytest.raises(requests.ConnectionError):
         client.submit()
-    time.sleep(0.4)
+    come_back(emulator)
     assert client.submit().status_code == 200
 
 
@@ -75,3 +76,11 @@ def test_the_page_shows_jobs_and_escapes_what_others_wrote(client):
     assert "COMPLETED" in page.text
     assert "/outputs/" in page.text
     assert "<script" not in page.text
+
+
+def test_jobs_that_would_take_an_hour_end_when_they_are_told_to(client) -> None:
+    client.emulator.set(job_seconds=3600.0, job_polls=5)
+    url = client.job()
+    assert client.poll(url).json()["status"] == "QUEUED"
+    client.emulator.finish_jobs()
+    assert client.poll(url).json()["status"] == "COMPLETED"

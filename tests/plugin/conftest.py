@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.metadata import copy_database
 from tests.plugin.world import World
 
 Browse = Callable[..., Any]
@@ -26,7 +25,7 @@ _SETTINGS = {
 @pytest.fixture(scope="module")
 def api() -> Iterator[Callable[[str | None], Any]]:
     """Return a function that returns a client of Airflow's API: signed in as a user, or as nobody."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)
+    copy_database(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")
     with pytest.MonkeyPatch.context() as settings, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Airflow and its packages deprecate is theirs
         for name, value in {**_SETTINGS, "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": _passwords()}.items():

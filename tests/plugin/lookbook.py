@@ -16,6 +16,7 @@ from airflow_provider_segmind.emulator import paint, samples
 from demo.airflow_rest import AirflowRest, AirflowRestError
 from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
 from demo.child import Child
+from tests.metadata import copy_database
 
 DAG_ID = "lookbook"
 DAGS = Path(__file__).parent / "dags"
@@ -66,7 +67,6 @@ class Lookbook:
         extra = {"LOOKBOOK_PICTURES": str(self.pictures), "AIRFLOW__SEGMIND__GALLERY_ROOTS": str(self.pictures)}
         self.env = airflow_environment(home, dags, port, f"sqlite:///{home / 'airflow.db'}", extra)
         env_below = {**self.env, "AIRFLOW__API__PORT": str(below), "AIRFLOW__API__BASE_URL": self.url_below}
-        self.migrate = self._child("migrate", self.env, "db", "migrate")
         self.server = self._child("api-server", self.env, "api-server")
         self.below = self._child("api-server-below", env_below, "api-server")
         self.run = self._child("dags-test", self.env, "dags", "test", DAG_ID)
@@ -90,8 +90,7 @@ class Lookbook:
         self._stop()
 
     def _start(self) -> None:
-        self.migrate.start()
-        self.migrate.wait(120)
+        copy_database(self.home / "airflow.db")
         self.server.start()
         self.below.start()
         self.run.start()
@@ -116,6 +115,6 @@ class Lookbook:
         return runs[0]["dag_run_id"] if runs else ""
 
     def _stop(self) -> None:
-        for child in (self.run, self.below, self.server, self.migrate):
+        for child in (self.run, self.below, self.server):
             child.stop(4.0)
         self.rest._session.close()

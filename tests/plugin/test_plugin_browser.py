@@ -10,18 +10,18 @@ import io
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, sync_playwright
 
+from tests.cluster.programs import install
 from tests.plugin.lookbook import ASKED, DAG_ID, ITEMS, Lookbook
 from tests.plugin.world import World
 
@@ -47,7 +47,7 @@ SETTLED = """(count) => {
 # 24 looks; one each of: markup as its name, stored, batch, with a failed check, failed, not ordered, waiting
 SWAPS = 30
 CARDS = SWAPS + 1
-MANY = 2000
+MANY = 500
 Open = Callable[..., Page]
 
 
@@ -55,8 +55,7 @@ Open = Callable[..., Page]
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         try:
-            found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-            launched = playwright.chromium.launch(executable_path=found, args=FLAGS)
+            launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         except Error as error:
             if "Executable doesn't exist" not in str(error):
                 raise
@@ -65,22 +64,39 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+def chromium() -> str | None:
+    """Return a browser of this machine, which gets one if it has none and can; else the driver looks for its own."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    try:
+        return found or str(install("chromium", "chromium"))
+    except RuntimeError:
+        return None
+
+
 @pytest.fixture(scope="module")
 def lookbook(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookbook]:
     with Lookbook(tmp_path_factory.mktemp("lookbook")) as running:
         yield running
 
 
+@pytest.fixture(scope="module")
+def person(browser: Browser) -> Iterator[BrowserContext]:
+    """Somebody who opens page after page; only the first one loads all of Airflow's scripts."""
+    context = browser.new_context(viewport={"width": 1400, "height": 960})
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: Browser, lookbook: Lookbook) -> Iterator[Open]:
+def visit(person: BrowserContext, lookbook: Lookbook) -> Iterator[Open]:
     """Return a function that opens a page; at the end no page may have met an error."""
     wrong: list[str] = []
-    contexts = []
+    pages = []
 
-    def visit(path: str, theme: str = "light", url: str = lookbook.url) -> Page:
-        context = browser.new_context(viewport={"width": 1400, "height": 960}, color_scheme=theme)
-        contexts.append(context)
-        page = context.new_page()
+    def visit(path: str, theme: Literal["light", "dark"] = "light", url: str = lookbook.url) -> Page:
+        page = person.new_page()
+        pages.append(page)
+        page.emulate_media(color_scheme=theme)
         page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
         page.on("console", lambda said: wrong.append(f"console: {said.text}") if said.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(f"page: {error}"))
@@ -91,8 +107,8 @@ def visit(browser: Browser, lookbook: Lookbook) -> Iterator[Open]:
         return page
 
     yield visit
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert wrong == []
 
 
@@ -218,7 +234,7 @@ def test_swaps_are_paged_and_markup_in_a_name_is_only_a_name(visit: Open) -> Non
     settled(shown, 24)
 
 
-def test_two_thousand_swaps_are_paged_in_less_than_a_second_each(visit: Open, lookbook: Lookbook) -> None:
+def test_hundreds_of_swaps_are_paged_to_the_end_with_one_request_for_each_page(visit: Open, lookbook: Lookbook) -> None:
     world = World(lookbook.home / "airflow.db", lookbook.pictures)
     now = datetime.now(UTC)
     dag_id = "two_thousand"
@@ -240,19 +256,17 @@ def test_two_thousand_swaps_are_paged_in_less_than_a_second_each(visit: Open, lo
         shown.get_by_label("DAG").select_option(dag_id)
         pages = shown.get_by_role("navigation", name="Pages of swaps")
         pages.get_by_text(f"1\N{EN DASH}24 of {MANY:,}").wait_for()
-        seconds = []
+        asked: list[str] = []
+        page.on("request", lambda sent: asked.append(sent.url) if "/segmind/swaps?" in sent.url else None)
         for offset in range(24, MANY, 24):
-            began = time.monotonic()
             pages.get_by_role("button", name="Older").click()
             swap(shown, f"Swap {offset}").wait_for()
-            seconds.append(time.monotonic() - began)
         assert pages.get_by_role("button", name="Older").is_disabled()
         assert swap(shown, f"Swap {MANY - 1}").is_visible()
         gallery(page)
     finally:
         world.forget(dag_id)
-    # The middle one, since whoever else uses the machine can hold up any of them.
-    assert sorted(seconds)[len(seconds) // 2] < 1
+    assert len(asked) == len(range(24, MANY, 24))
 
 
 def test_a_batch_shows_its_swaps(visit: Open) -> None:

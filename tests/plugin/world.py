@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sqlite3
 import uuid
@@ -40,11 +41,14 @@ class World:
     def swaps(self, values: Iterable[tuple[Any, dict[str, Any]]]) -> None:
         """Write many records."""
         with closing(sqlite3.connect(self.database)) as connection, connection:
+            dags: set[str] = set()
             for value, where in values:
                 place = {"dag_id": "open", "run_id": "r1", "task_id": "swap", "map_index": -1, **where}
                 at = place.pop("at", None) or datetime.now(UTC)
                 place.setdefault("key", "body_swap")
-                self._dag(connection, place["dag_id"])
+                if place["dag_id"] not in dags:
+                    self._dag(connection, place["dag_id"])
+                    dags.add(place["dag_id"])
                 run = self.runs.setdefault((place["dag_id"], place["run_id"]), len(self.runs) + 1000)
                 row = {"value": json.dumps(value), "dag_run_id": run, **place}
                 insert(connection, "xcom", timestamp=at.strftime("%Y-%m-%d %H:%M:%S.%f"), **row)
@@ -92,11 +96,18 @@ def swaps(client: Any, **wanted: Any) -> dict[str, Any]:
     return said
 
 
+@functools.cache
+def required_columns(database: str, table: str) -> tuple[str, ...]:
+    """Return the columns of a table that want a value; its schema does not change while tests run."""
+    with closing(sqlite3.connect(database)) as connection:
+        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
+    return tuple(name for _, name, _, required, default, _ in columns if required and default is None)
+
+
 def insert(connection: sqlite3.Connection, table: str, **values: Any) -> None:
     """Insert a row, with zeros where the table wants a value that no test looks at."""
-    for _, name, _, required, default, _ in connection.execute(f"PRAGMA table_info({table})"):
-        if required and default is None:
-            values.setdefault(name, 0)
+    for name in required_columns(str(connection.execute("PRAGMA database_list").fetchone()[2]), table):
+        values.setdefault(name, 0)
     names = ", ".join(values)
     marks = ", ".join("?" for _ in values)
     connection.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))  # noqa: S608

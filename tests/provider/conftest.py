@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.emulator import Emulator
+from tests.api.clock import Clock
+from tests.emulator.drawn import drawn_once
+from tests.metadata import copy_database
+from tests.provider import paces
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawn_once() -> Iterator[None]:
+    with drawn_once():
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -20,9 +30,21 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "LOOKS", (0.0, 0.05))
 
 
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Shorten what is waited after errors and 429s, and return the seconds that it would have been."""
+    return paces.shorten(monkeypatch)
+
+
 @pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
-    with Emulator() as running:
+def clock() -> Clock:
+    """Return the clock that the emulator goes by."""
+    return Clock()
+
+
+@pytest.fixture
+def emulator(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Iterator[Emulator]:
+    with Emulator(clock=clock) as running:
         connect(monkeypatch, running)
         yield running
 
@@ -37,4 +59,4 @@ def connect(monkeypatch: pytest.MonkeyPatch, emulator: Emulator, **changes: Any)
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
     """Make the metadata database that ``dag.test()`` needs."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True, timeout=120)
+    copy_database(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,11 +16,14 @@ from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferr
 
 from airflow_provider_segmind.api import batches
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_files
 from airflow_provider_segmind.hooks.batch_files import BatchFiles
 from airflow_provider_segmind.hooks.batch_results import Collector
+from airflow_provider_segmind.operators import batch_ordering
 from airflow_provider_segmind.triggers.ending import Ending
+from tests.api.clock import Clock
 from tests.provider.running import first_event
 from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
 
@@ -61,6 +66,12 @@ def test_results_that_cannot_be_written_stop_it_before_the_first_charge(emulator
     assert not emulator.charges
 
 
+async def until(there: Callable[[], object]) -> None:
+    """Wait for something that a thread does."""
+    while not there():  # noqa: ASYNC110 - a thread sets no event of the loop's
+        await asyncio.sleep(0.005)
+
+
 async def test_storage_that_fails_for_a_while_loses_no_result(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,10 +81,9 @@ async def test_storage_that_fails_for_a_while_loses_no_result(
     collector = Collector(files, 1, {}, logging.getLogger("batch"))
     collector.add({"index": 0, "status": "COMPLETED"})  # so many that they are stored at once, which fails
     storing = asyncio.ensure_future(collector.run())
-    await asyncio.sleep(0.3)
-    assert "could not be stored now" in caplog.text
+    await until(lambda: "could not be stored now" in caplog.text)
     (tmp_path / "file").unlink()
-    await asyncio.sleep(0.3)
+    await until(files.read_parts)
     storing.cancel()
     assert files.read_parts()[0]["status"] == "COMPLETED"
 
@@ -86,9 +96,9 @@ async def test_so_many_results_are_stored_at_once(tmp_path: Path, monkeypatch: p
     storing = asyncio.ensure_future(collector.run())
     for index in range(2):
         collector.add({"index": index, "status": "COMPLETED"})
-    await asyncio.sleep(0.3)
+    await until(files.read_parts)
     collector.add({"index": 2, "status": "COMPLETED"})
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.05)  # in which nothing should happen
     storing.cancel()
     assert set(files.read_parts()) == {0, 1}
     await collector.flush()
@@ -112,16 +122,25 @@ def test_a_request_of_the_history_that_cannot_be_asked_for_is_neither_taken_nor_
 
 
 def test_an_attempt_waits_until_the_history_can_tell_what_was_not_accepted(
-    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    emulator: Emulator,
+    clock: Clock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The others are ordered first; the history is asked when there is nothing else to do."""
-    monkeypatch.setattr(batches, "SETTLED", 3.0)  # more than the others take, on a busy machine too
+    monkeypatch.setattr(batches, "SETTLED", 600.0)  # more than the others take, on a busy machine too
     monkeypatch.setattr(batches, "LONGER", 0.0)
+    # Its time passes at once, and the emulator and whoever waits for the jobs go by the same.
+    monkeypatch.setitem(Poller.__init__.__kwdefaults__, "clock", clock)
+    monkeypatch.setattr(batch_ordering, "time", SimpleNamespace(**{**vars(time), "time": clock}))
+    monkeypatch.setattr(batch_ordering, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.asleep}))
     emulator.set(job_seconds=0)
     emulator.script(Fault("drop-before", after=4, times=3))
     with caplog.at_level(logging.INFO):
         assert Batch(emulator, tmp_path, swaps=swaps(emulator, 20)).attempt()["completed"] == 20
     assert "3 orders have no answer; looking them up in the request history" in caplog.text
+    assert 500 < sum(clock.slept) <= 600
     assert charged(emulator) == [1] * 20
 
 
@@ -135,7 +154,7 @@ def test_orders_that_all_end_without_an_answer_stop_it_soon(emulator: Emulator, 
 
 def test_a_summary_that_cannot_be_kept_in_the_triggerer_is_left_to_a_worker(emulator: Emulator, tmp_path: Path) -> None:
     """Here there is no supervisor that would take the XCom."""
-    emulator.set(job_seconds=0.3)
+    emulator.set(job_polls=2)
     with pytest.raises(TaskDeferred) as deferred:
         Batch(emulator, tmp_path, swaps=swaps(emulator, 2)).start()
     trigger = deferred.value.trigger

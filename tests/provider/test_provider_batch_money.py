@@ -15,6 +15,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.batch_results import wait_for
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import shared_connection
+from tests.provider import paces
 from tests.provider.test_provider_batch import PNG, Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
@@ -24,6 +25,7 @@ def test_an_order_that_was_accepted_long_after_its_first_429_is_still_found(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A 429 can ask for ten minutes; the history is searched for seven after the intent."""
+    monkeypatch.setattr(paces, "QUICKER", 1.0)  # real pauses, since the history goes by the time
     monkeypatch.setattr(history, "LATE", 0.5)
     emulator.set(job_seconds=0)
     emulator.script(Fault("429", after=20, times=8, seconds=1.0), Fault("drop-after", after=20, times=4))
@@ -50,7 +52,7 @@ def test_what_was_ordered_is_waited_for_when_the_balance_cannot_pay_for_the_rest
 ) -> None:
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 40))
     assert batch.store is not None
-    emulator.set(job_seconds=0.5)
+    emulator.set(job_polls=2)
     batch.store.broken_after = 8
     with pytest.raises((RuntimeError, SegmindError)):
         batch.attempt()

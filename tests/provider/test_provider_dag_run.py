@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,24 +11,19 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.emulator import Emulator
+from tests.airflow_fork import airflow
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "example_dags"
 
-pytestmark = pytest.mark.usefixtures("airflow_db")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("airflow_db")]
 
 
 def dag_test(dag_id: str, conf: dict[str, Any], **env: str) -> str:
     """Run a DAG as ``airflow dags test`` does, and return all that was printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", "dags", "test", dag_id, "--conf", json.dumps(conf)],
-        env={**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES), **env},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
-    return done.stdout + done.stderr
+    where = {**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES), **env}
+    done = airflow("dags", "test", dag_id, "--conf", json.dumps(conf), env=where)
+    assert done.returncode == 0, done.stdout[-9000:]
+    return done.stdout
 
 
 def test_one_swap_goes_through_and_the_key_is_printed_nowhere_even_at_debug(emulator: Emulator) -> None:
@@ -54,14 +47,7 @@ def test_a_list_of_photographs_is_mapped_and_each_is_billed_once(emulator: Emula
         "photographs": [emulator.sample("scene", number) for number in range(3)],
         "model": emulator.sample("person", 0),
     }
-    env = {**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES)}
-    subprocess.run(
-        [sys.executable, "-m", "airflow", "pools", "set", "segmind", "8", "Swaps in flight", "--include-deferred"],
-        env=env,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
+    assert airflow("pools", "set", "segmind", "8", "Swaps in flight", "--include-deferred").returncode == 0
     printed = dag_test("body_swap_scheduled", conf)
     assert sorted(charge.inputs["character_image"] for charge in emulator.charges) == conf["photographs"]
     for charge in emulator.charges:

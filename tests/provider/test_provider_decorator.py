@@ -325,6 +325,7 @@ with DAG("decorated_swaps", schedule=None, params={"scenes": Param([], type="arr
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("airflow_db")
 def test_it_runs_mapped_and_as_a_batch_in_an_airflow(emulator: Emulator, tmp_path: Path) -> None:
     emulator.set(job_seconds=1, job_polls=1)

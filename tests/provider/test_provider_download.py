@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,9 +41,15 @@ def test_a_picture_arrives_whole_and_its_type_is_that_of_its_bytes(host: OddHost
 
 
 @pytest.mark.parametrize("path", ["cut-once", "busy-once"])
-def test_a_transient_error_is_waited_out(host: OddHost, tmp_path: Path, path: str) -> None:
-    found = download(SegmindHook(), f"{host.url}/{path}", Limits(pauses=(0.01,)))
+def test_a_transient_error_is_waited_out(
+    host: OddHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    slept: list[float] = []
+    clock = SimpleNamespace(sleep=slept.append, time=time.time, monotonic=time.monotonic)
+    monkeypatch.setattr("airflow_provider_segmind.hooks.download.time", clock)
+    found = download(SegmindHook(), f"{host.url}/{path}", Limits(pauses=(0.5,)))
     assert found.data == PICTURE
+    assert slept == [1.0 if path == "busy-once" else 0.5], "a host that says how long is waited for so long"
     assert len(host.seen) == 2
     assert list(tmp_path.iterdir()) == []
 

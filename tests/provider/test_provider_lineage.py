@@ -22,6 +22,7 @@ from airflow_provider_segmind.emulator.faults import Fault
 from airflow_provider_segmind.hooks import facets
 from airflow_provider_segmind.hooks.lineage import MAX_DATASETS, BatchFacts, JobFacts, operator_lineage
 from airflow_provider_segmind.hooks.uris import bare_uri, dataset_name
+from tests.airflow_fork import airflow
 
 SPEC = json.loads((Path(__file__).parent / "stored" / "OpenLineage.json").read_text())
 OWN = json.loads(Path(facets.__file__).with_suffix(".json").read_text())
@@ -173,9 +174,8 @@ def traced(tmp_path: Path, emulator: Emulator) -> tuple[int, dict[tuple[str, str
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps({"type": "file", "log_file_path": str(log), "append": True}),
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "tests",
     }
-    command = [sys.executable, "-W", "ignore", "-m", "airflow", "dags", "test", "traced"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=180, check=False)
-    assert log.exists(), done.stdout[-4000:] + done.stderr[-4000:]
+    done = airflow("dags", "test", "traced", env=env)
+    assert log.exists(), done.stdout[-8000:]
     text = log.read_text()
     assert "5ecret" not in text
     assert emulator.api_key not in text
@@ -191,6 +191,7 @@ def names(datasets: list[dict[str, Any]]) -> list[str]:
     return [f"{dataset['namespace']}{dataset['name']}" for dataset in datasets]
 
 
+@pytest.mark.slow
 def test_a_real_run_is_told_task_by_task_also_after_a_deferral(
     airflow_db: None, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -227,6 +228,7 @@ def test_a_real_run_is_told_task_by_task_also_after_a_deferral(
     assert (facet["total"], facet["completed"], facet["failed"], facet["costUsd"]) == (2, 2, 0, 0.5374)
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_after_its_deferral_says_which_request_and_why(
     airflow_db: None, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -242,6 +244,7 @@ def test_a_run_that_fails_after_its_deferral_says_which_request_and_why(
     assert names(failed["inputs"]) == [emulator.sample("scene"), emulator.sample("person")]
 
 
+@pytest.mark.slow
 def test_an_order_that_is_refused_is_told_too(airflow_db: None, emulator: Emulator, tmp_path: Path) -> None:
     emulator.script(Fault("406-credits"))
     code, events = traced(tmp_path, emulator)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from airflow_provider_segmind.operators.body_swap import (
     SubmitBodySwapOperator,
 )
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
+from tests.airflow_fork import airflow
 from tests.api.drive import WORKFLOW
 from tests.provider.running import TaskInstance
 from tests.provider.tries import Store
@@ -317,21 +316,14 @@ with DAG("limited", schedule=None):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("airflow_db")
 @pytest.mark.skipif(version("apache-airflow") < "3.3", reason="a batch is for Airflow 3.3")
 def test_the_limit_holds_in_a_run_of_airflow_itself(emulator: Emulator, tmp_path: Path) -> None:
     scenes = [emulator.sample("scene", number) for number in range(5)]
     (tmp_path / "limited.py").write_text(DAG_FILE.format(scenes=scenes, person=emulator.sample("person", 0)))
     env = {**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path), LIMIT: str(4 * PRICE)}
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", "dags", "test", "limited"],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    said = done.stdout + done.stderr
+    said = airflow("dags", "test", "limited", env=env).stdout
     assert len(emulator.charges) == 4, said[-5000:]
     assert sorted(charge.inputs["character_image"] for charge in emulator.charges) == scenes[:4]
     assert "max_spend_per_run is $1.07" in said

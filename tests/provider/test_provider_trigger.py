@@ -51,6 +51,12 @@ def trigger(poll_url: str, **changes: Any) -> PixelFlowTrigger:
     return PixelFlowTrigger(**parts)
 
 
+async def polled(emulator: Emulator) -> None:
+    """Return once a job was asked for."""
+    while all(seen.method != "GET" for seen in emulator.requests):  # noqa: ASYNC110 - the emulator has its own thread
+        await asyncio.sleep(0.005)
+
+
 async def test_it_ends_in_one_event_with_the_result(emulator: Emulator) -> None:
     event = await first_event(trigger(order(emulator, job_polls=3)))
     job, complete = read_event(event)
@@ -86,9 +92,9 @@ async def test_what_nobody_thought_of_is_an_event_without_its_words(
 
 
 async def test_it_waits_on_after_a_restart_of_the_triggerer(emulator: Emulator) -> None:
-    first = trigger(order(emulator, job_seconds=0.4))
+    first = trigger(order(emulator, job_polls=3))
     waiting = asyncio.create_task(first_event(first))
-    await asyncio.sleep(0.1)
+    await polled(emulator)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -168,9 +174,9 @@ class TestShared:
         await connection.close()
 
     async def test_a_rotated_key_ends_no_wait(self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        poll_url = order(emulator, job_seconds=0.5)
+        poll_url = order(emulator, job_polls=3)
         waiting = asyncio.create_task(first_event(trigger(poll_url)))
-        await asyncio.sleep(0.15)
+        await polled(emulator)
         emulator.set(api_key="SG_rotated")
         connect(monkeypatch, emulator)
         assert read_event(await waiting)[0].status == "COMPLETED"

@@ -24,10 +24,22 @@ def pair(source: bytes, result: bytes, reference: bytes | None = None) -> Pair:
     return Pair(lambda: source, lambda: result, None if reference is None else (lambda: reference))
 
 
+_others: set[int] = set()
+"""Processes that tests of other modules have started here and still need."""
+
+
+@pytest.fixture(autouse=True)
+def _only_own_children() -> Iterator[None]:
+    _others.update(children())
+    yield
+    _others.clear()
+
+
 def children() -> list[int]:
-    """Which processes this one has started that still run."""
+    """Which processes a test of this module has started that still run."""
     tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-    return [int(pid) for file in tasks for pid in file.read_text().split()]
+    running = [int(pid) for file in tasks for pid in file.read_text().split()]
+    return [pid for pid in running if pid not in _others]
 
 
 def test_each_gets_the_report_that_it_would_get_alone() -> None:
@@ -74,21 +86,18 @@ def test_a_process_that_is_killed_is_an_error_of_its_pair_and_the_next_one_gets_
 def test_a_process_that_dies_while_it_checks_ends_in_an_error_and_not_in_a_wait() -> None:
     source, result, _ = trio()
     dying = "import os, sys; sys.stdin.buffer.read(4); os.kill(os.getpid(), 9)"
-    began = time.monotonic()
     seen = dict(check_many([pair(source, result)] * 3, workers=2, command=(sys.executable, "-c", dying)))
     assert [type(seen[number]) for number in range(3)] == [CheckDiedError] * 3
-    assert time.monotonic() - began < 30
+    assert all("by signal 9" in str(error) for error in seen.values()), "it was waited for"
 
 
 def test_a_check_that_takes_too_long_is_given_up() -> None:
     source, result, _ = trio()
-    sleeping = "import time; time.sleep(60)"
+    sleeping = "import time; time.sleep(600)"
     checks = check_many([pair(source, result)], workers=1, timeout=0.2, command=(sys.executable, "-c", sleeping))
-    began = time.monotonic()
     ((_, seen),) = checks
     assert isinstance(seen, CheckDiedError)
     assert "longer than 0.2 s" in str(seen)
-    assert time.monotonic() - began < 30
 
 
 def test_pairs_are_read_as_they_are_needed_and_no_process_is_left_when_the_caller_stops() -> None:

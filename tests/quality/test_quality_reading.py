@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import struct
-import time
 import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 from airflow_provider_segmind.quality import inspect
 from airflow_provider_segmind.quality.reading import WORK_SIDE, read
@@ -61,13 +60,14 @@ def test_what_is_no_picture_fails_as_unreadable_and_skips_the_rest(kind):
         assert "cannot be read" in report.summary()
 
 
-def test_more_pixels_than_the_cap_are_not_decoded():
-    picture = encoded(Image.new("L", (8001, 8000)))
-    started = time.perf_counter()
+def test_more_pixels_than_the_cap_are_not_decoded(monkeypatch):
+    picture = encoded(Image.new("L", (8001, 8000)), compress_level=1)
+    decoded = []
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: decoded.append(image.size))
     check = check_input(picture).checks[0]
     assert (check.verdict, check.value) == ("fail", "source")
     assert "8001 x 8000" in check.why
-    assert time.perf_counter() - started < 1
+    assert decoded == []
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -157,7 +157,7 @@ def seeds() -> tuple[bytes, ...]:
 
 
 @given(data=st.data())
-@settings(max_examples=300, deadline=5000)
+@settings(max_examples=300, deadline=60_000)  # a net for what would hang
 def test_no_broken_bytes_crash_or_hang_a_check(data):
     seed = data.draw(st.sampled_from(seeds()))
     broken = bytearray(seed)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,11 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def run_id(airflow: LocalAirflow, emulator: Emulator) -> Iterator[str]:
+def run_id(airflow: LocalAirflow, emulator: Emulator) -> str:
     airflow.wait_for_dag("endings")
     airflow.unpause("endings")
     seconds = emulator.settings.job_seconds
-    emulator.set(job_seconds=25)  # longer than the sensors need to start, so that all of them wait
+    emulator.set(job_seconds=3600)  # until all of them wait
     emulator.script(Fault("will-fail"))  # of the first order, which the others come after
     scene, person = emulator.sample("scene"), emulator.sample("person")
     run_id = airflow.trigger("endings", {"scene": scene, "person": person})
@@ -57,9 +58,22 @@ def run_id(airflow: LocalAirflow, emulator: Emulator) -> Iterator[str]:
 
     airflow.wait_until("the job that is without a picture once is ordered", ordered, 120, every=0.05)
     emulator.script(Fault("raw", on="poll", request_id=empty[-1], body=WITHOUT_PICTURE))
-    airflow.wait_for_run("endings", run_id, 300)
-    yield run_id
+    airflow.wait_until("all that wait are deferred", lambda: all_wait(airflow, run_id), 180, every=0.5)
+    emulator.finish_jobs()
     emulator.set(job_seconds=seconds)
+    airflow.wait_for_run("endings", run_id, 300)
+    return run_id
+
+
+def all_wait(airflow: LocalAirflow, run_id: str) -> bool:
+    """Whether nothing runs or is about to, and the scheduler knows; a resume before that is lost by Airflow 3.3.2."""
+    busy = "SELECT 1 FROM task_instance WHERE run_id = ? AND state IN ('scheduled', 'queued', 'running')"
+    waiting = "SELECT max(updated_at) AS since FROM task_instance WHERE run_id = ? AND state = 'deferred'"
+    since = airflow.metadata(waiting, run_id)[0]["since"]
+    if since is None or airflow.metadata(busy, run_id):
+        return False
+    settled = datetime.now(UTC) - datetime.fromisoformat(since).replace(tzinfo=UTC)
+    return settled > timedelta(seconds=3)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from demo.local_airflow import LocalAirflow
 pytestmark = pytest.mark.slow
 
 DAG_ID = "one_task"
-JOB_SECONDS = 12.0
 
 
 def order(airflow: LocalAirflow, bucket: Bucket) -> str:
@@ -29,7 +28,8 @@ def order(airflow: LocalAirflow, bucket: Bucket) -> str:
 def test_a_deferred_task_has_the_link_to_its_swap_whose_seconds_are_counted(
     airflow: LocalAirflow, emulator: Emulator, bucket: Bucket
 ) -> None:
-    emulator.set(job_seconds=JOB_SECONDS)
+    emulator.set(job_seconds=3600)
+    began = time.time()
     try:
         run_id = order(airflow, bucket)
         airflow.wait_until("The deferral", lambda: airflow.task_state(DAG_ID, run_id, "swap") == "deferred", 60)
@@ -41,16 +41,18 @@ def test_a_deferred_task_has_the_link_to_its_swap_whose_seconds_are_counted(
     path = f"dags/{DAG_ID}/runs/{quote(run_id, safe='')}/tasks/swap/plugin/body-swaps-task"
     assert links == {"Before / after": path, "Result picture": None}
     assert swap["state"] == "waiting"
-    assert 0 < time.time() - swap["submitted_at"] < 60
+    assert began < swap["submitted_at"] < time.time()
     for slot in ("before", "reference"):
         picture = airflow.page(f"segmind/{swap['pictures'][slot]['full']}")
         assert picture.headers["content-type"] == "image/png"
+    waited = time.time() - swap["submitted_at"]
+    emulator.finish_jobs()
     assert airflow.wait_for_run(DAG_ID, run_id, 120) == "success"
     assert airflow.links(DAG_ID, run_id, "swap")["Before / after"] == path
     # The triggerer ended the task, and said when.
     (swap,) = airflow.page("segmind/swaps", params={"dag_id": DAG_ID, "run_id": run_id}).json()["swaps"]
     assert swap["state"] == "completed"
-    assert JOB_SECONDS - 1 <= swap["seconds"] < JOB_SECONDS + 30
+    assert waited < swap["seconds"] < time.time() - began
 
 
 def test_after_a_failed_attempt_the_next_one_shows_its_own_order(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ import pytest
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks import metrics
 from demo.local_airflow import LocalAirflow
+from tests.hurry import hurry
+from tests.metadata import migrated
 from tests.provider.test_provider_lineage import check
 from tests.provider.test_provider_metrics import Statsd, sums
 
@@ -54,7 +55,9 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
         if listened:
             transport = {"type": "file", "log_file_path": str(log), "append": True}
             env |= {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport)}
-        with LocalAirflow(tmp_path / "home", tmp_path / "dags", env) as airflow:
+        local = LocalAirflow(tmp_path / "home", tmp_path / "dags", env, migrated=migrated())
+        hurry(local.home)
+        with local as airflow:
             airflow.wait_healthy()
             for dag_id in ("one_swap", "nightly_swaps", "publish_swaps"):
                 airflow.wait_for_dag(dag_id)
@@ -68,8 +71,15 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
             told = airflow.metadata(
                 "select value from xcom where dag_id = 'publish_swaps' and key = 'return_value'",
             )
-            time.sleep(2.0)  # a triggerer tells in a thread after the last wait has ended
-            seen = sums(statsd.lines())
+            lines: list[Any] = []
+
+            def completed() -> bool:
+                lines.extend(statsd.lines())
+                return sums(lines)[metrics.COMPLETED] >= 4
+
+            # A triggerer tells in a thread, after the last wait has ended.
+            airflow.wait_until("The metrics of all swaps", completed, 60)
+        seen = sums([*lines, *statsd.lines()])
         ids = [charge.request_id for charge in emulator.charges]
         asked = [request for request in emulator.requests if request.method == "GET" and "/request/" in request.path]
     statsd.close()
