@@ -228,7 +228,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         results: str,
         max_failures: float = 0,
         output_key: str | None = None,
-        poll_interval: float = 7.0,
+        poll_interval: timedelta | float = 7.0,
         timeout: timedelta | float = 24 * 3600.0,
         max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",

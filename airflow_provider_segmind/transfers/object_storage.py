@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.common.compat.sdk import (
@@ -15,6 +16,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.gallery import GalleryRecord
+from airflow_provider_segmind.api.patience import check_interval
 from airflow_provider_segmind.hooks.assets import Stored, announce
 from airflow_provider_segmind.hooks.batch_files import STORED, check_failures, too_many
 from airflow_provider_segmind.hooks.deliveries import Deliveries, Delivery, read_deliveries
@@ -185,14 +187,14 @@ class ObjectStorageToSegmindOperator(BaseOperator):
         *,
         source: str | Sequence[str] | XComArg,
         share: str = "upload",
-        expires: int = 3600,
+        expires: timedelta | float = 3600,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source = source
         self.share = share
-        self.expires = expires
+        self.expires = check_interval("expires", expires)
         self.segmind_conn_id = segmind_conn_id
 
     def execute(self, context: Context) -> str | list[str]:
