@@ -202,7 +202,7 @@ def stored_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord:
     return GalleryRecord(
         state="completed" if summary["completed"] else "failed",
         request_id=_batch_id(results),
-        items=summary["stored"],
+        items=summary["stored_uri"],
         checks=_failed("batch", f"{missing} swaps are without a picture." if missing else None),
     )
 

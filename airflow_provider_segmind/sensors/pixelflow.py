@@ -59,7 +59,6 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
     :param deferrable: whether to wait in a triggerer.
     :param poke_interval: seconds between polls; 7 is what Segmind documents.
-    :param poll_interval: the same, in the words of the hook; give one of the two.
     :param timeout: seconds to wait at most, by the clock on the wall.
     :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
         waiting for the same job. By default an outage is waited out until ``timeout``. In reschedule mode each poke is
@@ -87,8 +86,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         segmind_conn_id: str = SegmindHook.default_conn_name,
         output_key: str | None = None,
         deferrable: bool = True,
-        poke_interval: timedelta | float | None = None,
-        poll_interval: timedelta | float | None = None,
+        poke_interval: timedelta | float = POLL_INTERVAL,
         timeout: timedelta | float = TIMEOUT,
         max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
@@ -96,11 +94,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         start_trigger_args: StartTriggerArgs | None = None,
         **kwargs: Any,
     ) -> None:
-        if poke_interval is not None and poll_interval is not None:
-            raise ValueError("poke_interval and poll_interval are the same thing: give one of them.")
-        interval = next((value for value in (poke_interval, poll_interval) if value is not None), POLL_INTERVAL)
         super().__init__(
-            poke_interval=check_interval("poke_interval", interval),
+            poke_interval=check_interval("poke_interval", poke_interval),
             timeout=check_interval("timeout", timeout),
             **kwargs,
         )
@@ -139,7 +134,6 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
 
     @classmethod
     def _start_args(cls, read: Callable[[str], Any], poll_url: object, *, mapped: bool) -> StartTriggerArgs:
-        interval = read("poke_interval") or read("poll_interval") or POLL_INTERVAL
         given = {
             "timeout": check_interval("timeout", read("timeout") or TIMEOUT),
             "end_in_trigger": "auto" if read("end_in_trigger") is None else read("end_in_trigger"),
@@ -150,7 +144,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             mapped=mapped,
             waiting={
                 "segmind_conn_id": read("segmind_conn_id") or SegmindHook.default_conn_name,
-                "poll_interval": check_interval("poll_interval", interval),
+                "poll_interval": check_interval("poke_interval", read("poke_interval") or POLL_INTERVAL),
                 "max_outage": None if read("silent_fail") else check_outage(read("max_outage")),
                 "output_key": read("output_key"),
                 "needs_image": cls.needs_image,

@@ -53,7 +53,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
     :param max_failures: how many pictures may stay away before the task fails; below 1, which share of them.
     :param segmind_conn_id: the connection; its key goes to its own hosts only.
     :return: ``request_id``, ``uri`` (of the first picture) and ``files``; a list of those for a list. For a batch
-        ``stored`` (URI of a manifest with one such line a swap), ``total``, ``completed``, ``failed``, ``skipped``
+        ``stored_uri`` (URI of a manifest with one such line a swap), ``total``, ``completed``, ``failed``, ``skipped``
         and ``without_picture``.
     :raises AirflowFailException: where a retry cannot help.
     :raises SegmindError: where a retry may help; it fetches only what is not stored.
@@ -101,7 +101,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
         rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
-            summary["stored"] = _write_manifest(found.manifest, found.jobs, rows)
+            summary["stored_uri"] = _write_manifest(found.manifest, found.jobs, rows)
         self.log.info("Stored in %s: %s", self.destination, summary)
         self._note(found, outcomes, summary)
         self._show(context, found, rows, summary)
@@ -264,7 +264,7 @@ def _told(items: Iterable[Item], outcomes: Iterable[Outcome]) -> list[Stored]:
 
 def _whole(summary: Mapping[str, Any]) -> Stored | None:
     counts = {name: summary[name] for name in ("total", "completed", "failed")}
-    return Stored(summary["stored"], counts) if "stored" in summary else None
+    return Stored(summary["stored_uri"], counts) if "stored_uri" in summary else None
 
 
 def _write_manifest(manifest: str, jobs: Iterable[Delivery], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -157,7 +157,7 @@ with DAG(dag_id="traced", schedule=None):
     batch = BodySwapBatchOperator(
         task_id="batch",
         swaps=[{{**PICTURES, "select_character": who}} for who in ("woman", "man")],
-        results="{results}", poll_interval=0.1,
+        results_uri="{results}", poll_interval=0.1,
     )
     one >> submit >> wait >> poke >> batch
 """

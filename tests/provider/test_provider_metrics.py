@@ -41,7 +41,7 @@ BATCH = (
     + """
     batch = BodySwapBatchOperator(
         task_id="batch", swaps=[{{**PICTURES, "select_character": who}} for who in ("woman", "man", "child")],
-        results="{results}", poll_interval=0.1, max_failures=1
+        results_uri="{results}", poll_interval=0.1, max_failures=1
     )
 """
 )

@@ -49,7 +49,10 @@ def _classes() -> list[type[BaseOperator]]:
     return sorted(found, key=lambda cls: cls.__name__)
 
 
-def _own_parameters(cls: type[Any]) -> dict[str, inspect.Parameter]:
+CLASSES = _classes()
+
+
+def own_parameters(cls: type[Any]) -> dict[str, inspect.Parameter]:
     """Return the parameters that this package gave to a class, its parents' among them."""
     own = [base for base in cls.__mro__ if base.__module__.startswith("airflow_provider_segmind")]
     return {
@@ -64,7 +67,7 @@ def _own_parameters(cls: type[Any]) -> dict[str, inspect.Parameter]:
 def _made(cls: type[BaseOperator], **more: Any) -> Any:
     required = {
         name: _REQUIRED.get(name, "https://a.example/x")
-        for name, parameter in _own_parameters(cls).items()
+        for name, parameter in own_parameters(cls).items()
         if parameter.default is parameter.empty
     }
     if "character_image" in required:
@@ -72,7 +75,7 @@ def _made(cls: type[BaseOperator], **more: Any) -> Any:
     return cls(**{"task_id": "task", **required, **more})
 
 
-TIMES = [(cls, name) for cls in _classes() for name in _own_parameters(cls) if _NAMES.search(name)]
+TIMES = [(cls, name) for cls in CLASSES for name in own_parameters(cls) if _NAMES.search(name)]
 
 
 def test_the_times_are_found() -> None:
@@ -81,7 +84,7 @@ def test_the_times_are_found() -> None:
     assert {("BodySwapBatchOperator", "timeout"), ("ObjectStorageToSegmindOperator", "expires")} <= found
 
 
-@pytest.mark.parametrize("cls", [*_classes(), SegmindHook], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", [*CLASSES, SegmindHook], ids=lambda cls: cls.__name__)
 def test_what_is_documented_in_seconds_is_among_the_times(cls: type[Any]) -> None:
     said = re.findall(r":param (\w+): (?:how many )?seconds", inspect.getdoc(cls) or "")
     assert [name for name in said if not _NAMES.search(name)] == []
@@ -89,7 +92,7 @@ def test_what_is_documented_in_seconds_is_among_the_times(cls: type[Any]) -> Non
 
 @pytest.mark.parametrize(("cls", "name"), TIMES, ids=lambda value: getattr(value, "__name__", value))
 def test_a_task_takes_each_time_as_a_timedelta_or_as_seconds(cls: type[BaseOperator], name: str) -> None:
-    assert "timedelta" in str(_own_parameters(cls)[name].annotation)
+    assert "timedelta" in str(own_parameters(cls)[name].annotation)
     minutes, seconds = (_made(cls, **{name: value}) for value in (timedelta(minutes=2), 120))
     assert getattr(minutes, name) == getattr(seconds, name) == 120.0
 
@@ -118,9 +121,9 @@ def test_operators_and_sensors_share_their_times_in_default_args() -> None:
     pictures = {"character_image": "https://a.example/1", "reference_character_image": "https://a.example/2"}
     with DAG("shared", schedule=None, default_args={**times, "poke_interval": timedelta(seconds=4)}):
         one = BodySwapOperator(task_id="one", **pictures)
-        many = BodySwapBatchOperator(task_id="many", swaps=[pictures], results="s3://bucket/results.jsonl")
+        many = BodySwapBatchOperator(task_id="many", swaps=[pictures], results_uri="s3://bucket/results.jsonl")
         sensor = BodySwapSensor(task_id="wait", poll_url="https://a.example/3")
-        decorated = body_swap_task(lambda: pictures)()
+        decorated = body_swap_task(lambda: pictures, task_id="decorated")()
     assert [(task.timeout, task.max_outage) for task in (one, many, sensor)] == [(1200.0, 300.0)] * 3
     assert (one.poll_interval, many.poll_interval, sensor.poke_interval) == (3.0, 3.0, 4.0)
     assert decorated.operator.timeout == 1200.0
