@@ -8,11 +8,22 @@ from airflow.providers.common.compat.sdk import conf
 from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 
 try:
-    from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+    from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout, XComNotFound
 except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferralError, TaskDeferralTimeout  # type: ignore[no-redef]
+    from airflow.exceptions import (  # type: ignore[no-redef]
+        TaskDeferralError,
+        TaskDeferralTimeout,
+        XComNotFound,
+    )
 
-__all__ = ["AIRFLOW_V_3_3_PLUS", "TaskDeferralError", "TaskDeferralTimeout", "live_stats", "task_listeners"]
+__all__ = [
+    "AIRFLOW_V_3_3_PLUS",
+    "TaskDeferralError",
+    "TaskDeferralTimeout",
+    "XComNotFound",
+    "live_stats",
+    "task_listeners",
+]
 
 _METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _TASK_HOOKS = ("success", "failed", "skipped", "running")

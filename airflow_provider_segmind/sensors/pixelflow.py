@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
     BaseOperator,
     BaseSensorOperator,
     Context,
@@ -27,12 +22,19 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_interval, check_outage, timed_out
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.compat import (
+    AIRFLOW_V_3_3_PLUS,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+    XComNotFound,
+)
 from airflow_provider_segmind.hooks.failures import sensor_error
 from airflow_provider_segmind.hooks.gallery import is_shown, show_end
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.sensors.origin import known_job, nothing_to_wait_for, task_id_of
+from airflow_provider_segmind.sensors.skips import failing, skipping
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
 from airflow_provider_segmind.triggers.events import is_start, read_event
 from airflow_provider_segmind.triggers.segmind import deferral
@@ -100,6 +102,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             **kwargs,
         )
         self.poll_url = poll_url
+        self._before = task_id_of(poll_url)
+        self._known: Mapping[str, Any] = {}
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
         self.deferrable = deferrable
@@ -153,8 +157,11 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait: in a triggerer, or on this worker."""
+        with skipping(self):
+            self._check_named(context)
+        self._learn(context)
         if self.deferrable:
-            with self._skipping():
+            with skipping(self):
                 result = self._first_look(context)
                 if result is None:
                     self._defer(context)
@@ -162,7 +169,27 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         self._deadline = (start.timestamp() if start else time.time()) + self.timeout
         self._watch = None
-        return super().execute(context)
+        with failing(self):
+            return super().execute(context)
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a value; an XCom that ``poll_url`` names and that is not there is none, which is told later."""
+        try:
+            return super().render_template(content, *args, **kwargs)
+        except XComNotFound:
+            if content is self.poll_url:
+                return None
+            raise
+
+    def _learn(self, context: Context) -> None:
+        """Take what is known of the job besides its URL."""
+        self._known = known_job(self, self.poll_url, self._before, context)
+
+    def _check_named(self, context: Context) -> None:
+        """Say what happened if the task before left no job."""
+        error = nothing_to_wait_for(self, self._before, context) if self._url in (None, "None") else None
+        if error is not None:
+            raise error
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask for the job: with one GET, or a few where the answer is a 404. The next pokes wait an outage out."""
@@ -182,6 +209,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         if is_start(event):
             result: dict[str, Any] = self.execute(context)
             return result
+        self._learn(context)
         try:
             job, complete = read_event(event)
             if not complete:
@@ -199,7 +227,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         When Airflow ended the wait itself (the backstop passed, or the trigger broke), the job is asked for once
         more, because its result may be there and is paid for.
         """
-        with self._skipping():
+        with skipping(self):
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except (TaskDeferralTimeout, TaskDeferralError) as error:
@@ -232,6 +260,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         )
 
     def _last_look(self, ended: Exception, context: Context) -> dict[str, Any]:
+        self._learn(context)
         try:
             job = self._ask()
         except SegmindError as error:
@@ -250,14 +279,13 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
 
     @property
     def _job(self) -> Job:
-        """What is known of the job: its URL, and more when all that the submit returned was given."""
-        known = self.poll_url if isinstance(self.poll_url, Mapping) else {}
+        """What is known of the job."""
         return Job(
-            request_id=str(known.get("request_id") or ""),
+            request_id=str(self._known.get("request_id") or ""),
             poll_url=str(self._url),
             status="QUEUED",
-            workflow=known.get("workflow"),
-            submitted_at=known.get("submitted_at"),
+            workflow=self._known.get("workflow"),
+            submitted_at=self._known.get("submitted_at"),
         )
 
     def _ask(self) -> Job:
@@ -306,19 +334,6 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
         interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), self._pause)
         return max(0.0, min(interval, self._deadline - time.time()))
-
-    @contextmanager
-    def _skipping(self) -> Iterator[None]:
-        """Turn failures into skips as Airflow's own loop does for the poke and reschedule modes."""
-        try:
-            yield
-        except AirflowSkipException:
-            raise
-        except Exception as error:
-            for_good = isinstance(error, (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException))
-            if self.never_fail or (self.soft_fail and for_good):
-                raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
-            raise
 
 
 def _check_deferrable(deferrable: object) -> None:

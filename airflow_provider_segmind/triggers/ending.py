@@ -21,7 +21,7 @@ from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccess
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.gallery import END_KEY, GalleryRecord
 from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, task_listeners
-from airflow_provider_segmind.hooks.failures import ends_a_sensor_for_good
+from airflow_provider_segmind.hooks.failures import ends_a_sensor_for_good, is_of_the_job
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Ending:
     :param skip: whether it may be skipped there.
     :param retries_left: whether Airflow would try it again; a failure for good then needs the worker, which alone can
         keep Airflow from doing so.
-    :param soft_fail: whether a failure for good is a skip.
+    :param soft_fail: whether it is a skip when the job has no result.
     :param never_fail: whether every failure is a skip.
     :param push: whether the result becomes an XCom.
     """
@@ -103,7 +103,7 @@ def ending_of(
 
     :param task: the task.
     :param mode: its ``end_in_trigger``.
-    :param skips: whether a failure for good is a skip.
+    :param skips: whether it is a skip when the job has no result.
     :param never_fails: whether every failure is a skip.
     """
     ti = context["ti"]
@@ -183,7 +183,7 @@ def end(ending: Ending, outcome: Mapping[str, Any] | SegmindError) -> TriggerEve
     if not isinstance(outcome, SegmindError):
         return TaskSuccessEvent() if ending.success else None
     for_good = ends_a_sensor_for_good(outcome)
-    if ending.never_fail or (ending.soft_fail and for_good):
+    if ending.never_fail or (ending.soft_fail and is_of_the_job(outcome)):
         return TaskSkippedEvent() if ending.skip else None
     if for_good and ending.retries_left:
         return None
