@@ -46,6 +46,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
     :param destination: URI of a folder: ``s3://…``, ``gs://…``, ``abfs://…``, ``file://…`` or a path.
     :param name: path of each picture below it, without a suffix, with the fields ``{request_id}``, ``{row}``,
         ``{index}``, ``{keyname}``, ``{id}``, ``{ds}``, ``{ts_nodash}``, ``{run_id}``, ``{dag_id}``, ``{task_id}``.
+        A run without a logical date has the day and time at which it was to run as ``{ds}`` and ``{ts_nodash}``.
     :param details: more facts for each sidecar, such as the inputs or a reference of the consent.
     :param thumbnails: whether to store a WebP of at most 640 pixels beside each picture.
     :param label_pictures: whether each stored picture says in its metadata that a model made part of it (IPTC's
@@ -142,7 +143,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
             self.lineage_facts = BatchFacts(summary=summary)
 
     def _shelf(self, context: Context) -> Shelf:
-        values: dict[str, Any] = {name: context.get(name) for name in ("ds", "ts_nodash", "run_id")}
+        values: dict[str, Any] = {"run_id": context.get("run_id"), **_times(context)}
         values |= {"dag_id": getattr(context.get("ti"), "dag_id", None), "task_id": self.task_id}
         return Shelf(self.destination, self.name, values, dict(self.details or {}))
 
@@ -207,6 +208,14 @@ class ObjectStorageToSegmindOperator(BaseOperator):
         except SegmindError as error:
             raise task_error(error) from error
         return urls[0] if isinstance(self.source, str) else urls
+
+
+def _times(context: Context) -> dict[str, str | None]:
+    """Return the fields for the time of the run: its logical date, or else when it was to run, which every run has."""
+    run_after = getattr(context.get("dag_run"), "run_after", None)
+    formats = {"ds": "%Y-%m-%d", "ts_nodash": "%Y%m%dT%H%M%S"}
+    meant = {name: run_after.strftime(form) if run_after else None for name, form in formats.items()}
+    return {name: context.get(name) or meant[name] for name in formats}
 
 
 def _rows(found: Deliveries, outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
