@@ -15,6 +15,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import AirflowFailException, Context
 
 from airflow_provider_segmind.hooks.failures import WrongSettingsError
+from airflow_provider_segmind.hooks.lineage import INPUTS_KEY, is_listened_to
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,24 @@ def known_job(task: Any, poll_url: object, before: str | None, context: Context)
         log.debug("What task %s knows of the job cannot be read: %s", before, error)
         return known
     return handle if isinstance(handle, Mapping) and handle.get("poll_url") == poll_url else known
+
+
+def photographs(task: Any, poll_url: object, before: str | None, context: Context) -> list[str]:
+    """
+    Return what the job was made from, for its lineage, where a task left that before this one and OpenLineage asks.
+
+    :param poll_url: the job's URL.
+    """
+    before = before or _mapped_over(task)
+    if before is None or not is_listened_to():
+        return []
+    try:
+        left = _pull(_task(task, before), INPUTS_KEY, context)
+    except Exception as error:  # noqa: BLE001 - what is told of a job must not cost the job
+        log.debug("What the job was made from cannot be read from task %s: %s", before, error)
+        return []
+    known = isinstance(left, Mapping) and left.get("poll_url") == poll_url
+    return [str(uri) for uri in left["inputs"]] if known else []
 
 
 def nothing_to_wait_for(task: Any, before: str | None, context: Context) -> Exception | None:

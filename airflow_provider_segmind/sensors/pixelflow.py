@@ -33,7 +33,7 @@ from airflow_provider_segmind.hooks.gallery import is_shown, show_end
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.sensors.origin import known_job, nothing_to_wait_for, task_id_of
+from airflow_provider_segmind.sensors.origin import known_job, nothing_to_wait_for, photographs, task_id_of
 from airflow_provider_segmind.sensors.skips import failing, skipping
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
 from airflow_provider_segmind.triggers.events import is_start, read_event
@@ -104,6 +104,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         self.poll_url = poll_url
         self._before = task_id_of(poll_url)
         self._known: Mapping[str, Any] = {}
+        self._photographs: list[str] = []
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
         self.deferrable = deferrable
@@ -184,6 +185,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     def _learn(self, context: Context) -> None:
         """Take what is known of the job besides its URL."""
         self._known = known_job(self, self.poll_url, self._before, context)
+        self._photographs = photographs(self, self._url, self._before, context)
 
     def _check_named(self, context: Context) -> None:
         """Say what happened if the task before left no job."""
@@ -232,6 +234,10 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except (TaskDeferralTimeout, TaskDeferralError) as error:
                 return self._last_look(error, context)
+
+    def lineage_inputs(self) -> list[str]:
+        """Return the photographs that the job was made from."""
+        return self._photographs
 
     def _first_look(self, context: Context) -> dict[str, Any] | None:
         """Return the result if it is there already, which saves a trigger and a second start of this task."""

@@ -103,9 +103,7 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
         if ti is None:
             raise UnknownShapeError("Airflow did not say which task this is")
         if self.source is not None:
-            return await asyncio.to_thread(
-                ti.xcom_pull, task_ids=self.source["task_id"], key=self.source["key"], map_indexes=-1
-            )
+            return await asyncio.to_thread(_pull_job, ti, self.source["task_id"], self.source["key"])
         upstream = mapped_over(self.task)
         if upstream.is_mapped:
             return await asyncio.to_thread(
@@ -224,6 +222,19 @@ def _serialized(task: Any) -> Read:
         return getattr(task, name, None) if name == "outlets" else None
 
     return read
+
+
+def _pull_job(ti: Any, task_id: str, key: str) -> Any:
+    """Return the XCom that names the job, or all that its task returned if that is the same job."""
+    named = ti.xcom_pull(task_ids=task_id, key=key, map_indexes=-1)
+    if key == RETURN_VALUE or not isinstance(named, str):
+        return named
+    try:
+        handle = ti.xcom_pull(task_ids=task_id, key=RETURN_VALUE, map_indexes=-1)
+    except Exception as error:  # noqa: BLE001 - it is a hint, and the job is paid for
+        log.debug("What task %s knows of the job cannot be read: %s", task_id, error)
+        return named
+    return handle if isinstance(handle, Mapping) and handle.get("poll_url") == named else named
 
 
 _flights: dict[tuple[object, ...], asyncio.Task[Any]] = {}

@@ -1,4 +1,4 @@
-"""What a sensor skips and what it shows: a wrong setting, a job without a result, and a task before it that left none."""
+"""What a sensor skips and what it shows: wrong settings, jobs without a result, and a task before it that left none."""
 
 from __future__ import annotations
 
