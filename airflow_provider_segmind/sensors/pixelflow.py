@@ -15,7 +15,6 @@ from airflow.providers.common.compat.sdk import (
     PokeReturnValue,
     XComArg,
 )
-from airflow.sdk.definitions.param import ParamsDict
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_segmind.api.errors import SegmindError
@@ -29,22 +28,20 @@ from airflow_provider_segmind.hooks.compat import (
     XComNotFound,
 )
 from airflow_provider_segmind.hooks.failures import sensor_error
-from airflow_provider_segmind.hooks.gallery import is_shown, show_end
+from airflow_provider_segmind.hooks.gallery import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.sensors.origin import known_job, nothing_to_wait_for, photographs, task_id_of
 from airflow_provider_segmind.sensors.skips import failing, skipping
+from airflow_provider_segmind.sensors.starts import POLL_INTERVAL, TIMEOUT, sensor_start
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
 from airflow_provider_segmind.triggers.events import is_start, read_event
 from airflow_provider_segmind.triggers.segmind import deferral
-from airflow_provider_segmind.triggers.starting import may_start, start_args
+from airflow_provider_segmind.triggers.starting import may_start
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
-
-POLL_INTERVAL = 7.0
-TIMEOUT = 3600.0
 
 
 class PixelFlowSensor(LineageMixin, BaseSensorOperator):
@@ -68,7 +65,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, where nothing is
         lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and ``False`` never.
     :param start_from_trigger: whether the task starts in the triggerer, so that it needs no worker at all, on Airflow
-        3.3 and later. ``poll_url`` is then a submit's output, mapped or not, or a text.
+        3.3 and later. ``poll_url`` is then a submit's output, mapped or not, or a text. Where another setting would be
+        lost or mean something else by that, the task starts on a worker all the same, and the log says why.
     :param start_trigger_args: made from the others; not to be given.
     :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
     :raises AirflowSensorTimeout: when the job is not done in time; it may still finish, and is billed.
@@ -124,37 +122,24 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             _check_deferrable(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
         if made.kwargs.get("start_from_trigger"):
-            made.kwargs["start_trigger_args"] = cls._start_args(made.kwargs.get, None, mapped=True)
-            made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and may_start(
-                _params(made.kwargs["dag"], made.params)
-            )
+            starts = may_start(made.kwargs.get, made.kwargs["dag"], made.params)
+            made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and starts
+            if starts:
+                settings = made.kwargs.get
+                how = sensor_start(settings, None, mapped=True, needs_image=cls.needs_image)
+                made.kwargs["start_trigger_args"] = how
         return made
 
     def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
         _check_deferrable(self.deferrable)
         # Whether another task is mapped over this one is known only when the DAG is complete.
         read = settings_of(self, mapped=True)
-        self.start_trigger_args = made or self._start_args(read, self.poll_url, mapped=False)
-        self.start_from_trigger = AIRFLOW_V_3_3_PLUS and may_start(_params(self.get_dag(), self.params))
-
-    @classmethod
-    def _start_args(cls, read: Callable[[str], Any], poll_url: object, *, mapped: bool) -> StartTriggerArgs:
-        given = {
-            "timeout": check_interval("timeout", read("timeout") or TIMEOUT),
-            "end_in_trigger": "auto" if read("end_in_trigger") is None else read("end_in_trigger"),
-        }
-        return start_args(
-            lambda name: given.get(name, read(name)),
-            poll_url,
-            mapped=mapped,
-            waiting={
-                "segmind_conn_id": read("segmind_conn_id") or SegmindHook.default_conn_name,
-                "poll_interval": check_interval("poke_interval", read("poke_interval") or POLL_INTERVAL),
-                "max_outage": None if read("silent_fail") else check_outage(read("max_outage")),
-                "output_key": read("output_key"),
-                "needs_image": cls.needs_image,
-            },
-        )
+        grouped = self.get_closest_mapped_task_group() is not None
+        starts = may_start(read, self.get_dag(), self.params, grouped=grouped)
+        self.start_from_trigger = AIRFLOW_V_3_3_PLUS and starts
+        if starts:
+            how = made or sensor_start(read, self.poll_url, mapped=False, needs_image=self.needs_image)
+            self.start_trigger_args = how
 
     def execute(self, context: Context) -> Any:
         """Wait: in a triggerer, or on this worker."""
@@ -196,6 +181,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask for the job: with one GET, or a few where the answer is a 404. The next pokes wait an outage out."""
         if self._watch is None:
+            self._show_wait(context)
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
         try:
             seen = SegmindHook(self.segmind_conn_id).poke(self._watch)
@@ -251,6 +237,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         return self._take(job, context) if job.done else None
 
     def _defer(self, context: Context) -> NoReturn:
+        self._show_wait(context)
         self.defer(
             **deferral(
                 self._job,
@@ -320,6 +307,13 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         self.note_error(error)
         return sensor_error(error)
 
+    def _show_wait(self, context: Context) -> None:
+        """Show the swap, and link to it, while it is waited for."""
+        job = self._job
+        record = waiting(job.poll_url, job.request_id, job.submitted_at)
+        if record is not None and is_shown(job.workflow, self.needs_image):
+            show(context, record)
+
     def _show_end(self, context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
         if is_shown(self._job.workflow, self.needs_image):
             show_end(context, outcome)
@@ -345,11 +339,3 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
 def _check_deferrable(deferrable: object) -> None:
     if deferrable is False:
         raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
-
-
-def _params(dag: Any, own: Any) -> ParamsDict:
-    """Return the params of a task, and of its DAG, without resolving any."""
-    params = ParamsDict(suppress_exception=True)
-    for more in (dag.params if dag else {}, own):
-        params.update(more)
-    return params

@@ -212,10 +212,11 @@ class ObjectStorageToSegmindOperator(BaseOperator):
 
 def _times(context: Context) -> dict[str, str | None]:
     """Return the fields for the time of the run: its logical date, or else when it was to run, which every run has."""
-    run_after = getattr(context.get("dag_run"), "run_after", None)
+    run_after: Any = getattr(context.get("dag_run"), "run_after", None)
     formats = {"ds": "%Y-%m-%d", "ts_nodash": "%Y%m%dT%H%M%S"}
     meant = {name: run_after.strftime(form) if run_after else None for name, form in formats.items()}
-    return {name: context.get(name) or meant[name] for name in formats}
+    values: Mapping[str, Any] = context
+    return {name: values.get(name) or meant[name] for name in formats}
 
 
 def _rows(found: Deliveries, outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:

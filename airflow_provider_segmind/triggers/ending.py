@@ -196,6 +196,7 @@ async def conclude(
     outcome: Mapping[str, Any] | SegmindError,
     log: Any,
     record: GalleryRecord | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> TriggerEvent | None:
     """
     Return the event that ends the task in the triggerer, its result kept, or ``None`` if it has to resume on a worker.
@@ -204,27 +205,29 @@ async def conclude(
     :param outcome: the task's result, or the error that ended its wait.
     :param log: the trigger's log.
     :param record: what the gallery shows of the end, if there is a gallery.
+    :param links: the task's links, which only a worker would write, by the keys of their XComs.
     """
     event = end(ending, outcome)
     if event is None or ti is None:
         return None
     if ending.push and not isinstance(outcome, SegmindError):
         try:
-            await push(ti, outcome)
+            await push(ti, dict(outcome))
         except Exception:
             log.exception("The result could not be kept here; a worker does it.")
             return None
-    if record is not None:
+    shown: dict[str, Any] = {**({END_KEY: record.to_json()} if record is not None else {}), **(links or {})}
+    for key, value in shown.items():
         try:
-            await push(ti, record.to_json(), END_KEY)
+            await push(ti, value, key)
         except Exception:
-            log.warning("The end of this swap is not shown in the gallery; its result is kept.", exc_info=True)
+            log.warning("The end of this swap is not shown in Airflow's UI; its result is kept.", exc_info=True)
     return event
 
 
-async def push(ti: Any, result: Mapping[str, Any], key: str = "return_value") -> None:
+async def push(ti: Any, value: object, key: str = "return_value") -> None:
     """
-    Make a result the task's XCom, as a worker does.
+    Make a value the task's XCom, as a worker does.
 
     Airflow's own ``TaskSuccessEvent(xcoms=…)`` writes it as a text that holds JSON (``XComModel.set`` of 3.3.2), which
     the next task would get instead of the dict, and past an XCom backend of one's own.
@@ -234,7 +237,7 @@ async def push(ti: Any, result: Mapping[str, Any], key: str = "return_value") ->
     await asyncio.to_thread(
         XCom.set,
         key=key,
-        value=dict(result),
+        value=value,
         dag_id=ti.dag_id,
         task_id=ti.task_id,
         run_id=ti.run_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +26,7 @@ from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, XComNotFou
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers.ending import Ending, end
+from tests.airflow_fork import airflow
 from tests.provider.conftest import connect
 from tests.provider.running import TaskInstance, context
 from tests.provider.test_provider_sensor import MODES, submit, wait
@@ -161,6 +164,39 @@ def test_a_state_that_airflow_does_not_tell_costs_no_clear_error(emulator: Emula
     ti.get_task_states = lambda **_: {}  # type: ignore[method-assign]
     with pytest.raises(AirflowFailException, match="'submit' was skipped or failed, or it left no poll_url"):
         after(ti)
+
+
+DAG_OF_THE_SKIPPED = """
+from airflow.sdk import DAG, task
+
+from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+
+with DAG(dag_id="skipped", schedule=None):
+
+    @task.short_circuit
+    def nothing_today():
+        return False
+
+    submit = SubmitBodySwapOperator(task_id="submit", character_image="https://a.example/1.png",
+                                    reference_character_image="https://a.example/2.png")
+    for name, url in (("url", submit.output["poll_url"]), ("all", submit.output)):
+        BodySwapSensor(task_id=name, poll_url=url, trigger_rule="all_done")
+        BodySwapSensor(task_id=f"{name}_as_ever", poll_url=url)
+        BodySwapSensor(task_id=f"{name}_soft", poll_url=url, trigger_rule="all_done", soft_fail=True)
+    nothing_today() >> submit
+"""
+
+
+@pytest.mark.slow
+def test_a_real_run_says_that_the_submit_was_skipped(airflow_db: None, emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "skipped.py").write_text(DAG_OF_THE_SKIPPED)
+    done = airflow("dags", "test", "skipped", env={**os.environ, "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path)})
+    assert done.returncode != 0
+    said = "task 'submit' was skipped and left no order. This sensor ran all the same, as its trigger_rule 'all_done'"
+    assert done.stdout.count(f"AirflowFailException: There is nothing to wait for: {said}") >= 2, done.stdout[-8000:]
+    assert "Skipped instead of failed, as the task asks: There is nothing to wait for" in done.stdout
+    assert emulator.requests == ()
 
 
 def test_an_xcom_that_another_template_names_is_still_missing() -> None:
