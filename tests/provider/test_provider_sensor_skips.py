@@ -167,6 +167,7 @@ def test_a_state_that_airflow_does_not_tell_costs_no_clear_error(emulator: Emula
 
 
 DAG_OF_THE_SKIPPED = """
+from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG, task
 
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
@@ -174,9 +175,9 @@ from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 
 with DAG(dag_id="skipped", schedule=None):
 
-    @task.short_circuit
+    @task
     def nothing_today():
-        return False
+        raise AirflowSkipException("no photographs")
 
     submit = SubmitBodySwapOperator(task_id="submit", character_image="https://a.example/1.png",
                                     reference_character_image="https://a.example/2.png")
