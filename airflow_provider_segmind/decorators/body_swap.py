@@ -6,16 +6,10 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import (
-    BaseOperator,
-    Context,
-    DecoratedOperator,
-    TaskDecorator,
-    context_merge,
-    determine_kwargs,
-    task_decorator_factory,
-)
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, determine_kwargs, task_decorator_factory
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
+from airflow.sdk.definitions.context import context_merge
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Asset, AssetAlias, Context
+from airflow.sdk import Asset, AssetAlias, Context
 
 from airflow_provider_segmind.hooks.uris import bare_uri
 

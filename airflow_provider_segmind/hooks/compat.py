@@ -4,18 +4,75 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow import __version__
+from airflow.sdk import BaseHook, Connection
+from asgiref.sync import sync_to_async
 
 try:
-    from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralError,
+        TaskDeferralTimeout,
+        TaskDeferred,
+    )
 except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferralError, TaskDeferralTimeout  # type: ignore[no-redef]
+    from airflow.configuration import conf
+    from airflow.exceptions import (  # type: ignore[attr-defined,no-redef]
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralError,
+        TaskDeferralTimeout,
+        TaskDeferred,
+    )
 
-__all__ = ["AIRFLOW_V_3_3_PLUS", "TaskDeferralError", "TaskDeferralTimeout", "live_stats", "task_listeners"]
+__all__ = [
+    "AIRFLOW_V_3_3_PLUS",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
+    "TaskDeferralError",
+    "TaskDeferralTimeout",
+    "TaskDeferred",
+    "async_connection",
+    "conf",
+    "live_stats",
+    "task_listeners",
+]
+
+AIRFLOW_V_3_3_PLUS = tuple(int(part) for part in __version__.split(".")[:2]) >= (3, 3)
 
 _METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _TASK_HOOKS = ("success", "failed", "skipped", "running")
+
+
+async def async_connection(conn_id: str, source: type[BaseHook] = BaseHook) -> tuple[Connection, dict[str, Any]]:
+    """
+    Return a connection and its extras, without blocking the event loop.
+
+    :param conn_id: the connection's id.
+    :param source: where it is looked up.
+    """
+    if hasattr(Connection, "aextra_dejson"):
+        connection = await source.aget_connection(conn_id)
+        return connection, await connection.aextra_dejson()
+
+    # Before Airflow 3.3.2, both mask secrets by a blocking call, which fails in the loop while another call is under
+    # way. From asgiref's thread, and from no other, Airflow can hand that call back to the loop.
+    def look_up() -> tuple[Connection, dict[str, Any]]:
+        connection = source.get_connection(conn_id)
+        return connection, connection.extra_dejson
+
+    return await sync_to_async(look_up)()
 
 
 def task_listeners() -> list[str]:
@@ -39,6 +96,9 @@ def live_stats() -> Any:
     if not any(conf.getboolean("metrics", name, fallback=False) for name in _METRICS_ON):
         # Airflow 3.3 would read its whole list of metrics before it finds that nobody listens.
         return None
-    from airflow.providers.common.compat.sdk import Stats
+    try:
+        from airflow.sdk.observability.stats import Stats
+    except ImportError:  # Airflow 3.1
+        from airflow.stats import Stats
 
     return Stats
