@@ -7,8 +7,10 @@ from typing import Any
 from airflow import __version__
 from airflow.sdk import BaseHook, Connection
 from asgiref.sync import sync_to_async
+from packaging.version import Version
 
 try:
+    from airflow.sdk.bases.decorator import determine_kwargs
     from airflow.sdk.configuration import conf
     from airflow.sdk.exceptions import (
         AirflowFailException,
@@ -32,9 +34,11 @@ except ImportError:  # Airflow 3.1
         TaskDeferralTimeout,
         TaskDeferred,
     )
+    from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]
 
 __all__ = [
     "AIRFLOW_V_3_3_PLUS",
+    "ALIAS_EXTRAS_NEST",
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
@@ -45,11 +49,15 @@ __all__ = [
     "TaskDeferred",
     "async_connection",
     "conf",
+    "determine_kwargs",
     "live_stats",
     "task_listeners",
 ]
 
-AIRFLOW_V_3_3_PLUS = tuple(int(part) for part in __version__.split(".")[:2]) >= (3, 3)
+_RELEASE = Version(__version__).release  # that of 3.4.0b2 is (3, 4, 0), since a beta has what its release will have
+AIRFLOW_V_3_3_PLUS = _RELEASE >= (3, 3)
+ALIAS_EXTRAS_NEST = _RELEASE >= (3, 1, 3)
+"""Whether the API server takes an alias' event with a dict in it; before, it fails when the task reports its success."""
 
 _METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _TASK_HOOKS = ("success", "failed", "skipped", "running")

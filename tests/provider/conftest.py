@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -18,6 +19,23 @@ from airflow_provider_segmind.emulator import Emulator
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look into the history without waiting seconds for what the emulator shows at once."""
     monkeypatch.setattr(history, "LOOKS", (0.0, 0.05))
+
+
+class _NoConnections:
+    """A supervisor that knows no connection: Airflow 3.1.0 asks one even outside of a task, and fails without it."""
+
+    def send(self, message: Any) -> Any:
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ErrorResponse
+
+        return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+
+
+@pytest.fixture(autouse=version("apache-airflow") == "3.1.0")
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.execution_time import task_runner
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", _NoConnections(), raising=False)
 
 
 @pytest.fixture

@@ -88,6 +88,9 @@ def test_the_form_has_a_field_for_every_extra_and_calls_the_password_api_key() -
     assert set(SegmindHook.get_ui_field_behaviour()) == {"hidden_fields", "relabeling", "placeholders"}
 
 
+@pytest.mark.skipif(
+    importlib.metadata.version("apache-airflow") == "3.1.0", reason="its forms need Flask-AppBuilder, later ones do not"
+)
 def test_airflows_own_form_calls_the_password_api_key_and_has_every_field() -> None:
     code = """
 import warnings; warnings.simplefilter("ignore")

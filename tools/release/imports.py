@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import importlib.metadata
 import json
+import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -43,6 +44,10 @@ KEYS: Mapping[str, str | Mapping[str, str]] = {
     "config": OPTIONS,
 }
 """What each key of Airflow's schema holds: nothing to import, modules, classes and functions, or options."""
+
+
+OPTIONAL = ("numpy", "openlineage")
+"""What modules of the provider import that a plain installation does not bring."""
 
 
 class UnknownKeyError(Exception):
@@ -141,9 +146,24 @@ def main(distribution: str, package: str) -> dict[str, Any]:
             continue
         if entry.group == "apache_airflow_provider":
             problems += try_all(found(), conf.get)
+    problems += filter(None, map(_not_imported, _modules(package)))
     own = {name: getattr(module, "__file__", None) for name, module in sys.modules.items() if _within(name, package)}
     outside = [f"{name}: {file}" for name, file in own.items() if file and not _is_installed(file)]
     return {"file": own.get(package), "problems": problems, "outside": outside}
+
+
+def _modules(package: str) -> list[str]:
+    paths = importlib.import_module(package).__path__
+    return [found.name for found in pkgutil.walk_packages(paths, f"{package}.") if not found.name.endswith("__main__")]
+
+
+def _not_imported(name: str) -> str | None:
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit) as problem:  # noqa: BLE001 - as above
+        optional = isinstance(problem, ModuleNotFoundError) and problem.name in OPTIONAL
+        return None if optional else f"{name}: {type(problem).__name__}: {problem}"
+    return None
 
 
 def _within(name: str, package: str) -> bool:
