@@ -19,13 +19,17 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath, Param, task, task_group
-from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.preview import swap_preview
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
+
+try:
+    from airflow.sdk.exceptions import AirflowSkipException
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowSkipException
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 PERSON = "{{ params.person }}"

@@ -57,20 +57,23 @@ __all__ = [
 _RELEASE = Version(__version__).release  # that of 3.4.0b2 is (3, 4, 0), since a beta has what its release will have
 AIRFLOW_V_3_3_PLUS = _RELEASE >= (3, 3)
 ALIAS_EXTRAS_NEST = _RELEASE >= (3, 1, 3)
-"""Whether the API server takes an alias' event with a dict in it; before, it fails when the task reports its success."""
+"""Whether the API server takes an alias' event with a dict in it; before, it fails when the task says it succeeded."""
 
 _METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _TASK_HOOKS = ("success", "failed", "skipped", "running")
 
 
-async def async_connection(conn_id: str, source: type[BaseHook] = BaseHook) -> tuple[Connection, dict[str, Any]]:
+async def async_connection(
+    conn_id: str, source: type[BaseHook] = BaseHook, *, in_loop: bool = hasattr(Connection, "aextra_dejson")
+) -> tuple[Connection, dict[str, Any]]:
     """
     Return a connection and its extras, without blocking the event loop.
 
     :param conn_id: the connection's id.
-    :param source: where it is looked up.
+    :param source: what looks it up.
+    :param in_loop: whether this Airflow can do it in the event loop.
     """
-    if hasattr(Connection, "aextra_dejson"):
+    if in_loop:
         connection = await source.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
 

@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import importlib.metadata
 import json
-import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -153,8 +152,9 @@ def main(distribution: str, package: str) -> dict[str, Any]:
 
 
 def _modules(package: str) -> list[str]:
-    paths = importlib.import_module(package).__path__
-    return [found.name for found in pkgutil.walk_packages(paths, f"{package}.") if not found.name.endswith("__main__")]
+    (folder,) = map(Path, importlib.import_module(package).__path__)
+    parts = (path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py"))
+    return sorted(".".join(names).removesuffix(".__init__") for names in parts if names[-1] != "__main__")
 
 
 def _not_imported(name: str) -> str | None:
