@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.release import environments, packages, smoke
 from tools.release.commands import clean_environment, run
 from tools.release.environments import DISTRIBUTION, Installed
-from tools.release.findings import Finding, Report
+from tools.release.findings import Finding, ReleaseError, Report
 from tools.release.packages import Package
 from tools.release.sources import ROOT, Sources
 
@@ -34,17 +34,17 @@ def main() -> int:
     parser.add_argument("--tests", action="store_true", help="run the provider's tests in each, without the slow ones")
     parser.add_argument("sets", nargs="*", help="names of files in constraints/services/, without .txt; default: all")
     given = parser.parse_args()
+    pythons = [shutil.which(python) or python for python in given.python or [sys.executable]]
     report = Report()
     folder = Path(tempfile.mkdtemp(prefix="pins-"))
     try:
         built = report.make("wheel", lambda: packages.build(ROOT, folder)[0])
-        for python in given.python or [sys.executable]:
+        for python in pythons:
             for name in given.sets or sorted(path.stem for path in SETS.glob("*.txt")):
                 if built is not None:
                     place = folder / f"{name}-{Path(python).name}"
-                    _try(
-                        report, f"{name}, {Path(python).name}", SETS / f"{name}.txt", built, place, python, given.tests
-                    )
+                    title = f"{name}, {Path(python).name}"
+                    _try(report, title, SETS / f"{name}.txt", built, place, python, given.tests)
         report.conclude()
         return int(report.blocked)
     finally:
@@ -70,9 +70,15 @@ def _try(report: Report, title: str, pins: Path, wheel: Package, folder: Path, p
         shutil.rmtree(folder)  # ten environments are five gigabytes
 
 
-def _airflow(wheel: Package, pins: Path, folder: Path, python: str) -> Installed:
+def _airflow(wheel: Package, pins: Path, folder: Path, python: str) -> Installed | None:
     made = environments.empty(wheel, folder, python)
-    environments.pip(made, "install", "--quiet", "apache-airflow", "--constraint", pins, remedy=_REMEDY)
+    try:
+        environments.pip(made, "install", "--quiet", "apache-airflow", "--constraint", pins, remedy=_REMEDY)
+    except ReleaseError as problem:
+        if pins.stem.startswith("next-") and "No matching distribution" in str(problem):
+            print(f"{'':10}No index has it yet.")
+            return None
+        raise
     return made
 
 
@@ -92,7 +98,8 @@ def _install(installed: Installed, pins: Path) -> list[Finding]:
 
 def _test(installed: Installed, pins: Path) -> list[Finding]:
     groups = (f"--group={ROOT / 'pyproject.toml'}:{name}" for name in ("dev", "s3"))
-    environments.pip(installed, "install", "--quiet", *groups, "--constraint", pins, remedy=_REMEDY)
+    wheel = f"{installed.package.path}[provenance,qa]"
+    environments.pip(installed, "install", "--quiet", wheel, *groups, "--constraint", pins, remedy=_REMEDY)
     command = (installed.python, "-m", "pytest", "-q", "-m", "not slow", *_TESTS)
     printed = run(*command, cwd=ROOT, env=clean_environment(), timeout=3600, remedy="KEEP=1 leaves the environment.")
     print(f"{'':10}{printed.splitlines()[-1]}")
