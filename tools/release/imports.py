@@ -49,6 +49,10 @@ OPTIONAL = ("numpy", "openlineage")
 """What modules of the provider import that a plain installation does not bring."""
 
 
+NEWER = {"airflow_provider_segmind.example_dags.body_swap_pipeline": ("apache-airflow-providers-standard", (1, 13))}
+"""What an example says that it needs, which an old Airflow does not bring; it is not imported there."""
+
+
 class UnknownKeyError(Exception):
     """A key that is not in :data:`KEYS`; passing it by would leave something untried."""
 
@@ -154,7 +158,13 @@ def main(distribution: str, package: str) -> dict[str, Any]:
 def _modules(package: str) -> list[str]:
     (folder,) = map(Path, importlib.import_module(package).__path__)
     parts = (path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py"))
-    return sorted(".".join(names).removesuffix(".__init__") for names in parts if names[-1] != "__main__")
+    found = sorted(".".join(names).removesuffix(".__init__") for names in parts if names[-1] != "__main__")
+    return [name for name in found if name not in NEWER or _has(*NEWER[name])]
+
+
+def _has(distribution: str, wanted: tuple[int, int]) -> bool:
+    major, minor = importlib.metadata.version(distribution).split(".")[:2]
+    return (int(major), int(minor)) >= wanted
 
 
 def _not_imported(name: str) -> str | None:
