@@ -6,8 +6,8 @@ inbox is first moved to ``photographs/``, in a folder of the run: no later run f
 whatever names it goes on being true. Each ends published, or in quarantine with the reason beside it. Where a task
 failed, the run fails too, so that a person sees it; to clear that task goes on from there.
 
-It needs the connections ``segmind_default`` and ``aws_default``, ``apache-airflow-providers-amazon[s3fs]``, at least 1.13
-of ``apache-airflow-providers-standard``, and for the pictures in the approval
+It needs the connections ``segmind_default`` and ``aws_default``, ``apache-airflow-providers-amazon[s3fs]``,
+``apache-airflow-providers-standard`` 1.13 or later, and for the pictures in the approval
 ``[segmind] gallery_roots = s3://aws_default@catalogue``.
 """
 
