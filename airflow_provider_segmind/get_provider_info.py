@@ -15,6 +15,16 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Segmind",
                 "external-doc-url": "https://docs.segmind.com/",
+                "logo": "/segmind/static/logo.svg",  # where this package's plugin serves it
+                "how-to-guide": [
+                    "/docs/how-to/connection.md",
+                    "/docs/how-to/money.md",
+                    "/docs/how-to/batches.md",
+                    "/docs/how-to/taskflow.md",
+                    "/docs/how-to/approval.md",
+                    "/docs/how-to/testing.md",
+                    "/docs/how-to/celery-and-kubernetes.md",
+                ],
                 "tags": ["service"],
             }
         ],
@@ -34,6 +44,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "source-integration-name": "Segmind",
                 "target-integration-name": "Segmind",
+                "how-to-guide": "/docs/storage.md",
                 "python-module": "airflow_provider_segmind.transfers.object_storage",
             }
         ],

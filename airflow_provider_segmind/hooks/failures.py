@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
-
 from airflow_provider_segmind.api.errors import JobFailedError, JobTimeoutError, SegmindError
+from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout
 
 
 def task_error(error: SegmindError) -> Exception:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.log import mask_secret
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
+from airflow_provider_segmind.hooks.compat import AirflowNotFoundException, async_connection
 
 log = logging.getLogger(__name__)
 
@@ -38,10 +39,10 @@ async def aload_settings(conn_id: str) -> Settings:
     :raises InvalidRequestError: when one of its values cannot be used.
     """
     try:
-        connection = await get_async_connection(conn_id)
+        connection, extra = await async_connection(conn_id)
     except AirflowNotFoundException:
         raise missing(conn_id) from None
-    return settings_of(connection, await get_async_extra_dejson(connection), conn_id)
+    return settings_of(connection, extra, conn_id)
 
 
 def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> Settings:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context, conf
+from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint_of
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
@@ -16,6 +16,7 @@ from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, re
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
 from airflow_provider_segmind.hooks.batch_files import Row, read_file
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
+from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.prices import price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook

@@ -8,17 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
-    BaseOperator,
-    BaseSensorOperator,
-    Context,
-    PokeReturnValue,
-    XComArg,
-)
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.triggers.base import StartTriggerArgs
 
@@ -26,7 +16,15 @@ from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, Se
 from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.compat import (
+    AIRFLOW_V_3_3_PLUS,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
 from airflow_provider_segmind.hooks.failures import sensor_error
 from airflow_provider_segmind.hooks.gallery import is_shown, show_end
 from airflow_provider_segmind.hooks.lineage import LineageMixin

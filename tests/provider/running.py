@@ -9,8 +9,9 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_segmind.hooks.compat import TaskDeferred
 
 try:
     from airflow.sdk.exceptions import AirflowRescheduleException

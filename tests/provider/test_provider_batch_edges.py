@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_segmind.api import batches
 from airflow_provider_segmind.api.errors import SegmindError
@@ -21,6 +20,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_files
 from airflow_provider_segmind.hooks.batch_files import BatchFiles
 from airflow_provider_segmind.hooks.batch_results import Collector
+from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.operators import batch_ordering
 from airflow_provider_segmind.triggers.ending import Ending
 from tests.api.clock import Clock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import (
@@ -11,6 +10,7 @@ from airflow_provider_segmind.api.errors import (
     OutcomeUnknownError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.store import KEY
 from tests.provider.tries import Task

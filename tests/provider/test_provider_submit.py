@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_segmind.api.errors import RateLimitError, TransportError
 from airflow_provider_segmind.api.media import media_type_of
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from tests.api.drive import WORKFLOW

@@ -6,9 +6,8 @@ import asyncio
 import json
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
-
 from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.hooks.compat import TaskDeferred
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from tests.provider.running import TaskInstance, first_event, revive
 
