@@ -108,6 +108,19 @@ class SegmindHook(HttpHook):
         :raises JobTimeoutError: when it is not done in time; it may still finish, and is billed.
         :raises SegmindError: when the job cannot be asked for any more.
         """
+        return check_not_failed(
+            self.wait_for_end(poll_url, poll_interval=poll_interval, timeout=timeout, max_outage=max_outage)
+        )
+
+    def wait_for_end(
+        self,
+        poll_url: str,
+        *,
+        poll_interval: float,
+        timeout: timedelta | float,
+        max_outage: timedelta | float | None,
+    ) -> Job:
+        """Block as :meth:`wait` does, and return also a job that FAILED."""
         clock = self.client.clock
         steps = flow.wait(
             self.settings,
@@ -118,7 +131,7 @@ class SegmindHook(HttpHook):
             poll_interval=poll_interval,
             max_outage=check_outage(max_outage),
         )
-        return check_not_failed(self._run(steps, polls=True))
+        return self._run(steps, polls=True)
 
     def poke(self, watch: Watch) -> Job | flow.Pause:
         """

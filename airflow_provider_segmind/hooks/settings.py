@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, conf, mask_secret
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
 
 log = logging.getLogger(__name__)
+
+_OPERATORS = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"
+
+
+def waits_deferred(deferrable: bool | None) -> bool:
+    """
+    Return whether a task waits in a triggerer.
+
+    Airflow ships ``[operators] default_deferrable = False`` in each new airflow.cfg, so there it says nothing about
+    what somebody wants. As an environment variable it was set on purpose.
+
+    :param deferrable: what the DAG's author says; ``None`` for what the administrator says, which is yes by default.
+    """
+    if deferrable is not None:
+        return deferrable
+    ours = conf.get("segmind", "default_deferrable", fallback=None)
+    section = "operators" if not ours and _OPERATORS in os.environ else "segmind"
+    return bool(conf.getboolean(section, "default_deferrable", fallback=True))
 
 
 def load_settings(conn_id: str) -> Settings:

@@ -33,6 +33,7 @@ from airflow_provider_segmind.hooks.gallery import is_shown, show_end
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
 from airflow_provider_segmind.triggers.events import is_start, read_event
 from airflow_provider_segmind.triggers.segmind import deferral
@@ -57,7 +58,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         ``.expand(poll_url=submit.output)``.
     :param segmind_conn_id: the connection.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
-    :param deferrable: whether to wait in a triggerer.
+    :param deferrable: whether to wait in a triggerer. Left out, ``[segmind] default_deferrable`` decides, which is
+        ``True`` by default.
     :param poke_interval: seconds between polls; 7 is what Segmind documents.
     :param poll_interval: the same, in the words of the hook; give one of the two.
     :param timeout: seconds to wait at most, by the clock on the wall.
@@ -86,7 +88,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         poll_url: str | Mapping[str, Any] | XComArg,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         output_key: str | None = None,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         poke_interval: timedelta | float | None = None,
         poll_interval: timedelta | float | None = None,
         timeout: timedelta | float = TIMEOUT,
@@ -107,21 +109,21 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         self.poll_url = poll_url
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
-        self.deferrable = deferrable
+        self.deferrable = waits_deferred(deferrable)
         self.end_in_trigger = check_mode(end_in_trigger)
         self.max_outage = check_outage(max_outage)
         self._deadline = 0.0
         self._watch: Watch | None = None
         self._pause = 0.0
         self._clock_offset: float | None = None
-        if start_from_trigger:
+        if start_from_trigger and _may_defer(deferrable):
             self._start_in_triggerer(start_trigger_args)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
         if kwargs.get("start_from_trigger"):
-            _check_deferrable(kwargs.get("deferrable"))
+            kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
         if made.kwargs.get("start_from_trigger"):
             made.kwargs["start_trigger_args"] = cls._start_args(made.kwargs.get, None, mapped=True)
@@ -131,7 +133,6 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         return made
 
     def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
-        _check_deferrable(self.deferrable)
         # Whether another task is mapped over this one is known only when the DAG is complete.
         read = settings_of(self, mapped=True)
         self.start_trigger_args = made or self._start_args(read, self.poll_url, mapped=False)
@@ -327,9 +328,11 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             raise
 
 
-def _check_deferrable(deferrable: object) -> None:
+def _may_defer(deferrable: bool | None) -> bool:
+    """Return whether a task that asks for a start in the triggerer gets one: there is none where nothing defers."""
     if deferrable is False:
         raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
+    return waits_deferred(deferrable)
 
 
 def _params(dag: Any, own: Any) -> ParamsDict:

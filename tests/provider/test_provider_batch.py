@@ -40,7 +40,7 @@ class Batch:
         self.emulator = emulator
         self.results = folder / "results.jsonl"
         self.store: Store | None = Store()
-        self.max_tries = options.pop("retries", 2)
+        self.retries = self.max_tries = options.pop("retries", 2)
         self.tries = 0
         self.cls = options.pop("cls", BodySwapBatchOperator)
         self.options = options
@@ -52,7 +52,7 @@ class Batch:
 
     def context(self) -> Any:
         self.tries += 1
-        ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries)
+        ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
         return {"ti": ti} if self.store is None else {"ti": ti, "task_state_store": self.store}
 
     def start(self) -> Any:
