@@ -208,7 +208,7 @@ def test_a_batch_is_neither_late_nor_cut_short_by_a_wrong_clock(
 
 def test_the_operators_take_a_max_outage_and_a_timeout_as_a_timedelta() -> None:
     pictures = {"character_image": "https://a.example/1.png", "reference_character_image": "https://a.example/2.png"}
-    how = {"timeout": timedelta(hours=1), "max_outage": timedelta(minutes=5)}
+    how: dict[str, Any] = {"timeout": timedelta(hours=1), "max_outage": timedelta(minutes=5)}
     one = BodySwapOperator(task_id="one", **pictures, **how)
     many = BodySwapBatchOperator(task_id="many", swaps=[], results="/r", **how)
     assert (one.timeout, one.max_outage) == (many.timeout, many.max_outage) == (3600.0, 300.0)
