@@ -186,12 +186,14 @@ async def test_who_stops_waiting_leaves_nothing_behind() -> None:
             assert len(poller._schedule) == 0
 
 
-@pytest.mark.parametrize("jobs", [{"job_seconds": 60}, {}, {"record_seconds": 0}])
-async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(jobs: dict[str, Any]) -> None:
-    with Emulator(**jobs) as emulator:
+@pytest.mark.parametrize("kind", ["pending", "done", "403", "502-html"])
+async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(kind: str) -> None:
+    with Emulator(job_seconds=60 if kind == "pending" else 0) as emulator:
         async with polling(emulator) as (poller, shared):
             url = await order(shared)
             emulator.set(latency=0.2)
+            if kind[0].isdigit():
+                emulator.script(Fault(kind, on="poll"))
             waiting = asyncio.create_task(poller.wait(url, deadline=4e9, poll_interval=0.02))
             await asyncio.sleep(0.15)
             waiting.cancel()
