@@ -120,7 +120,16 @@ class SegmindHook(HttpHook):
         timeout: timedelta | float,
         max_outage: timedelta | float | None,
     ) -> Job:
-        """Block as :meth:`wait` does, and return also a job that FAILED."""
+        """
+        Block as :meth:`wait` does, and return also a job that FAILED.
+
+        :param poll_url: the URL that the submit returned.
+        :param poll_interval: seconds between polls.
+        :param timeout: seconds to wait at most.
+        :param max_outage: seconds that an outage may last; ``None`` for ``timeout``.
+        :return: the job, ``COMPLETED`` or ``FAILED``.
+        :raises SegmindError: as :meth:`wait`, but for a job that FAILED.
+        """
         clock = self.client.clock
         steps = flow.wait(
             self.settings,

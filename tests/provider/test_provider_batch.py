@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_segmind.api import batches
+from airflow_provider_segmind.api import batches, patience
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_results
@@ -285,7 +285,11 @@ def test_another_max_failures_is_refused(value: Any) -> None:
         BodySwapBatchOperator(task_id="b", swaps=[], results="/r", max_failures=value)
 
 
-def test_an_expired_job_is_said_to_be_lost_and_not_ordered_again(emulator: Emulator, tmp_path: Path) -> None:
+def test_an_expired_job_is_said_to_be_lost_and_not_ordered_again(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "GONE_AFTER", 0.0)
+    monkeypatch.setattr(patience, "GONE_ASKS", 1)
     emulator.set(job_seconds=0)
     emulator.script(Fault("expired", on="poll", times=1))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 5))

@@ -87,7 +87,8 @@ def test_a_refused_order_leaves_nothing_and_the_retry_orders(emulator: Emulator)
     assert len(emulator.charges) == 1
 
 
-def test_an_expired_record_is_lost_and_never_ordered_again(emulator: Emulator) -> None:
+def test_an_expired_record_is_lost_and_never_ordered_again(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_AFTER", 0.1)
     task = Task(emulator)
     first = task.attempt()
     emulator.script(Fault("expired", on="poll", times=None))
@@ -163,7 +164,7 @@ def test_without_a_store_a_retry_orders_where_its_author_accepts_that_it_may_pay
 
 
 def test_an_api_out_of_reach_leaves_no_intent_behind(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_segmind.api.flow.TOLERATED_ERRORS", 0)
+    monkeypatch.setattr("airflow_provider_segmind.api.flow.MORE_TRIES", 0)
     task = Task(emulator)
     emulator.outage(0.3)
     with pytest.raises(TransportError, match="nothing was sent"):
