@@ -87,6 +87,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": "True",
                     },
+                    "default_deferrable": {
+                        "description": "Whether tasks wait in a triggerer and hold no worker. Set it to ``False`` "
+                        "on an Airflow without a triggerer: tasks then wait on their worker. A task's own "
+                        "``deferrable`` comes first. Where this is not set, the environment variable "
+                        "``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` counts, and after it ``True``.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "False",
+                        "default": None,
+                    },
                     "submit_concurrency": {
                         "description": "How many orders of one batch are under way at once.",
                         "version_added": "0.1.0",

@@ -13,6 +13,7 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 
 from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response
 
@@ -54,6 +55,8 @@ class AsyncClient:
         self.settings = settings
         self.auth = auth or flow.Auth()
         self.clock = clock
+        self.clock_offset: float | None = None
+        """Seconds that this machine's clock is ahead of the service's, once an answer has told."""
         self._session = session
         self._tls = tls
         self._sleep = sleep
@@ -85,9 +88,11 @@ class AsyncClient:
         """Send one request; whatever happens becomes a value, so that the flow can decide."""
         sent = Sent()
         try:
-            return await self._exchange(request, sent)
+            response = await self._exchange(request, sent)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+        self.clock_offset = clock_offset(response, self.clock_offset)
+        return response
 
     async def _exchange(self, request: Request, sent: Sent) -> Response:
         async with self._session.request(

@@ -10,6 +10,7 @@ import requests
 import urllib3
 
 from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.traffic import Traffic
 from airflow_provider_segmind.api.transport import noticing
@@ -41,6 +42,8 @@ class Client:
         self.settings = settings
         self.auth = auth or flow.Auth()
         self.clock = clock
+        self.clock_offset: float | None = None
+        """Seconds that this machine's clock is ahead of the service's, once an answer has told."""
         self.traffic = Traffic()
         self._session = session
         self._sleep = sleep
@@ -71,9 +74,11 @@ class Client:
         """Send one request; whatever happens becomes a value, so that the flow can decide."""
         with noticing() as sent:
             try:
-                return self._exchange(request)
+                response = self._exchange(request)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
                 return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+        self.clock_offset = clock_offset(response, self.clock_offset)
+        return response
 
     def _exchange(self, request: Request) -> Response:
         give_up = time.monotonic() + self.settings.connect_timeout + self.settings.read_timeout

@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import base64
 import logging
-import random
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from airflow_provider_segmind.api import protocol
 from airflow_provider_segmind.api.errors import (
-    InvalidRequestError,
-    JobTimeoutError,
+    JobExpiredError,
     OutcomeUnknownError,
     RateLimitError,
     SegmindError,
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.models import RUNNING, Job, Settings
+from airflow_provider_segmind.api.models import Job, Settings
+from airflow_provider_segmind.api.patience import PACE, WAITED_OUT, Watch, check_interval
+from airflow_provider_segmind.api.patience import Pace as Pace
 from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow
 
@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-TOLERATED_ERRORS = 5
-"""Transient errors in a row that a poll survives; counted anew after each good answer."""
+MORE_TRIES = 5
+"""Times that an order goes out again which was never sent."""
 
 PATIENCE = 300.0
 """Seconds that a submit waits out 429s on the worker before it leaves the rest to the task's own retries."""
@@ -79,31 +79,6 @@ class Auth:
         return (self.known,) if self.known in candidates else candidates
 
 
-@dataclass(frozen=True)
-class Pace:
-    """
-    How errors are waited out.
-
-    :param first: seconds before the second try.
-    :param limit: seconds that a single pause never exceeds.
-    :param jitter: source of random numbers in [0, 1).
-    """
-
-    first: float = 1.0
-    limit: float = 30.0
-    jitter: Callable[[], float] = field(default=random.random, repr=False)
-
-    def backoff(self, errors: int) -> float:
-        """Return the seconds to pause after so many errors in a row: doubling, with jitter of a quarter."""
-        return float(min(self.first * 2 ** min(errors - 1, 16), self.limit) * (0.75 + 0.5 * self.jitter()))
-
-    def after_429(self, error: RateLimitError, hits: int) -> float:
-        """Return the seconds to pause after a 429: what the service asks for, else a backoff of its own."""
-        if error.retry_after is None:
-            return self.backoff(hits + 2)
-        return error.retry_after + self.jitter()
-
-
 def exchange(settings: Settings, auth: Auth, build: Callable[[str], Request]) -> Flow[Answer]:
     """
     Send one request, and on a 401 once more with the other authentication scheme if that is allowed.
@@ -124,9 +99,7 @@ def exchange(settings: Settings, auth: Auth, build: Callable[[str], Request]) ->
     return answer
 
 
-def submit(
-    settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, Any], *, pace: Pace = Pace()
-) -> Flow[Job]:
+def submit(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, Any], *, pace: Pace = PACE) -> Flow[Job]:
     """
     Order a job: one POST that can bill.
 
@@ -137,13 +110,13 @@ def submit(
     """
     workflow = check_workflow(workflow)
     inputs = check_inputs(workflow, inputs, base_url=settings.base_url)
-    patience = _Patience(pace, TOLERATED_ERRORS)
+    tries = _Tries(pace, MORE_TRIES)
     waited = 0.0
     while True:
         try:
             return (yield from order(settings, auth, workflow, inputs))
         except (RateLimitError, TransportError) as error:
-            pause = patience.pause_after(error)
+            pause = tries.pause_after(error)
             waited += pause.seconds
             if waited > PATIENCE:
                 raise
@@ -162,23 +135,34 @@ def order(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, An
     return protocol.read_submit(settings, _received(answer, settings, bills=True), workflow)
 
 
-def get_job(
-    settings: Settings, auth: Auth, poll_url: str, *, pace: Pace = Pace(), tolerated: int | None = 0
-) -> Flow[Job]:
+def get_job(settings: Settings, auth: Auth, poll_url: str) -> Flow[Job]:
     """
-    Ask for a job's state: one GET, or more if transient errors are tolerated.
+    Ask for a job's state: one GET.
 
-    :param tolerated: how many transient errors in a row; ``None`` for any number. A 429 is never among them: how
-        long to wait is for the caller to decide.
     :raises SegmindError: when the job cannot be asked for.
     """
-    poll_url = protocol.check_poll_url(settings, poll_url)
-    patience = _Patience(pace, tolerated)
+    return (yield from ask(settings, auth, protocol.check_poll_url(settings, poll_url)))
+
+
+def attach(
+    settings: Settings, auth: Auth, poll_url: str, *, clock: Callable[[], float], pace: Pace = PACE
+) -> Flow[Job]:
+    """
+    Ask for a job that was just found, or just ordered, until there is an answer about it: five minutes at most.
+
+    :param clock: tells seconds since the epoch.
+    :return: the job, in whatever state.
+    :raises RateLimitError: at once: how long to wait is for the caller to decide.
+    :raises JobTimeoutError: when there was no answer.
+    :raises SegmindError: when the job cannot be asked for.
+    """
+    watch = Watch(protocol.check_poll_url(settings, poll_url), clock() + PATIENCE, pace=pace)
     while True:
+        asked_at = clock()
         try:
-            return (yield from ask(settings, auth, poll_url))
-        except (ServiceError, TransportError) as error:
-            yield patience.pause_after(error)
+            return (yield from ask(settings, auth, watch.poll_url))
+        except (ServiceError, TransportError, JobExpiredError) as error:
+            yield Pause(watch.failed(error, asked_at))
 
 
 def wait(
@@ -189,39 +173,60 @@ def wait(
     deadline: float,
     clock: Callable[[], float],
     poll_interval: float = 7.0,
-    pace: Pace = Pace(),
-    tolerated: int | None = TOLERATED_ERRORS,
+    max_outage: float | None = None,
+    pace: Pace = PACE,
 ) -> Flow[Job]:
     """
     Ask for a job's state until it is done, and once more at the deadline before giving up.
 
-    An unknown status keeps waiting; a 429 is a pace, not an error.
+    An unknown status keeps waiting, and so does an outage; a 429 is a pace, not an error.
 
     :param deadline: seconds since the epoch, so that it survives a restart of whoever waits.
     :param clock: tells seconds since the epoch.
     :param poll_interval: seconds between polls; 7 is what Segmind documents.
-    :param tolerated: how many transient errors in a row are survived; ``None`` for any number.
+    :param max_outage: seconds of an outage after which its last error is raised; ``None`` to wait until the deadline.
     :return: the job, ``COMPLETED`` or ``FAILED``.
     :raises JobTimeoutError: when it is still not done at the deadline.
     :raises SegmindError: when the job cannot be asked for any more.
     """
     poll_url = protocol.check_poll_url(settings, poll_url)
-    check_interval("poll_interval", poll_interval)
-    watch = Watch(poll_url, deadline, pace=pace, tolerated=tolerated)
-    while True:
-        asked_at = clock()
-        try:
-            job = yield from ask(settings, auth, poll_url)
-        except (RateLimitError, ServiceError, TransportError) as error:
-            pause = watch.failed(error, asked_at)
-        else:
-            if watch.answered(job, asked_at):
-                return job
-            pause = Pause(poll_interval, watch.remark)
-        yield Pause(max(0.0, min(pause.seconds, deadline - clock())), pause.reason)
+    interval = check_interval("poll_interval", poll_interval)
+    watch = Watch(poll_url, deadline, interval=interval, max_outage=max_outage, pace=pace)
+    while isinstance(seen := (yield from _look(settings, auth, watch, clock)), Pause):
+        yield seen
+    return seen
 
 
-def get_credits(settings: Settings, auth: Auth, *, pace: Pace = Pace()) -> Flow[float]:
+def poke(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], float]) -> Flow[Job | Pause]:
+    """
+    Ask for a job once, or until a 404 is believed or refuted: whoever asks next may know nothing of it.
+
+    :param watch: what is known of the wait.
+    :return: the job if it is done, else how long to wait before asking again.
+    :raises JobTimeoutError: when it is not done at the deadline.
+    :raises SegmindError: when the job cannot be asked for any more.
+    """
+    watch.poll_url = protocol.check_poll_url(settings, watch.poll_url)
+    while isinstance(seen := (yield from _look(settings, auth, watch, clock)), Pause) and watch.doubted:
+        yield seen
+    return seen
+
+
+def _look(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], float]) -> Flow[Job | Pause]:
+    """Ask once, and return the job if it is done, else how long to pause: never beyond the deadline."""
+    asked_at = clock()
+    try:
+        job = yield from ask(settings, auth, watch.poll_url)
+    except WAITED_OUT as error:
+        seconds = watch.failed(error, asked_at)
+    else:
+        if watch.answered(job, asked_at):
+            return job
+        seconds = watch.interval
+    return Pause(max(0.0, min(seconds, watch.deadline - clock())))
+
+
+def get_credits(settings: Settings, auth: Auth, *, pace: Pace = PACE) -> Flow[float]:
     """
     Ask for the balance in US dollars; it is free.
 
@@ -238,7 +243,7 @@ def get_credits(settings: Settings, auth: Auth, *, pace: Pace = Pace()) -> Flow[
     )
 
 
-def upload(settings: Settings, auth: Auth, data: bytes, media_type: str, *, pace: Pace = Pace()) -> Flow[str]:
+def upload(settings: Settings, auth: Auth, data: bytes, media_type: str, *, pace: Pace = PACE) -> Flow[str]:
     """
     Upload one file; it is not billed, so it may be sent again.
 
@@ -258,77 +263,12 @@ def upload(settings: Settings, auth: Auth, data: bytes, media_type: str, *, pace
     )
 
 
-def check_interval(name: str, value: object) -> float:
-    """
-    Return the seconds if they are a number above 0.
+class _Tries:
+    """Counts errors in a row and says how long to pause after each."""
 
-    :raises InvalidRequestError: when they are not.
-    """
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf"):
-        return float(value)
-    raise InvalidRequestError(f"{name} is {value!r}: it must be a number of seconds above 0.")
-
-
-class Watch:
-    """
-    One job that is waited for, and what each answer about it means.
-
-    :param poll_url: where it is asked for.
-    :param deadline: seconds since the epoch; whoever asks after it has had the last look.
-    :param pace: how errors are waited out.
-    :param tolerated: how many transient errors in a row are survived; ``None`` for any number.
-    """
-
-    # A triggerer has one of these for each of thousands of jobs.
-    __slots__ = ("_patience", "_status", "deadline", "poll_url", "remark")
-
-    def __init__(self, poll_url: str, deadline: float, *, pace: Pace, tolerated: int | None) -> None:
-        self.poll_url = poll_url
-        self.deadline = deadline
-        self.remark = ""
-        self._patience = _Patience(pace, tolerated)
-        self._status = ""
-
-    def answered(self, job: Job, asked_at: float) -> bool:
-        """
-        Take an answer into account, and return whether the job is done.
-
-        :raises JobTimeoutError: when it is not, and this was the last look.
-        """
-        if job.done:
-            return True
-        if asked_at >= self.deadline:
-            raise timed_out(self.poll_url, f"its status is {job.status}")
-        self._patience.renew()
-        new = job.status not in RUNNING and job.status != self._status
-        self._status = job.status
-        self.remark = f"status {job.status!r} is new to this package; waiting on" if new else ""
-        return False
-
-    def failed(self, error: SegmindError, asked_at: float) -> Pause:
-        """
-        Take a transient error into account, and return how long to wait before asking again.
-
-        :raises JobTimeoutError: when this was the last look.
-        :raises SegmindError: the error, when it is one too many in a row. A 429 never is.
-        """
-        if asked_at >= self.deadline:
-            raise timed_out(self.poll_url, str(error)) from error
-        return self._patience.pause_after(error)
-
-
-class _Patience:
-    """Counts transient errors in a row and says how long to pause after each."""
-
-    __slots__ = ("_errors", "_pace", "_refusals", "_tolerated")
-
-    def __init__(self, pace: Pace, tolerated: int | None) -> None:
+    def __init__(self, pace: Pace, most: int) -> None:
         self._pace = pace
-        self._tolerated = tolerated
-        self.renew()
-
-    def renew(self) -> None:
-        """Count anew: there was a good answer."""
+        self._most = most
         self._errors = self._refusals = 0
 
     def pause_after(self, error: SegmindError) -> Pause:
@@ -338,7 +278,7 @@ class _Patience:
             seconds = self._pace.after_429(error, self._refusals)
         else:
             self._errors += 1
-            if self._tolerated is not None and self._errors > self._tolerated:
+            if self._errors > self._most:
                 raise error
             seconds = self._pace.backoff(self._errors)
         return Pause(seconds, f"asking again in {seconds:.0f} s: {error}")
@@ -358,13 +298,13 @@ def repeated(
     pace: Pace,
 ) -> Flow[T]:
     """Make a call that is free of charge, with two more tries after transient errors."""
-    patience = _Patience(pace, 2)
+    tries = _Tries(pace, 2)
     while True:
         answer = yield from exchange(settings, auth, build)
         try:
             return read(settings, _received(answer, settings))
         except (ServiceError, TransportError) as error:
-            yield patience.pause_after(error)
+            yield tries.pause_after(error)
 
 
 def _received(answer: Answer, settings: Settings, *, bills: bool = False) -> Response:
@@ -380,12 +320,3 @@ def _received(answer: Answer, settings: Settings, *, bills: bool = False) -> Res
     if answer.sent:
         raise TransportError(f"Segmind's answer was lost: {reason}.")
     raise TransportError(f"Segmind could not be reached, nothing was sent: {reason}.")
-
-
-def timed_out(poll_url: str, why: str) -> JobTimeoutError:
-    """Return the error for a job that is not done in time; ``why`` says how it was last seen."""
-    return JobTimeoutError(
-        f"The deadline passed and the job is not done ({why}). It cannot be cancelled: it may still finish and is "
-        f"billed if it does. Its result can then be asked for at {poll_url}",
-        request_id=poll_url.rstrip("/").rpartition("/")[2],
-    )

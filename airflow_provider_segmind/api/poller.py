@@ -9,24 +9,28 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.aclient import MAX_CONNECTIONS, AsyncClient
-from airflow_provider_segmind.api.errors import (
-    AuthenticationError,
-    RateLimitError,
-    ServiceError,
-    TransportError,
-)
+from airflow_provider_segmind.api.errors import AuthenticationError, RateLimitError
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import WAITED_OUT, Pace, Watch, check_interval
 from airflow_provider_segmind.api.schedule import Budget, Schedule, Wish
 from airflow_provider_segmind.api.traffic import Traffic
 
 MOMENT = 0.1
 """Seconds between two looks at the schedule, at least, unless all connections were in use."""
+JOINED = 30.0
+"""
+Seconds after its order at which a wait may begin and still teach how long a job takes.
+
+One that begins later is no measure: its sensor was late, its triggerer was restarted, or the order's time is that of
+another machine's clock.
+"""
 
 
 class Clients(Protocol):
@@ -39,16 +43,24 @@ class Clients(Protocol):
 class _Waiting:
     """One job that somebody waits for."""
 
-    __slots__ = ("context", "interval", "result", "started_at", "watch", "workflow")
+    __slots__ = ("context", "offset", "result", "started_at", "teaches", "watch", "workflow")
 
     def __init__(
-        self, watch: flow.Watch, interval: float, workflow: str, started_at: float, result: asyncio.Future[Job]
+        self,
+        watch: Watch,
+        workflow: str,
+        started_at: float,
+        *,
+        teaches: bool,
+        offset: float,
+        result: asyncio.Future[Job],
     ) -> None:
         self.watch = watch
-        self.interval = interval
         self.workflow = workflow
         self.started_at = started_at
+        self.offset = offset
         self.result = result
+        self.teaches = teaches
         # So that what is said about a job is in the log of whoever waits for it.
         self.context = contextvars.copy_context()
 
@@ -62,13 +74,12 @@ class Poller:
     :param pace: how errors are waited out.
     """
 
-    def __init__(
-        self, clients: Clients, *, clock: Callable[[], float] = time.time, pace: flow.Pace | None = None
-    ) -> None:
+    def __init__(self, clients: Clients, *, clock: Callable[[], float] = time.time, pace: Pace | None = None) -> None:
         self.traffic = Traffic()
         self._clients = clients
         self._clock = clock
-        self._pace = pace or flow.Pace()
+        self._pace = pace or Pace()
+        self._offset = 0.0
         self._schedule: Schedule[_Waiting | asyncio.Future[None]] = Schedule()
         self._requests_per_minute: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -82,33 +93,39 @@ class Poller:
         *,
         deadline: float,
         poll_interval: float = 7.0,
-        tolerated: int | None = flow.TOLERATED_ERRORS,
+        max_outage: float | None = None,
         workflow: str = "",
         submitted_at: float | None = None,
+        clock_offset: float | None = None,
     ) -> Job:
         """
         Wait for a job, and ask once more at the deadline before giving up.
 
         :param deadline: seconds since the epoch.
         :param poll_interval: longest step in seconds, but for the tail of a job that takes unusually long.
-        :param tolerated: how many transient errors in a row are survived; ``None`` for any number.
+        :param max_outage: seconds of an outage after which its last error is raised; ``None`` for until the deadline.
         :param workflow: which workflow it is, to learn how long its jobs take.
-        :param submitted_at: seconds since the epoch at which it was ordered, if known.
+        :param submitted_at: seconds since the epoch at which it was ordered, if known. Another machine's clock may have
+            told it, so it is a hint: it makes the first poll come sooner, and never later.
+        :param clock_offset: seconds that the clock which set the deadline is ahead of the service's, 0 if nobody knows;
+            ``None`` if it is this machine's clock.
         :return: the job, ``COMPLETED`` or ``FAILED``.
         :raises JobTimeoutError: when it is still not done at the deadline.
         :raises SegmindError: when the job cannot be asked for any more.
         """
         client = await self._clients()
         poll_url = protocol.check_poll_url(client.settings, poll_url)
-        flow.check_interval("poll_interval", poll_interval)
+        check_interval("poll_interval", poll_interval)
         self._keep_pace(client.settings.requests_per_minute)
         schedule, now = self._schedule, self._clock()
+        age = max(0.0, now - submitted_at) if isinstance(submitted_at, (int, float)) else 0.0
         waiting = _Waiting(
-            flow.Watch(poll_url, deadline, pace=self._pace, tolerated=tolerated),
-            poll_interval,
+            Watch(poll_url, deadline, interval=poll_interval, max_outage=max_outage, pace=self._pace),
             workflow,
-            submitted_at if submitted_at is not None else now,
-            asyncio.get_running_loop().create_future(),
+            now - age,
+            teaches=age < JOINED,
+            offset=math.inf if clock_offset is None else clock_offset,
+            result=asyncio.get_running_loop().create_future(),
         )
         # A job that was ordered long ago may be done already; then there is nothing to wait for.
         self._put(waiting, schedule.first(workflow, poll_interval, waiting.started_at))
@@ -162,8 +179,16 @@ class Poller:
             self._schedule.budget = Budget(requests_per_minute)
 
     def _put(self, waiting: _Waiting, wish: Wish) -> None:
-        self._schedule.put(waiting, wish.by(waiting.watch.deadline))
+        self._schedule.put(waiting, wish.by(waiting.watch.deadline + self._ahead(waiting)))
         self._set_timer()
+
+    def _ahead(self, waiting: _Waiting) -> float:
+        """
+        Return the seconds that this machine's clock is ahead of the one that set a deadline.
+
+        Never below 0: a deadline is only ever put off, since Airflow's own ends a wait that takes too long anyway.
+        """
+        return max(0.0, self._offset - waiting.offset)
 
     def _drop(self, key: _Waiting | asyncio.Future[None]) -> None:
         self._schedule.drop(key)
@@ -234,26 +259,32 @@ class Poller:
         client = await self._clients()
         self.traffic.polls += 1
         try:
-            job = await client.run(flow.ask(client.settings, client.auth, watch.poll_url))
+            job = await self._get(client, watch.poll_url)
         except AuthenticationError:
             fresh = await self._clients(refused=client)
             if fresh.settings == client.settings:
                 raise
             return Wish(self._clock())
-        except RateLimitError as error:
-            self.limited(asked_at, error.retry_after)
-            watch.failed(error, asked_at)
-            return Wish(self._clock())  # the budget knows when; whoever has waited longest goes first
-        except (ServiceError, TransportError) as error:
-            pause = watch.failed(error, asked_at)
-            pause.log()
-            return Wish(self._clock() + pause.seconds)
+        except WAITED_OUT as error:
+            if isinstance(error, RateLimitError):
+                self.limited(asked_at, error.retry_after)
+            pause = watch.failed(error, asked_at - self._ahead(waiting))
+            if isinstance(error, RateLimitError):
+                return Wish(self._clock())  # the budget knows when; whoever has waited longest goes first
+            waiting.teaches = False  # it may end, or have ended, unseen
+            return Wish(self._clock() + pause)
         now = self._clock()
         age = now - waiting.started_at
-        if watch.answered(job, asked_at):
-            schedule.timing(waiting.workflow).learn(age)
+        if watch.answered(job, asked_at - self._ahead(waiting)):
+            if waiting.teaches:
+                schedule.timing(waiting.workflow).learn(age)
             if not waiting.result.done():
                 waiting.result.set_result(job)
             return None
-        flow.Pause(0.0, watch.remark).log()
-        return schedule.again(waiting.workflow, age, waiting.interval, now)
+        return schedule.again(waiting.workflow, age, watch.interval, now)
+
+    async def _get(self, client: AsyncClient, poll_url: str) -> Job:
+        try:
+            return await client.run(flow.ask(client.settings, client.auth, poll_url))
+        finally:
+            self._offset = self._offset if client.clock_offset is None else client.clock_offset

@@ -254,7 +254,7 @@ def refusal(settings: Settings, response: Response, message: str, *, request_id:
         )
     if status == 406 and _CREDIT_WORDS.search(detail):
         return made(CreditsError, "The account cannot pay for it: add credits or raise the spend limit.")
-    if status == 408 or status >= 500 or 200 <= status < 300:
+    if status in (408, 425) or status >= 500 or 200 <= status < 300:
         return made(ServiceError, "The service failed or its answer cannot be read; it may work later.")
     if 300 <= status < 400:
         return made(

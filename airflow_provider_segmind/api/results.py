@@ -39,12 +39,7 @@ def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = Fa
     :raises InvalidRequestError: when there is no output named ``output_key``; the message lists what there is.
     :raises ServiceError: when an image is needed and there is none.
     """
-    if job.status == "FAILED":
-        raise JobFailedError(
-            "Segmind reports that the job FAILED.",
-            detail=job.error or "no reason given",
-            request_id=job.request_id,
-        )
+    check_not_failed(job)
     listed = ", ".join(f"{output.keyname} ({output.type or 'no type'}): {output.url}" for output in job.outputs)
     image_url = next((output.url for output in job.outputs if is_image(output)), None)
     if output_key is not None:
@@ -68,6 +63,21 @@ def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = Fa
         "outputs": outputs_of(job),
         "image_url": image_url,
     }
+
+
+def check_not_failed(job: Job) -> Job:
+    """
+    Return a job that is not ``FAILED``.
+
+    :raises JobFailedError: when it is, with the service's reason.
+    """
+    if job.status == "FAILED":
+        raise JobFailedError(
+            "Segmind reports that the job FAILED.",
+            detail=job.error or "no reason given",
+            request_id=job.request_id,
+        )
+    return job
 
 
 def is_image(output: Output) -> bool:

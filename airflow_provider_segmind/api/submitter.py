@@ -71,7 +71,7 @@ class Submitter:
                     raise
             except TransportError:
                 errors += 1
-                if errors > flow.TOLERATED_ERRORS:
+                if errors > flow.MORE_TRIES:
                     raise
                 await self._sleep(self._pace.backoff(errors))
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
@@ -61,7 +62,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         python_callable: Callable[..., Any],
         op_args: Collection[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
+        timeout: timedelta | float | None = None,
         results: str | None = None,
         max_failures: float = 0,
         **kwargs: Any,
@@ -164,6 +165,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             consent_reference=self.consent_reference,
             output_key=self.output_key,
             poll_interval=self.poll_interval,
+            max_outage=self.max_outage,
             end_in_trigger=self.end_in_trigger,
             **self._timed,
         )

@@ -91,12 +91,22 @@ class Collector:
 
 
 async def wait_for(
-    poller: Poller, index: int, job: Job, *, deadline: float, poll_interval: float, output_key: str | None
+    poller: Poller,
+    index: int,
+    job: Job,
+    *,
+    deadline: float,
+    poll_interval: float,
+    output_key: str | None,
+    max_outage: float | None = None,
+    clock_offset: float | None = None,
 ) -> Row:
     """
     Wait for one job of a batch, and return what became of it, whatever that is.
 
     :param deadline: seconds since the epoch.
+    :param max_outage: seconds after which a wait gives up in an outage; its result may then be asked for too late.
+    :param clock_offset: see :meth:`~airflow_provider_segmind.api.poller.Poller.wait`.
     """
     row: Row = {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "error": None}
     try:
@@ -104,14 +114,14 @@ async def wait_for(
             job.poll_url,
             deadline=deadline,
             poll_interval=poll_interval,
-            # A wait that gave up in an outage would leave its result unasked for until the record has expired.
-            tolerated=None,
+            max_outage=max_outage,
             workflow=job.workflow or "",
             submitted_at=job.submitted_at,
+            clock_offset=clock_offset,
         )
     except SegmindError as error:
         return {**row, "status": EXPIRED if isinstance(error, JobExpiredError) else UNFINISHED, "error": str(error)}
-    row["seconds"] = round(time.time() - job.submitted_at, 1) if job.submitted_at else None
+    row["seconds"] = round(max(0.0, time.time() - job.submitted_at), 1) if job.submitted_at else None
     try:
         result = result_of(done, output_key=output_key, needs_image=True)
     except SegmindError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from airflow_provider_segmind.api import flow, history, protocol
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
 from airflow_provider_segmind.api.orders import Record
+from airflow_provider_segmind.api.patience import Watch, check_interval, check_outage
+from airflow_provider_segmind.api.results import check_not_failed
 from airflow_provider_segmind.api.transport import prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks import form
@@ -70,37 +73,94 @@ class SegmindHook(HttpHook):
         # Nothing comes between an accepted order and its record: what was counted is told with the next request.
         return self.client.run(flow.submit(self.settings, self.client.auth, workflow, inputs))
 
-    def get_job(self, poll_url: str, *, tolerated_errors: int | None = 0) -> Job:
+    def get_job(self, poll_url: str) -> Job:
         """
-        Ask for a job's state with one GET.
+        Ask for a job's state with one GET, and raise whatever goes wrong at once.
 
         :param poll_url: the URL that the submit returned.
-        :param tolerated_errors: how many transient errors in a row are waited out before one is raised.
+        :return: the job, also one that is ``FAILED``.
+        :raises JobExpiredError: when Segmind does not know it; a job that was just ordered may only be late.
         :raises SegmindError: when the job cannot be asked for.
         """
-        steps = flow.get_job(self.settings, self.client.auth, poll_url, tolerated=tolerated_errors)
-        return self._run(steps, polls=True)
+        return self._run(flow.get_job(self.settings, self.client.auth, poll_url), polls=True)
 
-    def wait(self, poll_url: str, *, poll_interval: float = 7.0, timeout: float = 3600.0) -> Job:
+    def wait(
+        self,
+        poll_url: str,
+        *,
+        poll_interval: float = 7.0,
+        timeout: timedelta | float = 3600.0,
+        max_outage: timedelta | float | None = None,
+    ) -> Job:
         """
         Block until a job is done, and ask once more before giving up.
+
+        An outage of the service is waited out, since the job is paid for; a line in the log says when one begins and
+        when it ends.
 
         :param poll_url: the URL that the submit returned.
         :param poll_interval: seconds between polls; 7 is what Segmind documents.
         :param timeout: seconds to wait at most.
-        :return: the job, ``COMPLETED`` or ``FAILED``.
+        :param max_outage: seconds that an outage may last before its last error is raised; ``None`` for ``timeout``.
+        :return: the job, ``COMPLETED``.
+        :raises JobFailedError: when it FAILED, with the reason.
+        :raises JobExpiredError: when Segmind has not known it for a minute and a half.
         :raises JobTimeoutError: when it is not done in time; it may still finish, and is billed.
         :raises SegmindError: when the job cannot be asked for any more.
         """
-        deadline = time.time() + flow.check_interval("timeout", timeout)
+        return check_not_failed(
+            self.wait_for_end(poll_url, poll_interval=poll_interval, timeout=timeout, max_outage=max_outage)
+        )
+
+    def wait_for_end(
+        self,
+        poll_url: str,
+        *,
+        poll_interval: float,
+        timeout: timedelta | float,
+        max_outage: timedelta | float | None,
+    ) -> Job:
+        """
+        Block as :meth:`wait` does, and return also a job that FAILED.
+
+        :param poll_url: the URL that the submit returned.
+        :param poll_interval: seconds between polls.
+        :param timeout: seconds to wait at most.
+        :param max_outage: seconds that an outage may last; ``None`` for ``timeout``.
+        :return: the job, ``COMPLETED`` or ``FAILED``.
+        :raises SegmindError: as :meth:`wait`, but for a job that FAILED.
+        """
+        clock = self.client.clock
         steps = flow.wait(
             self.settings,
             self.client.auth,
             poll_url,
-            deadline=deadline,
-            clock=self.client.clock,
+            deadline=clock() + check_interval("timeout", timeout),
+            clock=clock,
             poll_interval=poll_interval,
+            max_outage=check_outage(max_outage),
         )
+        return self._run(steps, polls=True)
+
+    def poke(self, watch: Watch) -> Job | flow.Pause:
+        """
+        Ask for a job that somebody waits for: with one GET, or until it is clear whether a 404 is to be believed.
+
+        :param watch: the wait; what is seen is noted in it.
+        :return: the job if it is done, also one that is ``FAILED``; else how long to wait before asking again.
+        :raises SegmindError: when the wait is over without the job being done.
+        """
+        return self._run(flow.poke(self.settings, self.client.auth, watch, self.client.clock), polls=True)
+
+    def attach(self, poll_url: str) -> Job:
+        """
+        Ask for a job until there is an answer about it, waiting out an outage and 404s for five minutes at most.
+
+        :param poll_url: where a job of an earlier attempt should be.
+        :return: the job, in whatever state.
+        :raises SegmindError: when there is no such job, or no answer.
+        """
+        steps = flow.attach(self.settings, self.client.auth, poll_url, clock=self.client.clock)
         return self._run(steps, polls=True)
 
     def get_credits(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,27 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
-from airflow_provider_segmind.hooks.compat import AirflowNotFoundException, async_connection
+from airflow_provider_segmind.hooks.compat import AirflowNotFoundException, async_connection, conf
 
 log = logging.getLogger(__name__)
+
+_OPERATORS = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"
+
+
+def waits_deferred(deferrable: bool | None) -> bool:
+    """
+    Return whether a task waits in a triggerer.
+
+    Airflow ships ``[operators] default_deferrable = False`` in each new airflow.cfg, so there it says nothing about
+    what somebody wants. As an environment variable it was set on purpose.
+
+    :param deferrable: what the DAG's author says; ``None`` for what the administrator says, which is yes by default.
+    """
+    if deferrable is not None:
+        return deferrable
+    ours = conf.get("segmind", "default_deferrable", fallback=None)
+    section = "operators" if not ours and _OPERATORS in os.environ else "segmind"
+    return bool(conf.getboolean(section, "default_deferrable", fallback=True))
 
 
 def load_settings(conn_id: str) -> Settings:

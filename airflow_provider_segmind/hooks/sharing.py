@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.flow import check_interval
+from airflow_provider_segmind.api.patience import check_interval
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture, readable_url
 from airflow_provider_segmind.hooks.segmind import SegmindHook

@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.flow import check_interval
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.assets import Stored, announce
@@ -35,6 +35,7 @@ from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.operators.batch_ordering import Ordering
@@ -147,13 +148,16 @@ class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
             self.note_error(error)
             raise task_error(error) from error
 
+    def _connection(self, hook: SegmindHook) -> SharedConnection:
+        async def settings_of(_: str) -> Any:
+            return hook.settings
+
+        return SharedConnection(self.segmind_conn_id, settings_of)
+
     async def _place(
         self, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None = None
     ) -> Ordering:
-        async def settings_of(_: str) -> Any:
-            return plan.hook.settings
-
-        connection = SharedConnection(self.segmind_conn_id, settings_of)
+        connection = self._connection(plan.hook)
         if results is not None:
             results.begin(connection)
 
@@ -209,8 +213,12 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     :param results: URI of the manifest of results that is written: JSON Lines, one line for each swap, in order.
     :param max_failures: how many swaps may be without a picture before the task fails; below 1, which share of them.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
+    :param deferrable: whether to wait in a triggerer once all are ordered, or on the worker; left out, as
+        ``[segmind] default_deferrable`` says.
     :param poll_interval: seconds between polls of one job; 7 is what Segmind documents.
     :param timeout: seconds to wait at most, by the clock on the wall, once all are ordered.
+    :param max_outage: seconds that an outage of Segmind may last before a swap is given up; a retry asks for it again.
+        By default an outage is waited out until ``timeout``.
     :param end_in_trigger: ``auto``, ``True`` or ``False``, as for the sensors.
     :return: ``results``, ``total``, ``completed``, ``failed``, ``by_status`` and ``cost`` (US dollars, an estimate).
     :raises AirflowFailException: where a retry cannot help or would bill.
@@ -226,8 +234,10 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         results: str,
         max_failures: float = 0,
         output_key: str | None = None,
+        deferrable: bool | None = None,
         poll_interval: float = 7.0,
-        timeout: float = 24 * 3600.0,
+        timeout: timedelta | float = 24 * 3600.0,
+        max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
         **kwargs: Any,
     ) -> None:
@@ -235,12 +245,14 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         self.results = results
         self.max_failures = check_failures(max_failures)
         self.output_key = output_key
+        self.deferrable = waits_deferred(deferrable)
         self.poll_interval = check_interval("poll_interval", poll_interval)
         self.timeout = check_interval("timeout", timeout)
+        self.max_outage = check_outage(max_outage)
         self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Order all swaps, or the rest of what an earlier attempt ordered, and wait for them in a triggerer."""
+        """Order all swaps, or the rest of what an earlier attempt ordered, and wait for them."""
         return self.order_and_wait(context)
 
     def order_and_wait(self, context: Context) -> dict[str, Any]:
@@ -265,7 +277,11 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             files.write_part(problems.values())
             paid = sum(bool(row["request_id"]) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
             show(context, ordered_batch(self.results, len(swaps), round(paid, 4)))
-            self._defer(context, files)
+            trigger = self._trigger(context, files, plan.hook.client.clock_offset)
+            if not self.deferrable:
+                return self._finish(context, self._wait_here(context, plan.hook, trigger))
+            later = timedelta(seconds=self.timeout + BACKSTOP)
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
         rows = compose(swaps, results | problems)
         files.write_results(rows)
         return self._finish(context, summary_of(rows, self.results, price_per_swap()))
@@ -303,10 +319,24 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             raise task_error(error) from error
 
     def _waiting(self) -> Waiting:
-        return Waiting(self.timeout, self.poll_interval, self.output_key)
+        return Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)
 
-    def _defer(self, context: Context, files: BatchFiles) -> None:
-        trigger = BodySwapBatchTrigger(
+    def _wait_here(self, context: Context, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
+        async def wait() -> dict[str, Any]:
+            connection = self._connection(hook)
+            try:
+                return await trigger.wait(connection, self.log)
+            finally:
+                await connection.close()
+
+        try:
+            return asyncio.run(wait())
+        except SegmindError as error:
+            self.note_error(error)
+            raise self._paid(context, error) from error
+
+    def _trigger(self, context: Context, files: BatchFiles, clock_offset: float | None) -> BodySwapBatchTrigger:
+        return BodySwapBatchTrigger(
             results=files.results,
             batch=files.batch,
             segmind_conn_id=self.segmind_conn_id,
@@ -316,8 +346,9 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             max_failures=self.max_failures,
             price=price_per_swap(),
             ending=ending_of(self.known_task, context, self.end_in_trigger).to_json(),
+            max_outage=self.max_outage,
+            clock_offset=clock_offset,
         )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout + BACKSTOP))
 
     def _finish(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
         self.note_facts(summary=summary)

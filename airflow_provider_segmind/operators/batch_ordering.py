@@ -27,6 +27,10 @@ STRIKES = 5
 """Orders in a row that fail, each in its own way, after which the rest is not tried: something is wrong for all."""
 PATIENCE = 1200.0
 """Seconds that the end of an attempt waits until the request history can tell what was not accepted."""
+OUTAGE = 900.0
+"""Seconds that it waits for a history that does not answer: what took the orders' answers often takes its own, too."""
+OUTAGE_STEP = 30.0
+"""Seconds until that is asked again."""
 
 Accepted = Callable[[int, Job], None]
 
@@ -165,7 +169,8 @@ class Ordering:
         :param patient: whether to wait until the history can tell, as nothing else is left to do.
         """
         due = settles_at(self._book.entries[index] for index in self._intents())
-        give_up = time.time() + PATIENCE
+        began = time.time()
+        give_up = began + PATIENCE
         while self._intents():
             pause = due - time.time()
             if pause > 0 and not patient:
@@ -178,7 +183,10 @@ class Ordering:
                 found = await self._look_up()
             except SegmindError as error:
                 log.warning("The request history could not help: %s", error)
-                break
+                if not patient or not error.retryable or time.time() >= began + OUTAGE:
+                    break
+                due = time.time() + OUTAGE_STEP
+                continue
             if found.refuted or not patient or found.decides_at > give_up:
                 return set(found.refuted) | self._given_up()
             due = found.decides_at
@@ -215,7 +223,7 @@ class Ordering:
         """Take over an order that the history has, if its poll URL, which is only built from its id, answers."""
         try:
             job = await self._submitter.free(
-                lambda client: flow.get_job(client.settings, client.auth, poll_url, tolerated=2)
+                lambda client: flow.attach(client.settings, client.auth, poll_url, clock=client.clock)
             )
         except SegmindError as error:
             log.warning("Request %s of the history cannot be asked for: %s", poll_url.rpartition("/")[2], error)

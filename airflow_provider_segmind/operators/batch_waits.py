@@ -27,11 +27,13 @@ class Waiting:
     :param timeout: seconds.
     :param poll_interval: seconds between polls.
     :param output_key: ``keyname`` of the output that ``image_url`` names.
+    :param max_outage: seconds that an outage may last before the wait is left to the triggerer.
     """
 
     timeout: float
     poll_interval: float
     output_key: str | None
+    max_outage: float | None
 
 
 class Waits:
@@ -85,6 +87,7 @@ class Waits:
             deadline=time.time() + waiting.timeout,
             poll_interval=waiting.poll_interval,
             output_key=waiting.output_key,
+            max_outage=waiting.max_outage,
         )
         if row["status"] != UNFINISHED:  # a triggerer asks for it again
             self._connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api.errors import (
-    JobFailedError,
-    RateLimitError,
-    SegmindError,
-    ServiceError,
-    TransportError,
-)
-from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
+from airflow_provider_segmind.api.errors import JobFailedError, SegmindError
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import WAITED_OUT, check_interval, check_outage, timed_out
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.api.workflows import (
     BODY_SWAP_IMAGES,
@@ -33,6 +28,7 @@ from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.pictures import readable_url
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.store import OrderStore
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
@@ -120,8 +116,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
 
     On Airflow 3.3 and later a retry after any fault goes on with the same order. A job that FAILED is ordered again
     only by this task's own ``retries``, each at the price of a swap. On Airflow 3.1 and 3.2 nothing is kept between
-    attempts: there a wait that ends before its job fails for good, and a retry after a crash orders again. So there use
-    :class:`SubmitBodySwapOperator` with ``retries=0`` and a sensor.
+    attempts: there a wait that ends before its job fails for good, and a retry orders nothing. There, use
+    :class:`SubmitBodySwapOperator` and a sensor, which a retry can help.
 
     :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI that is uploaded.
     :param reference_character_image: the new person, likewise.
@@ -133,8 +129,12 @@ class BodySwapOperator(SubmitBodySwapOperator):
     :param consent_reference: where the consent of the people in the pictures is on record: an id or a URL of your own.
         It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
+    :param deferrable: whether to wait in a triggerer; ``False`` waits on the worker, with the same results and errors.
+        Left out, ``[segmind] default_deferrable`` decides, which is ``True`` by default.
     :param poll_interval: seconds between polls; 7 is what Segmind documents.
     :param timeout: seconds that one attempt waits at most, by the clock on the wall.
+    :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
+        waiting for the same job. By default an outage is waited out until ``timeout``.
     :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, when its job is
         done and nothing is lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and
         ``False`` never. A failure is always a worker's, which keeps the record of the order.
@@ -151,19 +151,23 @@ class BodySwapOperator(SubmitBodySwapOperator):
         self,
         *,
         output_key: str | None = None,
+        deferrable: bool | None = None,
         poll_interval: float = 7.0,
-        timeout: float = 3600.0,
+        timeout: timedelta | float = 3600.0,
+        max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.output_key = output_key
+        self.deferrable = waits_deferred(deferrable)
         self.poll_interval = check_interval("poll_interval", poll_interval)
         self.timeout = check_interval("timeout", timeout)
+        self.max_outage = check_outage(max_outage)
         self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Order, or go on with what an earlier attempt ordered, and wait in a triggerer."""
+        """Order, or go on with what an earlier attempt ordered, and wait."""
         placed = self.place(context)
         job = self._look(placed.job.poll_url) if placed.attached else None
         if job is not None and job.status == "FAILED":
@@ -172,12 +176,16 @@ class BodySwapOperator(SubmitBodySwapOperator):
             mark_failed(context, job)
             placed, job = self.place(context), None
         if job is None or not job.done:
+            if not self.deferrable:
+                return self._finish(context, self._wait_here(context, placed.job))
             self.defer(
                 **deferral(
                     placed.job,
                     self.segmind_conn_id,
                     timeout=self.timeout,
                     poll_interval=self.poll_interval,
+                    max_outage=self.max_outage,
+                    clock_offset=self._clock_offset,
                     output_key=self.output_key,
                     needs_image=True,
                     ending=replace(ending_of(self, context, self.end_in_trigger), failure=False),
@@ -185,6 +193,17 @@ class BodySwapOperator(SubmitBodySwapOperator):
             )
         self._tell(job)
         return self._finish(context, job)
+
+    def _wait_here(self, context: Context, job: Job) -> Job:
+        """Wait on this worker, and tell the metrics how it ended."""
+        try:
+            ended = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at)
+        except SegmindError as error:
+            tell_end(self.segmind_conn_id, error, self.workflow)
+            self.note_error(error)
+            raise self._paid(context, error) from error
+        self._tell(ended)
+        return ended
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
@@ -194,7 +213,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         try:
             job, complete = read_event(event)
             if not complete:
-                job = replace(self._ask(job.poll_url, TOLERATED_ERRORS), submitted_at=job.submitted_at)
+                job = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at)
         except SegmindError as error:
             self.note_error(error)
             raise self._paid(context, error) from error
@@ -238,7 +257,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
         """Return what the task raises once it has ordered: a retry must go on with that order, or there is none."""
         return paid_error(
             error,
-            kept=OrderStore(context).durable or isinstance(error, JobFailedError),
+            kept=OrderStore(context).durable
+            or (isinstance(error, JobFailedError) and self.on_unknown_outcome == "resubmit"),
             how="Whoever runs the DAG waits with a BodySwapSensor; its poll_url is this task's XCom of that name.",
         )
 
@@ -251,13 +271,19 @@ class BodySwapOperator(SubmitBodySwapOperator):
         tell_end(self.segmind_conn_id, outcome, self.workflow, job.submitted_at)
 
     def _look(self, poll_url: str) -> Job | None:
+        hook = SegmindHook(self.segmind_conn_id)
         try:
-            return self._ask(poll_url, 0)
-        except (RateLimitError, ServiceError, TransportError) as error:
+            job = hook.get_job(poll_url)
+        except WAITED_OUT as error:
             self.log.info("The job was asked for and did not answer: %s", error)
             return None
         except SegmindError as error:
             raise task_error(error) from error
+        self._clock_offset = hook.client.clock_offset
+        return job
 
-    def _ask(self, poll_url: str, tolerated: int) -> Job:
-        return SegmindHook(self.segmind_conn_id).get_job(poll_url, tolerated_errors=tolerated)
+    def _fetch(self, poll_url: str) -> Job:
+        hook = SegmindHook(self.segmind_conn_id)
+        return hook.wait_for_end(
+            poll_url, poll_interval=self.poll_interval, timeout=self.timeout, max_outage=self.max_outage
+        )

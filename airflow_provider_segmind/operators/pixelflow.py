@@ -64,6 +64,7 @@ class SubmitPixelFlowOperator(LineageMixin, BaseOperator):
         self.on_unknown_outcome = on_unknown_outcome
         self.consent_reference = consent_reference
         self._request_id: str | None = None
+        self._clock_offset: float | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the job, or return the order that an earlier attempt placed."""
@@ -86,6 +87,7 @@ class SubmitPixelFlowOperator(LineageMixin, BaseOperator):
             self.note_error(error)
             raise task_error(error) from error
         self._request_id = placed.job.request_id
+        self._clock_offset = hook.client.clock_offset
         self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=estimated_cost(self.workflow))
         if placed.attached:
             note_orders(context, placed.orders)

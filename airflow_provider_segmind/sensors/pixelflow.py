@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,9 +13,9 @@ from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnVal
 from airflow.sdk.definitions.param import ParamsDict
 from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_segmind.api.errors import RateLimitError, SegmindError, ServiceError, TransportError
-from airflow_provider_segmind.api.flow import TOLERATED_ERRORS, check_interval, timed_out
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_interval, check_outage, timed_out
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.hooks.compat import (
     AIRFLOW_V_3_3_PLUS,
@@ -30,6 +31,7 @@ from airflow_provider_segmind.hooks.gallery import is_shown, show_end
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
 from airflow_provider_segmind.triggers.events import is_start, read_event
 from airflow_provider_segmind.triggers.segmind import deferral
@@ -54,10 +56,14 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         ``.expand(poll_url=submit.output)``.
     :param segmind_conn_id: the connection.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
-    :param deferrable: whether to wait in a triggerer.
+    :param deferrable: whether to wait in a triggerer. Left out, ``[segmind] default_deferrable`` decides, which is
+        ``True`` by default.
     :param poke_interval: seconds between polls; 7 is what Segmind documents.
     :param poll_interval: the same, in the words of the hook; give one of the two.
     :param timeout: seconds to wait at most, by the clock on the wall.
+    :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
+        waiting for the same job. By default an outage is waited out until ``timeout``. In reschedule mode each poke is
+        a process that knows of no outage before it, so there it always is.
     :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, where nothing is
         lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and ``False`` never.
     :param start_from_trigger: whether the task starts in the triggerer, so that it needs no worker at all, on Airflow
@@ -80,10 +86,11 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         poll_url: str | Mapping[str, Any] | XComArg,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         output_key: str | None = None,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         poke_interval: timedelta | float | None = None,
         poll_interval: timedelta | float | None = None,
         timeout: timedelta | float = TIMEOUT,
+        max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
         start_from_trigger: bool = False,
         start_trigger_args: StartTriggerArgs | None = None,
@@ -93,23 +100,28 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             raise ValueError("poke_interval and poll_interval are the same thing: give one of them.")
         interval = next((value for value in (poke_interval, poll_interval) if value is not None), POLL_INTERVAL)
         super().__init__(
-            poke_interval=_seconds("poke_interval", interval), timeout=_seconds("timeout", timeout), **kwargs
+            poke_interval=check_interval("poke_interval", interval),
+            timeout=check_interval("timeout", timeout),
+            **kwargs,
         )
         self.poll_url = poll_url
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
-        self.deferrable = deferrable
+        self.deferrable = waits_deferred(deferrable)
         self.end_in_trigger = check_mode(end_in_trigger)
+        self.max_outage = check_outage(max_outage)
         self._deadline = 0.0
+        self._watch: Watch | None = None
         self._pause = 0.0
-        if start_from_trigger:
+        self._clock_offset: float | None = None
+        if start_from_trigger and _may_defer(deferrable):
             self._start_in_triggerer(start_trigger_args)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
         if kwargs.get("start_from_trigger"):
-            _check_deferrable(kwargs.get("deferrable"))
+            kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
         if made.kwargs.get("start_from_trigger"):
             made.kwargs["start_trigger_args"] = cls._start_args(made.kwargs.get, None, mapped=True)
@@ -119,7 +131,6 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         return made
 
     def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
-        _check_deferrable(self.deferrable)
         # Whether another task is mapped over this one is known only when the DAG is complete.
         read = settings_of(self, mapped=True)
         self.start_trigger_args = made or self._start_args(read, self.poll_url, mapped=False)
@@ -129,7 +140,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     def _start_args(cls, read: Callable[[str], Any], poll_url: object, *, mapped: bool) -> StartTriggerArgs:
         interval = read("poke_interval") or read("poll_interval") or POLL_INTERVAL
         given = {
-            "timeout": _seconds("timeout", read("timeout") or TIMEOUT),
+            "timeout": check_interval("timeout", read("timeout") or TIMEOUT),
             "end_in_trigger": "auto" if read("end_in_trigger") is None else read("end_in_trigger"),
         }
         return start_args(
@@ -138,8 +149,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             mapped=mapped,
             waiting={
                 "segmind_conn_id": read("segmind_conn_id") or SegmindHook.default_conn_name,
-                "poll_interval": _seconds("poll_interval", interval),
-                "tolerated_errors": None if read("silent_fail") else TOLERATED_ERRORS,
+                "poll_interval": check_interval("poll_interval", interval),
+                "max_outage": None if read("silent_fail") else check_outage(read("max_outage")),
                 "output_key": read("output_key"),
                 "needs_image": cls.needs_image,
             },
@@ -155,24 +166,20 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
                 return result
         start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         self._deadline = (start.timestamp() if start else time.time()) + self.timeout
+        self._watch = None
         return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Ask for the job; transient errors in a row are tolerated, and a 429 is a pace."""
-        self._pause = 0.0
+        """Ask for the job: with one GET, or a few where the answer is a 404. The next pokes wait an outage out."""
+        if self._watch is None:
+            self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
         try:
-            job = self._ask(TOLERATED_ERRORS)
-        except RateLimitError as error:
-            self._pause = error.retry_after or 0.0
-            why = str(error)
+            seen = SegmindHook(self.segmind_conn_id).poke(self._watch)
         except SegmindError as error:
             raise self._ended(error, context) from error
-        else:
-            if job.done:
-                return PokeReturnValue(is_done=True, xcom_value=self._take(job, context))
-            why = f"its status is {job.status}"
-        if time.time() >= self._deadline:
-            raise self._ended(timed_out(self._url, why), context)
+        if isinstance(seen, Job):
+            return PokeReturnValue(is_done=True, xcom_value=self._take(seen, context))
+        self._pause = seen.seconds
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -182,7 +189,9 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             return result
         try:
             job, complete = read_event(event)
-            return self._finish(job if complete else self._ask(TOLERATED_ERRORS), context, job.submitted_at)
+            if not complete:
+                job = replace(self._fetch(), submitted_at=job.submitted_at)
+            return self._finish(job, context, job.submitted_at)
         except SegmindError as error:
             self._show_end(context, error)
             self.note_error(error)
@@ -204,8 +213,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     def _first_look(self, context: Context) -> dict[str, Any] | None:
         """Return the result if it is there already, which saves a trigger and a second start of this task."""
         try:
-            job = self._ask(0)
-        except (RateLimitError, ServiceError, TransportError) as error:
+            job = self._ask()
+        except WAITED_OUT as error:
             self.log.info("The first look had no answer, which the trigger waits out: %s", error)
             return None
         except SegmindError as error:
@@ -219,7 +228,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
                 self.segmind_conn_id,
                 timeout=self.timeout,
                 poll_interval=self.poke_interval,
-                tolerated_errors=None if self.silent_fail else TOLERATED_ERRORS,
+                max_outage=None if self.silent_fail else self.max_outage,
+                clock_offset=self._clock_offset,
                 output_key=self.output_key,
                 needs_image=self.needs_image,
                 ending=ending_of(self, context, self.end_in_trigger, skips=self.soft_fail, never_fails=self.never_fail),
@@ -228,7 +238,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
 
     def _last_look(self, ended: Exception, context: Context) -> dict[str, Any]:
         try:
-            job = self._ask(0)
+            job = self._ask()
         except SegmindError as error:
             why = str(error)
         else:
@@ -255,8 +265,15 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             submitted_at=known.get("submitted_at"),
         )
 
-    def _ask(self, tolerated: int) -> Job:
-        return SegmindHook(self.segmind_conn_id).get_job(self._url, tolerated_errors=tolerated)
+    def _ask(self) -> Job:
+        hook = SegmindHook(self.segmind_conn_id)
+        job = hook.get_job(self._url)
+        self._clock_offset = hook.client.clock_offset
+        return job
+
+    def _fetch(self) -> Job:
+        hook = SegmindHook(self.segmind_conn_id)
+        return hook.wait(self._url, poll_interval=self.poke_interval, timeout=self.timeout, max_outage=self.max_outage)
 
     def _take(self, job: Job, context: Context) -> dict[str, Any]:
         """Return the result of a job that this worker saw end; what a triggerer saw, that has told the metrics of."""
@@ -309,9 +326,11 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             raise
 
 
-def _check_deferrable(deferrable: object) -> None:
+def _may_defer(deferrable: bool | None) -> bool:
+    """Return whether a task that asks for a start in the triggerer gets one: there is none where nothing defers."""
     if deferrable is False:
         raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
+    return waits_deferred(deferrable)
 
 
 def _params(dag: Any, own: Any) -> ParamsDict:
@@ -320,7 +339,3 @@ def _params(dag: Any, own: Any) -> ParamsDict:
     for more in (dag.params if dag else {}, own):
         params.update(more)
     return params
-
-
-def _seconds(name: str, value: timedelta | float) -> float:
-    return check_interval(name, value.total_seconds() if isinstance(value, timedelta) else value)

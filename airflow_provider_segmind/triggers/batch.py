@@ -34,6 +34,8 @@ class BodySwapBatchTrigger(BaseTrigger):
     :param max_failures: how many swaps may fail; below 1, which share.
     :param price: US dollars for one swap, for the summary.
     :param ending: how the task may end here.
+    :param max_outage: seconds that an outage may last before a swap is given up; ``None`` for any number.
+    :param clock_offset: seconds that the clock which set the deadline is ahead of Segmind's, if known.
     :param later: what a newer version of this package may have written; ignored.
     """
 
@@ -48,6 +50,8 @@ class BodySwapBatchTrigger(BaseTrigger):
         max_failures: float = 0,
         price: float = 0.0,
         ending: Mapping[str, Any] | None = None,
+        max_outage: float | None = None,
+        clock_offset: float | None = None,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -60,11 +64,14 @@ class BodySwapBatchTrigger(BaseTrigger):
         self.max_failures = max_failures
         self.price = price
         self.ending = read_ending(ending)
+        self.max_outage = max_outage
+        self.clock_offset = clock_offset
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to wait for the same batch."""
         names = ("results", "batch", "segmind_conn_id", "deadline", "poll_interval", "output_key")
-        kwargs = {name: getattr(self, name) for name in (*names, "max_failures", "price")}
+        more = ("max_failures", "price", "max_outage", "clock_offset")
+        kwargs = {name: getattr(self, name) for name in (*names, *more)}
         return f"{type(self).__module__}.{type(self).__qualname__}", {**kwargs, "ending": self.ending.to_json()}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -89,20 +96,29 @@ class BodySwapBatchTrigger(BaseTrigger):
         )
 
     async def _wait(self) -> dict[str, Any]:
+        async with shared_connection(self.segmind_conn_id) as connection:
+            return await self.wait(connection, self.log)
+
+    async def wait(self, connection: SharedConnection, log: Any) -> dict[str, Any]:
+        """
+        Wait for all jobs, write the manifest of results, and return its summary; a worker may call this, too.
+
+        :param connection: what to ask through.
+        :param log: whose log says how far the batch is.
+        """
         files = BatchFiles(self.results, self.batch)
         swaps = await asyncio.to_thread(files.read_swaps)
-        results = Collector(files, len(swaps), own(swaps, await asyncio.to_thread(files.read_parts)), self.log)
+        results = Collector(files, len(swaps), own(swaps, await asyncio.to_thread(files.read_parts)), log)
         results.report()
         storing = asyncio.get_running_loop().create_task(results.run())
         try:
-            async with shared_connection(self.segmind_conn_id) as connection:
-                await asyncio.gather(
-                    *(
-                        self._one(connection, swap, results)
-                        for swap in swaps
-                        if swap["request_id"] and swap["index"] not in results.rows
-                    )
+            await asyncio.gather(
+                *(
+                    self._one(connection, swap, results)
+                    for swap in swaps
+                    if swap["request_id"] and swap["index"] not in results.rows
                 )
+            )
         finally:
             storing.cancel()
         await results.flush()
@@ -126,6 +142,8 @@ class BodySwapBatchTrigger(BaseTrigger):
             deadline=self.deadline,
             poll_interval=self.poll_interval,
             output_key=self.output_key,
+            max_outage=self.max_outage,
+            clock_offset=self.clock_offset or 0.0,
         )
         connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
         results.add(row)

@@ -11,7 +11,6 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.flow import TOLERATED_ERRORS
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.hooks.gallery import ended, is_shown
@@ -34,7 +33,7 @@ class PixelFlowTrigger(BaseTrigger):
     :param segmind_conn_id: the connection.
     :param deadline: seconds since the epoch, so that a restart of the triggerer does not prolong the wait.
     :param poll_interval: seconds between polls.
-    :param tolerated_errors: transient errors in a row that are survived; ``None`` for any number.
+    :param max_outage: seconds that an outage may last before its last error ends the wait; ``None`` for any number.
     :param request_id: the job's id, for messages.
     :param workflow: which workflow it is, to learn how long its jobs take.
     :param submitted_at: seconds since the epoch at which it was ordered, if known.
@@ -42,7 +41,8 @@ class PixelFlowTrigger(BaseTrigger):
     :param needs_image: whether a job without an image is an error.
     :param ending: how the task may end here, see :class:`~airflow_provider_segmind.triggers.ending.Ending`; without it,
         the task resumes on a worker.
-    :param later: what a newer version of this package may have written; ignored.
+    :param clock_offset: seconds that the clock which set the deadline is ahead of Segmind's, if known.
+    :param later: what a newer version of this package may have written, or an older one; ignored.
     """
 
     def __init__(
@@ -51,13 +51,14 @@ class PixelFlowTrigger(BaseTrigger):
         segmind_conn_id: str,
         deadline: float,
         poll_interval: float = 7.0,
-        tolerated_errors: int | None = TOLERATED_ERRORS,
+        max_outage: float | None = None,
         request_id: str | None = None,
         workflow: str | None = None,
         submitted_at: float | None = None,
         output_key: str | None = None,
         needs_image: bool = False,
         ending: Mapping[str, Any] | None = None,
+        clock_offset: float | None = None,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -65,13 +66,14 @@ class PixelFlowTrigger(BaseTrigger):
         self.segmind_conn_id = segmind_conn_id
         self.deadline = deadline
         self.poll_interval = poll_interval
-        self.tolerated_errors = tolerated_errors
+        self.max_outage = max_outage
         self.request_id = request_id
         self.workflow = workflow
         self.submitted_at = submitted_at
         self.output_key = output_key
         self.needs_image = needs_image
         self.ending = read_ending(ending)
+        self.clock_offset = clock_offset
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to wait for the same job."""
@@ -82,13 +84,14 @@ class PixelFlowTrigger(BaseTrigger):
                 "segmind_conn_id": self.segmind_conn_id,
                 "deadline": self.deadline,
                 "poll_interval": self.poll_interval,
-                "tolerated_errors": self.tolerated_errors,
+                "max_outage": self.max_outage,
                 "request_id": self.request_id,
                 "workflow": self.workflow,
                 "submitted_at": self.submitted_at,
                 "output_key": self.output_key,
                 "needs_image": self.needs_image,
                 "ending": self.ending.to_json(),
+                "clock_offset": self.clock_offset,
             },
         )
 
@@ -120,9 +123,10 @@ class PixelFlowTrigger(BaseTrigger):
                 self.poll_url,
                 deadline=self.deadline,
                 poll_interval=self.poll_interval,
-                tolerated=self.tolerated_errors,
+                max_outage=self.max_outage,
                 workflow=self.workflow or "",
                 submitted_at=self.submitted_at,
+                clock_offset=self.clock_offset or 0.0,
             )
             # An answer about a job does not say when it was ordered.
             return replace(job, submitted_at=self.submitted_at)
@@ -168,7 +172,8 @@ def deferral(
     *,
     timeout: float,
     poll_interval: float,
-    tolerated_errors: int | None = TOLERATED_ERRORS,
+    max_outage: float | None = None,
+    clock_offset: float | None = None,
     output_key: str | None = None,
     needs_image: bool = False,
     ending: Ending | None = None,
@@ -178,6 +183,7 @@ def deferral(
 
     :param job: the job, with whatever is known of it besides its poll URL.
     :param timeout: seconds to wait at most, from now.
+    :param clock_offset: seconds that this machine's clock is ahead of Segmind's, if known.
     :param ending: how the task may end in the triggerer; without it, it resumes.
     """
     return {
@@ -186,13 +192,14 @@ def deferral(
             segmind_conn_id=segmind_conn_id,
             deadline=time.time() + timeout,
             poll_interval=poll_interval,
-            tolerated_errors=tolerated_errors,
+            max_outage=max_outage,
             request_id=job.request_id or None,
             workflow=job.workflow,
             submitted_at=job.submitted_at,
             output_key=output_key,
             needs_image=needs_image,
             ending=ending.to_json() if ending else None,
+            clock_offset=clock_offset,
         ),
         "method_name": "execute_complete",
         "timeout": timedelta(seconds=timeout + BACKSTOP),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import batches
+from airflow_provider_segmind.api import batches, patience
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_results
@@ -40,7 +40,7 @@ class Batch:
         self.emulator = emulator
         self.results = folder / "results.jsonl"
         self.store: Store | None = Store()
-        self.max_tries = options.pop("retries", 2)
+        self.retries = self.max_tries = options.pop("retries", 2)
         self.tries = 0
         self.cls = options.pop("cls", BodySwapBatchOperator)
         self.options = options
@@ -52,7 +52,7 @@ class Batch:
 
     def context(self) -> Any:
         self.tries += 1
-        ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries)
+        ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
         return {"ti": ti} if self.store is None else {"ti": ti, "task_state_store": self.store}
 
     def start(self) -> Any:
@@ -285,7 +285,11 @@ def test_another_max_failures_is_refused(value: Any) -> None:
         BodySwapBatchOperator(task_id="b", swaps=[], results="/r", max_failures=value)
 
 
-def test_an_expired_job_is_said_to_be_lost_and_not_ordered_again(emulator: Emulator, tmp_path: Path) -> None:
+def test_an_expired_job_is_said_to_be_lost_and_not_ordered_again(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "GONE_AFTER", 0.0)
+    monkeypatch.setattr(patience, "GONE_ASKS", 1)
     emulator.set(job_seconds=0)
     emulator.script(Fault("expired", on="poll", times=1))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 5))

@@ -106,8 +106,10 @@ async def test_so_many_results_are_stored_at_once(tmp_path: Path, monkeypatch: p
 
 
 def test_a_request_of_the_history_that_cannot_be_asked_for_is_neither_taken_nor_ordered_again(
-    emulator: Emulator, tmp_path: Path
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_AFTER", 0.1)
+    monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_STEP", 0.05)
     emulator.set(job_seconds=0, history=False)
     emulator.script(Fault("drop-after", after=6))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 20))

@@ -94,6 +94,7 @@ class Attempt:
         self.die: Callable[[], object] = lambda: None
         self.settings, self.auth = BEARER, flow.Auth()
         self.poller = self
+        self.clock = time.time
 
     def _step(self, error: type[BaseException]) -> None:
         if self.lives is not None:
@@ -215,6 +216,7 @@ def no_waiting() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batches, "SETTLED", 0.0)
         patch.setattr(batches, "WITNESSES", 2)
+        patch.setattr("airflow_provider_segmind.operators.batch_ordering.OUTAGE", 0.0)
         # Threads would be most of the time of an example.
         patch.setattr("airflow_provider_segmind.hooks.batch_store.ThreadPoolExecutor", Later)
         patch.setattr("airflow_provider_segmind.operators.batch_ordering.log", SimpleNamespace(**_QUIET))

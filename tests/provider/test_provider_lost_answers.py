@@ -64,7 +64,11 @@ class TestLostAnswers:
         assert task.attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == 1
 
-    def test_a_request_that_was_found_and_cannot_be_asked_for_is_named(self, emulator: Emulator) -> None:
+    def test_a_request_that_was_found_and_cannot_be_asked_for_is_named(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_AFTER", 0.1)
+        monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_STEP", 0.05)
         emulator.script(Fault("drop-after"), Fault("expired", on="poll", times=None))
         with pytest.raises(AirflowFailException, match="It can be: ") as error:
             Task(emulator).attempt()
