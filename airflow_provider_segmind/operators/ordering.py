@@ -245,9 +245,10 @@ def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
     if durable or resubmit:
         return
     ti = context["ti"]
+    max_tries = int(getattr(ti, "max_tries", 0))
+    retries = getattr(getattr(ti, "task", None), "retries", None)
     # As Airflow counts: a clear adds the retries to the attempts so far, and begins a new series.
-    retries = int(getattr(getattr(ti, "task", None), "retries", None) or getattr(ti, "max_tries", 0))
-    first = int(getattr(ti, "max_tries", 0)) - retries + 1
+    first = 1 if retries is None else max_tries - int(retries) + 1
     if int(getattr(ti, "try_number", 1)) > first:
         raise OutcomeUnknownError(
             "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "

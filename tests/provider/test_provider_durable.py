@@ -158,6 +158,14 @@ def test_without_a_store_a_retry_orders_nothing_and_a_clear_orders(emulator: Emu
     assert len(emulator.charges) == 2
 
 
+def test_without_a_store_clearing_a_task_without_retries_orders_each_time(emulator: Emulator) -> None:
+    task = Task(emulator, durable=False, retries=0)
+    for orders in (1, 2, 3):
+        assert task.attempt()["status"] == "COMPLETED"
+        assert len(emulator.charges) == orders
+        task.clear()
+
+
 def test_without_a_store_a_retry_orders_where_its_author_accepts_that_it_may_pay_again(emulator: Emulator) -> None:
     task = Task(emulator, durable=False, on_unknown_outcome="resubmit")
     assert [task.attempt()["status"] for _ in range(2)] == ["COMPLETED"] * 2
