@@ -95,7 +95,7 @@ def get_provider_info() -> dict[str, Any]:
                         "version_added": "0.1.0",
                         "type": "boolean",
                         "example": "False",
-                        "default": None,
+                        "default": "",
                     },
                     "submit_concurrency": {
                         "description": "How many orders of one batch are under way at once.",

@@ -31,9 +31,10 @@ def waits_deferred(deferrable: bool | None) -> bool:
     """
     if deferrable is not None:
         return deferrable
-    ours = conf.get("segmind", "default_deferrable", fallback=None)
-    section = "operators" if not ours and _OPERATORS in os.environ else "segmind"
-    return bool(conf.getboolean(section, "default_deferrable", fallback=True))
+    section = "operators" if _OPERATORS in os.environ else ""
+    if conf.get("segmind", "default_deferrable", fallback=""):
+        section = "segmind"
+    return not section or bool(conf.getboolean(section, "default_deferrable"))
 
 
 def load_settings(conn_id: str) -> Settings:
