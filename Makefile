@@ -48,7 +48,10 @@ help:
 	@echo 'make bench-overhead  what Airflow itself costs, pattern by pattern, on PostgreSQL; renews benchmarks/results.md'
 	@echo '                     SWAPS=200     in each run     ROUNDS=3        PATTERNS="peer batch" only'
 	@echo 'make bench-quality   which bad pictures the checks stop, on photographs that pip fetches, and what a check costs'
-	@echo 'make test-matrix   all tests on the newest Airflow 3.2 and 3.1'
+	@echo 'make test-matrix   all tests on the newest Airflow 3.3, 3.2 and 3.1, and beside all pins of managed services; hours'
+	@echo '                     PYTHONS="python3.11 python3.12 python3.13"  with each of these'
+	@echo 'make test-pins     installs the wheel beside what a managed service pins, and makes a swap there'
+	@echo '                     PINS="…"      files of constraints/services/, or empty for all    TESTS=1  also runs tests'
 	@echo 'make lint          ruff, mypy and import-linter'
 	@echo 'make docs          the documentation as a site, in site/; links are checked'
 	@echo 'make format        let ruff rewrite the code'
@@ -96,9 +99,18 @@ bench-overhead: $(CLUSTER)
 bench-quality: $(DEV)
 	$(BIN)/python -m benchmarks.quality
 
+# With PYTHONS, each interpreter has environments of its own.
 test-matrix:
-	$(MAKE) AIRFLOW=3.2 test-one
-	$(MAKE) AIRFLOW=3.1 test-one
+	for python in $(or $(PYTHONS),$(PYTHON)); do for airflow in 3.3 3.2 3.1; do \
+	  $(MAKE) PYTHON=$$python AIRFLOW=$$airflow $(if $(PYTHONS),VENV=.venv-$$airflow-$$(basename $$python)) test-one || exit 1; \
+	done; done
+	$(MAKE) test-pins PINS= TESTS=1
+
+# The set with the oldest Airflow, unless others are named; with PINS empty, all.
+PINS ?= composer-3.1.0
+.PHONY: test-pins
+test-pins: $(DEV)
+	@$(BIN)/python -m tools.pins $(if $(TESTS),--tests) $(PYTHONS:%=--python=%) $(PINS)
 
 # Without coverage: what the newest Airflow needs is measured there, and older branches differ.
 .PHONY: test-one

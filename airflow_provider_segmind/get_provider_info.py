@@ -15,6 +15,16 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Segmind",
                 "external-doc-url": "https://docs.segmind.com/",
+                "logo": "/segmind/static/logo.svg",  # where this package's plugin serves it
+                "how-to-guide": [
+                    "/docs/how-to/connection.md",
+                    "/docs/how-to/money.md",
+                    "/docs/how-to/batches.md",
+                    "/docs/how-to/taskflow.md",
+                    "/docs/how-to/approval.md",
+                    "/docs/how-to/testing.md",
+                    "/docs/how-to/celery-and-kubernetes.md",
+                ],
                 "tags": ["service"],
             }
         ],
@@ -34,6 +44,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "source-integration-name": "Segmind",
                 "target-integration-name": "Segmind",
+                "how-to-guide": "/docs/storage.md",
                 "python-module": "airflow_provider_segmind.transfers.object_storage",
             }
         ],
@@ -75,6 +86,16 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "boolean",
                         "example": None,
                         "default": "True",
+                    },
+                    "default_deferrable": {
+                        "description": "Whether tasks wait in a triggerer and hold no worker. Set it to ``False`` "
+                        "on an Airflow without a triggerer: tasks then wait on their worker. A task's own "
+                        "``deferrable`` comes first. Where this is not set, the environment variable "
+                        "``AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE`` counts, and after it ``True``.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "False",
+                        "default": "",
                     },
                     "submit_concurrency": {
                         "description": "How many orders of one batch are under way at once.",

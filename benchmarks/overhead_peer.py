@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator, Context
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 WAIT = 5.0

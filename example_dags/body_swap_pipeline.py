@@ -6,8 +6,9 @@ inbox is first moved to ``photographs/``, in a folder of the run: no later run f
 whatever names it goes on being true. Each ends published, or in quarantine with the reason beside it. Where a task
 failed, the run fails too, so that a person sees it; to clear that task goes on from there.
 
-It needs the connections ``segmind_default`` and ``aws_default``, ``apache-airflow-providers-amazon[s3fs]``, and for the
-pictures in the approval ``[segmind] gallery_roots = s3://aws_default@catalogue``.
+It needs the connections ``segmind_default`` and ``aws_default``, ``apache-airflow-providers-amazon[s3fs]``,
+``apache-airflow-providers-standard`` 1.13 or later, and for the pictures in the approval
+``[segmind] gallery_roots = s3://aws_default@catalogue``.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath, Param, task, task_group
-from airflow.sdk.exceptions import AirflowSkipException
 
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.preview import swap_preview
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
+
+try:
+    from airflow.sdk.exceptions import AirflowSkipException
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowSkipException
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 PERSON = "{{ params.person }}"

@@ -83,7 +83,7 @@ def _parent() -> subprocess.Popen[str]:
 def _serve() -> None:
     for module in _IMPORTED:
         import_module(module)
-    import_module("tests.hurry")
+    import_module("tests.hurried.airflow_local_settings")
     # ``dags test`` has the tasks' API in its own process; its first request builds it, which takes five seconds.
     asyncio.run(_ask(import_module("airflow.sdk.execution_time.supervisor").in_process_api_server().app))
     for line in sys.stdin:

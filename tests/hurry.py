@@ -1,31 +1,14 @@
-"""
-Shorter patience, and faster starts, for an Airflow whose Segmind is the emulator.
-
-The package's constants say how late the real service may be: a job takes half a minute, an order may appear in the
-history a minute later. The emulator is not late, so waiting that long would test nothing. The processes of tasks are
-forked from one that has imported the provider, as docs/scaling.md advises.
-
-This is imported by the processes of an Airflow that runs for tests, never by the tests themselves.
-"""
+"""Give an Airflow that runs for tests the local settings that make it hurry."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
-import airflow_provider_segmind.operators.quality
-import airflow_provider_segmind.sensors.body_swap
-import airflow_provider_segmind.transfers.object_storage  # noqa: F401
-from airflow_provider_segmind.api import batches, schedule
-
-__all__: list[str] = []  # Airflow takes the public names of its local settings into its own
-
-schedule.PRIOR = 4.0
-batches.SETTLED = 6.0
-batches.SLOW = 3.0
+SETTINGS = Path(__file__).parent / "hurried" / "airflow_local_settings.py"
 
 
 def hurry(home: Path) -> None:
-    """Let every component of an Airflow import this module when it starts."""
-    config = home / "config"
-    config.mkdir(parents=True, exist_ok=True)
-    (config / "airflow_local_settings.py").write_text(Path(__file__).read_text())
+    """Let every component of an Airflow import them when it starts."""
+    (home / "config").mkdir(parents=True, exist_ok=True)
+    shutil.copy(SETTINGS, home / "config")

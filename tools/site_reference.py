@@ -25,6 +25,7 @@ _STANDARD = {
 }
 """What the fields mean that every connection has, as far as the form shows them."""
 SEE = {
+    "default_deferrable": "[Waiting](../readme.md#waiting)",
     "end_in_trigger": "[Without a second start](../readme.md#without-a-second-start)",
     "submit_concurrency": "[Batches and rate limits](../how-to/batches.md)",
     "price_per_swap": "[Money and retries](../how-to/money.md)",

@@ -7,21 +7,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import (
-    BaseOperator,
-    Context,
-    DecoratedOperator,
-    TaskDecorator,
-    context_merge,
-    determine_kwargs,
-    task_decorator_factory,
-)
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
 from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
+from airflow.sdk.definitions.context import context_merge
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.decorators.returned import NAMES, Swap, check_kind, read_returned
 from airflow_provider_segmind.hooks.batch_files import check_failures
+from airflow_provider_segmind.hooks.compat import determine_kwargs
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 
@@ -170,6 +165,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             consent_reference=self.consent_reference,
             output_key=self.output_key,
             poll_interval=self.poll_interval,
+            max_outage=self.max_outage,
             end_in_trigger=self.end_in_trigger,
             **self._timed,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.orders import State

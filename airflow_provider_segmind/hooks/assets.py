@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Asset, AssetAlias, Context
+from airflow.sdk import Asset, AssetAlias, Context
 
+from airflow_provider_segmind.hooks.compat import ALIAS_EXTRAS_NEST
 from airflow_provider_segmind.hooks.uris import bare_uri
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ def announce(context: Context, stored: Sequence[Stored], *, whole: Stored | None
 def _tell(events: Any, outlet: object, files: Sequence[Stored]) -> None:
     if isinstance(outlet, AssetAlias):
         for file in files:
-            events.add(Asset(file.uri), extra=dict(file.extra))
+            extra = {name: value for name, value in file.extra.items() if ALIAS_EXTRAS_NEST or not _nests(value)}
+            events.add(Asset(file.uri), extra=extra)
         return
     if len(files) == 1:
         told = {"uri": files[0].uri, **files[0].extra}
@@ -73,6 +75,10 @@ def _tell(events: Any, outlet: object, files: Sequence[Stored]) -> None:
         told = {"count": len(files), "files": [{"uri": file.uri, **file.extra} for file in files]}
     # What a task's author has put there stays.
     events.extra = {**told, **events.extra}
+
+
+def _nests(value: object) -> bool:
+    return isinstance(value, Mapping | list)
 
 
 def _whole(files: Sequence[Stored], whole: Stored | None) -> Stored:

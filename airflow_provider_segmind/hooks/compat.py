@@ -4,29 +4,89 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.providers.common.compat.sdk import conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow import __version__
+from airflow.sdk import BaseHook, Connection
+from asgiref.sync import sync_to_async
+from packaging.version import Version
 
 try:
-    from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout, XComNotFound
-except ImportError:  # Airflow 3.1
-    from airflow.exceptions import (  # type: ignore[no-redef]
+    from airflow.sdk.bases.decorator import determine_kwargs
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
         TaskDeferralError,
         TaskDeferralTimeout,
+        TaskDeferred,
         XComNotFound,
     )
+except ImportError:  # Airflow 3.1
+    from airflow.configuration import conf
+    from airflow.exceptions import (  # type: ignore[attr-defined,no-redef]
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+        TaskDeferralError,
+        TaskDeferralTimeout,
+        TaskDeferred,
+        XComNotFound,
+    )
+    from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]
 
 __all__ = [
     "AIRFLOW_V_3_3_PLUS",
+    "ALIAS_EXTRAS_NEST",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "TaskDeferred",
     "XComNotFound",
+    "async_connection",
+    "conf",
+    "determine_kwargs",
     "live_stats",
     "task_listeners",
 ]
 
+_RELEASE = Version(__version__).release  # that of 3.4.0b2 is (3, 4, 0), since a beta has what its release will have
+AIRFLOW_V_3_3_PLUS = _RELEASE >= (3, 3)
+ALIAS_EXTRAS_NEST = _RELEASE >= (3, 1, 3)
+"""Whether the API server takes an alias' event with a dict in it; before, it fails when the task says it succeeded."""
+
 _METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _TASK_HOOKS = ("success", "failed", "skipped", "running")
+
+
+async def async_connection(
+    conn_id: str, source: type[BaseHook] = BaseHook, *, in_loop: bool = hasattr(Connection, "aextra_dejson")
+) -> tuple[Connection, dict[str, Any]]:
+    """
+    Return a connection and its extras, without blocking the event loop.
+
+    :param conn_id: the connection's id.
+    :param source: what looks it up.
+    :param in_loop: whether this Airflow can do it in the event loop.
+    """
+    if in_loop:
+        connection = await source.aget_connection(conn_id)
+        return connection, await connection.aextra_dejson()
+
+    # Before Airflow 3.3.2, both mask secrets by a blocking call, which fails in the loop while another call is under
+    # way. From asgiref's thread, and from no other, Airflow can hand that call back to the loop.
+    def look_up() -> tuple[Connection, dict[str, Any]]:
+        connection = source.get_connection(conn_id)
+        return connection, connection.extra_dejson
+
+    return await sync_to_async(look_up)()
 
 
 def task_listeners() -> list[str]:
@@ -50,6 +110,9 @@ def live_stats() -> Any:
     if not any(conf.getboolean("metrics", name, fallback=False) for name in _METRICS_ON):
         # Airflow 3.3 would read its whole list of metrics before it finds that nobody listens.
         return None
-    from airflow.providers.common.compat.sdk import Stats
+    try:
+        from airflow.sdk.observability.stats import Stats
+    except ImportError:  # Airflow 3.1
+        from airflow.stats import Stats
 
     return Stats

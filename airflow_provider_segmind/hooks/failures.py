@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout
-
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, JobTimeoutError, SegmindError
+from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout
 
 
 class WrongSettingsError(AirflowFailException):

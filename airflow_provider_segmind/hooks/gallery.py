@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context, conf
+from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, SegmindError
 from airflow_provider_segmind.api.gallery import (
@@ -20,6 +20,7 @@ from airflow_provider_segmind.api.gallery import (
 )
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW, is_body_swap
+from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.links import links_of
 

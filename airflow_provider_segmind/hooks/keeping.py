@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, ServiceError
 from airflow_provider_segmind.hooks.download import Downloaded, Limits, download, without_query

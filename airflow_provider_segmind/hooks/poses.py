@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.quality.interpreters import check_pose_model
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import math
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_provider_segmind.api.workflows import is_body_swap
+from airflow_provider_segmind.hooks.compat import conf
 
 log = logging.getLogger(__name__)
 

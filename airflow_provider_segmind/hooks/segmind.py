@@ -108,6 +108,28 @@ class SegmindHook(HttpHook):
         :raises JobTimeoutError: when it is not done in time; it may still finish, and is billed.
         :raises SegmindError: when the job cannot be asked for any more.
         """
+        return check_not_failed(
+            self.wait_for_end(poll_url, poll_interval=poll_interval, timeout=timeout, max_outage=max_outage)
+        )
+
+    def wait_for_end(
+        self,
+        poll_url: str,
+        *,
+        poll_interval: timedelta | float,
+        timeout: timedelta | float,
+        max_outage: timedelta | float | None,
+    ) -> Job:
+        """
+        Block as :meth:`wait` does, and return also a job that FAILED.
+
+        :param poll_url: the URL that the submit returned.
+        :param poll_interval: seconds between polls.
+        :param timeout: seconds to wait at most.
+        :param max_outage: seconds that an outage may last; ``None`` for ``timeout``.
+        :return: the job, ``COMPLETED`` or ``FAILED``.
+        :raises SegmindError: as :meth:`wait`, but for a job that FAILED.
+        """
         clock = self.client.clock
         steps = flow.wait(
             self.settings,
@@ -118,7 +140,7 @@ class SegmindHook(HttpHook):
             poll_interval=check_interval("poll_interval", poll_interval),
             max_outage=check_outage(max_outage),
         )
-        return check_not_failed(self._run(steps, polls=True))
+        return self._run(steps, polls=True)
 
     def poke(self, watch: Watch) -> Job | flow.Pause:
         """

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.connection import get_async_connection, get_async_extra_dejson
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook, Connection, mask_secret
+from airflow.sdk import BaseHook, Connection
+from airflow.sdk.log import mask_secret
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
+from airflow_provider_segmind.hooks.compat import AirflowNotFoundException, async_connection, conf
 
 log = logging.getLogger(__name__)
+
+_OPERATORS = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"
+
+
+def waits_deferred(deferrable: bool | None) -> bool:
+    """
+    Return whether a task waits in a triggerer.
+
+    Airflow ships ``[operators] default_deferrable = False`` in each new airflow.cfg, so there it says nothing about
+    what somebody wants. As an environment variable it was set on purpose.
+
+    :param deferrable: what the DAG's author says; ``None`` for what the administrator says, which is yes by default.
+    """
+    if deferrable is not None:
+        return deferrable
+    section = "operators" if _OPERATORS in os.environ else ""
+    if conf.get("segmind", "default_deferrable", fallback=""):
+        section = "segmind"
+    return not section or bool(conf.getboolean(section, "default_deferrable"))
 
 
 def load_settings(conn_id: str) -> Settings:
@@ -38,10 +59,10 @@ async def aload_settings(conn_id: str) -> Settings:
     :raises InvalidRequestError: when one of its values cannot be used.
     """
     try:
-        connection = await get_async_connection(conn_id)
+        connection, extra = await async_connection(conn_id)
     except AirflowNotFoundException:
         raise missing(conn_id) from None
-    return settings_of(connection, await get_async_extra_dejson(connection), conn_id)
+    return settings_of(connection, extra, conn_id)
 
 
 def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> Settings:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from airflow.providers.common.compat.sdk import conf, mask_secret
+from airflow.sdk.log import mask_secret
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.provenance.signing import check_pair, sign
 
 _PEM = "-----BEGIN "

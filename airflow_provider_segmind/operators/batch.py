@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseOperator, Context, XComArg
+from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.models import Job
@@ -29,12 +29,13 @@ from airflow_provider_segmind.hooks.batch_files import (
     too_many,
 )
 from airflow_provider_segmind.hooks.batch_store import BatchStore
-from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import paid_error, task_error
 from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.operators.batch_ordering import Ordering
@@ -147,13 +148,16 @@ class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
             self.note_error(error)
             raise task_error(error) from error
 
+    def _connection(self, hook: SegmindHook) -> SharedConnection:
+        async def settings_of(_: str) -> Any:
+            return hook.settings
+
+        return SharedConnection(self.segmind_conn_id, settings_of)
+
     async def _place(
         self, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None = None
     ) -> Ordering:
-        async def settings_of(_: str) -> Any:
-            return plan.hook.settings
-
-        connection = SharedConnection(self.segmind_conn_id, settings_of)
+        connection = self._connection(plan.hook)
         if results is not None:
             results.begin(connection)
 
@@ -209,6 +213,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     :param results_uri: URI of the manifest of results that is written: JSON Lines, one line for each swap, in order.
     :param max_failures: how many swaps may be without a picture before the task fails; below 1, which share of them.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
+    :param deferrable: whether to wait in a triggerer once all are ordered, or on the worker; left out, as
+        ``[segmind] default_deferrable`` says.
     :param poll_interval: seconds between polls of one job; 7 is what Segmind documents.
     :param timeout: seconds to wait at most, by the clock on the wall, once all are ordered.
     :param max_outage: seconds that an outage of Segmind may last before a swap is given up; a retry asks for it again.
@@ -229,6 +235,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         results_uri: str,
         max_failures: float = 0,
         output_key: str | None = None,
+        deferrable: bool | None = None,
         poll_interval: timedelta | float = 7.0,
         timeout: timedelta | float = 24 * 3600.0,
         max_outage: timedelta | float | None = None,
@@ -239,13 +246,14 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         self.results_uri = results_uri
         self.max_failures = check_failures(max_failures)
         self.output_key = output_key
+        self.deferrable = waits_deferred(deferrable)
         self.poll_interval = check_interval("poll_interval", poll_interval)
         self.timeout = check_interval("timeout", timeout)
         self.max_outage = check_outage(max_outage)
         self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Order all swaps, or the rest of what an earlier attempt ordered, and wait for them in a triggerer."""
+        """Order all swaps, or the rest of what an earlier attempt ordered, and wait for them."""
         return self.order_and_wait(context)
 
     def order_and_wait(self, context: Context) -> dict[str, Any]:
@@ -270,7 +278,11 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             files.write_part(problems.values())
             paid = sum(bool(row["request_id"]) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
             show(context, ordered_batch(self.results_uri, len(swaps), round(paid, 4)))
-            self._defer(context, files, plan.hook.client.clock_offset)
+            trigger = self._trigger(context, files, plan.hook.client.clock_offset)
+            if not self.deferrable:
+                return self._finish(context, self._wait_here(context, plan.hook, trigger))
+            later = timedelta(seconds=self.timeout + BACKSTOP)
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
         rows = compose(swaps, results | problems)
         files.write_results(rows)
         return self._finish(context, summary_of(rows, self.results_uri, price_per_swap()))
@@ -310,8 +322,22 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def _waiting(self) -> Waiting:
         return Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)
 
-    def _defer(self, context: Context, files: BatchFiles, clock_offset: float | None) -> None:
-        trigger = BodySwapBatchTrigger(
+    def _wait_here(self, context: Context, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
+        async def wait() -> dict[str, Any]:
+            connection = self._connection(hook)
+            try:
+                return await trigger.wait(connection, self.log)
+            finally:
+                await connection.close()
+
+        try:
+            return asyncio.run(wait())
+        except SegmindError as error:
+            self.note_error(error)
+            raise self._paid(context, error) from error
+
+    def _trigger(self, context: Context, files: BatchFiles, clock_offset: float | None) -> BodySwapBatchTrigger:
+        return BodySwapBatchTrigger(
             results=files.results,
             batch=files.batch,
             segmind_conn_id=self.segmind_conn_id,
@@ -324,7 +350,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             max_outage=self.max_outage,
             clock_offset=clock_offset,
         )
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=self.timeout + BACKSTOP))
 
     def _finish(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
         self.note_facts(summary=summary)

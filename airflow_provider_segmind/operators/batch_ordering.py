@@ -28,7 +28,7 @@ STRIKES = 5
 PATIENCE = 1200.0
 """Seconds that the end of an attempt waits until the request history can tell what was not accepted."""
 OUTAGE = 900.0
-"""Seconds that it waits for a request history that does not answer: what took the orders' answers often takes its, too."""
+"""Seconds that it waits for a history that does not answer: what took the orders' answers often takes its own, too."""
 OUTAGE_STEP = 30.0
 """Seconds until that is asked again."""
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.hooks.batch_files import NOT_ORDERED, UNKNOWN, Row
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context, conf
+from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint_of
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
@@ -16,11 +16,12 @@ from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, re
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
 from airflow_provider_segmind.hooks.batch_files import Row, read_file
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
+from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.prices import price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.batch_ordering import Terms
-from airflow_provider_segmind.operators.ordering import ON_UNKNOWN
+from airflow_provider_segmind.operators.ordering import ON_UNKNOWN, check_retry
 from airflow_provider_segmind.operators.rules import check_consent, consent_of, consent_required
 
 log = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ def make_plan(
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     wanted = Head(fingerprint_of(workflow, (swap.given for swap in read)), max_tries, len(read))
     store = BatchStore(context)
+    check_retry(context, durable=store.durable, resubmit=terms.resubmit)
     head, entries = store.load()
     step = begin(head, wanted)
     if step is Begin.REFUSE:
@@ -137,7 +139,6 @@ def make_plan(
     if head is None or step is Begin.ANEW:
         _check_consent(read, Problems(where))
         _check_pictures(read, hook, Problems(where))
-        _warn_without_store(store, context)
         store.save_head(wanted)
         return Plan(hook, read, Book(store, wanted, {}), terms, check_spend)
     _say(entries.values(), len(read))
@@ -184,11 +185,3 @@ def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems
             if found is not None:
                 problems.add(place, found)
     problems.check()
-
-
-def _warn_without_store(store: BatchStore, context: Context) -> None:
-    if not store.durable and getattr(context["ti"], "max_tries", 0) > 0:
-        log.warning(
-            "This Airflow has no task state store (it came with 3.3), so a retry of this task cannot know what was "
-            "ordered before it and orders, and pays, all again. Set retries=0 here."
-        )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import JobFailedError, SegmindError
 from airflow_provider_segmind.api.models import Job
@@ -28,6 +28,7 @@ from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.pictures import readable_url
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.store import OrderStore
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
@@ -115,8 +116,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
 
     On Airflow 3.3 and later a retry after any fault goes on with the same order. A job that FAILED is ordered again
     only by this task's own ``retries``, each at the price of a swap. On Airflow 3.1 and 3.2 nothing is kept between
-    attempts: there a wait that ends before its job fails for good, and a retry after a crash orders again. So there use
-    :class:`SubmitBodySwapOperator` with ``retries=0`` and a sensor.
+    attempts: there a wait that ends before its job fails for good, and a retry orders nothing. There, use
+    :class:`SubmitBodySwapOperator` and a sensor, which a retry can help.
 
     :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI that is uploaded.
     :param reference_character_image: the new person, likewise.
@@ -128,6 +129,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
     :param consent_reference: where the consent of the people in the pictures is on record: an id or a URL of your own.
         It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
+    :param deferrable: whether to wait in a triggerer; ``False`` waits on the worker, with the same results and errors.
+        Left out, ``[segmind] default_deferrable`` decides, which is ``True`` by default.
     :param poll_interval: seconds between polls; 7 is what Segmind documents.
     :param timeout: seconds that one attempt waits at most, by the clock on the wall.
     :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
@@ -148,6 +151,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         self,
         *,
         output_key: str | None = None,
+        deferrable: bool | None = None,
         poll_interval: timedelta | float = 7.0,
         timeout: timedelta | float = 3600.0,
         max_outage: timedelta | float | None = None,
@@ -156,13 +160,14 @@ class BodySwapOperator(SubmitBodySwapOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.output_key = output_key
+        self.deferrable = waits_deferred(deferrable)
         self.poll_interval = check_interval("poll_interval", poll_interval)
         self.timeout = check_interval("timeout", timeout)
         self.max_outage = check_outage(max_outage)
         self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Order, or go on with what an earlier attempt ordered, and wait in a triggerer."""
+        """Order, or go on with what an earlier attempt ordered, and wait."""
         placed = self.place(context)
         job = self._look(placed.job.poll_url) if placed.attached else None
         if job is not None and job.status == "FAILED":
@@ -171,6 +176,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
             mark_failed(context, job)
             placed, job = self.place(context), None
         if job is None or not job.done:
+            if not self.deferrable:
+                return self._finish(context, self._wait_here(context, placed.job))
             self.defer(
                 **deferral(
                     placed.job,
@@ -186,6 +193,17 @@ class BodySwapOperator(SubmitBodySwapOperator):
             )
         self._tell(job)
         return self._finish(context, job)
+
+    def _wait_here(self, context: Context, job: Job) -> Job:
+        """Wait on this worker, and tell the metrics how it ended."""
+        try:
+            ended = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at)
+        except SegmindError as error:
+            tell_end(self.segmind_conn_id, error, self.workflow)
+            self.note_error(error)
+            raise self._paid(context, error) from error
+        self._tell(ended)
+        return ended
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
@@ -239,7 +257,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
         """Return what the task raises once it has ordered: a retry must go on with that order, or there is none."""
         return paid_error(
             error,
-            kept=OrderStore(context).durable or isinstance(error, JobFailedError),
+            kept=OrderStore(context).durable
+            or (isinstance(error, JobFailedError) and self.on_unknown_outcome == "resubmit"),
             how="Whoever runs the DAG waits with a BodySwapSensor; its poll_url is this task's XCom of that name.",
         )
 
@@ -265,4 +284,6 @@ class BodySwapOperator(SubmitBodySwapOperator):
 
     def _fetch(self, poll_url: str) -> Job:
         hook = SegmindHook(self.segmind_conn_id)
-        return hook.wait(poll_url, poll_interval=self.poll_interval, timeout=self.timeout, max_outage=self.max_outage)
+        return hook.wait_for_end(
+            poll_url, poll_interval=self.poll_interval, timeout=self.timeout, max_outage=self.max_outage
+        )

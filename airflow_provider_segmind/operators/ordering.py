@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from airflow.providers.common.compat.sdk import Context
+from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
@@ -83,7 +83,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     step = decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
     if record is None or step is Step.ORDER:
         _say_why(record, max_tries)
-        _warn_without_store(store, context)
+        check_retry(context, durable=store.durable, resubmit=resubmit)
         earlier = record.ordered if record is not None else ()
         inputs = order.build(earlier)
         intent = Record(
@@ -234,10 +234,25 @@ def _say_why(record: Record | None, max_tries: int) -> None:
         log.warning("An earlier order's outcome is unknown; ordering again as on_unknown_outcome='resubmit' says.")
 
 
-def _warn_without_store(store: OrderStore, context: Context) -> None:
+def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
+    """
+    Refuse to order in a retry of a task whose attempts keep no record: an earlier one may have ordered.
+
+    :param durable: whether a record of the order is kept between attempts, as Airflow 3.3 does.
+    :param resubmit: whether the author accepts that a retry may pay again.
+    :raises OutcomeUnknownError: when this is such a retry.
+    """
+    if durable or resubmit:
+        return
     ti = context["ti"]
-    if not store.durable and getattr(ti, "max_tries", 0) > 0 and getattr(ti, "try_number", 1) == 1:
-        log.warning(
-            "This Airflow has no task state store (it came with 3.3), so a retry of this task cannot know what was "
-            "ordered before it and orders, and pays, again. Set retries=0 here and leave retrying to the sensor."
+    max_tries = int(getattr(ti, "max_tries", 0))
+    retries = getattr(getattr(ti, "task", None), "retries", None)
+    # As Airflow counts: a clear adds the retries to the attempts so far, and begins a new series.
+    first = 1 if retries is None else max_tries - int(retries) + 1
+    if int(getattr(ti, "try_number", 1)) > first:
+        raise OutcomeUnknownError(
+            "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
+            "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
+            "BodySwapSensor fetches. If there is none, clear the task, which orders anew. Set retries=0 on this task, "
+            "or on_unknown_outcome='resubmit' if a retry may pay again."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context
+from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.results import handle_of

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException, BaseOperator, Context
+from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
+from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.fetching import picture_bytes
 from airflow_provider_segmind.hooks.gallery import checked, checked_batch, show

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow.providers.common.compat.sdk import AirflowFailException, ObjectStoragePath
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.hooks.batch_files import CHECKS, STORED, is_good, read_lines
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.fetching import picture_bytes
 from airflow_provider_segmind.hooks.pictures import is_url
 from airflow_provider_segmind.hooks.publish import lines_of, write_whole

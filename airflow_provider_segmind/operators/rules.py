@@ -6,9 +6,10 @@ import logging
 import math
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context, conf
+from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.prices import price_per_swap
 
 log = logging.getLogger(__name__)

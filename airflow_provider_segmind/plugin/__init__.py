@@ -29,7 +29,7 @@ class SegmindPlugin(AirflowPlugin):
     @cached_property
     def react_apps(self) -> list[Any]:  # type: ignore[override]
         """The tabs, unless an administrator wants none: before Airflow 3.4 they are on every DAG."""
-        from airflow.providers.common.compat.sdk import conf
+        from airflow_provider_segmind.hooks.compat import conf
 
         if not conf.getboolean("segmind", "ui_tabs", fallback=True):
             return []
@@ -49,9 +49,7 @@ class SegmindPlugin(AirflowPlugin):
 
 def _base() -> str:
     """Return what leads to Airflow's own address: nothing, or its path where a bundle's URL cannot be relative."""
-    from airflow.providers.common.compat.sdk import conf
-
-    from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
+    from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, conf
 
     if AIRFLOW_V_3_3_PLUS:
         return ""

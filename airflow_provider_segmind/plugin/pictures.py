@@ -10,9 +10,10 @@ from pathlib import Path
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
-from airflow.providers.common.compat.sdk import ObjectStoragePath, conf
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.media import media_type_of
+from airflow_provider_segmind.hooks.compat import conf
 
 MAX_PICTURE = 32 * 2**20
 """Bytes of a picture that is shown. A photograph of 50 megapixels has about 20 MB as JPEG."""

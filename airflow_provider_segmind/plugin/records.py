@@ -124,7 +124,10 @@ def cards(found: Iterable[Found]) -> list[Card]:
 
 
 def _query(wanted: Wanted) -> Any:
-    same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _TASK]
+    if hasattr(XComModel, "task_instance_id"):  # Airflow 3.4, which has no index for the other way
+        same = [XComModel.task_instance_id == TaskInstance.id]
+    else:
+        same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _TASK]
     columns = [getattr(XComModel, name) for name in (*_TASK, "key", "value", "timestamp")]
     query = (
         select(*columns, TaskInstance.state.label("task_state"), DagRun.state.label("run_state"))

@@ -12,8 +12,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowFailException, Context
+from airflow.sdk import Context
 
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.failures import WrongSettingsError
 from airflow_provider_segmind.hooks.lineage import INPUTS_KEY, is_listened_to
 

@@ -8,13 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import (
-    BaseOperator,
-    BaseSensorOperator,
-    Context,
-    PokeReturnValue,
-    XComArg,
-)
+from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_segmind.api.errors import SegmindError
@@ -32,6 +26,7 @@ from airflow_provider_segmind.hooks.gallery import is_shown, show, show_end, wai
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.sensors.origin import known_job, nothing_to_wait_for, photographs, task_id_of
 from airflow_provider_segmind.sensors.skips import failing, skipping
 from airflow_provider_segmind.sensors.starts import POLL_INTERVAL, TIMEOUT, sensor_start
@@ -56,7 +51,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         ``.expand(poll_url=submit.output)``.
     :param segmind_conn_id: the connection.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
-    :param deferrable: whether to wait in a triggerer.
+    :param deferrable: whether to wait in a triggerer. Left out, ``[segmind] default_deferrable`` decides, which is
+        ``True`` by default.
     :param poke_interval: seconds between polls; 7 is what Segmind documents.
     :param timeout: seconds to wait at most, by the clock on the wall.
     :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
@@ -85,7 +81,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         poll_url: str | Mapping[str, Any] | XComArg,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         output_key: str | None = None,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         poke_interval: timedelta | float = POLL_INTERVAL,
         timeout: timedelta | float = TIMEOUT,
         max_outage: timedelta | float | None = None,
@@ -105,21 +101,21 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         self._photographs: list[str] = []
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
-        self.deferrable = deferrable
+        self.deferrable = waits_deferred(deferrable)
         self.end_in_trigger = check_mode(end_in_trigger)
         self.max_outage = check_outage(max_outage)
         self._deadline = 0.0
         self._watch: Watch | None = None
         self._pause = 0.0
         self._clock_offset: float | None = None
-        if start_from_trigger:
+        if start_from_trigger and _may_defer(deferrable):
             self._start_in_triggerer(start_trigger_args)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
         if kwargs.get("start_from_trigger"):
-            _check_deferrable(kwargs.get("deferrable"))
+            kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
         if made.kwargs.get("start_from_trigger"):
             starts = may_start(made.kwargs.get, made.kwargs["dag"], made.params)
@@ -131,7 +127,6 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         return made
 
     def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
-        _check_deferrable(self.deferrable)
         # Whether another task is mapped over this one is known only when the DAG is complete.
         read = settings_of(self, mapped=True)
         grouped = self.get_closest_mapped_task_group() is not None
@@ -336,6 +331,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         return max(0.0, min(interval, self._deadline - time.time()))
 
 
-def _check_deferrable(deferrable: object) -> None:
+def _may_defer(deferrable: bool | None) -> bool:
+    """Return whether a task that asks for a start in the triggerer gets one: there is none where nothing defers."""
     if deferrable is False:
         raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
+    return waits_deferred(deferrable)

@@ -6,19 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    BaseOperator,
-    Context,
-    ObjectStoragePath,
-    XComArg,
-)
+from airflow.sdk import BaseOperator, Context, ObjectStoragePath, XComArg
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.gallery import GalleryRecord
 from airflow_provider_segmind.api.patience import check_interval
 from airflow_provider_segmind.hooks.assets import Stored, announce
 from airflow_provider_segmind.hooks.batch_files import STORED, check_failures, too_many
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.deliveries import Deliveries, Delivery, read_deliveries
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.gallery import show, stored, stored_batch

@@ -96,20 +96,29 @@ class BodySwapBatchTrigger(BaseTrigger):
         )
 
     async def _wait(self) -> dict[str, Any]:
+        async with shared_connection(self.segmind_conn_id) as connection:
+            return await self.wait(connection, self.log)
+
+    async def wait(self, connection: SharedConnection, log: Any) -> dict[str, Any]:
+        """
+        Wait for all jobs, write the manifest of results, and return its summary; a worker may call this, too.
+
+        :param connection: what to ask through.
+        :param log: whose log says how far the batch is.
+        """
         files = BatchFiles(self.results, self.batch)
         swaps = await asyncio.to_thread(files.read_swaps)
-        results = Collector(files, len(swaps), own(swaps, await asyncio.to_thread(files.read_parts)), self.log)
+        results = Collector(files, len(swaps), own(swaps, await asyncio.to_thread(files.read_parts)), log)
         results.report()
         storing = asyncio.get_running_loop().create_task(results.run())
         try:
-            async with shared_connection(self.segmind_conn_id) as connection:
-                await asyncio.gather(
-                    *(
-                        self._one(connection, swap, results)
-                        for swap in swaps
-                        if swap["request_id"] and swap["index"] not in results.rows
-                    )
+            await asyncio.gather(
+                *(
+                    self._one(connection, swap, results)
+                    for swap in swaps
+                    if swap["request_id"] and swap["index"] not in results.rows
                 )
+            )
         finally:
             storing.cancel()
         await results.flush()

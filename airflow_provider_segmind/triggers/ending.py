@@ -15,12 +15,13 @@ from dataclasses import asdict, dataclass, fields
 from functools import cache
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator, Context, XCom, conf
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.gallery import END_KEY, GalleryRecord
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, task_listeners
+from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, conf, task_listeners
 from airflow_provider_segmind.hooks.failures import ends_a_sensor_for_good, is_of_the_job
 
 log = logging.getLogger(__name__)

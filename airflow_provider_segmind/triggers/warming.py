@@ -11,7 +11,7 @@ import asyncio
 import logging
 from typing import Any
 
-from airflow.providers.common.compat.sdk import XCom
+from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_segmind.triggers.ending import Ending
 

@@ -39,6 +39,7 @@ from tests.api.drive import (
 
 UNAUTHORIZED = answer({"error": "Missing Authorization or x-api-key in header"}, 401)
 BROKEN = answer(b"<html>", 502)
+GONE = answer({"error": "Request not found"}, 404)
 FULL = answer({"error": "slow down"}, 429, retry_after="20")
 
 
@@ -235,25 +236,25 @@ def test_an_unknown_status_keeps_waiting_and_is_logged_once(caplog: pytest.LogCa
     ]
 
 
-def test_five_errors_in_a_row_are_survived_and_counted_anew_after_a_good_answer() -> None:
-    driver, job = wait(*[BROKEN, LOST, REFUSED, BROKEN, BROKEN], QUEUED, *[BROKEN] * 5, COMPLETED)
+def test_errors_are_waited_out_in_growing_pauses_that_begin_anew_after_a_good_answer() -> None:
+    driver, job = wait(*[BROKEN, LOST, REFUSED, BROKEN, BROKEN], QUEUED, *[BROKEN] * 7, COMPLETED)
     assert job.done
-    assert driver.seconds == [1.0, 2.0, 4.0, 8.0, 16.0, 7.0, 1.0, 2.0, 4.0, 8.0, 16.0]
+    assert driver.seconds == [1.0, 2.0, 4.0, 8.0, 16.0, 7.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
 @pytest.mark.parametrize(("broken", "cls"), [(BROKEN, ServiceError), (REFUSED, TransportError), (LOST, TransportError)])
-def test_the_sixth_error_in_a_row_ends_the_wait_but_not_the_job(broken: Answer, cls: type[SegmindError]) -> None:
+def test_an_outage_that_is_longer_than_it_may_be_ends_the_wait_but_not_the_job(
+    broken: Answer, cls: type[SegmindError]
+) -> None:
     with pytest.raises(cls) as error:
-        wait(*[broken] * 6)
+        wait(*[broken] * 7, max_outage=40.0)
     assert error.value.retryable
 
 
-def test_without_a_limit_only_the_deadline_ends_a_wait_for_a_broken_service() -> None:
+def test_only_the_deadline_ends_a_wait_for_a_broken_service() -> None:
     driver = Driver([BROKEN] * 1000)
     with pytest.raises(JobTimeoutError):
-        driver.run(
-            flow.wait(settings(), new_auth(), POLL_URL, deadline=1500, clock=driver.clock, pace=PACE, tolerated=None)
-        )
+        driver.run(flow.wait(settings(), new_auth(), POLL_URL, deadline=1500, clock=driver.clock, pace=PACE))
     assert driver.now == 1500
 
 
@@ -289,9 +290,11 @@ def test_a_deadline_that_has_passed_still_gets_one_look() -> None:
     assert driver.sent == ["GET"]
 
 
-def test_an_expired_record_ends_the_wait_at_once() -> None:
+def test_an_expired_record_ends_the_wait_after_a_minute_and_a_half_of_404s() -> None:
+    driver = Driver([QUEUED, *[GONE] * 100])
     with pytest.raises(JobExpiredError):
-        wait(QUEUED, answer({"error": "Request not found"}, 404))
+        driver.run(flow.wait(settings(), new_auth(), POLL_URL, deadline=2000, clock=driver.clock, pace=PACE))
+    assert driver.now == 1000 + 7 + 90
 
 
 @pytest.mark.parametrize("interval", [0, -1, float("inf"), float("nan"), "7", None, True])
@@ -316,16 +319,15 @@ def test_one_look_is_one_get() -> None:
     assert driver.sent == ["GET"]
 
 
-def test_one_look_raises_the_first_error_unless_told_to_tolerate_some() -> None:
-    with pytest.raises(ServiceError):
-        Driver([BROKEN]).run(flow.get_job(settings(), new_auth(), POLL_URL))
-    driver = Driver([BROKEN, BROKEN, COMPLETED])
-    assert driver.run(flow.get_job(settings(), new_auth(), POLL_URL, pace=PACE, tolerated=2)).done
-
-
-def test_one_look_leaves_a_429_to_the_caller() -> None:
-    with pytest.raises(RateLimitError):
-        Driver([FULL]).run(flow.get_job(settings(), new_auth(), POLL_URL, tolerated=5))
+@pytest.mark.parametrize(
+    ("said", "cls"),
+    [(BROKEN, ServiceError), (REFUSED, TransportError), (GONE, JobExpiredError), (FULL, RateLimitError)],
+)
+def test_one_look_raises_whatever_goes_wrong_at_once(said: Answer, cls: type[SegmindError]) -> None:
+    driver = Driver([said])
+    with pytest.raises(cls):
+        driver.run(flow.get_job(settings(), new_auth(), POLL_URL))
+    assert driver.sent == ["GET"]
 
 
 # -- free calls ----------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from airflow_provider_segmind.api.aclient import AsyncClient, new_session
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
-    JobExpiredError,
     JobTimeoutError,
     SegmindError,
     ServiceError,
@@ -110,19 +109,20 @@ async def test_a_429_pauses_all_and_ends_none() -> None:
 async def test_errors_that_pass_are_waited_out_and_others_reach_whoever_waits() -> None:
     with Emulator() as emulator:
         async with polling(emulator) as (poller, shared):
-            good, gone, broken = [await order(shared) for _ in range(3)]
-            ids = {url: url.rpartition("/")[2] for url in (good, gone, broken)}
+            good, refused, broken = [await order(shared) for _ in range(3)]
+            ids = {url: url.rpartition("/")[2] for url in (good, refused, broken)}
             emulator.script(
                 Fault("502-html", on="poll", times=3, request_id=ids[good]),
-                Fault("expired", on="poll", request_id=ids[gone]),
+                Fault("403", on="poll", request_id=ids[refused]),
                 Fault("not-json", on="poll", times=None, request_id=ids[broken]),
             )
             results = await asyncio.gather(
-                *(poller.wait(url, deadline=4e9, poll_interval=0.05) for url in (good, gone, broken)),
+                *(poller.wait(url, deadline=4e9, poll_interval=0.05) for url in (good, refused)),
+                poller.wait(broken, deadline=4e9, poll_interval=0.05, max_outage=0.1),
                 return_exceptions=True,
             )
         assert not isinstance(results[0], BaseException)
-        assert isinstance(results[1], JobExpiredError)
+        assert isinstance(results[1], AuthenticationError)
         assert isinstance(results[2], ServiceError)
 
 
@@ -199,12 +199,15 @@ async def test_who_stops_waiting_leaves_nothing_behind() -> None:
             assert len(poller._schedule) == 0
 
 
-@pytest.mark.parametrize("jobs", [{"job_seconds": 60}, {}, {"record_seconds": 0}])
+@pytest.mark.parametrize("kind", ["pending", "done", "expired", "403", "502-html"])
 @leaping
-async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(jobs: dict[str, Any]) -> None:
+async def test_an_answer_that_nobody_waits_for_any_more_is_dropped(kind: str) -> None:
+    jobs: dict[str, Any] = {"pending": {"job_seconds": 60}, "expired": {"record_seconds": 0}}.get(kind, {})
     with Emulator(**jobs) as emulator:
         async with polling(emulator) as (poller, shared):
             url = await order(shared)
+            if kind[0].isdigit():
+                emulator.script(Fault(kind, on="poll"))
             client = await shared()
             client.open.clear()
             client.held.clear()

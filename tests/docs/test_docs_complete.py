@@ -14,8 +14,8 @@ from typing import Any
 import griffe
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import BaseOperator, BaseSensorOperator
 from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk import BaseOperator, BaseSensorOperator
 
 from airflow_provider_segmind.api.errors import BY_NAME
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS

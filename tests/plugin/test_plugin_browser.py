@@ -265,7 +265,7 @@ def test_hundreds_of_swaps_are_paged_to_the_end_with_one_request_for_each_page(v
         assert swap(shown, f"Swap {MANY - 1}").is_visible()
         gallery(page)
     finally:
-        world.forget(dag_id)
+        world.clear()
     assert len(asked) == len(range(24, MANY, 24))
 
 

@@ -1,22 +1,43 @@
-"""Swaps in a real metadata database, written past Airflow, so that thousands of them take no time."""
+"""Swaps in a real metadata database, written through the tables of Airflow's models, so that thousands take no time."""
 
 from __future__ import annotations
 
-import functools
-import json
-import sqlite3
 import uuid
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from airflow.models import xcom
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from sqlalchemy import Connection, Table, create_engine, delete, insert, select, update
+
 BUNDLE = "gallery-tests"
 PNG = b"\x89PNG\r\n\x1a\n and pixels"
 JPEG = b"\xff\xd8\xff\xe0 and pixels"
 WEBP = b"RIFF\x00\x00\x00\x00WEBPVP8 "
+
+_DAGS: Table = DagModel.__table__
+_RUNS: Table = DagRun.__table__
+_TASKS: Table = TaskInstance.__table__
+# From Airflow 3.4 on, what XComModel reads is no table, and a value belongs to a try of a task.
+_XCOMS: Table = getattr(xcom, "XComModelV2", xcom.XComModel).__table__
+_INDEX = "region_index" if "region_index" in _TASKS.c else "map_index"
+
+_SWAP = {"dag_id": "open", "run_id": "r1", "task_id": "swap", "map_index": -1}
+_DAG = {
+    "bundle_name": BUNDLE,
+    "relative_fileloc": "a.py",
+    "is_paused": True,  # no scheduler may take an interest in its runs
+    "max_active_tasks": 1,
+    "max_consecutive_failed_dag_runs": 0,
+    "has_task_concurrency_limits": False,
+}
 
 
 @dataclass
@@ -31,38 +52,35 @@ class World:
     database: Path
     folder: Path
     runs: dict[tuple[str, str], int] = field(default_factory=dict)
+    tasks: dict[tuple[str, str, str, int], uuid.UUID] = field(default_factory=dict)
 
     def swap(self, value: Any, dag_id: str = "open", **where: Any) -> str:
         """Write a record, and return the path of its picture, without the slot."""
-        self.swaps([(value, {"dag_id": dag_id, **where})])
-        place = {"run_id": "r1", "task_id": "swap", "map_index": -1, **where}
+        place = {**_SWAP, "dag_id": dag_id, **where}
+        self.swaps([(value, place)])
         return f"{dag_id}/{place['run_id']}/{place['task_id']}/{place['map_index']}"
 
     def swaps(self, values: Iterable[tuple[Any, dict[str, Any]]]) -> None:
-        """Write many records."""
-        with closing(sqlite3.connect(self.database)) as connection, connection:
-            dags: set[str] = set()
-            for value, where in values:
-                place = {"dag_id": "open", "run_id": "r1", "task_id": "swap", "map_index": -1, **where}
-                at = place.pop("at", None) or datetime.now(UTC)
-                place.setdefault("key", "body_swap")
-                if place["dag_id"] not in dags:
-                    self._dag(connection, place["dag_id"])
-                    dags.add(place["dag_id"])
-                run = self.runs.setdefault((place["dag_id"], place["run_id"]), len(self.runs) + 1000)
-                row = {"value": json.dumps(value), "dag_run_id": run, **place}
-                insert(connection, "xcom", timestamp=at.strftime("%Y-%m-%d %H:%M:%S.%f"), **row)
+        """Write many records, and the tasks that say them."""
+        said = []
+        for value, where in values:
+            row = {"key": "body_swap", "at": None, **_SWAP, **where, "value": value}
+            row["timestamp"] = row["at"] or datetime.now(UTC)
+            row["task_instance_id"], row["dag_run_id"] = self._known(row)
+            said.append({name: row[name] for name in row if name in _XCOMS.c})
+        with self._open() as connection:
+            connection.execute(insert(_XCOMS).prefix_with("OR REPLACE"), said)
 
     def task(self, state: str, **where: Any) -> None:
-        """Write a task instance."""
-        place = {"dag_id": "open", "run_id": "r1", "task_id": "swap", "map_index": -1, **where}
-        with closing(sqlite3.connect(self.database)) as connection, connection:
-            insert(connection, "task_instance", id=uuid.uuid4().hex, state=state, **place)
+        """Give a task instance its state."""
+        task, _ = self._known({**_SWAP, **where})
+        with self._open() as connection:
+            connection.execute(update(_TASKS).where(_TASKS.c.id == task).values(state=state))
 
     def run(self, state: str, dag_id: str = "open", run_id: str = "r1") -> None:
-        """Write a DAG run; its swaps are to be there already."""
-        with closing(sqlite3.connect(self.database)) as connection, connection:
-            insert(connection, "dag_run", id=self.runs[dag_id, run_id], dag_id=dag_id, run_id=run_id, state=state)
+        """Give a DAG run its state; its swaps are to be there already."""
+        with self._open() as connection:
+            connection.execute(update(_RUNS).where(_RUNS.c.id == self.runs[dag_id, run_id]).values(state=state))
 
     def file(self, name: str, data: bytes) -> str:
         """Write a file into the folder, and return its URI."""
@@ -71,21 +89,44 @@ class World:
         path.write_bytes(data)
         return f"file://{path}"
 
-    def forget(self, dag_id: str) -> None:
-        """Forget the swaps of one DAG."""
-        with closing(sqlite3.connect(self.database)) as connection, connection:
-            connection.execute("DELETE FROM xcom WHERE dag_id = ?", (dag_id,))
-
     def clear(self) -> None:
-        """Forget all that was written."""
-        with closing(sqlite3.connect(self.database)) as connection, connection:
-            for table in ("xcom", "task_instance", "dag_run", "dag"):
-                connection.execute(f"DELETE FROM {table}")  # noqa: S608
+        """Forget all that was written, whatever else there is."""
+        dags = {dag_id for dag_id, _ in self.runs}
+        tasks = select(_TASKS.c.id).where(_TASKS.c.dag_id.in_(dags))
+        said = _XCOMS.c.dag_id.in_(dags) if "dag_id" in _XCOMS.c else _XCOMS.c.task_instance_id.in_(tasks)
+        with self._open() as connection:
+            connection.execute(delete(_XCOMS).where(said))
+            for table in (_TASKS, _RUNS, _DAGS):
+                connection.execute(delete(table).where(table.c.dag_id.in_(dags)))
         self.runs.clear()
+        self.tasks.clear()
 
-    def _dag(self, connection: sqlite3.Connection, dag_id: str) -> None:
-        insert(connection, "dag_bundle", name=BUNDLE)
-        insert(connection, "dag", dag_id=dag_id, bundle_name=BUNDLE, fileloc=f"{dag_id}.py", relative_fileloc="a.py")
+    def _known(self, where: Mapping[str, Any]) -> tuple[uuid.UUID, int]:
+        """Return the ids of a task instance and of its run, which the database is going to have."""
+        place = (where["dag_id"], where["run_id"], where["task_id"], where["map_index"])
+        run = self.runs.setdefault(place[:2], len(self.runs) + 1000)
+        return self.tasks.setdefault(place, uuid.uuid4()), run
+
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        """Return a connection, to a database that has all DAGs, runs and tasks that are known."""
+        dags = [{"dag_id": dag_id, "fileloc": f"{dag_id}.py", **_DAG} for dag_id in {dag_id for dag_id, _ in self.runs}]
+        when = {"run_type": "manual", "run_after": datetime.now(UTC)}
+        runs = [{"id": run, "dag_id": ids[0], "run_id": ids[1], **when} for ids, run in self.runs.items()]
+        tasks = [
+            {"id": task, "dag_id": dag_id, "run_id": run_id, "task_id": task_id, _INDEX: index, "pool": "default_pool"}
+            for (dag_id, run_id, task_id, index), task in self.tasks.items()
+        ]
+        engine = create_engine(f"sqlite:///{self.database}")
+        try:
+            with engine.begin() as connection:
+                new = ((DagBundleModel.__table__, [{"name": BUNDLE}]), (_DAGS, dags), (_RUNS, runs), (_TASKS, tasks))
+                for table, rows in new:
+                    if rows:
+                        connection.execute(insert(table).prefix_with("OR IGNORE"), rows)
+                yield connection
+        finally:
+            engine.dispose()
 
 
 def swaps(client: Any, **wanted: Any) -> dict[str, Any]:
@@ -94,20 +135,3 @@ def swaps(client: Any, **wanted: Any) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     said: dict[str, Any] = answer.json()
     return said
-
-
-@functools.cache
-def required_columns(database: str, table: str) -> tuple[str, ...]:
-    """Return the columns of a table that want a value; its schema does not change while tests run."""
-    with closing(sqlite3.connect(database)) as connection:
-        columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
-    return tuple(name for _, name, _, required, default, _ in columns if required and default is None)
-
-
-def insert(connection: sqlite3.Connection, table: str, **values: Any) -> None:
-    """Insert a row, with zeros where the table wants a value that no test looks at."""
-    for name in required_columns(str(connection.execute("PRAGMA database_list").fetchone()[2]), table):
-        values.setdefault(name, 0)
-    names = ", ".join(values)
-    marks = ", ".join("?" for _ in values)
-    connection.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", tuple(values.values()))  # noqa: S608

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,23 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Shorten what is waited after errors and 429s, and return the seconds that it would have been."""
     return paces.shorten(monkeypatch)
+
+
+class _NoConnections:
+    """A supervisor that knows no connection: Airflow 3.1.0 asks one even outside of a task, and fails without it."""
+
+    def send(self, message: Any) -> Any:
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ErrorResponse
+
+        return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+
+
+@pytest.fixture(autouse=version("apache-airflow") == "3.1.0")
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.execution_time import task_runner
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", _NoConnections(), raising=False)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -100,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.answer(PICTURE, length=len(PICTURE) - 10)
 
     def send_endless(self) -> None:
+        # What a kernel keeps for a reader that is slow would count as read.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**16)
         self.send_response(200)
         self.end_headers()
         for _ in range(2048):

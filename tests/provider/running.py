@@ -7,10 +7,12 @@ import importlib
 import json
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.triggers.base import BaseTrigger
+
+from airflow_provider_segmind.hooks.compat import TaskDeferred
 
 try:
     from airflow.sdk.exceptions import AirflowRescheduleException
@@ -23,11 +25,14 @@ class TaskInstance:
 
     map_index = -1
 
-    def __init__(self, first_reschedule: float | None = None, max_tries: int = 0, try_number: int = 1) -> None:
+    def __init__(
+        self, first_reschedule: float | None = None, max_tries: int = 0, try_number: int = 1, retries: int | None = None
+    ) -> None:
         self.xcoms: dict[str, Any] = {}
         self.max_tries = max_tries
         self.try_number = try_number
         self.first_reschedule = first_reschedule
+        self.task = SimpleNamespace(retries=max_tries if retries is None else retries)
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep an XCom, which must be plain JSON."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_segmind.api import batches
+from airflow_provider_segmind.api import batches, patience
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_results
+from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from tests.api.clock import Clock
@@ -40,7 +39,7 @@ class Batch:
         self.emulator = emulator
         self.results = folder / "results.jsonl"
         self.store: Store | None = Store()
-        self.max_tries = options.pop("retries", 2)
+        self.retries = self.max_tries = options.pop("retries", 2)
         self.tries = 0
         self.cls = options.pop("cls", BodySwapBatchOperator)
         self.options = options
@@ -52,7 +51,7 @@ class Batch:
 
     def context(self) -> Any:
         self.tries += 1
-        ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries)
+        ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
         return {"ti": ti} if self.store is None else {"ti": ti, "task_state_store": self.store}
 
     def start(self) -> Any:
@@ -285,7 +284,11 @@ def test_another_max_failures_is_refused(value: Any) -> None:
         BodySwapBatchOperator(task_id="b", swaps=[], results_uri="/r", max_failures=value)
 
 
-def test_an_expired_job_is_said_to_be_lost_and_not_ordered_again(emulator: Emulator, tmp_path: Path) -> None:
+def test_an_expired_job_is_said_to_be_lost_and_not_ordered_again(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "GONE_AFTER", 0.0)
+    monkeypatch.setattr(patience, "GONE_ASKS", 1)
     emulator.set(job_seconds=0)
     emulator.script(Fault("expired", on="poll", times=1))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 5))
@@ -388,12 +391,11 @@ def test_submitting_alone_fails_when_not_all_could_be_ordered_and_a_retry_orders
     assert charged(emulator) == [1] * 12
 
 
-def test_before_airflow_3_3_it_works_and_says_what_a_retry_costs(
-    emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_before_airflow_3_3_it_works_and_a_retry_orders_nothing(emulator: Emulator, tmp_path: Path) -> None:
     emulator.set(job_seconds=0)
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 3))
     batch.store = None
-    with caplog.at_level(logging.WARNING):
-        assert batch.attempt()["completed"] == 3
-    assert "a retry of this task cannot know" in caplog.text
+    assert batch.attempt()["completed"] == 3
+    with pytest.raises(AirflowFailException, match="This is a retry"):
+        batch.attempt()
+    assert charged(emulator) == [1] * 3

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_segmind.api import batches
 from airflow_provider_segmind.api.errors import SegmindError
@@ -21,6 +20,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_files
 from airflow_provider_segmind.hooks.batch_files import BatchFiles
 from airflow_provider_segmind.hooks.batch_results import Collector
+from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.operators import batch_ordering
 from airflow_provider_segmind.triggers.ending import Ending
 from tests.api.clock import Clock
@@ -106,8 +106,10 @@ async def test_so_many_results_are_stored_at_once(tmp_path: Path, monkeypatch: p
 
 
 def test_a_request_of_the_history_that_cannot_be_asked_for_is_neither_taken_nor_ordered_again(
-    emulator: Emulator, tmp_path: Path
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_AFTER", 0.1)
+    monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_STEP", 0.05)
     emulator.set(job_seconds=0, history=False)
     emulator.script(Fault("drop-after", after=6))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 20))

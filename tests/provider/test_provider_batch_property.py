@@ -94,6 +94,7 @@ class Attempt:
         self.die: Callable[[], object] = lambda: None
         self.settings, self.auth = BEARER, flow.Auth()
         self.poller = self
+        self.clock = time.time
 
     def _step(self, error: type[BaseException]) -> None:
         if self.lives is not None:

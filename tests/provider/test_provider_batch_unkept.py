@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import TaskDeferralError
+from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferralError, TaskDeferred
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
 from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
 
@@ -62,11 +61,21 @@ def test_a_submit_that_ordered_some_keeps_their_handles_and_is_not_tried_again(
     assert {handle["request_id"] for handle in context["ti"].xcoms["ordered"]} == ordered
 
 
-def test_where_nothing_was_ordered_a_retry_orders(emulator: Emulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize("accepted", [True, False], ids=["resubmit", "fail"])
+def test_a_retry_orders_only_where_its_author_accepts_that_it_may_pay_again(
+    emulator: Emulator, tmp_path: Path, accepted: bool
+) -> None:
+    """Also where nothing was ordered: a retry after a crash cannot know that."""
     emulator.script(Fault("500", on="credits", times=20))
-    batch = forgetful(emulator, tmp_path, swaps=swaps(emulator, 2), cls=SubmitBodySwapBatchOperator)
+    word = {"on_unknown_outcome": "resubmit"} if accepted else {}
+    batch = forgetful(emulator, tmp_path, swaps=swaps(emulator, 2), cls=SubmitBodySwapBatchOperator, **word)
     with pytest.raises(SegmindError):
         batch.attempt()
     assert not emulator.charges
     emulator.clear_faults()
-    assert len(batch.attempt()) == 2
+    if accepted:
+        assert len(batch.attempt()) == 2
+        return
+    with pytest.raises(AirflowFailException, match=r"This is a retry, .* nothing is ordered now\."):
+        batch.attempt()
+    assert not emulator.charges

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred, task
+from airflow.sdk import DAG, task
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.decorators.body_swap import body_swap_task
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_results
-from airflow_provider_segmind.hooks.compat import TaskDeferralTimeout
+from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferralTimeout, TaskDeferred
 from tests.provider.running import TaskInstance, first_event, revive
 from tests.provider.test_provider_dag_run import dag_test
 from tests.provider.tries import Store

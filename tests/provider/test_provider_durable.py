@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_segmind.api.errors import (
     JobFailedError,
     TransportError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.hooks.store import KEY
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from tests.provider.tries import Task
@@ -87,7 +87,8 @@ def test_a_refused_order_leaves_nothing_and_the_retry_orders(emulator: Emulator)
     assert len(emulator.charges) == 1
 
 
-def test_an_expired_record_is_lost_and_never_ordered_again(emulator: Emulator) -> None:
+def test_an_expired_record_is_lost_and_never_ordered_again(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_AFTER", 0.1)
     task = Task(emulator)
     first = task.attempt()
     emulator.script(Fault("expired", on="poll", times=None))
@@ -142,20 +143,36 @@ def test_an_unknown_policy_is_named_before_any_order(emulator: Emulator) -> None
     assert emulator.requests == ()
 
 
-def test_without_a_store_it_works_and_says_once_what_a_retry_costs(
-    emulator: Emulator, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_a_store_a_retry_orders_nothing_and_a_clear_orders(emulator: Emulator) -> None:
+    """As on Airflow 3.1 and 3.2: the attempt before it may have died right after it ordered."""
     task = Task(emulator, durable=False)
     assert task.attempt()["status"] == "COMPLETED"
-    task.attempt()
+    for _ in range(2):
+        with pytest.raises(AirflowFailException, match=r"This is a retry, .* clear the task, which orders anew"):
+            task.attempt()
+    assert len(emulator.charges) == 1
+    task.clear()
+    assert task.attempt()["status"] == "COMPLETED"
+    with pytest.raises(AirflowFailException, match="This is a retry"):
+        task.attempt()
     assert len(emulator.charges) == 2
-    assert caplog.text.count("cannot know what was ordered before it") == 1
-    Task(emulator, durable=False, retries=0).attempt()
-    assert caplog.text.count("cannot know what was ordered before it") == 1
+
+
+def test_without_a_store_clearing_a_task_without_retries_orders_each_time(emulator: Emulator) -> None:
+    task = Task(emulator, durable=False, retries=0)
+    for orders in (1, 2, 3):
+        assert task.attempt()["status"] == "COMPLETED"
+        assert len(emulator.charges) == orders
+        task.clear()
+
+
+def test_without_a_store_a_retry_orders_where_its_author_accepts_that_it_may_pay_again(emulator: Emulator) -> None:
+    task = Task(emulator, durable=False, on_unknown_outcome="resubmit")
+    assert [task.attempt()["status"] for _ in range(2)] == ["COMPLETED"] * 2
 
 
 def test_an_api_out_of_reach_leaves_no_intent_behind(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_segmind.api.flow.TOLERATED_ERRORS", 0)
+    monkeypatch.setattr("airflow_provider_segmind.api.flow.MORE_TRIES", 0)
     task = Task(emulator)
     emulator.outage(0.3)
     with pytest.raises(TransportError, match="nothing was sent"):

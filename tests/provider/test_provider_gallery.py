@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 
 from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, read_record, read_records
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.emulator.samples import draw
+from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_segmind.hooks.gallery import show
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator

@@ -20,8 +20,10 @@ import airflow_provider_segmind
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS
 from airflow_provider_segmind.get_provider_info import get_provider_info
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.plugin import PREFIX
 
 INFO = get_provider_info()
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def schema() -> Any:
@@ -88,6 +90,9 @@ def test_the_form_has_a_field_for_every_extra_and_calls_the_password_api_key() -
     assert set(SegmindHook.get_ui_field_behaviour()) == {"hidden_fields", "relabeling", "placeholders"}
 
 
+@pytest.mark.skipif(
+    importlib.metadata.version("apache-airflow") == "3.1.0", reason="its forms need Flask-AppBuilder, later ones do not"
+)
 def test_airflows_own_form_calls_the_password_api_key_and_has_every_field() -> None:
     code = """
 import warnings; warnings.simplefilter("ignore")
@@ -108,6 +113,17 @@ def test_importing_the_package_and_its_info_costs_nothing() -> None:
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     ).stdout
     assert not {"airflow", "requests", "aiohttp", "PIL"} & set(modules.split())
+
+
+def test_its_guides_are_in_the_repository_and_its_logo_is_where_the_plugin_serves_it() -> None:
+    (integration,) = INFO["integrations"]
+    guides = [*integration["how-to-guide"], *(transfer["how-to-guide"] for transfer in INFO["transfers"])]
+    assert all((ROOT / guide.lstrip("/")).is_file() for guide in guides)
+    folder, _, name = integration["logo"].rpartition("/")
+    assert folder == f"{PREFIX}/static"
+    logo = (Path(airflow_provider_segmind.__path__[0]) / "plugin" / "static" / name).read_text()
+    assert logo.startswith("<svg")
+    assert "script" not in logo
 
 
 def test_the_package_is_typed() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import (
@@ -11,6 +10,7 @@ from airflow_provider_segmind.api.errors import (
     OutcomeUnknownError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.store import KEY
 from tests.provider.tries import Task
@@ -64,7 +64,11 @@ class TestLostAnswers:
         assert task.attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == 1
 
-    def test_a_request_that_was_found_and_cannot_be_asked_for_is_named(self, emulator: Emulator) -> None:
+    def test_a_request_that_was_found_and_cannot_be_asked_for_is_named(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_AFTER", 0.1)
+        monkeypatch.setattr("airflow_provider_segmind.api.patience.GONE_STEP", 0.05)
         emulator.script(Fault("drop-after"), Fault("expired", on="poll", times=None))
         with pytest.raises(AirflowFailException, match="It can be: ") as error:
             Task(emulator).attempt()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseSensorOperator
+from airflow.sdk import BaseSensorOperator
 
 from airflow_provider_segmind.decorators.body_swap import _BodySwapDecoratedOperator
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_segmind.api.errors import (
     JobFailedError,
@@ -11,7 +10,12 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.compat import (
+    AirflowFailException,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+    TaskDeferred,
+)
 from tests.provider.tries import Task
 
 
@@ -83,9 +87,13 @@ class TestWaiting:
         with pytest.raises(AirflowFailException, match=r"ServiceError: down.*a retry would pay again"):
             task.operator().execute_complete(context, event)
 
-    def test_without_a_record_a_job_that_failed_may_be_ordered_again(self, emulator: Emulator) -> None:
-        emulator.script(Fault("will-fail", on="submit", times=1))
-        task = Task(emulator, durable=False)
+    def test_without_a_record_a_job_that_failed_is_ordered_again_only_at_its_authors_word(
+        self, emulator: Emulator
+    ) -> None:
+        emulator.script(Fault("will-fail", on="submit", times=2))
+        with pytest.raises(AirflowFailException, match="JobFailedError"):
+            Task(emulator, durable=False).attempt()
+        task = Task(emulator, durable=False, on_unknown_outcome="resubmit")
         with pytest.raises(JobFailedError):
             task.attempt()
         assert task.attempt()["status"] == "COMPLETED"

@@ -100,9 +100,9 @@ class World:
         self.step()
         if not self.history:
             raise SegmindError("no history")
-        return [self.get_job(f"https://api.segmind.com/workflows/request/{name}") for name in self.ledger]
+        return [self.attach(f"https://api.segmind.com/workflows/request/{name}") for name in self.ledger]
 
-    def get_job(self, poll_url: str, *, tolerated_errors: int = 0) -> Job:
+    def attach(self, poll_url: str) -> Job:
         """Ask for a job."""
         name = poll_url.rpartition("/")[2]
         return Job(name, poll_url, "FAILED" if name in self.failed else "COMPLETED")

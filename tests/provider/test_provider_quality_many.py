@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from tests.provider.running import TaskInstance, context, run

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, TaskDeferred
+from airflow.sdk import DAG
 
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.hooks.store import OrderStore
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapBatchOperator,

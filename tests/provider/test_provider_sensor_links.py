@@ -8,12 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import TaskDeferred, XCom
 from airflow.sdk import DAG
+from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_segmind.api.gallery import read_record
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
+from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferred
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink, result_url
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor

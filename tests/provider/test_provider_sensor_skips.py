@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import DAG
 
 from airflow_provider_segmind.api.errors import (
@@ -22,7 +21,12 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, XComNotFound
+from airflow_provider_segmind.hooks.compat import (
+    AIRFLOW_V_3_3_PLUS,
+    AirflowFailException,
+    AirflowSkipException,
+    XComNotFound,
+)
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers.ending import Ending, end
@@ -167,9 +171,9 @@ def test_a_state_that_airflow_does_not_tell_costs_no_clear_error(emulator: Emula
 
 
 DAG_OF_THE_SKIPPED = """
-from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.sdk import DAG, task
 
+from airflow_provider_segmind.hooks.compat import AirflowSkipException
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 

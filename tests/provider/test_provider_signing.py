@@ -74,7 +74,7 @@ def test_an_option_that_cannot_be_used_is_named(
 
 
 def test_the_key_is_masked_in_logs(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.sdk.log import redact
+    from airflow.sdk._shared.secrets_masker import redact  # in airflow.sdk.log only after Airflow 3.1.0
 
     configure(monkeypatch, certificate=files[0], key=files[1])
     signer()

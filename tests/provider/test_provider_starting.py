@@ -22,7 +22,9 @@ from airflow_provider_segmind.triggers import starting
 from airflow_provider_segmind.triggers.events import is_start
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
 from airflow_provider_segmind.triggers.starting import StartedPixelFlowTrigger
+from tests.api.virtual import DOWN, GONE, Clock, Service, between, run_virtually
 from tests.provider.running import context, first_event, revive
+from tests.provider.virtual import World
 
 pytestmark = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="tasks start in the triggerer from Airflow 3.3 on")
 
@@ -233,6 +235,31 @@ def test_the_event_of_a_start_is_recognised_and_no_other() -> None:
     assert is_start(TriggerEvent(starting.event_of_start()).payload)
     assert not is_start({"status": "success"})
     assert not is_start("success")
+
+
+@pytest.mark.parametrize("ahead", [-150.0, 0.0, 150.0])
+@pytest.mark.parametrize(
+    ("fault", "lasts", "seen"),
+    [
+        (between(20, 620, DOWN), 40.0, "COMPLETED"),
+        (between(0, 60, GONE), 40.0, "COMPLETED"),
+        (between(0, 9999, GONE), 40.0, "JobExpiredError"),
+        (between(0, 0, GONE), 9999.0, "JobTimeoutError"),
+    ],
+    ids=["ten minutes of outage", "known late", "gone", "too slow"],
+)
+def test_a_sensor_that_starts_in_the_triggerer_has_the_patience_of_all_others(
+    fault: Any, lasts: float, seen: str, ahead: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(Clock(), fault, lambda _: lasts)
+    world = World(monkeypatch, service, ahead)
+    task = sensor(timeout=700.0, end_in_trigger=False)
+    trigger = started(task, pulls({}))
+    trigger.timeout_after = datetime.fromtimestamp(service.clock(), UTC) + timedelta(seconds=700.0 + BACKSTOP)
+    event = run_virtually(world.clock, first_event(trigger))
+    assert (event.get("job") or {}).get("status") == seen or event["error"]["type"] == seen
+    assert service.clock.passed < {"JobExpiredError": 120, "COMPLETED": 665}.get(seen, 705 + max(0.0, -ahead))
+    assert seen != "JobTimeoutError" or service.clock.passed > 698
 
 
 def pictures(emulator: Emulator) -> dict[str, str]:

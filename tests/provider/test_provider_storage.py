@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
@@ -20,6 +19,7 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.download import Limits
 from airflow_provider_segmind.hooks.keeping import Item, Manner
 from airflow_provider_segmind.hooks.segmind import SegmindHook

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_segmind.api.errors import RateLimitError, TransportError
 from airflow_provider_segmind.api.media import media_type_of
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from tests.api.drive import WORKFLOW
@@ -127,7 +127,7 @@ def test_an_api_out_of_reach_is_left_to_the_tasks_own_retries(monkeypatch: pytes
     monkeypatch.setenv(
         "AIRFLOW_CONN_SEGMIND_DEFAULT", '{"conn_type": "segmind", "host": "http://127.0.0.1:9", "password": "x"}'
     )
-    monkeypatch.setattr("airflow_provider_segmind.api.flow.TOLERATED_ERRORS", 1)
+    monkeypatch.setattr("airflow_provider_segmind.api.flow.MORE_TRIES", 1)
     task = SubmitPixelFlowOperator(task_id="submit", workflow="abc-v1", inputs={})
     with pytest.raises(TransportError, match="nothing was sent"):
         task.execute(context())

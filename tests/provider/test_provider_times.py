@@ -10,8 +10,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import BaseOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.decorators.body_swap import body_swap_task

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -20,6 +19,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.names import name_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type

@@ -6,9 +6,8 @@ import asyncio
 import json
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
-
 from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.hooks.compat import TaskDeferred
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from tests.provider.running import TaskInstance, first_event, revive
 
@@ -41,7 +40,7 @@ class Task:
     def __init__(self, emulator: Emulator, *, durable: bool = True, **options: Any) -> None:
         self.emulator = emulator
         self.store: Store | None = Store() if durable else None
-        self.max_tries = options.pop("retries", 2)
+        self.retries = self.max_tries = options.pop("retries", 2)
         self.tries = 0
         self.cls = options.pop("cls", BodySwapOperator)
         self.options = options
@@ -59,7 +58,7 @@ class Task:
 
     def context(self) -> Any:
         self.tries += 1
-        self.ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries)
+        self.ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
         return {"ti": self.ti} if self.store is None else {"ti": self.ti, "task_state_store": self.store}
 
     def start(self) -> Any:
@@ -78,4 +77,4 @@ class Task:
 
     def clear(self) -> None:
         """Clear the task, as ``clear_task_instances`` does."""
-        self.max_tries = self.tries + 2
+        self.max_tries = self.tries + self.retries

@@ -53,6 +53,16 @@ def test_what_is_not_committed_or_differs_is_named(made: Made) -> None:
     ]
 
 
+def test_the_example_dags_are_in_the_wheels_package(made: Made) -> None:
+    made.committed["example_dags/swap.py"] = "a = 1\n"
+    name = "airflow_provider_segmind/example_dags/swap.py"
+    assert whats(contents.check_files(made.wheel(), made.sources)) == [f"WHEEL lacks {name}"]
+    assert whats(contents.check_files(made.wheel({name: "a = 1\n"}), made.sources)) == []
+    assert whats(contents.check_files(made.wheel({name: "a = 2\n"}), made.sources)) == [
+        f"WHEEL has with another content than is committed {name}"
+    ]
+
+
 def test_an_sdist_needs_all_that_its_tests_need(made: Made) -> None:
     (finding,) = contents.check_files(made.sdist({"Makefile": None, "tests/test_it.py": None}), made.sources)
     assert finding.what == "airflow_provider_segmind-1.2.0.tar.gz lacks Makefile, tests/test_it.py"

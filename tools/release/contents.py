@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from tools.release.findings import Finding
 from tools.release.packages import Package
@@ -54,11 +55,11 @@ def check_files(package: Package, sources: Sources) -> list[Finding]:
     there = set(package.files)
     place = f"[tool.hatch.build.targets.{package.kind}] in pyproject.toml, and .gitignore"
     needed = set(NEEDED) if package.kind == "wheel" else set()
-    missing = (wanted | own | needed) - there
-    differing = [name for name in wanted & there if package.files[name] != (sources.folder / name).read_bytes()]
+    missing = (wanted.keys() | own | needed) - there
+    differing = [name for name in wanted if package.files.get(name) not in (None, wanted[name].read_bytes())]
     return [
         *_about(package, "lacks", missing, f"Commit it if it is new; look at {place}."),
-        *_about(package, "has, though it is not committed,", there - wanted - own, f"Look at {place}."),
+        *_about(package, "has, though it is not committed,", there - wanted.keys() - own, f"Look at {place}."),
         *_about(package, "has with another content than is committed", differing, f"Look at {place}."),
     ]
 
@@ -143,10 +144,13 @@ def check_size(package: Package) -> list[Finding]:
     return [Finding(what, "Take out what nobody needs, or raise LIMITS in tools/release/contents.py and say why.")]
 
 
-def _wanted(package: Package, sources: Sources) -> set[str]:
-    if package.kind == "wheel":
-        return {name for name in sources.files if name.startswith(f"{PACKAGE}/")}
-    return {name for name in sources.files if not name.startswith(NOT_SHIPPED)}
+def _wanted(package: Package, sources: Sources) -> dict[str, Path]:
+    """Return what should be in a built file, and which committed file it is."""
+    if package.kind == "sdist":
+        return {name: sources.folder / name for name in sources.files if not name.startswith(NOT_SHIPPED)}
+    wanted = {name: sources.folder / name for name in sources.files if name.startswith(f"{PACKAGE}/")}
+    examples = (name for name in sources.files if name.startswith("example_dags/"))
+    return wanted | {f"{PACKAGE}/{name}": sources.folder / name for name in examples}
 
 
 def _about(package: Package, verb: str, names: Iterable[str], remedy: str) -> list[Finding]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import venv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,10 @@ class Installed:
     A virtual environment, and a folder that its programs run in; neither is near a checkout.
 
     :param folder: where both are.
-    :param airflow: the Airflow that was asked for, such as ``3.1``.
-    :param package: what was installed.
+    :param package: what is installed there.
     """
 
     folder: Path
-    airflow: str
     package: Package
 
     @property
@@ -71,9 +68,27 @@ class Installed:
         return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
 
 
+def empty(package: Package, folder: Path, python: str = sys.executable) -> Installed:
+    """
+    Make an environment with nothing in it, not even pip.
+
+    :param package: what is going to be installed there.
+    :param folder: where to; made here.
+    :param python: the interpreter that it is made with.
+    :returns: the environment.
+    :raises ReleaseError: there is no such interpreter.
+    """
+    made = Installed(folder, package)
+    for path in (made.cwd, made.dags, folder / "airflow"):
+        path.mkdir(parents=True)
+    command = (python, "-m", "venv", "--without-pip", "--symlinks", folder / "venv")
+    run(*command, cwd=made.cwd, remedy="Name a Python that is installed.")
+    return made
+
+
 def install(package: Package, airflow: str, sources: Sources, folder: Path) -> Installed:
     """
-    Make an environment with nothing in it, not even pip, and install a built file there.
+    Install a built file into an empty environment.
 
     :param package: the file.
     :param airflow: which Airflow, such as ``3.1``.
@@ -82,17 +97,24 @@ def install(package: Package, airflow: str, sources: Sources, folder: Path) -> I
     :returns: the environment.
     :raises ReleaseError: the file cannot be installed, or not with that Airflow.
     """
-    made = Installed(folder, airflow, package)
-    for path in (made.cwd, made.dags, folder / "airflow"):
-        path.mkdir(parents=True)
-    venv.EnvBuilder(with_pip=False, symlinks=True).create(folder / "venv")
+    made = empty(package, folder)
     constraints = sources.folder / "constraints" / f"airflow-{airflow}.txt"
     remedy = f"Look at dependencies in pyproject.toml, and at constraints/{constraints.name}."
     pip(made, "install", "--quiet", package.path, "--constraint", constraints, remedy=remedy)
-    found = {one["name"]: one["version"] for one in json.loads(pip(made, "list", "--format=json", remedy=remedy))}
-    if not found["apache-airflow"].startswith(f"{airflow}."):
-        raise ReleaseError(f"apache-airflow {found['apache-airflow']} was installed, not {airflow}", remedy)
+    found = versions(made)["apache-airflow"]
+    if not found.startswith(f"{airflow}."):
+        raise ReleaseError(f"apache-airflow {found} was installed, not {airflow}", remedy)
     return made
+
+
+def versions(installed: Installed) -> dict[str, str]:
+    """
+    Return the name and version of each distribution in an environment.
+
+    :param installed: the environment.
+    """
+    listed = pip(installed, "list", "--format=json", remedy="pip itself is broken; make the environment anew.")
+    return {one["name"]: one["version"] for one in json.loads(listed)}
 
 
 def pip(installed: Installed, *arguments: object, remedy: str) -> str:

@@ -45,6 +45,14 @@ KEYS: Mapping[str, str | Mapping[str, str]] = {
 """What each key of Airflow's schema holds: nothing to import, modules, classes and functions, or options."""
 
 
+OPTIONAL = ("numpy", "openlineage")
+"""What modules of the provider import that a plain installation does not bring."""
+
+
+NEWER = {"airflow_provider_segmind.example_dags.body_swap_pipeline": ("apache-airflow-providers-standard", (1, 13))}
+"""What an example says that it needs, which an old Airflow does not bring; it is not imported there."""
+
+
 class UnknownKeyError(Exception):
     """A key that is not in :data:`KEYS`; passing it by would leave something untried."""
 
@@ -141,9 +149,31 @@ def main(distribution: str, package: str) -> dict[str, Any]:
             continue
         if entry.group == "apache_airflow_provider":
             problems += try_all(found(), conf.get)
+    problems += filter(None, map(_not_imported, _modules(package)))
     own = {name: getattr(module, "__file__", None) for name, module in sys.modules.items() if _within(name, package)}
     outside = [f"{name}: {file}" for name, file in own.items() if file and not _is_installed(file)]
     return {"file": own.get(package), "problems": problems, "outside": outside}
+
+
+def _modules(package: str) -> list[str]:
+    (folder,) = map(Path, importlib.import_module(package).__path__)
+    parts = (path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py"))
+    found = sorted(".".join(names).removesuffix(".__init__") for names in parts if names[-1] != "__main__")
+    return [name for name in found if name not in NEWER or _has(*NEWER[name])]
+
+
+def _has(distribution: str, wanted: tuple[int, int]) -> bool:
+    major, minor = importlib.metadata.version(distribution).split(".")[:2]
+    return (int(major), int(minor)) >= wanted
+
+
+def _not_imported(name: str) -> str | None:
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit) as problem:  # noqa: BLE001 - as above
+        optional = isinstance(problem, ModuleNotFoundError) and problem.name in OPTIONAL
+        return None if optional else f"{name}: {type(problem).__name__}: {problem}"
+    return None
 
 
 def _within(name: str, package: str) -> bool:

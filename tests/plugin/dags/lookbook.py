@@ -6,9 +6,8 @@ import os
 import time
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG
+from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, Pictures
 from airflow_provider_segmind.hooks.gallery import show

@@ -1,0 +1,22 @@
+"""
+Shorter patience, and faster starts, for an Airflow whose Segmind is the emulator.
+
+The package's constants say how late the real service may be: a job takes half a minute, an order may appear in the
+history a minute later. The emulator is not late, so waiting that long would test nothing. The processes of tasks are
+forked from one that has imported the provider, as docs/scaling.md advises.
+
+Only processes of an Airflow that runs for tests import this, never the tests themselves.
+"""
+
+from __future__ import annotations
+
+import airflow_provider_segmind.operators.quality
+import airflow_provider_segmind.sensors.body_swap
+import airflow_provider_segmind.transfers.object_storage  # noqa: F401
+from airflow_provider_segmind.api import batches, schedule
+
+__all__: list[str] = []  # Airflow takes the public names of its local settings into its own
+
+schedule.PRIOR = 4.0
+batches.SETTLED = 6.0
+batches.SLOW = 3.0
