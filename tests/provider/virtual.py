@@ -61,8 +61,10 @@ class World:
         return run_virtually(self.clock, first_event(revive(trigger)))
 
     def wait(self, mode: str, **options: Any) -> Any:
-        """Wait for a job in one of the modes, and return its status."""
+        """Wait for a job in one of the modes, with a sensor's options, and return its status."""
         if mode == "hook":
+            if "poke_interval" in options:
+                options["poll_interval"] = options.pop("poke_interval")
             return SegmindHook().wait(POLL_URL, **options).status
 
         def sensor(**how: Any) -> BodySwapSensor:
