@@ -26,7 +26,7 @@ from airflow_provider_segmind.api.gallery import (
 )
 
 MAX_RECORDS = 10_000
-"""How many records are looked at, newest first, some three for each swap; a DAG, a run or dates lead to older ones."""
+"""How many records are looked at, newest first, some four for each swap; a DAG, a run or dates lead to older ones."""
 _END = -1
 _TASK = ("dag_id", "run_id", "task_id", "map_index")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -58,8 +59,8 @@ def tab(map_index: int = -1) -> str:
 
 
 def test_a_sensor_has_the_links_of_a_task_that_orders_also_mapped_and_serialized() -> None:
-    from airflow.serialization.serialized_objects import DagSerialization
-
+    serialization = importlib.import_module("airflow.serialization.serialized_objects")
+    serializer = getattr(serialization, "DagSerialization", None) or serialization.SerializedDAG  # Airflow 3.1
     with DAG("d", schedule=None) as dag:
         order = SubmitBodySwapOperator.partial(
             task_id="order", character_image="a", reference_character_image="b"
@@ -67,7 +68,7 @@ def test_a_sensor_has_the_links_of_a_task_that_orders_also_mapped_and_serialized
         BodySwapSensor.partial(task_id="mapped").expand(poll_url=order.output)
         BodySwapSensor.partial(task_id="started", start_from_trigger=True).expand(poll_url=order.output)
         BodySwapSensor(task_id="single", poll_url="https://a.example/1")
-    scheduled = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    scheduled = serializer.from_dict(serializer.to_dict(dag))
     for task_id in ("order", "mapped", "started", "single"):
         links = {link.name: link.xcom_key for link in scheduled.get_task(task_id).operator_extra_links}
         assert links == {"Before / after": BEFORE_AFTER, "Result picture": RESULT}

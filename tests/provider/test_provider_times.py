@@ -16,9 +16,11 @@ from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.decorators.body_swap import body_swap_task
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.get_provider_info import get_provider_info
+from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from airflow_provider_segmind.triggers.segmind import BACKSTOP
 from tests.provider.test_provider_sensor import submit
 
 _REQUIRED = {
@@ -107,8 +109,10 @@ def test_a_mapped_sensor_takes_a_timedelta_too() -> None:
     with DAG("mapped", schedule=None):
         made = BodySwapSensor.partial(task_id="wait", start_from_trigger=True, timeout=timedelta(minutes=2))
         task = made.expand(poll_url=["https://a.example/1"])
-    assert task.start_trigger_args is not None
-    assert (task.start_trigger_args.trigger_kwargs or {})["grace"] > 0
+    assert task.unmap({"poll_url": "https://a.example/1"}).timeout == 120.0
+    if AIRFLOW_V_3_3_PLUS:
+        assert task.start_trigger_args is not None
+        assert task.start_trigger_args.timeout == timedelta(seconds=120 + BACKSTOP)
 
 
 def test_operators_and_sensors_share_their_times_in_default_args() -> None:
