@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -24,7 +25,7 @@ class BeforeAfterLink(BaseOperatorLink):
 
 
 class ResultPictureLink(BaseOperatorLink):
-    """The result as it is stored, in full size."""
+    """The result in full size: as it is stored, or, of a task that waited for it, where Segmind keeps it for a week."""
 
     name = "Result picture"
 
@@ -32,7 +33,10 @@ class ResultPictureLink(BaseOperatorLink):
         """Return where the picture is, or nothing as long as there is none."""
         value = XCom.get_value(ti_key=ti_key, key=XCOM_KEY)
         record = read_record(value)
-        return picture_url(ti_key) if record is not None and record.after else ""
+        if record is not None and record.after:
+            return picture_url(ti_key)
+        # Only a task that waited has a result; it is asked for last, since each XCom is a request.
+        return result_url(XCom.get_value(ti_key=ti_key, key="return_value")) if hasattr(operator, "output_key") else ""
 
 
 def picture_url(ti: Any, slot: str = "after") -> str:
@@ -44,6 +48,30 @@ def picture_url(ti: Any, slot: str = "after") -> str:
     """
     where = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), slot)
     return "segmind/image/" + "/".join(quote(part, safe="") for part in where)
+
+
+def result_url(result: object) -> str:
+    """
+    Return where a person can see the picture of a result, or nothing if there is none.
+
+    The URL is Segmind's answer, so it is no link unless a browser would only fetch it.
+
+    :param result: what a task returned that waited.
+    """
+    url = result.get("image_url") if isinstance(result, Mapping) else None
+    return url if isinstance(url, str) and url.lower().startswith(("https://", "http://")) else ""
+
+
+def before_after(ti: Any) -> dict[str, str]:
+    """Return the link to a task's swap, by the key of the XCom that Airflow looks for."""
+    link = BeforeAfterLink()
+    return {link.xcom_key: link.get_link(None, ti_key=ti)}
+
+
+def result_picture(result: object) -> dict[str, str]:
+    """Return the link to the picture of a result, by the key of the XCom that Airflow looks for; none without one."""
+    url = result_url(result)
+    return {ResultPictureLink().xcom_key: url} if url else {}
 
 
 def links_of(ti: Any, record: GalleryRecord) -> dict[str, str]:

@@ -34,7 +34,7 @@ with DAG(
     swaps = BodySwapBatchOperator(
         task_id="swaps",
         swaps="{{ params.manifest }}",
-        results="{{ params.results }}",
+        results_uri="{{ params.results }}",
         max_failures=0.01,
         retries=3,
         retry_delay=timedelta(minutes=2),
@@ -43,6 +43,6 @@ with DAG(
     @task
     def report(summary: dict[str, Any]) -> None:
         """Say how it went; each swap's picture is in the results."""
-        print(f"{summary['completed']} of {summary['total']} swaps, about ${summary['cost']}: {summary['results']}")
+        print(f"{summary['completed']} of {summary['total']} swaps, about ${summary['cost']}: {summary['results_uri']}")
 
     report(swaps.output)

@@ -95,7 +95,7 @@ with DAG(
             task_id="compare",
             character_image=uri,
             reference_character_image=PERSON,
-            result=store.output,
+            results=store.output,
             on_failure="skip",
         )
 

@@ -202,7 +202,7 @@ def check_interval(name: str, value: object) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds < float("inf"):
         return float(seconds)
-    raise InvalidRequestError(f"{name} is {value!r}: it must be a number of seconds above 0.")
+    raise InvalidRequestError(f"{name} is {value!r}: give seconds above 0, as a number or a timedelta.")
 
 
 def check_outage(value: object) -> float | None:

@@ -37,7 +37,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
     :param select_character: who is replaced, where the function does not say so.
     :param consent_reference: where consent is on record, where the function does not say so.
     :param timeout: seconds to wait at most; an hour for one swap and a day for a list, if not given.
-    :param results: URI of the manifest of results, required when the function returns a list.
+    :param results_uri: URI of the manifest of results, required when the function returns a list.
     :param max_failures: how many swaps of a list may be without a picture; below 1, which share of them.
     :return: what ``BodySwapOperator`` returns, or what ``BodySwapBatchOperator`` returns.
     :raises AirflowFailException: where a retry cannot help or would bill; also for a returned value that is no swap.
@@ -47,7 +47,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
         *BodySwapOperator.template_fields,
-        "results",
+        "results_uri",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **DecoratedOperator.template_fields_renderers,
@@ -63,7 +63,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         op_args: Collection[Any] | None = None,
         op_kwargs: Mapping[str, Any] | None = None,
         timeout: timedelta | float | None = None,
-        results: str | None = None,
+        results_uri: str | None = None,
         max_failures: float = 0,
         **kwargs: Any,
     ) -> None:
@@ -79,7 +79,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             **timed,
             **kwargs,
         )
-        self.results = results
+        self.results_uri = results_uri
         self.max_failures = check_failures(max_failures)
         self._timed = timed
         self._batch: _Batch | None = None
@@ -146,17 +146,17 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
                 setattr(self, name, value)
 
     def _as_batch(self, swaps: Sequence[Swap]) -> _Batch:
-        if not self.results:
+        if not self.results_uri:
             raise InvalidRequestError(
-                "The function of a @task.body_swap returned a list, for which results is missing: its author gives "
-                "the URI of the manifest that is written, as in @task.body_swap(results='s3://…/results.jsonl'). "
+                "The function of a @task.body_swap returned a list, for which results_uri is missing: its author gives "
+                "the URI of the manifest that is written, as in @task.body_swap(results_uri='s3://…/results.jsonl'). "
                 "Nothing was ordered."
             )
         return _Batch(
             stands_for=self,
             task_id=self.task_id,
             swaps=swaps,
-            results=self.results,
+            results_uri=self.results_uri,
             max_failures=self.max_failures,
             select_character=self.select_character,
             workflow=self.workflow,
@@ -214,14 +214,14 @@ def body_swap_task(
     Wrap a function that returns the inputs of one body swap, or a list of them, into a task that swaps.
 
     One dict becomes what :class:`~airflow_provider_segmind.operators.body_swap.BodySwapOperator` does, and a list what
-    :class:`~airflow_provider_segmind.operators.body_swap.BodySwapBatchOperator` does, which needs ``results``. The
+    :class:`~airflow_provider_segmind.operators.body_swap.BodySwapBatchOperator` does, which needs ``results_uri``. The
     function runs once in each attempt. A retry goes on with what is ordered, if the function returns the same again;
     if it returns something else, the task fails for good and orders nothing.
 
     :param python_callable: the function.
     :param multiple_outputs: whether each value of the result becomes an XCom of its own; otherwise not, whatever type
         the function says that it returns, since that is the type of the inputs.
-    :param kwargs: parameters of ``BodySwapOperator`` but the pictures, and ``results`` and ``max_failures`` of
+    :param kwargs: parameters of ``BodySwapOperator`` but the pictures, and ``results_uri`` and ``max_failures`` of
         ``BodySwapBatchOperator``; or those of any task.
     """
     return task_decorator_factory(

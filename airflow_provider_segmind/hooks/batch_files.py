@@ -95,8 +95,8 @@ class BatchFiles:
             self.write_swaps(swaps)
         except (OSError, ValueError, ImportError) as error:
             raise InvalidRequestError(
-                f"results {self.results!r} cannot be written ({type(error).__name__}: {error}), so nothing was ordered "
-                "now: check the path and who may write there."
+                f"results_uri {self.results!r} cannot be written ({type(error).__name__}: {error}), so nothing was "
+                "ordered now: check the path and who may write there."
             ) from error
 
     def write_swaps(self, swaps: Iterable[Row]) -> None:
@@ -113,8 +113,8 @@ class BatchFiles:
         if not swaps:
             raise SegmindError(
                 f"{self._parts / 'swaps.jsonl'} is not there, or empty, so nobody knows here what to wait for. Whoever "
-                "wrote the DAG gives results a place that every worker and triggerer reads and writes, and keeps what "
-                "is beside it until the task has ended. A retry goes on with the orders that are on record."
+                "wrote the DAG gives results_uri a place that every worker and triggerer reads and writes, and keeps "
+                "what is beside it until the task has ended. A retry goes on with the orders that are on record."
             )
         return swaps
 
@@ -187,8 +187,8 @@ def summary_of(rows: Iterable[Row], results: str, price: float) -> dict[str, Any
     :param rows: the manifest of results.
     :param results: its URI.
     :param price: US dollars for one swap.
-    :return: ``results``, ``total``, ``completed``, ``failed`` (all others), ``by_status``, and ``cost`` in US dollars,
-        an estimate: every accepted order times the price.
+    :return: ``results_uri``, ``total``, ``completed``, ``failed`` (all others), ``by_status``, and ``cost`` in US
+        dollars, an estimate: every accepted order times the price.
     """
     by_status: dict[str, int] = {}
     good = ordered = 0
@@ -198,7 +198,7 @@ def summary_of(rows: Iterable[Row], results: str, price: float) -> dict[str, Any
         ordered += bool(row["request_id"])
     total = sum(by_status.values())
     return {
-        "results": results,
+        "results_uri": results,
         "total": total,
         "completed": good,
         "failed": total - good,

@@ -21,6 +21,7 @@ try:
         TaskDeferralError,
         TaskDeferralTimeout,
         TaskDeferred,
+        XComNotFound,
     )
 except ImportError:  # Airflow 3.1
     from airflow.configuration import conf
@@ -33,6 +34,7 @@ except ImportError:  # Airflow 3.1
         TaskDeferralError,
         TaskDeferralTimeout,
         TaskDeferred,
+        XComNotFound,
     )
     from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]
 
@@ -47,6 +49,7 @@ __all__ = [
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "TaskDeferred",
+    "XComNotFound",
     "async_connection",
     "conf",
     "determine_kwargs",

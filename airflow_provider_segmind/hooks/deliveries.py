@@ -56,8 +56,8 @@ def read_deliveries(results: Any) -> Deliveries:
     :param results: a result, a list of them, a batch's summary, or the URI of its manifest of results.
     :raises InvalidRequestError: when it is none of those; the message names the entry or the line.
     """
-    if isinstance(results, Mapping) and "outputs" not in results and isinstance(results.get("results"), str):
-        results = results["results"]
+    if isinstance(results, Mapping) and "outputs" not in results and isinstance(results.get("results_uri"), str):
+        results = results["results_uri"]
     if isinstance(results, str) and results.strip():
         return _of_manifest(results.strip())
     found = [results] if isinstance(results, Mapping) else results

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from airflow_provider_segmind.api.errors import JobFailedError, JobTimeoutError, SegmindError
+from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, JobTimeoutError, SegmindError
 from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout
+
+
+class WrongSettingsError(AirflowFailException):
+    """A person must set something right, so the task fails for good and ``soft_fail`` does not hide it."""
 
 
 def task_error(error: SegmindError) -> Exception:
@@ -42,9 +46,21 @@ def sensor_error(error: SegmindError) -> Exception:
     """
     if isinstance(error, JobTimeoutError):
         return AirflowSensorTimeout(f"{type(error).__name__}: {error}")
-    return AirflowFailException(f"{type(error).__name__}: {error}") if ends_a_sensor_for_good(error) else error
+    if not ends_a_sensor_for_good(error):
+        return error
+    kind = AirflowFailException if is_of_the_job(error) else WrongSettingsError
+    return kind(f"{type(error).__name__}: {error}")
 
 
 def ends_a_sensor_for_good(error: SegmindError) -> bool:
     """Whether a waiting task that is tried again would fail again; Airflow, too, does not retry a sensor's timeout."""
     return isinstance(error, JobTimeoutError | JobFailedError) or not error.retryable
+
+
+def is_of_the_job(error: SegmindError) -> bool:
+    """
+    Whether the job itself has no result, which ``soft_fail`` may skip.
+
+    Any other failure for good is a wrong key, connection or setting, or an account that cannot pay.
+    """
+    return isinstance(error, JobTimeoutError | JobFailedError | JobExpiredError)

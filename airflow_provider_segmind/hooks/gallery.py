@@ -99,6 +99,23 @@ def ended(outcome: Mapping[str, Any] | SegmindError) -> GalleryRecord | None:
     return None
 
 
+def waiting(poll_url: str, request_id: object = None, submitted_at: object = None) -> GalleryRecord | None:
+    """
+    Return the record of a swap that a task waits for, or nothing if there is no gallery.
+
+    :param request_id: Segmind's id, if known; otherwise its URL ends with it.
+    :param submitted_at: seconds since the epoch at which it was ordered, if known.
+    """
+    if not _is_on():
+        return None
+    known = isinstance(submitted_at, (int, float)) and not isinstance(submitted_at, bool)
+    return GalleryRecord(
+        state="waiting",
+        request_id=str(request_id or poll_url.rstrip("/").rpartition("/")[2]),
+        submitted_at=float(str(submitted_at)) if known else None,
+    )
+
+
 def ordered(job: Job, inputs: Mapping[str, Any], error: str | None = None) -> GalleryRecord:
     """
     Return the record of an order that was accepted.
@@ -203,7 +220,7 @@ def stored_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord:
     return GalleryRecord(
         state="completed" if summary["completed"] else "failed",
         request_id=_batch_id(results),
-        items=summary["stored"],
+        items=summary["stored_uri"],
         checks=_failed("batch", f"{missing} swaps are without a picture." if missing else None),
     )
 

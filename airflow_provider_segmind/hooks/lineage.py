@@ -6,17 +6,22 @@ A task notes what it knows while it runs; the listener asks when it has ended.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.hooks.uris import dataset_name
+from airflow_provider_segmind.hooks.uris import bare_uri, dataset_name
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
+log = logging.getLogger(__name__)
+
+INPUTS_KEY = "segmind_inputs"
+"""XCom of a task that orders: the photographs, for the lineage of the task that waits."""
 MAX_DATASETS = 100
 """Datasets that one event names; a batch that is given as a list may have thousands."""
 
@@ -111,6 +116,33 @@ class LineageMixin:
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
         """Return what it asks for when the task has failed; Airflow adds the exception itself."""
         return operator_lineage(self.lineage_inputs(), self.lineage_outputs(), self.lineage_facts)
+
+
+def is_listened_to() -> bool:
+    """Whether OpenLineage is installed and on; only then photographs are kept and looked up for it."""
+    try:
+        from airflow.providers.openlineage.conf import is_disabled
+
+        return not is_disabled()
+    except Exception as error:  # noqa: BLE001 - what is told of a job must not cost the job
+        log.debug("OpenLineage is not asked: %s", error)
+        return False
+
+
+def leave_inputs(context: Mapping[str, Any], poll_url: str, uris: Iterable[object]) -> None:
+    """
+    Keep what an order was made from as an XCom, for the task that waits; nothing is raised.
+
+    :param poll_url: the order's, by which the other task knows that it is the same.
+    :param uris: what was read; passwords and signatures are left out.
+    """
+    if not is_listened_to():
+        return
+    try:
+        inputs = [bare_uri(uri) for uri in uris if isinstance(uri, str)]
+        context["ti"].xcom_push(key=INPUTS_KEY, value={"poll_url": poll_url, "inputs": inputs[:MAX_DATASETS]})
+    except Exception:
+        log.warning("The lineage of this swap's result will not name its photographs.", exc_info=True)
 
 
 def operator_lineage(

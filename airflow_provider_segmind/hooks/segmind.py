@@ -88,7 +88,7 @@ class SegmindHook(HttpHook):
         self,
         poll_url: str,
         *,
-        poll_interval: float = 7.0,
+        poll_interval: timedelta | float = 7.0,
         timeout: timedelta | float = 3600.0,
         max_outage: timedelta | float | None = None,
     ) -> Job:
@@ -116,7 +116,7 @@ class SegmindHook(HttpHook):
         self,
         poll_url: str,
         *,
-        poll_interval: float,
+        poll_interval: timedelta | float,
         timeout: timedelta | float,
         max_outage: timedelta | float | None,
     ) -> Job:
@@ -137,7 +137,7 @@ class SegmindHook(HttpHook):
             poll_url,
             deadline=clock() + check_interval("timeout", timeout),
             clock=clock,
-            poll_interval=poll_interval,
+            poll_interval=check_interval("poll_interval", poll_interval),
             max_outage=check_outage(max_outage),
         )
         return self._run(steps, polls=True)

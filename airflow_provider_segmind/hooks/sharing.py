@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.patience import check_interval
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture, readable_url
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -30,7 +29,6 @@ def share_all(hook: SegmindHook, sources: Any, share: str, expires: float) -> li
     """
     if isinstance(sources, bytes) or not hasattr(sources, "__iter__"):
         raise InvalidRequestError(f"source is {sources!r}: the DAG's author gives a path, a URI or a list of those.")
-    check_interval("expires", expires)
     uris = [check_image(f"source[{index}]", uri) for index, uri in enumerate(sources)]
     _each(lambda uri: None if is_url(uri) else look_at_picture("source", uri), uris)
     _ = hook.settings  # before the threads, which would each look the connection up

@@ -206,11 +206,11 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     """
     Order many body swaps and wait for them, in one task that holds no worker once all are ordered.
 
-    Results are stored as they come, beside ``results``, and a swap that fails does not lose the others. On Airflow 3.3
-    and later a retry orders only what was not ordered and what FAILED, each of those at the price of a swap.
+    Results are stored as they come, beside ``results_uri``, and a swap that fails does not lose the others. On Airflow
+    3.3 and later a retry orders only what was not ordered and what FAILED, each of those at the price of a swap.
 
     :param swaps: see :class:`SubmitBodySwapBatchOperator`.
-    :param results: URI of the manifest of results that is written: JSON Lines, one line for each swap, in order.
+    :param results_uri: URI of the manifest of results that is written: JSON Lines, one line for each swap, in order.
     :param max_failures: how many swaps may be without a picture before the task fails; below 1, which share of them.
     :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
     :param deferrable: whether to wait in a triggerer once all are ordered, or on the worker; left out, as
@@ -220,29 +220,30 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     :param max_outage: seconds that an outage of Segmind may last before a swap is given up; a retry asks for it again.
         By default an outage is waited out until ``timeout``.
     :param end_in_trigger: ``auto``, ``True`` or ``False``, as for the sensors.
-    :return: ``results``, ``total``, ``completed``, ``failed``, ``by_status`` and ``cost`` (US dollars, an estimate).
+    :return: ``results_uri``, ``total``, ``completed``, ``failed``, ``by_status`` and ``cost`` (US dollars,
+        an estimate).
     :raises AirflowFailException: where a retry cannot help or would bill.
     :raises SegmindError: when too many failed, or not all could be ordered, and a retry may help.
     """
 
     operator_extra_links = (BeforeAfterLink(),)
-    template_fields: Sequence[str] = (*SubmitBodySwapBatchOperator.template_fields, "results", "output_key")
+    template_fields: Sequence[str] = (*SubmitBodySwapBatchOperator.template_fields, "results_uri", "output_key")
 
     def __init__(
         self,
         *,
-        results: str,
+        results_uri: str,
         max_failures: float = 0,
         output_key: str | None = None,
         deferrable: bool | None = None,
-        poll_interval: float = 7.0,
+        poll_interval: timedelta | float = 7.0,
         timeout: timedelta | float = 24 * 3600.0,
         max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.results = results
+        self.results_uri = results_uri
         self.max_failures = check_failures(max_failures)
         self.output_key = output_key
         self.deferrable = waits_deferred(deferrable)
@@ -258,7 +259,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def order_and_wait(self, context: Context) -> dict[str, Any]:
         """Do what ``execute`` does; Airflow lets only its task runner call that."""
         plan = self.plan(context)
-        files = BatchFiles(self.results, plan.book.head.batch)
+        files = BatchFiles(self.results_uri, plan.book.head.batch)
         swaps = plan.rows()
         try:
             files.check(swaps)
@@ -276,7 +277,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             # Also when ordering stopped half-way: what is ordered is paid for, whatever becomes of the rest.
             files.write_part(problems.values())
             paid = sum(bool(row["request_id"]) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
-            show(context, ordered_batch(self.results, len(swaps), round(paid, 4)))
+            show(context, ordered_batch(self.results_uri, len(swaps), round(paid, 4)))
             trigger = self._trigger(context, files, plan.hook.client.clock_offset)
             if not self.deferrable:
                 return self._finish(context, self._wait_here(context, plan.hook, trigger))
@@ -284,7 +285,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
         rows = compose(swaps, results | problems)
         files.write_results(rows)
-        return self._finish(context, summary_of(rows, self.results, price_per_swap()))
+        return self._finish(context, summary_of(rows, self.results_uri, price_per_swap()))
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
@@ -305,7 +306,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             raise self._paid(context, ended) from ended
 
     def _paid(self, context: Context, error: Exception) -> Exception:
-        how = f"What became of each is in {self.results}, or beside it; whoever runs the DAG orders the rest alone."
+        how = f"What became of each is in {self.results_uri}, or beside it; whoever runs the DAG orders the rest alone."
         return paid_error(error, kept=BatchStore(context).durable, how=how)
 
     @staticmethod
@@ -352,13 +353,15 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
 
     def _finish(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
         self.note_facts(summary=summary)
-        self.lineage_made = [self.results]
+        self.lineage_made = [self.results_uri]
         self.log.info("Batch: %s.", in_words(summary))
         if not too_many(summary, self.max_failures):
-            counts = {name: value for name, value in summary.items() if name != "results"}
-            announce(context, [Stored(self.results, counts)])
+            counts = {name: value for name, value in summary.items() if name != "results_uri"}
+            announce(context, [Stored(self.results_uri, counts)])
             return summary
-        said = f"{in_words(summary)}; max_failures is {self.max_failures:g}. What became of each is in {self.results}"
+        said = (
+            f"{in_words(summary)}; max_failures is {self.max_failures:g}. What became of each is in {self.results_uri}"
+        )
         if summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
             kept = BatchStore(context).durable or summary["by_status"].keys() <= {NOT_ORDERED}
             rest = " A retry orders and asks for those only." if kept else ""

@@ -152,7 +152,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         *,
         output_key: str | None = None,
         deferrable: bool | None = None,
-        poll_interval: float = 7.0,
+        poll_interval: timedelta | float = 7.0,
         timeout: timedelta | float = 3600.0,
         max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",

@@ -12,7 +12,7 @@ from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.gallery import ordered, show
-from airflow_provider_segmind.hooks.lineage import LineageMixin
+from airflow_provider_segmind.hooks.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -68,7 +68,9 @@ class SubmitPixelFlowOperator(LineageMixin, BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the job, or return the order that an earlier attempt placed."""
-        return handle_of(self.place(context).job)
+        job = self.place(context).job
+        leave_inputs(context, job.poll_url, self.lineage_inputs())
+        return handle_of(job)
 
     def place(self, context: Context) -> Placed:
         """Place the order once, however often this task is tried."""

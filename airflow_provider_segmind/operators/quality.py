@@ -128,7 +128,7 @@ class CheckSwapOperator(CheckSwapInputOperator):
     Many are checked several at a time, as this machine has cores and memory for. A result whose pictures cannot be had
     does not keep the others from being checked.
 
-    :param result: what came back: what a sensor, ``BodySwapOperator`` or the storage operator returns, or a URI. For
+    :param results: what came back: what a sensor, ``BodySwapOperator`` or the storage operator returns, or a URI. For
         many: what ``BodySwapBatchOperator`` returns, the URI of its manifest (``.jsonl``), or a list of results.
     :param character_image: the scene that was sent; for a list, one for all or a list of them. A batch's manifest
         names its own.
@@ -145,45 +145,45 @@ class CheckSwapOperator(CheckSwapInputOperator):
     :raises SegmindError: when a picture cannot be had now.
     """
 
-    template_fields: Sequence[str] = (*CheckSwapInputOperator.template_fields, "result")
+    template_fields: Sequence[str] = (*CheckSwapInputOperator.template_fields, "results")
 
     def __init__(
         self,
         *,
-        result: str | Mapping[str, Any] | Sequence[Any],
+        results: str | Mapping[str, Any] | Sequence[Any],
         character_image: str | Sequence[str] | None = None,
         reference_character_image: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(character_image="", **kwargs)
-        self.result = result
+        self.results = results
         self.character_image = character_image
         self.reference_character_image = reference_character_image
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the pictures, check them, and end as ``on_failure`` says."""
-        return self._check_many(context) if quality_batch.is_many(self.result) else super().execute(context)
+        return self._check_many(context) if quality_batch.is_many(self.results) else super().execute(context)
 
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Return what the checks say of the result."""
-        made = _picture(hook, "result", quality_batch.result_uri(self.result))
+        made = _picture(hook, "results", quality_batch.result_uri(self.results))
         scene, person = self.inputs(hook)
         report = check_swap(scene, made, person, thresholds=thresholds, qa=self.qa, pose_model=self._pose_model())
-        if isinstance(self.result, Mapping) and self.result.get("files"):
-            add_to_sidecar(self.result["files"][0].get("sidecar"), {"checks": report.to_json()})
+        if isinstance(self.results, Mapping) and self.results.get("files"):
+            add_to_sidecar(self.results["files"][0].get("sidecar"), {"checks": report.to_json()})
         return report
 
     def _checked_result(self) -> Mapping[str, Any]:
-        return self.result if isinstance(self.result, Mapping) else {"uri": self.result}
+        return self.results if isinstance(self.results, Mapping) else {"uri": self.results}
 
     def _pose_model(self) -> Path | None:
         return None if self.qa is False else pose_model()
 
     def _check_many(self, context: Context) -> dict[str, Any]:
-        manifest = quality_batch.manifest_of(self.result)
+        manifest = quality_batch.manifest_of(self.results)
         try:
             thresholds = Thresholds.of(self.thresholds or {})
-            items = quality_batch.items_of(self.result, self.character_image, self.reference_character_image)
+            items = quality_batch.items_of(self.results, self.character_image, self.reference_character_image)
             found = quality_batch.check_all(
                 SegmindHook(self.segmind_conn_id), items, thresholds, self.qa, self._pose_model()
             )

@@ -90,10 +90,10 @@ class Checked:
 def manifest_of(result: object) -> str | None:
     """Return the URI of the manifest of results, if that is what was given: itself, or what names it."""
     if isinstance(result, Mapping):
-        if isinstance(result.get("results"), str):
-            return str(result["results"])
-        if isinstance(result.get("stored"), str):
-            return str(result["stored"]).removesuffix(STORED)
+        if isinstance(result.get("results_uri"), str):
+            return str(result["results_uri"])
+        if isinstance(result.get("stored_uri"), str):
+            return str(result["stored_uri"]).removesuffix(STORED)
     if isinstance(result, str) and urlsplit(result).path.lower().endswith(_MANIFESTS):
         return result.removesuffix(STORED)
     return None
@@ -125,7 +125,7 @@ def items_of(result: object, scenes: object, persons: object) -> list[Item]:
         given = list(result) if isinstance(result, Sequence) else []
     if not given:
         raise InvalidRequestError(
-            "result is empty, so nothing would be checked: the DAG's author gives what came back."
+            "results is empty, so nothing would be checked: the DAG's author gives what came back."
         )
     scenes, persons = _each("character_image", scenes, given), _each("reference_character_image", persons, given)
     return [_item(*entry) for entry in zip(range(len(given)), given, scenes, persons, strict=True)]
@@ -133,7 +133,7 @@ def items_of(result: object, scenes: object, persons: object) -> list[Item]:
 
 def _stored(result: object, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows with the pictures where the storage operator put them, if its manifest was given."""
-    uri = result.get("stored") if isinstance(result, Mapping) else result
+    uri = result.get("stored_uri") if isinstance(result, Mapping) else result
     if not isinstance(uri, str) or not uri.endswith(STORED):
         return rows
     places = {row.get("request_id"): row.get("uri") for row in _rows(uri)}
@@ -141,10 +141,10 @@ def _stored(result: object, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _rows(uri: str) -> Iterator[dict[str, Any]]:
-    for number, _, row in read_lines("result", uri):
+    for number, _, row in read_lines("results", uri):
         if row is None:
             raise InvalidRequestError(
-                f"Line {number} of result {uri!r} is no JSON object: it takes the manifest that BodySwapBatchOperator "
+                f"Line {number} of results {uri!r} is no JSON object: it takes the manifest that BodySwapBatchOperator "
                 "writes. Ask whoever changed it."
             )
         yield row
@@ -155,7 +155,7 @@ def _each(name: str, value: object, given: Sequence[object]) -> list[object]:
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         if len(value) != len(given):
             raise InvalidRequestError(
-                f"{name} has {len(value)} entries and result has {len(given)}: the DAG's author gives one for all, or "
+                f"{name} has {len(value)} entries and results has {len(given)}: the DAG's author gives one for all, or "
                 "as many as there are results."
             )
         return list(value)
@@ -176,7 +176,7 @@ def _item(position: int, result: object, scene: object, person: object) -> Item:
             f"Nothing says which scene result {index} was made from: the DAG's author gives character_image, one for "
             "all or a list, or the manifest of a batch, which names them."
         )
-    images = [check_image("character_image", scene), check_image("result", uri)]
+    images = [check_image("character_image", scene), check_image("results", uri)]
     if person is not None:
         images.append(check_image("reference_character_image", person))
     return Item(index, row.get("id"), tuple(images))
@@ -212,7 +212,7 @@ def check_all(
 
 
 def _named(item: Item) -> Iterator[tuple[str, str]]:
-    names = ("character_image", "result", "reference_character_image")
+    names = ("character_image", "results", "reference_character_image")
     return zip(names, item.images, strict=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor
 
 
@@ -14,4 +15,5 @@ class BodySwapSensor(PixelFlowSensor):
     without a picture.
     """
 
+    operator_extra_links = (BeforeAfterLink(), ResultPictureLink())
     needs_image = True

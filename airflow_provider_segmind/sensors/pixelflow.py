@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
-from airflow.sdk.definitions.param import ParamsDict
 from airflow.triggers.base import StartTriggerArgs
 
 from airflow_provider_segmind.api.errors import SegmindError
@@ -19,29 +17,26 @@ from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_inter
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.hooks.compat import (
     AIRFLOW_V_3_3_PLUS,
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
+    XComNotFound,
 )
 from airflow_provider_segmind.hooks.failures import sensor_error
-from airflow_provider_segmind.hooks.gallery import is_shown, show_end
+from airflow_provider_segmind.hooks.gallery import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.settings import waits_deferred
+from airflow_provider_segmind.sensors.origin import known_job, nothing_to_wait_for, photographs, task_id_of
+from airflow_provider_segmind.sensors.skips import failing, skipping
+from airflow_provider_segmind.sensors.starts import POLL_INTERVAL, TIMEOUT, sensor_start
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
 from airflow_provider_segmind.triggers.events import is_start, read_event
 from airflow_provider_segmind.triggers.segmind import deferral
-from airflow_provider_segmind.triggers.starting import may_start, start_args
+from airflow_provider_segmind.triggers.starting import may_start
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
-
-POLL_INTERVAL = 7.0
-TIMEOUT = 3600.0
 
 
 class PixelFlowSensor(LineageMixin, BaseSensorOperator):
@@ -59,7 +54,6 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     :param deferrable: whether to wait in a triggerer. Left out, ``[segmind] default_deferrable`` decides, which is
         ``True`` by default.
     :param poke_interval: seconds between polls; 7 is what Segmind documents.
-    :param poll_interval: the same, in the words of the hook; give one of the two.
     :param timeout: seconds to wait at most, by the clock on the wall.
     :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
         waiting for the same job. By default an outage is waited out until ``timeout``. In reschedule mode each poke is
@@ -67,7 +61,8 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
     :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, where nothing is
         lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and ``False`` never.
     :param start_from_trigger: whether the task starts in the triggerer, so that it needs no worker at all, on Airflow
-        3.3 and later. ``poll_url`` is then a submit's output, mapped or not, or a text.
+        3.3 and later. ``poll_url`` is then a submit's output, mapped or not, or a text. Where another setting would be
+        lost or mean something else by that, the task starts on a worker all the same, and the log says why.
     :param start_trigger_args: made from the others; not to be given.
     :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
     :raises AirflowSensorTimeout: when the job is not done in time; it may still finish, and is billed.
@@ -87,8 +82,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         segmind_conn_id: str = SegmindHook.default_conn_name,
         output_key: str | None = None,
         deferrable: bool | None = None,
-        poke_interval: timedelta | float | None = None,
-        poll_interval: timedelta | float | None = None,
+        poke_interval: timedelta | float = POLL_INTERVAL,
         timeout: timedelta | float = TIMEOUT,
         max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
@@ -96,15 +90,15 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         start_trigger_args: StartTriggerArgs | None = None,
         **kwargs: Any,
     ) -> None:
-        if poke_interval is not None and poll_interval is not None:
-            raise ValueError("poke_interval and poll_interval are the same thing: give one of them.")
-        interval = next((value for value in (poke_interval, poll_interval) if value is not None), POLL_INTERVAL)
         super().__init__(
-            poke_interval=check_interval("poke_interval", interval),
+            poke_interval=check_interval("poke_interval", poke_interval),
             timeout=check_interval("timeout", timeout),
             **kwargs,
         )
         self.poll_url = poll_url
+        self._before = task_id_of(poll_url)
+        self._known: Mapping[str, Any] = {}
+        self._photographs: list[str] = []
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
         self.deferrable = waits_deferred(deferrable)
@@ -124,42 +118,31 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
         if made.kwargs.get("start_from_trigger"):
-            made.kwargs["start_trigger_args"] = cls._start_args(made.kwargs.get, None, mapped=True)
-            made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and may_start(
-                _params(made.kwargs["dag"], made.params)
-            )
+            starts = may_start(made.kwargs.get, made.kwargs["dag"], made.params)
+            made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and starts
+            if starts:
+                settings = made.kwargs.get
+                how = sensor_start(settings, None, mapped=True, needs_image=cls.needs_image)
+                made.kwargs["start_trigger_args"] = how
         return made
 
     def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
         # Whether another task is mapped over this one is known only when the DAG is complete.
         read = settings_of(self, mapped=True)
-        self.start_trigger_args = made or self._start_args(read, self.poll_url, mapped=False)
-        self.start_from_trigger = AIRFLOW_V_3_3_PLUS and may_start(_params(self.get_dag(), self.params))
-
-    @classmethod
-    def _start_args(cls, read: Callable[[str], Any], poll_url: object, *, mapped: bool) -> StartTriggerArgs:
-        interval = read("poke_interval") or read("poll_interval") or POLL_INTERVAL
-        given = {
-            "timeout": check_interval("timeout", read("timeout") or TIMEOUT),
-            "end_in_trigger": "auto" if read("end_in_trigger") is None else read("end_in_trigger"),
-        }
-        return start_args(
-            lambda name: given.get(name, read(name)),
-            poll_url,
-            mapped=mapped,
-            waiting={
-                "segmind_conn_id": read("segmind_conn_id") or SegmindHook.default_conn_name,
-                "poll_interval": check_interval("poll_interval", interval),
-                "max_outage": None if read("silent_fail") else check_outage(read("max_outage")),
-                "output_key": read("output_key"),
-                "needs_image": cls.needs_image,
-            },
-        )
+        grouped = self.get_closest_mapped_task_group() is not None
+        starts = may_start(read, self.get_dag(), self.params, grouped=grouped)
+        self.start_from_trigger = AIRFLOW_V_3_3_PLUS and starts
+        if starts:
+            how = made or sensor_start(read, self.poll_url, mapped=False, needs_image=self.needs_image)
+            self.start_trigger_args = how
 
     def execute(self, context: Context) -> Any:
         """Wait: in a triggerer, or on this worker."""
+        with skipping(self):
+            self._check_named(context)
+        self._learn(context)
         if self.deferrable:
-            with self._skipping():
+            with skipping(self):
                 result = self._first_look(context)
                 if result is None:
                     self._defer(context)
@@ -167,11 +150,33 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         self._deadline = (start.timestamp() if start else time.time()) + self.timeout
         self._watch = None
-        return super().execute(context)
+        with failing(self):
+            return super().execute(context)
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a value; an XCom that ``poll_url`` names and that is not there is none, which is told later."""
+        try:
+            return super().render_template(content, *args, **kwargs)
+        except XComNotFound:
+            if content is self.poll_url:
+                return None
+            raise
+
+    def _learn(self, context: Context) -> None:
+        """Take what is known of the job besides its URL."""
+        self._known = known_job(self, self.poll_url, self._before, context)
+        self._photographs = photographs(self, self._url, self._before, context)
+
+    def _check_named(self, context: Context) -> None:
+        """Say what happened if the task before left no job."""
+        error = nothing_to_wait_for(self, self._before, context) if self._url in (None, "None") else None
+        if error is not None:
+            raise error
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask for the job: with one GET, or a few where the answer is a 404. The next pokes wait an outage out."""
         if self._watch is None:
+            self._show_wait(context)
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
         try:
             seen = SegmindHook(self.segmind_conn_id).poke(self._watch)
@@ -187,6 +192,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         if is_start(event):
             result: dict[str, Any] = self.execute(context)
             return result
+        self._learn(context)
         try:
             job, complete = read_event(event)
             if not complete:
@@ -204,11 +210,15 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         When Airflow ended the wait itself (the backstop passed, or the trigger broke), the job is asked for once
         more, because its result may be there and is paid for.
         """
-        with self._skipping():
+        with skipping(self):
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except (TaskDeferralTimeout, TaskDeferralError) as error:
                 return self._last_look(error, context)
+
+    def lineage_inputs(self) -> list[str]:
+        """Return the photographs that the job was made from."""
+        return self._photographs
 
     def _first_look(self, context: Context) -> dict[str, Any] | None:
         """Return the result if it is there already, which saves a trigger and a second start of this task."""
@@ -222,6 +232,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         return self._take(job, context) if job.done else None
 
     def _defer(self, context: Context) -> NoReturn:
+        self._show_wait(context)
         self.defer(
             **deferral(
                 self._job,
@@ -237,6 +248,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         )
 
     def _last_look(self, ended: Exception, context: Context) -> dict[str, Any]:
+        self._learn(context)
         try:
             job = self._ask()
         except SegmindError as error:
@@ -255,14 +267,13 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
 
     @property
     def _job(self) -> Job:
-        """What is known of the job: its URL, and more when all that the submit returned was given."""
-        known = self.poll_url if isinstance(self.poll_url, Mapping) else {}
+        """What is known of the job."""
         return Job(
-            request_id=str(known.get("request_id") or ""),
+            request_id=str(self._known.get("request_id") or ""),
             poll_url=str(self._url),
             status="QUEUED",
-            workflow=known.get("workflow"),
-            submitted_at=known.get("submitted_at"),
+            workflow=self._known.get("workflow"),
+            submitted_at=self._known.get("submitted_at"),
         )
 
     def _ask(self) -> Job:
@@ -291,6 +302,13 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         self.note_error(error)
         return sensor_error(error)
 
+    def _show_wait(self, context: Context) -> None:
+        """Show the swap, and link to it, while it is waited for."""
+        job = self._job
+        record = waiting(job.poll_url, job.request_id, job.submitted_at)
+        if record is not None and is_shown(job.workflow, self.needs_image):
+            show(context, record)
+
     def _show_end(self, context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
         if is_shown(self._job.workflow, self.needs_image):
             show_end(context, outcome)
@@ -312,30 +330,9 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
         interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), self._pause)
         return max(0.0, min(interval, self._deadline - time.time()))
 
-    @contextmanager
-    def _skipping(self) -> Iterator[None]:
-        """Turn failures into skips as Airflow's own loop does for the poke and reschedule modes."""
-        try:
-            yield
-        except AirflowSkipException:
-            raise
-        except Exception as error:
-            for_good = isinstance(error, (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException))
-            if self.never_fail or (self.soft_fail and for_good):
-                raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
-            raise
-
 
 def _may_defer(deferrable: bool | None) -> bool:
     """Return whether a task that asks for a start in the triggerer gets one: there is none where nothing defers."""
     if deferrable is False:
         raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
     return waits_deferred(deferrable)
-
-
-def _params(dag: Any, own: Any) -> ParamsDict:
-    """Return the params of a task, and of its DAG, without resolving any."""
-    params = ParamsDict(suppress_exception=True)
-    for more in (dag.params if dag else {}, own):
-        params.update(more)
-    return params

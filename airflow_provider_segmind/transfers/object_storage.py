@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath, XComArg
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.gallery import GalleryRecord
+from airflow_provider_segmind.api.patience import check_interval
 from airflow_provider_segmind.hooks.assets import Stored, announce
 from airflow_provider_segmind.hooks.batch_files import STORED, check_failures, too_many
 from airflow_provider_segmind.hooks.compat import AirflowFailException
@@ -39,6 +41,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
     :param destination: URI of a folder: ``s3://…``, ``gs://…``, ``abfs://…``, ``file://…`` or a path.
     :param name: path of each picture below it, without a suffix, with the fields ``{request_id}``, ``{row}``,
         ``{index}``, ``{keyname}``, ``{id}``, ``{ds}``, ``{ts_nodash}``, ``{run_id}``, ``{dag_id}``, ``{task_id}``.
+        A run without a logical date has the day and time at which it was to run as ``{ds}`` and ``{ts_nodash}``.
     :param details: more facts for each sidecar, such as the inputs or a reference of the consent.
     :param thumbnails: whether to store a WebP of at most 640 pixels beside each picture.
     :param label_pictures: whether each stored picture says in its metadata that a model made part of it (IPTC's
@@ -46,7 +49,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
     :param max_failures: how many pictures may stay away before the task fails; below 1, which share of them.
     :param segmind_conn_id: the connection; its key goes to its own hosts only.
     :return: ``request_id``, ``uri`` (of the first picture) and ``files``; a list of those for a list. For a batch
-        ``stored`` (URI of a manifest with one such line a swap), ``total``, ``completed``, ``failed``, ``skipped``
+        ``stored_uri`` (URI of a manifest with one such line a swap), ``total``, ``completed``, ``failed``, ``skipped``
         and ``without_picture``.
     :raises AirflowFailException: where a retry cannot help.
     :raises SegmindError: where a retry may help; it fetches only what is not stored.
@@ -94,7 +97,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
         rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
-            summary["stored"] = _write_manifest(found.manifest, found.jobs, rows)
+            summary["stored_uri"] = _write_manifest(found.manifest, found.jobs, rows)
         self.log.info("Stored in %s: %s", self.destination, summary)
         self._note(found, outcomes, summary)
         self._show(context, found, rows, summary)
@@ -135,7 +138,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
             self.lineage_facts = BatchFacts(summary=summary)
 
     def _shelf(self, context: Context) -> Shelf:
-        values: dict[str, Any] = {name: context.get(name) for name in ("ds", "ts_nodash", "run_id")}
+        values: dict[str, Any] = {"run_id": context.get("run_id"), **_times(context)}
         values |= {"dag_id": getattr(context.get("ti"), "dag_id", None), "task_id": self.task_id}
         return Shelf(self.destination, self.name, values, dict(self.details or {}))
 
@@ -180,14 +183,14 @@ class ObjectStorageToSegmindOperator(BaseOperator):
         *,
         source: str | Sequence[str] | XComArg,
         share: str = "upload",
-        expires: int = 3600,
+        expires: timedelta | float = 3600,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.source = source
         self.share = share
-        self.expires = expires
+        self.expires = check_interval("expires", expires)
         self.segmind_conn_id = segmind_conn_id
 
     def execute(self, context: Context) -> str | list[str]:
@@ -200,6 +203,15 @@ class ObjectStorageToSegmindOperator(BaseOperator):
         except SegmindError as error:
             raise task_error(error) from error
         return urls[0] if isinstance(self.source, str) else urls
+
+
+def _times(context: Context) -> dict[str, str | None]:
+    """Return the fields for the time of the run: its logical date, or else when it was to run, which every run has."""
+    run_after: Any = getattr(context.get("dag_run"), "run_after", None)
+    formats = {"ds": "%Y-%m-%d", "ts_nodash": "%Y%m%dT%H%M%S"}
+    meant = {name: run_after.strftime(form) if run_after else None for name, form in formats.items()}
+    values: Mapping[str, Any] = context
+    return {name: values.get(name) or meant[name] for name in formats}
 
 
 def _rows(found: Deliveries, outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
@@ -257,7 +269,7 @@ def _told(items: Iterable[Item], outcomes: Iterable[Outcome]) -> list[Stored]:
 
 def _whole(summary: Mapping[str, Any]) -> Stored | None:
     counts = {name: summary[name] for name in ("total", "completed", "failed")}
-    return Stored(summary["stored"], counts) if "stored" in summary else None
+    return Stored(summary["stored_uri"], counts) if "stored_uri" in summary else None
 
 
 def _write_manifest(manifest: str, jobs: Iterable[Delivery], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccess
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.gallery import END_KEY, GalleryRecord
 from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, conf, task_listeners
-from airflow_provider_segmind.hooks.failures import ends_a_sensor_for_good
+from airflow_provider_segmind.hooks.failures import ends_a_sensor_for_good, is_of_the_job
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Ending:
     :param skip: whether it may be skipped there.
     :param retries_left: whether Airflow would try it again; a failure for good then needs the worker, which alone can
         keep Airflow from doing so.
-    :param soft_fail: whether a failure for good is a skip.
+    :param soft_fail: whether it is a skip when the job has no result.
     :param never_fail: whether every failure is a skip.
     :param push: whether the result becomes an XCom.
     """
@@ -104,7 +104,7 @@ def ending_of(
 
     :param task: the task.
     :param mode: its ``end_in_trigger``.
-    :param skips: whether a failure for good is a skip.
+    :param skips: whether it is a skip when the job has no result.
     :param never_fails: whether every failure is a skip.
     """
     ti = context["ti"]
@@ -184,7 +184,7 @@ def end(ending: Ending, outcome: Mapping[str, Any] | SegmindError) -> TriggerEve
     if not isinstance(outcome, SegmindError):
         return TaskSuccessEvent() if ending.success else None
     for_good = ends_a_sensor_for_good(outcome)
-    if ending.never_fail or (ending.soft_fail and for_good):
+    if ending.never_fail or (ending.soft_fail and is_of_the_job(outcome)):
         return TaskSkippedEvent() if ending.skip else None
     if for_good and ending.retries_left:
         return None
@@ -197,6 +197,7 @@ async def conclude(
     outcome: Mapping[str, Any] | SegmindError,
     log: Any,
     record: GalleryRecord | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> TriggerEvent | None:
     """
     Return the event that ends the task in the triggerer, its result kept, or ``None`` if it has to resume on a worker.
@@ -205,27 +206,29 @@ async def conclude(
     :param outcome: the task's result, or the error that ended its wait.
     :param log: the trigger's log.
     :param record: what the gallery shows of the end, if there is a gallery.
+    :param links: the task's links, which only a worker would write, by the keys of their XComs.
     """
     event = end(ending, outcome)
     if event is None or ti is None:
         return None
     if ending.push and not isinstance(outcome, SegmindError):
         try:
-            await push(ti, outcome)
+            await push(ti, dict(outcome))
         except Exception:
             log.exception("The result could not be kept here; a worker does it.")
             return None
-    if record is not None:
+    shown: dict[str, Any] = {**({END_KEY: record.to_json()} if record is not None else {}), **(links or {})}
+    for key, value in shown.items():
         try:
-            await push(ti, record.to_json(), END_KEY)
+            await push(ti, value, key)
         except Exception:
-            log.warning("The end of this swap is not shown in the gallery; its result is kept.", exc_info=True)
+            log.warning("The end of this swap is not shown in Airflow's UI; its result is kept.", exc_info=True)
     return event
 
 
-async def push(ti: Any, result: Mapping[str, Any], key: str = "return_value") -> None:
+async def push(ti: Any, value: object, key: str = "return_value") -> None:
     """
-    Make a result the task's XCom, as a worker does.
+    Make a value the task's XCom, as a worker does.
 
     Airflow's own ``TaskSuccessEvent(xcoms=…)`` writes it as a text that holds JSON (``XComModel.set`` of 3.3.2), which
     the next task would get instead of the dict, and past an XCom backend of one's own.
@@ -235,7 +238,7 @@ async def push(ti: Any, result: Mapping[str, Any], key: str = "return_value") ->
     await asyncio.to_thread(
         XCom.set,
         key=key,
-        value=dict(result),
+        value=value,
         dag_id=ti.dag_id,
         task_id=ti.task_id,
         run_id=ti.run_id,

@@ -68,6 +68,9 @@ def read_batch_event(event: object) -> dict[str, Any]:
     """
     summary = event.get("summary") if isinstance(event, dict) else None
     if isinstance(summary, dict):
+        summary = dict(summary)
+        if "results" in summary:  # its name in events that older versions stored
+            summary["results_uri"] = summary.pop("results")
         return summary
     read_event(event)
     raise ServiceError("The trigger's event says nothing about a batch.")

@@ -15,6 +15,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.hooks.gallery import ended, is_shown
 from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
+from airflow_provider_segmind.links import result_picture
 from airflow_provider_segmind.triggers.ending import Ending, conclude, read_ending
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
 from airflow_provider_segmind.triggers.warming import warm_up
@@ -150,7 +151,9 @@ class PixelFlowTrigger(BaseTrigger):
         """Return the event that ends the task here, or ``None`` if it has to resume on a worker."""
         result = self._result(outcome)
         record = ended(result) if is_shown(self.workflow, self.needs_image) else None
-        event = await conclude(self.ending, self.task_instance, result, self.log, record)
+        # A task that needs an image has the link to it; an error has none.
+        links = result_picture(result) if self.needs_image else None
+        event = await conclude(self.ending, self.task_instance, result, self.log, record, links)
         if event is not None and isinstance(result, SegmindError):
             self.log.error("%s: %s", type(result).__name__, result)
         elif event is not None and not isinstance(result, SegmindError):

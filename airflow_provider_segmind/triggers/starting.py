@@ -16,10 +16,14 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
+from airflow.sdk.definitions.param import ParamsDict
 from airflow.triggers.base import StartTriggerArgs, TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.triggers.ending import Ending, Read, allowed, check_mode, losses_of, settings_lost
+from airflow_provider_segmind.api.gallery import XCOM_KEY
+from airflow_provider_segmind.hooks.gallery import is_shown, waiting
+from airflow_provider_segmind.links import before_after
+from airflow_provider_segmind.triggers.ending import Ending, Read, allowed, check_mode, losses_of, push, settings_lost
 from airflow_provider_segmind.triggers.events import event_of_start
 from airflow_provider_segmind.triggers.segmind import BACKSTOP, PixelFlowTrigger
 
@@ -72,6 +76,7 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
             self.log.info("This task starts on a worker instead: %s: %s", type(error).__name__, error)
             yield TriggerEvent(event_of_start())
             return
+        await self._show_wait()
         async for event in super().run():
             yield event
 
@@ -83,6 +88,19 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
         self.ending = await asyncio.to_thread(self._ending)
         if not self.poll_url:
             self._take(await self._named_job())
+
+    async def _show_wait(self) -> None:
+        """Show the swap, and link to it, as a worker does that defers."""
+        record = waiting(self.poll_url, self.request_id, self.submitted_at)
+        if record is None or self.task_instance is None or not is_shown(self.workflow, self.needs_image):
+            return
+        links = before_after(self.task_instance) if self.needs_image else {}
+        for key, value in {XCOM_KEY: record.to_json(), **links}.items():
+            try:
+                await push(self.task_instance, value, key)
+            except Exception:
+                self.log.warning("This swap is not shown in the gallery while it is waited for.", exc_info=True)
+                return
 
     def _ending(self) -> Ending:
         task, ti, parsed = self.task, self.task_instance, self.ending
@@ -103,9 +121,7 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
         if ti is None:
             raise UnknownShapeError("Airflow did not say which task this is")
         if self.source is not None:
-            return await asyncio.to_thread(
-                ti.xcom_pull, task_ids=self.source["task_id"], key=self.source["key"], map_indexes=-1
-            )
+            return await asyncio.to_thread(_pull_job, ti, self.source["task_id"], self.source["key"])
         upstream = mapped_over(self.task)
         if upstream.is_mapped:
             return await asyncio.to_thread(
@@ -116,7 +132,7 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
     def _take(self, named: Any) -> None:
         known = named if isinstance(named, Mapping) else {"poll_url": named}
         if not isinstance(known.get("poll_url"), str):
-            raise UnknownShapeError(f"the task before it left no poll_url, but {named!r:.200}")
+            raise UnknownShapeError(f"the task before it left {named!r:.200}, which has no poll_url")
         self.poll_url = known["poll_url"]
         self.request_id, self.workflow = known.get("request_id"), known.get("workflow")
         self.submitted_at = known.get("submitted_at")
@@ -132,8 +148,6 @@ def start_args(read: Read, poll_url: object, *, mapped: bool, waiting: Mapping[s
     :param waiting: arguments of the trigger that are known now.
     :raises InvalidRequestError: when the poll URL comes from where the triggerer cannot take it.
     """
-    timeout, limit = read("timeout"), read("execution_timeout")
-    ends_after = min(timeout + BACKSTOP, limit.total_seconds()) if limit else timeout + BACKSTOP
     lost = settings_lost(read, *_NEVER_RUN)
     ending = Ending(
         success=not lost.success,
@@ -149,37 +163,64 @@ def start_args(read: Read, poll_url: object, *, mapped: bool, waiting: Mapping[s
         trigger_kwargs={
             **waiting,
             **({"poll_url": "", "source": None} if mapped else _origin(poll_url)),
-            "grace": max(0.0, ends_after - timeout),
+            "grace": BACKSTOP,
             "end_in_trigger": check_mode(read("end_in_trigger")),
             "ending": ending.to_json(),
         },
-        timeout=timedelta(seconds=ends_after),
+        timeout=timedelta(seconds=read("timeout") + BACKSTOP),
     )
 
 
-def may_start(params: Any) -> bool:
+def may_start(read: Read, dag: Any, own_params: Any, *, grouped: bool = False) -> bool:
     """
-    Whether a task with these params may start in the triggerer; if not, the log says why.
+    Whether a task may start in the triggerer; if not, the log says why. It must not change any other setting.
+
+    :param read: gives the task's settings by the names that its constructor has for them.
+    :param dag: the task's DAG, if it has one.
+    :param own_params: the task's own params.
+    :param grouped: whether the task is in a mapped task group.
+    """
+    reasons = [why for name, why in _WORKERS_OWN.items() if read(name)]
+    if grouped:
+        reasons.append(
+            "it is in a mapped task group, where only a worker knows which order is its own; map the sensor itself"
+        )
+    broken = _without_default(dag, own_params)
+    if broken:
+        reasons.append(f"params of its DAG have no valid default: {', '.join(broken)}; give them one")
+    for why in reasons:
+        log.warning("This sensor starts on a worker although start_from_trigger=True: %s.", why)
+    return not reasons
+
+
+_WORKERS_OWN = {
+    "execution_timeout": (
+        "it has an execution_timeout, which Airflow does not enforce while a task is deferred, and would then; use "
+        "timeout instead"
+    ),
+    "map_index_template": "it has a map_index_template, which only a worker renders",
+}
+"""Settings that Airflow 3.3.2 takes otherwise, or not at all, for a task that starts in the triggerer, and why not."""
+
+
+def _without_default(dag: Any, own_params: Any) -> list[str]:
+    """
+    Return the params without a valid default.
 
     Airflow 3.3.2 checks the params outside of any ``try`` before it starts such a trigger (``create_triggers``), and
     before it looks at the run's own values. A param without a valid default ends the whole triggerer, again after each
     restart.
-
-    :param params: the task's params, those of its DAG among them.
     """
+    params = ParamsDict(suppress_exception=True)
+    for more in (dag.params if dag else {}, own_params):
+        params.update(more)
     broken = []
     for name, param in params.items():
         try:
             param.resolve()
         except ValueError:
             broken.append(name)
-    if broken:
-        log.warning(
-            "This sensor starts on a worker although start_from_trigger=True, since params of its DAG have no valid "
-            "default: %s. The DAG's author gives them one.",
-            ", ".join(broken),
-        )
-    return not broken
+    return broken
 
 
 def mapped_over(task: Any) -> Any:
@@ -224,6 +265,19 @@ def _serialized(task: Any) -> Read:
         return getattr(task, name, None) if name == "outlets" else None
 
     return read
+
+
+def _pull_job(ti: Any, task_id: str, key: str) -> Any:
+    """Return the XCom that names the job, or all that its task returned if that is the same job."""
+    named = ti.xcom_pull(task_ids=task_id, key=key, map_indexes=-1)
+    if key == RETURN_VALUE or not isinstance(named, str):
+        return named
+    try:
+        handle = ti.xcom_pull(task_ids=task_id, key=RETURN_VALUE, map_indexes=-1)
+    except Exception as error:  # noqa: BLE001 - it is a hint, and the job is paid for
+        log.debug("What task %s knows of the job cannot be read: %s", task_id, error)
+        return named
+    return handle if isinstance(handle, Mapping) and handle.get("poll_url") == named else named
 
 
 _flights: dict[tuple[object, ...], asyncio.Task[Any]] = {}

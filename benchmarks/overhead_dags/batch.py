@@ -8,4 +8,6 @@ from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator
 from benchmarks.overhead_orders import POLL, RESULTS, SWAPS
 
 with DAG(dag_id="batch", schedule=None):
-    BodySwapBatchOperator(task_id="swap", swaps=SWAPS, results=f"{RESULTS}/{{{{ run_id }}}}.jsonl", poll_interval=POLL)
+    BodySwapBatchOperator(
+        task_id="swap", swaps=SWAPS, results_uri=f"{RESULTS}/{{{{ run_id }}}}.jsonl", poll_interval=POLL
+    )

@@ -66,14 +66,14 @@ def test_a_stored_result_shows_its_first_picture_and_why_there_is_none() -> None
 
 def test_a_batch_is_the_same_one_when_it_is_ordered_and_when_it_is_stored() -> None:
     waiting = ordered_batch("s3://bucket/r.jsonl", 30, 8.06)
-    summary = {"completed": 28, "failed": 1, "without_picture": 1, "stored": "s3://bucket/r.jsonl.stored.jsonl"}
+    summary = {"completed": 28, "failed": 1, "without_picture": 1, "stored_uri": "s3://bucket/r.jsonl.stored.jsonl"}
     done = stored_batch("s3://bucket/r.jsonl", summary)
     assert waiting.request_id == done.request_id == "batch s3://bucket/r.jsonl"
     assert (waiting.state, waiting.label, done.state, done.items) == (
         "waiting",
         "Batch of 30",
         "completed",
-        summary["stored"],
+        summary["stored_uri"],
     )
     assert done.checks[0].why == "2 swaps are without a picture."
     far = "s3://bucket/" + "x" * 400

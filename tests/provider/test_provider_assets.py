@@ -36,7 +36,7 @@ with DAG(dag_id="announced", schedule=None):
     store(1) >> BodySwapBatchOperator(
         task_id="batch",
         swaps=[PICTURES],
-        results="{results}",
+        results_uri="{results}",
         poll_interval=0.1,
         outlets=[Asset("nightly"), AssetAlias("manifests")],
     )

@@ -44,7 +44,7 @@ class Batch:
         self.cls = options.pop("cls", BodySwapBatchOperator)
         self.options = options
         if self.cls is BodySwapBatchOperator:
-            self.options = {"results": str(self.results), "poll_interval": 0.05, **options}
+            self.options = {"results_uri": str(self.results), "poll_interval": 0.05, **options}
 
     def task(self) -> Any:
         return self.cls(task_id="batch", **self.options)
@@ -89,7 +89,7 @@ def test_every_swap_is_ordered_once_and_its_result_is_in_the_manifest(emulator: 
     emulator.set(job_polls=2)
     summary = Batch(emulator, tmp_path, swaps=swaps(emulator, 30)).attempt()
     assert summary == {
-        "results": str(tmp_path / "results.jsonl"),
+        "results_uri": str(tmp_path / "results.jsonl"),
         "total": 30,
         "completed": 30,
         "failed": 0,
@@ -281,7 +281,7 @@ def test_max_failures_is_a_count_or_a_share(
 @pytest.mark.parametrize("value", [-1, 1.5, float("nan"), True, "2"])
 def test_another_max_failures_is_refused(value: Any) -> None:
     with pytest.raises(InvalidRequestError, match="max_failures is"):
-        BodySwapBatchOperator(task_id="b", swaps=[], results="/r", max_failures=value)
+        BodySwapBatchOperator(task_id="b", swaps=[], results_uri="/r", max_failures=value)
 
 
 def test_an_expired_job_is_said_to_be_lost_and_not_ordered_again(

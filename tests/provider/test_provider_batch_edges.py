@@ -60,8 +60,8 @@ def test_a_manifest_that_is_too_large_is_not_read(
 
 def test_results_that_cannot_be_written_stop_it_before_the_first_charge(emulator: Emulator, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 2), results=str(tmp_path / "file" / "results.jsonl"))
-    with pytest.raises(AirflowFailException, match=r"results '.*' cannot be written .*, so nothing was ordered"):
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 2), results_uri=str(tmp_path / "file" / "results.jsonl"))
+    with pytest.raises(AirflowFailException, match=r"results_uri '.*' cannot be written .*, so nothing was ordered"):
         batch.attempt()
     assert not emulator.charges
 

@@ -165,7 +165,7 @@ class TestMany:
 
     def test_a_list_is_a_batch(self, emulator: Emulator, results: Path) -> None:
         emulator.set(job_polls=2)
-        tried = Tried(lambda: [{**pictures(emulator, n), "id": str(n)} for n in range(3)], results=str(results))
+        tried = Tried(lambda: [{**pictures(emulator, n), "id": str(n)} for n in range(3)], results_uri=str(results))
         summary = tried.attempt()
         assert (summary["total"], summary["completed"]) == (3, 3)
         assert [json.loads(line)["id"] for line in results.read_text().splitlines()] == ["0", "1", "2"]
@@ -174,7 +174,7 @@ class TestMany:
 
     def test_without_results_a_list_is_refused_before_anything_is_ordered(self, emulator: Emulator) -> None:
         tried = Tried(lambda: [pictures(emulator)])
-        with pytest.raises(AirflowFailException, match=r"results is missing.*@task\.body_swap\(results="):
+        with pytest.raises(AirflowFailException, match=r"results_uri is missing.*@task\.body_swap\(results_uri="):
             tried.start()
         assert not emulator.charges
 
@@ -182,14 +182,14 @@ class TestMany:
         self, emulator: Emulator, results: Path
     ) -> None:
         emulator.set(job_seconds=0.2)
-        tried = Tried(lambda: [pictures(emulator, n) for n in range(2)], results=str(results))
+        tried = Tried(lambda: [pictures(emulator, n) for n in range(2)], results_uri=str(results))
         with pytest.raises(TaskDeferred):
             tried.start()
         assert tried.attempt()["completed"] == 2
         assert len(emulator.charges) == 2
 
     def test_a_retry_with_another_list_orders_nothing(self, emulator: Emulator, results: Path) -> None:
-        tried = Tried(lambda: [pictures(emulator, n) for n in range(tried.calls)], results=str(results))
+        tried = Tried(lambda: [pictures(emulator, n) for n in range(tried.calls)], results_uri=str(results))
         with pytest.raises(TaskDeferred):
             tried.start()
         with pytest.raises(AirflowFailException, match="ordered another batch"):
@@ -204,7 +204,7 @@ class TestMany:
             one = pictures(emulator)
             return one if (tried.calls == 1) == (first == "one") else [one]
 
-        tried = Tried(function, results=str(results))
+        tried = Tried(function, results_uri=str(results))
         with pytest.raises(TaskDeferred):
             tried.start()
         with pytest.raises(AirflowFailException, match="Clear the task to order what it returns now"):
@@ -216,7 +216,7 @@ class TestMany:
         assert len(emulator.charges) == 2
 
     def test_when_airflow_ends_the_wait_for_a_batch_the_retry_goes_on(self, emulator: Emulator, results: Path) -> None:
-        tried = Tried(lambda: [pictures(emulator)], results=str(results))
+        tried = Tried(lambda: [pictures(emulator)], results_uri=str(results))
         context = tried.context()
         with pytest.raises(TaskDeferred):
             tried.operator().execute(context)
@@ -229,7 +229,7 @@ class TestMany:
         self, emulator: Emulator, results: Path
     ) -> None:
         def ending(**options: Any) -> dict[str, bool]:
-            tried = Tried(lambda: [pictures(emulator)], results=str(results), **options)
+            tried = Tried(lambda: [pictures(emulator)], results_uri=str(results), **options)
             with pytest.raises(TaskDeferred) as deferred:
                 tried.start()
             return revive(deferred.value.trigger).ending.to_json()
@@ -240,7 +240,7 @@ class TestMany:
     def test_killing_says_how_many_go_on(
         self, emulator: Emulator, results: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        operator = Tried(lambda: [pictures(emulator)], results=str(results))
+        operator = Tried(lambda: [pictures(emulator)], results_uri=str(results))
         task = operator.operator()
         task.on_kill()
         assert "an order that was just being sent" in capsys.readouterr().out
@@ -264,7 +264,7 @@ class TestMany:
 )
 def test_what_is_no_swap_is_refused_for_good(emulator: Emulator, returned: Any, said: str, tmp_path: Path) -> None:
     with pytest.raises(AirflowFailException, match=said):
-        Tried(lambda: returned, results=str(tmp_path / "results.jsonl")).start()
+        Tried(lambda: returned, results_uri=str(tmp_path / "results.jsonl")).start()
     assert not emulator.charges
 
 
@@ -311,7 +311,7 @@ with DAG("decorated_swaps", schedule=None, params={"scenes": Param([], type="arr
         print("ONE WAS CALLED")
         return {"character_image": scene, "reference_character_image": "{{ params.person }}"}
 
-    @task.body_swap(results="{{ params.results }}", poll_interval=0.2)
+    @task.body_swap(results_uri="{{ params.results }}", poll_interval=0.2)
     def many(scenes, params):
         print("MANY WAS CALLED")
         return [{"character_image": scene, "reference_character_image": params["person"]} for scene in scenes]

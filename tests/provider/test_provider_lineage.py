@@ -152,12 +152,12 @@ with DAG(dag_id="traced", schedule=None):
     submit = SubmitBodySwapOperator(task_id="submit", **PICTURES)
     wait = BodySwapSensor(task_id="wait", poll_url=submit.output, poke_interval=0.1)
     poke = BodySwapSensor(
-        task_id="poke", poll_url=submit.output, deferrable=False, poke_interval=0.1, timeout=60, mode="poke"
+        task_id="poke", poll_url=submit.output["poll_url"], deferrable=False, poke_interval=0.1, timeout=60, mode="poke"
     )
     batch = BodySwapBatchOperator(
         task_id="batch",
         swaps=[{{**PICTURES, "select_character": who}} for who in ("woman", "man")],
-        results="{results}", poll_interval=0.1,
+        results_uri="{results}", poll_interval=0.1,
     )
     one >> submit >> wait >> poke >> batch
 """
@@ -217,9 +217,10 @@ def test_a_real_run_is_told_task_by_task_also_after_a_deferral(
     assert submit["run"]["facets"]["segmind_job"]["requestId"] == ids[1]
     for task in ("wait", "poke"):
         told = events[task, "COMPLETE"]
-        assert len(told["outputs"]) == 1
+        assert (names(told["inputs"]), len(told["outputs"])) == (pictures, 1)
         facet = told["run"]["facets"]["segmind_job"]
         assert (facet["requestId"], facet["status"]) == (ids[1], "COMPLETED")
+        assert facet["workflow"] == "678b67a76426baad7e539337-v4"
         assert facet["seconds"] > 0.5
         assert "costUsd" not in facet, "the task that ordered says what it cost"
     batch = events["batch", "COMPLETE"]

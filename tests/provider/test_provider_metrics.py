@@ -41,7 +41,7 @@ BATCH = (
     + """
     batch = BodySwapBatchOperator(
         task_id="batch", swaps=[{{**PICTURES, "select_character": who}} for who in ("woman", "man", "child")],
-        results="{results}", poll_interval=0.1, max_failures=1
+        results_uri="{results}", poll_interval=0.1, max_failures=1
     )
 """
 )
@@ -53,7 +53,10 @@ EACH = (
     poke = BodySwapSensor(
         task_id="poke", poll_url=submit.output, deferrable=False, poke_interval=0.1, timeout=60, mode="poke"
     )
-    one >> submit >> poke >> batch
+    url = BodySwapSensor(
+        task_id="url", poll_url=submit.output["poll_url"], deferrable=False, poke_interval=0.1, timeout=60, mode="poke"
+    )
+    one >> submit >> poke >> url >> batch
 """
 )
 
@@ -138,7 +141,8 @@ def test_a_real_run_is_counted_on_the_wire(run: Any, emulator: Emulator) -> None
     lines = run(EACH)
     seen = sums(lines)
     assert len(emulator.charges) == 5
-    assert seen[metrics.SUBMITTED] == seen[metrics.COMPLETED] == seen[metrics.DURATION] == 5
+    assert seen[metrics.SUBMITTED] == 5
+    assert seen[metrics.COMPLETED] == seen[metrics.DURATION] == 6  # two sensors wait for the same job
     assert seen[metrics.COST] == 5 * 268_700
     assert seen[metrics.RATE_LIMITED] == 1
     assert seen[metrics.POLLS] == sum(

@@ -26,7 +26,7 @@ def scene(tmp_path: Path) -> str:
 
 
 def check(scene: str, result: object, **given: object) -> dict[str, object]:
-    task = CheckSwapOperator(task_id="check", character_image=scene, result=result, on_failure="report", **given)
+    task = CheckSwapOperator(task_id="check", character_image=scene, results=result, on_failure="report", **given)
     return task.execute(context())
 
 

@@ -38,14 +38,14 @@ def test_good_pictures_pass_and_nothing_is_ordered(emulator: Emulator) -> None:
 
 def test_a_real_result_of_a_swap_passes_beside_its_inputs(emulator: Emulator) -> None:
     result = run(BodySwapOperator(**inputs(emulator), poll_interval=0.05))
-    report = CheckSwapOperator(**inputs(emulator), result=result).execute(context())
+    report = CheckSwapOperator(**inputs(emulator), results=result).execute(context())
     assert report["kind"] == "swap"
     assert report["verdict"] == "pass", report
 
 
 def test_a_result_that_is_the_source_again_fails_for_good_and_says_why(emulator: Emulator) -> None:
     ti = TaskInstance()
-    task = CheckSwapOperator(**inputs(emulator), result=emulator.sample("scene", 0))
+    task = CheckSwapOperator(**inputs(emulator), results=emulator.sample("scene", 0))
     with pytest.raises(AirflowFailException, match=r"changed_area_fraction: .*came back unchanged"):
         task.execute(context(ti))
     assert ti.xcoms["report"]["verdict"] == "fail"
@@ -55,7 +55,7 @@ def test_a_stored_result_is_read_from_where_it_is_stored(emulator: Emulator, tmp
     result = run(BodySwapOperator(**inputs(emulator), poll_interval=0.05))
     stored = tmp_path / "result.png"
     stored.write_bytes(requests.get(result["image_url"], timeout=10).content)
-    report = CheckSwapOperator(**inputs(emulator), result={**result, "uri": str(stored)}).execute(context())
+    report = CheckSwapOperator(**inputs(emulator), results={**result, "uri": str(stored)}).execute(context())
     assert report["verdict"] == "pass"
 
 
@@ -63,7 +63,7 @@ def test_the_report_of_a_stored_picture_is_in_its_sidecar_too(emulator: Emulator
     result = run(BodySwapOperator(**inputs(emulator), poll_interval=0.05))
     keep = SegmindToObjectStorageOperator(task_id="keep", results=result, destination=str(tmp_path))
     stored = keep.execute(context())
-    report = CheckSwapOperator(**inputs(emulator), result=stored).execute(context())
+    report = CheckSwapOperator(**inputs(emulator), results=stored).execute(context())
     sidecar = json.loads(Path(stored["files"][0]["sidecar"].removeprefix("file://")).read_text())
     assert sidecar["checks"] == report
     assert sidecar["request_id"] == result["request_id"]

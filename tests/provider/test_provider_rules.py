@@ -151,7 +151,7 @@ def test_a_batch_keeps_each_consent_in_its_results_and_fills_in_its_own(emulator
     task = BodySwapBatchOperator(
         task_id="batch",
         swaps=given,
-        results=str(tmp_path / "results.jsonl"),
+        results_uri=str(tmp_path / "results.jsonl"),
         consent_reference="release-all",
         poll_interval=0.05,
         dag=run.dag,
@@ -228,7 +228,7 @@ def test_a_batch_that_may_not_order_its_rest_waits_for_what_it_ordered(
     emulator.script(Fault("406-credits", after=1, times=None))
     run = Run()
     task = BodySwapBatchOperator(
-        task_id="batch", swaps=swaps(emulator, 3), results=str(tmp_path / "results.jsonl"), dag=run.dag
+        task_id="batch", swaps=swaps(emulator, 3), results_uri=str(tmp_path / "results.jsonl"), dag=run.dag
     )
     with pytest.raises(TaskDeferred):
         task.execute(run.context("batch"))

@@ -312,19 +312,10 @@ def test_silent_fail_waits_out_errors_until_the_deadline(emulator: Emulator, pol
     assert deferred.trigger.serialize()[1]["max_outage"] is None
 
 
-@pytest.mark.parametrize(
-    "options", [{"poke_interval": -1}, {"poke_interval": 0}, {"poll_interval": -1}, {"timeout": -1}, {"timeout": 0}]
-)
+@pytest.mark.parametrize("options", [{"poke_interval": -1}, {"poke_interval": 0}, {"timeout": -1}, {"timeout": 0}])
 def test_a_negative_time_is_refused_when_the_dag_is_read(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{'timeout' if 'timeout' in options else 'poke_interval'} is .*above 0"):
         BodySwapSensor(task_id="wait", poll_url="x", **options)
-
-
-def test_the_interval_has_two_names_and_takes_a_timedelta() -> None:
-    assert BodySwapSensor(task_id="a", poll_url="x", poll_interval=3).poke_interval == 3
-    assert BodySwapSensor(task_id="b", poll_url="x", poke_interval=timedelta(seconds=4)).poke_interval == 4
-    with pytest.raises(ValueError, match="the same thing: give one"):
-        BodySwapSensor(task_id="c", poll_url="x", poll_interval=3, poke_interval=3)
 
 
 def test_a_wrong_key_fails_for_good_also_while_deferred(

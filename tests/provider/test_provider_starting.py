@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Param, TaskGroup, task_group
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
@@ -121,14 +122,55 @@ def test_the_deadline_is_the_time_that_airflow_set_when_the_task_started(emulato
     assert is_start(event_of(trigger)), "without it, a worker sets the deadline"
 
 
-def test_an_execution_timeout_shortens_the_wait_and_not_below_nothing() -> None:
-    args = sensor(timeout=1000.0, execution_timeout=timedelta(seconds=60)).start_trigger_args
-    assert args is not None
-    assert args.timeout == timedelta(seconds=60)
-    assert (args.trigger_kwargs or {})["grace"] == 0.0
+def test_airflow_ends_the_wait_a_little_after_its_own_deadline() -> None:
     args = sensor(timeout=1000.0).start_trigger_args
     assert args is not None
     assert (args.timeout, (args.trigger_kwargs or {})["grace"]) == (timedelta(seconds=1000.0 + BACKSTOP), BACKSTOP)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"execution_timeout": timedelta(seconds=60)}, "has an execution_timeout.*use timeout instead"),
+        ({"map_index_template": "{{ task.poll_url }}"}, "has a map_index_template, which only a worker renders"),
+    ],
+    ids=["execution_timeout", "map_index_template"],
+)
+def test_a_setting_that_would_change_keeps_the_sensor_on_a_worker(
+    settings: dict[str, Any], why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for task in (sensor(**settings), mapped_sensor(**settings)):
+        assert (task.start_from_trigger, task.start_trigger_args) == (False, None)
+        assert as_scheduled(task).start_from_trigger is False
+    assert len(re.findall(f"starts on a worker although start_from_trigger=True: it {why}", caplog.text)) == 2
+    assert mapped_sensor(**settings).unmap({"poll_url": URL}).start_from_trigger is False
+
+
+def test_a_setting_of_the_dags_default_args_counts_too() -> None:
+    with DAG("d", schedule=None, default_args={"execution_timeout": timedelta(hours=1)}):
+        one = BodySwapSensor(task_id="one", poll_url=URL, start_from_trigger=True)
+        many = BodySwapSensor.partial(task_id="many", start_from_trigger=True).expand(poll_url=[URL])
+    assert (one.start_from_trigger, many.start_from_trigger) == (False, False)
+
+
+def test_a_sensor_in_a_mapped_task_group_starts_on_a_worker_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The triggerer would not find the order of its own index, and send it to a worker after all."""
+    made = []
+    with DAG("d", schedule=None):
+
+        @task_group
+        def swap(scene: str) -> None:
+            submit = SubmitBodySwapOperator(task_id="submit", **{**PICTURES, "character_image": scene})
+            with TaskGroup("inner"):
+                wait = BodySwapSensor(task_id="wait", poll_url=submit.output["poll_url"], start_from_trigger=True)
+            made.append(wait)
+
+        swap.expand(scene=["https://a.example/1.png", "https://a.example/2.png"])
+    assert not made[0].start_from_trigger
+    assert not as_scheduled(made[0]).start_from_trigger
+    assert "in a mapped task group" in caplog.text
+    with DAG("e", schedule=None), TaskGroup("not_mapped"):
+        assert BodySwapSensor(task_id="wait", poll_url=URL, start_from_trigger=True).start_from_trigger
 
 
 @pytest.mark.parametrize(

@@ -38,4 +38,6 @@ with DAG(dag_id="mapped", schedule=None, params=PARAMS):
     BodySwapSensor.partial(task_id="wait", timeout=3600, **RETRYING).expand(poll_url=submit.output)
 
 with DAG(dag_id="batch", schedule=None, params=PARAMS):
-    BodySwapBatchOperator(task_id="swap", swaps=orders(), results="{{ params.results }}", max_failures=0, **RETRYING)
+    BodySwapBatchOperator(
+        task_id="swap", swaps=orders(), results_uri="{{ params.results }}", max_failures=0, **RETRYING
+    )

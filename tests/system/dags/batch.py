@@ -16,7 +16,7 @@ with DAG(dag_id="batch", schedule=None, params=PARAMS):
     BodySwapBatchOperator(
         task_id="swaps",
         swaps="{{ params.manifest }}",
-        results="{{ params.results }}",
+        results_uri="{{ params.results }}",
         retries=3,
         retry_delay=timedelta(seconds=1),
     )
@@ -27,6 +27,6 @@ with DAG(dag_id="batch_mapped", schedule=None, params=PARAMS):
 
 with DAG(dag_id="batch_checked", schedule=None, params=PARAMS):
     swaps = BodySwapBatchOperator(
-        task_id="swaps", swaps="{{ params.manifest }}", results="{{ params.results }}", poll_interval=0.5
+        task_id="swaps", swaps="{{ params.manifest }}", results_uri="{{ params.results }}", poll_interval=0.5
     )
-    CheckSwapOperator(task_id="check", result=swaps.output)
+    CheckSwapOperator(task_id="check", results=swaps.output)
