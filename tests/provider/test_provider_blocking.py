@@ -41,7 +41,7 @@ def test_a_task_waits_where_its_author_or_else_the_administrator_says(
     made = [
         BodySwapSensor(task_id="wait", poll_url="https://api.segmind.com/workflows/request/1", deferrable=own),
         BodySwapOperator(task_id="swap", deferrable=own, **PICTURES),
-        BodySwapBatchOperator(task_id="batch", swaps=[], results="r.jsonl", deferrable=own),
+        BodySwapBatchOperator(task_id="batch", swaps=[], results_uri="r.jsonl", deferrable=own),
     ]
     assert {task.deferrable for task in made} == {deferrable if own is None else own}
 

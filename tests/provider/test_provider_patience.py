@@ -75,7 +75,7 @@ def test_a_job_that_is_really_gone_is_named_within_two_minutes(
 ) -> None:
     service = Service(Clock(), between(0, 9999, GONE))
     with pytest.raises(GONE_ERRORS, match="no longer knows this job"):
-        World(monkeypatch, service).wait(mode, poll_interval=poll_interval)
+        World(monkeypatch, service).wait(mode, interval=poll_interval)
     assert service.clock.passed < 120
 
 
@@ -101,7 +101,7 @@ def test_in_reschedule_mode_an_outage_is_always_waited_out(monkeypatch: pytest.M
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
 def test_a_poke_in_an_outage_is_one_get(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service(Clock(), between(0, 290, DOWN), lambda _: 290.0)
-    World(monkeypatch, service).wait(mode, poll_interval=100)
+    World(monkeypatch, service).wait(mode, interval=100)
     assert len(service.asked) == 4
 
 
@@ -210,7 +210,7 @@ def test_the_operators_take_a_max_outage_and_a_timeout_as_a_timedelta() -> None:
     pictures = {"character_image": "https://a.example/1.png", "reference_character_image": "https://a.example/2.png"}
     how: dict[str, Any] = {"timeout": timedelta(hours=1), "max_outage": timedelta(minutes=5)}
     one = BodySwapOperator(task_id="one", **pictures, **how)
-    many = BodySwapBatchOperator(task_id="many", swaps=[], results="/r", **how)
+    many = BodySwapBatchOperator(task_id="many", swaps=[], results_uri="/r", **how)
     assert (one.timeout, one.max_outage) == (many.timeout, many.max_outage) == (3600.0, 300.0)
 
 
