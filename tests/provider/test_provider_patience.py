@@ -69,13 +69,13 @@ def test_one_404_does_not_expire_a_job_that_was_seen_alive(mode: str, monkeypatc
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("poll_interval", [7, 600])
+@pytest.mark.parametrize("poke_interval", [7, 600])
 def test_a_job_that_is_really_gone_is_named_within_two_minutes(
-    mode: str, poll_interval: float, monkeypatch: pytest.MonkeyPatch
+    mode: str, poke_interval: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = Service(Clock(), between(0, 9999, GONE))
     with pytest.raises(GONE_ERRORS, match="no longer knows this job"):
-        World(monkeypatch, service).wait(mode, interval=poll_interval)
+        World(monkeypatch, service).wait(mode, poke_interval=poke_interval)
     assert service.clock.passed < 120
 
 
@@ -101,7 +101,7 @@ def test_in_reschedule_mode_an_outage_is_always_waited_out(monkeypatch: pytest.M
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
 def test_a_poke_in_an_outage_is_one_get(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service(Clock(), between(0, 290, DOWN), lambda _: 290.0)
-    World(monkeypatch, service).wait(mode, interval=100)
+    World(monkeypatch, service).wait(mode, poke_interval=100)
     assert len(service.asked) == 4
 
 

@@ -171,9 +171,9 @@ def test_a_state_that_airflow_does_not_tell_costs_no_clear_error(emulator: Emula
 
 
 DAG_OF_THE_SKIPPED = """
-from airflow_provider_segmind.hooks.compat import AirflowSkipException
 from airflow.sdk import DAG, task
 
+from airflow_provider_segmind.hooks.compat import AirflowSkipException
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 

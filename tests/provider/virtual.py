@@ -60,11 +60,11 @@ class World:
         """Return the event in which a trigger ends, after it went through Airflow's database."""
         return run_virtually(self.clock, first_event(revive(trigger)))
 
-    def wait(self, mode: str, interval: float | None = None, **options: Any) -> Any:
-        """Wait for a job in one of the modes, and return its status."""
-        if interval is not None:
-            options["poll_interval" if mode == "hook" else "poke_interval"] = interval
+    def wait(self, mode: str, **options: Any) -> Any:
+        """Wait for a job in one of the modes, with a sensor's options, and return its status."""
         if mode == "hook":
+            if "poke_interval" in options:
+                options["poll_interval"] = options.pop("poke_interval")
             return SegmindHook().wait(POLL_URL, **options).status
 
         def sensor(**how: Any) -> BodySwapSensor:
