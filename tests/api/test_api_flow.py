@@ -299,7 +299,7 @@ def test_an_expired_record_ends_the_wait_after_a_minute_and_a_half_of_404s() -> 
 
 @pytest.mark.parametrize("interval", [0, -1, float("inf"), float("nan"), "7", None, True])
 def test_an_interval_that_is_none_is_named_before_any_request(interval: Any) -> None:
-    with pytest.raises(InvalidRequestError, match=r"poll_interval is .*: it must be a number of seconds above 0"):
+    with pytest.raises(InvalidRequestError, match=r"poll_interval is .*: give seconds above 0"):
         wait(poll_interval=interval)
 
 

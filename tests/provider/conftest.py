@@ -42,9 +42,13 @@ class _NoConnections:
 
     def send(self, message: Any) -> Any:
         from airflow.sdk.exceptions import ErrorType
-        from airflow.sdk.execution_time.comms import ErrorResponse
+        from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection, MaskSecret
 
-        return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+        if isinstance(message, MaskSecret):
+            return None
+        if isinstance(message, GetConnection):
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+        raise RuntimeError("There is no supervisor.")
 
 
 @pytest.fixture(autouse=version("apache-airflow") == "3.1.0")

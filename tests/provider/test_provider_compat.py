@@ -57,12 +57,12 @@ class _Source(BaseHook):
     @classmethod
     def get_connection(cls, conn_id: str) -> Connection:
         cls.threads.append(threading.get_ident())
-        return Connection(conn_id=conn_id, extra='{"from": "a thread"}')
+        return Connection(conn_id=conn_id, conn_type="http", extra='{"from": "a thread"}')
 
     @classmethod
     async def aget_connection(cls, conn_id: str) -> Connection:
         cls.threads.append(threading.get_ident())
-        return _Connection(conn_id=conn_id)
+        return _Connection(conn_id=conn_id, conn_type="http")
 
 
 @pytest.mark.parametrize(("in_loop", "source"), [(True, "the loop"), (False, "a thread")])

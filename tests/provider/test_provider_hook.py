@@ -52,7 +52,7 @@ def test_a_wait_ends_at_its_timeout(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("options", [{"timeout": -1}, {"timeout": 0}, {"poll_interval": -7}])
 def test_negative_times_are_refused_before_any_request(emulator: Emulator, options: dict[str, Any]) -> None:
-    with pytest.raises(InvalidRequestError, match="must be a number of seconds above 0"):
+    with pytest.raises(InvalidRequestError, match="give seconds above 0"):
         SegmindHook().wait(f"{emulator.url}/workflows/request/1", **options)
     assert emulator.requests == ()
 

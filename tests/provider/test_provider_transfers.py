@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import PIL
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -141,6 +142,7 @@ def test_lineage_names_what_was_fetched_and_what_was_stored(host: OddHost, tmp_p
     assert lineage.run_facets["segmind_job"].consentReference == "c-17"
 
 
+@pytest.mark.skipif(PIL.__version__ < "11", reason="Pillow 10 writes no XMP into a JPEG")
 def test_a_picture_that_cannot_be_labelled_is_stored_as_it_came(host: OddHost, tmp_path: Path) -> None:
     host.pictures["/odd"] = broken = picture("JPEG", xmp=b"<no XML")
     (entry,) = store(result(host, "odd"), tmp_path)["files"]
