@@ -104,6 +104,17 @@ def test_a_plain_sensor_ends_in_the_triggerer_with_its_result(
     assert result["image_url"] in wait.log
 
 
+@pytest.mark.parametrize(
+    ("task_id", "map_index"),
+    [("plain", -1), ("never", -1), ("one_task", -1), ("ends_mapped", 1), ("starts", -1), ("starts_after_mapped", 2)],
+)
+def test_a_task_that_waited_links_to_its_own_picture_wherever_it_ended(
+    airflow: LocalAirflow, run_id: str, task_id: str, map_index: int
+) -> None:
+    links = airflow.links("endings", run_id, task_id, map_index)
+    assert links["Result picture"] == airflow.xcom("endings", run_id, task_id, map_index=map_index)["image_url"]
+
+
 def test_a_task_resumes_on_a_worker_when_it_is_told_to(ran: Callable[..., Ran]) -> None:
     assert (ran("never").state, ran("never").starts) == ("success", 2), ran("never").log
 
