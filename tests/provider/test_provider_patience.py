@@ -38,6 +38,11 @@ GONE_ERRORS = (JobExpiredError, AirflowFailException)
 FAILED = answer({"status": "FAILED", "error": "no person in the picture"})
 
 
+@pytest.fixture(autouse=True)
+def pauses() -> None:
+    """Leave pauses as they are: time is virtual here."""
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_an_outage_of_ten_minutes_loses_no_picture(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service(Clock(), between(20, 20 + MINUTES_10, DOWN))
@@ -172,6 +177,7 @@ def test_an_outage_of_ten_minutes_loses_none_of_two_hundred_swaps_of_a_batch(
     service = Service(Clock(), between(10, 10 + MINUTES_10, DOWN), lambda request_id: 5.0 + int(request_id[-3:]))
     event = World(monkeypatch, service).event(batch(tmp_path, service, 200))
     assert event["summary"]["by_status"] == {"COMPLETED": 200}
+    assert len(service.asked) < 200 * 40, "it was not polite"
 
 
 def test_404s_lose_no_swap_of_a_batch_unless_it_is_really_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
