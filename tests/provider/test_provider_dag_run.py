@@ -65,3 +65,41 @@ def test_a_manifest_of_swaps_becomes_a_manifest_of_results(emulator: Emulator, t
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     assert [row["id"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert len(emulator.charges) == 5
+
+
+WITHOUT_TRIGGERER = """
+from airflow.sdk import DAG
+
+from airflow_provider_segmind.operators.body_swap import (
+    BodySwapBatchOperator,
+    BodySwapOperator,
+    SubmitBodySwapOperator,
+)
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+
+PICTURES = {{"character_image": "{scene}", "reference_character_image": "{person}"}}
+
+with DAG(dag_id="without_triggerer", schedule=None):
+    one = BodySwapOperator(task_id="one", retries=2, poll_interval=0.2, **PICTURES)
+    submit = SubmitBodySwapOperator(task_id="submit", **PICTURES)
+    wait = BodySwapSensor(task_id="wait", poll_url=submit.output["poll_url"], poke_interval=0.2)
+    many = BodySwapBatchOperator(
+        task_id="many", swaps=[dict(PICTURES, select_character=who) for who in ("woman", "man")],
+        results_uri="{results}", poll_interval=0.2,
+    )
+    one >> submit >> wait >> many
+"""
+
+
+def test_where_no_triggerer_runs_workers_wait_and_each_order_is_charged_once(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.set(job_seconds=1, job_polls=2)
+    results = tmp_path / "results.jsonl"
+    code = WITHOUT_TRIGGERER.format(scene=emulator.sample("scene"), person=emulator.sample("person"), results=results)
+    (tmp_path / "without_triggerer.py").write_text(code)
+    env = {"AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path), "AIRFLOW__SEGMIND__DEFAULT_DEFERRABLE": "False"}
+    printed = dag_test("without_triggerer", {}, **env)
+    assert "running trigger in line" not in printed
+    assert len(emulator.charges) == 4
+    assert [json.loads(line)["status"] for line in results.read_text().splitlines()] == ["COMPLETED"] * 2
