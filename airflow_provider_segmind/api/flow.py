@@ -199,7 +199,7 @@ def wait(
 
 def poke(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], float]) -> Flow[Job | Pause]:
     """
-    Ask for a job once, or until a 404 is believed or refuted: whoever asks next may know nothing of it.
+    Ask for a job once, or until a 404 is believed or refuted: the next poke may know nothing of it.
 
     :param watch: what is known of the wait.
     :return: the job if it is done, else how long to wait before asking again.

@@ -124,7 +124,7 @@ def is_listened_to() -> bool:
         from airflow.providers.openlineage.conf import is_disabled
 
         return not is_disabled()
-    except Exception as error:  # noqa: BLE001 - what is told of a job must not cost the job
+    except Exception as error:  # noqa: BLE001 - a hint for metrics must not cost the job
         log.debug("OpenLineage is not asked: %s", error)
         return False
 

@@ -116,7 +116,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
             kept = BatchStore(context).durable or not plan.known
             if not kept:
                 context["ti"].xcom_push(key="ordered", value=self._handles(plan))
-            how = "Their handles are the XCom 'ordered'; whoever runs the DAG orders the others alone."
+            how = "Their handles are the XCom 'ordered'; order the others in a run of their own."
             raise paid_error(why, kept=kept, how=how)
         return self._handles(plan)
 
@@ -306,7 +306,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             raise self._paid(context, ended) from ended
 
     def _paid(self, context: Context, error: Exception) -> Exception:
-        how = f"What became of each is in {self.results_uri}, or beside it; whoever runs the DAG orders the rest alone."
+        how = f"What became of each is in {self.results_uri}, or beside it. Order the rest in a run of its own."
         return paid_error(error, kept=BatchStore(context).durable, how=how)
 
     @staticmethod

@@ -259,7 +259,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
             error,
             kept=OrderStore(context).durable
             or (isinstance(error, JobFailedError) and self.on_unknown_outcome == "resubmit"),
-            how="Whoever runs the DAG waits with a BodySwapSensor; its poll_url is this task's XCom of that name.",
+            how="Wait for it with a BodySwapSensor; its poll_url is this task's XCom of that name.",
         )
 
     def _tell(self, job: Job) -> None:

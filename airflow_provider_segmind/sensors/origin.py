@@ -68,7 +68,7 @@ def photographs(task: Any, poll_url: object, before: str | None, context: Contex
         return []
     try:
         left = _pull(_task(task, before), INPUTS_KEY, context)
-    except Exception as error:  # noqa: BLE001 - what is told of a job must not cost the job
+    except Exception as error:  # noqa: BLE001 - a hint for metrics must not cost the job
         log.debug("What the job was made from cannot be read from task %s: %s", before, error)
         return []
     known = isinstance(left, Mapping) and left.get("poll_url") == poll_url

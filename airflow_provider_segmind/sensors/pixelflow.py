@@ -154,7 +154,7 @@ class PixelFlowSensor(LineageMixin, BaseSensorOperator):
             return super().execute(context)
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
-        """Render a value; an XCom that ``poll_url`` names and that is not there is none, which is told later."""
+        """Render a value; a missing XCom that ``poll_url`` names becomes ``None``; the sensor reports it later."""
         try:
             return super().render_template(content, *args, **kwargs)
         except XComNotFound:
