@@ -110,8 +110,8 @@ def test_what_is_no_web_address_is_no_link(url: object) -> None:
     assert result_url({"image_url": url}) == result_url(url) == ""
 
 
-@in_the_triggerer
-def test_a_sensor_that_ended_in_the_triggerer_has_its_result_picture(kept: dict[str, Any], emulator: Emulator) -> None:
+def ending_here(emulator: Emulator) -> PixelFlowTrigger:
+    """Return the trigger of a sensor that ends in the triggerer."""
     trigger = PixelFlowTrigger(
         poll_url=submit(emulator),
         segmind_conn_id="segmind_default",
@@ -120,6 +120,12 @@ def test_a_sensor_that_ended_in_the_triggerer_has_its_result_picture(kept: dict[
         ending=Ending(success=True).to_json(),
     )
     trigger._task_instance = Placed()  # type: ignore[assignment]
+    return trigger
+
+
+@in_the_triggerer
+def test_a_sensor_that_ended_in_the_triggerer_has_its_result_picture(kept: dict[str, Any], emulator: Emulator) -> None:
+    trigger = ending_here(emulator)
     asyncio.run(first_event(trigger))
     assert kept[RESULT] == kept["return_value"]["image_url"]
 
@@ -148,14 +154,7 @@ def test_a_link_that_cannot_be_kept_costs_no_result(
         kept[key] = value
 
     monkeypatch.setattr(XCom, "set", only_the_result)
-    trigger = PixelFlowTrigger(
-        poll_url=submit(emulator),
-        segmind_conn_id="segmind_default",
-        deadline=datetime.now(UTC).timestamp() + 60,
-        needs_image=True,
-        ending=Ending(success=True).to_json(),
-    )
-    trigger._task_instance = Placed()  # type: ignore[assignment]
+    trigger = ending_here(emulator)
     assert asyncio.run(_ended(trigger)) == "TaskSuccessEvent"
     assert set(kept) == {"return_value"}
 
