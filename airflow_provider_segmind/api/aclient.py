@@ -89,7 +89,7 @@ class AsyncClient:
         sent = Sent()
         try:
             response = await self._exchange(request, sent)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
         self.clock_offset = clock_offset(response, self.clock_offset)
         return response
@@ -135,6 +135,7 @@ def new_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
         cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
         trace_configs=[trace],
     )
 

@@ -163,7 +163,7 @@ def read_history(settings: Settings, response: Response) -> Listing:
 
     :raises SegmindError: when it is no page of a history.
     """
-    body = protocol.json_value(response)
+    body = protocol.json_value(settings, response)
     rows = body if isinstance(body, list) else None
     if isinstance(body, dict):
         rows = next((value for value in body.values() if isinstance(value, list)), None)
