@@ -65,4 +65,4 @@ def _texts(value: object) -> Iterator[str]:
         if words:
             yield f"{model}: {words}" if isinstance(model, str) and model else words
         elif value:
-            yield json.dumps(value, sort_keys=True, default=str)
+            yield json.dumps(value, sort_keys=True, ensure_ascii=False)

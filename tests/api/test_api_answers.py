@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_segmind.api import answers, protocol
-from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError, ServiceError
+from airflow_provider_segmind.api.errors import AuthenticationError, OutcomeUnknownError, SegmindError, ServiceError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.api.wire import Response
@@ -111,7 +111,10 @@ def test_a_body_that_is_compressed_without_saying_so_is_read_as_what_it_is() -> 
     ("body", "said"),
     [
         (b"\x1f\x8b" + b"\xff" * 20, r"\(a body that cannot be read: it is compressed and damaged\)"),
-        (gzip.compress(bytes(8 * 1024 * 1024)), r"\(a body that cannot be read: it is too large when unpacked\)"),
+        (
+            gzip.compress(bytes(8 * 1024 * 1024), mtime=0),
+            r"\(a body that cannot be read: it is too large when unpacked\)",
+        ),
         (bytes(range(256)) * 8, r"\(binary data, 2048 bytes\)"),
     ],
 )
@@ -238,3 +241,20 @@ def test_a_byte_order_mark_does_no_harm() -> None:
     assert answers.is_page(Response(403, {}, b"\xef\xbb\xbf <!doctype html>"))
     assert answers.is_page(Response(403, {"content-type": "text/html; charset=utf-8"}, b""))
     assert not answers.is_page(Response(403, {}, b"no <b>"))
+
+
+def test_a_page_that_refuses_an_order_is_not_told_to_be_a_wrong_key() -> None:
+    with pytest.raises(AuthenticationError, match="a firewall or a proxy refused it"):
+        protocol.read_submit(settings(), answer(b"<html>Blocked</html>", 403), WORKFLOW)
+
+
+def test_what_is_quoted_of_a_deep_reason_ends_somewhere() -> None:
+    reason: Any = {"code": 7}
+    for _ in range(10):
+        reason = {"why": reason}
+    assert poll({"status": "FAILED", "error": reason}).error.endswith('"…"}}}}}}')
+
+
+def test_a_number_is_a_name_as_well() -> None:
+    assert poll({"status": "QUEUED", "request_id": 12}).request_id == "12"
+    assert poll({"status": "QUEUED", "request_id": True}).request_id == REQUEST_ID

@@ -61,7 +61,7 @@ def test_an_event_is_small_and_can_be_stored_and_a_log_has_no_forged_line(
     assert not any(line.startswith("FORGED") for line in logged.splitlines())
 
 
-@pytest.mark.parametrize(("body", "status"), ATTACKS)
+@pytest.mark.parametrize(("body", "status"), ATTACKS, ids=range(len(ATTACKS)))
 def test_a_result_that_a_worker_reads_can_be_stored_as_well(emulator: Emulator, body: bytes, status: int) -> None:
     poll_url = order(emulator)
     emulator.script(Fault("raw", on="poll", times=None, body=body, status=status))
