@@ -9,6 +9,9 @@ from typing import Any
 from airflow_provider_segmind.api import answers
 from airflow_provider_segmind.api.models import Output
 
+MAX_OUTPUT_URL = 16 * 1024
+"""Characters of a result's URL; signed ones have up to two thousand."""
+
 
 def read_outputs(output: object, key: str) -> tuple[Output, ...]:
     """
@@ -42,8 +45,8 @@ def _read_item(item: object, index: int) -> Iterator[Output]:
         if not isinstance(data, str) or not data:
             raise ValueError(f"entry {index} ({keyname}) has no data")
         # A text keeps its line breaks. A URL has none, and stands in messages, logs and pages.
-        url = answers.line(data, len(data)) if data.lstrip().startswith(("http://", "https://")) else data
-        yield Output(keyname=keyname, type=kind, url=url)
+        is_url = data[:64].lstrip().startswith(("http://", "https://"))
+        yield Output(keyname=keyname, type=kind, url=answers.line(data, MAX_OUTPUT_URL) if is_url else data)
 
 
 def failure_text(body: Mapping[str, Any]) -> str:
