@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import ssl
 import threading
@@ -279,6 +280,54 @@ def test_an_answer_that_drips_for_ever_is_given_up(run: Run) -> None:
         with pytest.raises(OutcomeUnknownError):
             run(settings, lambda s, a: flow.submit(s, a, "abc-v1", {}))
     assert 0 < dripped < 99_999, "it was read to its end"
+
+
+def test_an_answer_that_unpacks_to_gigabytes_is_taken_as_it_came(run: Run) -> None:
+    """Compression was not asked for; a library that unpacks it anyway fills the memory of the triggerer."""
+    body = gzip.compress(bytes(200_000_000), mtime=0)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head + body)
+
+    def steps(s: Settings, a: flow.Auth) -> flow.Flow[Any]:
+        return (yield flow.Send(Request("GET", f"{s.base_url}/workflows/request/1", "bearer")))
+
+    with serving(answer) as url:
+        received = run(Settings(url, KEY), steps)
+    assert received.body == body
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n\xff\xff",
+        b"HTTP/1.1 200 OK\r\nRetry-After: \xff\xfe\xd8\r\nDate: \xff\r\nContent-Type: \x80\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: \xff=\xff;;;=\r\nLocation: //\xff\r\n\r\n{}",
+        b"HTTP/1.1 99999 \xff\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n{}",
+        b"\xff\x00 no HTTP at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n{}",
+        b"",
+    ],
+    ids=range(11),
+)
+def test_an_answer_that_is_no_http_is_an_error_of_ours_and_an_order_may_have_been_accepted(
+    run: Run, head: bytes
+) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+
+    with serving(answer) as url, pytest.raises(SegmindError) as error:
+        run(Settings(url, KEY), lambda s, a: flow.order(s, a, WORKFLOW, {}))
+    assert isinstance(error.value, OutcomeUnknownError)
+    with serving(answer) as url, pytest.raises((ServiceError, TransportError)):
+        run(Settings(url, KEY), lambda s, a: flow.ask(s, a, f"{url}/workflows/request/1"))
 
 
 # aiohttp before 3.12.15 leaves a refused connection to the garbage collector, which says so.
