@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,18 +129,78 @@ def test_only_pictures_that_cannot_hold_a_script_are_served(vera: Any, world: Wo
     assert b"script" not in answer.content
 
 
-def test_a_picture_of_half_a_gigabyte_is_not_read(vera: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider_segmind.plugin import pictures
-
-    read: list[bytes] = []
-    monkeypatch.setattr(pictures, "_whole", lambda data, limit: read.append(data) or data)
+def test_a_picture_of_half_a_gigabyte_is_not_read(vera: Any, world: World) -> None:
     path = world.swap({"after": world.file("huge.png", PNG)})
     with (world.folder / "huge.png").open("r+b") as file:
         file.truncate(500 * 2**20)
-    answer = vera.get(f"/segmind/image/{path}/after")
+    tracemalloc.start()
+    try:
+        answer = vera.get(f"/segmind/image/{path}/after")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert answer.status_code == 413
     assert "500 MB" in answer.json()["detail"]
-    assert read == []
+    assert peak < 32 * 2**20
+
+
+def test_a_picture_that_is_not_taken_by_the_browser_takes_no_memory_of_the_server(world: World) -> None:
+    from airflow_provider_segmind.plugin.pictures import MAX_PICTURE, read_chunks
+    from airflow_provider_segmind.plugin.roots import roots
+
+    uri = world.file("large.png", PNG + bytes(30 * 2**20))
+    folders = roots().of("open", None)
+    tracemalloc.start()
+    try:
+        waiting = [read_chunks(uri, folders, MAX_PICTURE) for _ in range(20)]
+        begun = [next(chunks) for chunks in waiting]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(chunk.startswith(PNG) for chunk in begun)
+    assert peak < 40 * 2**20, "20 pictures of 30 MB"
+    assert sum(map(len, waiting[0])) + len(begun[0]) == len(PNG) + 30 * 2**20
+    for chunks in waiting:
+        chunks.close()
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(vera: Any, world: World) -> None:
+    """Somebody who may write below a folder that is shown swaps one for a link, and back, as fast as they can."""
+    inside, away = world.folder / "looks", world.folder.parent / "private"
+    for folder, data in ((inside, PNG), (away, JPEG)):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(data)
+    link, spare = world.folder / "link", world.folder / "spare"
+    link.symlink_to(away)
+    path = world.swap({"after": f"file://{inside}/a.png"})
+    over = threading.Event()
+
+    def swap_for_ever() -> None:
+        while not over.is_set():
+            inside.rename(spare)
+            link.rename(inside)
+            inside.rename(link)
+            spare.rename(inside)
+
+    swapping = threading.Thread(target=swap_for_ever)
+    swapping.start()
+    try:
+        answers = [_read(f"file://{inside}/a.png") for _ in range(5_000)]
+    finally:
+        over.set()
+        swapping.join()
+    assert JPEG not in answers
+    assert vera.get(f"/segmind/image/{path}/after").content == PNG
+
+
+def _read(uri: str) -> bytes | None:
+    from airflow_provider_segmind.plugin.pictures import PictureError, read_allowed
+    from airflow_provider_segmind.plugin.roots import roots
+
+    try:
+        return bytes(read_allowed(uri, roots().of("open", None), 2**20))
+    except PictureError:
+        return None
 
 
 def test_without_roots_no_picture_is_shown_and_the_page_says_so(
