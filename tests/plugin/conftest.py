@@ -58,7 +58,7 @@ def vera(api: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = World(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db", tmp_path / "shown")
     made.folder.mkdir()
     monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", f"file://{made.folder}, s3://bucket/looks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import tracemalloc
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.plugin.world import JPEG, PNG, WEBP, World, swaps
+from tests.provider.s3 import s3_bucket
 
 
 @pytest.mark.parametrize(("data", "kind"), [(PNG, "image/png"), (JPEG, "image/jpeg"), (WEBP, "image/webp")])
@@ -160,8 +162,28 @@ def test_a_picture_that_is_not_taken_by_the_browser_takes_no_memory_of_the_serve
     assert all(chunk.startswith(PNG) for chunk in begun)
     assert peak < 40 * 2**20, "20 pictures of 30 MB"
     assert sum(map(len, waiting[0])) + len(begun[0]) == len(PNG) + 30 * 2**20
-    for chunks in waiting:
-        chunks.close()
+    del waiting  # nobody wants the rest of them
+
+
+def test_a_picture_and_a_batch_of_a_bucket_are_read_bit_by_bit(
+    vera: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = PNG + os.urandom(9 * 2**20)
+    with s3_bucket(monkeypatch) as bucket:
+        shown = f"s3://{bucket.name}/open"
+        monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", f"s3://{bucket.name}/{{dag_id}}")
+        bucket.put_object(Key="open/a.png", Body=picture)
+        bucket.put_object(Key="other/a.png", Body=PNG)
+        lines = [json.dumps({"request_id": f"q{n}", "files": [{"uri": f"{shown}/a.png"}]}) for n in range(30_000)]
+        bucket.put_object(Key="open/m.jsonl", Body="\n".join(lines).encode())
+        path = world.swap({"after": f"{shown}/a.png", "items": f"{shown}/m.jsonl"})
+        assert vera.get(f"/segmind/image/{path}/after").content == picture
+        page = vera.get(f"/segmind/items/{path}", params={"offset": 29_999}).json()
+        assert (page["total"], [item["request_id"] for item in page["swaps"]]) == (30_000, ["q29999"])
+        assert vera.get(f"/segmind/items/{path}/29999/after").content == picture
+        for uri in (f"s3://{bucket.name}/other/a.png", f"{shown}/none.png"):
+            path = world.swap({"after": uri}, task_id="other")
+            assert vera.get(f"/segmind/image/{path}/after").status_code == 404
 
 
 def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(vera: Any, world: World) -> None:
