@@ -102,10 +102,20 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
         "thumbnail": str(thumb) if thumb else None,
         "sidecar": str(item.sidecar),
     }
-    if thumb is not None and small is not None:
-        put(thumb, small)
+    if thumb is not None and small is not None and not _publish_thumbnail(item, thumb, small):
+        entry["thumbnail"] = None
     put(item.sidecar, _sidecar(item, found, entry))
     return {**entry, "skipped": skipped}
+
+
+def _publish_thumbnail(item: Item, thumb: ObjectStoragePath, small: bytes) -> bool:
+    """Write a thumbnail over nothing else: another picture can have its name, as that of ``x.thumb`` has for ``x``."""
+    try:
+        publish(thumb, small)
+    except InvalidRequestError as error:
+        log.warning("Request %s: a picture has no thumbnail: %s", item.request_id, error)
+        return False
+    return True
 
 
 def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:

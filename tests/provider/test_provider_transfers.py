@@ -37,6 +37,16 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddHost]:
         yield running
 
 
+# Two outputs of one job, of which one has the name of the other's thumbnail.
+THUMBS = {
+    "request_id": "r1",
+    "outputs": [
+        {"keyname": keyname, "type": "image", "url": "https://images.segmind.com/a.png"}
+        for keyname in ("-1", "-1.thumb")
+    ],
+}
+
+
 def result(host: OddHost, *paths: str, request_id: str = "r1") -> dict[str, Any]:
     outputs = [{"keyname": "swapped", "type": "image", "url": f"{host.url}/{path}?sig=secret"} for path in paths]
     return {"request_id": request_id, "outputs": outputs, "image_url": None}
@@ -103,6 +113,20 @@ def test_a_stored_picture_says_that_a_model_made_part_of_it_and_shows_the_same_p
     (plain,) = store(result(host, "p"), tmp_path / "plain", label_pictures=False)["files"]
     assert Path(plain["uri"].removeprefix("file://")).read_bytes() == host.pictures["/p"]
     assert not plain["labelled"]
+
+
+def test_a_thumbnail_takes_the_place_of_no_other_picture(host: OddHost, tmp_path: Path) -> None:
+    """The picture of ``x.thumb``, which another task stored, has the name of the thumbnail of ``x``."""
+    host.pictures["/w"] = picture("WEBP")
+    (first,) = store(result(host, "w"), tmp_path, name="x.thumb")["files"]
+    taken = tmp_path / "x.thumb.webp"
+    before = taken.read_bytes()
+    (second,) = store(result(host, "good", request_id="r2"), tmp_path, name="x")["files"]
+    assert taken.read_bytes() == before
+    assert first["uri"] == str(taken)
+    assert (second["uri"], second["thumbnail"]) == (str(tmp_path / "x.png"), None)
+    assert json.loads((tmp_path / "x.json").read_text())["thumbnail"] is None
+    assert store(result(host, "good", request_id="r2"), tmp_path, name="x")["files"][0]["skipped"]
 
 
 @pytest.mark.skipif(
@@ -215,6 +239,7 @@ def test_a_list_gives_a_list(host: OddHost, tmp_path: Path) -> None:
         ({"name": "{request_id"}, "cannot be read as a template"),
         ({"name": "{id}"}, "which is None here"),
         ({"name": "one"}, "Two outputs would get the name"),
+        ({"name": "x{keyname}", "results": THUMBS}, r"get the name '.*/x-1\.thumb', which is that of the thumbnail of"),
         ({"destination": " "}, "destination is ' '"),
         ({"results": 7}, "results is 7"),
         ({"results": "text"}, "results 'text' cannot be read"),
