@@ -25,7 +25,7 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.media import media_type_of
-from airflow_provider_segmind.api.models import Settings, is_loopback, parse_url
+from airflow_provider_segmind.api.models import Settings, parse_url
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, PublicOnly, check_host
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -128,7 +128,9 @@ def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.R
         headers = {**protocol.headers(settings, Request("GET", url, scheme)), **headers}
     with requests.Session() as session:
         session.trust_env = False  # no password of a .netrc for a host that an answer named
-        proxies = {**requests.utils.get_environ_proxies(url), **settings.proxies}
+        # Plain http, and with it perhaps a key, goes to the emulator itself or nowhere.
+        plain = urlsplit(url).scheme == "http"
+        proxies = {} if plain else {**requests.utils.get_environ_proxies(url), **settings.proxies}
         if not own:
             session.mount("https://", PublicOnly())
         try:
@@ -166,10 +168,10 @@ def _check_url(settings: Settings, url: str) -> bool:
     """Return whether this is the connection's own host and port; refuse what is neither that nor https."""
     target, base = parse_url(url), urlsplit(settings.base_url)
     own = target is not None and (target.scheme, target.netloc.lower()) == (base.scheme, base.netloc.lower())
-    if target is None or not (target.scheme == "https" or (own and is_loopback(target.hostname or ""))):
+    if target is None or not (target.scheme == "https" or own):
         raise InvalidRequestError(
             f"{without_query(url)!r} is not fetched: an output has to be an https:// URL, or http:// on a "
-            "connection's own loopback host. Ask whoever gave this URL."
+            "connection's own host, an emulator. Ask whoever gave this URL."
         )
     return own
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import trustme
 
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
@@ -129,6 +133,42 @@ class TestHttpHooksOwnRun:
             with pytest.raises(InvalidRequestError, match="redirect"):
                 SegmindHook().run("/v1/get-user-credits")
             assert elsewhere.requests == ()
+
+    @pytest.mark.parametrize("scheme", ["bearer", "x-api-key"])
+    def test_a_redirect_that_a_raw_session_follows_gets_no_key(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, scheme: str
+    ) -> None:
+        connect(monkeypatch, emulator, extra={"auth_scheme": scheme})
+        path = "/v1/get-user-credits"
+        with Emulator() as elsewhere, SegmindHook().get_conn({"X-Api-Key": emulator.api_key}) as session:
+            emulator.script(Fault("redirect", on="credits", body=f"{elsewhere.url}{path}"))
+            assert session.get(f"{emulator.url}{path}", timeout=5).status_code == 401
+            (seen,) = elsewhere.requests
+            assert not {"authorization", "x-api-key"} & set(seen.headers)
+            # Nor one that leads back home: who redirects may have chosen the path.
+            emulator.script(Fault("redirect", on="credits", body=f"{emulator.url}{path}"))
+            assert session.get(f"{emulator.url}{path}", timeout=5).status_code == 401
+
+    def test_the_connections_verify_holds_whatever_bundle_the_environment_names(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        own, other = tmp_path / "own.pem", tmp_path / "other.pem"
+        authority.cert_pem.write_to_path(own)
+        trustme.CA().cert_pem.write_to_path(other)
+        with Emulator(ssl_context=context) as running:
+            connect(monkeypatch, running, extra={"verify": str(own)})
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+            with SegmindHook().get_conn() as session:
+                assert session.get(f"{running.url}/v1/get-user-credits", timeout=5).status_code == 200
+            connect(monkeypatch, running, extra={"verify": str(other)})
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(own))
+            with SegmindHook().get_conn() as session, pytest.raises(requests.exceptions.SSLError):
+                session.get(f"{running.url}/v1/get-user-credits", timeout=5)
+            with SegmindHook().get_conn() as session:  # who sends one request says for that one
+                assert session.get(f"{running.url}/v1/get-user-credits", timeout=5, verify=str(own)).status_code == 200
 
     def test_an_error_carries_the_services_words(self, emulator: Emulator) -> None:
         emulator.script(Fault("403", on="credits"))
