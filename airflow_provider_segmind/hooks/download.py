@@ -24,7 +24,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.media import media_type_of
+from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
 from airflow_provider_segmind.api.models import Settings, parse_url
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, PublicOnly, check_host
@@ -47,7 +47,7 @@ class Limits:
     :param longest_pause: seconds; who asks for more is left to the task's own retry.
     """
 
-    size: int = 50 * 2**20
+    size: int = MAX_BYTES
     seconds: float = 300.0
     pauses: tuple[float, ...] = (1.0, 4.0, 15.0)
     longest_pause: float = 60.0
@@ -254,7 +254,7 @@ def _check_end(data: bytes, shown: str, media_type: str) -> None:
 def _no_picture(answer: requests.Response, shown: str, head: bytes) -> ServiceError:
     words = " ".join(head.decode("utf-8", "replace").split())[:120]
     return ServiceError(
-        f"{shown} is no PNG, JPEG or WebP picture but {answer.headers.get('content-type', 'of no type')!r}, and begins "
+        f"{shown} is no {NAMES} picture but {answer.headers.get('content-type', 'of no type')!r}, and begins "
         f"with {words!r}: nothing is stored. Look at the URL; a retry fetches it again and costs nothing.",
         status=answer.status_code,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.media import MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Thresholds:
     :raises InvalidRequestError: when a value is not a number, or is outside of its range.
     """
 
-    max_pixels: int = 64_000_000
+    max_pixels: int = MAX_PIXELS
     min_side: int = 512
     max_aspect_ratio: float = 3.0
     min_contrast: float = 5.0
