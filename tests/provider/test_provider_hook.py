@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.download import download
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from tests.api.drive import WORKFLOW
 from tests.provider.conftest import connect
@@ -181,6 +183,35 @@ class TestHttpHooksOwnRun:
         emulator.set(latency=2.0)
         with pytest.raises(OSError, match="timed out"):
             SegmindHook().run("/v1/get-user-credits")
+
+
+def test_an_emulator_of_another_machine_is_used_by_its_name_and_that_is_said_aloud(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The name is this machine's own, which is no loopback address in a container."""
+    name = socket.gethostname()
+    try:
+        socket.gethostbyname(name)
+    except OSError:
+        pytest.skip("this machine's name is not known to itself")
+    with Emulator("0.0.0.0", names=[name]) as running, Emulator() as proxy:
+        connect(monkeypatch, running)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert SegmindHook().settings.base_url == f"http://{name}:{running.port}"
+        with caplog.at_level(logging.WARNING):
+            hook = SegmindHook()
+            sent = {"select_character": "woman"}
+            for image, kind in (("character_image", "scene"), ("reference_character_image", "person")):
+                photograph = download(hook, f"{hook.settings.base_url}/samples/{kind}/0.png").data
+                sent[image] = hook.upload(photograph, media_type="image/png")
+            job = hook.wait(hook.submit(WORKFLOW, sent).poll_url)
+            assert download(hook, job.outputs[0].url).media_type == "image/png"
+        assert f"sends pictures unencrypted to {name}:{running.port}" in caplog.text
+        assert len(running.charges) == 1
+        assert proxy.requests == ()
+        connect(monkeypatch, running, extra={"emulator_host": ""})
+        with pytest.raises(InvalidRequestError, match="emulator_host"):
+            SegmindHook().get_credits()
 
 
 def test_an_upload_gives_a_url(emulator: Emulator) -> None:
