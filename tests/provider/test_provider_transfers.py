@@ -104,14 +104,14 @@ def test_a_paid_picture_that_is_too_large_to_be_decoded_is_stored_without_a_thum
 @pytest.mark.parametrize("mode", ["I;16", "LA", "P", "1"])
 def test_a_picture_of_any_mode_is_stored_with_a_thumbnail(host: OddHost, tmp_path: Path, mode: str) -> None:
     out = BytesIO()
-    grey = Image.radial_gradient("L")
+    grey = Image.radial_gradient("L").resize((1300, 1300))
     (grey.convert("I").point(lambda value: value * 257).convert(mode) if mode == "I;16" else grey.convert(mode)).save(
         out, "PNG"
     )
     host.pictures["/odd"] = out.getvalue()
     (entry,) = store(result(host, "odd"), tmp_path)["files"]
     with Image.open(entry["thumbnail"].removeprefix("file://")) as small:
-        assert small.size == (256, 256)
+        assert small.size == (640, 640)
         low, high = small.convert("L").getextrema()
         assert (low, high) == (pytest.approx(0, abs=12), pytest.approx(255, abs=12))
 
