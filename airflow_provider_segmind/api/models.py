@@ -102,6 +102,7 @@ class Settings:
     :param trusted_hosts: further hosts (``host`` or ``host:port``) that may receive the key.
     :param storage_url: where inputs are uploaded.
     :param history_url: where the account's request history is; ``None`` where none is known.
+    :param emulator_host: the host of an emulator that may be reached over plain http; ``None`` for this machine only.
     """
 
     base_url: str
@@ -115,6 +116,7 @@ class Settings:
     trusted_hosts: tuple[str, ...] = ()
     storage_url: str = DEFAULT_STORAGE_URL
     history_url: str | None = None
+    emulator_host: str | None = None
 
     @classmethod
     def from_connection(
@@ -177,6 +179,7 @@ class Settings:
             trusted_hosts=_hosts(where, extras.get("trusted_hosts")),
             storage_url=_checked_url(plain, "storage_url", str(storage_url)),
             history_url=_checked_url(plain, "history_url", str(history_url)) if history_url else None,
+            emulator_host=plain.emulator_host or None,
         )
 
     def may_receive_key(self, url: str, *, also: tuple[str, ...] = ()) -> bool:
@@ -189,12 +192,10 @@ class Settings:
         target = parse_url(url)
         if target is None:
             return False
-        for own in (self.base_url, *also):
-            if _origin(urlsplit(own)) == _origin(target):
-                return True
-        if target.scheme != "https":
-            return False
-        return any(_origin(target) == _origin(urlsplit(f"https://{trusted}")) for trusted in self.trusted_hosts)
+        if any(_origin(urlsplit(own)) == _origin(target) for own in (self.base_url, *also)):
+            return True
+        trusted = (urlsplit(f"https://{host}") for host in self.trusted_hosts)
+        return target.scheme == "https" and any(_origin(target) == _origin(host) for host in trusted)
 
 
 def parse_url(url: str) -> SplitResult | None:

@@ -19,8 +19,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from PIL import Image
-
 from airflow_provider_segmind.quality.inspect import check_swap
 from airflow_provider_segmind.quality.thresholds import Thresholds
 
@@ -81,6 +79,8 @@ def main() -> None:
 
 def _seal(options: dict[str, Any]) -> None:
     """Load all that a check can need, by a check of our own pictures; then let nothing more be opened."""
+    from PIL import Image  # here, because importing an operator must not import Pillow
+
     drawn = Image.radial_gradient("L").resize((64, 64)).convert("RGB")
     turned = Image.Exif()
     turned[0x0112] = 6
