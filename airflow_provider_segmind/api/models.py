@@ -152,7 +152,7 @@ class Settings:
             raise AuthenticationError(
                 f"{where} has an API key with blanks or unprintable characters: copy the key again."
             )
-        plain = _Plain(where, key, str(extras.get("emulator_host", "")).strip().lower())
+        plain = _Plain(where, key, str(extras.get("emulator_host", "")).strip(" []").lower())
         base_url = _base_url(plain, host, schema, port)
         scheme = str(extras.get("auth_scheme", "auto")).lower()
         if scheme not in AUTH_SCHEMES:

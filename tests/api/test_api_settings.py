@@ -158,6 +158,11 @@ def test_an_emulator_in_another_container_is_reached_when_the_connection_names_i
         check_image_url("character_image", "http://elsewhere:8765/samples/scene/0.png", settings.base_url)
 
 
+def test_an_emulators_host_may_be_an_address_however_it_is_written() -> None:
+    for host, named in (("http://10.0.0.7:8765", "10.0.0.7"), ("http://[fd00::7]:8765", " [FD00::7] ")):
+        assert make(host=host, extra={"emulator_host": named}).base_url == host
+
+
 @pytest.mark.parametrize(
     ("parts", "words"),
     [

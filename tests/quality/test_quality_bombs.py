@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 import subprocess
 import sys
 import zlib
@@ -138,6 +139,12 @@ def test_a_jpeg_of_very_many_scans_is_refused():
     with pytest.raises(UnreadableError, match="more than 100 scans"):
         read(whole[:-2] + scan * 100 + whole[-2:])
     assert read(whole).size == (600, 600)
+
+
+def test_a_film_behind_a_phones_photograph_is_not_taken_for_scans():
+    film = random.Random(1).randbytes(12 * MIB)  # noqa: S311
+    assert film.count(b"\xff\xda") > 100
+    assert read(encoded(scene(600, 600), "JPEG") + film).size == (600, 600)
 
 
 OTHERS = ("GIF", "TGA", "IM", "SPIDER", "PPM", "ICO", "TIFF", "BMP", "PCX", "SGI", "DDS", "EPS")
