@@ -236,6 +236,11 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "Where the account's request history answers; empty for Segmind's own.",
                         "schema": {"type": ["string", "null"]},
                     },
+                    "emulator_host": {
+                        "label": "Emulator's host",
+                        "description": "The host of an emulator that is reached over http:// in another container.",
+                        "schema": {"type": ["string", "null"]},
+                    },
                     "verify": {
                         "label": "Check certificates",
                         "description": "true, false, or the path of a CA bundle; true if empty.",

@@ -152,8 +152,14 @@ def tls_of(settings: Settings) -> ssl.SSLContext | bool:
 
 
 def proxy_for(settings: Settings, url: str) -> str | None:
-    """Return the proxy for a URL: the connection's own, else the environment's, as ``requests`` would choose."""
+    """
+    Return the proxy for a URL: the connection's own, else the environment's, as ``requests`` would choose.
+
+    Plain http has none: a proxy would read the key.
+    """
     parts = urlsplit(url)
+    if parts.scheme == "http":
+        return None
     own = settings.proxies.get(parts.scheme) or settings.proxies.get("all")
     if own or not parts.hostname or proxy_bypass(parts.hostname):
         return own

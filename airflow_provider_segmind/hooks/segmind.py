@@ -17,7 +17,7 @@ from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
 from airflow_provider_segmind.api.orders import Record
 from airflow_provider_segmind.api.patience import Watch, check_interval, check_outage
 from airflow_provider_segmind.api.results import check_not_failed
-from airflow_provider_segmind.api.transport import prepare_session
+from airflow_provider_segmind.api.transport import Session, prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks import form
 from airflow_provider_segmind.hooks.metrics import Tally
@@ -247,7 +247,7 @@ class SegmindHook(HttpHook):
             self.tally.tell()
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
+        session = Session()
         session.verify = self.settings.verify
         session.proxies.update(self.settings.proxies)
         return session

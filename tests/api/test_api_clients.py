@@ -31,7 +31,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.api.transport import prepare_session
+from airflow_provider_segmind.api.transport import Session, prepare_session
 from airflow_provider_segmind.api.wire import Failure, Request, Response
 from airflow_provider_segmind.emulator import Emulator, Fault
 from tests.api.clock import Clock
@@ -203,6 +203,29 @@ def test_a_netrc_file_does_not_replace_the_key(
     assert [seen.headers["authorization"] for seen in emulator.requests] == [f"Bearer {KEY}"]
 
 
+@pytest.mark.parametrize("configured", ["environment", "connection"])
+def test_over_plain_http_no_proxy_sees_the_key(
+    run: Run, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, configured: str
+) -> None:
+    with Emulator() as proxy:
+        proxies = {"http": proxy.url, "all": proxy.url}
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        if configured == "environment":
+            for name in ("http_proxy", "all_proxy"):
+                monkeypatch.setenv(name, proxy.url)
+        extra = {"proxies": proxies} if configured == "connection" else {}
+        settings = Settings.from_connection(host=emulator.url, password=KEY, extra=extra)
+        assert run(settings, lambda s, a: flow.get_credits(s, a)) == 100.0
+        with prepare_session(Session()) as session:
+            session.proxies.update(settings.proxies)
+            session.get(f"{emulator.url}/v1/get-user-credits", headers={"x-api-key": KEY}, timeout=5)
+            request = requests.Request("GET", f"{emulator.url}/v1/get-user-credits", headers={"x-api-key": KEY})
+            assert session.send(session.prepare_request(request), timeout=5).status_code == 200
+        assert proxy.requests == ()
+        assert len(emulator.requests) == 3
+
+
 def test_nothing_of_a_refused_connection_was_sent(run: Run) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
@@ -356,22 +379,13 @@ def test_a_failed_handshake_means_that_an_order_was_not_sent(run: Run) -> None:
         assert emulator.charges == ()
 
 
-def test_a_proxy_of_the_connection_is_used(run: Run) -> None:
+def test_a_proxy_of_the_connection_is_used_and_one_that_refuses_the_tunnel_means_that_an_order_was_not_sent(
+    run: Run,
+) -> None:
     seen: list[bytes] = []
 
-    def answer(connection: socket.socket) -> None:
-        seen.append(connection.recv(65536))
-        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{"credits":1}')
-
-    with serving(answer) as url:
-        settings = Settings.from_connection(host="http://127.0.0.1:9", password=KEY, extra={"proxies": {"http": url}})
-        assert run(settings, lambda s, a: flow.get_credits(s, a)) == 1
-    assert seen[0].startswith(b"GET http://127.0.0.1:9/v1/get-user-credits HTTP/1.1")
-
-
-def test_a_proxy_that_refuses_the_tunnel_means_that_an_order_was_not_sent(run: Run) -> None:
     def refuse(connection: socket.socket) -> None:
-        connection.recv(65536)
+        seen.append(connection.recv(65536))
         connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     with serving(refuse) as url:
@@ -384,6 +398,8 @@ def test_a_proxy_that_refuses_the_tunnel_means_that_an_order_was_not_sent(run: R
         answer = run(settings, steps)
     assert isinstance(answer, Failure)
     assert not answer.sent
+    assert seen[0].startswith(b"CONNECT api.segmind.com:443 ")
+    assert KEY.encode() not in seen[0]
 
 
 def test_environment_proxies_count_as_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:

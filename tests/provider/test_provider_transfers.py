@@ -99,6 +99,33 @@ def test_a_thumbnail_is_upright_and_at_most_640_pixels(host: OddHost, tmp_path: 
         assert (small.format, small.size) == ("WEBP", (427, 640))
 
 
+def test_a_paid_picture_that_is_too_large_to_be_decoded_is_stored_without_a_thumbnail(
+    host: OddHost, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = BytesIO()
+    Image.new("1", (8000, 8001)).save(out, "PNG")
+    host.pictures["/large"] = out.getvalue()
+    (entry,) = store(result(host, "large"), tmp_path)["files"]
+    assert (entry["width"], entry["height"], entry["thumbnail"]) == (8000, 8001, None)
+    assert files(tmp_path) == {"r1/swapped-0.png", "r1/swapped-0.json"}
+    assert "is stored without being decoded: 8000 x 8001 pixels are more than" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["I;16", "LA", "P", "1"])
+def test_a_picture_of_any_mode_is_stored_with_a_thumbnail(host: OddHost, tmp_path: Path, mode: str) -> None:
+    out = BytesIO()
+    grey = Image.radial_gradient("L").resize((1300, 1300))
+    (grey.convert("I").point(lambda value: value * 257).convert(mode) if mode == "I;16" else grey.convert(mode)).save(
+        out, "PNG"
+    )
+    host.pictures["/odd"] = out.getvalue()
+    (entry,) = store(result(host, "odd"), tmp_path)["files"]
+    with Image.open(entry["thumbnail"].removeprefix("file://")) as small:
+        assert small.size == (640, 640)
+        low, high = small.convert("L").getextrema()
+        assert (low, high) == (pytest.approx(0, abs=12), pytest.approx(255, abs=12))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_stored_picture_says_that_a_model_made_part_of_it_and_shows_the_same_pixels(
     host: OddHost, tmp_path: Path, kind: str
