@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from airflow_provider_segmind.api import protocol
+from airflow_provider_segmind.api import protocol, refusals
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -188,7 +188,7 @@ def _check_status(answer: requests.Response, url: str) -> None:
         )
     if status == 429:
         fields = {name.lower(): value for name, value in answer.headers.items()}
-        wait = protocol.retry_after(Response(status, fields, b"", time.time()))
+        wait = refusals.retry_after(Response(status, fields, b"", time.time()))
         raise RateLimitError(f"{shown} is asked for too often; it waits and tries again.", retry_after=wait)
     if status >= 500:
         raise ServiceError(f"{shown}: the host fails; the result may still be there, so try again.", status=status)

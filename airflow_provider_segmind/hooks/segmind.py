@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import requests
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_segmind.api import flow, history, protocol
+from airflow_provider_segmind.api import flow, history, protocol, refusals
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
 from airflow_provider_segmind.api.orders import Record
@@ -238,7 +238,7 @@ class SegmindHook(HttpHook):
         if response.status_code >= 300:
             fields = {name.lower(): value for name, value in response.headers.items()}
             answer = Response(response.status_code, fields, response.content, time.time())
-            raise protocol.refusal(self.settings, answer, f"{response.request.method} was refused.")
+            raise refusals.refusal(self.settings, answer, f"{response.request.method} was refused.")
 
     def _run(self, steps: flow.Flow[T], *, polls: bool = False) -> T:
         try:

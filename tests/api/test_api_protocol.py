@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import protocol
+from airflow_provider_segmind.api import protocol, refusals
 from airflow_provider_segmind.api.errors import (
     BY_NAME,
     AuthenticationError,
@@ -350,7 +350,7 @@ def test_a_refused_upload_is_sorted_like_everything_else() -> None:
         ({"retry_after": " 1.5 "}, 1.5),
         ({"retry_after": "Thu, 01 Jan 1970 00:17:00 GMT"}, 20.0),
         ({"retry_after": "Thu, 01 Jan 1970 00:10:00 GMT"}, 0.0),
-        ({"retry_after": "999999"}, protocol.MAX_RETRY_AFTER),
+        ({"retry_after": "999999"}, refusals.MAX_RETRY_AFTER),
         ({"retry_after": "soon", "x_rate_limit_reset_at_utc": "1030"}, 30.0),
         ({"x_rate_limit_reset_at_utc": "1970-01-01T00:17:10Z"}, 30.0),
         ({"x_rate_limit_reset_at_utc": "1970-01-01T00:17:10"}, 30.0),
@@ -362,7 +362,7 @@ def test_a_refused_upload_is_sorted_like_everything_else() -> None:
     ],
 )
 def test_a_429_says_how_long_in_every_known_form_or_in_none(headers: dict[str, str], seconds: float | None) -> None:
-    assert protocol.retry_after(answer({}, 429, **headers)) == seconds
+    assert refusals.retry_after(answer({}, 429, **headers)) == seconds
     with pytest.raises(RateLimitError) as error:
         poll(answer({}, 429, **headers))
     assert error.value.retry_after == seconds
@@ -370,7 +370,7 @@ def test_a_429_says_how_long_in_every_known_form_or_in_none(headers: dict[str, s
 
 def test_a_reset_time_in_milliseconds_is_understood() -> None:
     response = Response(429, {"x-rate-limit-reset-at-utc": "1795342800000"}, b"", at=1795342770.0)
-    assert protocol.retry_after(response) == 30.0
+    assert refusals.retry_after(response) == 30.0
 
 
 # -- errors --------------------------------------------------------------------------------------------
