@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from airflow.sdk import ObjectStoragePath
-
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.media import media_type_of
+from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.storage import read_up_to
+from airflow_provider_segmind.hooks.storage import read_up_to, size_of
 
 MAX_PICTURE = 50 * 1024 * 1024
 """Bytes of a picture that is uploaded; the whole of it is held in memory and sent as base64."""
@@ -66,7 +65,7 @@ def look_at_picture(name: str, uri: str) -> None:
     :raises InvalidRequestError: as :func:`read_picture`.
     """
     _type_of(name, uri, read_up_to(16, name, uri))
-    if ObjectStoragePath(uri).stat().st_size > MAX_PICTURE:
+    if size_of(name, uri) > MAX_PICTURE:
         raise _too_large(name, uri)
 
 
@@ -74,10 +73,12 @@ def _type_of(name: str, uri: str, data: bytes) -> str:
     media_type = media_type_of(data)
     if media_type is None:
         raise InvalidRequestError(
-            f"{name} {uri!r} is not a PNG, JPEG or WebP picture, so it is not uploaded: check the path."
+            f"{name} {shown(uri)!r} is not a PNG, JPEG or WebP picture, so it is not uploaded: check the path."
         )
     return media_type
 
 
 def _too_large(name: str, uri: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{name} {uri!r} is larger than {MAX_PICTURE // 2**20} MiB: give a smaller picture.")
+    return InvalidRequestError(
+        f"{name} {shown(uri)!r} is larger than {MAX_PICTURE // 2**20} MiB: give a smaller picture."
+    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
+from airflow_provider_segmind.api.uris import cause, shown
 
 
 def write_whole(path: ObjectStoragePath, data: bytes) -> None:
@@ -24,6 +27,8 @@ def write_whole(path: ObjectStoragePath, data: bytes) -> None:
         whole = path.parent / f".{path.name}.{time.time_ns()}"
         try:
             whole.write_bytes(data)
+            with suppress(FileNotFoundError):
+                shutil.copymode(path.path, whole.path)  # who may read what was there may read this, and nobody else
             whole.rename(path)
         except BaseException:
             whole.unlink(missing_ok=True)
@@ -62,8 +67,8 @@ def publish(path: ObjectStoragePath, data: bytes) -> bool:
             if path.stat().st_size == len(data) and path.read_bytes() == data:
                 return True
             raise InvalidRequestError(
-                f"{path} holds other content, which is not overwritten: whoever wrote the DAG gives another name or "
-                "destination, or removes that file."
+                f"{shown(str(path))} holds other content, which is not overwritten: whoever wrote the DAG gives "
+                "another name or destination, or removes that file."
             )
         write_whole(path, data)
     except (OSError, ImportError) as error:
@@ -74,6 +79,6 @@ def publish(path: ObjectStoragePath, data: bytes) -> bool:
 def storage_error(path: ObjectStoragePath, error: Exception) -> TransportError:
     """Return the error for a storage that cannot be read or written."""
     return TransportError(
-        f"{path} cannot be read or written ({type(error).__name__}: {error}): check the destination and who may write "
+        f"{shown(str(path))} cannot be read or written ({cause(error)}): check the destination and who may write "
         "there. The result stays at Segmind for seven days, so a retry stores it without a second bill."
     )
