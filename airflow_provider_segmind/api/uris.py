@@ -18,7 +18,9 @@ _AZURE = ("abfss", "wasbs")
 MAX_SHOWN = 500
 """Characters that a message shows of one value."""
 
-_URI = re.compile(r"[A-Za-z][\w+.-]*(?:::[\w+.-]+)*://[^\s'\"<>]*")
+_MAX_READ = 100_000
+
+_URI = re.compile(r"\b[A-Za-z][\w+.-]{0,30}(?:::[\w+.-]{1,30}){0,3}://[^\s'\"<>]*")
 _QUERY = re.compile(r"[?&;#][\w.~%-]+=[^\s'\")<>,}\]]*")
 _DATA = re.compile(r"\b(data:[\w/+.-]*[;,])[\w;=,+/%-]*")
 _INSTEAD = ("\N{REPLACEMENT CHARACTER}", " ")
@@ -32,7 +34,7 @@ def shown(value: object, *, most: int = MAX_SHOWN) -> str:
     :param value: a URI or path, a text that quotes some, or any other value, of which the ``repr`` is shown.
     :param most: characters.
     """
-    text = value if isinstance(value, str) else repr(value)
+    text = (value if isinstance(value, str) else repr(value))[:_MAX_READ]
     if isinstance(value, str) and _URI.match(text.strip()):
         text = public_uri(text)
     else:
@@ -62,7 +64,7 @@ def public_uri(uri: str) -> str:
     scheme, _, rest = uri.strip().partition("://")
     web = scheme.rpartition("::")[2].lower() in _WEB
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if re.match(r"[^@]*:(?!\d*$)", authority) and "@" in rest:
+    if "@" in rest and re.match(r"[^@]*:(?!\d+$)" if web else r"[^@]*:", authority):
         # A password may itself have signs that end an authority; what follows its last "@" is the host.
         authority = rest[: rest.rindex("@") + 1] + re.split(r"[/?#]", rest[rest.rindex("@") + 1 :], maxsplit=1)[0]
     user, at, host = authority.rpartition("@")

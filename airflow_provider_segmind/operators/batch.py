@@ -35,6 +35,7 @@ from airflow_provider_segmind.hooks.failures import paid_error, task_error
 from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
+from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.shared import SharedConnection
@@ -50,7 +51,7 @@ from airflow_provider_segmind.triggers.events import read_batch_event
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
 
 
-class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
+class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """
     Order many body swaps in one task, and do not wait for them.
 

@@ -18,6 +18,7 @@ from airflow_provider_segmind.hooks.fetching import picture_bytes
 from airflow_provider_segmind.hooks.gallery import checked, checked_batch, show
 from airflow_provider_segmind.hooks.keeping import add_to_sidecar
 from airflow_provider_segmind.hooks.poses import pose_model
+from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators import quality_batch
 from airflow_provider_segmind.quality.inspect import check_input, check_swap
@@ -27,7 +28,7 @@ from airflow_provider_segmind.quality.thresholds import Thresholds
 ON_FAILURE = ("fail", "skip", "report")
 
 
-class CheckSwapInputOperator(BaseOperator):
+class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
     """
     Check the pictures of a body swap before it is paid for.
 

@@ -169,11 +169,12 @@ def _each(name: str, value: object, given: Sequence[object]) -> list[object]:
 
 def _item(position: int, result: object, scene: object, person: object) -> Item:
     row = result if isinstance(result, Mapping) else {}
+    dag_id = str(row["dag_id"]) if row.get("dag_id") else None
     index = row["index"] if isinstance(row.get("index"), int) else position
     uri = result_uri(result)
     if not uri or ("status" in row and not is_good(row)):
-        why = row.get("error") or f"there is no picture: {row.get('status', result)}"
-        return Item(index, row.get("id"), (), str(why), row.get("dag_id"))
+        why = row.get("error") or f"there is no picture: {row.get('status', 'nothing is known')}"
+        return Item(index, row.get("id"), (), str(why), dag_id)
     if scene is None:
         raise InvalidRequestError(
             f"Nothing says which scene result {index} was made from: the DAG's author gives character_image, one for "
@@ -182,7 +183,7 @@ def _item(position: int, result: object, scene: object, person: object) -> Item:
     images = [check_image("character_image", scene), check_image("results", uri)]
     if person is not None:
         images.append(check_image("reference_character_image", person))
-    return Item(index, row.get("id"), tuple(images), dag_id=row.get("dag_id"))
+    return Item(index, row.get("id"), tuple(images), dag_id=dag_id)
 
 
 def check_all(

@@ -73,7 +73,7 @@ def read(data: bytes, max_pixels: int) -> Picture:
         except UnreadableError:
             raise
         except UnidentifiedImageError as problem:
-            raise UnreadableError(f"it is no JPEG, PNG, WebP, GIF or AVIF; it starts with {data[:16]!r}") from problem
+            raise UnreadableError("it is no JPEG, PNG, WebP, GIF or AVIF") from problem
         except Exception as problem:  # on broken bytes, decoders raise errors of many kinds
             raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
 

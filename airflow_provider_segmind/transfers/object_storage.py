@@ -23,6 +23,7 @@ from airflow_provider_segmind.hooks.keeping import Item, Manner
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.names import name_of
 from airflow_provider_segmind.hooks.publish import lines_of, put
+from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.sharing import SHARES, share_all
 from airflow_provider_segmind.hooks.signing import signer
@@ -33,7 +34,7 @@ from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 Outcome = dict[str, Any] | SegmindError
 
 
-class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
+class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """
     Store the pictures of one result, of a list of them, or of a batch, each with a thumbnail and a sidecar.
 
@@ -181,7 +182,7 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
         raise SegmindError(said) if first.retryable else AirflowFailException(said)
 
 
-class ObjectStorageToSegmindOperator(BaseOperator):
+class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
     """
     Make private photographs readable for Segmind, and return their URLs.
 
