@@ -147,7 +147,7 @@ def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.R
             raise TransportError(
                 f"{shown} could not be fetched ({type(error).__name__}); the result is kept for seven days, and "
                 "fetching it again costs nothing."
-            ) from error
+            ) from None  # a traceback would show the error's own words, with the signature in the URL
         with answer:
             yield answer
 
@@ -222,7 +222,7 @@ def _chunks(answer: requests.Response, shown: str) -> Iterator[bytes]:
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise TransportError(
             f"{shown} was cut off ({type(error).__name__}); fetching it again costs nothing."
-        ) from error
+        ) from None
 
 
 def _check_length(answer: requests.Response, shown: str, size: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
@@ -24,7 +24,7 @@ class AuthorsTemplatesMixin(_Base):
     def _do_render_template_fields(
         self,
         parent: Any,
-        template_fields: Collection[str],
+        template_fields: Iterable[str],
         context: Context,
         jinja_env: Any,
         seen_oids: set[int],
@@ -34,14 +34,14 @@ class AuthorsTemplatesMixin(_Base):
         super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
 
 
-def _mapped_data(task: Any, fields: Collection[str], context: Context) -> Iterator[Any]:
+def _mapped_data(task: Any, fields: Iterable[str], context: Context) -> Iterator[Any]:
     """Return the values of a task that it is mapped over with ``expand_kwargs``, unless its author wrote them."""
-    mapped = task.dag.task_dict.get(task.task_id) if task.dag is not None else None
-    expanded = getattr(mapped, "op_kwargs_expand_input", getattr(mapped, "expand_input", None))
+    mapped: Any = task.dag.task_dict.get(task.task_id) if task.dag is not None else None
+    expanded: Any = getattr(mapped, "op_kwargs_expand_input", getattr(mapped, "expand_input", None))
     if getattr(expanded, "EXPAND_INPUT_TYPE", None) != "list-of-dicts":
         return
-    rows = expanded.value
-    if isinstance(rows, Sequence) and isinstance(rows[context["ti"].map_index], Mapping):
+    rows, ti = expanded.value, context["ti"]
+    if isinstance(rows, Sequence) and isinstance(rows[int(ti.map_index or 0)], Mapping):
         return
     authors = {**mapped.partial_kwargs.get("default_args", {}), **mapped.partial_kwargs}
     for name in fields:

@@ -41,11 +41,18 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
     :raises InvalidRequestError: when it is in no such storage.
     """
     try:
-        scheme = urlsplit(uri).scheme
-        if scheme in LOCAL or has_fs(scheme):
+        parts = urlsplit(uri)
+        known = parts.scheme in LOCAL or has_fs(parts.scheme)
+        if known and ":" not in parts.netloc.rpartition("@")[0]:
             return ObjectStoragePath(uri)
     except (ValueError, ImportError) as error:
-        raise InvalidRequestError(f"{name} {shown(uri)!r} is no URI of a file ({cause(error)}): check it.") from error
+        raise InvalidRequestError(f"{name} {shown(uri)!r} is no URI of a file ({cause(error)}): check it.") from None
+    if known:
+        # Airflow would look for a connection of that name, and say in the log that there is none.
+        raise InvalidRequestError(
+            f"{name} {shown(uri)!r} has a password before '@', where Airflow's object storage takes the id of a "
+            "connection: keep the password in a connection and name that."
+        )
     raise InvalidRequestError(
         f"{name} {shown(uri)!r} cannot be read or written: it is in no storage that this Airflow knows. Check the part "
         "before '://', or have Airflow's provider for that storage installed."
@@ -64,7 +71,7 @@ def input_path(name: str, uri: str) -> ObjectStoragePath:
     try:
         place = _place(uri)
     except ValueError as error:
-        raise InvalidRequestError(f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path.") from error
+        raise InvalidRequestError(f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path.") from None
     if roots and (_climbs(place) or not any(_is_below(place, root) for root in roots)):
         raise InvalidRequestError(
             f"{name} {shown(uri)!r} is below no folder that [segmind] input_roots names, so it is not read: give a "
@@ -132,7 +139,7 @@ def _errors(name: str, uri: str) -> Iterator[None]:
     except (OSError, ValueError, ImportError) as error:
         raise InvalidRequestError(
             f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path and who may read it."
-        ) from error
+        ) from None  # a traceback would show the error's own words, with whatever is secret in the URI
 
 
 def _hold(path: str) -> int:
