@@ -36,7 +36,8 @@ class AuthorsTemplatesMixin(_Base):
 
 def _mapped_data(task: Any, fields: Iterable[str], context: Context) -> Iterator[Any]:
     """Return the values of a task that it is mapped over with ``expand_kwargs``, unless its author wrote them."""
-    mapped: Any = task.dag.task_dict.get(task.task_id) if task.dag is not None else None
+    dag = task.get_dag()
+    mapped: Any = dag.task_dict.get(task.task_id) if dag is not None else None
     expanded: Any = getattr(mapped, "op_kwargs_expand_input", getattr(mapped, "expand_input", None))
     if getattr(expanded, "EXPAND_INPUT_TYPE", None) != "list-of-dicts":
         return

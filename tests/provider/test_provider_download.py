@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
     JobExpiredError,
+    SegmindError,
     ServiceError,
     TransportError,
 )
@@ -132,3 +134,20 @@ def test_special_addresses_are_refused(address: str) -> None:
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111"])
 def test_public_addresses_are_not(address: str) -> None:
     check_address("a.example", address)
+
+
+def test_neither_an_error_nor_what_led_to_it_shows_the_signature_of_a_url(
+    host: OddHost,
+) -> None:
+    """The error of a lost connection quotes the whole URL, and a traceback in a task's log has it, too."""
+    secret = "5ecret"
+    for path in ("cut", "gone", "html", "short-length"):
+        with pytest.raises(SegmindError) as error:
+            download(SegmindHook(), f"{host.url}/{path}?X-Amz-Signature={secret}", Limits(pauses=()))
+        assert secret not in "".join(traceback.format_exception(error.value))
+    url = host.url
+    host.shutdown()
+    host.server_close()
+    with pytest.raises(TransportError) as lost:
+        download(SegmindHook(), f"{url}/a.png?X-Amz-Signature={secret}", Limits(pauses=()))
+    assert secret not in "".join(traceback.format_exception(lost.value))
