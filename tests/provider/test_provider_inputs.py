@@ -349,9 +349,3 @@ def test_the_lineage_of_a_failure_shows_no_signature_either(path: str, emulator:
     lineage = task.get_openlineage_facets_on_failure(None)
     assert "pictures.example" in lineage.run_facets["segmind_job"].error
     assert SECRET not in str(error.value) + json.dumps(lineage.run_facets["segmind_job"].error)
-
-
-def test_a_decorated_function_names_what_it_returned_without_a_signature(emulator: Emulator) -> None:
-    with pytest.raises(AirflowFailException, match=r"pictures\.example") as error:
-        Tried(lambda: f"https://pictures.example/swaps.csv?sig={SECRET}").start()
-    assert SECRET not in str(error.value)

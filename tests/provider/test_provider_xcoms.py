@@ -194,6 +194,13 @@ def test_what_a_function_returns_is_sent_as_it_is(emulator: Emulator, tmp_path: 
     assert json.loads((tmp_path / "results.jsonl").read_text())["id"] == caption
 
 
+def test_a_decorated_function_names_what_it_returned_without_a_signature(emulator: Emulator) -> None:
+    secret = "5ecret"
+    with pytest.raises(AirflowFailException, match=r"pictures\.example") as error:
+        Tried(lambda: f"https://pictures.example/swaps.csv?sig={secret}").start()
+    assert secret not in str(error.value)
+
+
 DAG_OF_ALL_SHAPES = """
 from airflow.sdk import DAG, Param, task
 
