@@ -129,6 +129,17 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "/opt/segmind/pose_landmark_full.tflite",
                         "default": "",
                     },
+                    "input_roots": {
+                        "description": "Folders, separated by commas, below which tasks may read what they are given: "
+                        "photographs, manifests, and stored results that are checked. A folder is an absolute path or "
+                        "a URI of object storage, whose part before ``@``, the connection, has to be the same. Empty "
+                        "for any but the folders of the system (``/dev``, ``/etc``, ``/proc``, ``/run``, ``/sys``). "
+                        "What is at an ``https://`` URL is no file and not bounded by it.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@catalogue/in, s3://aws_default@catalogue/out, /srv/photographs",
+                        "default": "",
+                    },
                     "gallery_roots": {
                         "description": "Folders in object storage, separated by commas, whose pictures the gallery in "
                         "Airflow's UI may show; ``{team}`` and ``{dag_id}`` in one stand for the team and the id of "

@@ -21,8 +21,9 @@ with DAG(
     tags=["segmind"],
     doc_md=__doc__,
     params={
-        "character_image": Param(type="string", minLength=1, description="The scene to edit."),
-        "reference_character_image": Param(type="string", minLength=1, description="The new person."),
+        # URLs alone: whoever may trigger this DAG must not choose files of the worker.
+        "character_image": Param(type="string", pattern="^https?://", description="The scene to edit."),
+        "reference_character_image": Param(type="string", pattern="^https?://", description="The new person."),
         "select_character": Param("woman", type="string", minLength=1, description="Who in the scene is replaced."),
     },
 ):

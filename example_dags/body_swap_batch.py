@@ -23,6 +23,7 @@ with DAG(
     tags=["segmind"],
     doc_md=__doc__,
     params={
+        # Whoever may trigger this DAG names files: [segmind] input_roots bounds which of them tasks read.
         "manifest": Param("s3://aws_default@catalogue/swaps.csv", type="string", description="What to swap."),
         "results": Param(
             "s3://aws_default@catalogue/results.jsonl",

@@ -42,6 +42,7 @@ with DAG(
     tags=["segmind"],
     doc_md=__doc__,
     params={
+        # Whoever may trigger this DAG names files: [segmind] input_roots bounds which of them tasks read.
         "bucket": Param("s3://aws_default@catalogue", type="string", description="Holds inbox, swaps, published …"),
         "photographs": Param([], type="array", items={"type": "string"}, description="Not the inbox, but these."),
         "person": Param("s3://aws_default@catalogue/person.png", type="string", description="The new person."),

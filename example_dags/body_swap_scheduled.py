@@ -24,6 +24,7 @@ with DAG(
     tags=["segmind"],
     doc_md=__doc__,
     params={
+        # Whoever may trigger this DAG names files: [segmind] input_roots bounds which of them tasks read.
         "photographs": Param(
             ["s3://aws_default@catalogue/monday.jpg", "s3://aws_default@catalogue/tuesday.jpg"],
             type="array",

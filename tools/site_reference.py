@@ -31,6 +31,7 @@ SEE = {
     "price_per_swap": "[Money and retries](../how-to/money.md)",
     "max_spend_per_run": "[Money and retries](../how-to/money.md#limit-what-a-run-spends)",
     "pose_model": "[Poses](../quality.md#poses)",
+    "input_roots": "[Keeping results](../storage.md#who-may-name-which-files)",
     "gallery_roots": "[The gallery](../gallery.md)",
     "ui_tabs": "[The gallery](../gallery.md)",
     "signing_certificate": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",

@@ -10,11 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS, check_character, check_image
 
 MAX_LINE = 64 * 1024
@@ -25,6 +27,7 @@ SHOWN = 20
 """Problems that a message lists; the rest is counted."""
 COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference")
 
+_NAME = re.compile(r"[^\W\d]\w{0,39}\Z")
 _Row = tuple[str, object]
 
 
@@ -80,7 +83,7 @@ class Problems:
             more = len(self._found) - SHOWN
             listed = "\n".join(self._found[:SHOWN]) + (f"\n… and {more} more" if more > 0 else "")
             raise InvalidRequestError(
-                f"{self.where} cannot be ordered, and nothing was. Whoever made it corrects this:\n{listed}"
+                f"{shown(self.where)} cannot be ordered, and nothing was. Whoever made it corrects this:\n{listed}"
             )
 
 
@@ -109,7 +112,7 @@ def read_items(items: object, *, select_character: str) -> list[Swap]:
     """
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise InvalidRequestError(
-            f"swaps is {items!r:.200}: give a list of dicts with {', '.join(BODY_SWAP_IMAGES)}, or a manifest's URI."
+            f"swaps is {shown(items)}: give a list of dicts with {', '.join(BODY_SWAP_IMAGES)}, or a manifest's URI."
         )
     problems = Problems("swaps")
     return _swaps(((f"item {number}", item) for number, item in enumerate(items)), problems, select_character)
@@ -182,10 +185,14 @@ def _swaps(rows: Iterable[_Row], problems: Problems, select_character: str) -> l
 
 def _swap(index: int, place: str, row: object, select_character: str) -> Swap:
     if not isinstance(row, Mapping):
-        raise InvalidRequestError(f"it is {row!r:.100}, not an object with {', '.join(BODY_SWAP_IMAGES)}")
+        # The file may be any: of a text in it nothing is repeated.
+        said = row if len(repr(row)) <= 20 and "'" not in repr(row) else f"a {type(row).__name__}"
+        raise InvalidRequestError(f"it is {said}, not an object with {', '.join(BODY_SWAP_IMAGES)}")
     unknown = sorted(str(name) for name in row if name not in COLUMNS)
     if unknown:
-        raise InvalidRequestError(f"there is no column {', '.join(unknown)}: known are {', '.join(COLUMNS)}")
+        # It may be any file: only what can be the name of a column is repeated.
+        named = ", ".join(name if _NAME.match(name) else "(no name)" for name in unknown[:SHOWN])
+        raise InvalidRequestError(f"there is no column {named}: known are {', '.join(COLUMNS)}")
     label: Any = row.get("id")
     scene, person = (check_image(name, row.get(name)) for name in BODY_SWAP_IMAGES)
     character = check_character(row.get("select_character") or select_character)

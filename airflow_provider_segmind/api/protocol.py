@@ -29,6 +29,7 @@ from airflow_provider_segmind.api.refusals import (
     refusal,
     text_of,
 )
+from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.api.wire import Request, Response
 
 CREDITS_PATH = "/v1/get-user-credits"
@@ -85,16 +86,16 @@ def check_poll_url(settings: Settings, poll_url: object) -> str:
     url = poll_url.strip() if isinstance(poll_url, str) else ""
     if not url or url == "None":
         raise InvalidRequestError(
-            f"poll_url is empty ({_shown(poll_url)}): pass the submitting task's XCom, for example "
+            f"poll_url is empty ({quoted(poll_url)}): pass the submitting task's XCom, for example "
             "submit.output['poll_url']; the DAG's author must connect the two tasks."
         )
     if not _is_url(url):
         raise InvalidRequestError(
-            f"poll_url {_shown(url)} is not a URL as Segmind returns it: pass the submitting task's XCom 'poll_url'."
+            f"poll_url {quoted(url)} is not a URL as Segmind returns it: pass the submitting task's XCom 'poll_url'."
         )
     if not settings.may_receive_key(url):
         raise InvalidRequestError(
-            f"poll_url {url!r} is not on the connection's host {settings.base_url}, so the API key is not sent "
+            f"poll_url {quoted(url)} is not on the connection's host {settings.base_url}, so the API key is not sent "
             "there. If Segmind really returned it, whoever manages the connection adds its host to trusted_hosts."
         )
     return url
@@ -243,8 +244,3 @@ def _is_url(text: str) -> bool:
 
 def _id_in(poll_url: str) -> str:
     return answers.line(poll_url.rstrip("/").rpartition("/")[2])
-
-
-def _shown(value: object) -> str:
-    """Return a value of an XCom as it looks in Python, at most a line of it."""
-    return answers.line(repr(value))

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import is_local, is_loopback, parse_url
+from airflow_provider_segmind.api.uris import quoted, shown
 
 BODY_SWAP_ID = "678b67a76426baad7e539337"
 BODY_SWAP_WORKFLOW = f"{BODY_SWAP_ID}-v4"
@@ -47,7 +48,7 @@ def check_inputs(workflow: str, inputs: object, *, base_url: str) -> dict[str, A
     :raises InvalidRequestError: when they cannot; nothing was sent.
     """
     if not isinstance(inputs, Mapping) or not all(isinstance(name, str) for name in inputs):
-        raise InvalidRequestError(f"inputs must be a dict with the workflow's input names, not {inputs!r}.")
+        raise InvalidRequestError(f"inputs must be a dict with the workflow's input names, not {shown(inputs)}.")
     checked = dict(inputs)
     try:
         json.dumps(checked, allow_nan=False)
@@ -71,8 +72,9 @@ def check_image(name: str, value: object) -> str:
     """
     text = value.strip() if isinstance(value, str) else ""
     if not text or text == "None":
+        said = value if value is None or isinstance(value, str) else type(value).__name__
         raise InvalidRequestError(
-            f"{name} is empty ({value!r}): both images of a body swap are required; without one Segmind would "
+            f"{name} is empty ({said!r}): both images of a body swap are required; without one Segmind would "
             "swap its own sample picture and bill for it."
         )
     return text
@@ -94,8 +96,8 @@ def check_image_url(name: str, value: object, base_url: str) -> str:
         if is_loopback(host) or host == urlsplit(base_url).hostname:
             return url
     raise InvalidRequestError(
-        f"{name} {url!r} is not an https:// URL that Segmind can read: give the operator a storage URI or a path "
-        "(it uploads the picture), or upload it with SegmindHook.upload first."
+        f"{name} {shown(url)!r} is not an https:// URL that Segmind can read: give the operator a storage URI or a "
+        "path (it uploads the picture), or upload it with SegmindHook.upload first."
     )
 
 
@@ -108,7 +110,8 @@ def check_character(value: object) -> str:
     if isinstance(value, str) and value.strip():
         return value.strip()
     raise InvalidRequestError(
-        f"select_character is {value!r}: say in words who in the scene is replaced, like 'woman' or 'the man in blue'."
+        f"select_character is {quoted(value)}: say in words who in the scene is replaced, like 'woman' or 'the "
+        "man in blue'."
     )
 
 

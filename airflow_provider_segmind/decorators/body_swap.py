@@ -31,7 +31,8 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
     the wait.
 
     :param python_callable: returns a dict with ``character_image``, ``reference_character_image`` and, if wanted,
-        ``select_character`` and ``consent_reference``; or a list of such dicts. What it returns is rendered.
+        ``select_character`` and ``consent_reference``; or a list of such dicts. What it returns is data and is
+        not rendered.
     :param op_args: its positional arguments (templated).
     :param op_kwargs: its keyword arguments (templated).
     :param select_character: who is replaced, where the function does not say so.
@@ -136,14 +137,13 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
     def _ask_function(self, context: Context) -> object:
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
-        returned = self.python_callable(*self.op_args, **kwargs)
-        # Only what is new: the other fields are rendered, and text that came into them must not be rendered again.
-        return self.render_template(returned, context)
+        # It is not rendered: what a function returns may come from anywhere, and only a DAG's author writes templates.
+        return self.python_callable(*self.op_args, **kwargs)
 
     def _take(self, given: Swap | Any) -> None:
-        for name, value in given.items():
-            if value is not None:
-                setattr(self, name, value)
+        for name in NAMES:
+            if given.get(name) is not None:
+                setattr(self, name, given[name])
 
     def _as_batch(self, swaps: Sequence[Swap]) -> _Batch:
         if not self.results_uri:

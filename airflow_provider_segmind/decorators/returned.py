@@ -9,6 +9,7 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.orders import State
+from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
 from airflow_provider_segmind.hooks.batch_store import BatchStore
 from airflow_provider_segmind.hooks.store import OrderStore
@@ -23,7 +24,7 @@ def read_returned(returned: object) -> Swap | list[Swap]:
     """
     Return one swap's inputs, or a list of them.
 
-    :param returned: what the function returned, rendered.
+    :param returned: what the function returned.
     :raises InvalidRequestError: when it is neither; what is in a list is checked by the batch.
     """
     if isinstance(returned, Mapping):
@@ -31,8 +32,8 @@ def read_returned(returned: object) -> Swap | list[Swap]:
     if isinstance(returned, (list, tuple)):
         return list(returned)
     raise InvalidRequestError(
-        f"The function of a @task.body_swap returned {returned!r:.200}: its author lets it return a dict with "
-        f"{', '.join(BODY_SWAP_IMAGES)}, or a list of such dicts. Nothing was ordered."
+        f"The function of a @task.body_swap returned {quoted(returned, most=200)}: its author lets it return a dict "
+        f"with {', '.join(BODY_SWAP_IMAGES)}, or a list of such dicts. Nothing was ordered."
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, Context
 
+from airflow_provider_segmind.api.uris import bare_uri
 from airflow_provider_segmind.hooks.compat import ALIAS_EXTRAS_NEST
-from airflow_provider_segmind.hooks.uris import bare_uri
 
 log = logging.getLogger(__name__)
 

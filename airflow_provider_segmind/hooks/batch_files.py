@@ -17,8 +17,9 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import MAX_MANIFEST
+from airflow_provider_segmind.api.uris import cause, shown
 from airflow_provider_segmind.hooks.publish import lines_of, write_whole
-from airflow_provider_segmind.hooks.storage import read_up_to
+from airflow_provider_segmind.hooks.storage import read_up_to, storage_path
 
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
@@ -40,6 +41,11 @@ _STANDING = (COMPLETED, FAILED, EXPIRED)
 Row = dict[str, Any]
 
 
+def dag_of(context: Mapping[str, Any]) -> str | None:
+    """Return the DAG of a task, by which files that it writes are known as its own."""
+    return getattr(context.get("ti"), "dag_id", None)
+
+
 def read_file(name: str, uri: str) -> bytes:
     """
     Read a manifest from object storage.
@@ -49,7 +55,7 @@ def read_file(name: str, uri: str) -> bytes:
     """
     data = read_up_to(MAX_MANIFEST + 1, name, uri)
     if len(data) > MAX_MANIFEST:
-        raise InvalidRequestError(f"{name} {uri!r} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
+        raise InvalidRequestError(f"{name} {shown(uri)!r} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
     return data
 
 
@@ -91,11 +97,12 @@ class BatchFiles:
 
         :raises InvalidRequestError: when they cannot.
         """
+        storage_path("results_uri", self.results)
         try:
             self.write_swaps(swaps)
         except (OSError, ValueError, ImportError) as error:
             raise InvalidRequestError(
-                f"results_uri {self.results!r} cannot be written ({type(error).__name__}: {error}), so nothing was "
+                f"results_uri {shown(self.results)!r} cannot be written ({cause(error)}), so nothing was "
                 "ordered now: check the path and who may write there."
             ) from error
 
@@ -112,9 +119,10 @@ class BatchFiles:
         swaps = list(_rows(self._parts / "swaps.jsonl"))
         if not swaps:
             raise SegmindError(
-                f"{self._parts / 'swaps.jsonl'} is not there, or empty, so nobody knows here what to wait for. Whoever "
-                "wrote the DAG gives results_uri a place that every worker and triggerer reads and writes, and keeps "
-                "what is beside it until the task has ended. A retry goes on with the orders that are on record."
+                f"{shown(str(self._parts / 'swaps.jsonl'))} is not there, or empty, so nobody knows here what to wait "
+                "for. Whoever wrote the DAG gives results_uri a place that every worker and triggerer reads and "
+                "writes, and keeps what is beside it until the task has ended. A retry goes on with the orders that "
+                "are on record."
             )
         return swaps
 

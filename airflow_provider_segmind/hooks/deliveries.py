@@ -9,9 +9,9 @@ from typing import Any
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import Output
 from airflow_provider_segmind.api.results import is_image
+from airflow_provider_segmind.api.uris import public_uri, shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_INPUTS
 from airflow_provider_segmind.hooks.batch_files import is_good, read_lines
-from airflow_provider_segmind.hooks.download import without_query
 
 _SAID = ("poll_url", "workflow", "submitted_at", "seconds", "id", "consent_reference")
 _ADVICE = "give what a sensor, BodySwapOperator or BodySwapBatchOperator returned, a list of results, or the URI of a"
@@ -42,11 +42,13 @@ class Deliveries:
     :param jobs: in the order in which they were given.
     :param manifest: URI of the batch's manifest of results that they come from, if they do.
     :param without_picture: how many swaps of it have no picture.
+    :param dag_ids: the DAGs that ordered its swaps, as it says.
     """
 
     jobs: tuple[Delivery, ...]
     manifest: str | None = None
     without_picture: int = 0
+    dag_ids: frozenset[Any] = frozenset()
 
 
 def read_deliveries(results: Any) -> Deliveries:
@@ -62,7 +64,7 @@ def read_deliveries(results: Any) -> Deliveries:
         return _of_manifest(results.strip())
     found = [results] if isinstance(results, Mapping) else results
     if isinstance(found, str | bytes) or not hasattr(found, "__iter__"):
-        raise InvalidRequestError(f"results is {results!r}: {_ADVICE} manifest.")
+        raise InvalidRequestError(f"results is {shown(results)}: {_ADVICE} manifest.")
     return Deliveries(tuple(_of_results(found)))
 
 
@@ -79,26 +81,29 @@ def _of_results(results: Iterable[Any]) -> Iterator[Delivery]:
 
 
 def _of_manifest(uri: str) -> Deliveries:
-    jobs, without = [], 0
-    for number, line, said in read_lines("results", uri):
-        where = f"results {uri!r}, line {number}"
+    jobs, without, owners = [], 0, set()
+    for number, _, said in read_lines("results", uri):
+        where = f"results {shown(uri)!r}, line {number}"
         if said is None or "status" not in said:
             raise InvalidRequestError(
-                f"{where}: {line[:100]!r} is no result of a swap: {_ADVICE} manifest that BodySwapBatchOperator wrote."
+                f"{where}: it is no result of a swap: {_ADVICE} manifest that BodySwapBatchOperator wrote."
             )
+        owners.add(str(said["dag_id"]) if said.get("dag_id") else None)
         if is_good(said):
             jobs.append(_delivery(where, number - 1, said))
         else:
             without += 1
     if not jobs and not without:
-        raise InvalidRequestError(f"results {uri!r} is empty: {_ADVICE} manifest that BodySwapBatchOperator wrote.")
-    return Deliveries(tuple(jobs), uri, without)
+        raise InvalidRequestError(
+            f"results {shown(uri)!r} is empty: {_ADVICE} manifest that BodySwapBatchOperator wrote."
+        )
+    return Deliveries(tuple(jobs), uri, without, frozenset(owners))
 
 
 def _delivery(where: str, row: int, result: Any) -> Delivery:
     if not isinstance(result, Mapping) or not result.get("request_id") or not isinstance(result.get("outputs"), list):
         raise InvalidRequestError(
-            f"{where} is {str(result)[:200]!r}, which has no request_id and outputs: {_ADVICE} manifest."
+            f"{where} is a {type(result).__name__}, which has no request_id and outputs: {_ADVICE} manifest."
         )
     request_id = str(result["request_id"])
     return Delivery(request_id, row, tuple(_pictures(where, request_id, result["outputs"])), _facts(result))
@@ -108,7 +113,8 @@ def _pictures(where: str, request_id: str, outputs: list[Any]) -> Iterator[Outpu
     for entry in outputs:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("url"), str):
             raise InvalidRequestError(
-                f"{where}: an output is {str(entry)[:200]!r} and has no url.", request_id=request_id
+                f"{where}: an output has no url (it is a {type(entry).__name__}): {_ADVICE} manifest.",
+                request_id=request_id,
             )
         output = Output(str(entry.get("keyname") or "output"), str(entry.get("type") or ""), entry["url"])
         if is_image(output):
@@ -123,4 +129,4 @@ def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _public(value: Any) -> Any:
     """Return an input without the signature that a URL of it may carry."""
-    return without_query(value) if isinstance(value, str) and "://" in value else value
+    return public_uri(value) if isinstance(value, str) and "://" in value else value

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from airflow_provider_segmind.api import protocol, refusals
+from airflow_provider_segmind.api import protocol, refusals, uris
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -92,11 +92,6 @@ def download(hook: SegmindHook, url: str, limits: Limits | None = None) -> Downl
     raise AssertionError("the last attempt returns or raises")
 
 
-def without_query(url: str) -> str:
-    """Return a URL without its query and fragment, which may hold a signature."""
-    return url.partition("#")[0].partition("?")[0]
-
-
 def _is_settled(error: SegmindError) -> bool:
     return isinstance(error, ServiceError) and (error.status or 0) < 500
 
@@ -112,14 +107,14 @@ def _fetch(hook: SegmindHook, url: str, limits: Limits) -> Downloaded:
             location = answer.headers.get("location", "")
         target, with_key = urljoin(target, location), False
     raise InvalidRequestError(
-        f"{without_query(url)} leads through more than {MAX_REDIRECTS} redirects, so it is not fetched: ask Segmind's "
+        f"{uris.shown(url)} leads through more than {MAX_REDIRECTS} redirects, so it is not fetched: ask Segmind's "
         "support what has become of the result."
     )
 
 
 @contextmanager
 def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.Response]:
-    settings, shown = hook.settings, without_query(url)
+    settings, shown = hook.settings, uris.shown(url)
     own = _check_url(settings, url)
     # "identity": a length and a cap mean something only for bytes that arrive as they are.
     headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "airflow-provider-segmind"}
@@ -154,7 +149,7 @@ def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.R
             raise TransportError(
                 f"{shown} could not be fetched ({type(error).__name__}); the result is kept for seven days, and "
                 "fetching it again costs nothing."
-            ) from error
+            ) from None  # a traceback would show the error's own words, with the signature in the URL
         with answer:
             yield answer
 
@@ -170,14 +165,14 @@ def _check_url(settings: Settings, url: str) -> bool:
     own = target is not None and (target.scheme, target.netloc.lower()) == (base.scheme, base.netloc.lower())
     if target is None or not (target.scheme == "https" or own):
         raise InvalidRequestError(
-            f"{without_query(url)!r} is not fetched: an output has to be an https:// URL, or http:// on a "
+            f"{uris.shown(url)!r} is not fetched: an output has to be an https:// URL, or http:// on a "
             "connection's own host, an emulator. Ask whoever gave this URL."
         )
     return own
 
 
 def _check_status(answer: requests.Response, url: str) -> None:
-    shown, status = without_query(url), answer.status_code
+    shown, status = uris.shown(url), answer.status_code
     if status == 200:
         return
     if status in (404, 410):
@@ -202,7 +197,7 @@ def _check_status(answer: requests.Response, url: str) -> None:
 
 
 def _read(answer: requests.Response, url: str, limits: Limits, give_up: float) -> Downloaded:
-    shown, body = without_query(url), bytearray()
+    shown, body = uris.shown(url), bytearray()
     for chunk in _chunks(answer, shown):
         body += chunk
         if len(body) > limits.size:
@@ -229,7 +224,7 @@ def _chunks(answer: requests.Response, shown: str) -> Iterator[bytes]:
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise TransportError(
             f"{shown} was cut off ({type(error).__name__}); fetching it again costs nothing."
-        ) from error
+        ) from None
 
 
 def _check_length(answer: requests.Response, shown: str, size: int) -> None:

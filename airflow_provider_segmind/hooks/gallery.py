@@ -19,6 +19,7 @@ from airflow_provider_segmind.api.gallery import (
     to_json,
 )
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW, is_body_swap
 from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.prices import estimated_cost
@@ -235,4 +236,4 @@ def _batch_id(results: str) -> str | None:
 
 def _in_storage(uri: Any) -> str | None:
     """Return a URI that the gallery can read; from a web server it reads nothing."""
-    return uri if isinstance(uri, str) and not uri.lower().startswith(("http:", "https:")) else None
+    return public_uri(uri) if isinstance(uri, str) and not uri.lower().startswith(("http:", "https:")) else None

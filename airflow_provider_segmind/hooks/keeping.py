@@ -14,16 +14,20 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, ServiceError
 from airflow_provider_segmind.api.media import FORMATS
-from airflow_provider_segmind.hooks.download import Downloaded, Limits, download, without_query
+from airflow_provider_segmind.api.uris import cause, public_uri, shown
+from airflow_provider_segmind.hooks.download import Downloaded, Limits, download
 from airflow_provider_segmind.hooks.publish import publish, put, storage_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.signing import Signer
+from airflow_provider_segmind.hooks.storage import input_path, read_up_to
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, label, source_type
 
 log = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE = 640
 _SUFFIXES = {known.media_type: known.suffix for known in FORMATS}
+MAX_SIDECAR = 2**20
+"""Bytes of a sidecar that is read."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,15 @@ class Item:
     def sidecar(self) -> ObjectStoragePath:
         """Where its sidecar is. The whole of it is written last, so what has one is whole."""
         return ObjectStoragePath(f"{self.base}.json")
+
+    def picture(self, media_type: str) -> ObjectStoragePath:
+        """Return where its picture is."""
+        return ObjectStoragePath(f"{self.base}{_SUFFIXES[media_type]}")
+
+    @property
+    def thumbnail(self) -> ObjectStoragePath:
+        """Where its thumbnail is, if it has one."""
+        return ObjectStoragePath(f"{self.base}.thumb.webp")
 
 
 @dataclass(frozen=True)
@@ -82,13 +95,13 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
         return {**stored, "skipped": True}
     found = download(hook, item.url, manner.limits)
     width, height, small = _look(item, found.data, thumbnail=manner.thumbnails)
-    picture = ObjectStoragePath(f"{item.base}{_SUFFIXES[found.media_type]}")
+    picture = item.picture(found.media_type)
     data, labelled, signed = _marked(item, found, manner)
     if signed:
         # Signing the same picture again gives other bytes, which would not be known as ours after a kill in between.
         data = _promised(item, picture) or _promise(item, picture, data)
     skipped = publish(picture, data)
-    thumb = ObjectStoragePath(f"{item.base}.thumb.webp") if small else None
+    thumb = item.thumbnail if small else None
     entry = {
         "uri": str(picture),
         "keyname": item.facts["keyname"],
@@ -122,7 +135,7 @@ def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
     said = {
         **item.facts,
         **entry,
-        "source": without_query(item.url),
+        "source": public_uri(item.url),
         "source_sha256": found.sha256,
         "stored_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -134,19 +147,35 @@ def _readable(said: Mapping[str, Any]) -> bytes:
     return (json.dumps(said, indent=2, default=str) + "\n").encode()
 
 
-def add_to_sidecar(uri: object, facts: Mapping[str, Any]) -> None:
+def add_to_sidecar(result: Mapping[str, Any], picture: bytes, dag_id: str | None, facts: Mapping[str, Any]) -> None:
     """
-    Say more of a stored picture; what cannot be written is only said in the log, since nothing depends on it.
+    Say more of a picture that this DAG has stored, in its sidecar, and write nowhere else.
 
-    :param uri: the sidecar's URI, as :func:`keep` returns it.
+    A result comes from an XCom, so it is no reason to write to what it names: the file beside the picture must be the
+    sidecar that the storage operator of this DAG wrote for this very picture. Otherwise, and where it cannot be
+    written, only the log says so, since nothing depends on it.
+
+    :param result: what the storage operator returned.
+    :param picture: the bytes that are at its ``uri``.
+    :param dag_id: the DAG of the task that found the facts.
     :param facts: what is added, or takes the place of what was there.
     """
+    base, dot, suffix = str(result.get("uri")).rpartition(".")
     try:
-        path = ObjectStoragePath(str(uri))
-        said = json.loads(path.read_bytes())
-        put(path, _readable({**said, **facts}))
-    except Exception:
-        log.exception("The sidecar %s does not say what was found.", uri)
+        if f"{dot}{suffix}" not in _SUFFIXES.values():
+            raise InvalidRequestError("the result's uri is no picture that the storage operator stores.")
+        said = json.loads(read_up_to(MAX_SIDECAR, "sidecar", f"{base}.json"))
+        wanted = {
+            "uri": result["uri"],
+            "request_id": result.get("request_id"),
+            "sha256": hashlib.sha256(picture).hexdigest(),
+            "dag_id": dag_id,
+        }
+        if not isinstance(said, dict) or any(said.get(name) != value for name, value in wanted.items()):
+            raise InvalidRequestError("it is not the sidecar that this DAG's storage operator wrote for this picture.")
+        put(input_path("sidecar", f"{base}.json"), _readable({**said, **facts}))
+    except Exception as error:  # noqa: BLE001 - the picture is checked, whatever its storage raises
+        log.warning("The sidecar of %s does not say what was found: %s", shown(result.get("uri")), shown(str(error)))
 
 
 def _marked(item: Item, found: Downloaded, manner: Manner) -> tuple[bytes, bool, bool]:
@@ -191,8 +220,13 @@ def _stored_before(item: Item) -> dict[str, Any] | None:
         same = all(said[name] == value for name, value in _identity(item).items())
         if same and "promised" in said:
             return None
-        entry = {name: said[name] for name in _ENTRY}
-        picture = ObjectStoragePath(entry["uri"])
+        picture = item.picture(said["media_type"])
+        # Where the files are is known here; whoever wrote into the sidecar does not decide what is read or returned.
+        entry = {name: said[name] for name in _ENTRY} | {
+            "uri": str(picture),
+            "thumbnail": str(item.thumbnail) if said["thumbnail"] else None,
+            "sidecar": str(item.sidecar),
+        }
         whole = same and picture.exists() and picture.stat().st_size == entry["size"]
     except (ValueError, KeyError, TypeError):
         same, whole, entry = False, False, {}
@@ -200,7 +234,7 @@ def _stored_before(item: Item) -> dict[str, Any] | None:
         raise storage_error(item.sidecar, error) from error
     if not same:
         raise InvalidRequestError(
-            f"{item.sidecar} belongs to something else than output {item.facts['keyname']!r} of request "
+            f"{shown(str(item.sidecar))} belongs to something else than output {item.facts['keyname']!r} of request "
             f"{item.facts['request_id']}, so nothing is written there: whoever wrote the DAG gives another name or "
             "destination."
         )
@@ -238,7 +272,7 @@ def _look(item: Item, data: bytes, *, thumbnail: bool) -> tuple[int, int, bytes 
         return *error.size, None
     except reading.UnreadableError as error:
         raise ServiceError(
-            f"{without_query(item.url)} begins like a picture but cannot be decoded ({error}), so it is not stored. A "
-            "retry fetches it again and costs nothing; if it stays so, ask Segmind's support."
+            f"{public_uri(item.url)} begins like a picture but cannot be decoded ({cause(error)}), "
+            "so it is not stored. A retry fetches it again and costs nothing; if it stays so, ask Segmind's support."
         ) from error
     return *small.size, small.data if thumbnail else None

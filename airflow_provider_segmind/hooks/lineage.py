@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.hooks.uris import bare_uri, dataset_name
+from airflow_provider_segmind.api.uris import bare_uri, dataset_name, shown
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 INPUTS_KEY = "segmind_inputs"
 """XCom of a task that orders: the photographs, for the lineage of the task that waits."""
+_MAX_ERROR = 2000
 MAX_DATASETS = 100
 """Datasets that one event names; a batch that is given as a list may have thousands."""
 
@@ -79,7 +80,9 @@ class LineageMixin:
     lineage_made: Sequence[object] = ()
 
     def note_facts(self, **known: Any) -> None:
-        """Note facts, by the names of the task's kind of facts."""
+        """Note facts, by the names of the task's kind of facts; what may be secret in an error's URIs is left out."""
+        if "error" in known:
+            known["error"] = shown(known["error"], most=_MAX_ERROR)
         self.lineage_facts = replace(self.lineage_facts, **known)
 
     def note_result(self, result: Mapping[str, Any], submitted_at: float | None, **known: Any) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from airflow.sdk import ObjectStoragePath
-
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
+from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.storage import read_up_to
+from airflow_provider_segmind.hooks.storage import read_up_to, size_of
 
 
 def readable_url(hook: SegmindHook, name: str, uri: str) -> str:
@@ -63,16 +62,20 @@ def look_at_picture(name: str, uri: str) -> None:
     :raises InvalidRequestError: as :func:`read_picture`.
     """
     _type_of(name, uri, read_up_to(16, name, uri))
-    if ObjectStoragePath(uri).stat().st_size > MAX_BYTES:
+    if size_of(name, uri) > MAX_BYTES:
         raise _too_large(name, uri)
 
 
 def _type_of(name: str, uri: str, data: bytes) -> str:
     media_type = media_type_of(data)
     if media_type is None:
-        raise InvalidRequestError(f"{name} {uri!r} is not a {NAMES} picture, so it is not uploaded: check the path.")
+        raise InvalidRequestError(
+            f"{name} {shown(uri)!r} is not a {NAMES} picture, so it is not uploaded: check the path."
+        )
     return media_type
 
 
 def _too_large(name: str, uri: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{name} {uri!r} is larger than {MAX_BYTES // 2**20} MiB: give a smaller picture.")
+    return InvalidRequestError(
+        f"{name} {shown(uri)!r} is larger than {MAX_BYTES // 2**20} MiB: give a smaller picture."
+    )

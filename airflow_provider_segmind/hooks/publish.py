@@ -14,6 +14,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
+from airflow_provider_segmind.api.uris import cause, shown
 
 # What the umask leaves of it: usually that the group reads, so that the API server of the gallery can be one of it.
 _FILE_MODE = 0o660
@@ -85,8 +86,8 @@ def publish(path: ObjectStoragePath, data: bytes) -> bool:
             if path.is_dir():
                 raise IsADirectoryError("a folder is in the way")
             raise InvalidRequestError(
-                f"{path} holds other content, which is not overwritten: whoever wrote the DAG gives another name or "
-                "destination, or removes that file."
+                f"{shown(str(path))} holds other content, which is not overwritten: whoever wrote the DAG gives "
+                "another name or destination, or removes that file."
             )
         write_whole(path, data)
     except (OSError, ImportError) as error:
@@ -97,6 +98,6 @@ def publish(path: ObjectStoragePath, data: bytes) -> bool:
 def storage_error(path: ObjectStoragePath, error: Exception) -> TransportError:
     """Return the error for a storage that cannot be read or written."""
     return TransportError(
-        f"{path} cannot be read or written ({type(error).__name__}: {error}): check the destination and who may write "
+        f"{shown(str(path))} cannot be read or written ({cause(error)}): check the destination and who may write "
         "there. The result stays at Segmind for seven days, so a retry stores it without a second bill."
     )

@@ -67,7 +67,18 @@ async def aload_settings(conn_id: str) -> Settings:
 
 
 def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> Settings:
-    """Make settings of a connection, and have Airflow mask its key wherever it may be printed."""
+    """
+    Make settings of a connection, and have Airflow mask its key wherever it may be printed.
+
+    :raises AuthenticationError: when it has no key.
+    :raises InvalidRequestError: when it is of another type, or one of its values cannot be used.
+    """
+    if connection.conn_type not in (None, "", "segmind"):
+        # Who may name the connection could otherwise have the password of any other one sent.
+        raise InvalidRequestError(
+            f"Connection '{conn_id}' has the type {connection.conn_type!r}, so its password is sent to nobody: name a "
+            "connection of type 'segmind'."
+        )
     unknown = sorted(set(extra) - KNOWN_EXTRAS)
     if unknown:
         log.warning(

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow.sdk import ObjectStoragePath
-
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture, readable_url
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.storage import input_path
 
 SHARES = ("upload", "sign")
 THREADS = 4
@@ -28,7 +28,9 @@ def share_all(hook: SegmindHook, sources: Any, share: str, expires: float) -> li
     :raises InvalidRequestError: when one cannot be read, is no picture, or cannot be signed; nothing is uploaded then.
     """
     if isinstance(sources, bytes) or not hasattr(sources, "__iter__"):
-        raise InvalidRequestError(f"source is {sources!r}: the DAG's author gives a path, a URI or a list of those.")
+        raise InvalidRequestError(
+            f"source is {shown(sources)}: the DAG's author gives a path, a URI or a list of those."
+        )
     uris = [check_image(f"source[{index}]", uri) for index, uri in enumerate(sources)]
     _each(lambda uri: None if is_url(uri) else look_at_picture("source", uri), uris)
     _ = hook.settings  # before the threads, which would each look the connection up
@@ -43,14 +45,14 @@ def _each(what: Any, uris: Iterable[str]) -> list[Any]:
 
 
 def _signed(uri: str, expires: float) -> str:
-    path = ObjectStoragePath(uri)
+    path = input_path("source", uri)
     try:
         url = str(path.fs.sign(path.path, expiration=int(expires)))
     except (NotImplementedError, AttributeError) as error:
         raise InvalidRequestError(
-            f"source {uri!r} is in a storage that cannot sign links ({path.protocol or 'file'}): the DAG's author uses "
-            "share='upload'."
+            f"source {shown(uri)!r} is in a storage that cannot sign links ({path.protocol or 'file'}): the DAG's "
+            "author uses share='upload'."
         ) from error
     if urlsplit(url).scheme not in ("http", "https"):
-        raise InvalidRequestError(f"source {uri!r} was signed as something that is no URL: use share='upload'.")
+        raise InvalidRequestError(f"source {shown(uri)!r} was signed as something that is no URL: use share='upload'.")
     return url

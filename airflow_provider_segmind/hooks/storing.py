@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.uris import cause, shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.deliveries import Delivery
 from airflow_provider_segmind.hooks.keeping import Item, Manner, keep
@@ -98,7 +99,7 @@ def _keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any] | Seg
     except Exception as error:
         log.exception("Not stored: request %s", item.request_id)
         return SegmindError(
-            f"{item.base} could not be stored ({type(error).__name__}: {error}): whoever manages Airflow checks "
+            f"{shown(item.base)} could not be stored ({cause(error)}): whoever manages Airflow checks "
             "the destination's connection. A retry stores it without a second bill.",
             request_id=item.request_id,
         )
@@ -111,12 +112,13 @@ def _check_distinct(items: Iterable[Item]) -> None:
         other = taken.setdefault(item.base.casefold(), item)
         if other is not item:
             raise InvalidRequestError(
-                f"Two outputs would get the name {item.base!r} (requests {other.request_id} and {item.request_id}), so "
-                "nothing was written: use more fields in name, such as {request_id}, {keyname} and {index}."
+                f"Two outputs would get the name {shown(item.base)!r} (requests {other.request_id} and "
+                f"{item.request_id}), so nothing was written: use more fields in name, such as "
+                "{request_id}, {keyname} and {index}."
             )
     for name, item in taken.items():
         if f"{name}.thumb" in taken:
             raise InvalidRequestError(
-                f"An output would get the name {item.base + '.thumb'!r}, which is that of the thumbnail of "
-                f"{item.base!r}, so nothing was written: use another field in name, such as {{request_id}}."
+                f"An output would get the name {shown(item.base + '.thumb')!r}, which is that of the thumbnail of "
+                f"{shown(item.base)!r}, so nothing was written: use another field in name, such as {{request_id}}."
             )

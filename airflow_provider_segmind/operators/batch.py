@@ -14,6 +14,7 @@ from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestErro
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.results import handle_of
+from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.assets import Stored, announce
 from airflow_provider_segmind.hooks.batch_files import (
@@ -34,6 +35,7 @@ from airflow_provider_segmind.hooks.failures import paid_error, task_error
 from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
+from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.shared import SharedConnection
@@ -49,7 +51,7 @@ from airflow_provider_segmind.triggers.events import read_batch_event
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
 
 
-class SubmitBodySwapBatchOperator(LineageMixin, BaseOperator):
+class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """
     Order many body swaps in one task, and do not wait for them.
 
@@ -306,7 +308,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             raise self._paid(context, ended) from ended
 
     def _paid(self, context: Context, error: Exception) -> Exception:
-        how = f"What became of each is in {self.results_uri}, or beside it. Order the rest in a run of its own."
+        how = f"What became of each is in {shown(self.results_uri)}, or beside it. Order the rest in a run of its own."
         return paid_error(error, kept=BatchStore(context).durable, how=how)
 
     @staticmethod
@@ -360,7 +362,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             announce(context, [Stored(self.results_uri, counts)])
             return summary
         said = (
-            f"{in_words(summary)}; max_failures is {self.max_failures:g}. What became of each is in {self.results_uri}"
+            f"{in_words(summary)}; max_failures is {self.max_failures:g}. What became of each is in "
+            f"{shown(self.results_uri)}"
         )
         if summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
             kept = BatchStore(context).durable or summary["by_status"].keys() <= {NOT_ORDERED}

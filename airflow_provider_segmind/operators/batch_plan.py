@@ -14,7 +14,7 @@ from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
-from airflow_provider_segmind.hooks.batch_files import Row, read_file
+from airflow_provider_segmind.hooks.batch_files import Row, dag_of, read_file
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
@@ -40,6 +40,7 @@ class Plan:
     :param book: what is ordered already.
     :param terms: on what terms.
     :param check_spend: refuses what the run may not spend; it is given what is ordered, and how much more is to be.
+    :param dag_id: the DAG that orders; its tasks may write beside the results.
     :param again: swaps that are ordered again, since their jobs FAILED.
     """
 
@@ -48,6 +49,7 @@ class Plan:
     book: Book
     terms: Terms
     check_spend: Callable[[int, int], None]
+    dag_id: str | None = None
     again: frozenset[int] = field(default_factory=frozenset)
 
     def open_orders(self, failed: Iterable[int]) -> list[int]:
@@ -90,6 +92,7 @@ class Plan:
             **swap.given,
             "consent_reference": swap.consent_reference,
             "workflow": self.terms.workflow,
+            **({"dag_id": self.dag_id} if self.dag_id else {}),
             "request_id": known.request_id if known else None,
             "poll_url": known.poll_url if known else None,
             "submitted_at": known.at if known else None,
@@ -140,9 +143,9 @@ def make_plan(
         _check_consent(read, Problems(where))
         _check_pictures(read, hook, Problems(where))
         store.save_head(wanted)
-        return Plan(hook, read, Book(store, wanted, {}), terms, check_spend)
+        return Plan(hook, read, Book(store, wanted, {}), terms, check_spend, dag_of(context))
     _say(entries.values(), len(read))
-    return Plan(hook, read, Book(store, head, entries), terms, check_spend)
+    return Plan(hook, read, Book(store, head, entries), terms, check_spend, dag_of(context))
 
 
 def _say(entries: Iterable[Any], total: int) -> None:

@@ -15,12 +15,13 @@ from airflow_provider_segmind.hooks.gallery import ordered, show
 from airflow_provider_segmind.hooks.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.prices import estimated_cost
+from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.ordering import Order, Placed, place
 from airflow_provider_segmind.operators.rules import check_consent, check_spend, consent_of, note_orders
 
 
-class SubmitPixelFlowOperator(LineageMixin, BaseOperator):
+class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """
     Order a job with one POST, and do not wait for it.
 

@@ -9,13 +9,16 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
+from airflow_provider_segmind.hooks.batch_files import dag_of
 from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.fetching import picture_bytes
 from airflow_provider_segmind.hooks.gallery import checked, checked_batch, show
 from airflow_provider_segmind.hooks.keeping import add_to_sidecar
 from airflow_provider_segmind.hooks.poses import pose_model
+from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators import quality_batch
 from airflow_provider_segmind.quality.inspect import check_input, check_swap
@@ -25,7 +28,7 @@ from airflow_provider_segmind.quality.thresholds import Thresholds
 ON_FAILURE = ("fail", "skip", "report")
 
 
-class CheckSwapInputOperator(BaseOperator):
+class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
     """
     Check the pictures of a body swap before it is paid for.
 
@@ -80,9 +83,13 @@ class CheckSwapInputOperator(BaseOperator):
         except SegmindError as error:
             raise task_error(error) from error
         said, result = report.to_json(), self._checked_result()
+        self.keep_report(context, said)
         if result is not None or self.on_failure != "report":  # otherwise they may be ordered all the same
             show(context, *checked(said, self._given(), result))
         return self.end(context, said, report.summary())
+
+    def keep_report(self, context: Context, report: Mapping[str, Any]) -> None:
+        """Keep the report where more than this task finds it."""
 
     def _given(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in BODY_SWAP_IMAGES}
@@ -123,7 +130,7 @@ class CheckSwapOperator(CheckSwapInputOperator):
     Whether the new person keeps the old one's pose is checked where the administrator gave a model for it, in
     ``[segmind] pose_model``.
 
-    The report of a picture that the storage operator has stored is also in its sidecar.
+    The report of a picture that the storage operator of the same DAG has stored is also in its sidecar.
 
     Many are checked several at a time, as this machine has cores and memory for. A result whose pictures cannot be had
     does not keep the others from being checked.
@@ -140,7 +147,7 @@ class CheckSwapOperator(CheckSwapInputOperator):
     :param segmind_conn_id: the connection.
     :return: the report, as of :class:`CheckSwapInputOperator`; for many, ``verdict``, ``checked``, ``passed``,
         ``warned``, ``failed``, ``not_checked``, ``reports`` of those that did not pass, 50 at most, and for a manifest
-        ``reports_uri``, JSON Lines beside it with the report of each.
+        ``reports_uri``, JSON Lines beside it with the report of each, if this DAG ordered the batch.
     :raises AirflowFailException: when a check fails, or a picture cannot be had and a retry cannot help.
     :raises SegmindError: when a picture cannot be had now.
     """
@@ -157,6 +164,7 @@ class CheckSwapOperator(CheckSwapInputOperator):
     ) -> None:
         super().__init__(character_image="", **kwargs)
         self.results = results
+        self._made = b""
         self.character_image = character_image
         self.reference_character_image = reference_character_image
 
@@ -166,12 +174,29 @@ class CheckSwapOperator(CheckSwapInputOperator):
 
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Return what the checks say of the result."""
-        made = _picture(hook, "results", quality_batch.result_uri(self.results))
+        made = self._made = _picture(hook, "results", quality_batch.result_uri(self.results))
         scene, person = self.inputs(hook)
-        report = check_swap(scene, made, person, thresholds=thresholds, qa=self.qa, pose_model=self._pose_model())
+        return check_swap(scene, made, person, thresholds=thresholds, qa=self.qa, pose_model=self._pose_model())
+
+    def keep_report(self, context: Context, report: Mapping[str, Any]) -> None:
+        """Say what was found in the picture's sidecar, if this DAG has stored the picture."""
         if isinstance(self.results, Mapping) and self.results.get("files"):
-            add_to_sidecar(self.results["files"][0].get("sidecar"), {"checks": report.to_json()})
-        return report
+            add_to_sidecar(self.results, self._made, dag_of(context), {"checks": report})
+
+    def _write_reports(
+        self, context: Context, manifest: str, found: Sequence[quality_batch.Checked], summary: dict[str, Any]
+    ) -> None:
+        """Write all reports beside the manifest, if it is this DAG's own: an XCom may name any other."""
+        owners = {one.item.dag_id for one in found}
+        if owners == {dag_of(context)}:
+            summary["reports_uri"] = quality_batch.write_reports(manifest, found)
+        else:
+            self.log.warning(
+                "%s is not of a batch that this DAG ordered, so nothing is written beside it: the reports are in the "
+                "XCom alone, %d at most.",
+                shown(manifest),
+                quality_batch.MOST_TOLD,
+            )
 
     def _checked_result(self) -> Mapping[str, Any]:
         return self.results if isinstance(self.results, Mapping) else {"uri": self.results}
@@ -189,7 +214,7 @@ class CheckSwapOperator(CheckSwapInputOperator):
             )
             summary = quality_batch.summary_of(found)
             if manifest:
-                summary["reports_uri"] = quality_batch.write_reports(manifest, found)
+                self._write_reports(context, manifest, found, summary)
                 show(context, *checked_batch(manifest, summary))
         except SegmindError as error:
             raise task_error(error) from error

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.uris import cause, shown
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.hooks.batch_files import CHECKS, STORED, is_good, read_lines
 from airflow_provider_segmind.hooks.compat import AirflowFailException
@@ -44,12 +45,14 @@ class Item:
     :param id: the author's own name for it, if there is one.
     :param images: the scene, the result, and the new person if there is one; empty when there is no result.
     :param why_not: why there is nothing to check.
+    :param dag_id: the DAG that ordered it, as the manifest says.
     """
 
     index: int
     id: str | None
     images: tuple[str, ...]
     why_not: str = ""
+    dag_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,8 +147,8 @@ def _rows(uri: str) -> Iterator[dict[str, Any]]:
     for number, _, row in read_lines("results", uri):
         if row is None:
             raise InvalidRequestError(
-                f"Line {number} of results {uri!r} is no JSON object: it takes the manifest that BodySwapBatchOperator "
-                "writes. Ask whoever changed it."
+                f"Line {number} of results {shown(uri)!r} is no JSON object: it takes the manifest that "
+                "BodySwapBatchOperator writes. Ask whoever changed it."
             )
         yield row
 
@@ -166,11 +169,12 @@ def _each(name: str, value: object, given: Sequence[object]) -> list[object]:
 
 def _item(position: int, result: object, scene: object, person: object) -> Item:
     row = result if isinstance(result, Mapping) else {}
+    dag_id = str(row["dag_id"]) if row.get("dag_id") else None
     index = row["index"] if isinstance(row.get("index"), int) else position
     uri = result_uri(result)
     if not uri or ("status" in row and not is_good(row)):
-        why = row.get("error") or f"there is no picture: {row.get('status', result)}"
-        return Item(index, row.get("id"), (), str(why))
+        why = row.get("error") or f"there is no picture: {row.get('status', 'nothing is known')}"
+        return Item(index, row.get("id"), (), str(why), dag_id)
     if scene is None:
         raise InvalidRequestError(
             f"Nothing says which scene result {index} was made from: the DAG's author gives character_image, one for "
@@ -179,7 +183,7 @@ def _item(position: int, result: object, scene: object, person: object) -> Item:
     images = [check_image("character_image", scene), check_image("results", uri)]
     if person is not None:
         images.append(check_image("reference_character_image", person))
-    return Item(index, row.get("id"), tuple(images))
+    return Item(index, row.get("id"), tuple(images), dag_id=dag_id)
 
 
 def check_all(
@@ -253,7 +257,7 @@ def write_reports(manifest: str, checked: Iterable[Checked]) -> str:
         write_whole(ObjectStoragePath(uri), lines_of(one.to_json() for one in checked))
     except (OSError, ValueError, ImportError) as error:
         raise SegmindError(
-            f"{uri} cannot be written ({type(error).__name__}: {error}): whoever wrote the DAG checks the path and who "
+            f"{shown(uri)} cannot be written ({cause(error)}): whoever wrote the DAG checks the path and who "
             "may write there. A retry checks again, which costs nothing."
         ) from error
     return uri

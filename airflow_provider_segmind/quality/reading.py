@@ -139,7 +139,7 @@ def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
         raise UnreadableError("it is empty, 0 bytes")
     kind = media.format_of(data)
     if kind is None:
-        raise UnreadableError(f"it is no {media.NAMES}; it starts with {data[:16]!r}")
+        raise UnreadableError(f"it is no {media.NAMES}")
     if len(data) > media.MAX_BYTES:
         raise UnreadableError(f"its {len(data)} bytes are more than {media.MAX_BYTES}")
     if kind is media.JPEG and any(islice(_SCAN.finditer(data), _MAX_SCANS, None)):

@@ -25,6 +25,7 @@ from airflow_provider_segmind.hooks.failures import sensor_error
 from airflow_provider_segmind.hooks.gallery import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.lineage import LineageMixin
 from airflow_provider_segmind.hooks.metrics import tell_end
+from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.sensors.origin import known_job, nothing_to_wait_for, photographs, task_id_of
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
 
-class PixelFlowSensor(LineageMixin, BaseSensorOperator):
+class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     """
     Wait until a job is done, and return what it made.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -11,25 +12,29 @@ from airflow.sdk import BaseOperator, Context, ObjectStoragePath, XComArg
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.gallery import GalleryRecord
 from airflow_provider_segmind.api.patience import check_interval
+from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.hooks.assets import Stored, announce
-from airflow_provider_segmind.hooks.batch_files import STORED, check_failures, too_many
+from airflow_provider_segmind.hooks.batch_files import STORED, check_failures, dag_of, too_many
 from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.deliveries import Deliveries, Delivery, read_deliveries
 from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.gallery import show, stored, stored_batch
 from airflow_provider_segmind.hooks.keeping import Item, Manner
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
+from airflow_provider_segmind.hooks.names import name_of
 from airflow_provider_segmind.hooks.publish import lines_of, put
+from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.sharing import SHARES, share_all
 from airflow_provider_segmind.hooks.signing import signer
+from airflow_provider_segmind.hooks.storage import storage_path
 from airflow_provider_segmind.hooks.storing import Shelf, store_all
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 
 Outcome = dict[str, Any] | SegmindError
 
 
-class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
+class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """
     Store the pictures of one result, of a list of them, or of a batch, each with a thumbnail and a sidecar.
 
@@ -97,8 +102,8 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
         rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
-            summary["stored_uri"] = _write_manifest(found.manifest, found.jobs, rows)
-        self.log.info("Stored in %s: %s", self.destination, summary)
+            summary |= self._write_manifest(context, found, rows)
+        self.log.info("Stored in %s: %s", shown(self.destination), summary)
         self._note(found, outcomes, summary)
         self._show(context, found, rows, summary)
         self._raise_for(outcomes, summary)
@@ -139,8 +144,28 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
 
     def _shelf(self, context: Context) -> Shelf:
         values: dict[str, Any] = {"run_id": context.get("run_id"), **_times(context)}
-        values |= {"dag_id": getattr(context.get("ti"), "dag_id", None), "task_id": self.task_id}
-        return Shelf(self.destination, self.name, values, dict(self.details or {}))
+        values |= {"dag_id": dag_of(context), "task_id": self.task_id}
+        # By its DAG a sidecar is known as one that the tasks of this DAG may add to.
+        own = {"dag_id": values["dag_id"]} if values["dag_id"] else {}
+        shelf = Shelf(self.destination, self.name, values, {**(self.details or {}), **own})
+        storage_path("destination", self.destination)
+        return shelf
+
+    def _write_manifest(self, context: Context, found: Deliveries, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """
+        Write what became of each swap beside the manifest that this DAG's batch wrote.
+
+        Any other manifest, which an XCom may name as well, is no place to write at: then it is in the destination.
+        """
+        manifest, told = str(found.manifest), {}
+        place = manifest
+        if found.dag_ids != {dag_of(context)}:
+            name = f"{hashlib.sha256(manifest.encode()).hexdigest()[:8]}-{manifest.rpartition('/')[2]}"
+            place = f"{self.destination.rstrip('/')}/{name_of('{id}', {'id': name})}"
+            told = {"results_uri": manifest}
+        path = ObjectStoragePath(f"{place}{STORED}")
+        put(path, lines_of({**row, "row": job.row} for job, row in zip(found.jobs, rows, strict=True)))
+        return {"stored_uri": str(path), **told}
 
     def _raise_for(self, outcomes: Sequence[Outcome], summary: Mapping[str, Any]) -> None:
         if not too_many(summary, self.max_failures):
@@ -151,13 +176,13 @@ class SegmindToObjectStorageOperator(LineageMixin, BaseOperator):
         # One that a retry may help decides: the retry skips what is stored, and the others cost it one request each.
         first = next((error for error in errors if error.retryable), errors[0])
         said = (
-            f"{len(errors)} of {len(outcomes)} pictures could not be stored in {self.destination}; the others are "
-            f"there. {type(first).__name__}: {first}"
+            f"{len(errors)} of {len(outcomes)} pictures could not be stored in {shown(self.destination)}; the others "
+            f"are there. {type(first).__name__}: {first}"
         )
         raise SegmindError(said) if first.retryable else AirflowFailException(said)
 
 
-class ObjectStorageToSegmindOperator(BaseOperator):
+class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
     """
     Make private photographs readable for Segmind, and return their URLs.
 
@@ -270,9 +295,3 @@ def _told(items: Iterable[Item], outcomes: Iterable[Outcome]) -> list[Stored]:
 def _whole(summary: Mapping[str, Any]) -> Stored | None:
     counts = {name: summary[name] for name in ("total", "completed", "failed")}
     return Stored(summary["stored_uri"], counts) if "stored_uri" in summary else None
-
-
-def _write_manifest(manifest: str, jobs: Iterable[Delivery], rows: Iterable[Mapping[str, Any]]) -> str:
-    path = ObjectStoragePath(f"{manifest}{STORED}")
-    put(path, lines_of({**row, "row": job.row} for job, row in zip(jobs, rows, strict=True)))
-    return str(path)

@@ -21,6 +21,7 @@ from airflow.triggers.base import StartTriggerArgs, TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.gallery import XCOM_KEY
+from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.hooks.gallery import is_shown, waiting
 from airflow_provider_segmind.links import before_after
 from airflow_provider_segmind.triggers.ending import Ending, Read, allowed, check_mode, losses_of, push, settings_lost
@@ -132,7 +133,7 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
     def _take(self, named: Any) -> None:
         known = named if isinstance(named, Mapping) else {"poll_url": named}
         if not isinstance(known.get("poll_url"), str):
-            raise UnknownShapeError(f"the task before it left {named!r:.200}, which has no poll_url")
+            raise UnknownShapeError(f"the task before it left {quoted(named, most=200)}, which has no poll_url")
         self.poll_url = known["poll_url"]
         self.request_id, self.workflow = known.get("request_id"), known.get("workflow")
         self.submitted_at = known.get("submitted_at")
@@ -247,7 +248,7 @@ def _origin(poll_url: object) -> dict[str, Any]:
     if isinstance(poll_url, str) and not ("xcom_pull" in poll_url and not re.search(r"\bmap_indexes\s*=", poll_url)):
         return {"poll_url": poll_url, "source": None}
     raise InvalidRequestError(
-        f"poll_url is {poll_url!r}, and start_from_trigger=True takes it only from a task's output, as in "
+        f"poll_url is {quoted(poll_url)}, and start_from_trigger=True takes it only from a task's output, as in "
         "submit.output['poll_url'], or from a text; one with xcom_pull must say map_indexes=, without which Airflow "
         "3.3 waits for ever. The DAG's author changes one of the two."
     )

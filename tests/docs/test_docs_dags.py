@@ -96,7 +96,8 @@ def form(dag: DAG) -> dict[str, Any]:
     for name, param in dag.params.items():
         kind = (param.schema or {}).get("type")
         example = {"integer": 1, "number": 1, "boolean": True, "array": ["x"], "object": {}}
-        sent[name] = param.value if param.has_value else example.get(kind, "x")
+        text = "https://a.example/x.png" if "pattern" in (param.schema or {}) else "x"
+        sent[name] = param.value if param.has_value else example.get(kind, text)
     return sent
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
     JobExpiredError,
+    SegmindError,
     ServiceError,
     TransportError,
 )
@@ -162,3 +164,20 @@ def test_an_output_of_an_emulator_over_plain_http_is_fetched_past_every_proxy(
         monkeypatch.setenv("http_proxy", proxy.url)
         assert download(SegmindHook(), f"{host.url}/good").data == PICTURE
         assert proxy.seen == []
+
+
+def test_neither_an_error_nor_what_led_to_it_shows_the_signature_of_a_url(
+    host: OddHost,
+) -> None:
+    """The error of a lost connection quotes the whole URL, and a traceback in a task's log has it, too."""
+    secret = "5ecret"
+    for path in ("cut", "gone", "html", "short-length"):
+        with pytest.raises(SegmindError) as error:
+            download(SegmindHook(), f"{host.url}/{path}?X-Amz-Signature={secret}", Limits(pauses=()))
+        assert secret not in "".join(traceback.format_exception(error.value))
+    url = host.url
+    host.shutdown()
+    host.server_close()
+    with pytest.raises(TransportError) as lost:
+        download(SegmindHook(), f"{url}/a.png?X-Amz-Signature={secret}", Limits(pauses=()))
+    assert secret not in "".join(traceback.format_exception(lost.value))

@@ -100,6 +100,17 @@ def test_a_connection_without_a_key_fails_before_any_request(
     assert emulator.requests == ()
 
 
+@pytest.mark.parametrize("kind", ["aws", "http", "postgres"])
+def test_the_password_of_a_connection_of_another_type_is_sent_to_nobody(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Who may name a connection, as by a param of a DAG, names any connection."""
+    connect(monkeypatch, emulator, conn_type=kind)
+    with pytest.raises(InvalidRequestError, match=f"'segmind_default' has the type '{kind}'"):
+        SegmindHook().get_credits()
+    assert emulator.requests == ()
+
+
 def test_extras_do_not_become_headers_and_unknown_ones_are_named_without_their_value(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from openlineage.client.naming.dataset import ABFSS, GCS, S3, LocalFileSystem, RemoteFileSystem
 from referencing import Registry, Resource
 
+from airflow_provider_segmind.api.uris import bare_uri, dataset_name
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.emulator.faults import Fault
 from airflow_provider_segmind.hooks import facets
 from airflow_provider_segmind.hooks.lineage import MAX_DATASETS, BatchFacts, JobFacts, operator_lineage
-from airflow_provider_segmind.hooks.uris import bare_uri, dataset_name
 from tests.airflow_fork import airflow
 
 SPEC = json.loads((Path(__file__).parent / "stored" / "OpenLineage.json").read_text())

@@ -135,7 +135,7 @@ def test_a_batch_is_stored_from_its_manifest_and_a_retry_fetches_what_is_missing
     ("text", "said"),
     [
         (b"", "is empty"),
-        (b'{"status": "FAILED", "error": "x"}\nnonsense\n', "line 2: b'nonsense' is no result of a swap"),
+        (b'{"status": "FAILED", "error": "x"}\nnonsense\n', "line 2: it is no result of a swap"),
         (b'{"status": "COMPLETED"}\n', "line 1 is .* has no request_id and outputs"),
     ],
 )

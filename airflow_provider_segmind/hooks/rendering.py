@@ -1,0 +1,54 @@
+"""Render what a DAG's author wrote, and nothing that came from an XCom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Context
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator as _Base
+else:
+    _Base = object
+
+
+class AuthorsTemplatesMixin(_Base):
+    """
+    Keeps the values of ``expand_kwargs(task.output)`` from being rendered.
+
+    Airflow takes what an XCom gives elsewhere for data, and there, up to 3.3.2 at least, for templates: a row with
+    ``{{ conn.segmind_default.password }}`` would be replaced by the key. It stands before Airflow's class.
+    """
+
+    def _do_render_template_fields(
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: Any,
+        seen_oids: set[int],
+    ) -> None:
+        if parent is self:
+            seen_oids = seen_oids | {id(value) for value in _mapped_data(self, template_fields, context)}
+        super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+
+
+def _mapped_data(task: Any, fields: Iterable[str], context: Context) -> Iterator[Any]:
+    """Return the values of a task that it is mapped over with ``expand_kwargs``, unless its author wrote them."""
+    dag = task.get_dag()
+    mapped: Any = dag.task_dict.get(task.task_id) if dag is not None else None
+    expanded: Any = getattr(mapped, "op_kwargs_expand_input", getattr(mapped, "expand_input", None))
+    if getattr(expanded, "EXPAND_INPUT_TYPE", None) != "list-of-dicts":
+        return
+    rows, ti = expanded.value, context["ti"]
+    if isinstance(rows, Sequence) and isinstance(rows[int(ti.map_index or 0)], Mapping):
+        return
+    authors = {**mapped.partial_kwargs.get("default_args", {}), **mapped.partial_kwargs}
+    for name in fields:
+        value, written = getattr(task, name), authors.get(name)
+        if name == "op_kwargs":
+            own = written or {}
+            yield from (each for key, each in value.items() if key not in own or own[key] is not each)
+        elif name not in authors or written is not value:
+            yield value

@@ -1,0 +1,76 @@
+"""What is shown of a URI: where a file is, and nothing with which anybody could read it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_segmind.api.uris import MAX_SHOWN, bare_uri, cause, public_uri, quoted, shown
+
+SECRET = "5ecret"
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("https://host/a.png?X-Amz-Signature=5ecret&X-Amz-Date=1", "https://host/a.png"),
+        ("https://host/a b.png?sig=5ecret", "https://host/a b.png"),
+        ("https://host/a.png#access_token=5ecret", "https://host/a.png"),
+        ("https://user:5ecret@host:8443/a.png", "https://***@host:8443/a.png"),
+        ("https://5ecret@host/a.png", "https://***@host/a.png"),
+        ("https://user:5e/cr?5ecret@host/a.png", "https://***@host/a.png"),
+        ("s3://AKIA:5ecret@bucket/a.png", "s3://***@bucket/a.png"),
+        ("simplecache::https://user:5ecret@host/a.png?sig=5ecret", "simplecache::https://***@host/a.png"),
+        ("abfs://c@account.dfs.core.windows.net/a.png?sig=5ecret", "abfs://c@account.dfs.core.windows.net/a.png"),
+        ("s3://aws_default@bucket/a.png", "s3://aws_default@bucket/a.png"),
+        ("s3://bucket/in/a#1.jpg", "s3://bucket/in/a#1.jpg"),
+        ("s3://bucket/in/b?x.jpg", "s3://bucket/in/b?x.jpg"),
+        ("https://host:8443/@team/a.png", "https://host:8443/@team/a.png"),
+        ("/srv/photographs/a.png", "/srv/photographs/a.png"),
+        ("data:image/png;base64,5ecret", "data:image/png;…"),
+    ],
+)
+def test_a_uri_is_shown_without_its_password_and_signature(uri: str, said: str) -> None:
+    assert shown(uri) == said
+    assert quoted(uri) == repr(said)
+    assert SECRET not in public_uri(uri) or uri.startswith("data:")
+
+
+def test_what_a_text_or_another_value_quotes_is_shown_likewise() -> None:
+    text = "403 for 'https://host/a.png?sig=5ecret' (asked as https://user:5ecret@host/), see s3://bucket/a.png"
+    assert shown(text) == "403 for 'https://host/a.png' (asked as https://***@host/), see s3://bucket/a.png"
+    assert shown({"url": "https://host/a.png?sig=5ecret"}) == "{'url': 'https://host/a.png'}"
+    assert cause(OSError("no https://host/a b.png?sig=5ecret")) == "OSError: no https://host/a b.png"
+    assert quoted(7) == "7"
+
+
+def test_a_shown_value_is_one_line_of_a_bounded_length() -> None:
+    assert (
+        shown("a\nb\x1b[31m\ud800\0")
+        == "a b\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"
+    )
+    assert len(shown("x" * 10_000)) == MAX_SHOWN + 1
+    assert shown("abc", most=2) == "ab…"
+
+
+def test_a_key_of_a_bucket_is_not_cut_at_signs_that_mean_something_in_http_alone() -> None:
+    for uri in ("s3://bucket/in/a#1.jpg", "s3://bucket/in/b?x.jpg"):
+        assert bare_uri(uri) == uri
+
+
+_WORDS = st.text(alphabet="ab/ .-_~%é", max_size=8)
+
+
+@given(
+    scheme=st.sampled_from(["http", "https", "s3", "gs", "abfs", "simplecache::https", "sftp"]),
+    password=st.text(alphabet="ab:/?#%&=.", max_size=5),
+    host=st.sampled_from(["host", "host:1", "a.b.example"]),
+    path=_WORDS,
+    name=st.sampled_from(["sig", "X-Amz-Signature", "token", "a.b"]),
+)
+def test_no_secret_of_any_uri_is_shown(scheme: str, password: str, host: str, path: str, name: str) -> None:
+    uri = f"{scheme}://user:{password}{SECRET}@{host}/{path}?{name}={SECRET}"
+    assert SECRET not in shown(uri)
+    assert SECRET not in cause(OSError(uri))
+    assert SECRET not in public_uri(uri)
