@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from airflow_provider_segmind.api.history import Listing, Row, made_by
+from airflow_provider_segmind.api.history import LONGER, SETTLED, SLOW, Listing, Row, made_by
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import digest
 from airflow_provider_segmind.api.workflows import fingerprint
@@ -28,13 +28,6 @@ NEAR = 60.0
 """Seconds around an intent in which other orders of the batch are its control group."""
 WITNESSES = 3
 """Orders that a control group needs."""
-SETTLED = 60.0
-"""Seconds after which the request history has every order that was accepted, if it has any."""
-LONGER = 3.0
-"""How many times longer than the slowest of its control group an order may take until a history lists it that lists
-only what has ended."""
-SLOW = 300.0
-"""Seconds that a job counts as having taken where the history does not say."""
 
 
 @dataclass(frozen=True, slots=True)

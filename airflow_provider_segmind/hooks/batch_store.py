@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from airflow_provider_segmind.api.batches import CHUNK, Entry, Head, read_chunk, read_head, write_chunk
 from airflow_provider_segmind.api.errors import OutcomeUnknownError
+from airflow_provider_segmind.hooks.store import check_running
 
 KEY = "segmind_batch"
 
@@ -21,6 +23,7 @@ class BatchStore:
     """
 
     def __init__(self, context: Mapping[str, Any]) -> None:
+        self._context = context
         self._store = context.get("task_state_store")
 
     @property
@@ -53,11 +56,17 @@ class BatchStore:
         if self._store is not None:
             self._store.set(KEY, head.to_json())
 
-    def save(self, head: Head, chunks: Mapping[int, Mapping[str, Any]]) -> None:
-        """Keep chunks of entries, by number."""
+    def save(self, head: Head, chunks: Mapping[int, Mapping[str, Any]], *, before_order: bool = False) -> None:
+        """
+        Keep chunks of entries, by number.
+
+        :param before_order: whether an order goes out next, which an attempt that Airflow has ended must not send.
+        """
         for number, chunk in chunks.items():
             if self._store is not None:
                 self._store.set(_key(head, number), dict(chunk))
+        if before_order:
+            check_running(self._context)
 
 
 class Book:
@@ -79,7 +88,18 @@ class Book:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segmind-book")
         self._dirty: set[int] = set()
         self._waiting: list[asyncio.Future[None]] = []
+        self._before_order = False
         self._writer: asyncio.Task[None] | None = None
+
+    async def intend(self, index: int, entry: Entry) -> None:
+        """
+        Keep the intent of an order, and return when it is kept and the order may go out.
+
+        :raises Exception: when it may not, or whatever the store raises.
+        """
+        self.entries[index] = entry
+        self._before_order = True
+        await self._kept(index)
 
     async def put(self, index: int, entry: Entry) -> None:
         """Keep an entry, and return when it is kept."""
@@ -145,9 +165,11 @@ class Book:
         while self._dirty:
             waiting, self._waiting = self._waiting, []
             dirty, self._dirty = self._dirty, set()
+            before_order, self._before_order = self._before_order, False
             chunks = {number: write_chunk(self.entries, number) for number in sorted(dirty)}
+            save = functools.partial(self._store.save, self.head, chunks, before_order=before_order)
             try:
-                await loop.run_in_executor(self._thread, self._store.save, self.head, chunks)
+                await loop.run_in_executor(self._thread, save)
             except Exception as error:  # noqa: BLE001 - it is raised where the next change is made
                 self._dirty |= dirty
                 for future in waiting:

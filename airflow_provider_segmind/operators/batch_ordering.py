@@ -119,7 +119,7 @@ class Ordering:
             nonlocal intent
             intent = Entry(time.time(), digests(inputs), replaced=replaced)
             try:
-                await self._book.put(index, intent)
+                await self._book.intend(index, intent)
             except Exception:
                 self._book.take_back(index, before)  # so nothing was sent
                 raise
