@@ -40,6 +40,7 @@ class Entry:
     :param request_id: the accepted order's id.
     :param poll_url: the accepted order's poll URL.
     :param replaced: ids of earlier orders of the same swap, whose jobs FAILED.
+    :param candidates: ids that the request history showed, where the order's own is not known for certain.
     """
 
     at: float
@@ -47,11 +48,26 @@ class Entry:
     request_id: str = ""
     poll_url: str = ""
     replaced: Sequence[str] = ()
+    candidates: Sequence[str] = ()
 
     @property
     def known(self) -> bool:
         """Whether it is known to be accepted."""
         return bool(self.poll_url)
+
+    @property
+    def pending(self) -> bool:
+        """Whether an order may be under way whose outcome is unknown."""
+        return not self.known and self.at > 0
+
+    @property
+    def requests(self) -> tuple[str, ...]:
+        """The ids of all orders of the swap that are known to be accepted, each of which is billed."""
+        return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
+
+    def refuted(self) -> Entry | None:
+        """Return what stays of it once it is known that it was not accepted: earlier orders, or nothing."""
+        return Entry(0.0, replaced=self.replaced) if self.replaced else None
 
     def job(self, workflow: str) -> Job:
         """Return the job that was ordered."""
@@ -135,7 +151,10 @@ def write_chunk(entries: Mapping[int, Entry], number: int) -> dict[str, Any]:
     inside = range(number * CHUNK, (number + 1) * CHUNK)
     # Airflow's store takes JSON's own types only: a tuple is none.
     kept = {
-        str(index): {**asdict(entries[index]), "replaced": list(entries[index].replaced)}
+        str(index): {
+            **asdict(entries[index]),
+            **{name: list(getattr(entries[index], name)) for name in ("replaced", "candidates")},
+        }
         for index in inside
         if index in entries
     }
@@ -151,19 +170,22 @@ class Found:
     :param refuted: those that provably were not accepted.
     :param unknown: the rest.
     :param decides_at: seconds since the epoch from which looking again can refute more of them; infinite for never.
+    :param candidates: the request ids that each unknown one can be.
     """
 
     adopted: Mapping[int, str]
     refuted: frozenset[int]
     unknown: frozenset[int]
     decides_at: float = math.inf
+    candidates: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found:
     """
     Decide what became of each intent, by what the request history lists.
 
-    Exactly one request with the same inputs at that time is the order. That there is none proves something only beside
+    Exactly one request with the same inputs at that time is the order; of several intents with the same inputs, exactly
+    as many requests are theirs. That there is none proves something only beside
     a control group: the orders of this batch that are known to be accepted at about that time, at least three. The
     history must show every one of them, with its inputs and at its time, or it would not show this one so either. And
     this one must have had the time to appear: a minute, or where all that is shown has ended, so that the history may
@@ -173,22 +195,19 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     """
     shown: dict[str, list[Row]] = {}
     free: dict[str, list[Row]] = {}
-    taken = {name for entry in entries.values() for name in (entry.request_id, *entry.replaced) if name}
+    taken = {name for entry in entries.values() for name in entry.requests}
     for row in listing.rows:
         shown.setdefault(row.request_id, []).append(row)
         if row.request_id not in taken:
             free.setdefault(digest(row.inputs.get(_SCENE)), []).append(row)
-    intents = {index: entry for index, entry in entries.items() if not entry.known}
+    intents = {index: entry for index, entry in entries.items() if entry.pending}
     matches = {
         index: {
             row.request_id for row in free.get(entry.sent.get(_SCENE, ""), ()) if made_by(row, entry.at, entry.sent)
         }
         for index, entry in intents.items()
     }
-    claims = Counter(request_id for ids in matches.values() for request_id in ids)
-    adopted = {
-        index: next(iter(ids)) for index, ids in matches.items() if len(ids) == 1 and claims[next(iter(ids))] == 1
-    }
+    adopted = _shared_out(intents, matches)
     absent_from = {
         index: _absent_from(entry, entries.values(), shown)
         for index, entry in intents.items()
@@ -197,12 +216,28 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     refuted = frozenset(index for index, since in absent_from.items() if now >= since)
     later = (since for index, since in absent_from.items() if index not in refuted)
     unknown = frozenset(intents.keys() - adopted.keys() - refuted)
-    return Found(adopted, refuted, unknown, max((since for since in later if since < math.inf), default=math.inf))
+    decides_at = max((since for since in later if since < math.inf), default=math.inf)
+    candidates = {index: tuple(sorted(matches[index])) for index in unknown if matches[index]}
+    return Found(adopted, refuted, unknown, decides_at, candidates)
+
+
+def _shared_out(intents: Mapping[int, Entry], matches: Mapping[int, set[str]]) -> dict[int, str]:
+    """Give intents their requests: intents with the same inputs can have each other's, but only if each gets one."""
+    claims = Counter(request_id for ids in matches.values() for request_id in ids)
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for index, entry in intents.items():
+        alike.setdefault((*sorted(entry.sent.items()), *sorted(matches[index])), []).append(index)
+    return {
+        index: request_id
+        for indexes in alike.values()
+        for index, request_id in zip(indexes, sorted(matches[indexes[0]]), strict=False)
+        if len(matches[index]) == len(indexes) and all(claims[one] == len(indexes) for one in matches[index])
+    }
 
 
 def settles_at(entries: Iterable[Entry]) -> float:
     """Return the time from which the request history can be asked about these intents."""
-    return max((entry.at for entry in entries if not entry.known), default=0.0) + SETTLED
+    return max((entry.at for entry in entries if entry.pending), default=0.0) + SETTLED
 
 
 def _absent_from(intent: Entry, entries: Collection[Entry], shown: Mapping[str, list[Row]]) -> float:
@@ -222,7 +257,7 @@ def _absent_from(intent: Entry, entries: Collection[Entry], shown: Mapping[str, 
 
 def _entry(stored: object) -> Entry:
     known = _known(Entry, stored)
-    return Entry(**{**known, "replaced": tuple(known.get("replaced", ()))})
+    return Entry(**{**known, **{name: tuple(known.get(name, ())) for name in ("replaced", "candidates")}})
 
 
 def _known(cls: type[Any], stored: object) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.errors import RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.orders import Record, digest
+from airflow_provider_segmind.api.patience import PACE
 from airflow_provider_segmind.api.wire import Request, Response
 
 HISTORY_PATH = "/inference-request/request-history"
@@ -76,7 +77,7 @@ class Listing:
 
 
 def find(
-    settings: Settings, auth: flow.Auth, record: Record, *, clock: Callable[[], float], pace: flow.Pace = flow.PACE
+    settings: Settings, auth: flow.Auth, record: Record, *, clock: Callable[[], float], pace: flow.Pace = PACE
 ) -> flow.Flow[list[str]]:
     """
     Look for requests with the inputs of an order, made at its time.

@@ -51,6 +51,14 @@ class BatchStore:
             ) from error
         return head, entries
 
+    def on_record(self, max_tries: int) -> dict[int, Entry]:
+        """Return the entries that an attempt goes on with; none where they are of another series, or unreadable."""
+        try:
+            head, entries = self.load()
+        except OutcomeUnknownError:
+            return {}
+        return entries if head is not None and head.max_tries == max_tries else {}
+
     def save_head(self, head: Head) -> None:
         """Begin a batch; whatever was kept of an earlier one does not count any more."""
         if self._store is not None:
@@ -124,8 +132,12 @@ class Book:
             await self._kept(number * CHUNK)
 
     async def drop(self, index: int) -> None:
-        """Keep nothing of a swap: it was not ordered."""
-        if self.entries.pop(index, None) is not None:
+        """Keep nothing of an order that was not accepted, but for the earlier ones of the same swap."""
+        entry = self.entries.pop(index, None)
+        if entry is not None:
+            earlier = entry.refuted()
+            if earlier is not None:
+                self.entries[index] = earlier
             await self._kept(index)
 
     async def restore(self, index: int, before: Entry | None) -> None:

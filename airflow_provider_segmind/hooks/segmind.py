@@ -60,9 +60,7 @@ class SegmindHook(HttpHook):
         """What is to be told to Airflow's metrics about this hook's requests and jobs."""
         return Tally(self.segmind_conn_id, self.client.traffic)
 
-    def submit(
-        self, workflow: str, inputs: Mapping[str, Any], *, before: Callable[[], None] = lambda: None
-    ) -> Job:
+    def submit(self, workflow: str, inputs: Mapping[str, Any], *, before: Callable[[], None] = lambda: None) -> Job:
         """
         Order a job with one POST. It bills when it is accepted, and it cannot be cancelled.
 

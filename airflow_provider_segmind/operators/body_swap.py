@@ -34,7 +34,7 @@ from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
-from airflow_provider_segmind.operators.rules import consent_of
+from airflow_provider_segmind.operators.rules import consent_of, tagged
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_event
 from airflow_provider_segmind.triggers.segmind import deferral
@@ -107,7 +107,7 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
         urls = {name: readable_url(hook, name, uri) for name, uri in pictures.items()}
         inputs = {**urls, "select_character": character}
-        return check_inputs(workflow, inputs, base_url=hook.settings.base_url)
+        return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))
 
 
 class BodySwapOperator(SubmitBodySwapOperator):
@@ -273,10 +273,11 @@ class BodySwapOperator(SubmitBodySwapOperator):
         """Return the id of the order, which an error that comes from a triggerer may lack."""
         ti = context["ti"]
         try:
-            return ti.xcom_pull(task_ids=self.task_id, key="request_id", map_indexes=ti.map_index)
+            request_id = ti.xcom_pull(task_ids=self.task_id, key="request_id", map_indexes=ti.map_index)
         except Exception:  # the error itself is what must be seen
             self.log.warning("The id of the order could not be read.", exc_info=True)
             return None
+        return request_id if isinstance(request_id, str) else None
 
     def _tell(self, job: Job) -> None:
         """Tell the metrics of a job that this worker saw end; what a triggerer saw, that has told."""

@@ -33,8 +33,8 @@ ON_UNKNOWN = ("fail", "resubmit")
 MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, AuthenticationError)
 """Errors after which the same question can be answered later; a key can be set right."""
 SHARED = (
-    "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as well: "
-    "then both get its result, and if this one was accepted, its own charge is a request that the history does not show."
+    "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
+    "well: then both get its result, and this one's own charge, if there is one, is not in the history yet."
 )
 """What is said where an order is adopted by inputs that others can have."""
 

@@ -94,5 +94,6 @@ def _(case: Case) -> str:
     case.until("the refused order", lambda: any(each.method == "POST" for each in case.emulator.requests))
     mark_failed(case)
     assert case.end() == "failed"
-    case.until("the worker's end", lambda: "no longer running" in case.log() or "being killed" in case.log(), 40, every=1)
+    ends = ("no longer running", "being killed")
+    case.until("the worker's end", lambda: any(said in case.log() for said in ends), 40, every=1)
     return "failed; nothing is ordered"

@@ -70,8 +70,8 @@ class TestWaiting:
         with pytest.raises(SegmindError, match=f"Airflow ended the wait itself.*request {named}") as error:
             task.operator().resume_execution("__fail__", {"error": "Trigger failure"}, context)
         assert isinstance(error.value.__cause__, TaskDeferralError)
+        event = {"version": 1, "status": "error", "error": {"type": "ServiceError", "message": "down"}}
         with pytest.raises(ServiceError, match=f"request {named}"):
-            event = {"version": 1, "status": "error", "error": {"type": "ServiceError", "message": "down"}}
             task.operator().execute_complete(context, event)
         emulator.outage(0.2)
         with pytest.raises(JobTimeoutError, match="not known"):
