@@ -184,8 +184,7 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     """
     Decide what became of each intent, by what the request history lists.
 
-    Exactly one request with the same inputs at that time is the order; of several intents with the same inputs, exactly
-    as many requests are theirs. That there is none proves something only beside
+    Exactly one request with the same inputs at that time is the order. That there is none proves something only beside
     a control group: the orders of this batch that are known to be accepted at about that time, at least three. The
     history must show every one of them, with its inputs and at its time, or it would not show this one so either. And
     this one must have had the time to appear: a minute, or where all that is shown has ended, so that the history may
@@ -207,7 +206,10 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
         }
         for index, entry in intents.items()
     }
-    adopted = _shared_out(intents, matches)
+    claims = Counter(request_id for ids in matches.values() for request_id in ids)
+    adopted = {
+        index: next(iter(ids)) for index, ids in matches.items() if len(ids) == 1 and claims[next(iter(ids))] == 1
+    }
     absent_from = {
         index: _absent_from(entry, entries.values(), shown)
         for index, entry in intents.items()
@@ -219,20 +221,6 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     decides_at = max((since for since in later if since < math.inf), default=math.inf)
     candidates = {index: tuple(sorted(matches[index])) for index in unknown if matches[index]}
     return Found(adopted, refuted, unknown, decides_at, candidates)
-
-
-def _shared_out(intents: Mapping[int, Entry], matches: Mapping[int, set[str]]) -> dict[int, str]:
-    """Give intents their requests: intents with the same inputs can have each other's, but only if each gets one."""
-    claims = Counter(request_id for ids in matches.values() for request_id in ids)
-    alike: dict[tuple[Any, ...], list[int]] = {}
-    for index, entry in intents.items():
-        alike.setdefault((*sorted(entry.sent.items()), *sorted(matches[index])), []).append(index)
-    return {
-        index: request_id
-        for indexes in alike.values()
-        for index, request_id in zip(indexes, sorted(matches[indexes[0]]), strict=False)
-        if len(matches[index]) == len(indexes) and all(claims[one] == len(indexes) for one in matches[index])
-    }
 
 
 def settles_at(entries: Iterable[Entry]) -> float:

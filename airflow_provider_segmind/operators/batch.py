@@ -32,7 +32,7 @@ from airflow_provider_segmind.hooks.batch_files import (
 )
 from airflow_provider_segmind.hooks.batch_store import BatchStore
 from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.hooks.failures import paid_error, task_error
+from airflow_provider_segmind.hooks.failures import paid_error
 from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
@@ -357,7 +357,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         except SegmindError as error:
             if isinstance(error, (CreditsError, InvalidRequestError)) and plan.known:
                 return [], error
-            raise task_error(error) from error
+            raise
 
     def _waiting(self) -> Waiting:
         return Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -76,8 +76,7 @@ class Ordering:
         self._terms = terms
         self._accepted = accepted
         self._submitter = Submitter(connection.client, connection.poller)
-        self._uploads: dict[tuple[str, int], asyncio.Task[str]] = {}
-        self._copies = _copies(swaps)
+        self._uploads: dict[str, asyncio.Task[str]] = {}
         self._strikes = 0
         self._halted: SegmindError | None = None
 
@@ -94,7 +93,11 @@ class Ordering:
                 break
         await self._book.flush()
         for index in self._intents():
-            self.errors.setdefault(index, _unknown(self._book.entries[index]))
+            entry = self._book.entries[index]
+            if index not in self.errors:
+                self.errors[index] = _unknown(entry)
+            else:
+                self.errors[index].message += _named(entry)
 
     def _resume_or_stop(self) -> None:
         """Go on after many lost answers in a row only if each of them was found out about."""
@@ -130,8 +133,7 @@ class Ordering:
                 raise
 
         try:
-            copy = self._copies[index]
-            pictures = {name: await self._url(name, getattr(swap, name), copy) for name in BODY_SWAP_IMAGES}
+            pictures = {name: await self._url(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
             inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
             job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend)
         except OutcomeUnknownError as error:
@@ -255,38 +257,26 @@ class Ordering:
         given = self._swaps[index].given
         return all(entry.sent.get(name) == digest(given[name].strip()) for name in BODY_SWAP_IMAGES)
 
-    async def _url(self, name: str, uri: str, copy: int) -> str:
-        """
-        Return the URL of a picture, uploading it once however many swaps have it.
-
-        :param copy: number of swaps before that are the very same; each gets URLs of its own, to be told apart by.
-        """
+    async def _url(self, name: str, uri: str) -> str:
+        """Return the URL of a picture, uploading it once however many swaps have it."""
         if is_url(uri):
             return uri
-        if (uri, copy) not in self._uploads:
-            self._uploads[uri, copy] = asyncio.get_running_loop().create_task(self._upload(name, uri))
-        return await self._uploads[uri, copy]
+        if uri not in self._uploads:
+            self._uploads[uri] = asyncio.get_running_loop().create_task(self._upload(name, uri))
+        return await self._uploads[uri]
 
     async def _upload(self, name: str, uri: str) -> str:
         data, media_type = await asyncio.to_thread(read_picture, name, uri)
         return await self._submitter.free(lambda client: flow.upload(client.settings, client.auth, data, media_type))
 
 
-def _copies(swaps: Sequence[Swap]) -> list[int]:
-    """Return for each swap how many before it are the very same."""
-    seen: Counter[tuple[str, ...]] = Counter()
-    copies = []
-    for swap in swaps:
-        key = tuple(swap.given.values())
-        copies.append(seen[key])
-        seen[key] += 1
-    return copies
-
-
 def _unknown(entry: Entry) -> OutcomeUnknownError:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(entry.at))
-    named = f" It can be: {', '.join(entry.candidates)}." if entry.candidates else ""
     return OutcomeUnknownError(
         f"It was being ordered at {when}, so it may have been accepted and billed, and the request history cannot "
-        f"tell. It is not sent again.{named} Look there yourself."
+        f"tell. It is not sent again.{_named(entry)} Look there yourself."
     )
+
+
+def _named(entry: Entry) -> str:
+    return f" It can be: {', '.join(entry.candidates)}." if entry.candidates else ""

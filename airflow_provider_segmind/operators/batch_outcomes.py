@@ -53,14 +53,18 @@ def paid_batch_error(context: Context, error: Exception, entries: Mapping[int, E
     if isinstance(error, AirflowFailException):
         return error
     paid = [request_id for entry in entries.values() for request_id in entry.requests]
-    if not paid:
+    pending = [entry for entry in entries.values() if entry.pending]
+    if not paid and not pending:
         return task_error(error) if isinstance(error, SegmindError) else error
     for first in range(0, len(paid), 50):
         log.warning("Ordered and paid for: %s", ", ".join(paid[first : first + 50]))
     handles = [handle_of(entry.job(workflow)) for _, entry in sorted(entries.items()) if entry.known]
     context["ti"].xcom_push(key="ordered", value=handles)
     more = f" and {len(paid) - NAMED} more, which the log names" if len(paid) > NAMED else ""
-    named = f"{len(paid)} orders are accepted and paid for: {', '.join(paid[:NAMED])}{more}."
+    named = f"{len(paid)} orders are accepted and paid for: {', '.join(paid[:NAMED]) or 'none is known'}{more}."
+    if pending:
+        ids = sorted({request_id for entry in pending for request_id in entry.candidates})
+        named += f" {len(pending)} more were being sent, and are to be looked up{': ' * bool(ids)}{', '.join(ids)}."
     if isinstance(error, SegmindError):
         error.message = f"{error.message} {named}"
     else:
