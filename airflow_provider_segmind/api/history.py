@@ -38,6 +38,8 @@ SETTLED = 60.0
 LONGER = 3.0
 """How many times longer than the slowest of its time an order may take until a history lists it that lists only what
 has ended."""
+USUAL = 40.0
+"""Seconds that a job counts as taking where the history lists nothing of its time."""
 SLOW = 300.0
 """Seconds that a job counts as having taken where the history does not say."""
 
@@ -95,13 +97,14 @@ def find(
         return [record.request_id]
     if settings.history_url is None:
         return []
-    give_up, errors, looks = clock() + PATIENCE, 0, 0
+    give_up, errors, looks, found = clock() + PATIENCE, 0, 0, list[str]()
     search = Search(record.at, record.at)
     while True:
         try:
             listing = yield from search.page(settings, auth, pace=pace)
         except (RateLimitError, ServiceError, TransportError) as error:
             if clock() >= give_up:
+                error.message += f" Before, it showed: {', '.join(found)}." if found else ""
                 raise
             errors += 1
             seconds = pace.after_429(error, errors) if isinstance(error, RateLimitError) else pace.backoff(errors)
@@ -129,9 +132,10 @@ def _is_candidate(row: Row, record: Record) -> bool:
 def _settled_at(settings: Settings, record: Record, rows: Sequence[Row]) -> float:
     """Return from when on the history has an order, by what it lists of the same time: perhaps only what has ended."""
     accepted = record.at + settings.connect_timeout + settings.read_timeout
-    if not rows or any(row.running for row in rows):
+    if any(row.running for row in rows):
         return accepted + SETTLED
-    return accepted + SETTLED + LONGER * max(SLOW if row.took is None else row.took for row in rows)
+    slowest = max((SLOW if row.took is None else row.took for row in rows), default=USUAL)
+    return accepted + SETTLED + LONGER * slowest
 
 
 class Search:

@@ -108,7 +108,8 @@ def test_an_order_that_others_can_have_the_inputs_of_is_looked_for_until_it_must
         ({"model_completed": None}, 95.0),
         ({"latency_ms": 40_000}, 95.0 + 3 * 40),
         ({}, 36.0 + history.PATIENCE),
-        ({"latency_ms": 40_000, "request_body": {}}, 95.0 + 3 * 40),
+        ({"latency_ms": 50_000, "request_body": {}}, 95.0 + 3 * 50),
+        ({"model_created": "2026-11-22T09:00:00Z"}, 95.0 + 3 * history.USUAL),
     ],
 )
 def test_where_only_what_has_ended_is_listed_it_is_looked_for_longer(row: dict[str, Any], until: float) -> None:
