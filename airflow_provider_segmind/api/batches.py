@@ -83,12 +83,17 @@ class Head:
     :param max_tries: the task's ``max_tries`` when it began; a person's clear changes it and a retry does not.
     :param count: number of swaps.
     :param batch: a name of its own, under which its files are kept.
+    :param before: the name of the batch that the task ordered before it was cleared, if any. Its orders may have the
+        same inputs and be of the same minutes, and must not be taken for this one's.
+    :param count_before: number of swaps of that.
     """
 
     fingerprint: str
     max_tries: int
     count: int
     batch: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    before: str = ""
+    count_before: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values to store."""
@@ -180,7 +185,9 @@ class Found:
     candidates: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
-def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found:
+def look_up(
+    entries: Mapping[int, Entry], listing: Listing, now: float, earlier: Collection[str] = frozenset()
+) -> Found:
     """
     Decide what became of each intent, by what the request history lists.
 
@@ -191,10 +198,11 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     list nothing else, several times as long as the slowest took.
 
     :param now: seconds since the epoch at which the history was asked.
+    :param earlier: ids of orders that the task placed before it was cleared.
     """
     shown: dict[str, list[Row]] = {}
     free: dict[str, list[Row]] = {}
-    taken = {name for entry in entries.values() for name in entry.requests}
+    taken = {*earlier, *(name for entry in entries.values() for name in entry.requests)}
     for row in listing.rows:
         shown.setdefault(row.request_id, []).append(row)
         if row.request_id not in taken:

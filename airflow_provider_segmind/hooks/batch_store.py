@@ -41,15 +41,29 @@ class BatchStore:
             return None, {}
         try:
             head = read_head(self._store.get(KEY))
-            entries: dict[int, Entry] = {}
-            for number in range(-(-head.count // CHUNK) if head else 0):
-                entries |= read_chunk(self._store.get(_key(head, number)))
+            entries = self._entries(head.batch, head.count) if head else {}
         except ValueError as error:
             raise OutcomeUnknownError(
                 f"An earlier attempt of this task left a batch behind, but {error}. Nothing was ordered now. Look for "
                 "its orders in your Segmind request history; then clear the task, which orders anew."
             ) from error
         return head, entries
+
+    def _entries(self, batch: str, count: int) -> dict[int, Entry]:
+        entries: dict[int, Entry] = {}
+        if self._store is None:
+            return entries
+        for number in range(-(-count // CHUNK)):
+            entries |= read_chunk(self._store.get(_key(batch, number)))
+        return entries
+
+    def earlier(self, head: Head) -> frozenset[str]:
+        """Return the ids of what the task ordered before it was cleared."""
+        try:
+            entries = self._entries(head.before, head.count_before)
+        except ValueError:
+            return frozenset()
+        return frozenset(request_id for entry in entries.values() for request_id in entry.requests)
 
     def on_record(self, max_tries: int) -> dict[int, Entry]:
         """Return the entries that an attempt goes on with; none where they are of another series, or unreadable."""
@@ -72,7 +86,7 @@ class BatchStore:
         """
         for number, chunk in chunks.items():
             if self._store is not None:
-                self._store.set(_key(head, number), dict(chunk))
+                self._store.set(_key(head.batch, number), dict(chunk))
         if before_order:
             check_running(self._context)
 
@@ -91,6 +105,7 @@ class Book:
 
     def __init__(self, store: BatchStore, head: Head, entries: Mapping[int, Entry]) -> None:
         self.head = head
+        self.earlier = store.earlier(head)
         self.entries = dict(entries)
         self._store = store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segmind-book")
@@ -195,5 +210,5 @@ class Book:
                         future.set_result(None)
 
 
-def _key(head: Head | None, number: int) -> str:
-    return f"{KEY}_{head.batch if head else ''}_{number}"
+def _key(batch: str, number: int) -> str:
+    return f"{KEY}_{batch}_{number}"

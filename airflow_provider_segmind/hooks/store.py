@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.orders import Record, read_record
+from airflow_provider_segmind.hooks.compat import THREADS_MAY_ASK
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ def check_running(context: Mapping[str, Any]) -> None:
     """
     ti = context["ti"]
     ask = getattr(ti, "get_task_states", None)
-    if ask is None:
+    if ask is None or not (THREADS_MAY_ASK or threading.current_thread() is threading.main_thread()):
         return
     mapped = ti.map_index is not None and ti.map_index >= 0
     try:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context, XComArg
 
-from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.results import handle_of
@@ -22,7 +22,6 @@ from airflow_provider_segmind.hooks.batch_files import (
     UNFINISHED,
     UNKNOWN,
     BatchFiles,
-    Row,
     check_failures,
     compose,
     orders_of,
@@ -42,6 +41,7 @@ from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_outcomes import (
+    begun,
     failure,
     in_words,
     paid_batch_error,
@@ -281,10 +281,10 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def _results_of(self, context: Context, plan: Plan) -> dict[str, Any]:
         """Order and wait, and return the summary of the results; deferred, the trigger does."""
         files = BatchFiles(self.results_uri, plan.book.head.batch)
-        done = self._begin(plan, files)
+        done = begun(plan, files)
         failed = [index for index, row in done.items() if row["status"] == FAILED]
         waits = Waits(self._waiting(), plan, files, {index: row for index, row in done.items() if index not in failed})
-        indexes, refused = self._affordable(plan, failed)
+        indexes, refused = plan.affordable(failed)
         ordering = asyncio.run(self._place(plan, indexes, waits, refused))
         swaps, problems = plan.rows(), problem_rows(plan, ordering)
         if plan.known:
@@ -305,26 +305,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         rows = compose(swaps, results | problems)
         patiently(lambda: files.write_results(rows))
         return summary_of(rows, self.results_uri, price_per_swap())
-
-    @staticmethod
-    def _begin(plan: Plan, files: BatchFiles) -> dict[int, Row]:
-        """Make sure that results can be written, and return those of earlier attempts."""
-        swaps, compacted = plan.rows(), {}
-
-        def begin() -> None:
-            nonlocal compacted
-            files.check(swaps)
-            compacted = files.compact()
-
-        try:
-            if plan.paid:
-                patiently(begin)
-            else:
-                begin()
-        except InvalidRequestError as error:
-            error.retryable = plan.paid
-            raise
-        return own(swaps, compacted)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
@@ -348,16 +328,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             return self._ended(context, error)
         how = f"What became of each is in {self.results_uri}, or beside it. Order the rest in a run of its own."
         return paid_error(error, kept=False, how=how)
-
-    @staticmethod
-    def _affordable(plan: Plan, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
-        """Return the swaps to order, or none and why, if what an earlier attempt ordered has to be waited for."""
-        try:
-            return plan.open_orders(failed), None
-        except SegmindError as error:
-            if isinstance(error, (CreditsError, InvalidRequestError)) and plan.known:
-                return [], error
-            raise
 
     def _waiting(self) -> Waiting:
         return Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)

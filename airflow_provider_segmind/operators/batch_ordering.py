@@ -213,7 +213,7 @@ class Ordering:
             if time.time() > asked_at + SLOWEST:
                 raise ServiceError(f"The request history is too slow: {SLOWEST:.0f} s were not enough to read it.")
             listing = await self._submitter.free(lambda client: search.page(client.settings, client.auth))
-        found = look_up(entries, listing, asked_at)
+        found = look_up(entries, listing, asked_at, self._book.earlier)
         for index, ids in found.candidates.items():
             log.warning("%s can be one of these requests: %s", self._swaps[index].place, ", ".join(ids))
             self._book.note(index, replace(entries[index], candidates=ids))

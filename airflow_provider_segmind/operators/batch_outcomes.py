@@ -10,9 +10,9 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Entry
-from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.results import handle_of
-from airflow_provider_segmind.hooks.batch_files import NOT_ORDERED, UNKNOWN, Row
+from airflow_provider_segmind.hooks.batch_files import NOT_ORDERED, UNKNOWN, BatchFiles, Row, own
 from airflow_provider_segmind.hooks.batch_store import BatchStore
 from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.failures import paid_error, task_error
@@ -40,6 +40,30 @@ def patiently(write: Callable[[], None]) -> None:
             log.warning("The batch's files cannot be written; trying again in %.0f s. %s", pause, error)
             time.sleep(pause)
     return write()
+
+
+def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
+    """
+    Make sure that results can be written, and return those of earlier attempts.
+
+    :raises InvalidRequestError: when they cannot; where something is ordered, a retry may help.
+    """
+    swaps, standing = plan.rows(), {}
+
+    def begin() -> None:
+        nonlocal standing
+        files.check(swaps)
+        standing = files.compact()
+
+    try:
+        if plan.paid:
+            patiently(begin)
+        else:
+            begin()
+    except InvalidRequestError as error:
+        error.retryable = plan.paid
+        raise
+    return own(swaps, standing)
 
 
 def paid_batch_error(context: Context, error: Exception, entries: Mapping[int, Entry], workflow: str) -> Exception:

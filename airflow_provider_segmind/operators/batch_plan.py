@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint_of
-from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
 from airflow_provider_segmind.hooks.batch_files import Row, read_file
@@ -20,6 +20,7 @@ from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.prices import price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.store import check_running
 from airflow_provider_segmind.operators.batch_ordering import Terms
 from airflow_provider_segmind.operators.ordering import ON_UNKNOWN, check_retry
 from airflow_provider_segmind.operators.rules import check_consent, consent_of, consent_required
@@ -71,6 +72,19 @@ class Plan:
                     "ordered now. Whoever pays adds credits; then clear or retry the task."
                 )
         return wanted
+
+    def affordable(self, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
+        """
+        Return the swaps to order, or none and why, if what an earlier attempt ordered has to be waited for.
+
+        :raises SegmindError: as :meth:`open_orders`, where nothing is to be waited for, or a retry may help.
+        """
+        try:
+            return self.open_orders(failed), None
+        except (CreditsError, InvalidRequestError) as error:
+            if self.known:
+                return [], error
+            raise
 
     @property
     def known(self) -> int:
@@ -151,9 +165,12 @@ def make_plan(
         )
         changed.retryable = going_on and isinstance(swaps, str)
         raise changed
+    check_running(context)
     if head is None or step is Begin.ANEW:
         _check_consent(read, Problems(where))
         _check_pictures(read, hook, Problems(where))
+        if head is not None:
+            wanted = replace(wanted, before=head.batch, count_before=head.count)
         store.save_head(wanted)
         return Plan(hook, read, Book(store, wanted, {}), terms, check_spend)
     _say(entries.values(), len(read))

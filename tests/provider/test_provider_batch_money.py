@@ -14,7 +14,7 @@ from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.batch_results import wait_for
-from airflow_provider_segmind.hooks.compat import TaskDeferred
+from airflow_provider_segmind.hooks.compat import THREADS_MAY_ASK, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import shared_connection
 from tests.provider import paces
@@ -137,12 +137,12 @@ def test_a_refused_new_order_does_not_make_the_failed_one_be_forgotten(
 def test_a_batch_that_was_ended_while_its_worker_started_orders_nothing(emulator: Emulator, tmp_path: Path) -> None:
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
     batch.state = "failed"
-    with pytest.raises(SegmindError, match="10 NOT_ORDERED"):
+    with pytest.raises(SegmindError, match="Airflow says that this task is 'failed'"):
         batch.attempt()
     assert not emulator.charges
-    assert "Airflow says that this task is 'failed'" in batch.rows()[0]["error"]
 
 
+@pytest.mark.skipif(not THREADS_MAY_ASK, reason="on Airflow 3.1 a batch asks once, before its first order")
 def test_a_batch_that_is_ended_half_way_orders_no_more_and_keeps_what_it_ordered(
     emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -162,3 +162,17 @@ def test_an_answer_that_names_the_request_and_not_where_to_ask_needs_no_history(
     else:
         assert Task(emulator).attempt()["request_id"] == emulator.charges[0].request_id
     assert len(emulator.charges) == (3 if batch else 1)
+
+
+def test_a_batch_that_is_cleared_does_not_take_the_orders_of_the_time_before(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.set(job_seconds=0)
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 6))
+    assert batch.attempt()["completed"] == 6
+    batch.max_tries = batch.tries + batch.retries
+    emulator.script(Fault("drop-before", after=1), Fault("drop-after", after=3))
+    assert batch.attempt()["completed"] == 6
+    assert batch.attempt()["completed"] == 6
+    assert {row["request_id"] for row in batch.rows()} == {charge.request_id for charge in emulator.charges[6:]}
+    assert len(emulator.charges) == 12
