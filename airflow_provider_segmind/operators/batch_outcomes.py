@@ -83,7 +83,10 @@ def paid_batch_error(context: Context, error: Exception, entries: Mapping[int, E
     for first in range(0, len(paid), 50):
         log.warning("Ordered and paid for: %s", ", ".join(paid[first : first + 50]))
     handles = [handle_of(entry.job(workflow)) for _, entry in sorted(entries.items()) if entry.known]
-    context["ti"].xcom_push(key="ordered", value=handles)
+    try:
+        context["ti"].xcom_push(key="ordered", value=handles)
+    except Exception:  # the error itself is what must be seen
+        log.exception("The XCom 'ordered' could not be pushed.")
     more = f" and {len(paid) - NAMED} more, which the log names" if len(paid) > NAMED else ""
     named = f"{len(paid)} orders are accepted and paid for: {', '.join(paid[:NAMED]) or 'none is known'}{more}."
     if pending:

@@ -155,6 +155,8 @@ def _submit(
     except OutcomeUnknownError as error:
         # Where the answer names a request, that is the order, and only its poll URL has to be guessed.
         intent = replace(intent, request_id=error.request_id or "")
+        if intent.request_id:
+            _note(store, intent)
         recovery = _recover(hook, intent)
         intent = _with_candidates(store, intent, recovery)
         if recovery.job is None:
@@ -176,12 +178,17 @@ def _submit(
 def _with_candidates(store: OrderStore, record: Record, recovery: _Recovery) -> Record:
     """Return the record with what the history showed; where that is no order yet, keep it for whoever looks next."""
     known = replace(record, candidates=recovery.candidates or record.candidates)
-    if recovery.job is None and (known.candidates or known.request_id):
-        try:
-            store.save(known)
-        except Exception:
-            log.exception("What the request history shows could not be kept: %s", ", ".join(known.candidates))
+    if recovery.job is None and known.candidates:
+        _note(store, known)
     return known
+
+
+def _note(store: OrderStore, record: Record) -> None:
+    """Keep what is known of an order whose outcome is not; the error that says so comes first."""
+    try:
+        store.save(record)
+    except Exception:
+        log.exception("What is known of the order could not be kept: %s", record)
 
 
 def _tell(hook: SegmindHook, job: Job) -> None:
