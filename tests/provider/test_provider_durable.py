@@ -176,7 +176,7 @@ def test_without_a_store_a_retry_orders_where_its_author_accepts_that_it_may_pay
 def test_an_api_out_of_reach_leaves_no_intent_behind(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_segmind.api.flow.MORE_TRIES", 0)
     task = Task(emulator)
-    emulator.outage(0.3)
+    emulator.outage(30)
     with pytest.raises(TransportError, match="nothing was sent"):
         task.attempt()
     assert task.store == {}
