@@ -141,7 +141,9 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "gallery_roots": {
                         "description": "Folders in object storage, separated by commas, whose pictures the gallery in "
-                        "Airflow's UI may show. Empty for no gallery.",
+                        "Airflow's UI may show; ``{team}`` and ``{dag_id}`` in one stand for the team and the id of "
+                        "the DAG whose swap is shown. With ``[core] multi_team`` each needs ``{team}``. Empty for no "
+                        "gallery.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "s3://aws_default@catalogue",
@@ -242,6 +244,11 @@ def get_provider_info() -> dict[str, Any]:
                     "history_url": {
                         "label": "Request history URL",
                         "description": "Where the account's request history answers; empty for Segmind's own.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "emulator_host": {
+                        "label": "Emulator's host",
+                        "description": "The host of an emulator that is reached over http:// in another container.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "verify": {

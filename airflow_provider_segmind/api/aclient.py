@@ -89,7 +89,7 @@ class AsyncClient:
         sent = Sent()
         try:
             response = await self._exchange(request, sent)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
         self.clock_offset = clock_offset(response, self.clock_offset)
         return response
@@ -135,6 +135,7 @@ def new_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
         cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
         trace_configs=[trace],
     )
 
@@ -151,8 +152,14 @@ def tls_of(settings: Settings) -> ssl.SSLContext | bool:
 
 
 def proxy_for(settings: Settings, url: str) -> str | None:
-    """Return the proxy for a URL: the connection's own, else the environment's, as ``requests`` would choose."""
+    """
+    Return the proxy for a URL: the connection's own, else the environment's, as ``requests`` would choose.
+
+    Plain http has none: a proxy would read the key.
+    """
     parts = urlsplit(url)
+    if parts.scheme == "http":
+        return None
     own = settings.proxies.get(parts.scheme) or settings.proxies.get("all")
     if own or not parts.hostname or proxy_bypass(parts.hostname):
         return own

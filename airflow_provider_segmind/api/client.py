@@ -75,7 +75,7 @@ class Client:
         with noticing() as sent:
             try:
                 response = self._exchange(request)
-            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
                 return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
         self.clock_offset = clock_offset(response, self.clock_offset)
         return response
@@ -96,7 +96,7 @@ class Client:
         ) as answer:
             body = bytearray()
             # read1 gives what has come; iter_content would wait for a whole chunk however slowly it drips.
-            while chunk := answer.raw.read1(65536, decode_content=True):
+            while chunk := answer.raw.read1(65536, decode_content=False):
                 body += chunk
                 if len(body) > MAX_BODY or time.monotonic() > give_up:
                     raise OSError("the answer is too large or too slow")

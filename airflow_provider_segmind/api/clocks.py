@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from airflow_provider_segmind.api.protocol import moment_of
+from airflow_provider_segmind.api.refusals import moment_of
 from airflow_provider_segmind.api.wire import Response
 
 NOTHING = 2.0

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from airflow_provider_segmind.api import protocol
+from airflow_provider_segmind.api import protocol, refusals
 from airflow_provider_segmind.api.errors import (
     JobExpiredError,
     OutcomeUnknownError,
@@ -75,7 +75,7 @@ class Auth:
 
     def order(self, settings: Settings) -> tuple[str, ...]:
         """Return the schemes to try: only the one that worked, once there is one."""
-        candidates = protocol.candidate_schemes(settings)
+        candidates = refusals.candidate_schemes(settings)
         return (self.known,) if self.known in candidates else candidates
 
 
@@ -321,7 +321,7 @@ def _received(answer: Answer, settings: Settings, *, bills: bool = False) -> Res
     """Return the response, or raise what its absence means."""
     if isinstance(answer, Response):
         return answer
-    reason = protocol.redact(settings, answer.reason)
+    reason = refusals.redact(settings, answer.reason)
     if bills and answer.sent:
         raise OutcomeUnknownError(
             f"The order was sent but its answer never came ({reason}), so it may have been accepted and billed. "

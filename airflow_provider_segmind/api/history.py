@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api import flow, refusals
 from airflow_provider_segmind.api.errors import RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.orders import Record, digest
@@ -218,12 +218,12 @@ def read_history(settings: Settings, response: Response) -> Listing:
 
     :raises SegmindError: when it is no page of a history.
     """
-    body = protocol.json_value(response)
+    body = refusals.json_value(settings, response)
     rows = body if isinstance(body, list) else None
     if isinstance(body, dict):
         rows = next((value for value in body.values() if isinstance(value, list)), None)
     if response.status != 200 or rows is None:
-        raise protocol.refusal(settings, response, "Segmind's request history did not answer.")
+        raise refusals.refusal(settings, response, "Segmind's request history did not answer.")
     read = tuple(_rows(rows))
     return Listing(read, complete=len(read) == len(rows), size=len(rows))
 
@@ -253,7 +253,7 @@ def _rows(rows: list[Any]) -> Iterator[Row]:
                 inputs = json.loads(inputs)
             except ValueError:
                 continue
-        moment = protocol.moment_of(created) if isinstance(created, str) else None
+        moment = refusals.moment_of(created) if isinstance(created, str) else None
         if isinstance(inputs, dict) and moment is not None and isinstance(row.get("request_id"), str):
             yield Row(row["request_id"], inputs, moment, *_progress(row, moment))
 
@@ -263,7 +263,7 @@ def _progress(row: Mapping[str, Any], created: float) -> tuple[bool, float | Non
     latency, completed = row.get("latency_ms"), row.get("model_completed")
     if isinstance(latency, (int, float)):
         return False, latency / 1000
-    ended = protocol.moment_of(completed) if isinstance(completed, str) else None
+    ended = refusals.moment_of(completed) if isinstance(completed, str) else None
     if ended is not None:
         return False, max(0.0, ended - created)
     return "latency_ms" in row or "model_completed" in row, None

@@ -1,14 +1,47 @@
-"""What kind of picture some bytes are."""
+"""The formats of pictures that Segmind takes, and how large a picture may be; whatever opens pictures goes by these."""
 
 from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_BYTES = 50 * 2**20
+"""Bytes of one file; the whole of it is held in memory."""
+MAX_PIXELS = 64_000_000
+"""Pixels of one picture that is decoded, and of all that one process decodes at the same time."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """
+    A format.
+
+    :param name: as people say it.
+    :param media_type: as HTTP says it.
+    :param suffix: of a file's name.
+    :param beginning: how every file of it begins.
+    """
+
+    name: str
+    media_type: str
+    suffix: str
+    beginning: re.Pattern[bytes]
+
+
+PNG = Format("PNG", "image/png", ".png", re.compile(rb"\x89PNG\r\n\x1a\n"))
+JPEG = Format("JPEG", "image/jpeg", ".jpg", re.compile(rb"\xff\xd8\xff"))
+WEBP = Format("WebP", "image/webp", ".webp", re.compile(rb"RIFF.{4}WEBP", re.DOTALL))
+FORMATS = (PNG, JPEG, WEBP)
+NAMES = f"{', '.join(known.name for known in FORMATS[:-1])} or {FORMATS[-1].name}"
+"""The formats, for messages."""
+
+
+def format_of(data: bytes) -> Format | None:
+    """Return the format of a picture by its first bytes, or ``None`` if it is none that Segmind takes."""
+    return next((known for known in FORMATS if known.beginning.match(data)), None)
 
 
 def media_type_of(data: bytes) -> str | None:
     """Return the media type of a picture by its first bytes, or ``None`` if it is none that Segmind takes."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return None
+    known = format_of(data)
+    return None if known is None else known.media_type

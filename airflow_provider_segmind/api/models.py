@@ -29,12 +29,15 @@ KNOWN_EXTRAS = frozenset(
         "trusted_hosts",
         "storage_url",
         "history_url",
+        "emulator_host",
     }
 )
 
 TERMINAL = frozenset({"COMPLETED", "FAILED"})
 RUNNING = frozenset({"QUEUED", "PROCESSING"})
 
+# The key that an emulator has unless told otherwise, which is in its documentation, or one that says what it is for.
+_EMULATOR_KEY = re.compile(r"SG_0123456789abcdef|.*emulator.*", re.IGNORECASE)
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
 # Parsers disagree about these (urllib, requests, yarl, browsers), which is how a key is sent to the wrong host.
 _SUSPICIOUS = re.compile(r"[\s\\\x00-\x1f\x7f-\U0010ffff]")
@@ -99,6 +102,7 @@ class Settings:
     :param trusted_hosts: further hosts (``host`` or ``host:port``) that may receive the key.
     :param storage_url: where inputs are uploaded.
     :param history_url: where the account's request history is; ``None`` where none is known.
+    :param emulator_host: the host of an emulator that may be reached over plain http; ``None`` for this machine only.
     """
 
     base_url: str
@@ -112,6 +116,7 @@ class Settings:
     trusted_hosts: tuple[str, ...] = ()
     storage_url: str = DEFAULT_STORAGE_URL
     history_url: str | None = None
+    emulator_host: str | None = None
 
     @classmethod
     def from_connection(
@@ -129,7 +134,7 @@ class Settings:
 
         :param host: host or base URL; empty means the public API.
         :param password: the API key.
-        :param schema: ``https`` (default) or, for loopback only, ``http``.
+        :param schema: ``https`` (default) or, for an emulator only, ``http``.
         :param port: port, if it is not the scheme's own.
         :param extra: the connection's extras; empty values count as not given, unknown ones are ignored.
         :param conn_id: name of the connection, for messages.
@@ -147,15 +152,17 @@ class Settings:
             raise AuthenticationError(
                 f"{where} has an API key with blanks or unprintable characters: copy the key again."
             )
-        base_url = _base_url(where, host, schema, port)
+        plain = _Plain(where, key, str(extras.get("emulator_host", "")).strip(" []").lower())
+        base_url = _base_url(plain, host, schema, port)
         scheme = str(extras.get("auth_scheme", "auto")).lower()
         if scheme not in AUTH_SCHEMES:
             raise InvalidRequestError(
                 f"{where}: auth_scheme is {scheme!r}, it must be one of {', '.join(AUTH_SCHEMES)}."
             )
-        connect, read = _timeouts(where, extras.get("timeout"))
+        read = _positive(where, "timeout", extras.get("timeout"), "seconds") or READ_TIMEOUT
+        pace = _positive(where, "requests_per_minute", extras.get("requests_per_minute"), "requests a minute")
         # An emulator answers for every host of the service; uploads must not go to the real one with its key.
-        local = is_loopback(urlsplit(base_url).hostname or "")
+        local = is_local(base_url)
         storage_url = extras.get("storage_url") or (base_url if local else DEFAULT_STORAGE_URL)
         history_url = extras.get("history_url") or (
             base_url if local else DEFAULT_HISTORY_URL if _same_origin(base_url, DEFAULT_HOST) else None
@@ -164,14 +171,15 @@ class Settings:
             base_url=base_url,
             api_key=key,
             auth_scheme=scheme,
-            connect_timeout=connect,
+            connect_timeout=min(CONNECT_TIMEOUT, read),
             read_timeout=read,
             verify=_verify(where, extras.get("verify", True)),
             proxies=_proxies(where, extras.get("proxies")),
-            requests_per_minute=_pace(where, extras.get("requests_per_minute")),
+            requests_per_minute=pace,
             trusted_hosts=_hosts(where, extras.get("trusted_hosts")),
-            storage_url=_checked_url(where, "storage_url", str(storage_url)),
-            history_url=_checked_url(where, "history_url", str(history_url)) if history_url else None,
+            storage_url=_checked_url(plain, "storage_url", str(storage_url)),
+            history_url=_checked_url(plain, "history_url", str(history_url)) if history_url else None,
+            emulator_host=plain.emulator_host or None,
         )
 
     def may_receive_key(self, url: str, *, also: tuple[str, ...] = ()) -> bool:
@@ -184,12 +192,10 @@ class Settings:
         target = parse_url(url)
         if target is None:
             return False
-        for own in (self.base_url, *also):
-            if _origin(urlsplit(own)) == _origin(target):
-                return True
-        if target.scheme != "https":
-            return False
-        return any(_origin(target) == _origin(urlsplit(f"https://{trusted}")) for trusted in self.trusted_hosts)
+        if any(_origin(urlsplit(own)) == _origin(target) for own in (self.base_url, *also)):
+            return True
+        trusted = (urlsplit(f"https://{host}") for host in self.trusted_hosts)
+        return target.scheme == "https" and any(_origin(target) == _origin(host) for host in trusted)
 
 
 def parse_url(url: str) -> SplitResult | None:
@@ -210,9 +216,13 @@ def parse_url(url: str) -> SplitResult | None:
 
 def is_loopback(hostname: str) -> bool:
     """Whether this host is the machine itself, where plain http reaches nobody else."""
-    if hostname.lower() == "localhost":
-        return True
-    return _is_ip(hostname) and ipaddress.ip_address(hostname).is_loopback
+    return hostname.lower() == "localhost" or (_is_ip(hostname) and ipaddress.ip_address(hostname).is_loopback)
+
+
+def is_local(base_url: str) -> bool:
+    """Whether a base URL that :class:`Settings` let through is an emulator's: on this machine, or over plain http."""
+    parts = urlsplit(base_url)
+    return parts.scheme == "http" or is_loopback(parts.hostname or "")
 
 
 def _is_ip(hostname: str) -> bool:
@@ -235,41 +245,59 @@ def _same_origin(one: str, other: str) -> bool:
     return _origin(urlsplit(one)) == _origin(urlsplit(other))
 
 
-def _base_url(where: str, host: str | None, schema: str | None, port: int | None) -> str:
+@dataclass(frozen=True)
+class _Plain:
+    """What a connection says about plain http: its name for messages, its key, and the host that it lets have it."""
+
+    where: str
+    key: str = field(repr=False)
+    emulator_host: str
+
+    def check(self, name: str, url: str, host: str) -> None:
+        """
+        Refuse to send a key unencrypted to anybody else, unless the key cannot be a real one.
+
+        Who answers to a name is the network's to say, also when it was asked a moment ago. So nothing is looked up:
+        what would reach the wrong host is a key that anyone may read in the emulator's documentation.
+        """
+        if is_loopback(host):
+            return
+        if host.lower() != self.emulator_host:
+            raise InvalidRequestError(
+                f"{self.where}: {name} {url!r} would send the API key unencrypted; use https:// (http:// is for an "
+                f"emulator: on this machine, or elsewhere if the connection's extra emulator_host is {host!r} too)."
+            )
+        if not _EMULATOR_KEY.fullmatch(self.key):
+            raise InvalidRequestError(
+                f"{self.where}: {name} {url!r} would send the password unencrypted, and it may be a real API key: put "
+                "the emulator's SG_0123456789abcdef there, or start the emulator with an --api-key that has the word "
+                "'emulator' in it."
+            )
+
+
+def _base_url(plain: _Plain, host: str | None, schema: str | None, port: int | None) -> str:
     host = (host or "").strip() or DEFAULT_HOST
     url = host if "://" in host else f"{(schema or 'https').lower()}://{host}"
     parts = parse_url(url)
     if parts is not None and port and parts.port is None:
         url = f"{parts.scheme}://{parts.netloc}:{port}{parts.path}"
-    return _checked_url(where, "host", url)
+    return _checked_url(plain, "host", url)
 
 
-def _checked_url(where: str, name: str, url: str) -> str:
+def _checked_url(plain: _Plain, name: str, url: str) -> str:
     parts = parse_url(url.rstrip("/"))
     if parts is None or parts.query or parts.fragment:
         # What stands before an @ may be a password.
         shown = url.rpartition("@")[2]
-        raise InvalidRequestError(f"{where}: {name} {shown!r} is not a base URL like {DEFAULT_HOST}.")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise InvalidRequestError(
-            f"{where}: {name} {url!r} would send the API key unencrypted; use https:// "
-            "(http:// is for an emulator on this machine only)."
-        )
+        raise InvalidRequestError(f"{plain.where}: {name} {shown!r} is not a base URL like {DEFAULT_HOST}.")
+    if parts.scheme == "http":
+        plain.check(name, url, parts.hostname or "")
     return url.rstrip("/")
 
 
-def _timeouts(where: str, value: Any) -> tuple[float, float]:
+def _positive(where: str, name: str, value: Any, unit: str) -> float | None:
     if value is None:
-        return CONNECT_TIMEOUT, READ_TIMEOUT
-    read = _positive(where, "timeout", value, "seconds")
-    return min(CONNECT_TIMEOUT, read), read
-
-
-def _pace(where: str, value: Any) -> float | None:
-    return None if value is None else _positive(where, "requests_per_minute", value, "requests a minute")
-
-
-def _positive(where: str, name: str, value: Any, unit: str) -> float:
+        return None
     try:
         number = float("nan" if isinstance(value, bool) else value)
     except (TypeError, ValueError):

@@ -6,19 +6,24 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airflow_provider_segmind.api import answers
 from airflow_provider_segmind.api.models import Output
 
+MAX_OUTPUT_URL = 16 * 1024
+"""Characters of a result's URL; signed ones have up to two thousand."""
 
-def read_outputs(output: object) -> tuple[Output, ...]:
+
+def read_outputs(output: object, key: str) -> tuple[Output, ...]:
     """
     Read the ``output`` of a completed job: a JSON string as documented, or a list that is parsed already.
 
+    :param key: the API key, should the service have echoed it.
     :raises ValueError: when it is neither; the message says what is wrong with it.
     """
     if isinstance(output, str):
         try:
-            output = json.loads(output)
-        except (ValueError, RecursionError):
+            output = answers.read_json(output, key)
+        except ValueError:
             raise ValueError("it is no JSON") from None
     if isinstance(output, dict):
         output = [output]
@@ -30,26 +35,24 @@ def read_outputs(output: object) -> tuple[Output, ...]:
 def _read_item(item: object, index: int) -> Iterator[Output]:
     if not isinstance(item, dict):
         raise ValueError(f"entry {index} is no object")
-    keyname = str(item.get("keyname") or f"output_{index}")
+    keyname = answers.name(item.get("keyname"), f"output_{index}")
     value = item.get("value")
     kind = ""
     if isinstance(value, dict):
-        kind = str(value.get("type") or "")
+        kind = answers.name(value.get("type"))
         value = value.get("data")
     for data in value if isinstance(value, list) else [value]:
         if not isinstance(data, str) or not data:
             raise ValueError(f"entry {index} ({keyname}) has no data")
-        yield Output(keyname=keyname, type=kind, url=data)
+        # A text keeps its line breaks. A URL has none, and stands in messages, logs and pages.
+        is_url = data[:64].lstrip().startswith(("http://", "https://"))
+        yield Output(keyname=keyname, type=kind, url=answers.line(data, MAX_OUTPUT_URL) if is_url else data)
 
 
 def failure_text(body: Mapping[str, Any]) -> str:
     """Return the service's words about a failure, from ``error`` and ``error_message`` in all their shapes."""
-    parts: list[str] = []
-    for name in ("error", "error_message"):
-        for text in _texts(body.get(name)):
-            if text not in parts:
-                parts.append(text)
-    return "; ".join(parts)
+    texts = _texts([answers.brief(body.get(name)) for name in ("error", "error_message")])
+    return "; ".join(dict.fromkeys(texts))
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -65,4 +68,4 @@ def _texts(value: object) -> Iterator[str]:
         if words:
             yield f"{model}: {words}" if isinstance(model, str) and model else words
         elif value:
-            yield json.dumps(value, sort_keys=True, default=str)
+            yield json.dumps(value, sort_keys=True, ensure_ascii=False)

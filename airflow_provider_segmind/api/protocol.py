@@ -7,53 +7,41 @@ functions are tolerant in reading and strict in sending.
 
 from __future__ import annotations
 
-import json
-import re
+import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider_segmind.api import answers
 from airflow_provider_segmind.api.errors import (
-    AuthenticationError,
-    CreditsError,
     InvalidRequestError,
-    JobExpiredError,
     OutcomeUnknownError,
-    RateLimitError,
-    SegmindError,
     ServiceError,
 )
-from airflow_provider_segmind.api.models import Job, Settings, parse_url
+from airflow_provider_segmind.api.models import TERMINAL, Job, Settings, parse_url
 from airflow_provider_segmind.api.outputs import failure_text, read_outputs
+from airflow_provider_segmind.api.refusals import (
+    detail_of,
+    error_text,
+    json_object,
+    no_answer,
+    redact,
+    refusal,
+    text_of,
+)
 from airflow_provider_segmind.api.wire import Request, Response
 
 CREDITS_PATH = "/v1/get-user-credits"
 UPLOAD_PATH = "/upload-asset"
-MAX_RETRY_AFTER = 600.0
-"""Seconds: a longer wish is capped, so that a broken clock on either side cannot park a DAG for a day."""
-
-_MAX_DETAIL = 500
-_CREDIT_WORDS = re.compile(r"credit|spend|billing|balance|payment", re.IGNORECASE)
 
 
 # -- credentials ---------------------------------------------------------------------------------------
 
 
-def candidate_schemes(settings: Settings) -> tuple[str, ...]:
-    """
-    Return the authentication schemes to try, in order.
-
-    The workflow's page documents Bearer, the official SDK sends ``x-api-key``; a 401 is never billed, so
-    ``auto`` may try both.
-    """
-    return ("bearer", "x-api-key") if settings.auth_scheme == "auto" else (settings.auth_scheme,)
-
-
 def headers(settings: Settings, request: Request) -> dict[str, str]:
     """Return the header fields of a request, with the key; only the clients call this, right before they send."""
-    fields = {"Accept": "application/json"}
+    # A small answer that unpacks to gigabytes would end the triggerer, so none is asked for.
+    fields = {"Accept": "application/json", "Accept-Encoding": "identity"}
     if request.payload is not None:
         fields["Content-Type"] = "application/json"
     if request.scheme == "x-api-key":
@@ -97,12 +85,12 @@ def check_poll_url(settings: Settings, poll_url: object) -> str:
     url = poll_url.strip() if isinstance(poll_url, str) else ""
     if not url or url == "None":
         raise InvalidRequestError(
-            f"poll_url is empty ({poll_url!r}): pass the submitting task's XCom, for example "
+            f"poll_url is empty ({_shown(poll_url)}): pass the submitting task's XCom, for example "
             "submit.output['poll_url']; the DAG's author must connect the two tasks."
         )
-    if parse_url(url) is None:
+    if not _is_url(url):
         raise InvalidRequestError(
-            f"poll_url {url!r} is not a URL as Segmind returns it: pass the submitting task's XCom 'poll_url'."
+            f"poll_url {_shown(url)} is not a URL as Segmind returns it: pass the submitting task's XCom 'poll_url'."
         )
     if not settings.may_receive_key(url):
         raise InvalidRequestError(
@@ -131,10 +119,10 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
         )
     if response.status >= 300:
         raise refusal(settings, response, f"Segmind refused the order for workflow {workflow!r}.")
-    body = json_object(response)
-    poll_url = (body or {}).get("poll_url")
-    request_id = _text((body or {}).get("request_id"))
-    if body is None or not isinstance(poll_url, str) or not poll_url.strip():
+    body = json_object(settings, response) or {}
+    poll_url = text_of(body.get("poll_url")).strip()
+    request_id = answers.name(body.get("request_id"))
+    if not _is_url(poll_url):
         raise OutcomeUnknownError(
             "Segmind accepted the order but its answer has no readable poll_url, so the job was probably billed "
             "and cannot be followed. It is not sent again; look for it in your Segmind request history first.",
@@ -143,8 +131,8 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
             request_id=request_id or None,
         )
     return Job(
-        request_id=request_id or poll_url.rstrip("/").rpartition("/")[2],
-        poll_url=poll_url.strip(),
+        request_id=request_id or _id_in(poll_url),
+        poll_url=poll_url,
         status=_status(body) or "QUEUED",
         workflow=workflow,
         submitted_at=response.at,
@@ -153,36 +141,49 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
 
 def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:
     """
-    Read the answer to a poll: any JSON body with a terminal status is an answer, whatever its HTTP code.
+    Read the answer to a poll.
 
     :raises JobExpiredError: when the service no longer knows the job.
-    :raises SegmindError: when the answer is a refusal or cannot be read.
+    :raises AuthenticationError: when the service does not take the key.
+    :raises RateLimitError: when it was asked too often.
+    :raises ServiceError: when this is no answer about the job; it is worth asking again.
     """
-    request_id = poll_url.rstrip("/").rpartition("/")[2]
-    body = json_object(response)
-    status = _status(body or {})
-    if body is not None and (status in ("COMPLETED", "FAILED") or (response.status == 200 and status)):
-        request_id = _text(body.get("request_id")) or request_id
-        try:
-            outputs = read_outputs(body.get("output")) if status == "COMPLETED" else ()
-        except ValueError as error:
-            raise ServiceError(
-                f"The job is COMPLETED, but its output cannot be read: {redact(settings, str(error))}.",
-                status=response.status,
-                detail=detail_of(settings, response),
-                request_id=request_id,
-            ) from None
-        error_text = redact(settings, failure_text(body)) if status == "FAILED" else ""
-        return Job(request_id, poll_url, status, outputs=outputs, error=error_text)
-    if response.status == 404:
-        raise JobExpiredError(
-            "Segmind no longer knows this job: its record expired, or poll_url is not of this account. If it was "
-            "accepted it was billed, and its result cannot be asked for any more.",
-            status=404,
+    request_id = _id_in(poll_url)
+    body = json_object(settings, response) or {}
+    status = _status(body)
+    if not status or not _is_of_the_job(response.status, status, body, request_id):
+        raise no_answer(settings, response, request_id)
+    request_id = answers.name(body.get("request_id"), request_id)
+    try:
+        outputs = read_outputs(body.get("output"), settings.api_key) if status == "COMPLETED" else ()
+    except ValueError as error:
+        raise ServiceError(
+            f"The job is COMPLETED, but its output cannot be read: {redact(settings, str(error))}.",
+            status=response.status,
             detail=detail_of(settings, response),
             request_id=request_id,
-        )
-    raise refusal(settings, response, "Segmind did not answer the poll.", request_id=request_id)
+        ) from None
+    reason = redact(settings, failure_text(body)) if status == "FAILED" else ""
+    return Job(request_id, poll_url, status, outputs=outputs, error=reason)
+
+
+def _is_of_the_job(code: int, status: str, body: Mapping[str, Any], request_id: str) -> bool:
+    """
+    Whether an answer with a status speaks of the job, and not of something between here and the job.
+
+    Segmind documents 200, and sends the end of some jobs as 422. With any other 4xx it must name the job, since the
+    end of a job is believed at once and may be paid for a second time. A 5xx never does: it says that the service, or
+    a proxy before it, failed to answer.
+    """
+    if 200 <= code < 300:
+        return True
+    if status not in TERMINAL or not 400 <= code < 500:
+        return False
+    return code == 422 or (code not in _OF_THE_REQUEST and answers.name(body.get("request_id")) == request_id)
+
+
+_OF_THE_REQUEST = frozenset({401, 403, 404, 408, 425, 429})
+"""These say something of the one request, and nothing of the job."""
 
 
 def read_credits(settings: Settings, response: Response) -> float:
@@ -191,16 +192,19 @@ def read_credits(settings: Settings, response: Response) -> float:
 
     A 404 with a JSON error means a valid key without a balance (Segmind's documentation), so 0.
     """
-    body = json_object(response)
-    if response.status == 404 and body is not None and "credits" in _error_text(body).lower():
+    body = json_object(settings, response)
+    if response.status == 404 and body is not None and "credits" in error_text(body).lower():
         return 0.0
     if response.status != 200:
         raise refusal(settings, response, "Segmind did not tell the balance.")
     try:
         if body is None or not body.keys() & {"credits", "free-credits"}:
             raise ValueError
-        return sum(float(body.get(name) or 0.0) for name in ("credits", "free-credits"))
-    except (TypeError, ValueError):
+        balance = sum(float(body.get(name) or 0.0) for name in ("credits", "free-credits"))
+        if not math.isfinite(balance):
+            raise ValueError
+        return balance
+    except (TypeError, ValueError, OverflowError):
         raise ServiceError(
             "Segmind's answer about the balance cannot be read.",
             status=response.status,
@@ -212,10 +216,10 @@ def read_upload(settings: Settings, response: Response) -> str:
     """Read the URL of an uploaded file; the SDK knows it as ``file_urls``, the documentation as ``urls``."""
     if not 200 <= response.status < 300:
         raise refusal(settings, response, "Segmind did not take the upload.")
-    body = json_object(response) or {}
+    body = json_object(settings, response) or {}
     urls = body.get("file_urls") or body.get("urls")
     url = urls[0] if isinstance(urls, list) and urls else None
-    if not isinstance(url, str) or parse_url(url) is None:
+    if not isinstance(url, str) or not _is_url(url):
         raise ServiceError(
             "Segmind took the upload but its answer has no URL.",
             status=response.status,
@@ -224,138 +228,23 @@ def read_upload(settings: Settings, response: Response) -> str:
     return url
 
 
-def refusal(settings: Settings, response: Response, message: str, *, request_id: str | None = None) -> SegmindError:
-    """
-    Sort an answer that is not a success by who must act (Segmind's table of error codes).
-
-    :param message: what was attempted, as a sentence.
-    :return: the error to raise; its text names the remedy.
-    """
-    status = response.status
-    detail = detail_of(settings, response)
-
-    def made(cls: type[SegmindError], remedy: str) -> SegmindError:
-        return cls(f"{message} {remedy}", status=status, detail=detail, request_id=request_id)
-
-    if status == 401:
-        tried = " and ".join(candidate_schemes(settings))
-        return made(
-            AuthenticationError,
-            f"The API key is missing or wrong (sent as {tried}): whoever manages the connection must check it.",
-        )
-    if status == 403:
-        return made(AuthenticationError, "The API key may not do this: whoever manages the account must allow it.")
-    if status == 429:
-        return RateLimitError(
-            f"{message} Too many requests: nothing was billed, it can go out again later.",
-            detail=detail,
-            request_id=request_id,
-            retry_after=retry_after(response),
-        )
-    if status == 406 and _CREDIT_WORDS.search(detail):
-        return made(CreditsError, "The account cannot pay for it: add credits or raise the spend limit.")
-    if status in (408, 425) or status >= 500 or 200 <= status < 300:
-        return made(ServiceError, "The service failed or its answer cannot be read; it may work later.")
-    if 300 <= status < 400:
-        return made(
-            InvalidRequestError,
-            "It answered with a redirect, which is never followed with a key: check the connection's host.",
-        )
-    return made(InvalidRequestError, _INVALID.get(status, "The request was refused: check its inputs."))
-
-
-_INVALID = {
-    404: "There is no such workflow: check the workflow's id and version.",
-    405: "This address does not take that kind of request: check the connection's host.",
-}
-
-
-def retry_after(response: Response) -> float | None:
-    """
-    Return how many seconds the service asks to wait, or ``None`` if it does not say.
-
-    Reads ``Retry-After`` in both forms of RFC 9110 §10.2.3, then ``x-rate-limit-reset-at-utc``, whose format is
-    not documented: seconds or milliseconds since the epoch, an ISO 8601 time, or an HTTP date.
-    """
-    header = response.headers.get("retry-after", "").strip()
-    if header:
-        seconds = _number(header)
-        if seconds is None:
-            moment = moment_of(header)
-            seconds = None if moment is None else moment - response.at
-        if seconds is not None:
-            return min(max(seconds, 0.0), MAX_RETRY_AFTER)
-    moment = moment_of(response.headers.get("x-rate-limit-reset-at-utc", "").strip())
-    return None if moment is None else min(max(moment - response.at, 0.0), MAX_RETRY_AFTER)
-
-
-def moment_of(text: str) -> float | None:
-    """Return seconds since the epoch for a time in any known form, or ``None``; without a zone it is UTC."""
-    number = _number(text)
-    if number is not None:
-        return number / 1000 if number > 1e11 else number
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            moment = parse(text)
-        except ValueError:
-            continue
-        return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()
-    return None
-
-
-# -- bodies --------------------------------------------------------------------------------------------
-
-
-def json_value(response: Response) -> Any:
-    """Return the body as a JSON value, or ``None`` if it is none."""
-    try:
-        return json.loads(response.body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def json_object(response: Response) -> dict[str, Any] | None:
-    """Return the body as a JSON object, or ``None`` if it is anything else."""
-    body = json_value(response)
-    return body if isinstance(body, dict) else None
-
-
-def detail_of(settings: Settings, response: Response) -> str:
-    """Return the service's own words: one line, shortened, without tags and without the key."""
-    body = json_object(response)
-    text = _error_text(body) if body is not None else ""
-    if not text:
-        text = re.sub(
-            r"<(script|style).*?</\1>|<[^>]*>",
-            " ",
-            response.body[:8192].decode("utf-8", "replace"),
-            flags=re.S,
-        )
-    return redact(settings, text)
-
-
-def redact(settings: Settings, text: str) -> str:
-    """Return the text in one line of bounded length without the key, should the service have echoed it."""
-    line = " ".join(text.replace(settings.api_key, "***").split())
-    return line if len(line) <= _MAX_DETAIL else f"{line[:_MAX_DETAIL]}…"
-
-
 def host_of(url: str) -> str:
     """Return the host of a URL, for messages."""
     return urlsplit(url).netloc
 
 
-def _error_text(body: Mapping[str, Any]) -> str:
-    return failure_text(body) or _text(body.get("message")) or _text(body.get("detail"))
-
-
 def _status(body: Mapping[str, Any]) -> str:
-    return _text(body.get("status")).strip().upper()
+    return answers.name(text_of(body.get("status"))).upper()
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+def _is_url(text: str) -> bool:
+    return len(text) <= answers.MAX_URL and parse_url(text) is not None
 
 
-def _number(text: str) -> float | None:
-    return float(text) if re.fullmatch(r"\d{1,15}(\.\d+)?", text, re.ASCII) else None
+def _id_in(poll_url: str) -> str:
+    return answers.line(poll_url.rstrip("/").rpartition("/")[2])
+
+
+def _shown(value: object) -> str:
+    """Return a value of an XCom as it looks in Python, at most a line of it."""
+    return answers.line(repr(value))

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_provider_segmind.api.answers import MAX_WORDS, line
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobFailedError, ServiceError
 from airflow_provider_segmind.api.models import Job, Output
 
+MAX_LISTED = 10
+"""Outputs that a message names."""
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 
 
@@ -40,20 +43,19 @@ def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = Fa
     :raises ServiceError: when an image is needed and there is none.
     """
     check_not_failed(job)
-    listed = ", ".join(f"{output.keyname} ({output.type or 'no type'}): {output.url}" for output in job.outputs)
     image_url = next((output.url for output in job.outputs if is_image(output)), None)
     if output_key is not None:
         named = [output.url for output in job.outputs if output.keyname == output_key]
         if not named:
             raise InvalidRequestError(
                 f"The job is COMPLETED but has no output {output_key!r}: set output_key to one of these, "
-                f"whose results are paid for: {listed or 'none'}.",
+                f"whose results are paid for: {_listed(job)}.",
                 request_id=job.request_id,
             )
         image_url = named[0]
     if needs_image and image_url is None:
         raise ServiceError(
-            f"The job is COMPLETED and paid for, but none of its outputs is an image: {listed or 'none'}.",
+            f"The job is COMPLETED and paid for, but none of its outputs is an image: {_listed(job)}.",
             request_id=job.request_id,
         )
     return {
@@ -78,6 +80,13 @@ def check_not_failed(job: Job) -> Job:
             request_id=job.request_id,
         )
     return job
+
+
+def _listed(job: Job) -> str:
+    """Return the outputs as one line of bounded length: what is paid for must be found again."""
+    listed = [f"{o.keyname} ({o.type or 'no type'}): {line(o.url, MAX_WORDS)}" for o in job.outputs[:MAX_LISTED]]
+    more = len(job.outputs) - MAX_LISTED
+    return (", ".join(listed) or "none") + (f" and {more} more" if more > 0 else "")
 
 
 def is_image(output: Output) -> bool:

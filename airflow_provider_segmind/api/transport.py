@@ -9,7 +9,7 @@ at the connection's own first write.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,6 +17,9 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+CREDENTIALS = ("Authorization", "x-api-key")
+"""Headers in which a key travels."""
 
 
 class Sent:
@@ -96,6 +99,37 @@ class NoticingAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **proxy_kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """
+        Send a request; over plain http to its host and to no proxy, which would read the key.
+
+        All ways to send with ``requests`` end here, after each has looked for proxies in its own way.
+        """
+        plain = (request.url or "").lower().startswith("http:")
+        return super().send(request, stream, timeout, verify, cert, None if plain else proxies)
+
+
+class Session(requests.Session):
+    """A session whose key no redirect carries on, and whose own choice of certificates no variable replaces."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Take every credential out of a request that a redirect asked for, wherever it leads."""
+        for name in CREDENTIALS:
+            prepared_request.headers.pop(name, None)
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Put the connection's ``verify`` where none was given; ``requests`` would look into the environment first."""
+        own = self.verify if verify is None and self.verify is not True else verify
+        return super().merge_environment_settings(url, proxies, stream, own, cert)
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.models import is_loopback, parse_url
+from airflow_provider_segmind.api.models import is_local, is_loopback, parse_url
 
 BODY_SWAP_ID = "678b67a76426baad7e539337"
 BODY_SWAP_WORKFLOW = f"{BODY_SWAP_ID}-v4"
@@ -43,7 +43,7 @@ def check_inputs(workflow: str, inputs: object, *, base_url: str) -> dict[str, A
     The service fills a missing or misspelled input of body swap with the vendor's sample picture, and bills;
     so for body swap both images are required and unknown names are refused.
 
-    :param base_url: the connection's base URL; an emulator on this machine may be given pictures on it.
+    :param base_url: the connection's base URL; an emulator may be given pictures on its own host or this machine.
     :raises InvalidRequestError: when they cannot; nothing was sent.
     """
     if not isinstance(inputs, Mapping) or not all(isinstance(name, str) for name in inputs):
@@ -82,16 +82,17 @@ def check_image_url(name: str, value: object, base_url: str) -> str:
     """
     Return the image's URL if Segmind can read it there.
 
-    :param base_url: the connection's base URL; an emulator on this machine may be given pictures on it.
+    :param base_url: the connection's base URL; an emulator may be given pictures on its own host or this machine.
     :raises InvalidRequestError: when it cannot.
     """
     url = check_image(name, value)
     parts = parse_url(url)
     if parts is not None and parts.scheme == "https":
         return url
-    emulated = is_loopback(urlsplit(base_url).hostname or "")
-    if parts is not None and emulated and is_loopback(parts.hostname or ""):
-        return url
+    if parts is not None and is_local(base_url):
+        host = parts.hostname or ""
+        if is_loopback(host) or host == urlsplit(base_url).hostname:
+            return url
     raise InvalidRequestError(
         f"{name} {url!r} is not an https:// URL that Segmind can read: give the operator a storage URI or a path "
         "(it uploads the picture), or upload it with SegmindHook.upload first."

@@ -79,6 +79,12 @@ def _add_listening(parser: argparse.ArgumentParser) -> None:
     add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     add("--port", type=int, default=8765, help="port to listen on; 0: a free one (%(default)s)")
     add("--allow-remote", action="store_true", help="allow an address that others can reach; there is no protection")
+    add(
+        "--name",
+        action="append",
+        default=[],
+        help="a host name under which others reach it, as its service's name in docker compose; may be repeated",
+    )
     add("--ready-file", type=Path, help="write url, api_key and pid to this file as JSON once listening")
     add("--quiet", action="store_true", help="no line for each submit and each finished job")
 
@@ -157,6 +163,7 @@ def _serve(options: argparse.Namespace) -> int:
     emulator = Emulator(
         announce=None if options.quiet else _log,
         history=not options.no_history,
+        names=options.name,
         **{name: getattr(options, name) for name in _SHARED},
     )
     try:

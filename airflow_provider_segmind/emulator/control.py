@@ -12,7 +12,7 @@ from aiohttp import web
 from airflow_provider_segmind.emulator import answers, page
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.faults import Fault
-from airflow_provider_segmind.emulator.journal import Journal
+from airflow_provider_segmind.emulator.journal import Journal, without_keys
 from airflow_provider_segmind.emulator.state import State
 
 _PREFIX = "/_emulator/"
@@ -72,13 +72,22 @@ class Control:
 
         :param request: The request.
         """
+        answer = await self._answer(request)
+        # A key that somebody put into an input or a URL by mistake is shown to nobody.
+        return dataclasses.replace(answer, body=without_keys(answer.body, self._state.settings.api_key))
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
         if request.path == "/":
-            return Answer(200, page.render(self._state).encode(), "text/html")
+            return Answer(200, page.render(self._state).encode(), "text/html", page.HEADERS)
         name = request.path.removeprefix(_PREFIX)
         if request.method == "GET" and name in self._reads:
             return answers.as_json(self._reads[name]())
         if request.method == "POST" and name in self._writes:
-            return self._write(name, await request.read())
+            body = await request.read()
+            # A form of another origin can send any text, but not with this type.
+            if body and request.content_type != "application/json":
+                return answers.error(415, "Send the header Content-Type: application/json.")
+            return self._write(name, body)
         known = [f"GET {name}" for name in self._reads] + [f"POST {name}" for name in self._writes]
         return answers.error(404, f"under {_PREFIX} there are: {', '.join(known)}")
 

@@ -15,6 +15,8 @@ from airflow_provider_segmind.emulator.journal import Recorded
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _DRIP_PIECES = 20
 _MEBIBYTE = 1024 * 1024
+_AS_SAID = {"X-Content-Type-Options": "nosniff"}
+"""No browser may take an answer for something else than it says it is, such as a page with scripts."""
 
 
 async def deliver(request: web.BaseRequest, answer: Answer, record: Recorded | None) -> web.StreamResponse:
@@ -38,7 +40,7 @@ async def deliver(request: web.BaseRequest, answer: Answer, record: Recorded | N
         return await _truncate(request, answer)
     if answer.delivery == "drip" or len(answer.body) > _MEBIBYTE:
         return await _stream(request, answer)
-    headers = dict(answer.headers)
+    headers = {**_AS_SAID, **dict(answer.headers)}
     if answer.media_type:
         headers["Content-Type"] = answer.media_type
     return web.Response(status=answer.status, body=answer.body, headers=headers)
@@ -58,7 +60,7 @@ def _reset_on_close(request: web.BaseRequest) -> None:
 
 
 def _open(answer: Answer, length: int) -> web.StreamResponse:
-    response = web.StreamResponse(status=answer.status, headers=dict(answer.headers))
+    response = web.StreamResponse(status=answer.status, headers={**_AS_SAID, **dict(answer.headers)})
     response.content_type = answer.media_type or "application/octet-stream"
     response.content_length = length
     return response

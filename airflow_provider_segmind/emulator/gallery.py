@@ -30,7 +30,10 @@ MAX_FETCH_BYTES = 32 * 1024 * 1024
 _FETCH_SECONDS = 3.0
 _NOT_FOUND = answers.error(404, "Not found")
 _SAMPLE = re.compile(r"/samples/(scene|person)/(\d{1,9})\.(png|jpg)")
-_FILE = {"headers": (("Cache-Control", "public, max-age=604800"),)}
+_FILE = (("Cache-Control", "public, max-age=604800"),)
+_SHOWN = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
+"""Types of uploads that a browser may show; whatever else somebody uploads could hold a script."""
+_DOWNLOAD = (*_FILE, ("Content-Disposition", "attachment"))
 
 
 class Gallery:
@@ -57,12 +60,14 @@ class Gallery:
         :param path: The path of its URL.
         """
         if asset := self._state.assets.get(path.removeprefix("/assets/")):
-            return Answer(200, asset.data, asset.media_type, _FILE["headers"])
+            if asset.media_type not in _SHOWN:
+                return Answer(200, asset.data, "application/octet-stream", _DOWNLOAD)
+            return Answer(200, asset.data, asset.media_type, _FILE)
         data = await self._drawn(path)
         if data is None:
             return _NOT_FOUND
         media_type = "image/jpeg" if data.startswith(b"\xff\xd8") else "image/png"
-        return Answer(200, data, media_type, _FILE["headers"])
+        return Answer(200, data, media_type, _FILE)
 
     def clear(self) -> None:
         """Forget what was drawn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 MAX_RECORDS = 100_000
 MAX_BODY_BYTES = 128 * 1024 * 1024
 _MAX_INTERNED = 2_000
+_SECRET = {"authorization", "cookie", "proxy-authorization", "x-api-key"}
+_KEY = re.compile(rb"SG_\w{6,}")
 
 
 @dataclass(slots=True)
@@ -38,9 +41,11 @@ class Journal:
     def __init__(self) -> None:
         self._records: deque[Recorded] = deque()
         self._body_bytes = 0
-        self._interned: dict[tuple[tuple[bytes, bytes], ...], Mapping[str, str]] = {}
+        self._interned: dict[tuple[str, tuple[tuple[bytes, bytes], ...]], Mapping[str, str]] = {}
 
-    def add(self, at: float, method: str, path: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes) -> Recorded:
+    def add(
+        self, at: float, method: str, path: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes, key: str
+    ) -> Recorded:
         """
         Write down a request; the caller fills in the status once it is known.
 
@@ -49,8 +54,9 @@ class Journal:
         :param path: Path and query string.
         :param headers: Headers as raw name, value pairs.
         :param body: The bytes of the body.
+        :param key: The emulator's own key; another may be a real one that was sent by mistake, and is not kept.
         """
-        record = Recorded(at, method, path, self._intern(headers), body)
+        record = Recorded(at, method, path, self._intern(headers, key), body)
         self._records.append(record)
         self._body_bytes += len(body)
         while len(self._records) > MAX_RECORDS or self._body_bytes > MAX_BODY_BYTES:
@@ -69,12 +75,28 @@ class Journal:
     def __len__(self) -> int:
         return len(self._records)
 
-    def _intern(self, headers: tuple[tuple[bytes, bytes], ...]) -> Mapping[str, str]:
+    def _intern(self, headers: tuple[tuple[bytes, bytes], ...], key: str) -> Mapping[str, str]:
         # A client polls with the same headers thousands of times: kept once, a record costs a tenth.
-        known = self._interned.get(headers)
+        known = self._interned.get((key, headers))
         if known is None:
             known = {name.decode("latin-1").lower(): value.decode("utf-8", "replace") for name, value in headers}
+            known.update({name: _shown(known[name], key) for name in _SECRET & known.keys()})
             if len(self._interned) >= _MAX_INTERNED:
                 self._interned.clear()
-            self._interned[headers] = known
+            self._interned[key, headers] = known
         return known
+
+
+def _shown(value: str, key: str) -> str:
+    scheme, blank, token = value.rpartition(" ")
+    return value if token == key else f"{scheme}{blank}(not this emulator's key: {len(token)} characters)"
+
+
+def without_keys(text: bytes, key: str) -> bytes:
+    """
+    Return a text without what looks like a key of Segmind's.
+
+    :param text: Anything.
+    :param key: The emulator's own, which stays.
+    """
+    return _KEY.sub(lambda found: found[0] if found[0] == key.encode() else b"SG_(hidden)", text)

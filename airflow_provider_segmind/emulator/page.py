@@ -10,6 +10,14 @@ from airflow_provider_segmind.emulator.records import Job
 from airflow_provider_segmind.emulator.state import State
 
 _SHOWN = 24
+HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'",
+    ),
+)
+"""The page has no script, and is shown in no other."""
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #22303c }
 h1 { font-size: 1.4rem } .figures { display: flex; gap: 2rem; margin: 1rem 0 }

@@ -9,6 +9,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps, ImageStat
 from airflow_provider_segmind.emulator.segment import Box, Subject, find_subject
 
 MAX_SIDE = 6000
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 _MARGIN = 10
 _LIGHT_SHARE = 0.2
 _LIGHT_RANGE = (0.86, 1.08)
@@ -45,7 +46,7 @@ def swap(scene: bytes, person: bytes) -> bytes:
 
 def _opened(data: bytes) -> Image.Image:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
             if max(picture.size) > MAX_SIDE or min(picture.size) < 16:
                 raise NotAPictureError(f"a picture of {picture.size} is too large or too small")
             return ImageOps.exif_transpose(picture).convert("RGB")

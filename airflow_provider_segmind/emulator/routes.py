@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hmac
+import ipaddress
 import re
 
 from aiohttp import web
@@ -31,9 +32,13 @@ class Routes:
     :param journal: Where requests are written down.
     :param gallery: Where files come from.
     :param control: Answers what is not part of Segmind's own wire.
+    :param names: Host names under which it is reached, beside addresses and ``localhost``.
     """
 
-    def __init__(self, state: State, journal: Journal, gallery: Gallery, control: Control) -> None:
+    def __init__(
+        self, state: State, journal: Journal, gallery: Gallery, control: Control, names: tuple[str, ...]
+    ) -> None:
+        self._names = frozenset(name.lower() for name in ("localhost", *names))
         self._state = state
         self._journal = journal
         self._gallery = gallery
@@ -46,15 +51,44 @@ class Routes:
         :param request: The request.
         """
         path = request.path
+        if stranger := self._turned_away(request):
+            return await deliver(request, stranger, None)
         if path == "/" or path.startswith("/_emulator/"):
             return await deliver(request, await self._control.answer(request), None)
         body = await request.read() if request.can_read_body else b""
         now = self._state.clock()
-        record = self._journal.add(now, request.method, request.path_qs, request.raw_headers, body)
+        key = self._state.settings.api_key
+        record = self._journal.add(now, request.method, request.path_qs, request.raw_headers, body, key)
         answer = await self._answer(request, path, body)
         if latency := self._state.settings.latency:
             answer = dataclasses.replace(answer, delay=answer.delay + latency)
         return await deliver(request, answer, record)
+
+    def _turned_away(self, request: web.BaseRequest) -> Answer | None:
+        """Refuse what a web page makes its visitor's browser send: nobody with a keyboard can tell it from a client."""
+        host = request.headers.get("Host", "")
+        if not self._is_known(host):
+            # A page can have its own name resolve to this machine, and would then read the answers as its own.
+            return answers.error(
+                421, f"This emulator is not known as {host[:80]!r}. If it is to be, start it with --name and that host."
+            )
+        origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
+        if (origin is None or origin == f"{request.scheme}://{host}") and site in ("none", "same-origin"):
+            return None
+        # Pictures and a link to the overview are for all pages: these cannot read what they show.
+        if request.method in ("GET", "HEAD") and (request.path == "/" or request.path.startswith(FILE_PATHS)):
+            return None
+        return answers.error(403, "A web page of another origin may not use this emulator.")
+
+    def _is_known(self, host: str) -> bool:
+        name = re.sub(r":\d*$", "", host).lower()
+        if name in self._names:
+            return True
+        try:  # an address is no name, so nobody can have it resolve to this machine
+            ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            return False
+        return True
 
     async def _answer(self, request: web.BaseRequest, path: str, body: bytes) -> Answer:
         on, method, subject = _route(path)

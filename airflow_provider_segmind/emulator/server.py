@@ -7,10 +7,11 @@ import functools
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from airflow_provider_segmind.emulator.answers import RateLimitHeaders
 from airflow_provider_segmind.emulator.control import Control
@@ -49,6 +50,8 @@ class Emulator:
     :param latency: Seconds added to every answer.
     :param history: Whether the request history is there.
     :param ssl_context: Serve https with this.
+    :param names: Host names under which others reach it, as its service's name in docker compose. Requests for any
+        other host than an address, ``localhost`` and these are refused.
     :param seed: Decides ids and durations.
     :param announce: Called in the emulator's thread with ``submitted`` or ``finished`` and the job.
     :param clock: Tells seconds since the epoch, for tests in which time passes at once.
@@ -75,6 +78,7 @@ class Emulator:
         ssl_context: ssl.SSLContext | None = None,
         seed: int = 0,
         *,
+        names: Sequence[str] = (),
         upload_as: UploadAs = "file_urls",
         rate_window: float = 60.0,
         announce: Callable[[str, JobView], None] | None = None,
@@ -102,7 +106,9 @@ class Emulator:
         self._journal = Journal()
         self._state = State(settings, clock, announce)
         self._gallery = Gallery(self._state, lambda: self._listener.port)
-        self._routes = Routes(self._state, self._journal, self._gallery, Control(self._state, self._journal, self))
+        self._names = tuple(names)
+        control = Control(self._state, self._journal, self)
+        self._routes = Routes(self._state, self._journal, self._gallery, control, self._names)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -236,8 +242,12 @@ class Emulator:
 
     def airflow_connection(self) -> dict[str, Any]:
         """Return an Airflow connection to this emulator, as ``AIRFLOW_CONN_…`` takes it in JSON."""
-        extra = {"storage_url": self.url, "history_url": self.url}
-        return {"conn_type": "segmind", "host": self.url, "password": self.api_key, "extra": extra}
+        url, extra = self.url, {}
+        if self._names:
+            parts = urlsplit(url)
+            url, extra = f"{parts.scheme}://{self._names[0]}:{parts.port}", {"emulator_host": self._names[0]}
+        extra = {"storage_url": url, "history_url": url, **extra}
+        return {"conn_type": "segmind", "host": url, "password": self.api_key, "extra": extra}
 
     def sample(self, kind: Literal["scene", "person"], number: int = 0) -> str:
         """

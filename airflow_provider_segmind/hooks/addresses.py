@@ -11,6 +11,20 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that IANA gives out of IPv6 to anybody; what it may come to give out one day is not public yet."""
+
+# IANA's special-purpose registries, written down here since the releases of Python that are in use disagree about six
+# of them; and one address that is formally public, at which Azure tells each machine its secrets.
+_SPECIAL = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
+        "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3",
+        "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
+    )
+)  # fmt: skip
 
 
 class ForbiddenAddressError(Exception):
@@ -19,16 +33,16 @@ class ForbiddenAddressError(Exception):
 
 def check_address(host: str, address: str) -> None:
     """
-    Refuse an address that is private, loopback, link-local, multicast or reserved (IANA's special-purpose registries).
+    Refuse every address but those that are given out to anybody in the public internet.
 
     :param host: for the message.
     :param address: IPv4 or IPv6.
-    :raises ForbiddenAddressError: when it is not public, or wraps an IPv4 address that is not.
+    :raises ForbiddenAddressError: when it is private, loopback, link-local, multicast or kept for anything special, or
+        stands for an IPv4 address that is.
     """
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    for each in (ip, *_wrapped(ip)):
-        if not each.is_global or each.is_multicast or each.is_reserved:
-            raise ForbiddenAddressError(f"{host} has the address {address}, which is not public")
+    ip = _meant(ipaddress.ip_address(address.partition("%")[0]))
+    if any(ip in network for network in _SPECIAL) or (ip.version == 6 and ip not in _UNICAST):
+        raise ForbiddenAddressError(f"{host} has the address {address}, which is not public")
 
 
 def check_host(host: str) -> None:
@@ -90,10 +104,8 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
-def _wrapped(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    if isinstance(ip, ipaddress.IPv4Address):
-        return []
-    inner = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
-    if ip in _NAT64:
-        inner.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
-    return [each for each in inner if each is not None]
+def _meant(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the IPv4 address that an IPv6 address stands for: mapped, or translated where only IPv6 is spoken."""
+    if isinstance(ip, ipaddress.IPv6Address) and ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return getattr(ip, "ipv4_mapped", None) or ip

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from airflow_provider_segmind.api import protocol
+from airflow_provider_segmind.api import protocol, refusals
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -24,8 +24,8 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.media import media_type_of
-from airflow_provider_segmind.api.models import Settings, is_loopback, parse_url
+from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
+from airflow_provider_segmind.api.models import Settings, parse_url
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, PublicOnly, check_host
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -47,7 +47,7 @@ class Limits:
     :param longest_pause: seconds; who asks for more is left to the task's own retry.
     """
 
-    size: int = 50 * 2**20
+    size: int = MAX_BYTES
     seconds: float = 300.0
     pauses: tuple[float, ...] = (1.0, 4.0, 15.0)
     longest_pause: float = 60.0
@@ -128,7 +128,9 @@ def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.R
         headers = {**protocol.headers(settings, Request("GET", url, scheme)), **headers}
     with requests.Session() as session:
         session.trust_env = False  # no password of a .netrc for a host that an answer named
-        proxies = {**requests.utils.get_environ_proxies(url), **settings.proxies}
+        # Plain http, and with it perhaps a key, goes to the emulator itself or nowhere.
+        plain = urlsplit(url).scheme == "http"
+        proxies = {} if plain else {**requests.utils.get_environ_proxies(url), **settings.proxies}
         if not own:
             session.mount("https://", PublicOnly())
         try:
@@ -166,10 +168,10 @@ def _check_url(settings: Settings, url: str) -> bool:
     """Return whether this is the connection's own host and port; refuse what is neither that nor https."""
     target, base = parse_url(url), urlsplit(settings.base_url)
     own = target is not None and (target.scheme, target.netloc.lower()) == (base.scheme, base.netloc.lower())
-    if target is None or not (target.scheme == "https" or (own and is_loopback(target.hostname or ""))):
+    if target is None or not (target.scheme == "https" or own):
         raise InvalidRequestError(
             f"{without_query(url)!r} is not fetched: an output has to be an https:// URL, or http:// on a "
-            "connection's own loopback host. Ask whoever gave this URL."
+            "connection's own host, an emulator. Ask whoever gave this URL."
         )
     return own
 
@@ -186,7 +188,7 @@ def _check_status(answer: requests.Response, url: str) -> None:
         )
     if status == 429:
         fields = {name.lower(): value for name, value in answer.headers.items()}
-        wait = protocol.retry_after(Response(status, fields, b"", time.time()))
+        wait = refusals.retry_after(Response(status, fields, b"", time.time()))
         raise RateLimitError(f"{shown} is asked for too often; it waits and tries again.", retry_after=wait)
     if status >= 500:
         raise ServiceError(f"{shown}: the host fails; the result may still be there, so try again.", status=status)
@@ -252,7 +254,7 @@ def _check_end(data: bytes, shown: str, media_type: str) -> None:
 def _no_picture(answer: requests.Response, shown: str, head: bytes) -> ServiceError:
     words = " ".join(head.decode("utf-8", "replace").split())[:120]
     return ServiceError(
-        f"{shown} is no PNG, JPEG or WebP picture but {answer.headers.get('content-type', 'of no type')!r}, and begins "
+        f"{shown} is no {NAMES} picture but {answer.headers.get('content-type', 'of no type')!r}, and begins "
         f"with {words!r}: nothing is stored. Look at the URL; a retry fetches it again and costs nothing.",
         status=answer.status_code,
     )

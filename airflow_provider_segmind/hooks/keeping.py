@@ -8,12 +8,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, ServiceError
+from airflow_provider_segmind.api.media import FORMATS
 from airflow_provider_segmind.hooks.download import Downloaded, Limits, download, without_query
 from airflow_provider_segmind.hooks.publish import publish, put, storage_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -23,7 +23,7 @@ from airflow_provider_segmind.provenance.label import AI_COMPOSITE, label, sourc
 log = logging.getLogger(__name__)
 
 THUMBNAIL_SIDE = 640
-SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
+_SUFFIXES = {known.media_type: known.suffix for known in FORMATS}
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
         return {**stored, "skipped": True}
     found = download(hook, item.url, manner.limits)
     width, height, small = _look(item, found.data, thumbnail=manner.thumbnails)
-    picture = ObjectStoragePath(f"{item.base}{SUFFIXES[found.media_type]}")
+    picture = ObjectStoragePath(f"{item.base}{_SUFFIXES[found.media_type]}")
     data, labelled, signed = _marked(item, found, manner)
     if signed:
         # Signing the same picture again gives other bytes, which would not be known as ours after a kill in between.
@@ -102,10 +102,20 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
         "thumbnail": str(thumb) if thumb else None,
         "sidecar": str(item.sidecar),
     }
-    if thumb is not None and small is not None:
-        put(thumb, small)
+    if thumb is not None and small is not None and not _publish_thumbnail(item, thumb, small):
+        entry["thumbnail"] = None
     put(item.sidecar, _sidecar(item, found, entry))
     return {**entry, "skipped": skipped}
+
+
+def _publish_thumbnail(item: Item, thumb: ObjectStoragePath, small: bytes) -> bool:
+    """Write a thumbnail over nothing else: another picture can have its name, as that of ``x.thumb`` has for ``x``."""
+    try:
+        publish(thumb, small)
+    except InvalidRequestError as error:
+        log.warning("Request %s: a picture has no thumbnail: %s", item.request_id, error)
+        return False
+    return True
 
 
 def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
@@ -218,23 +228,17 @@ _ENTRY = (
 
 def _look(item: Item, data: bytes, *, thumbnail: bool) -> tuple[int, int, bytes | None]:
     """Return a picture's width, height and thumbnail; a picture that cannot be decoded is not stored as if it could."""
-    from PIL import Image, ImageOps
+    from airflow_provider_segmind.quality import reading
 
     try:
-        with Image.open(BytesIO(data)) as image:
-            width, height = image.size
-            image.load()
-            if not thumbnail:
-                return width, height, None
-            small = ImageOps.exif_transpose(image)
-            small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-            if small.mode not in ("RGB", "RGBA"):
-                small = small.convert("RGBA" if "transparency" in small.info or "A" in small.mode else "RGB")
-            out = BytesIO()
-            small.save(out, "WEBP", quality=80)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        small = reading.thumbnail(data, THUMBNAIL_SIDE)
+    except reading.TooManyPixelsError as error:
+        # It is paid for, and its bytes are few enough to be stored.
+        log.warning("Request %s: a picture is stored without being decoded: %s", item.request_id, error)
+        return *error.size, None
+    except reading.UnreadableError as error:
         raise ServiceError(
-            f"{without_query(item.url)} begins like a picture but cannot be decoded ({type(error).__name__}: {error}), "
-            "so it is not stored. A retry fetches it again and costs nothing; if it stays so, ask Segmind's support."
+            f"{without_query(item.url)} begins like a picture but cannot be decoded ({error}), so it is not stored. A "
+            "retry fetches it again and costs nothing; if it stays so, ask Segmind's support."
         ) from error
-    return width, height, out.getvalue()
+    return *small.size, small.data if thumbnail else None

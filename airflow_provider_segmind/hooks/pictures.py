@@ -7,12 +7,9 @@ from urllib.parse import urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.media import media_type_of
+from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.storage import read_up_to
-
-MAX_PICTURE = 50 * 1024 * 1024
-"""Bytes of a picture that is uploaded; the whole of it is held in memory and sent as base64."""
 
 
 def readable_url(hook: SegmindHook, name: str, uri: str) -> str:
@@ -24,7 +21,7 @@ def readable_url(hook: SegmindHook, name: str, uri: str) -> str:
     :param uri: an ``http(s)://`` URL, which is returned as it is, or a path, ``file://``, ``s3://`` or any other
         URI that Airflow's object storage reads.
     :raises InvalidRequestError: when it cannot be read, or is no picture. An upload is public and cannot be deleted,
-        so only what its bytes show to be a PNG, JPEG or WebP leaves.
+        so only what its bytes show to be a picture leaves.
     """
     if is_url(uri):
         return uri
@@ -53,8 +50,8 @@ def read_whole(name: str, uri: str) -> bytes:
 
     :raises InvalidRequestError: when it cannot be read, or is too large for a picture.
     """
-    data = read_up_to(MAX_PICTURE + 1, name, uri)
-    if len(data) > MAX_PICTURE:
+    data = read_up_to(MAX_BYTES + 1, name, uri)
+    if len(data) > MAX_BYTES:
         raise _too_large(name, uri)
     return data
 
@@ -66,18 +63,16 @@ def look_at_picture(name: str, uri: str) -> None:
     :raises InvalidRequestError: as :func:`read_picture`.
     """
     _type_of(name, uri, read_up_to(16, name, uri))
-    if ObjectStoragePath(uri).stat().st_size > MAX_PICTURE:
+    if ObjectStoragePath(uri).stat().st_size > MAX_BYTES:
         raise _too_large(name, uri)
 
 
 def _type_of(name: str, uri: str, data: bytes) -> str:
     media_type = media_type_of(data)
     if media_type is None:
-        raise InvalidRequestError(
-            f"{name} {uri!r} is not a PNG, JPEG or WebP picture, so it is not uploaded: check the path."
-        )
+        raise InvalidRequestError(f"{name} {uri!r} is not a {NAMES} picture, so it is not uploaded: check the path.")
     return media_type
 
 
 def _too_large(name: str, uri: str) -> InvalidRequestError:
-    return InvalidRequestError(f"{name} {uri!r} is larger than {MAX_PICTURE // 2**20} MiB: give a smaller picture.")
+    return InvalidRequestError(f"{name} {uri!r} is larger than {MAX_BYTES // 2**20} MiB: give a smaller picture.")

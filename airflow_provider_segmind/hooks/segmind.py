@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import requests
 from airflow.providers.http.hooks.http import HttpHook
 
-from airflow_provider_segmind.api import flow, history, protocol
+from airflow_provider_segmind.api import flow, history, protocol, refusals
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
 from airflow_provider_segmind.api.orders import Record
 from airflow_provider_segmind.api.patience import Watch, check_interval, check_outage
 from airflow_provider_segmind.api.results import check_not_failed
-from airflow_provider_segmind.api.transport import prepare_session
+from airflow_provider_segmind.api.transport import Session, prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks import form
 from airflow_provider_segmind.hooks.metrics import Tally
@@ -239,7 +239,7 @@ class SegmindHook(HttpHook):
         if response.status_code >= 300:
             fields = {name.lower(): value for name, value in response.headers.items()}
             answer = Response(response.status_code, fields, response.content, time.time())
-            raise protocol.refusal(self.settings, answer, f"{response.request.method} was refused.")
+            raise refusals.refusal(self.settings, answer, f"{response.request.method} was refused.")
 
     def _run(self, steps: flow.Flow[T], *, polls: bool = False) -> T:
         try:
@@ -248,7 +248,7 @@ class SegmindHook(HttpHook):
             self.tally.tell()
 
     def _new_session(self) -> requests.Session:
-        session = requests.Session()
+        session = Session()
         session.verify = self.settings.verify
         session.proxies.update(self.settings.proxies)
         return session

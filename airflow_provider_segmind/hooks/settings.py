@@ -7,12 +7,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
-from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
+from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings, is_loopback
 from airflow_provider_segmind.hooks.compat import AirflowNotFoundException, async_connection, conf
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,14 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) 
         conn_id=conn_id,
     )
     mask_secret(settings.api_key)
+    base = urlsplit(settings.base_url)
+    if base.scheme == "http" and not is_loopback(base.hostname or ""):
+        log.warning(
+            "Connection '%s' sends pictures unencrypted to %s, since its extra emulator_host says that an emulator is "
+            "there: use no real person's.",
+            conn_id,
+            base.netloc,
+        )
     if isinstance(settings.verify, str) and not Path(settings.verify).exists():
         raise InvalidRequestError(
             f"Connection '{conn_id}': verify is {settings.verify!r}, and there is no such CA bundle on this machine: "

@@ -114,3 +114,9 @@ def _check_distinct(items: Iterable[Item]) -> None:
                 f"Two outputs would get the name {item.base!r} (requests {other.request_id} and {item.request_id}), so "
                 "nothing was written: use more fields in name, such as {request_id}, {keyname} and {index}."
             )
+    for name, item in taken.items():
+        if f"{name}.thumb" in taken:
+            raise InvalidRequestError(
+                f"An output would get the name {item.base + '.thumb'!r}, which is that of the thumbnail of "
+                f"{item.base!r}, so nothing was written: use another field in name, such as {{request_id}}."
+            )

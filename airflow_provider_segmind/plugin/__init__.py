@@ -23,7 +23,9 @@ class SegmindPlugin(AirflowPlugin):
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
         """The application; imported when the API server asks for it, since that takes a second or two."""
         from airflow_provider_segmind.plugin.app import app
+        from airflow_provider_segmind.plugin.roots import log_refused
 
+        log_refused()
         return [{"app": app, "url_prefix": PREFIX, "name": "Segmind"}]
 
     @cached_property

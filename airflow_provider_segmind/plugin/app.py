@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict
 from datetime import date
+from functools import partial, wraps
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
 from airflow_provider_segmind.api.gallery import SLOTS, STATES, GalleryRecord, Slot, State
-from airflow_provider_segmind.plugin.items import Item, read_checks, read_items, read_lines
-from airflow_provider_segmind.plugin.pictures import (
-    MAX_PICTURE,
-    PictureError,
-    Root,
-    allowed,
-    media_type,
-    read_allowed,
-    roots,
-)
-from airflow_provider_segmind.plugin.records import MAX_RECORDS, Card, Found, Place, Wanted, cards, find
+from airflow_provider_segmind.plugin.items import Item, read_page
+from airflow_provider_segmind.plugin.pictures import MAX_PICTURE, PictureError, media_type, read_chunks
+from airflow_provider_segmind.plugin.records import Card, Found, Place, Wanted, cards, find, teams_of
+from airflow_provider_segmind.plugin.roots import Root, allowed, roots
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 PAGE = 24
 MAX_PAGE = 100
+_LANES = 4
 
 _PICTURE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -52,8 +51,28 @@ app = FastAPI(title="Segmind", docs_url=None, redoc_url=None, openapi_url=None)
 # Scripts, styles and icons of this package, the same for everybody; nothing else is open to everybody.
 app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
 
+_lanes: RunVar[CapacityLimiter] = RunVar("segmind_gallery")
+
+
+def _in_lane(route: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """
+    Run a route in one of a few threads.
+
+    Who asks the gallery for much waits for it, without a thread: all others are left to the rest of Airflow's API, and
+    memory is what a few requests take.
+    """
+
+    @wraps(route)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        lanes = _lanes.get(None) or CapacityLimiter(_LANES)
+        _lanes.set(lanes)
+        return await to_thread.run_sync(partial(route, *args, **kwargs), limiter=lanes)
+
+    return run
+
 
 @app.get("/swaps", dependencies=[Depends(_may_read)])
+@_in_lane
 def list_swaps(
     request: Request,
     user: GetUserDep,
@@ -70,7 +89,7 @@ def list_swaps(
     """Return a page of swaps, newest first, of the DAGs that the user may read, and what all of them cost."""
     readable = frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
     dag_ids = readable & {dag_id} if dag_id else readable
-    found = find(Wanted(dag_ids, run_id, since=since, until=until)) if dag_ids else []
+    found, more = find(Wanted(dag_ids, run_id, since=since, until=until))
     found = _readable(request, user, found)
     index = _map_index(map_index)
     chosen = [
@@ -78,20 +97,22 @@ def list_swaps(
         for card in cards(found)
         if (state is None or card.newest.record.state == state) and (task_id is None or _has(card, task_id, index))
     ]
-    folders = roots()
+    page = chosen[offset : offset + limit]
+    folders = _folders({card.newest.place.dag_id for card in page})
     return _facts(
         {
             **_totals(chosen),
-            "more": len(found) >= MAX_RECORDS,
+            "more": more,
             "offset": offset,
             "dag_ids": sorted({each.place.dag_id for each in found}),
-            "has_roots": bool(folders),
-            "swaps": [_swap(card, folders) for card in chosen[offset : offset + limit]],
+            "has_roots": bool(roots().folders),
+            "swaps": [_swap(card, folders[card.newest.place.dag_id]) for card in page],
         }
     )
 
 
 @app.get("/image/{dag_id}/{run_id}/{task_id}/{map_index}/{slot}", dependencies=[Depends(_may_read)])
+@_in_lane
 def show_picture(
     dag_id: str, run_id: str, task_id: str, map_index: str, slot: str, size: str | None = None, part: _Part = 0
 ) -> Response:
@@ -101,36 +122,41 @@ def show_picture(
     if getattr(record, which) is None and record.request_id:
         # The task that stored the result does not know the scene; the one that ordered it does.
         record = _whole_swap(place) or record
-    return _picture(_uri(record, which, size))
+    return _picture(_uri(record, which, size), _folders([dag_id])[dag_id])
 
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}", dependencies=[Depends(_may_read)])
+@_in_lane
 def list_items(
     dag_id: str, run_id: str, task_id: str, map_index: str, offset: _Offset = 0, limit: _Limit = PAGE
 ) -> Response:
     """Return a page of the swaps of a batch."""
     place = Place(dag_id, run_id, task_id, _map_index(map_index))
-    folders = roots()
+    folders = _folders([dag_id])[dag_id]
     uri = _record_at(place).items
-    lines = _shown(lambda: read_lines(uri, folders))
-    items = read_items(lines, range(len(lines))[offset : offset + limit], folders, read_checks(uri, folders))
-    return _facts(
-        {"total": len(lines), "offset": offset, "swaps": [_batch_swap(place, item, folders) for item in items]}
-    )
+    total, items = _shown(lambda: read_page(uri, folders, offset, limit))
+    return _facts({"total": total, "offset": offset, "swaps": [_batch_swap(place, item, folders) for item in items]})
 
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}/{index}/{slot}", dependencies=[Depends(_may_read)])
+@_in_lane
 def show_item_picture(
     dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
 ) -> Response:
     """Return a picture of one swap of a batch; which one, the batch's manifest says."""
     which, record = _slot(slot), _record_at(Place(dag_id, run_id, task_id, _map_index(map_index)))
-    folders = roots()
-    lines = _shown(lambda: read_lines(record.items, folders))
-    if not 0 <= index < len(lines):
+    folders = _folders([dag_id])[dag_id]
+    _, items = _shown(lambda: read_page(record.items, folders, max(0, index), int(index >= 0)))
+    if not items:
         raise HTTPException(404, "The batch has no such swap.")
-    (item,) = read_items(lines, (index,), folders)
-    return _picture(_uri(item.record, which, size))
+    return _picture(_uri(items[0].record, which, size), folders)
+
+
+def _folders(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
+    """Return the folders whose files each DAG may show."""
+    configured = roots()
+    teams = teams_of(dag_ids) if configured.by_team else {}
+    return {dag_id: configured.of(dag_id, teams.get(dag_id)) for dag_id in dag_ids}
 
 
 def _readable(request: Request, user: Any, found: Iterable[Found]) -> list[Found]:
@@ -164,7 +190,7 @@ def _has(card: Card, task_id: str, map_index: int) -> bool:
 
 def _record_at(place: Place) -> GalleryRecord:
     wanted = Wanted(frozenset({place.dag_id}), place.run_id, place.task_id, place.map_index)
-    for found in find(wanted):
+    for found in find(wanted)[0]:
         if found.place == place:
             return found.record
     raise HTTPException(404, "This task has no body swap to show.")
@@ -172,7 +198,7 @@ def _record_at(place: Place) -> GalleryRecord:
 
 def _whole_swap(place: Place) -> GalleryRecord | None:
     """Return what all tasks of the run say of a task's swap."""
-    found = find(Wanted(frozenset({place.dag_id}), place.run_id))
+    found, _ = find(Wanted(frozenset({place.dag_id}), place.run_id))
     return next((card.newest.record for card in cards(found) if place in card.places), None)
 
 
@@ -182,10 +208,12 @@ def _uri(record: GalleryRecord, slot: Slot, size: str | None) -> str | None:
     return small or full if size == "small" else full
 
 
-def _picture(uri: str | None) -> Response:
-    data = _shown(lambda: read_allowed(uri, roots(), MAX_PICTURE))
-    kind = _shown(lambda: media_type(data))
-    return Response(data, media_type=kind, headers=_PICTURE_HEADERS)
+def _picture(uri: str | None, folders: tuple[Root, ...]) -> Response:
+    """Return a picture that is read as fast as the browser takes it."""
+    chunks = read_chunks(uri, folders, MAX_PICTURE)
+    first = _shown(lambda: next(chunks, b""))
+    kind = _shown(lambda: media_type(first))
+    return StreamingResponse(chain((first,), chunks), media_type=kind, headers=_PICTURE_HEADERS)
 
 
 def _shown(read: Callable[[], T]) -> T:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from posixpath import normpath
-from urllib.parse import unquote, urlsplit
+from typing import IO, Any
+from urllib.parse import urlsplit
 
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.media import media_type_of
-from airflow_provider_segmind.hooks.compat import conf
+from airflow_provider_segmind.plugin.roots import Root, allowed
 
 MAX_PICTURE = 32 * 2**20
 """Bytes of a picture that is shown. A photograph of 50 megapixels has about 20 MB as JPEG."""
-
-# Reading from these would be a request of the API server's to an address that somebody wrote into an XCom.
-_NO_STORAGE = ("", "http", "https")
+_CHUNK = 2**20
+_BLOCK = 4 * 2**20  # bytes of one request to a storage; the default of some is 50 MB, for each file that is open
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+# A pipe does not keep us waiting.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class PictureError(Exception):
@@ -35,51 +36,33 @@ class PictureError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Root:
+def read_chunks(uri: str | None, within: Iterable[Root], limit: int) -> Iterator[bytes]:
     """
-    A folder whose pictures may be shown.
+    Yield a file's bytes bit by bit, if it may be shown, so that no more than a bit of it is in memory.
 
-    :param scheme: of its URI.
-    :param netloc: of its URI: bucket, and connection if one is named.
-    :param path: without a slash at its end.
+    :param uri: where it is.
+    :param within: the folders whose files may be shown.
+    :param limit: bytes; of a larger one nothing is read, and of one that grows no more than that.
+    :raises PictureError: when it may not be shown, is not there, or is too large.
     """
-
-    scheme: str
-    netloc: str
-    path: str
-
-
-def roots() -> tuple[Root, ...]:
-    """Return the folders that the administrator lets the gallery show: ``[segmind] gallery_roots``."""
-    said = conf.get("segmind", "gallery_roots", fallback="") or ""
-    return roots_of(said.replace("\n", ",").split(","))
-
-
-def roots_of(uris: Iterable[str]) -> tuple[Root, ...]:
-    """Return the folders that URIs name; what is no folder of an object storage is left out."""
-    split = (_split(uri.strip().rstrip("/")) for uri in uris if uri.strip())
-    return tuple(Root(*parts) for parts in split if parts is not None and any(parts[1:]))
-
-
-def allowed(uri: str | None, within: Iterable[Root]) -> bool:
-    """
-    Whether a URI is below one of the folders, read as strictly as it can be.
-
-    :param uri: a URI, or a path on this machine.
-    :param within: the folders.
-    """
-    parts = _split(uri) if uri else None
-    if parts is None:
-        return False
-    scheme, netloc, path = parts
-    return any(
-        scheme == root.scheme and netloc == root.netloc and path.startswith(f"{root.path}/") and path != f"{root.path}/"
-        for root in within
-    )
+    within = tuple(within)
+    if uri is None or not allowed(uri, within):
+        raise PictureError(404, "There is no such picture, or [segmind] gallery_roots does not have its folder.")
+    read = 0
+    try:
+        with _open(uri, within, limit) as file:
+            while chunk := file.read(_CHUNK):
+                read += len(chunk)
+                _check_size(read, limit)
+                yield chunk
+    except PictureError:
+        raise
+    except Exception as error:
+        # Whatever a storage's library raises: a stack trace in the browser helps nobody, and tells too much.
+        raise PictureError(404, f"The picture cannot be read ({type(error).__name__}).") from error
 
 
-def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytes:
+def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytearray:
     """
     Return a file's bytes, if it may be shown.
 
@@ -88,17 +71,10 @@ def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytes:
     :param limit: bytes; a larger one is not read at all.
     :raises PictureError: when it may not be shown, is not there, or is too large.
     """
-    within = tuple(within)
-    if uri is None or not allowed(uri, within):
-        raise PictureError(404, "There is no such picture, or [segmind] gallery_roots does not have its folder.")
-    try:
-        local = urlsplit(uri).scheme in ("", "file", "local")
-        return _read_local(uri, within, limit) if local else _read_remote(uri, limit)
-    except PictureError:
-        raise
-    except Exception as error:
-        # Whatever a storage's library raises: a stack trace in the browser helps nobody, and tells too much.
-        raise PictureError(404, f"The picture cannot be read ({type(error).__name__}).") from error
+    data = bytearray()
+    for chunk in read_chunks(uri, within, limit):
+        data += chunk
+    return data
 
 
 def media_type(data: bytes) -> str:
@@ -113,49 +89,53 @@ def media_type(data: bytes) -> str:
     return kind
 
 
-def _split(uri: str) -> tuple[str, str, str] | None:
-    """Return scheme, netloc and path, or nothing for what can be read in more than one way."""
-    if any(sign in uri for sign in ("?", "#", "\\", "::")) or not uri.isprintable():
-        return None
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return None
-    scheme = parts.scheme or ("file" if uri.startswith("/") else "")
-    scheme = "file" if scheme == "local" else scheme
-    plain = normpath(unquote(parts.path)) == parts.path and not parts.path.startswith("//")
-    if scheme in _NO_STORAGE or not (plain or not parts.path) or (scheme == "file" and parts.netloc):
-        return None
-    return scheme, parts.netloc, parts.path
+def _open(uri: str, within: Iterable[Root], limit: int) -> IO[Any]:
+    if urlsplit(uri).scheme in ("", "file", "local"):
+        return _open_local(uri, within, limit)
+    path = ObjectStoragePath(uri)
+    _check_size(path.stat().st_size, limit)
+    file: IO[Any] = path.open("rb", block_size=_BLOCK)
+    return file
 
 
-def _read_local(uri: str, within: Iterable[Root], limit: int) -> bytes:
+def _open_local(uri: str, within: Iterable[Root], limit: int) -> IO[bytes]:
     path = Path(urlsplit(uri).path).resolve(strict=True)
-    places = [Path(root.path or "/").resolve() for root in within if root.scheme == "file"]
-    if not any(path.is_relative_to(place) for place in places):
+    if not any(path.is_relative_to(_real(root)) for root in within if root.scheme == "file"):
         raise PictureError(404, "There is no such picture.")
-    # A link that takes its place from now on is not followed, and a pipe does not keep us waiting.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor has no path
-        found = os.fstat(descriptor)
+    file = open(_descriptor(path), "rb")  # noqa: SIM115 - a descriptor has no path; the caller closes it
+    try:
+        found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
             raise PictureError(404, "There is no such picture.")
         _check_size(found.st_size, limit)
-        return _whole(file.read(limit + 1), limit)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
-def _read_remote(uri: str, limit: int) -> bytes:
-    path = ObjectStoragePath(uri)
-    _check_size(path.stat().st_size, limit)
-    with path.open("rb") as file:
-        return _whole(file.read(limit + 1), limit)
+def _real(root: Root) -> Path:
+    """Return where a folder is. Links that an administrator wrote out are followed, and none of a team's or a DAG's."""
+    return Path(root.fixed or "/").resolve() / root.path.removeprefix(root.fixed).lstrip("/")
+
+
+def _descriptor(path: Path) -> int:
+    """
+    Open a file whose path has no links, step by step from the root of the file system.
+
+    Whatever became a link since the path was looked at, a folder as well, is not followed.
+    """
+    folder = os.open("/", _FOLDER)
+    try:
+        for name in path.parts[1:-1]:
+            inner = os.open(name, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(path.name, _FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise PictureError(413, f"The picture has {size / 2**20:.0f} MB; up to {limit / 2**20:.0f} MB are shown.")
-
-
-def _whole(data: bytes, limit: int) -> bytes:
-    _check_size(len(data), limit)
-    return data

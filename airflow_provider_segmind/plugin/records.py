@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
 from typing import Any, NamedTuple
 
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -16,6 +17,7 @@ from sqlalchemy import Text, and_, cast, func, select
 
 from airflow_provider_segmind.api.gallery import (
     END_KEY,
+    MAX_CHECKS,
     MAX_TEXT,
     SLOTS,
     XCOM_KEY,
@@ -27,6 +29,9 @@ from airflow_provider_segmind.api.gallery import (
 
 MAX_RECORDS = 10_000
 """How many records are looked at, newest first, some four for each swap; a DAG, a run or dates lead to older ones."""
+MAX_SAID = 8 * 2**20
+"""Characters of all these records, as JSON: twice what 10,000 usual ones have."""
+_ROWS = 50  # that are fetched at once
 _END = -1
 _TASK = ("dag_id", "run_id", "task_id", "map_index")
 
@@ -102,11 +107,32 @@ class Card:
     ended_at: float | None = None
 
 
-def find(wanted: Wanted) -> list[Found]:
-    """Return the newest records, newest first; what is no record is passed over."""
-    with create_session(scoped=False) as session:
-        rows = session.execute(_query(wanted)).all()
-    return list(islice((found for row in rows for found in _found(row)), MAX_RECORDS))
+def find(wanted: Wanted) -> tuple[list[Found], bool]:
+    """
+    Return the newest records, newest first, and whether there are more; what is no record is passed over.
+
+    Rows are read one after the other, and no more of them than have room in memory, whoever wrote them.
+    """
+    found: list[Found] = []
+    if not wanted.dag_ids:
+        return found, False
+    said = 0
+    with create_session(scoped=False) as session, closing(session.execute(_query(wanted))) as rows:
+        for number, row in enumerate(rows, 1):
+            said += row.size
+            if said > MAX_SAID:
+                return found, True
+            found += _found(row)
+            if number == MAX_RECORDS or len(found) >= MAX_RECORDS:
+                return found[:MAX_RECORDS], True
+    return found, False
+
+
+def teams_of(dag_ids: Iterable[str]) -> Mapping[str, str | None]:
+    """Return the team of each DAG that belongs to one."""
+    look_up = getattr(DagModel, "get_dag_id_to_team_name_mapping", None)  # not before teams came to Airflow
+    teams: Mapping[str, str | None] = look_up(list(dag_ids)) if look_up else {}
+    return teams
 
 
 def cards(found: Iterable[Found]) -> list[Card]:
@@ -115,12 +141,10 @@ def cards(found: Iterable[Found]) -> list[Card]:
 
     :param found: the records, newest first.
     """
-    known: dict[tuple[str, ...], Card] = {}
+    same: dict[tuple[str, ...], list[Found]] = {}
     for each in found:
-        key = _key(each)
-        card = known.get(key)
-        known[key] = _card(each) if card is None else _joined(card, each)
-    return [_timed(card) for card in known.values()]
+        same.setdefault(_key(each), []).append(each)
+    return [_timed(_card(each)) for each in same.values()]
 
 
 def _query(wanted: Wanted) -> Any:
@@ -129,14 +153,16 @@ def _query(wanted: Wanted) -> Any:
     else:
         same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _TASK]
     columns = [getattr(XComModel, name) for name in (*_TASK, "key", "value", "timestamp")]
+    size = func.length(cast(XComModel.value, Text))
     query = (
-        select(*columns, TaskInstance.state.label("task_state"), DagRun.state.label("run_state"))
+        select(*columns, size.label("size"), TaskInstance.state.label("task_state"), DagRun.state.label("run_state"))
         .outerjoin(TaskInstance, and_(*same))
         .outerjoin(DagRun, XComModel.dag_run_id == DagRun.id)
         .where(XComModel.key.in_((XCOM_KEY, END_KEY)), XComModel.dag_id.in_(wanted.dag_ids))
-        .where(func.length(cast(XComModel.value, Text)) <= MAX_TEXT)
+        .where(size <= MAX_TEXT)
         .order_by(XComModel.timestamp.desc(), XComModel.task_id, XComModel.map_index)
         .limit(MAX_RECORDS)
+        .execution_options(yield_per=_ROWS)
     )
     for name in ("run_id", "task_id", "map_index"):
         value = getattr(wanted, name)
@@ -176,30 +202,30 @@ def _key(found: Found) -> tuple[str, ...]:
     return tuple(map(str, place))
 
 
-def _card(found: Found) -> Card:
-    sources = {slot: found.place for slot in SLOTS if getattr(found.record, slot)}
-    return Card(found, sources, (found.place,), found.at if found.place.part == _END else None)
+def _card(same: Sequence[Found]) -> Card:
+    """Return a swap, of what was said of it, newest first."""
+    record = same[0].record
+    sources: dict[Slot, Place] = {}
+    for each in same:
+        record = record if each is same[0] else _joined(record, each.record)
+        for slot in SLOTS:
+            if getattr(each.record, slot):
+                sources.setdefault(slot, each.place)
+    ended = (each.at for each in same if each.place.part == _END)
+    return Card(replace(same[0], record=record), sources, tuple(each.place for each in same), next(ended, None))
 
 
-def _joined(card: Card, older: Found) -> Card:
-    newest = card.newest.record
-    # What is empty in the newer one is taken from the older one; how it ended only if it does not wait again.
+def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
+    """Return a record with what is empty in it from an older one; how it ended only if it does not wait again."""
     names = ["cost", "submitted_at", "label", "items", *SLOTS]
     checks = newest.checks
     if newest.state != "waiting":
         names.append("seconds")
         said = {check.name for check in checks}
-        checks += tuple(check for check in older.record.checks if check.name not in said)
-    fills = {name: getattr(older.record, name) for name in names if getattr(newest, name) is None}
-    thumbs = {slot: getattr(newest.thumbs, slot) or getattr(older.record.thumbs, slot) for slot in SLOTS}
-    record = replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, **fills)
-    alone = _card(older)
-    return Card(
-        replace(card.newest, record=record),
-        {**alone.sources, **card.sources},
-        (*card.places, older.place),
-        card.ended_at or alone.ended_at,
-    )
+        checks = (*checks, *(check for check in older.checks if check.name not in said))[:MAX_CHECKS]
+    fills = {name: getattr(older, name) for name in names if getattr(newest, name) is None}
+    thumbs = {slot: getattr(newest.thumbs, slot) or getattr(older.thumbs, slot) for slot in SLOTS}
+    return replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, **fills)
 
 
 def _timed(card: Card) -> Card:

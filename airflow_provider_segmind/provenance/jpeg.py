@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_provider_segmind.provenance.refusal import refusal
+from airflow_provider_segmind.provenance.refusal import counted, refusal
 
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _EXIF = b"Exif\0"
@@ -47,7 +47,7 @@ class JpegParts:
         """
         if data[:2] != b"\xff\xd8":
             raise refusal("JPEG", "it does not begin as a JPEG does")
-        segments = tuple(_segments(data))
+        segments = counted("JPEG", _segments(data))
         _find_end(data, segments[-1].end)
         return cls(data, segments[:-1])
 

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_provider_segmind.provenance.refusal import refusal
+from airflow_provider_segmind.provenance.refusal import counted, refusal
 from airflow_provider_segmind.provenance.xmp import MAX_PACKET
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -42,7 +42,7 @@ class PngParts:
         """
         if data[:8] != _SIGNATURE:
             raise refusal("PNG", "it does not begin as a PNG does")
-        chunks = tuple(_chunks(data))
+        chunks = counted("PNG", _chunks(data))
         if chunks[0].kind != b"IHDR" or all(chunk.kind != b"IDAT" for chunk in chunks):
             raise refusal("PNG", "it has no picture")
         return cls(data, chunks)

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+from typing import TypeVar
+
 from airflow_provider_segmind.api.errors import InvalidRequestError
+
+T = TypeVar("T")
+
+MAX_PARTS = 2**15
+"""Chunks or segments of one file; a picture of 50 MiB in pieces of 8 KiB, as libpng writes them, has 6,400."""
+
+
+def counted(kind: str, parts: Iterator[T]) -> tuple[T, ...]:
+    """
+    Return the parts of a file, which can be a few bytes long each and so cost many times its size.
+
+    :raises InvalidRequestError: when there are more than any encoder writes.
+    """
+    found = tuple(islice(parts, MAX_PARTS + 1))
+    if len(found) > MAX_PARTS:
+        raise refusal(kind, f"it is in more than {MAX_PARTS} parts")
+    return found
 
 
 def refusal(kind: str, reason: str) -> InvalidRequestError:

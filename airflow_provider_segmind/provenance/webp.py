@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from airflow_provider_segmind.provenance.refusal import refusal
+from airflow_provider_segmind.provenance.refusal import counted, refusal
 
 _HAS_XMP, _HAS_ALPHA = 0x04, 0x10
 _PICTURES = (b"VP8 ", b"VP8L", b"ANMF")
@@ -41,7 +41,7 @@ class WebpParts:
         end = 8 + int.from_bytes(data[4:8], "little")
         if end > len(data):
             raise refusal("WebP", f"it has {len(data)} of {end} bytes: the download was cut off")
-        chunks = tuple(_chunks(data[:end]))
+        chunks = counted("WebP", _chunks(data[:end]))
         if all(chunk.kind not in _PICTURES for chunk in chunks):
             raise refusal("WebP", "it has no picture")
         return cls(chunks, data[end:])

@@ -1,42 +1,44 @@
-"""Read and write one property of an XMP packet, and keep everything else that is in it."""
+"""
+Read and write one property of an XMP packet, and leave every other byte of it as it is.
+
+A packet comes with a picture from outside. It is gone through once, without a tree of it being made, which would take
+hundreds of times its size and as much time.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from xml.dom import minidom
-from xml.parsers.expat import ExpatError
+from dataclasses import dataclass, field
+from xml.parsers import expat
+from xml.sax.saxutils import escape, quoteattr
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.provenance.refusal import refusal
 
-MAX_PACKET = 4 * 1024 * 1024
-"""Bytes of a packet that is parsed; what Photoshop writes for a long history is a tenth of it."""
+MAX_PACKET = 2**20
+"""Bytes of a packet that is read; what Photoshop writes for a long history is half of it."""
+_MAX_DEPTH = 500
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-_IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-_TERMS = "http://purl.org/dc/terms/"
-_XMLNS = "http://www.w3.org/2000/xmlns/"
-_META = "adobe:ns:meta/"
+_SOURCE_TYPE = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/ DigitalSourceType"
+_MANIFEST = "http://purl.org/dc/terms/ provenance"
 
-_BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
-_END = '\n<?xpacket end="w"?>'
-_EMPTY = f'<x:xmpmeta xmlns:x="{_META}"><rdf:RDF xmlns:rdf="{_RDF}"></rdf:RDF></x:xmpmeta>'
+_BEGIN = b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
+_END = b'\n<?xpacket end="w"?>'
+_EMPTY = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{_RDF}"></rdf:RDF></x:xmpmeta>'.encode()
 
-# Python before 3.13 writes these as they are where only a reference keeps them; noncharacters hold their places.
-_FRAGILE = str.maketrans("\t\n\r", "\ufdd0\ufdd1\ufdd2")
-_REFERENCES = str.maketrans({"\ufdd0": "&#9;", "\ufdd1": "&#10;", "\ufdd2": "&#13;"})
-
-_DECLARATION = re.compile(r"\s*<\?xml\s[^>]*\?>")
+_DECLARATION = re.compile(rb"<\?xml\s[^>]*\?>")
+_ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*(?:"[^"]*"|'[^']*')""")
+_TAG = re.compile(rb"""<([^\s/>]+)(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*(/?)>""")
 
 
 def source_type_of(packet: bytes, kind: str) -> str | None:
     """
     Return the packet's ``Iptc4xmpExt:DigitalSourceType``, or ``None`` if it has none.
 
-    :raises InvalidRequestError: when the packet cannot be parsed.
+    :raises InvalidRequestError: when the packet cannot be read.
     """
-    return _value(packet, kind, _IPTC, "DigitalSourceType")
+    return _Packet(packet, kind).values.get(_SOURCE_TYPE)
 
 
 def names_remote_manifest(packet: bytes, kind: str) -> bool:
@@ -44,13 +46,12 @@ def names_remote_manifest(packet: bytes, kind: str) -> bool:
     Whether the packet points to a C2PA manifest that is kept elsewhere, which covers this file's bytes.
 
     The property is ``dcterms:provenance``, from C2PA's specification, "Embedding a reference to the active manifest".
-    A packet that cannot be parsed points nowhere.
+    A packet that cannot be read points nowhere.
     """
     try:
-        value = _value(packet, kind, _TERMS, "provenance")
+        return _Packet(packet, kind).values.get(_MANIFEST, "").startswith(("http://", "https://"))
     except InvalidRequestError:
         return False
-    return value is not None and value.startswith(("http://", "https://"))
 
 
 def with_source_type(packet: bytes | None, value: str, kind: str) -> bytes:
@@ -60,103 +61,154 @@ def with_source_type(packet: bytes | None, value: str, kind: str) -> bytes:
     :param packet: the packet that the picture has, whose other properties are kept, or ``None``.
     :param value: a URI of IPTC's vocabulary ``http://cv.iptc.org/newscodes/digitalsourcetype/``.
     :param kind: the picture's format, for messages.
-    :raises InvalidRequestError: when the packet cannot be parsed.
+    :raises InvalidRequestError: when the packet cannot be read.
     """
-    try:
-        document = _parse(_EMPTY.encode() if packet is None else packet, kind)
-        rdf = _rdf_of(document, kind)
-        about = ""
-        for description in _descriptions(rdf):
-            about = about or description.getAttributeNS(_RDF, "about")
-            _remove(description)
-        rdf.appendChild(_description(document, about, value))
-        return f"{_BEGIN}{_text_of(document)}{_END}".encode()
-    except RecursionError:
-        raise refusal(kind, "its XMP packet is nested too deeply") from None
+    found = _Packet(_EMPTY if packet is None else packet, kind)
+    # It declares its own prefixes, whatever others the packet uses. All descriptions of one packet must be about the
+    # same resource: XMP specification part 1, 7.4.
+    description = (
+        f'<rdf:Description xmlns:rdf="{_RDF}" xmlns:Iptc4xmpExt="{_SOURCE_TYPE.partition(" ")[0]}" '
+        f"rdf:about={quoteattr(found.about)}><Iptc4xmpExt:DigitalSourceType>{escape(value)}"
+        "</Iptc4xmpExt:DigitalSourceType></rdf:Description>"
+    )
+    return b"".join((_BEGIN, found.changed(description.encode()), _END))
 
 
-def _description(document: minidom.Document, about: str, value: str) -> minidom.Element:
-    """Return an element that holds the property and declares its own prefixes, whatever others the packet uses."""
-    description = document.createElementNS(_RDF, "rdf:Description")
-    description.setAttributeNS(_XMLNS, "xmlns:rdf", _RDF)
-    description.setAttributeNS(_XMLNS, "xmlns:Iptc4xmpExt", _IPTC)
-    # All descriptions of one packet must be about the same resource: XMP specification part 1, 7.4.
-    description.setAttributeNS(_RDF, "rdf:about", about)
-    source_type = document.createElementNS(_IPTC, "Iptc4xmpExt:DigitalSourceType")
-    source_type.appendChild(document.createTextNode(value))
-    description.appendChild(source_type)
-    return description
+class _Packet:
+    """
+    What a packet says, and where.
+
+    :param packet: its bytes.
+    :param kind: the picture's format, for messages.
+    :raises InvalidRequestError: when it cannot be read.
+    """
+
+    def __init__(self, packet: bytes, kind: str) -> None:
+        self.values: dict[str, str] = {}
+        self.about = ""
+        self._text = _checked(packet, kind)
+        self._kind = kind
+        self._cuts: list[tuple[int, int]] = []
+        self._room: tuple[int, int, bytes, bytes] | None = None
+        """Where one more description belongs: what it takes the place of, and what stands before and after it."""
+        self._depth = self._rdf = self._description = 0
+        self._property: _Property | None = None
+        parser = self._parser = expat.ParserCreate("UTF-8", " ")
+        parser.namespace_prefixes = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._stop
+        parser.ProcessingInstructionHandler = self._instruct
+        try:
+            parser.Parse(self._text, True)
+        except expat.ExpatError as error:
+            raise refusal(kind, f"its XMP packet is not well-formed XML ({error})") from error
+        finally:
+            del self._parser  # it and this refer to each other
+        if self._room is None:
+            raise refusal(kind, "its XMP packet has no rdf:RDF")
+
+    def changed(self, description: bytes) -> bytes:
+        """Return the text without its digital source types and the wrapper, and with one more description."""
+        start, end, before, after = self._room or (0, 0, b"", b"")
+        edits = [(*cut, b"") for cut in self._cuts] + [(start, end, before + description + after)]
+        parts, position = [], 0
+        for start, end, text in sorted(edits):
+            parts += [self._text[position:start], text]
+            position = end
+        return b"".join((*parts, self._text[position:])).strip()
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise refusal(self._kind, "its XMP packet is nested too deeply")
+        plain = _plain(name)
+        if plain == f"{_RDF} RDF" and not self._rdf and self._room is None:
+            self._rdf = self._depth
+            written, empty, end = self._tag()
+            if empty:
+                self._room = (end - 2, end, b">", b"</" + written + b">")
+        elif self._rdf and self._depth == self._rdf + 1 and plain == f"{_RDF} Description":
+            self._description = self._depth
+            self._describe(attributes)
+        elif self._description and self._depth == self._description + 1 and plain in (_SOURCE_TYPE, _MANIFEST):
+            resource = next((value for key, value in attributes.items() if _plain(key) == f"{_RDF} resource"), "")
+            _, empty, end = self._tag()
+            self._property = _Property(self._depth, plain, self._parser.CurrentByteIndex, end if empty else 0, resource)
+            self._parser.CharacterDataHandler = self._read
+
+    def _describe(self, attributes: dict[str, str]) -> None:
+        for name, value in attributes.items():
+            plain = _plain(name)
+            if plain == f"{_RDF} about":
+                self.about = self.about or value
+            elif plain in (_SOURCE_TYPE, _MANIFEST):
+                self.values.setdefault(plain, value)
+            if plain == _SOURCE_TYPE:
+                _, local, prefix = name.split(" ")
+                _, _, end = self._tag()
+                found = _ATTRIBUTE.finditer(self._text, self._parser.CurrentByteIndex, end)
+                self._cuts += [one.span() for one in found if one[1] == f"{prefix}:{local}".encode()]
+
+    def _read(self, text: str) -> None:
+        if self._property and self._depth == self._property.depth:
+            self._property.texts.append(text)
+
+    def _stop(self, _: str) -> None:
+        found = self._property
+        if found and self._depth == found.depth:
+            self.values.setdefault(found.name, "".join(found.texts).strip() or found.resource)
+            if found.name == _SOURCE_TYPE:
+                end = found.end or self._text.index(b">", self._parser.CurrentByteIndex) + 1
+                self._cuts.append((found.start, end))
+            self._property = self._parser.CharacterDataHandler = None
+        elif self._depth == self._description:
+            self._description = 0
+        elif self._depth == self._rdf:
+            self._rdf, place = 0, self._parser.CurrentByteIndex
+            self._room = self._room or (place, place, b"", b"")
+        self._depth -= 1
+
+    def _tag(self) -> tuple[bytes, bool, int]:
+        """Return the written name of the tag that begins here, whether it is an empty element's, and where it ends."""
+        tag = _TAG.match(self._text, self._parser.CurrentByteIndex)
+        if tag is None:
+            raise refusal(self._kind, "its XMP packet has a tag that cannot be read")
+        return tag[1], tag[2] == b"/", tag.end()
+
+    def _instruct(self, target: str, _: str) -> None:
+        if target == "xpacket" and self._depth == 0:
+            start = self._parser.CurrentByteIndex
+            self._cuts.append((start, self._text.index(b"?>", start) + 2))
 
 
-def _remove(description: minidom.Element) -> None:
-    """Take the property out of a description in both ways it can be written there."""
-    if description.hasAttributeNS(_IPTC, "DigitalSourceType"):
-        description.removeAttributeNS(_IPTC, "DigitalSourceType")
-    for element in list(_elements(description, _IPTC, "DigitalSourceType")):
-        description.removeChild(element)
+@dataclass
+class _Property:
+    """An element that is being read; ``end`` is known at once if it is empty."""
+
+    depth: int
+    name: str
+    start: int
+    end: int
+    resource: str
+    texts: list[str] = field(default_factory=list)
 
 
-def _value(packet: bytes, kind: str, namespace: str, name: str) -> str | None:
-    """Return a simple property: an attribute, an element's text or its ``rdf:resource``."""
-    try:
-        for description in _descriptions(_rdf_of(_parse(packet, kind), kind)):
-            if description.hasAttributeNS(namespace, name):
-                return description.getAttributeNS(namespace, name)
-            for element in _elements(description, namespace, name):
-                text = "".join(node.data for node in element.childNodes if isinstance(node, minidom.Text)).strip()
-                return text or element.getAttributeNS(_RDF, "resource")
-    except RecursionError:
-        raise refusal(kind, "its XMP packet is nested too deeply") from None
-    return None
+def _plain(name: str) -> str:
+    """Return namespace and name, without the prefix."""
+    return " ".join(name.split(" ")[:2])
 
 
-def _parse(packet: bytes, kind: str) -> minidom.Document:
-    """Return the packet as a document in which prefixes, comments and other people's properties are kept."""
+def _checked(packet: bytes, kind: str) -> bytes:
+    """Return the packet's text in UTF-8, which a parser may have."""
     if len(packet) > MAX_PACKET:
         raise refusal(kind, f"its XMP packet has {len(packet)} bytes, more than {MAX_PACKET}")
     try:
-        text = packet.decode("utf-8").strip("\ufeff\0 \t\r\n")
+        text = packet.decode("utf-8").strip("\ufeff\0 \t\r\n").encode()
     except UnicodeDecodeError:
         raise refusal(kind, "its XMP packet is not UTF-8") from None
     # Entities could make a small packet a very large one; XMP has none.
-    if "<!DOCTYPE" in text:
+    if b"<!DOCTYPE" in text:
         raise refusal(kind, "its XMP packet has a DOCTYPE, which XMP does not allow")
-    # Another encoding named there would be believed, although the text is UTF-8.
-    text = _DECLARATION.sub("", text, count=1) if text.startswith("<?xml ") else text
-    try:
-        return minidom.parseString(text.encode())  # noqa: S318 - no DOCTYPE, so no entities
-    except (ExpatError, ValueError) as error:
-        raise refusal(kind, f"its XMP packet is not well-formed XML ({error})") from error
-
-
-def _rdf_of(document: minidom.Document, kind: str) -> minidom.Element:
-    found = document.getElementsByTagNameNS(_RDF, "RDF")
-    if not found:
-        raise refusal(kind, "its XMP packet has no rdf:RDF")
-    return found[0]
-
-
-def _descriptions(rdf: minidom.Element) -> Iterator[minidom.Element]:
-    return _elements(rdf, _RDF, "Description")
-
-
-def _elements(parent: minidom.Element, namespace: str, name: str) -> Iterator[minidom.Element]:
-    for node in parent.childNodes:
-        if isinstance(node, minidom.Element) and (node.namespaceURI, node.localName) == (namespace, name):
-            yield node
-
-
-def _text_of(document: minidom.Document) -> str:
-    """Return the document without the wrapper that is written anew."""
-    for element in document.getElementsByTagName("*"):
-        for attribute in element.attributes.values():
-            attribute.value = attribute.value.translate(_FRAGILE)
-        for node in element.childNodes:
-            if isinstance(node, minidom.Text) and "\r" in node.data:
-                node.data = node.data.replace("\r", "\ufdd2")
-    text = "".join(
-        node.toxml()
-        for node in document.childNodes
-        if not (isinstance(node, minidom.ProcessingInstruction) and node.target == "xpacket")
-    )
-    return text.translate(_REFERENCES)
+    # Another encoding named there would be believed by others, although the text is UTF-8.
+    declared = _DECLARATION.match(text)
+    return text[declared.end() :].lstrip() if declared else text

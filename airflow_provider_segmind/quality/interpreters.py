@@ -55,6 +55,20 @@ def run(name: str, picture: NDArray[np.float32], file: Path | None = None) -> li
             raise ModelError(f"The model {name} failed: {problem}. {_REMEDY}") from problem
 
 
+def load(pose_model: Path | None) -> None:
+    """
+    Load every model now: none is loaded any more when it is needed.
+
+    :param pose_model: where the model of poses is, if there is one.
+    :raises ModelError: as :func:`run`.
+    :raises InvalidRequestError: when ``pose_model`` is another file.
+    """
+    for name in SHA256:
+        _interpreter(name, None)
+    if pose_model is not None:
+        _interpreter(POSE, pose_model)
+
+
 @functools.cache
 def _interpreter(name: str, file: Path | None) -> Any:
     shipped = resources.files("airflow_provider_segmind.quality").joinpath(f"models/{name}.tflite")

@@ -18,7 +18,7 @@ from airflow_provider_segmind.quality.inspect import DEFAULTS, check_swap
 from airflow_provider_segmind.quality.report import Check, Report
 from airflow_provider_segmind.quality.sizing import worker_count
 from airflow_provider_segmind.quality.thresholds import Thresholds
-from airflow_provider_segmind.quality.worker import receive, send
+from airflow_provider_segmind.quality.worker import environment, receive, send
 
 # -P: a file in the working directory must not be taken for one of Python's modules.
 _COMMAND = (sys.executable, "-P", "-m", "airflow_provider_segmind.quality.worker")
@@ -160,7 +160,9 @@ class _Worker:
     """One process that checks one pair at a time."""
 
     def __init__(self, command: tuple[str, ...]) -> None:
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - our own
+        self._process = subprocess.Popen(  # noqa: S603 - our own
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+        )
 
     def check(self, pictures: list[bytes], asked: dict[str, Any], timeout: float) -> Report:
         clock = threading.Timer(timeout, self._process.kill)

@@ -1,18 +1,42 @@
-"""Decode a picture that comes from outside, at the size at which it is measured."""
+"""
+Decode a picture that comes from outside, small: the only place in which this package opens one.
+
+A small file can be a very large picture, and whoever sends it may mean harm. So the decoder is chosen by how the file
+begins, and no other of Pillow's is reached; no more pixels than a limit are decoded, in one picture or in all that the
+threads of a process decode at a time; and what is made beside the decoded picture is made a strip at a time.
+"""
 
 from __future__ import annotations
 
 import io
-import warnings
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from airflow_provider_segmind.api import media
 
 WORK_SIDE = 512
 """Pixels of the longer side at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
 
-# A closed list, because some of Pillow's other decoders start programs (EPS) or are hardly ever met.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
+_DECODERS: dict[media.Format, type[ImageFile]] = {
+    media.PNG: PngImageFile,
+    media.JPEG: JpegImageFile,
+    media.WEBP: WebPImageFile,
+}
+_MAX_SCANS = 100
+"""Of a JPEG. Each is a pass over the whole picture, and can be a few bytes long; cameras and editors write 10."""
+# With the length that each number of components has: a phone's film behind its photograph has any two bytes often.
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+_STRIP_PIXELS = 2**20
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,6 +52,18 @@ _SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
 
 class UnreadableError(ValueError):
     """The bytes are no picture, or not a whole one, or one that is too large to open."""
+
+
+class TooManyPixelsError(UnreadableError):
+    """
+    A picture is larger than may be decoded. Whether it is whole is not known.
+
+    :param size: width and height in pixels.
+    """
+
+    def __init__(self, size: tuple[int, int], max_pixels: int) -> None:
+        super().__init__(f"{size[0]} x {size[1]} pixels are more than the {max_pixels} of max_pixels")
+        self.size = size
 
 
 @dataclass(frozen=True)
@@ -53,45 +89,127 @@ class Picture:
         return self.size[0] / self.size[1]
 
 
-def read(data: bytes, max_pixels: int) -> Picture:
+@dataclass(frozen=True)
+class Thumbnail:
+    """
+    A small picture of a picture.
+
+    :param size: width and height in pixels of the large one, as its file has them.
+    :param data: the small one, upright: a whole WebP.
+    """
+
+    size: tuple[int, int]
+    data: bytes
+
+
+def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
     """
     Decode a whole picture; of an animation, the first frame.
 
-    :param data: an encoded JPEG, PNG, WebP, GIF or AVIF.
+    :param data: an encoded picture of one of ``media.FORMATS``.
     :param max_pixels: refuse more without decoding them.
     :raises UnreadableError: saying what is wrong.
     """
+    size, small, turn = _decode(data, WORK_SIDE, max_pixels)
+    if small.mode == "RGBA":  # on white, as most viewers show it
+        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
+    return Picture(size[::-1] if turn in _SIDEWAYS else size, small)
+
+
+def thumbnail(data: bytes, side: int) -> Thumbnail:
+    """
+    Decode a whole picture as :func:`read` does, and make a small one of it.
+
+    :param data: an encoded picture of one of ``media.FORMATS``.
+    :param side: pixels of the small one's longer side, at most.
+    :raises UnreadableError: saying what is wrong; :class:`TooManyPixelsError` above ``media.MAX_PIXELS``.
+    """
+    size, small, _ = _decode(data, side, media.MAX_PIXELS)
+    out = io.BytesIO()
+    small.save(out, "WEBP", quality=80)
+    return Thumbnail(size, out.getvalue())
+
+
+_Decoded = tuple[tuple[int, int], Image.Image, Image.Transpose | None]
+"""Width and height of the file, the small picture in RGB or RGBA and upright, and how it had to be turned for that."""
+
+
+def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
     if not data:
         raise UnreadableError("it is empty, 0 bytes")
-    Image.init()
-    # Pillow warns of large pictures and of odd metadata; both are judged here, and neither should fill a task's log.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    kind = media.format_of(data)
+    if kind is None:
+        raise UnreadableError(f"it is no {media.NAMES}; it starts with {data[:16]!r}")
+    if len(data) > media.MAX_BYTES:
+        raise UnreadableError(f"its {len(data)} bytes are more than {media.MAX_BYTES}")
+    if kind is media.JPEG and any(islice(_SCAN.finditer(data), _MAX_SCANS, None)):
+        raise UnreadableError(f"it has more than {_MAX_SCANS} scans")
+    try:
         try:
-            with Image.open(io.BytesIO(data), formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
-                return _decoded(image, max_pixels)
+            return _opened(kind, data, side, max_pixels)
         except UnreadableError:
             raise
-        except UnidentifiedImageError as problem:
-            raise UnreadableError(f"it is no JPEG, PNG, WebP, GIF or AVIF; it starts with {data[:16]!r}") from problem
-        except Exception as problem:  # on broken bytes, decoders raise errors of many kinds
-            raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
+        except ValueError:
+            # Pillow gives a picture up whose texts are too large when they are unpacked; the picture is not.
+            plain = _without_texts(data) if kind is media.PNG else data
+            if len(plain) == len(data):
+                raise
+            return _opened(kind, plain, side, max_pixels)
+    except (UnreadableError, MemoryError):
+        raise
+    except Exception as problem:  # on broken bytes, decoders raise errors of many kinds
+        raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
 
 
-def _decoded(image: Image.Image, max_pixels: int) -> Picture:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise UnreadableError(f"{width} x {height} pixels are more than the {max_pixels} of max_pixels")
-    share = min(1.0, WORK_SIDE / max(width, height))
-    size = max(1, round(width * share)), max(1, round(height * share))
-    # Only JPEG knows drafts: its decoder can leave out the detail that is not needed, twice as fast.
-    image.draft(None, size)
-    image.load()
-    small = _as_rgb(_resizable(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0))
-    turn = _UPRIGHT.get(_orientation(image))
-    if turn is None:
-        return Picture((width, height), small)
-    return Picture((height, width) if turn in _SIDEWAYS else (width, height), small.transpose(turn))
+def _opened(kind: media.Format, data: bytes, side: int, max_pixels: int) -> _Decoded:
+    with _DECODERS[kind](io.BytesIO(data)) as image:
+        size = image.size
+        if size[0] * size[1] > max_pixels:
+            raise TooManyPixelsError(size, max_pixels)
+        share = min(1.0, side / max(size))
+        target = max(1, round(size[0] * share)), max(1, round(size[1] * share))
+        with _room.taken(size[0] * size[1]):
+            # Only JPEG knows drafts: its decoder can leave out the detail that is not needed, twice as fast.
+            image.draft(None, target)
+            image.load()
+            small = _shrunk(image, target)
+        turn = _UPRIGHT.get(_orientation(image))
+    return size, small if turn is None else small.transpose(turn), turn
+
+
+class _Room:
+    """How many pixels the threads of this process may decode at the same time; a larger picture waits for all of it."""
+
+    def __init__(self, pixels: int) -> None:
+        self._all = self._free = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        needed = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= needed)
+            self._free -= needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += needed
+                self._changed.notify_all()
+
+
+_room = _Room(media.MAX_PIXELS)
+
+
+def _without_texts(data: bytes) -> bytes:
+    """Return a PNG without its texts, as far as its chunks can be told apart."""
+    parts, position = [data[:8]], 8
+    while position < len(data):
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        if data[position + 4 : position + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
+            parts.append(data[position:end])
+        position = end
+    return b"".join(parts)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -102,19 +220,34 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
+def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """
+    Return it at a size, as RGB or RGBA.
+
+    It is what ``resize`` with a ``reducing_gap`` makes of it, but no second picture of full size is made on the way.
+    """
+    across, down = (max(1, int(large / small / 2)) for large, small in zip(image.size, size, strict=True))
+    rows = down * max(1, _STRIP_PIXELS // (image.width * down))
+    reduced: Image.Image | None = None
+    for top in range(0, image.height, rows):
+        strip = _resizable(image.crop((0, top, image.width, min(top + rows, image.height)))).reduce((across, down))
+        if reduced is None:
+            reduced = Image.new(strip.mode, (strip.width, -(-image.height // down)))
+        reduced.paste(strip, (0, top // down))
+    if reduced is None:
+        raise UnreadableError("it has no pixels")
+    box = (0, 0, image.width / across, image.height / down)
+    small = reduced.resize(size, Image.Resampling.BICUBIC, box=box)
+    if image.mode in ("RGB", "RGBA", "P") and (profile := image.info.get("icc_profile")):
+        small.info["icc_profile"] = profile
+    return small.convert("RGBA" if small.mode == "RGBa" else "RGB")
+
+
 def _resizable(image: Image.Image) -> Image.Image:
     """Return it in a mode in which neighbouring pixels can be averaged."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow's own conversion to 8 bits cuts off everything above 255.
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
     if image.has_transparency_data:
-        return image if image.mode == "RGBA" else image.convert("RGBA")
+        return (image if image.mode == "RGBA" else image.convert("RGBA")).convert("RGBa")
     return image if image.mode in ("L", "RGB", "CMYK", "YCbCr") else image.convert("RGB")
-
-
-def _as_rgb(image: Image.Image) -> Image.Image:
-    """Return it without transparency, on white, as most viewers show it."""
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")

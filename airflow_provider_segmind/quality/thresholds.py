@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.media import MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,8 @@ class Thresholds:
     """
     Every cut of every check. None of them was fitted on real body swaps of Segmind: see ``docs/quality.md``.
 
-    :param max_pixels: width times height. A judgement: above a camera's 12 to 50 million. A PNG of 64 million pixels
-        with transparency, the dearest kind measured, takes a process to 0.6 GB.
+    :param max_pixels: width times height. A judgement: above a camera's 12 to 50 million. A pair of WebPs of 64 million
+        pixels, the dearest kind measured, takes a process to 1.0 GB, a pair of PNGs with transparency to 0.3.
     :param min_side: pixels of an input's shorter side. A judgement: the size at which the measures here were made.
     :param max_aspect_ratio: longer side divided by shorter side of an input. A judgement.
     :param min_contrast: standard deviation of the luma, 0 to 255. A blank picture has 0; the lowest of ten source
@@ -66,7 +67,7 @@ class Thresholds:
     :raises InvalidRequestError: when a value is not a number, or is outside of its range.
     """
 
-    max_pixels: int = 64_000_000
+    max_pixels: int = MAX_PIXELS
     min_side: int = 512
     max_aspect_ratio: float = 3.0
     min_contrast: float = 5.0

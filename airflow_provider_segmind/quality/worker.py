@@ -3,18 +3,21 @@ The process that checks pictures for :mod:`airflow_provider_segmind.quality.many
 
 A frame is its length in four bytes, big-endian, and that many bytes. A request is one frame of JSON and one for each
 picture; the answer is one frame of JSON. Nothing is pickled: whoever takes over a decoder with a picture must not get
-from here into the task, which holds the keys.
+from here into the task, which holds the keys. So the environment, where connections may be, stays with the task, and
+before the first picture is decoded this process gives up the right to open any file or socket.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import resource
 import struct
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from airflow_provider_segmind.quality.inspect import check_swap
 from airflow_provider_segmind.quality.thresholds import Thresholds
@@ -22,6 +25,15 @@ from airflow_provider_segmind.quality.thresholds import Thresholds
 _HEAD = struct.Struct(">I")
 # Of 1000. When memory runs out, the kernel shall end this process, which is reported, and not the task.
 _OOM_SCORE = "700"
+_ENVIRONMENT = (
+    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PATH",
+    "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "TMPDIR",
+)  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    """Return what of the task's environment Python needs to start and to find its modules."""
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
 def send(stream: IO[bytes], frame: bytes) -> None:
@@ -46,15 +58,43 @@ def main() -> None:
     # Whatever a library prints belongs to the log, not between the frames.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    is_sealed = False
     while (order := receive(sys.stdin.buffer)) is not None:
         asked = json.loads(order)
         frames = [receive(sys.stdin.buffer) for _ in range(asked["pictures"])]
+        model = asked["pose_model"]
+        options = {
+            "thresholds": Thresholds.of(asked["thresholds"]),
+            "qa": asked["qa"],
+            "pose_model": None if model is None else Path(model),
+        }
+        if not is_sealed:
+            _seal(options)
+            is_sealed = True
         source, result, *more = [frame for frame in frames if frame is not None]
-        thresholds, model = Thresholds.of(asked["thresholds"]), asked["pose_model"]
-        poses = None if model is None else Path(model)
-        report = check_swap(source, result, *more, thresholds=thresholds, qa=asked["qa"], pose_model=poses)
+        report = check_swap(source, result, *more, **options)
         send(answers, json.dumps(report.to_json()).encode())
         answers.flush()
+
+
+def _seal(options: dict[str, Any]) -> None:
+    """Load all that a check can need, by a check of our own pictures; then let nothing more be opened."""
+    from PIL import Image  # here, because importing an operator must not import Pillow
+
+    drawn = Image.radial_gradient("L").resize((64, 64)).convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    pictures = []
+    for kind in ("PNG", "JPEG", "WEBP"):
+        file = io.BytesIO()
+        drawn.save(file, kind, exif=turned)
+        pictures.append(file.getvalue())
+    report = check_swap(*pictures, **options)
+    if "qa" in report.layers:
+        from airflow_provider_segmind.quality.interpreters import load
+
+        load(options["pose_model"])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
 
 
 if __name__ == "__main__":

@@ -11,20 +11,24 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_segmind.api.answers import line, storable
 from airflow_provider_segmind.api.errors import BY_NAME, SegmindError, ServiceError
 from airflow_provider_segmind.api.models import Job, Output
 
 VERSION = 1
 START = "start"
-MAX_OUTPUTS = 16 * 1024
+MAX_OUTPUTS = 8 * 1024
 """Bytes of outputs that an event carries; a job with more is asked for them once more on the worker."""
+MAX_MESSAGE = 8 * 1024
+"""Bytes of an error's message, and half of that for the service's own words: an event stays below 16 KiB."""
 
 
 def event_of_job(job: Job) -> dict[str, Any]:
     """Return the event for a job that is done, be it ``COMPLETED`` or ``FAILED``."""
-    outputs: list[list[str]] | None = [[output.keyname, output.type, output.url] for output in job.outputs]
-    if len(json.dumps(outputs)) > MAX_OUTPUTS:
-        outputs = None
+    outputs = None
+    if sum(len(output.url) for output in job.outputs) <= MAX_OUTPUTS:
+        listed = [[output.keyname, output.type, output.url] for output in job.outputs]
+        outputs = listed if len(json.dumps(listed)) <= MAX_OUTPUTS else None
     return {
         "version": VERSION,
         "status": "success",
@@ -44,12 +48,12 @@ def event_of_error(error: SegmindError) -> dict[str, Any]:
     return {
         "version": VERSION,
         "status": "error",
-        "request_id": error.request_id,
+        "request_id": error.request_id and line(error.request_id),
         "error": {
             "type": type(error).__name__,
-            "message": error.message,
+            "message": _bounded(error.message, MAX_MESSAGE),
             "http_status": error.status,
-            "detail": error.detail,
+            "detail": _bounded(error.detail, MAX_MESSAGE // 2),
         },
     }
 
@@ -120,6 +124,14 @@ def read_event(event: object) -> tuple[Job, bool]:
             request_id=request_id,
         )
     raise ServiceError(f"The trigger's event has the status {event.get('status')!r}, which means nothing here.")
+
+
+def _bounded(text: str, size: int) -> str:
+    """Return a text that takes at most so many bytes of JSON, and that a database can hold."""
+    text = storable(text)
+    while (length := len(json.dumps(text))) > size:
+        text = f"{text[: len(text) * size // length - 2]}…"
+    return text
 
 
 def _number(value: object) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import ssl
 import threading
@@ -30,7 +31,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.api.transport import prepare_session
+from airflow_provider_segmind.api.transport import Session, prepare_session
 from airflow_provider_segmind.api.wire import Failure, Request, Response
 from airflow_provider_segmind.emulator import Emulator, Fault
 from tests.api.clock import Clock
@@ -202,6 +203,29 @@ def test_a_netrc_file_does_not_replace_the_key(
     assert [seen.headers["authorization"] for seen in emulator.requests] == [f"Bearer {KEY}"]
 
 
+@pytest.mark.parametrize("configured", ["environment", "connection"])
+def test_over_plain_http_no_proxy_sees_the_key(
+    run: Run, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, configured: str
+) -> None:
+    with Emulator() as proxy:
+        proxies = {"http": proxy.url, "all": proxy.url}
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        if configured == "environment":
+            for name in ("http_proxy", "all_proxy"):
+                monkeypatch.setenv(name, proxy.url)
+        extra = {"proxies": proxies} if configured == "connection" else {}
+        settings = Settings.from_connection(host=emulator.url, password=KEY, extra=extra)
+        assert run(settings, lambda s, a: flow.get_credits(s, a)) == 100.0
+        with prepare_session(Session()) as session:
+            session.proxies.update(settings.proxies)
+            session.get(f"{emulator.url}/v1/get-user-credits", headers={"x-api-key": KEY}, timeout=5)
+            request = requests.Request("GET", f"{emulator.url}/v1/get-user-credits", headers={"x-api-key": KEY})
+            assert session.send(session.prepare_request(request), timeout=5).status_code == 200
+        assert proxy.requests == ()
+        assert len(emulator.requests) == 3
+
+
 def test_nothing_of_a_refused_connection_was_sent(run: Run) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
@@ -281,6 +305,54 @@ def test_an_answer_that_drips_for_ever_is_given_up(run: Run) -> None:
     assert 0 < dripped < 99_999, "it was read to its end"
 
 
+def test_an_answer_that_unpacks_to_gigabytes_is_taken_as_it_came(run: Run) -> None:
+    """Compression was not asked for; a library that unpacks it anyway fills the memory of the triggerer."""
+    body = gzip.compress(bytes(200_000_000), mtime=0)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head + body)
+
+    def steps(s: Settings, a: flow.Auth) -> flow.Flow[Any]:
+        return (yield flow.Send(Request("GET", f"{s.base_url}/workflows/request/1", "bearer")))
+
+    with serving(answer) as url:
+        received = run(Settings(url, KEY), steps)
+    assert received.body == body
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n\xff\xff",
+        b"HTTP/1.1 200 OK\r\nRetry-After: \xff\xfe\xd8\r\nDate: \xff\r\nContent-Type: \x80\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: \xff=\xff;;;=\r\nLocation: //\xff\r\n\r\n{}",
+        b"HTTP/1.1 99999 \xff\r\n\r\n",
+        b"HTTP/9.9 200 OK\r\n\r\n{}",
+        b"\xff\x00 no HTTP at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n{}",
+        b"",
+    ],
+    ids=range(11),
+)
+def test_an_answer_that_is_no_http_is_an_error_of_ours_and_an_order_may_have_been_accepted(
+    run: Run, head: bytes
+) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(head)
+
+    with serving(answer) as url, pytest.raises(SegmindError) as error:
+        run(Settings(url, KEY), lambda s, a: flow.order(s, a, WORKFLOW, {}))
+    assert isinstance(error.value, OutcomeUnknownError)
+    with serving(answer) as url, pytest.raises((ServiceError, TransportError)):
+        run(Settings(url, KEY), lambda s, a: flow.ask(s, a, f"{url}/workflows/request/1"))
+
+
 # aiohttp before 3.12.15 leaves a refused connection to the garbage collector, which says so.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_tls_is_checked_with_the_systems_bundle_or_the_connections_own(run: Run, tmp_path: Path) -> None:
@@ -307,22 +379,13 @@ def test_a_failed_handshake_means_that_an_order_was_not_sent(run: Run) -> None:
         assert emulator.charges == ()
 
 
-def test_a_proxy_of_the_connection_is_used(run: Run) -> None:
+def test_a_proxy_of_the_connection_is_used_and_one_that_refuses_the_tunnel_means_that_an_order_was_not_sent(
+    run: Run,
+) -> None:
     seen: list[bytes] = []
 
-    def answer(connection: socket.socket) -> None:
-        seen.append(connection.recv(65536))
-        connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{"credits":1}')
-
-    with serving(answer) as url:
-        settings = Settings.from_connection(host="http://127.0.0.1:9", password=KEY, extra={"proxies": {"http": url}})
-        assert run(settings, lambda s, a: flow.get_credits(s, a)) == 1
-    assert seen[0].startswith(b"GET http://127.0.0.1:9/v1/get-user-credits HTTP/1.1")
-
-
-def test_a_proxy_that_refuses_the_tunnel_means_that_an_order_was_not_sent(run: Run) -> None:
     def refuse(connection: socket.socket) -> None:
-        connection.recv(65536)
+        seen.append(connection.recv(65536))
         connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
     with serving(refuse) as url:
@@ -335,6 +398,8 @@ def test_a_proxy_that_refuses_the_tunnel_means_that_an_order_was_not_sent(run: R
         answer = run(settings, steps)
     assert isinstance(answer, Failure)
     assert not answer.sent
+    assert seen[0].startswith(b"CONNECT api.segmind.com:443 ")
+    assert KEY.encode() not in seen[0]
 
 
 def test_environment_proxies_count_as_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import protocol
+from airflow_provider_segmind.api import protocol, refusals
 from airflow_provider_segmind.api.errors import (
     BY_NAME,
     AuthenticationError,
     CreditsError,
     InvalidRequestError,
     JobExpiredError,
+    JobFailedError,
     OutcomeUnknownError,
     RateLimitError,
     SegmindError,
@@ -43,10 +44,12 @@ def submit(response: Response) -> Any:
 def test_bearer_is_sent_as_documented_and_x_api_key_as_the_sdk_does() -> None:
     assert protocol.headers(settings(), Request("GET", POLL_URL, "bearer")) == {
         "Accept": "application/json",
+        "Accept-Encoding": "identity",
         "Authorization": f"Bearer {KEY}",
     }
     assert protocol.headers(settings(), Request("POST", POLL_URL, "x-api-key", {"a": 1})) == {
         "Accept": "application/json",
+        "Accept-Encoding": "identity",
         "Content-Type": "application/json",
         "x-api-key": KEY,
     }
@@ -210,7 +213,7 @@ def test_a_completed_job_whose_output_cannot_be_read_is_worth_asking_again(outpu
     assert error.value.retryable
 
 
-@pytest.mark.parametrize("http", [200, 422, 500])
+@pytest.mark.parametrize("http", [200, 202, 422])
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
@@ -223,9 +226,26 @@ def test_a_completed_job_whose_output_cannot_be_read_is_worth_asking_again(outpu
         ({"error": f"{KEY} failed"}, "*** failed"),
     ],
 )
-def test_a_failed_job_is_an_answer_in_every_shape_and_under_any_code(http: int, body: Any, reason: str) -> None:
+def test_a_failed_job_is_an_answer_in_every_shape(http: int, body: Any, reason: str) -> None:
     job = poll(answer({"status": "FAILED", **body}, http))
     assert (job.status, job.done, job.error) == ("FAILED", True, reason)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "COMPLETED"])
+@pytest.mark.parametrize("http", [301, 302, 304, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504, 520])
+def test_the_end_of_a_job_is_never_told_by_what_failed_to_answer_for_it(status: str, http: int) -> None:
+    """A proxy's 503 that said FAILED ended a wait, and the retry ordered a swap again that was completed."""
+    with pytest.raises(SegmindError) as error:
+        poll(answer({"status": status, "output": "[]", "request_id": REQUEST_ID}, http))
+    assert not isinstance(error.value, JobFailedError)
+
+
+@pytest.mark.parametrize("http", [400, 406, 409, 410, 451])
+def test_a_refusal_is_the_end_of_a_job_only_where_it_names_the_job(http: int) -> None:
+    assert poll(answer({"status": "FAILED", "request_id": REQUEST_ID}, http)).status == "FAILED"
+    for body in ({"status": "FAILED"}, {"status": "FAILED", "request_id": "another"}):
+        with pytest.raises(ServiceError, match="says nothing about the job"):
+            poll(answer(body, http))
 
 
 def test_the_request_id_of_the_body_wins_over_the_one_in_the_url() -> None:
@@ -246,10 +266,16 @@ def test_a_404_on_a_known_job_means_paid_for_and_lost() -> None:
         (answer({"status": 5}), ServiceError),
         (answer({"status": "QUEUED"}, 502), ServiceError),
         (answer(HTML, 504), ServiceError),
-        (answer(b"", 302), InvalidRequestError),
-        (answer({"error": "x"}, 400), InvalidRequestError),
+        *((answer(b"", code), ServiceError) for code in (204, 302, 304)),
+        *((answer({"error": "x"}, code), ServiceError) for code in (400, 405, 407, 408, 409, 410, 422, 425, 451, 511)),
+        *((answer(HTML, code), ServiceError) for code in (401, 403, 404)),
+        (answer(b"no entry", 403), ServiceError),
         (answer({"error": "x"}, 401), AuthenticationError),
+        (answer(b"Unauthorized", 401), AuthenticationError),
+        (answer({"error": "x"}, 403), AuthenticationError),
+        (answer(b"Not Found", 404), JobExpiredError),
         (answer({"error": "x"}, 429), RateLimitError),
+        (answer(HTML, 429), RateLimitError),
     ],
 )
 def test_a_poll_without_an_answer_says_why_and_about_which_job(response: Response, cls: type[SegmindError]) -> None:
@@ -279,6 +305,11 @@ def test_the_balance_is_credits_and_free_credits(response: Response, balance: fl
     ("response", "cls"),
     [
         (answer({"credits": "many"}), ServiceError),
+        (answer(b'{"credits": NaN}'), ServiceError),
+        (answer({"credits": "nan"}), ServiceError),
+        (answer({"credits": "inf", "free-credits": "-inf"}), ServiceError),
+        (answer(b'{"credits": 1e999}'), ServiceError),
+        (answer(b'{"credits": 1' + b"0" * 400 + b"}"), ServiceError),
         (answer({"credits": [1]}), ServiceError),
         (answer({}), ServiceError),
         (answer(b"OK"), ServiceError),
@@ -319,7 +350,7 @@ def test_a_refused_upload_is_sorted_like_everything_else() -> None:
         ({"retry_after": " 1.5 "}, 1.5),
         ({"retry_after": "Thu, 01 Jan 1970 00:17:00 GMT"}, 20.0),
         ({"retry_after": "Thu, 01 Jan 1970 00:10:00 GMT"}, 0.0),
-        ({"retry_after": "999999"}, protocol.MAX_RETRY_AFTER),
+        ({"retry_after": "999999"}, refusals.MAX_RETRY_AFTER),
         ({"retry_after": "soon", "x_rate_limit_reset_at_utc": "1030"}, 30.0),
         ({"x_rate_limit_reset_at_utc": "1970-01-01T00:17:10Z"}, 30.0),
         ({"x_rate_limit_reset_at_utc": "1970-01-01T00:17:10"}, 30.0),
@@ -331,7 +362,7 @@ def test_a_refused_upload_is_sorted_like_everything_else() -> None:
     ],
 )
 def test_a_429_says_how_long_in_every_known_form_or_in_none(headers: dict[str, str], seconds: float | None) -> None:
-    assert protocol.retry_after(answer({}, 429, **headers)) == seconds
+    assert refusals.retry_after(answer({}, 429, **headers)) == seconds
     with pytest.raises(RateLimitError) as error:
         poll(answer({}, 429, **headers))
     assert error.value.retry_after == seconds
@@ -339,7 +370,7 @@ def test_a_429_says_how_long_in_every_known_form_or_in_none(headers: dict[str, s
 
 def test_a_reset_time_in_milliseconds_is_understood() -> None:
     response = Response(429, {"x-rate-limit-reset-at-utc": "1795342800000"}, b"", at=1795342770.0)
-    assert protocol.retry_after(response) == 30.0
+    assert refusals.retry_after(response) == 30.0
 
 
 # -- errors --------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.workflows import check_image_url
 
 KEY = "SG_0123456789abcdef"
 
@@ -141,6 +142,47 @@ def test_a_bad_value_is_named_with_its_remedy(parts: dict[str, Any], words: str)
         make(**parts)
     assert "segmind_default" in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+EMULATOR = {"host": "http://emulator:8765", "extra": {"emulator_host": "emulator"}}
+
+
+@pytest.mark.parametrize("key", [KEY, "SG_emulator_of_team_a"])
+def test_an_emulator_in_another_container_is_reached_when_the_connection_names_it(key: str) -> None:
+    settings = make(**EMULATOR, password=key)
+    assert settings.base_url == settings.storage_url == settings.history_url == "http://emulator:8765"
+    assert settings.may_receive_key("http://emulator:8765/workflows/request/1")
+    assert not settings.may_receive_key("http://emulator:8766/workflows/request/1")
+    assert check_image_url("character_image", "http://emulator:8765/samples/scene/0.png", settings.base_url)
+    with pytest.raises(InvalidRequestError, match="not an https:// URL"):
+        check_image_url("character_image", "http://elsewhere:8765/samples/scene/0.png", settings.base_url)
+
+
+def test_an_emulators_host_may_be_an_address_however_it_is_written() -> None:
+    for host, named in (("http://10.0.0.7:8765", "10.0.0.7"), ("http://[fd00::7]:8765", " [FD00::7] ")):
+        assert make(host=host, extra={"emulator_host": named}).base_url == host
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"host": "http://emulator:8765"}, "if the connection's extra emulator_host is 'emulator' too"),
+        ({"host": "http://other:8765", "extra": {"emulator_host": "emulator"}}, "unencrypted"),
+        ({**EMULATOR, "password": "SG_a1b2c3d4e5f60718"}, "it may be a real API key"),
+        (
+            {
+                "password": "SG_a1b2c3d4e5f60718",
+                "extra": {"emulator_host": "emulator", "storage_url": "http://emulator:8765"},
+            },
+            "storage_url 'http://emulator:8765' would send the password unencrypted",
+        ),
+    ],
+    ids=["nothing says so", "another host", "a real key", "uploads only"],
+)
+def test_a_key_that_may_be_real_never_goes_unencrypted_to_another_machine(parts: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=words) as caught:
+        make(**parts)
+    assert "SG_a1b2c3d4e5f60718" not in str(caught.value)
 
 
 def test_a_password_in_the_host_is_refused_and_not_shown() -> None:

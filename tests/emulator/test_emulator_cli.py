@@ -66,6 +66,18 @@ def test_it_serves_says_how_to_connect_logs_jobs_and_ends_cleanly(tmp_path, numb
     assert json.loads(line.partition("='")[2].removesuffix("'"))["host"] == told["url"]
 
 
+def test_it_says_how_another_container_connects(tmp_path):
+    ready = tmp_path / "ready.json"
+    with running("--host", "0.0.0.0", "--allow-remote", "--name", "emulator", "--ready-file", str(ready)) as process:
+        port = wait_for(ready)["url"].rpartition(":")[2]
+        process.terminate()
+        output, _ = process.communicate(timeout=10)
+    (line,) = [line for line in output.splitlines() if "AIRFLOW_CONN_SEGMIND_DEFAULT=" in line]
+    connection = json.loads(line.partition("='")[2].removesuffix("'"))
+    assert connection["host"] == f"http://emulator:{port}"
+    assert connection["extra"]["emulator_host"] == "emulator"
+
+
 def test_help_explains_with_examples():
     result = run("--help")
     assert result.returncode == 0

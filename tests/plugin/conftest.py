@@ -37,10 +37,10 @@ def api() -> Iterator[Callable[[str | None], Any]]:
         purge_cached_app()
         app = create_app(apps="core")
 
-        def client(user: str | None, token: str | None = None) -> Any:
+        def client(user: str | None, token: str | None = None, **more: Any) -> Any:
             role = "admin" if user == "admin" else "viewer"
             if user is not None:
-                token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=role))
+                token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=role, **more))
             return TestClient(app, cookies={"_token": token} if token else None, base_url="http://testserver")
 
         yield client
@@ -58,7 +58,7 @@ def vera(api: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = World(Path(os.environ["AIRFLOW_HOME"]) / "airflow.db", tmp_path / "shown")
     made.folder.mkdir()
     monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", f"file://{made.folder}, s3://bucket/looks")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import threading
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.plugin.world import JPEG, PNG, WEBP, World, swaps
+from tests.provider.s3 import s3_bucket
 
 
 @pytest.mark.parametrize(("data", "kind"), [(PNG, "image/png"), (JPEG, "image/jpeg"), (WEBP, "image/webp")])
@@ -127,18 +131,98 @@ def test_only_pictures_that_cannot_hold_a_script_are_served(vera: Any, world: Wo
     assert b"script" not in answer.content
 
 
-def test_a_picture_of_half_a_gigabyte_is_not_read(vera: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider_segmind.plugin import pictures
-
-    read: list[bytes] = []
-    monkeypatch.setattr(pictures, "_whole", lambda data, limit: read.append(data) or data)
+def test_a_picture_of_half_a_gigabyte_is_not_read(vera: Any, world: World) -> None:
     path = world.swap({"after": world.file("huge.png", PNG)})
     with (world.folder / "huge.png").open("r+b") as file:
         file.truncate(500 * 2**20)
-    answer = vera.get(f"/segmind/image/{path}/after")
+    tracemalloc.start()
+    try:
+        answer = vera.get(f"/segmind/image/{path}/after")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert answer.status_code == 413
     assert "500 MB" in answer.json()["detail"]
-    assert read == []
+    assert peak < 32 * 2**20
+
+
+def test_a_picture_that_is_not_taken_by_the_browser_takes_no_memory_of_the_server(world: World) -> None:
+    from airflow_provider_segmind.plugin.pictures import MAX_PICTURE, read_chunks
+    from airflow_provider_segmind.plugin.roots import roots
+
+    uri = world.file("large.png", PNG + bytes(30 * 2**20))
+    folders = roots().of("open", None)
+    tracemalloc.start()
+    try:
+        waiting = [read_chunks(uri, folders, MAX_PICTURE) for _ in range(20)]
+        begun = [next(chunks) for chunks in waiting]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(chunk.startswith(PNG) for chunk in begun)
+    assert peak < 40 * 2**20, "20 pictures of 30 MB"
+    assert sum(map(len, waiting[0])) + len(begun[0]) == len(PNG) + 30 * 2**20
+    del waiting  # nobody wants the rest of them
+
+
+def test_a_picture_and_a_batch_of_a_bucket_are_read_bit_by_bit(
+    vera: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = PNG + os.urandom(9 * 2**20)
+    with s3_bucket(monkeypatch) as bucket:
+        shown = f"s3://{bucket.name}/open"
+        monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", f"s3://{bucket.name}/{{dag_id}}")
+        bucket.put_object(Key="open/a.png", Body=picture)
+        bucket.put_object(Key="other/a.png", Body=PNG)
+        lines = [json.dumps({"request_id": f"q{n}", "files": [{"uri": f"{shown}/a.png"}]}) for n in range(30_000)]
+        bucket.put_object(Key="open/m.jsonl", Body="\n".join(lines).encode())
+        path = world.swap({"after": f"{shown}/a.png", "items": f"{shown}/m.jsonl"})
+        assert vera.get(f"/segmind/image/{path}/after").content == picture
+        page = vera.get(f"/segmind/items/{path}", params={"offset": 29_999}).json()
+        assert (page["total"], [item["request_id"] for item in page["swaps"]]) == (30_000, ["q29999"])
+        assert vera.get(f"/segmind/items/{path}/29999/after").content == picture
+        for uri in (f"s3://{bucket.name}/other/a.png", f"{shown}/none.png"):
+            path = world.swap({"after": uri}, task_id="other")
+            assert vera.get(f"/segmind/image/{path}/after").status_code == 404
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(vera: Any, world: World) -> None:
+    """Somebody who may write below a folder that is shown swaps one for a link, and back, as fast as they can."""
+    inside, away = world.folder / "looks", world.folder.parent / "private"
+    for folder, data in ((inside, PNG), (away, JPEG)):
+        folder.mkdir()
+        (folder / "a.png").write_bytes(data)
+    link, spare = world.folder / "link", world.folder / "spare"
+    link.symlink_to(away)
+    path = world.swap({"after": f"file://{inside}/a.png"})
+    over = threading.Event()
+
+    def swap_for_ever() -> None:
+        while not over.is_set():
+            inside.rename(spare)
+            link.rename(inside)
+            inside.rename(link)
+            spare.rename(inside)
+
+    swapping = threading.Thread(target=swap_for_ever)
+    swapping.start()
+    try:
+        answers = [_read(f"file://{inside}/a.png") for _ in range(5_000)]
+    finally:
+        over.set()
+        swapping.join()
+    assert JPEG not in answers
+    assert vera.get(f"/segmind/image/{path}/after").content == PNG
+
+
+def _read(uri: str) -> bytes | None:
+    from airflow_provider_segmind.plugin.pictures import PictureError, read_allowed
+    from airflow_provider_segmind.plugin.roots import roots
+
+    try:
+        return bytes(read_allowed(uri, roots().of("open", None), 2**20))
+    except PictureError:
+        return None
 
 
 def test_without_roots_no_picture_is_shown_and_the_page_says_so(

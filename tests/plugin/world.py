@@ -15,6 +15,7 @@ from airflow.models.dag import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
+from airflow.models.team import Team, dag_bundle_team_association_table
 from sqlalchemy import Connection, Table, create_engine, delete, insert, select, update
 
 BUNDLE = "gallery-tests"
@@ -25,6 +26,9 @@ WEBP = b"RIFF\x00\x00\x00\x00WEBPVP8 "
 _DAGS: Table = DagModel.__table__
 _RUNS: Table = DagRun.__table__
 _TASKS: Table = TaskInstance.__table__
+_BUNDLES: Table = DagBundleModel.__table__
+_TEAMS: Table = Team.__table__
+_OWNED: Table = dag_bundle_team_association_table
 # From Airflow 3.4 on, what XComModel reads is no table, and a value belongs to a try of a task.
 _XCOMS: Table = getattr(xcom, "XComModelV2", xcom.XComModel).__table__
 _INDEX = "region_index" if "region_index" in _TASKS.c else "map_index"
@@ -53,6 +57,7 @@ class World:
     folder: Path
     runs: dict[tuple[str, str], int] = field(default_factory=dict)
     tasks: dict[tuple[str, str, str, int], uuid.UUID] = field(default_factory=dict)
+    teams: set[str] = field(default_factory=set)
 
     def swap(self, value: Any, dag_id: str = "open", **where: Any) -> str:
         """Write a record, and return the path of its picture, without the slot."""
@@ -82,6 +87,20 @@ class World:
         with self._open() as connection:
             connection.execute(update(_RUNS).where(_RUNS.c.id == self.runs[dag_id, run_id]).values(state=state))
 
+    def team(self, name: str, *dag_ids: str) -> None:
+        """Give DAGs to a team; their swaps are to be there already."""
+        bundle = f"{BUNDLE}-{name}"
+        new = (
+            (_BUNDLES, {"name": bundle}),
+            (_TEAMS, {"name": name}),
+            (_OWNED, {"dag_bundle_name": bundle, "team_name": name}),
+        )
+        with self._open() as connection:
+            for table, row in new:
+                connection.execute(insert(table).prefix_with("OR IGNORE"), row)
+            connection.execute(update(_DAGS).where(_DAGS.c.dag_id.in_(dag_ids)).values(bundle_name=bundle))
+        self.teams.add(name)
+
     def file(self, name: str, data: bytes) -> str:
         """Write a file into the folder, and return its URI."""
         path = self.folder / name
@@ -98,8 +117,12 @@ class World:
             connection.execute(delete(_XCOMS).where(said))
             for table in (_TASKS, _RUNS, _DAGS):
                 connection.execute(delete(table).where(table.c.dag_id.in_(dags)))
+            if self.teams:
+                connection.execute(delete(_OWNED).where(_OWNED.c.team_name.in_(self.teams)))
+                connection.execute(delete(_TEAMS).where(_TEAMS.c.name.in_(self.teams)))
         self.runs.clear()
         self.tasks.clear()
+        self.teams.clear()
 
     def _known(self, where: Mapping[str, Any]) -> tuple[uuid.UUID, int]:
         """Return the ids of a task instance and of its run, which the database is going to have."""
@@ -120,7 +143,7 @@ class World:
         engine = create_engine(f"sqlite:///{self.database}")
         try:
             with engine.begin() as connection:
-                new = ((DagBundleModel.__table__, [{"name": BUNDLE}]), (_DAGS, dags), (_RUNS, runs), (_TASKS, tasks))
+                new = ((_BUNDLES, [{"name": BUNDLE}]), (_DAGS, dags), (_RUNS, runs), (_TASKS, tasks))
                 for table, rows in new:
                     if rows:
                         connection.execute(insert(table).prefix_with("OR IGNORE"), rows)

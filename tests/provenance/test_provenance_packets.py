@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -90,6 +91,21 @@ def test_the_label_is_about_the_same_resource_as_the_rest_of_the_packet() -> Non
     assert labelled.count(b'about="uuid:1"') == 2
 
 
+def test_an_empty_rdf_gets_the_label() -> None:
+    rdf = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+    for written in (f'<r:RDF xmlns:r="{rdf}"/>', f'<RDF xmlns="{rdf}" />', f'<x><r:RDF xmlns:r="{rdf}"></r:RDF></x>'):
+        labelled = with_source_type(written.encode(), AI_COMPOSITE, "JPEG")
+        assert source_type_of(labelled, "JPEG") == AI_COMPOSITE
+        assert source_type_of(with_source_type(labelled, AI_COMPOSITE, "JPEG"), "JPEG") == AI_COMPOSITE
+
+
+def test_a_wrapper_inside_of_a_property_goes_with_it() -> None:
+    inside = '<Iptc4xmpExt:DigitalSourceType>a<?xpacket end="w"?>b<r:x>c</r:x></Iptc4xmpExt:DigitalSourceType>'
+    labelled = with_source_type(packet(inside), AI_COMPOSITE, "JPEG")
+    assert labelled == with_source_type(packet(), AI_COMPOSITE, "JPEG")
+    assert source_type_of(packet(inside), "JPEG") == "ab"
+
+
 def test_line_breaks_in_attributes_survive() -> None:
     labelled = with_source_type(packet(attributes='dc:source="one&#10;two&#9;&#13;three"'), AI_COMPOSITE, "JPEG")
     assert b'dc:source="one&#10;two&#9;&#13;three"' in labelled
@@ -108,8 +124,53 @@ def test_a_compressed_packet_in_a_png_is_read_and_kept() -> None:
 
 def test_a_compressed_packet_that_grows_too_large_is_refused() -> None:
     data = into_png(b"iTXtXML:com.adobe.xmp\0\x01\0\0\0" + zlib.compress(b" " * 50_000_000))
-    with pytest.raises(InvalidRequestError, match="more than 4194304"):
+    with pytest.raises(InvalidRequestError, match="more than 1048576"):
         label(data, PNG)
+
+
+HOSTILE = {
+    "elements": b"<a/>" * 260_000,
+    "attributes": b"<a " + b" ".join(b"a%d=''" % number for number in range(100_000)) + b"/>",
+    "comments": b"<!---->" * 149_000,
+    "text": b"&amp;" * 200_000,
+}
+
+
+@pytest.mark.parametrize("inside", HOSTILE.values(), ids=HOSTILE)
+def test_a_small_file_whose_packet_is_large_takes_little_memory(inside: bytes) -> None:
+    whole = packet().replace(b"<dc:rights>", inside + b"<dc:rights>")
+    data = into_png(b"iTXtXML:com.adobe.xmp\0\x01\0\0\0" + zlib.compress(whole, 9))
+    tracemalloc.start()
+    try:
+        labelled = label(data, PNG)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert source_type(labelled, PNG) == AI_COMPOSITE
+    assert peak < 40 * 2**20, "a tree of these elements takes 400 MB"
+
+
+@pytest.mark.parametrize(
+    ("begin", "part", "media_type"),
+    [
+        (b"\xff\xd8", b"\xff\xe0\0\2", JPEG),
+        (b"\x89PNG\r\n\x1a\n", b"\0\0\0\0abCd" + zlib.crc32(b"abCd").to_bytes(4, "big"), PNG),
+        (b"RIFF\xff\xff\x2f\0WEBP", b"abcd\0\0\0\0", WEBP),
+    ],
+    ids=["JPEG", "PNG", "WebP"],
+)
+def test_a_file_in_very_many_parts_is_refused_before_they_are_all_taken_apart(
+    begin: bytes, part: bytes, media_type: str
+) -> None:
+    data = begin + part * (3 * 2**20 // len(part))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidRequestError, match="in more than 32768 parts"):
+            label(data + bytes(2**17), media_type)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 * 2**20
 
 
 @pytest.mark.parametrize(("kind", "media_type"), KINDS)

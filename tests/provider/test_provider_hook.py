@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import trustme
 
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
@@ -16,6 +21,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.hooks.download import download
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from tests.api.drive import WORKFLOW
 from tests.provider.conftest import connect
@@ -130,6 +136,42 @@ class TestHttpHooksOwnRun:
                 SegmindHook().run("/v1/get-user-credits")
             assert elsewhere.requests == ()
 
+    @pytest.mark.parametrize("scheme", ["bearer", "x-api-key"])
+    def test_a_redirect_that_a_raw_session_follows_gets_no_key(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, scheme: str
+    ) -> None:
+        connect(monkeypatch, emulator, extra={"auth_scheme": scheme})
+        path = "/v1/get-user-credits"
+        with Emulator() as elsewhere, SegmindHook().get_conn({"X-Api-Key": emulator.api_key}) as session:
+            emulator.script(Fault("redirect", on="credits", body=f"{elsewhere.url}{path}"))
+            assert session.get(f"{emulator.url}{path}", timeout=5).status_code == 401
+            (seen,) = elsewhere.requests
+            assert not {"authorization", "x-api-key"} & set(seen.headers)
+            # Nor one that leads back home: who redirects may have chosen the path.
+            emulator.script(Fault("redirect", on="credits", body=f"{emulator.url}{path}"))
+            assert session.get(f"{emulator.url}{path}", timeout=5).status_code == 401
+
+    def test_the_connections_verify_holds_whatever_bundle_the_environment_names(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        own, other = tmp_path / "own.pem", tmp_path / "other.pem"
+        authority.cert_pem.write_to_path(own)
+        trustme.CA().cert_pem.write_to_path(other)
+        with Emulator(ssl_context=context) as running:
+            connect(monkeypatch, running, extra={"verify": str(own)})
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+            with SegmindHook().get_conn() as session:
+                assert session.get(f"{running.url}/v1/get-user-credits", timeout=5).status_code == 200
+            connect(monkeypatch, running, extra={"verify": str(other)})
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(own))
+            with SegmindHook().get_conn() as session, pytest.raises(requests.exceptions.SSLError):
+                session.get(f"{running.url}/v1/get-user-credits", timeout=5)
+            with SegmindHook().get_conn() as session:  # who sends one request says for that one
+                assert session.get(f"{running.url}/v1/get-user-credits", timeout=5, verify=str(own)).status_code == 200
+
     def test_an_error_carries_the_services_words(self, emulator: Emulator) -> None:
         emulator.script(Fault("403", on="credits"))
         with pytest.raises(AuthenticationError, match="Segmind said: ") as error:
@@ -141,6 +183,35 @@ class TestHttpHooksOwnRun:
         emulator.set(latency=2.0)
         with pytest.raises(OSError, match="timed out"):
             SegmindHook().run("/v1/get-user-credits")
+
+
+def test_an_emulator_of_another_machine_is_used_by_its_name_and_that_is_said_aloud(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The name is this machine's own, which is no loopback address in a container."""
+    name = socket.gethostname()
+    try:
+        socket.gethostbyname(name)
+    except OSError:
+        pytest.skip("this machine's name is not known to itself")
+    with Emulator("0.0.0.0", names=[name]) as running, Emulator() as proxy:
+        connect(monkeypatch, running)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert SegmindHook().settings.base_url == f"http://{name}:{running.port}"
+        with caplog.at_level(logging.WARNING):
+            hook = SegmindHook()
+            sent = {"select_character": "woman"}
+            for image, kind in (("character_image", "scene"), ("reference_character_image", "person")):
+                photograph = download(hook, f"{hook.settings.base_url}/samples/{kind}/0.png").data
+                sent[image] = hook.upload(photograph, media_type="image/png")
+            job = hook.wait(hook.submit(WORKFLOW, sent).poll_url)
+            assert download(hook, job.outputs[0].url).media_type == "image/png"
+        assert f"sends pictures unencrypted to {name}:{running.port}" in caplog.text
+        assert len(running.charges) == 1
+        assert proxy.requests == ()
+        connect(monkeypatch, running, extra={"emulator_host": ""})
+        with pytest.raises(InvalidRequestError, match="emulator_host"):
+            SegmindHook().get_credits()
 
 
 def test_an_upload_gives_a_url(emulator: Emulator) -> None:

@@ -153,7 +153,7 @@ def test_everything_an_author_decides_is_a_template() -> None:
 def test_a_picture_that_is_too_large_is_refused_before_it_is_read_whole(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_segmind.hooks.pictures.MAX_PICTURE", 2**20)
+    monkeypatch.setattr("airflow_provider_segmind.hooks.pictures.MAX_BYTES", 2**20)
     picture = tmp_path / "scene.webp"
     picture.write_bytes(b"RIFF\x00\x00\x00\x00WEBP" + bytes(2**20))
     with pytest.raises(AirflowFailException, match="is larger than 1 MiB: give a smaller picture"):

@@ -37,6 +37,16 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[OddHost]:
         yield running
 
 
+# Two outputs of one job, of which one has the name of the other's thumbnail.
+THUMBS = {
+    "request_id": "r1",
+    "outputs": [
+        {"keyname": keyname, "type": "image", "url": "https://images.segmind.com/a.png"}
+        for keyname in ("-1", "-1.thumb")
+    ],
+}
+
+
 def result(host: OddHost, *paths: str, request_id: str = "r1") -> dict[str, Any]:
     outputs = [{"keyname": "swapped", "type": "image", "url": f"{host.url}/{path}?sig=secret"} for path in paths]
     return {"request_id": request_id, "outputs": outputs, "image_url": None}
@@ -89,6 +99,33 @@ def test_a_thumbnail_is_upright_and_at_most_640_pixels(host: OddHost, tmp_path: 
         assert (small.format, small.size) == ("WEBP", (427, 640))
 
 
+def test_a_paid_picture_that_is_too_large_to_be_decoded_is_stored_without_a_thumbnail(
+    host: OddHost, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = BytesIO()
+    Image.new("1", (8000, 8001)).save(out, "PNG")
+    host.pictures["/large"] = out.getvalue()
+    (entry,) = store(result(host, "large"), tmp_path)["files"]
+    assert (entry["width"], entry["height"], entry["thumbnail"]) == (8000, 8001, None)
+    assert files(tmp_path) == {"r1/swapped-0.png", "r1/swapped-0.json"}
+    assert "is stored without being decoded: 8000 x 8001 pixels are more than" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["I;16", "LA", "P", "1"])
+def test_a_picture_of_any_mode_is_stored_with_a_thumbnail(host: OddHost, tmp_path: Path, mode: str) -> None:
+    out = BytesIO()
+    grey = Image.radial_gradient("L").resize((1300, 1300))
+    (grey.convert("I").point(lambda value: value * 257).convert(mode) if mode == "I;16" else grey.convert(mode)).save(
+        out, "PNG"
+    )
+    host.pictures["/odd"] = out.getvalue()
+    (entry,) = store(result(host, "odd"), tmp_path)["files"]
+    with Image.open(entry["thumbnail"].removeprefix("file://")) as small:
+        assert small.size == (640, 640)
+        low, high = small.convert("L").getextrema()
+        assert (low, high) == (pytest.approx(0, abs=12), pytest.approx(255, abs=12))
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_stored_picture_says_that_a_model_made_part_of_it_and_shows_the_same_pixels(
     host: OddHost, tmp_path: Path, kind: str
@@ -103,6 +140,20 @@ def test_a_stored_picture_says_that_a_model_made_part_of_it_and_shows_the_same_p
     (plain,) = store(result(host, "p"), tmp_path / "plain", label_pictures=False)["files"]
     assert Path(plain["uri"].removeprefix("file://")).read_bytes() == host.pictures["/p"]
     assert not plain["labelled"]
+
+
+def test_a_thumbnail_takes_the_place_of_no_other_picture(host: OddHost, tmp_path: Path) -> None:
+    """The picture of ``x.thumb``, which another task stored, has the name of the thumbnail of ``x``."""
+    host.pictures["/w"] = picture("WEBP")
+    (first,) = store(result(host, "w"), tmp_path, name="x.thumb")["files"]
+    taken = tmp_path / "x.thumb.webp"
+    before = taken.read_bytes()
+    (second,) = store(result(host, "good", request_id="r2"), tmp_path, name="x")["files"]
+    assert taken.read_bytes() == before
+    assert first["uri"] == str(taken)
+    assert (second["uri"], second["thumbnail"]) == (str(tmp_path / "x.png"), None)
+    assert json.loads((tmp_path / "x.json").read_text())["thumbnail"] is None
+    assert store(result(host, "good", request_id="r2"), tmp_path, name="x")["files"][0]["skipped"]
 
 
 @pytest.mark.skipif(
@@ -215,6 +266,7 @@ def test_a_list_gives_a_list(host: OddHost, tmp_path: Path) -> None:
         ({"name": "{request_id"}, "cannot be read as a template"),
         ({"name": "{id}"}, "which is None here"),
         ({"name": "one"}, "Two outputs would get the name"),
+        ({"name": "x{keyname}", "results": THUMBS}, r"get the name '.*/x-1\.thumb', which is that of the thumbnail of"),
         ({"destination": " "}, "destination is ' '"),
         ({"results": 7}, "results is 7"),
         ({"results": "text"}, "results 'text' cannot be read"),

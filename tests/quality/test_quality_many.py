@@ -83,6 +83,35 @@ def test_a_process_that_is_killed_is_an_error_of_its_pair_and_the_next_one_gets_
     assert [seen[number].verdict for number in (0, 2)] == ["pass", "pass"]  # type: ignore[union-attr]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a process is looked at in /proc")
+def test_whoever_takes_a_decoder_over_finds_no_key_and_can_open_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", "segmind://:SG_the_key@")
+    monkeypatch.setenv("SOMETHING_NEW", "SG_the_key")
+    source, result, reference = trio()
+    found: dict[str, str] = {}
+
+    def looking() -> bytes:
+        for child in children():
+            place = Path(f"/proc/{child}")
+            found["environment"] = (place / "environ").read_text()
+            found["limits"] = (place / "limits").read_text()
+            found["open"] = " ".join(sorted(str(each.readlink()) for each in (place / "fd").iterdir()))
+        return result
+
+    with open(tmp_path / "secret", "w") as secret:  # noqa: PTH123 - which a program would inherit
+        os.set_inheritable(secret.fileno(), True)
+        pairs = [pair(source, result, reference), Pair(lambda: source, looking), pair(source, result, reference)]
+        seen = dict(check_many(pairs, workers=1))
+    assert [seen[number].verdict for number in (0, 1, 2)] == ["pass"] * 3  # type: ignore[union-attr]
+    assert "SG_the_key" not in found["environment"]
+    assert "AIRFLOW" not in found["environment"]
+    assert "secret" not in found["open"]
+    (opened,) = [line.split() for line in found["limits"].splitlines() if line.startswith("Max open files")]
+    assert opened[3:5] == ["0", "0"], "it may open files"
+
+
 def test_a_process_that_dies_while_it_checks_ends_in_an_error_and_not_in_a_wait() -> None:
     source, result, _ = trio()
     dying = "import os, sys; sys.stdin.buffer.read(4); os.kill(os.getpid(), 9)"

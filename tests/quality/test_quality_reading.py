@@ -9,7 +9,7 @@ import zlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile, features
+from PIL import Image, ImageFile
 
 from airflow_provider_segmind.quality import inspect
 from airflow_provider_segmind.quality.reading import WORK_SIDE, read
@@ -115,11 +115,6 @@ def test_only_the_first_frame_of_an_animation_counts():
     assert find(check_swap(encoded(frames[0]), data), "changed_area_fraction").value == 0
 
 
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow cannot write AVIF")
-def test_an_avif_is_read():
-    assert read(encoded(scene(600, 600), "AVIF"), MANY).size == (600, 600)
-
-
 BROKEN_EXIF = {
     "points outside": b"Exif\x00\x00MM\x00*\xff\xff\xff\xff\xff\xff",
     "no TIFF": b"Exif\x00\x00XX garbage",
@@ -128,6 +123,7 @@ BROKEN_EXIF = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 @pytest.mark.parametrize("exif", BROKEN_EXIF.values(), ids=BROKEN_EXIF)
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_broken_metadata_do_not_make_a_picture_unreadable(exif, kind):
@@ -152,7 +148,6 @@ def seeds() -> tuple[bytes, ...]:
         encoded(picture.convert("P"), "PNG", transparency=3),
         encoded(picture, "WEBP"),
         encoded(picture.convert("RGBA"), "WEBP", lossless=True),
-        encoded(picture, "GIF"),
     )
 
 

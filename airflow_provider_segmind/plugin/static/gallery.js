@@ -236,7 +236,7 @@ function BodySwaps({ dagId, runId, taskId, mapIndex }) {
       said && h(Sums, { said }),
       !one && h(Filters, { chosen, dags: page ? dags : null, onChoose: choose })),
     said && !said.has_roots && said.total > 0 && h("p", { className: "sg-hint" },
-      "Pictures are not shown: an administrator names their folders in [segmind] gallery_roots."),
+      "Pictures are not shown: an administrator names their folders in [segmind] gallery_roots. The log of the API server says which are refused."),
     error && h(Message, { title: "The swaps cannot be shown", words: error, onAgain: again }),
     !said && !error && h(Ghosts),
     said && said.total === 0 && empty,
