@@ -120,6 +120,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "50",
                         "default": "0",
                     },
+                    "tag_orders": {
+                        "description": "Whether each body swap gets a tag of its own in the fragment of its scene's "
+                        "URL (``…#order=…``), which is not sent to the picture's host: then a request history tells "
+                        "orders with the same pictures apart. Off, since nobody has seen Segmind accept one: try it "
+                        "with one swap. Pictures that are uploaded have URLs of their own anyway.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
                     "pose_model": {
                         "description": "Path of ``pose_landmark_full.tflite`` from the wheel of mediapipe 0.10.21, the "
                         "same on every worker: results of swaps are then also checked for whether the new person keeps "

@@ -30,6 +30,7 @@ SEE = {
     "submit_concurrency": "[Batches and rate limits](../how-to/batches.md)",
     "price_per_swap": "[Money and retries](../how-to/money.md)",
     "max_spend_per_run": "[Money and retries](../how-to/money.md#limit-what-a-run-spends)",
+    "tag_orders": "[Reliability](../reliability.md#what-is-not-promised)",
     "pose_model": "[Poses](../quality.md#poses)",
     "input_roots": "[Keeping results](../storage.md#who-may-name-which-files)",
     "gallery_roots": "[The gallery](../gallery.md)",

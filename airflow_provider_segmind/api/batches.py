@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from airflow_provider_segmind.api.history import Listing, Row, made_by
+from airflow_provider_segmind.api.history import LONGER, SETTLED, SLOW, Listing, Row, made_by
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import digest
 from airflow_provider_segmind.api.workflows import fingerprint
@@ -28,13 +28,6 @@ NEAR = 60.0
 """Seconds around an intent in which other orders of the batch are its control group."""
 WITNESSES = 3
 """Orders that a control group needs."""
-SETTLED = 60.0
-"""Seconds after which the request history has every order that was accepted, if it has any."""
-LONGER = 3.0
-"""How many times longer than the slowest of its control group an order may take until a history lists it that lists
-only what has ended."""
-SLOW = 300.0
-"""Seconds that a job counts as having taken where the history does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +40,7 @@ class Entry:
     :param request_id: the accepted order's id.
     :param poll_url: the accepted order's poll URL.
     :param replaced: ids of earlier orders of the same swap, whose jobs FAILED.
+    :param candidates: ids that the request history showed, where the order's own is not known for certain.
     """
 
     at: float
@@ -54,11 +48,26 @@ class Entry:
     request_id: str = ""
     poll_url: str = ""
     replaced: Sequence[str] = ()
+    candidates: Sequence[str] = ()
 
     @property
     def known(self) -> bool:
         """Whether it is known to be accepted."""
         return bool(self.poll_url)
+
+    @property
+    def pending(self) -> bool:
+        """Whether an order may be under way whose outcome is unknown."""
+        return not self.known and self.at > 0
+
+    @property
+    def requests(self) -> tuple[str, ...]:
+        """The ids of all orders of the swap that are known to be accepted, each of which is billed."""
+        return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
+
+    def refuted(self) -> Entry | None:
+        """Return what stays of it once it is known that it was not accepted: earlier orders, or nothing."""
+        return Entry(0.0, replaced=self.replaced) if self.replaced else None
 
     def job(self, workflow: str) -> Job:
         """Return the job that was ordered."""
@@ -74,12 +83,17 @@ class Head:
     :param max_tries: the task's ``max_tries`` when it began; a person's clear changes it and a retry does not.
     :param count: number of swaps.
     :param batch: a name of its own, under which its files are kept.
+    :param before: the name of the batch that the task ordered before it was cleared, if any. Its orders may have the
+        same inputs and be of the same minutes, and must not be taken for this one's.
+    :param count_before: number of swaps of that.
     """
 
     fingerprint: str
     max_tries: int
     count: int
     batch: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    before: str = ""
+    count_before: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values to store."""
@@ -142,7 +156,10 @@ def write_chunk(entries: Mapping[int, Entry], number: int) -> dict[str, Any]:
     inside = range(number * CHUNK, (number + 1) * CHUNK)
     # Airflow's store takes JSON's own types only: a tuple is none.
     kept = {
-        str(index): {**asdict(entries[index]), "replaced": list(entries[index].replaced)}
+        str(index): {
+            **asdict(entries[index]),
+            **{name: list(getattr(entries[index], name)) for name in ("replaced", "candidates")},
+        }
         for index in inside
         if index in entries
     }
@@ -158,15 +175,19 @@ class Found:
     :param refuted: those that provably were not accepted.
     :param unknown: the rest.
     :param decides_at: seconds since the epoch from which looking again can refute more of them; infinite for never.
+    :param candidates: the request ids that each unknown one can be.
     """
 
     adopted: Mapping[int, str]
     refuted: frozenset[int]
     unknown: frozenset[int]
     decides_at: float = math.inf
+    candidates: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
-def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found:
+def look_up(
+    entries: Mapping[int, Entry], listing: Listing, now: float, earlier: Collection[str] = frozenset()
+) -> Found:
     """
     Decide what became of each intent, by what the request history lists.
 
@@ -177,15 +198,16 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     list nothing else, several times as long as the slowest took.
 
     :param now: seconds since the epoch at which the history was asked.
+    :param earlier: ids of orders that the task placed before it was cleared.
     """
     shown: dict[str, list[Row]] = {}
     free: dict[str, list[Row]] = {}
-    taken = {name for entry in entries.values() for name in (entry.request_id, *entry.replaced) if name}
+    taken = {*earlier, *(name for entry in entries.values() for name in entry.requests)}
     for row in listing.rows:
         shown.setdefault(row.request_id, []).append(row)
         if row.request_id not in taken:
             free.setdefault(digest(row.inputs.get(_SCENE)), []).append(row)
-    intents = {index: entry for index, entry in entries.items() if not entry.known}
+    intents = {index: entry for index, entry in entries.items() if entry.pending}
     matches = {
         index: {
             row.request_id for row in free.get(entry.sent.get(_SCENE, ""), ()) if made_by(row, entry.at, entry.sent)
@@ -204,12 +226,14 @@ def look_up(entries: Mapping[int, Entry], listing: Listing, now: float) -> Found
     refuted = frozenset(index for index, since in absent_from.items() if now >= since)
     later = (since for index, since in absent_from.items() if index not in refuted)
     unknown = frozenset(intents.keys() - adopted.keys() - refuted)
-    return Found(adopted, refuted, unknown, max((since for since in later if since < math.inf), default=math.inf))
+    decides_at = max((since for since in later if since < math.inf), default=math.inf)
+    candidates = {index: tuple(sorted(matches[index])) for index in unknown if matches[index]}
+    return Found(adopted, refuted, unknown, decides_at, candidates)
 
 
 def settles_at(entries: Iterable[Entry]) -> float:
     """Return the time from which the request history can be asked about these intents."""
-    return max((entry.at for entry in entries if not entry.known), default=0.0) + SETTLED
+    return max((entry.at for entry in entries if entry.pending), default=0.0) + SETTLED
 
 
 def _absent_from(intent: Entry, entries: Collection[Entry], shown: Mapping[str, list[Row]]) -> float:
@@ -229,7 +253,7 @@ def _absent_from(intent: Entry, entries: Collection[Entry], shown: Mapping[str, 
 
 def _entry(stored: object) -> Entry:
     known = _known(Entry, stored)
-    return Entry(**{**known, "replaced": tuple(known.get("replaced", ()))})
+    return Entry(**{**known, **{name: tuple(known.get(name, ())) for name in ("replaced", "candidates")}})
 
 
 def _known(cls: type[Any], stored: object) -> dict[str, Any]:

@@ -99,12 +99,21 @@ def exchange(settings: Settings, auth: Auth, build: Callable[[str], Request]) ->
     return answer
 
 
-def submit(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, Any], *, pace: Pace = PACE) -> Flow[Job]:
+def submit(
+    settings: Settings,
+    auth: Auth,
+    workflow: str,
+    inputs: Mapping[str, Any],
+    *,
+    pace: Pace = PACE,
+    before: Callable[[], None] = lambda: None,
+) -> Flow[Job]:
     """
     Order a job: one POST that can bill.
 
     It goes out again only when it provably was not accepted: the connection was never made, or 429.
 
+    :param before: called right before each POST; what it raises keeps the order from being sent.
     :raises OutcomeUnknownError: when it was sent and the answer never came, or cannot be read.
     :raises SegmindError: when it was refused; nothing was billed.
     """
@@ -113,6 +122,7 @@ def submit(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, A
     tries = _Tries(pace, MORE_TRIES)
     waited = 0.0
     while True:
+        before()
         try:
             return (yield from order(settings, auth, workflow, inputs))
         except (RateLimitError, TransportError) as error:

@@ -8,28 +8,40 @@ this is best effort: what is found helps, what is not found proves nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from airflow_provider_segmind.api import flow, refusals
+from airflow_provider_segmind.api.errors import RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.orders import Record, digest
+from airflow_provider_segmind.api.patience import PACE
 from airflow_provider_segmind.api.wire import Request, Response
 
 HISTORY_PATH = "/inference-request/request-history"
 PER_PAGE = 100
-MAX_PAGES = 10
 MOST_PAGES = 1000
-"""Pages that are fetched for a batch: a hundred thousand requests."""
+"""Pages that are fetched: a hundred thousand requests."""
 EARLY = 60.0
 """Seconds that the service's clock may be behind this machine's."""
 LATE = flow.PATIENCE + 120.0
 """Seconds after the intent in which the order can have been accepted."""
-LOOKS = (0.0, 2.0, 5.0)
-"""Seconds to wait before each look; a request may appear a little late."""
+PATIENCE = 300.0
+"""Seconds that a worker waits for what the history tells about one order, or for a history that does not answer."""
+LOOK_STEP = 15.0
+"""Seconds between two looks, at most; a request may appear a little late."""
+SETTLED = 60.0
+"""Seconds after which the history has every order that was accepted, if it has any."""
+LONGER = 3.0
+"""How many times longer than the slowest of its time an order may take until a history lists it that lists only what
+has ended."""
+USUAL = 40.0
+"""Seconds that a job counts as taking where the history lists nothing of its time."""
+SLOW = 300.0
+"""Seconds that a job counts as having taken where the history does not say."""
 
 
 @dataclass(frozen=True)
@@ -66,29 +78,64 @@ class Listing:
     size: int
 
 
-def find(settings: Settings, auth: flow.Auth, record: Record, *, pace: flow.Pace | None = None) -> flow.Flow[list[str]]:
+def find(
+    settings: Settings, auth: flow.Auth, record: Record, *, clock: Callable[[], float], pace: flow.Pace = PACE
+) -> flow.Flow[list[str]]:
     """
     Look for requests with the inputs of an order, made at its time.
 
+    It looks until the history must have the order, if it lists such orders at all: another order with the same inputs
+    may be listed before it. Only what has an input of its own is known as soon as it is seen. An outage of the history
+    is waited out. Either takes five minutes at most.
+
     :param record: the intent whose outcome is unknown.
+    :param clock: tells seconds since the epoch.
     :return: their request ids, each once; empty when there is none, or no history.
     :raises SegmindError: when the history does not answer.
     """
+    if record.request_id:
+        return [record.request_id]
     if settings.history_url is None:
         return []
-    for seconds in LOOKS:
-        if seconds:
-            yield flow.Pause(seconds)
-        found: list[str] = []
-        for page in range(1, MAX_PAGES + 1):
-            listed = yield from _page(settings, auth, (record.at, record.at), page, pace or flow.Pace())
-            own = (row for row in listed.rows if row.request_id not in record.replaced)
-            found += [row.request_id for row in own if matches(row, record)]
-            if listed.size < PER_PAGE:
-                break
-        if found:
-            return list(dict.fromkeys(found))  # one row for each output
-    return []
+    give_up, errors, looks, found = clock() + PATIENCE, 0, 0, list[str]()
+    search = Search(record.at, record.at)
+    while True:
+        try:
+            listing = yield from search.page(settings, auth, pace=pace)
+        except (RateLimitError, ServiceError, TransportError) as error:
+            if clock() >= give_up:
+                error.message += f" Before, it showed: {', '.join(found)}." if found else ""
+                raise
+            errors += 1
+            seconds = pace.after_429(error, errors) if isinstance(error, RateLimitError) else pace.backoff(errors)
+            seconds = min(seconds, give_up - clock())
+            yield flow.Pause(seconds, f"the request history is asked again in {seconds:.0f} s: {error}")
+            continue
+        errors = 0
+        if listing is None and clock() < give_up:
+            continue
+        rows = [row for row in (search.listing() if listing is None else listing).rows if in_time(row, record.at)]
+        # One row for each output.
+        found = list(dict.fromkeys(row.request_id for row in rows if _is_candidate(row, record)))
+        settled = min(_settled_at(settings, record, rows), give_up)
+        if (found and record.own) or clock() >= settled:
+            return found
+        looks += 1
+        search = Search(record.at, record.at)
+        yield flow.Pause(min(2.0**looks, LOOK_STEP, max(settled - clock(), 0.0) + 0.1))
+
+
+def _is_candidate(row: Row, record: Record) -> bool:
+    return row.request_id not in record.replaced and matches(row, record)
+
+
+def _settled_at(settings: Settings, record: Record, rows: Sequence[Row]) -> float:
+    """Return from when on the history has an order, by what it lists of the same time: perhaps only what has ended."""
+    accepted = record.at + settings.connect_timeout + settings.read_timeout
+    if any(row.running for row in rows):
+        return accepted + SETTLED
+    slowest = max((SLOW if row.took is None else row.took for row in rows), default=USUAL)
+    return accepted + SETTLED + LONGER * slowest
 
 
 class Search:
@@ -121,6 +168,10 @@ class Search:
         ended = page.size < PER_PAGE or past
         if not ended and number < MOST_PAGES:
             return None
+        return self.listing(ended=ended)
+
+    def listing(self, *, ended: bool = False) -> Listing:
+        """Return what is listed on the pages so far; ``ended`` says whether these are all."""
         rows = tuple(row for listed in self._pages for row in listed.rows)
         complete = ended and all(listed.complete for listed in self._pages)
         return Listing(rows, complete, sum(listed.size for listed in self._pages))
@@ -138,12 +189,16 @@ def made_by(row: Row, at: float, sent: Mapping[str, str]) -> bool:
     :param at: seconds since the epoch of the order's intent.
     :param sent: digest of each of its inputs, by name.
     """
-    in_time = at - EARLY <= row.created <= at + LATE
     return (
-        in_time
+        in_time(row, at)
         and bool(sent)
         and all(name in row.inputs and digest(row.inputs[name]) == value for name, value in sent.items())
     )
+
+
+def in_time(row: Row, at: float) -> bool:
+    """Whether a request was made at the time of an order's intent."""
+    return at - EARLY <= row.created <= at + LATE
 
 
 def history_request(settings: Settings, span: tuple[float, float], page: int, scheme: str) -> Request:

@@ -46,6 +46,8 @@ class Record:
     :param poll_url: the accepted order's poll URL.
     :param replaced: ids of this task's earlier orders. They may have the same inputs and be of the same minutes, and
         must not be taken for this one.
+    :param own: whether one of the inputs was made for this order alone, so that no other order has the same ones.
+    :param candidates: ids that the request history showed, where the order's own is not known for certain.
     """
 
     state: State
@@ -57,6 +59,8 @@ class Record:
     request_id: str = ""
     poll_url: str = ""
     replaced: Sequence[str] = ()
+    own: bool = False
+    candidates: Sequence[str] = ()
 
     @property
     def ordered(self) -> tuple[str, ...]:
@@ -78,7 +82,8 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Return plain values to store."""
         # Airflow's store takes JSON's own types only: a tuple is none.
-        return {"version": VERSION, **asdict(self), "state": self.state.value, "replaced": list(self.replaced)}
+        lists = {"replaced": list(self.replaced), "candidates": list(self.candidates)}
+        return {"version": VERSION, **asdict(self), "state": self.state.value, **lists}
 
 
 def read_record(stored: object) -> Record | None:
@@ -94,8 +99,8 @@ def read_record(stored: object) -> Record | None:
         raise ValueError(f"the stored order is {type(stored).__name__}, not an object")
     known = {part.name: stored[part.name] for part in fields(Record) if part.name in stored}
     try:
-        replaced = tuple(stored.get("replaced", ()))
-        return Record(**{**known, "state": State(stored["state"]), "replaced": replaced})
+        lists = {name: tuple(stored.get(name, ())) for name in ("replaced", "candidates")}
+        return Record(**{**known, "state": State(stored["state"]), **lists})
     except (KeyError, TypeError, ValueError):
         raise ValueError("the stored order cannot be read") from None
 
@@ -127,6 +132,14 @@ def decide(record: Record | None, *, max_tries: int, fingerprint: str, resubmit_
     if record.state is State.INTENT:
         return Step.ORDER if resubmit_unknown else Step.RECOVER
     return Step.ATTACH if record.fingerprint == fingerprint else Step.REFUSE
+
+
+def has_own_input(given: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
+    """Whether a URL is sent that the author did not give: of an upload, or with a tag, and so of this order alone."""
+    return any(
+        isinstance(value, str) and "://" in value and value != str(given.get(name, value)).strip()
+        for name, value in sent.items()
+    )
 
 
 def digests(inputs: Mapping[str, Any]) -> dict[str, str]:

@@ -156,6 +156,8 @@ class Watch:
         :raises JobTimeoutError: when this was the last look.
         :raises SegmindError: the error, when the outage has lasted longer than it may. A 429 is a pace and no outage.
         """
+        # What ends a wait names the job that was paid for, also where no answer did.
+        error.request_id = error.request_id or _id_in(self.poll_url)
         if isinstance(error, RateLimitError):
             self._refusals += 1
             seconds = self._pace.after_429(error, self._refusals)
@@ -219,5 +221,9 @@ def timed_out(poll_url: str, why: str) -> JobTimeoutError:
     return JobTimeoutError(
         f"The deadline passed and the job is not done ({why}). It cannot be cancelled: it may still finish and is "
         f"billed if it does. Its result can then be asked for at {poll_url}",
-        request_id=poll_url.rstrip("/").rpartition("/")[2],
+        request_id=_id_in(poll_url),
     )
+
+
+def _id_in(poll_url: str) -> str:
+    return poll_url.rstrip("/").rpartition("/")[2]

@@ -115,6 +115,17 @@ def check_character(value: object) -> str:
     )
 
 
+def tag_scene(inputs: Mapping[str, Any], tag: str) -> dict[str, Any]:
+    """
+    Return the inputs of a body swap with a tag in the fragment of the scene's URL.
+
+    Whoever fetches a URL does not send its fragment, so the picture stays the same; but the request history, which
+    shows the inputs as they were sent, tells two orders of the same picture apart.
+    """
+    url = str(inputs[BODY_SWAP_IMAGES[0]])
+    return {**inputs, BODY_SWAP_IMAGES[0]: f"{url}{'&' if '#' in url else '#'}order={tag}"}
+
+
 def fingerprint(workflow: str, inputs: Mapping[str, Any]) -> str:
     """Return a short digest that is the same for the same order, whatever the order of its inputs."""
     text = json.dumps([workflow, dict(inputs)], sort_keys=True, separators=(",", ":"), default=str)

@@ -196,14 +196,14 @@ def summary_of(rows: Iterable[Row], results: str, price: float) -> dict[str, Any
     :param results: its URI.
     :param price: US dollars for one swap.
     :return: ``results_uri``, ``total``, ``completed``, ``failed`` (all others), ``by_status``, and ``cost`` in US
-        dollars, an estimate: every accepted order times the price.
+        dollars, an estimate: every accepted order times the price, also of those that were ordered again.
     """
     by_status: dict[str, int] = {}
     good = ordered = 0
     for row in rows:
         by_status[row["status"]] = by_status.get(row["status"], 0) + 1
         good += is_good(row)
-        ordered += bool(row["request_id"])
+        ordered += orders_of(row)
     total = sum(by_status.values())
     return {
         "results_uri": results,
@@ -213,6 +213,12 @@ def summary_of(rows: Iterable[Row], results: str, price: float) -> dict[str, Any
         "by_status": by_status,
         "cost": round(ordered * price, 4),
     }
+
+
+def orders_of(row: Mapping[str, Any]) -> int:
+    """Return how many orders of a swap were accepted, each of which is billed."""
+    # What an earlier version of this package wrote names only the newest.
+    return len(row["requests"]) if "requests" in row else int(bool(row["request_id"]))
 
 
 def is_good(row: Mapping[str, Any]) -> bool:

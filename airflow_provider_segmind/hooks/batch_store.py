@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from airflow_provider_segmind.api.batches import CHUNK, Entry, Head, read_chunk, read_head, write_chunk
 from airflow_provider_segmind.api.errors import OutcomeUnknownError
+from airflow_provider_segmind.hooks.store import check_running
 
 KEY = "segmind_batch"
 
@@ -21,6 +23,7 @@ class BatchStore:
     """
 
     def __init__(self, context: Mapping[str, Any]) -> None:
+        self._context = context
         self._store = context.get("task_state_store")
 
     @property
@@ -38,9 +41,7 @@ class BatchStore:
             return None, {}
         try:
             head = read_head(self._store.get(KEY))
-            entries: dict[int, Entry] = {}
-            for number in range(-(-head.count // CHUNK) if head else 0):
-                entries |= read_chunk(self._store.get(_key(head, number)))
+            entries = self._entries(head.batch, head.count) if head else {}
         except ValueError as error:
             raise OutcomeUnknownError(
                 f"An earlier attempt of this task left a batch behind, but {error}. Nothing was ordered now. Look for "
@@ -48,16 +49,46 @@ class BatchStore:
             ) from error
         return head, entries
 
+    def _entries(self, batch: str, count: int) -> dict[int, Entry]:
+        entries: dict[int, Entry] = {}
+        if self._store is None:
+            return entries
+        for number in range(-(-count // CHUNK)):
+            entries |= read_chunk(self._store.get(_key(batch, number)))
+        return entries
+
+    def earlier(self, head: Head) -> frozenset[str]:
+        """Return the ids of what the task ordered before it was cleared."""
+        try:
+            entries = self._entries(head.before, head.count_before)
+        except ValueError:
+            return frozenset()
+        return frozenset(request_id for entry in entries.values() for request_id in entry.requests)
+
+    def on_record(self, max_tries: int) -> dict[int, Entry]:
+        """Return the entries that an attempt goes on with; none where they are of another series, or unreadable."""
+        try:
+            head, entries = self.load()
+        except OutcomeUnknownError:
+            return {}
+        return entries if head is not None and head.max_tries == max_tries else {}
+
     def save_head(self, head: Head) -> None:
         """Begin a batch; whatever was kept of an earlier one does not count any more."""
         if self._store is not None:
             self._store.set(KEY, head.to_json())
 
-    def save(self, head: Head, chunks: Mapping[int, Mapping[str, Any]]) -> None:
-        """Keep chunks of entries, by number."""
+    def save(self, head: Head, chunks: Mapping[int, Mapping[str, Any]], *, before_order: bool = False) -> None:
+        """
+        Keep chunks of entries, by number.
+
+        :param before_order: whether an order goes out next, which an attempt that Airflow has ended must not send.
+        """
         for number, chunk in chunks.items():
             if self._store is not None:
-                self._store.set(_key(head, number), dict(chunk))
+                self._store.set(_key(head.batch, number), dict(chunk))
+        if before_order:
+            check_running(self._context)
 
 
 class Book:
@@ -74,12 +105,24 @@ class Book:
 
     def __init__(self, store: BatchStore, head: Head, entries: Mapping[int, Entry]) -> None:
         self.head = head
+        self.earlier = store.earlier(head)
         self.entries = dict(entries)
         self._store = store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segmind-book")
         self._dirty: set[int] = set()
         self._waiting: list[asyncio.Future[None]] = []
+        self._before_order = False
         self._writer: asyncio.Task[None] | None = None
+
+    async def intend(self, index: int, entry: Entry) -> None:
+        """
+        Keep the intent of an order, and return when it is kept and the order may go out.
+
+        :raises Exception: when it may not, or whatever the store raises.
+        """
+        self.entries[index] = entry
+        self._before_order = True
+        await self._kept(index)
 
     async def put(self, index: int, entry: Entry) -> None:
         """Keep an entry, and return when it is kept."""
@@ -104,8 +147,12 @@ class Book:
             await self._kept(number * CHUNK)
 
     async def drop(self, index: int) -> None:
-        """Keep nothing of a swap: it was not ordered."""
-        if self.entries.pop(index, None) is not None:
+        """Keep nothing of an order that was not accepted, but for the earlier ones of the same swap."""
+        entry = self.entries.pop(index, None)
+        if entry is not None:
+            earlier = entry.refuted()
+            if earlier is not None:
+                self.entries[index] = earlier
             await self._kept(index)
 
     async def restore(self, index: int, before: Entry | None) -> None:
@@ -145,9 +192,11 @@ class Book:
         while self._dirty:
             waiting, self._waiting = self._waiting, []
             dirty, self._dirty = self._dirty, set()
+            before_order, self._before_order = self._before_order, False
             chunks = {number: write_chunk(self.entries, number) for number in sorted(dirty)}
+            save = functools.partial(self._store.save, self.head, chunks, before_order=before_order)
             try:
-                await loop.run_in_executor(self._thread, self._store.save, self.head, chunks)
+                await loop.run_in_executor(self._thread, save)
             except Exception as error:  # noqa: BLE001 - it is raised where the next change is made
                 self._dirty |= dirty
                 for future in waiting:
@@ -161,5 +210,5 @@ class Book:
                         future.set_result(None)
 
 
-def _key(head: Head | None, number: int) -> str:
-    return f"{KEY}_{head.batch if head else ''}_{number}"
+def _key(batch: str, number: int) -> str:
+    return f"{KEY}_{batch}_{number}"

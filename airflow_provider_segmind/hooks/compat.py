@@ -41,6 +41,7 @@ except ImportError:  # Airflow 3.1
 __all__ = [
     "AIRFLOW_V_3_3_PLUS",
     "ALIAS_EXTRAS_NEST",
+    "THREADS_MAY_ASK",
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
@@ -59,6 +60,8 @@ __all__ = [
 
 _RELEASE = Version(__version__).release  # that of 3.4.0b2 is (3, 4, 0), since a beta has what its release will have
 AIRFLOW_V_3_3_PLUS = _RELEASE >= (3, 3)
+THREADS_MAY_ASK = _RELEASE >= (3, 2)
+"""Whether threads of a task may ask its supervisor at the same time; before, one takes the other's answer."""
 ALIAS_EXTRAS_NEST = _RELEASE >= (3, 1, 3)
 """Whether the API server takes an alias' event with a dict in it; before, it fails when the task says it succeeded."""
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, JobTimeoutError, SegmindError
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    JobExpiredError,
+    JobFailedError,
+    JobTimeoutError,
+    SegmindError,
+)
 from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout
 
 
@@ -23,10 +29,14 @@ def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
     """
     Return what a task raises that has ordered: a retry goes on with what is ordered, or there is none.
 
+    A key that is wrong now was right when the order was placed, and can be set right while retries last.
+
     :param error: what went wrong since.
     :param kept: whether a retry knows what is ordered, or may order again whatever it costs.
     :param how: what a person does instead of a retry, in a sentence.
     """
+    if kept and isinstance(error, AuthenticationError):
+        return error
     ends = task_error(error) if isinstance(error, SegmindError) else error
     if kept or isinstance(ends, AirflowFailException):
         return ends

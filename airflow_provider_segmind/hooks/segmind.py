@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
@@ -60,18 +60,19 @@ class SegmindHook(HttpHook):
         """What is to be told to Airflow's metrics about this hook's requests and jobs."""
         return Tally(self.segmind_conn_id, self.client.traffic)
 
-    def submit(self, workflow: str, inputs: Mapping[str, Any]) -> Job:
+    def submit(self, workflow: str, inputs: Mapping[str, Any], *, before: Callable[[], None] = lambda: None) -> Job:
         """
         Order a job with one POST. It bills when it is accepted, and it cannot be cancelled.
 
         :param workflow: id and version, like ``678b67a76426baad7e539337-v4``.
         :param inputs: the workflow's inputs by name. For body swap both images are required, as ``https://`` URLs.
+        :param before: called right before the order is sent; if it raises, nothing is sent.
         :return: the job, not done yet; keep its ``poll_url``.
         :raises SegmindError: see the subclasses; only
             :class:`~airflow_provider_segmind.api.errors.OutcomeUnknownError` may have been billed.
         """
         # Nothing comes between an accepted order and its record: what was counted is told with the next request.
-        return self.client.run(flow.submit(self.settings, self.client.auth, workflow, inputs))
+        return self.client.run(flow.submit(self.settings, self.client.auth, workflow, inputs, before=before))
 
     def get_job(self, poll_url: str) -> Job:
         """
@@ -175,7 +176,7 @@ class SegmindHook(HttpHook):
         :return: the jobs that can be it; their poll URLs are built from their ids, so they have to be tried.
         :raises SegmindError: when the history does not answer.
         """
-        found = self.client.run(history.find(self.settings, self.client.auth, record))
+        found = self.client.run(history.find(self.settings, self.client.auth, record, clock=self.client.clock))
         return [Job(request_id, history.poll_url_of(self.settings, request_id), "QUEUED") for request_id in found]
 
     def upload(self, data: bytes, *, media_type: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context, XComArg
 
-from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.results import handle_of
@@ -25,13 +25,14 @@ from airflow_provider_segmind.hooks.batch_files import (
     BatchFiles,
     check_failures,
     compose,
+    orders_of,
     own,
     summary_of,
     too_many,
 )
 from airflow_provider_segmind.hooks.batch_store import BatchStore
 from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.hooks.failures import paid_error, task_error
+from airflow_provider_segmind.hooks.failures import paid_error
 from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
@@ -41,7 +42,15 @@ from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.operators.batch_ordering import Ordering
-from airflow_provider_segmind.operators.batch_outcomes import failure, in_words, problem_rows, reason
+from airflow_provider_segmind.operators.batch_outcomes import (
+    begun,
+    failure,
+    in_words,
+    paid_batch_error,
+    patiently,
+    problem_rows,
+    reason,
+)
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
 from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
 from airflow_provider_segmind.operators.rules import check_spend, consent_of
@@ -110,16 +119,12 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             indexes = plan.open_orders(())
         except SegmindError as error:
             self.note_error(error)
-            raise task_error(error) from error
+            raise self._ended(context, error, plan) from error
         ordering = asyncio.run(self._place(plan, indexes, None))
         if ordering.stopped or ordering.errors:
             self.note_facts(error=reason(ordering))
             why = failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
-            kept = BatchStore(context).durable or not plan.known
-            if not kept:
-                context["ti"].xcom_push(key="ordered", value=self._handles(plan))
-            how = "Their handles are the XCom 'ordered'; order the others in a run of their own."
-            raise paid_error(why, kept=kept, how=how)
+            raise self._ended(context, why, plan)
         return self._handles(plan)
 
     def _handles(self, plan: Plan) -> list[dict[str, Any]]:
@@ -148,7 +153,13 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             )
         except SegmindError as error:
             self.note_error(error)
-            raise task_error(error) from error
+            raise self._ended(context, error) from error
+
+    def _ended(self, context: Context, error: Exception, plan: Plan | None = None) -> Exception:
+        """Return what the task raises before it has written its results: it names all that is ordered."""
+        max_tries = int(getattr(context["ti"], "max_tries", 0))
+        entries = BatchStore(context).on_record(max_tries) if plan is None else plan.book.entries
+        return paid_batch_error(context, error, entries, self.workflow)
 
     def _connection(self, hook: SegmindHook) -> SharedConnection:
         async def settings_of(_: str) -> Any:
@@ -261,33 +272,41 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def order_and_wait(self, context: Context) -> dict[str, Any]:
         """Do what ``execute`` does; Airflow lets only its task runner call that."""
         plan = self.plan(context)
-        files = BatchFiles(self.results_uri, plan.book.head.batch)
-        swaps = plan.rows()
         try:
-            files.check(swaps)
-        except SegmindError as error:
-            raise task_error(error) from error
-        done = own(swaps, files.compact())
+            summary = self._results_of(context, plan)
+        except Exception as error:
+            if isinstance(error, SegmindError):
+                self.note_error(error)
+            raise self._ended(context, error, plan) from error
+        return self._finish(context, summary)
+
+    def _results_of(self, context: Context, plan: Plan) -> dict[str, Any]:
+        """Order and wait, and return the summary of the results; deferred, the trigger does."""
+        files = BatchFiles(self.results_uri, plan.book.head.batch)
+        done = begun(plan, files)
         failed = [index for index, row in done.items() if row["status"] == FAILED]
         waits = Waits(self._waiting(), plan, files, {index: row for index, row in done.items() if index not in failed})
-        indexes, refused = self._affordable(plan, failed)
+        indexes, refused = plan.affordable(failed)
         ordering = asyncio.run(self._place(plan, indexes, waits, refused))
         swaps, problems = plan.rows(), problem_rows(plan, ordering)
-        files.write_swaps(swaps)
+        if plan.known:
+            patiently(lambda: files.write_swaps(swaps))
         results = own(swaps, done | waits.rows)
         if any(row["request_id"] and row["index"] not in results for row in swaps):
             # Also when ordering stopped half-way: what is ordered is paid for, whatever becomes of the rest.
-            files.write_part(problems.values())
-            paid = sum(bool(row["request_id"]) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
+            patiently(lambda: files.write_part(problems.values()))
+            paid = sum(orders_of(row) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
             show(context, ordered_batch(self.results_uri, len(swaps), round(paid, 4)))
             trigger = self._trigger(context, files, plan.hook.client.clock_offset)
             if not self.deferrable:
-                return self._finish(context, self._wait_here(context, plan.hook, trigger))
+                return self._wait_here(plan.hook, trigger)
+            if not BatchStore(context).durable:
+                context["ti"].xcom_push(key="ordered", value=self._handles(plan))
             later = timedelta(seconds=self.timeout + BACKSTOP)
             self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
         rows = compose(swaps, results | problems)
-        files.write_results(rows)
-        return self._finish(context, summary_of(rows, self.results_uri, price_per_swap()))
+        patiently(lambda: files.write_results(rows))
+        return summary_of(rows, self.results_uri, price_per_swap())
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
@@ -303,28 +322,19 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralTimeout, TaskDeferralError) as ended:
-            if BatchStore(context).durable:
-                raise
             raise self._paid(context, ended) from ended
 
     def _paid(self, context: Context, error: Exception) -> Exception:
+        """Return what the task raises after its wait: a retry goes on with what is ordered, or there is none."""
+        if BatchStore(context).durable:
+            return self._ended(context, error)
         how = f"What became of each is in {shown(self.results_uri)}, or beside it. Order the rest in a run of its own."
-        return paid_error(error, kept=BatchStore(context).durable, how=how)
-
-    @staticmethod
-    def _affordable(plan: Plan, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
-        """Return the swaps to order, or none and why, if what an earlier attempt ordered has to be waited for."""
-        try:
-            return plan.open_orders(failed), None
-        except SegmindError as error:
-            if isinstance(error, (CreditsError, InvalidRequestError)) and plan.known:
-                return [], error
-            raise task_error(error) from error
+        return paid_error(error, kept=False, how=how)
 
     def _waiting(self) -> Waiting:
         return Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)
 
-    def _wait_here(self, context: Context, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
+    def _wait_here(self, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
         async def wait() -> dict[str, Any]:
             connection = self._connection(hook)
             try:
@@ -332,11 +342,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             finally:
                 await connection.close()
 
-        try:
-            return asyncio.run(wait())
-        except SegmindError as error:
-            self.note_error(error)
-            raise self._paid(context, error) from error
+        return asyncio.run(wait())
 
     def _trigger(self, context: Context, files: BatchFiles, clock_offset: float | None) -> BodySwapBatchTrigger:
         return BodySwapBatchTrigger(

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 
 from airflow_provider_segmind.api import flow, history
 from airflow_provider_segmind.api.batches import NEAR, Entry, Found, look_up, settles_at
-from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError, ServiceError
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.orders import digests
+from airflow_provider_segmind.api.orders import digest, digests
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
 from airflow_provider_segmind.hooks.batch_store import Book
 from airflow_provider_segmind.hooks.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.shared import SharedConnection
+from airflow_provider_segmind.operators.ordering import MAY_PASS, SHARED
+from airflow_provider_segmind.operators.rules import tagged
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +29,10 @@ STRIKES = 5
 """Orders in a row that fail, each in its own way, after which the rest is not tried: something is wrong for all."""
 PATIENCE = 1200.0
 """Seconds that the end of an attempt waits until the request history can tell what was not accepted."""
-OUTAGE = 900.0
+OUTAGE = history.PATIENCE
 """Seconds that it waits for a history that does not answer: what took the orders' answers often takes its own, too."""
+SLOWEST = 600.0
+"""Seconds that reading it may take; that of a large account has a thousand pages."""
 OUTAGE_STEP = 30.0
 """Seconds until that is asked again."""
 
@@ -89,7 +93,11 @@ class Ordering:
                 break
         await self._book.flush()
         for index in self._intents():
-            self.errors.setdefault(index, _unknown(self._book.entries[index]))
+            entry = self._book.entries[index]
+            if index not in self.errors:
+                self.errors[index] = _unknown(entry)
+            else:
+                self.errors[index].message += _named(entry)
 
     def _resume_or_stop(self) -> None:
         """Go on after many lost answers in a row only if each of them was found out about."""
@@ -98,7 +106,7 @@ class Ordering:
         self._halted, self._strikes = None, 0
 
     def _intents(self) -> list[int]:
-        return [index for index, entry in self._book.entries.items() if not entry.known]
+        return [index for index, entry in self._book.entries.items() if entry.pending]
 
     async def _worker(self, wanted: deque[int]) -> None:
         while wanted and self.stopped is None and self._halted is None:
@@ -112,24 +120,27 @@ class Ordering:
         client = await self._connection.client()
         swap, base_url = self._swaps[index], client.settings.base_url
         before = self._book.entries.get(index)
-        replaced = (*before.replaced, before.request_id) if before is not None and before.known else ()
+        replaced = before.requests if before is not None else ()
         intent = Entry(0.0)
 
         async def intend() -> None:
             nonlocal intent
             intent = Entry(time.time(), digests(inputs), replaced=replaced)
             try:
-                await self._book.put(index, intent)
+                await self._book.intend(index, intent)
             except Exception:
                 self._book.take_back(index, before)  # so nothing was sent
                 raise
 
         try:
             pictures = {name: await self._url(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
-            inputs = check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url)
+            inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
             job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend)
         except OutcomeUnknownError as error:
             self._strike(index, error)
+            if error.request_id:  # the answer names it, and only its poll URL has to be guessed
+                self._book.note(index, replace(intent, candidates=(error.request_id,)))
+                await self._adopt(index, error.request_id)
         except InvalidRequestError as error:
             await self._book.restore(index, before)
             self._strike(index, error)
@@ -199,11 +210,14 @@ class Ordering:
         search = history.Search(min(times) - NEAR - history.EARLY, max(times) + NEAR)
         asked_at, listing = time.time(), None
         while listing is None:
+            if time.time() > asked_at + SLOWEST:
+                raise ServiceError(f"The request history is too slow: {SLOWEST:.0f} s were not enough to read it.")
             listing = await self._submitter.free(lambda client: search.page(client.settings, client.auth))
-        found = look_up(entries, listing, asked_at)
-        settings = (await self._connection.client()).settings
-        for index, request_id in found.adopted.items():
-            await self._adopt(index, history.poll_url_of(settings, request_id))
+        found = look_up(entries, listing, asked_at, self._book.earlier)
+        for index, ids in found.candidates.items():
+            log.warning("%s can be one of these requests: %s", self._swaps[index].place, ", ".join(ids))
+            self._book.note(index, replace(entries[index], candidates=ids))
+        await asyncio.gather(*(self._adopt(index, request_id) for index, request_id in found.adopted.items()))
         for index in found.refuted:
             self.errors.pop(index, None)
             await self._book.drop(index)
@@ -219,18 +233,29 @@ class Ordering:
             return set()
         return {index for index in self._intents() if index not in self.errors}
 
-    async def _adopt(self, index: int, poll_url: str) -> None:
-        """Take over an order that the history has, if its poll URL, which is only built from its id, answers."""
+    async def _adopt(self, index: int, request_id: str) -> None:
+        """Take over an order that is known by its id, if its poll URL, which is only built from that, is known."""
+        entry = self._book.entries[index]
+        poll_url = history.poll_url_of((await self._connection.client()).settings, request_id)
         try:
-            job = await self._submitter.free(
+            await self._submitter.free(
                 lambda client: flow.attach(client.settings, client.auth, poll_url, clock=client.clock)
             )
+        except MAY_PASS as error:
+            log.warning("Request %s does not answer yet, and is waited for: %s", request_id, error)
         except SegmindError as error:
-            log.warning("Request %s of the history cannot be asked for: %s", poll_url.rpartition("/")[2], error)
+            log.warning("Request %s of the history cannot be asked for: %s", request_id, error)
+            self._book.note(index, replace(entry, candidates=(request_id,)))
             return
-        entry = self._book.entries[index]
-        log.info("%s is request %s of the history.", self._swaps[index].place, job.request_id)
-        self._keep(index, replace(entry, request_id=job.request_id, poll_url=job.poll_url))
+        log.warning("The answer of %s was lost; it is request %s.", self._swaps[index].place, request_id)
+        if self._can_be_shared(index, entry):
+            log.warning(SHARED, request_id)
+        self._keep(index, replace(entry, request_id=request_id, poll_url=poll_url, candidates=(request_id,)))
+
+    def _can_be_shared(self, index: int, entry: Entry) -> bool:
+        """Whether an order was made with URLs only that its author gave, as others can."""
+        given = self._swaps[index].given
+        return all(entry.sent.get(name) == digest(given[name].strip()) for name in BODY_SWAP_IMAGES)
 
     async def _url(self, name: str, uri: str) -> str:
         """Return the URL of a picture, uploading it once however many swaps have it."""
@@ -249,5 +274,9 @@ def _unknown(entry: Entry) -> OutcomeUnknownError:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(entry.at))
     return OutcomeUnknownError(
         f"It was being ordered at {when}, so it may have been accepted and billed, and the request history cannot "
-        "tell. It is not sent again. Look there yourself."
+        f"tell. It is not sent again.{_named(entry)} Look there yourself."
     )
+
+
+def _named(entry: Entry) -> str:
+    return f" It can be: {', '.join(entry.candidates)}." if entry.candidates else ""

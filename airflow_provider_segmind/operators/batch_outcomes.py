@@ -2,22 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.hooks.batch_files import NOT_ORDERED, UNKNOWN, Row
+from airflow.sdk import Context
+
+from airflow_provider_segmind.api.batches import Entry
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.results import handle_of
+from airflow_provider_segmind.hooks.batch_files import NOT_ORDERED, UNKNOWN, BatchFiles, Row, own
+from airflow_provider_segmind.hooks.batch_store import BatchStore
 from airflow_provider_segmind.hooks.compat import AirflowFailException
+from airflow_provider_segmind.hooks.failures import paid_error, task_error
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan
 
+log = logging.getLogger(__name__)
 
-def failure(ordering: Ordering, said: str) -> Exception:
-    """Return what the task raises: for good where a retry cannot help, or would bill."""
-    why, message = _why(ordering), f"{said} {reason(ordering)}"
-    if isinstance(why, SegmindError) and not why.retryable:
-        return AirflowFailException(message)
-    return SegmindError(message)
+PAUSES = (1.0, 4.0, 10.0, 20.0, 40.0)
+"""Seconds between tries to write down what is paid for: storage that is away for a minute loses nothing."""
+NAMED = 20
+"""Request ids that an error names; the log has all."""
+
+
+def patiently(write: Callable[[], None]) -> None:
+    """
+    Write what is known of orders that are paid for, and try for a minute before giving up.
+
+    :raises Exception: what the storage raises at last.
+    """
+    for pause in PAUSES:
+        try:
+            return write()
+        except Exception as error:  # noqa: BLE001 - storage raises what it likes
+            log.warning("The batch's files cannot be written; trying again in %.0f s. %s", pause, error)
+            time.sleep(pause)
+    return write()
+
+
+def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
+    """
+    Make sure that results can be written, and return those of earlier attempts.
+
+    :raises InvalidRequestError: when they cannot; where something is ordered, a retry may help.
+    """
+    swaps, standing = plan.rows(), {}
+
+    def begin() -> None:
+        nonlocal standing
+        files.check(swaps)
+        standing = files.compact()
+
+    try:
+        if plan.paid:
+            patiently(begin)
+        else:
+            begin()
+    except InvalidRequestError as error:
+        error.retryable = plan.paid
+        raise
+    return own(swaps, standing)
+
+
+def paid_batch_error(context: Context, error: Exception, entries: Mapping[int, Entry], workflow: str) -> Exception:
+    """
+    Return what a task raises that may have ordered, and name all that is paid for.
+
+    The log names each request, the XCom ``ordered`` has the handles by which a sensor fetches their results.
+
+    :param entries: what is kept of the batch.
+    """
+    if isinstance(error, AirflowFailException):
+        return error
+    paid = [request_id for entry in entries.values() for request_id in entry.requests]
+    pending = [entry for entry in entries.values() if entry.pending]
+    if not paid and not pending:
+        return task_error(error) if isinstance(error, SegmindError) else error
+    for first in range(0, len(paid), 50):
+        log.warning("Ordered and paid for: %s", ", ".join(paid[first : first + 50]))
+    handles = [handle_of(entry.job(workflow)) for _, entry in sorted(entries.items()) if entry.known]
+    try:
+        context["ti"].xcom_push(key="ordered", value=handles)
+    except Exception:  # the error itself is what must be seen
+        log.exception("The XCom 'ordered' could not be pushed.")
+    more = f" and {len(paid) - NAMED} more, which the log names" if len(paid) > NAMED else ""
+    named = f"{len(paid)} orders are accepted and paid for: {', '.join(paid[:NAMED]) or 'none is known'}{more}."
+    if pending:
+        ids = sorted({request_id for entry in pending for request_id in entry.candidates})
+        named += f" {len(pending)} more were being sent, and are to be looked up{': ' * bool(ids)}{', '.join(ids)}."
+    if isinstance(error, SegmindError):
+        error.message = f"{error.message} {named}"
+    else:
+        error = SegmindError(f"{type(error).__name__}: {error}. {named}")
+    how = "Their handles are the XCom 'ordered', for a sensor. Order the others in a run of their own."
+    return paid_error(error, kept=BatchStore(context).durable, how=how)
+
+
+def failure(ordering: Ordering, said: str) -> SegmindError:
+    """Return what the task raises because of what could not be ordered."""
+    why = _why(ordering)
+    error = SegmindError(f"{said} {reason(ordering)}")
+    error.retryable = why.retryable if isinstance(why, SegmindError) else True
+    return error
 
 
 def reason(ordering: Ordering) -> str:
@@ -38,10 +126,11 @@ def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
         if entry is not None and entry.known:
             continue
         error = ordering.errors.get(swap.index) or ordering.stopped
+        pending = entry is not None and entry.pending
         rows[swap.index] = {
             "index": swap.index,
             "request_id": None,
-            "status": NOT_ORDERED if entry is None else UNKNOWN,
+            "status": UNKNOWN if pending else NOT_ORDERED,
             "error": None if error is None else str(error),
         }
     return rows

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint_of
-from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
 from airflow_provider_segmind.hooks.batch_files import Row, dag_of, read_file
@@ -20,6 +20,7 @@ from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.prices import price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.hooks.store import check_running
 from airflow_provider_segmind.operators.batch_ordering import Terms
 from airflow_provider_segmind.operators.ordering import ON_UNKNOWN, check_retry
 from airflow_provider_segmind.operators.rules import check_consent, consent_of, consent_required
@@ -61,7 +62,8 @@ class Plan:
             ordered.
         """
         self.again = frozenset(failed)
-        wanted = [swap.index for swap in self.swaps if swap.index not in self.book.entries or swap.index in self.again]
+        ordered = {index for index, entry in self.book.entries.items() if entry.known or entry.pending}
+        wanted = [swap.index for swap in self.swaps if swap.index not in ordered or swap.index in self.again]
         self.check_spend(self.known, len(wanted))
         price = price_per_swap()
         if wanted and price:
@@ -73,10 +75,28 @@ class Plan:
                 )
         return wanted
 
+    def affordable(self, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
+        """
+        Return the swaps to order, or none and why, if what an earlier attempt ordered has to be waited for.
+
+        :raises SegmindError: as :meth:`open_orders`, where nothing is to be waited for, or a retry may help.
+        """
+        try:
+            return self.open_orders(failed), None
+        except (CreditsError, InvalidRequestError) as error:
+            if self.known:
+                return [], error
+            raise
+
     @property
     def known(self) -> int:
         """How many swaps are known to be ordered."""
         return sum(entry.known for entry in self.book.entries.values())
+
+    @property
+    def paid(self) -> bool:
+        """Whether anything is ordered, or may be."""
+        return any(entry.requests or entry.pending for entry in self.book.entries.values())
 
     def rows(self) -> list[Row]:
         """Return all swaps with their handles as plain values."""
@@ -94,6 +114,7 @@ class Plan:
             "workflow": self.terms.workflow,
             **({"dag_id": self.dag_id} if self.dag_id else {}),
             "request_id": known.request_id if known else None,
+            "requests": list(entry.requests) if entry else [],
             "poll_url": known.poll_url if known else None,
             "submitted_at": known.at if known else None,
         }
@@ -113,7 +134,10 @@ def make_plan(
     """
     Read and check a batch, and take over what an earlier attempt of the task ordered.
 
-    :raises InvalidRequestError: when anything is wrong with it; nothing was ordered.
+    Once something is ordered, what is wrong with a manifest does not end the task for good: its file may be out of
+    reach or half written, and a retry costs nothing, while all that is left afterwards is a clear, which pays again.
+
+    :raises InvalidRequestError: when anything is wrong with it; nothing was ordered now.
     :raises OutcomeUnknownError: when what an earlier attempt left cannot be read.
     """
     if on_unknown not in ON_UNKNOWN:
@@ -121,31 +145,45 @@ def make_plan(
     workflow = check_workflow(workflow)
     if not is_body_swap(workflow):
         raise InvalidRequestError(f"workflow {workflow!r} is not AI Body Swap: a batch takes only that.")
-    if isinstance(swaps, str):
-        read, where = read_manifest(read_file("swaps", swaps), swaps, select_character=select_character), swaps
-    else:
-        read, where = read_items(swaps, select_character=select_character), "swaps"
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    store = BatchStore(context)
+    head, entries = store.load()
+    going_on = head is not None and head.max_tries == max_tries and bool(entries)
+    where = swaps if isinstance(swaps, str) else "swaps"
+    try:
+        read = _read(swaps, select_character)
+    except InvalidRequestError as error:
+        error.retryable = going_on
+        raise
     read = [replace(swap, consent_reference=consent_of(swap.consent_reference or consent_reference)) for swap in read]
     terms = Terms(workflow, conf.getint("segmind", "submit_concurrency", fallback=8), on_unknown == "resubmit")
-    max_tries = int(getattr(context["ti"], "max_tries", 0))
     wanted = Head(fingerprint_of(workflow, (swap.given for swap in read)), max_tries, len(read))
-    store = BatchStore(context)
     check_retry(context, durable=store.durable, resubmit=terms.resubmit)
-    head, entries = store.load()
     step = begin(head, wanted)
     if step is Begin.REFUSE:
-        raise InvalidRequestError(
+        changed = InvalidRequestError(
             "An earlier attempt of this task ordered another batch: what it is given has changed since, so this retry "
             "neither takes those results nor orders. Clear the task to order the new batch; do not use inputs that "
             "change from one attempt to the next."
         )
+        changed.retryable = going_on and isinstance(swaps, str)
+        raise changed
+    check_running(context)
     if head is None or step is Begin.ANEW:
         _check_consent(read, Problems(where))
         _check_pictures(read, hook, Problems(where))
+        if head is not None:
+            wanted = replace(wanted, before=head.batch, count_before=head.count)
         store.save_head(wanted)
         return Plan(hook, read, Book(store, wanted, {}), terms, check_spend, dag_of(context))
     _say(entries.values(), len(read))
     return Plan(hook, read, Book(store, head, entries), terms, check_spend, dag_of(context))
+
+
+def _read(swaps: object, select_character: str) -> list[Swap]:
+    if isinstance(swaps, str):
+        return read_manifest(read_file("swaps", swaps), swaps, select_character=select_character)
+    return read_items(swaps, select_character=select_character)
 
 
 def _say(entries: Iterable[Any], total: int) -> None:

@@ -71,11 +71,14 @@ class Waits:
         self._start(self._one(index, job))
 
     async def end(self) -> None:
-        """Stop waiting, and store what has come; a triggerer waits for the rest."""
+        """Stop waiting, and store what has come; a triggerer waits for the rest, and for what cannot be stored now."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._results.flush()
+        try:
+            await self._results.flush()
+        except Exception:
+            log.exception("Results could not be stored; they are asked for again.")
 
     async def _one(self, index: int, job: Job) -> None:
         assert self._connection is not None  # noqa: S101 - begin() comes first

@@ -22,7 +22,7 @@ from airflow_provider_segmind.api.workflows import (
     check_workflow,
 )
 from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.hooks.failures import paid_error, task_error
+from airflow_provider_segmind.hooks.failures import paid_error
 from airflow_provider_segmind.hooks.gallery import ordered, show, show_end
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.pictures import readable_url
@@ -34,7 +34,7 @@ from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
-from airflow_provider_segmind.operators.rules import consent_of
+from airflow_provider_segmind.operators.rules import consent_of, tagged
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_event
 from airflow_provider_segmind.triggers.segmind import deferral
@@ -107,7 +107,7 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
         urls = {name: readable_url(hook, name, uri) for name, uri in pictures.items()}
         inputs = {**urls, "select_character": character}
-        return check_inputs(workflow, inputs, base_url=hook.settings.base_url)
+        return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))
 
 
 class BodySwapOperator(SubmitBodySwapOperator):
@@ -169,7 +169,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Order, or go on with what an earlier attempt ordered, and wait."""
         placed = self.place(context)
-        job = self._look(placed.job.poll_url) if placed.attached else None
+        job = self._look(context, placed.job.poll_url) if placed.attached else None
         if job is not None and job.status == "FAILED":
             self._tell(job)
             # The job of an earlier attempt: this attempt is the retry that may order it again.
@@ -229,14 +229,19 @@ class BodySwapOperator(SubmitBodySwapOperator):
     def _last_look(self, context: Context, ended: Exception) -> dict[str, Any]:
         ti = context["ti"]
         poll_url = ti.xcom_pull(task_ids=self.task_id, key="poll_url", map_indexes=ti.map_index)
-        job = self._look(poll_url) if poll_url else None  # what it raises, a retry cannot mend
+        job = self._look(context, poll_url) if poll_url else None  # what it raises, a retry cannot mend
         if job is not None and job.done:
             self._tell(job)
             return self._finish(context, job)
         if isinstance(ended, TaskDeferralTimeout):
             late = timed_out(str(poll_url), "its status is " + (job.status if job else "not known"))
             raise self._paid(context, late) from ended
-        raise self._paid(context, ended)
+        broken = SegmindError(
+            f"Airflow ended the wait itself ({ended}). The job goes on and is billed; its result can be asked for at "
+            f"{poll_url}",
+            request_id=str(poll_url).rstrip("/").rpartition("/")[2],
+        )
+        raise self._paid(context, broken) from ended
 
     def _finish(self, context: Context, job: Job) -> dict[str, Any]:
         if job.status == "FAILED":
@@ -255,12 +260,24 @@ class BodySwapOperator(SubmitBodySwapOperator):
 
     def _paid(self, context: Context, error: Exception) -> Exception:
         """Return what the task raises once it has ordered: a retry must go on with that order, or there is none."""
+        if isinstance(error, SegmindError) and not error.request_id:
+            error.request_id = self._ordered_id(context)
         return paid_error(
             error,
             kept=OrderStore(context).durable
             or (isinstance(error, JobFailedError) and self.on_unknown_outcome == "resubmit"),
             how="Wait for it with a BodySwapSensor; its poll_url is this task's XCom of that name.",
         )
+
+    def _ordered_id(self, context: Context) -> str | None:
+        """Return the id of the order, which an error that comes from a triggerer may lack."""
+        ti = context["ti"]
+        try:
+            request_id = ti.xcom_pull(task_ids=self.task_id, key="request_id", map_indexes=ti.map_index)
+        except Exception:  # the error itself is what must be seen
+            self.log.warning("The id of the order could not be read.", exc_info=True)
+            return None
+        return request_id if isinstance(request_id, str) else None
 
     def _tell(self, job: Job) -> None:
         """Tell the metrics of a job that this worker saw end; what a triggerer saw, that has told."""
@@ -270,7 +287,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
             outcome = error
         tell_end(self.segmind_conn_id, outcome, self.workflow, job.submitted_at)
 
-    def _look(self, poll_url: str) -> Job | None:
+    def _look(self, context: Context, poll_url: str) -> Job | None:
         hook = SegmindHook(self.segmind_conn_id)
         try:
             job = hook.get_job(poll_url)
@@ -278,7 +295,8 @@ class BodySwapOperator(SubmitBodySwapOperator):
             self.log.info("The job was asked for and did not answer: %s", error)
             return None
         except SegmindError as error:
-            raise task_error(error) from error
+            error.request_id = error.request_id or poll_url.rstrip("/").rpartition("/")[2]
+            raise self._paid(context, error) from error
         self._clock_offset = hook.client.clock_offset
         return job
 

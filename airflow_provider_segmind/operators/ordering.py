@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
     InvalidRequestError,
     JobTimeoutError,
     OutcomeUnknownError,
@@ -20,15 +21,22 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests
+from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests, has_own_input
 from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.store import OrderStore
+from airflow_provider_segmind.hooks.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)
 
 ON_UNKNOWN = ("fail", "resubmit")
+MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, AuthenticationError)
+"""Errors after which the same question can be answered later; a key can be set right."""
+SHARED = (
+    "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
+    "well: then both get its result, and this one's own charge, if there is one, is not in the history yet."
+)
+"""What is said where an order is adopted by inputs that others can have."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         intent = Record(
             *(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs)),
             replaced=earlier,
+            own=has_own_input(order.given, inputs),
         )
         accepted = _submit(context, hook, store, record, intent, inputs, resubmit=resubmit)
         return Placed(accepted, attached=False, orders=len(earlier) + 1)
@@ -101,6 +110,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         )
     recovery = _Recovery(record.job()) if step is Step.ATTACH else _recover(hook, record)
     job = recovery.job
+    record = _with_candidates(store, record, recovery)
     if job is None:
         raise _unknown(record, recovery)
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
@@ -129,24 +139,56 @@ def _submit(
     *,
     resubmit: bool,
 ) -> Job:
-    store.save(intent)
+    going_out = False
+
+    def intend() -> None:
+        # After a 429 this may be long after the first time, and whoever looks the order up goes by its time.
+        nonlocal intent, going_out
+        going_out = False
+        intent = replace(intent, at=time.time())
+        store.save(intent)
+        check_running(context)
+        going_out = True
+
     try:
-        job = hook.submit(intent.workflow, inputs)
+        job = hook.submit(intent.workflow, inputs, before=intend)
     except OutcomeUnknownError as error:
+        # Where the answer names a request, that is the order, and only its poll URL has to be guessed.
+        intent = replace(intent, request_id=error.request_id or "")
+        if intent.request_id:
+            _note(store, intent)
         recovery = _recover(hook, intent)
+        intent = _with_candidates(store, intent, recovery)
         if recovery.job is None:
             error.message = f"{error.message} {recovery.note}"
             # A retry looks again where there is a record; with `resubmit` it orders again, as the author accepts.
             error.retryable = resubmit or (recovery.out_of_reach and store.durable)
             raise
         job = recovery.job
-    except SegmindError:
-        _restore(store, before)
+    except Exception as error:
+        if isinstance(error, SegmindError) or not going_out:
+            _restore(store, before)
         raise
     log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
     _keep(context, store, intent.submitted(job), job)
     _tell(hook, job)
     return job
+
+
+def _with_candidates(store: OrderStore, record: Record, recovery: _Recovery) -> Record:
+    """Return the record with what the history showed; where that is no order yet, keep it for whoever looks next."""
+    known = replace(record, candidates=recovery.candidates or record.candidates)
+    if recovery.job is None and known.candidates:
+        _note(store, known)
+    return known
+
+
+def _note(store: OrderStore, record: Record) -> None:
+    """Keep what is known of an order whose outcome is not; the error that says so comes first."""
+    try:
+        store.save(record)
+    except Exception:
+        log.exception("What is known of the order could not be kept: %s", record)
 
 
 def _tell(hook: SegmindHook, job: Job) -> None:
@@ -185,30 +227,40 @@ class _Recovery:
     job: Job | None
     note: str = ""
     out_of_reach: bool = False
+    candidates: Sequence[str] = ()
 
 
 def _recover(hook: SegmindHook, record: Record) -> _Recovery:
     """Look for the one job in the account's history that can be this order."""
-    found: list[Job] = []
     try:
         found = hook.find_orders(record)
-        if len(found) == 1:
-            job = hook.attach(found[0].poll_url)
-            log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
-            return _Recovery(replace(job, workflow=record.workflow, submitted_at=record.at))
-    except (RateLimitError, ServiceError, TransportError, JobTimeoutError) as error:
-        return _Recovery(None, f"The request history did not answer now: {error}{_named(found)}", out_of_reach=True)
+    except MAY_PASS as error:
+        return _unrecovered(f"The request history did not answer now: {error}", record.candidates, out_of_reach=True)
     except SegmindError as error:
-        return _Recovery(None, f"The request history could not help: {error}{_named(found)}")
+        return _unrecovered(f"The request history could not help: {error}", record.candidates)
+    ids = [job.request_id for job in found]
     if not found:
-        return _Recovery(
-            None, "The request history has no request with these inputs at that time, which does not prove anything."
-        )
-    return _Recovery(None, f"The request history has several requests with these inputs at that time.{_named(found)}")
+        said = "The request history has no request with these inputs at that time, which does not prove anything."
+        return _unrecovered(said, record.candidates)
+    if len(found) > 1:
+        return _unrecovered("The request history has several requests with these inputs at that time.", ids)
+    try:
+        job = hook.attach(found[0].poll_url)
+    except MAY_PASS as error:
+        # It is there; whoever waits for it waits an outage out, and does so without holding a worker.
+        log.warning("Request %s does not answer yet, and is waited for: %s", ids[0], error)
+        job = found[0]
+    except SegmindError as error:
+        return _unrecovered(f"The request that the history has cannot be asked for: {error}", ids)
+    log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
+    if not (record.own or record.request_id):
+        log.warning(SHARED, job.request_id)
+    return _Recovery(replace(job, workflow=record.workflow, submitted_at=record.at), candidates=ids)
 
 
-def _named(found: list[Job]) -> str:
-    return f" It can be: {', '.join(job.request_id for job in found)}." if found else ""
+def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -> _Recovery:
+    named = f" It can be: {', '.join(ids)}." if ids else ""
+    return _Recovery(None, said + named, out_of_reach, ids)
 
 
 def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:

@@ -1,14 +1,17 @@
-"""What an administrator demands before anything is ordered: consent on record, and a limit to what a DAG run spends."""
+"""What an administrator demands of orders: consent on record, a limit to what a DAG run spends, and a tag."""
 
 from __future__ import annotations
 
 import logging
 import math
+import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.api.workflows import tag_scene
 from airflow_provider_segmind.hooks.compat import conf
 from airflow_provider_segmind.hooks.prices import price_per_swap
 
@@ -47,6 +50,13 @@ def check_consent(reference: object) -> None:
             f"consent_reference is {reference!r}, and [segmind] require_consent is on, so nothing is ordered: the "
             "DAG's author gives a reference to the consent of the people in the pictures."
         )
+
+
+def tagged(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the inputs of a body swap with a tag of this order's own, where the administrator wants that."""
+    if not conf.getboolean("segmind", "tag_orders", fallback=False):
+        return inputs
+    return tag_scene(inputs, uuid.uuid4().hex[:12])
 
 
 def spend_limit() -> float | None:

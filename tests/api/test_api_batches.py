@@ -210,3 +210,22 @@ def test_an_accepted_order_is_never_refuted_by_a_history_that_shows_all_or_nothi
     accepted_ones = {index for index, (accepted, _, _) in enumerate(swaps) if accepted}
     assert not accepted_ones & found.refuted
     assert all(found.adopted[index] == f"r{index}" for index in found.adopted)
+
+
+def test_the_requests_that_an_unknown_order_can_be_are_told() -> None:
+    twin = Row("twin", inputs(0), NOW - 100)
+    assert look_up({0: intent(0)}, listing(row(0), twin), NOW).candidates == {0: ("r0", "twin")}
+    assert look_up({0: intent(0)}, listing(row(0)), NOW).candidates == {}
+
+
+def test_an_order_from_before_a_clear_is_not_taken_for_the_new_one() -> None:
+    assert look_up({0: intent(0)}, listing(row(0)), NOW, earlier={"r0"}).adopted == {}
+
+
+def test_what_failed_before_an_order_that_was_not_accepted_stays() -> None:
+    assert intent(0).refuted() is None
+    left = replace(intent(0), replaced=("a", "b")).refuted()
+    assert left is not None
+    assert (left.requests, left.pending, left.known) == (("a", "b"), False, False)
+    assert read_chunk(json.loads(json.dumps(write_chunk({0: left}, 0)))) == {0: left}
+    assert look_up({0: left, 1: intent(1)}, listing(), NOW).unknown == {1}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from airflow_provider_segmind.api import history
-from airflow_provider_segmind.api.errors import AuthenticationError, ServiceError
+from airflow_provider_segmind.api.errors import AuthenticationError, RateLimitError, SegmindError, ServiceError
 from airflow_provider_segmind.api.orders import Record, State, digests
 from airflow_provider_segmind.api.wire import Answer
 from tests.api.drive import INPUTS, PACE, WORKFLOW, Driver, answer, new_auth, settings
@@ -18,9 +21,11 @@ INTENT = Record(State.INTENT, "print", 0, AT, WORKFLOW, digests(INPUTS))
 ROW = {"request_id": "abc", "request_body": INPUTS, "model_created": "2026-11-22T10:19:31.000+00:00"}
 
 
-def find(*answers: Answer, **parts: Any) -> tuple[Driver, list[str]]:
-    driver = Driver(answers)
-    return driver, driver.run(history.find(settings(**parts), new_auth(), INTENT, pace=PACE))
+def find(*answers: Answer, later: float = 3600.0, record: Record = INTENT, **parts: Any) -> tuple[Driver, list[str]]:
+    """Look for an order so many seconds after its intent; the last answer is given again and again."""
+    driver = Driver(itertools.chain(answers, itertools.repeat(answers[-1]) if answers else ()), now=AT + later)
+    steps = history.find(settings(**parts), new_auth(), record, clock=driver.clock, pace=PACE)
+    return driver, driver.run(steps)
 
 
 def page(*rows: Any) -> Answer:
@@ -79,24 +84,69 @@ def test_other_shapes_of_a_page_are_read_too(shape: str) -> None:
     ],
 )
 def test_what_cannot_be_recognised_is_not_it(row: Any) -> None:
-    driver, found = find(*[page(row)] * 3)
+    driver, found = find(page(row))
     assert found == []
-    assert driver.seconds == [2.0, 5.0]
+    assert driver.seconds == []
 
 
-def test_a_request_that_appears_a_little_late_is_found() -> None:
-    assert find(page(), page(ROW))[1] == ["abc"]
+def test_an_order_with_an_input_of_its_own_is_found_as_soon_as_it_appears() -> None:
+    driver, found = find(page(), page(), page(ROW), later=36, record=replace(INTENT, own=True))
+    assert found == ["abc"]
+    assert driver.seconds == [2.0, 4.0]
 
 
-def test_all_pages_are_read_up_to_a_bound() -> None:
+def test_an_order_that_others_can_have_the_inputs_of_is_looked_for_until_it_must_be_there() -> None:
+    """The other one is listed first; taken for it, it would leave its charge unnamed."""
+    driver, found = find(page(), *[page(ROW)] * 4, page(ROW, {**ROW, "request_id": "def"}), later=36)
+    assert found == ["abc", "def"]
+    assert driver.now - AT >= 35 + history.SETTLED
+
+
+@pytest.mark.parametrize(
+    ("row", "until"),
+    [
+        ({"model_completed": None}, 95.0),
+        ({"latency_ms": 40_000}, 95.0 + 3 * 40),
+        ({}, 36.0 + history.PATIENCE),
+        ({"latency_ms": 50_000, "request_body": {}}, 95.0 + 3 * 50),
+        ({"model_created": "2026-11-22T09:00:00Z"}, 95.0 + 3 * history.USUAL),
+    ],
+)
+def test_where_only_what_has_ended_is_listed_it_is_looked_for_longer(row: dict[str, Any], until: float) -> None:
+    driver, _ = find(page({**ROW, **row}), later=36)
+    assert until <= driver.now - AT <= until + 1
+
+
+def test_an_id_that_an_answer_named_needs_no_history() -> None:
+    driver, found = find(record=replace(INTENT, request_id="known"))
+    assert (driver.requests, found) == ([], ["known"])
+
+
+def test_all_pages_are_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     other = {**ROW, "request_body": {}}
     full = page(*[other] * history.PER_PAGE)
     driver, found = find(full, page(ROW))
     assert found == ["abc"]
     assert [parse_qs(urlsplit(request.url).query)["page"] for request in driver.requests] == [["1"], ["2"]]
-    endless = Driver([full] * 100)
-    assert endless.run(history.find(settings(), new_auth(), INTENT, pace=PACE)) == []
-    assert len(endless.requests) == history.MAX_PAGES * len(history.LOOKS)
+    monkeypatch.setattr(history, "MOST_PAGES", 7)
+    driver, found = find(full)
+    assert found == []
+    assert len(driver.requests) == 7
+
+
+def test_a_history_of_slow_pages_holds_a_worker_for_minutes_and_not_for_hours() -> None:
+    full = page(*[{**ROW, "request_body": {}}] * (history.PER_PAGE - 1), ROW)
+    driver = Driver(())
+
+    def pages() -> Iterator[Answer]:
+        while True:
+            driver.now += 30.0
+            yield full
+
+    driver.answers, driver.now = pages(), AT + 3600
+    steps = history.find(settings(), new_auth(), INTENT, clock=driver.clock, pace=PACE)
+    assert driver.run(steps) == ["abc"]
+    assert driver.now - AT - 3600 <= history.PATIENCE + 30
 
 
 def test_where_no_history_is_known_none_is_asked() -> None:
@@ -104,18 +154,28 @@ def test_where_no_history_is_known_none_is_asked() -> None:
     assert (driver.requests, found) == ([], [])
 
 
-def test_a_history_that_does_not_answer_is_an_error_to_be_told() -> None:
-    with pytest.raises(ServiceError):
-        find(*[answer(b"<html>", 502)] * 3)
+@pytest.mark.parametrize(
+    ("said", "cls"), [(answer(b"<html>", 502), ServiceError), (answer({"error": "slow down"}, 429), RateLimitError)]
+)
+def test_an_outage_of_the_history_is_waited_out_and_then_told(said: Answer, cls: type[SegmindError]) -> None:
+    assert find(*[said] * 8, page(ROW))[1] == ["abc"]
+    with pytest.raises(cls):
+        find(said)
+
+
+def test_the_wait_for_a_history_that_never_answers_is_bounded_by_time() -> None:
+    driver = Driver(itertools.repeat(answer({"total": 0})), now=AT)
     with pytest.raises(ServiceError, match="request history did not answer"):
-        find(*[answer({"total": 0})] * 3)
+        driver.run(history.find(settings(), new_auth(), INTENT, clock=driver.clock, pace=PACE))
+    assert history.PATIENCE <= driver.now - AT < history.PATIENCE + 60
+
+
+def test_a_history_that_refuses_the_key_is_not_asked_again() -> None:
     with pytest.raises(AuthenticationError):
         find(answer({}, 401), answer({}, 401))
 
 
 def test_an_order_without_recorded_inputs_matches_nothing() -> None:
-    from dataclasses import replace
-
     row = history.Row("abc", INPUTS, AT)
     assert history.matches(row, INTENT)
     assert not history.matches(row, replace(INTENT, sent={}))

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests, read_record
-from airflow_provider_segmind.api.workflows import fingerprint
+from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests, has_own_input, read_record
+from airflow_provider_segmind.api.workflows import fingerprint, tag_scene
 from tests.api.drive import INPUTS, POLL_URL, WORKFLOW
 
 PRINT = fingerprint(WORKFLOW, INPUTS)
@@ -86,3 +86,31 @@ def test_records_that_version_0_1_0_wrote_can_be_read() -> None:
     records = [read_record(json.loads(line)) for line in path.read_text().splitlines()]
     assert [record.state if record else None for record in records] == [State.INTENT, State.SUBMITTED, State.FAILED]
     assert all(record and record.max_tries == 2 and record.workflow == WORKFLOW for record in records)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent", "own"),
+    [
+        ({"a": "https://x/1.png"}, {"a": "https://x/1.png"}, False),
+        ({"a": " https://x/1.png "}, {"a": "https://x/1.png"}, False),
+        ({"a": "s3://x/1.png"}, {"a": "https://x/1.png"}, True),
+        ({"a": "https://x/1.png"}, {"a": "https://x/1.png#order=1"}, True),
+        ({"a": "woman", "n": 1}, {"a": "man", "n": 2}, False),
+        ({}, {"seed": "https://x/1.png"}, False),
+    ],
+)
+def test_an_input_is_an_orders_own_where_its_url_is_not_the_one_that_was_given(
+    given: dict[str, Any], sent: dict[str, Any], own: bool
+) -> None:
+    assert has_own_input(given, sent) is own
+
+
+def test_a_record_keeps_what_the_history_showed() -> None:
+    record = Record(State.INTENT, "f", 1, 2.0, "w", own=True, candidates=("one", "two"))
+    assert read_record(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_a_tag_goes_behind_a_fragment_that_is_there() -> None:
+    url = "https://x/1.png"
+    assert tag_scene({"character_image": url, "n": 1}, "t") == {"character_image": f"{url}#order=t", "n": 1}
+    assert tag_scene({"character_image": f"{url}#x"}, "t") == {"character_image": f"{url}#x&order=t"}

@@ -85,3 +85,15 @@ def _(case: Case) -> str:
     said = "This task is being killed. Segmind cannot cancel: an order that was just being sent goes on and is billed."
     case.until("the operator's farewell", lambda: said in case.log(), 40, every=1)
     return "failed; the log says that what was ordered is billed"
+
+
+@scenario("marked failed while its order waits out a 429", charges=0)
+def _(case: Case) -> str:
+    case.emulator.script(Fault("429", seconds=1.5))
+    case.order()
+    case.until("the refused order", lambda: any(each.method == "POST" for each in case.emulator.requests))
+    mark_failed(case)
+    assert case.end() == "failed"
+    ends = ("no longer running", "being killed")
+    case.until("the worker's end", lambda: any(said in case.log() for said in ends), 40, every=1)
+    return "failed; nothing is ordered"

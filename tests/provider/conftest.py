@@ -26,9 +26,10 @@ def _drawn_once() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look into the history without waiting seconds for what the emulator shows at once."""
-    monkeypatch.setattr(history, "LOOKS", (0.0, 0.05))
+def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into the history without waiting a minute for what the emulator shows at once."""
+    monkeypatch.setattr(history, "SETTLED", -60.0)
+    monkeypatch.setattr(history, "PATIENCE", 2.0)
 
 
 @pytest.fixture(autouse=True)

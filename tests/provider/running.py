@@ -23,7 +23,9 @@ except ImportError:  # Airflow 3.1
 class TaskInstance:
     """Keeps what a task pushes, and when it was first rescheduled."""
 
-    map_index = -1
+    dag_id, run_id, task_id, map_index = "dag", "run", "task", -1
+    state: Any = "running"
+    """What Airflow's database says of it; an exception is raised."""
 
     def __init__(
         self, first_reschedule: float | None = None, max_tries: int = 0, try_number: int = 1, retries: int | None = None
@@ -41,6 +43,13 @@ class TaskInstance:
     def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
         """Return what the task itself pushed."""
         return self.xcoms.get(key)
+
+    def get_task_states(self, *, dag_id: str, task_ids: list[str], run_ids: list[str], map_index: int | None) -> Any:
+        """Return the state of this task."""
+        assert (dag_id, task_ids, run_ids) == (self.dag_id, [self.task_id], [self.run_id])
+        if isinstance(self.state, Exception):
+            raise self.state
+        return {self.run_id: {self.task_id if map_index is None else f"{self.task_id}_{map_index}": self.state}}
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
         """Return when this task was first rescheduled."""

@@ -41,6 +41,8 @@ class Batch:
         self.store: Store | None = Store()
         self.retries = self.max_tries = options.pop("retries", 2)
         self.tries = 0
+        self.state: Any = "running"
+        self.ti = TaskInstance()
         self.cls = options.pop("cls", BodySwapBatchOperator)
         self.options = options
         if self.cls is BodySwapBatchOperator:
@@ -51,7 +53,8 @@ class Batch:
 
     def context(self) -> Any:
         self.tries += 1
-        ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
+        self.ti = ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
+        ti.state = self.state
         return {"ti": ti} if self.store is None else {"ti": ti, "task_state_store": self.store}
 
     def start(self) -> Any:

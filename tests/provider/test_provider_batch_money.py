@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.batch_results import wait_for
+from airflow_provider_segmind.hooks.compat import THREADS_MAY_ASK, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.shared import shared_connection
 from tests.provider import paces
@@ -130,3 +132,33 @@ def test_a_refused_new_order_does_not_make_the_failed_one_be_forgotten(
     assert batch.attempt()["completed"] == 5
     assert charged(emulator) == [1] * 4 + [2]
     assert failed not in [row["request_id"] for row in batch.rows()]
+
+
+def test_a_batch_that_was_ended_while_its_worker_started_orders_nothing(emulator: Emulator, tmp_path: Path) -> None:
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
+    batch.state = "failed"
+    with pytest.raises(SegmindError, match="Airflow says that this task is 'failed'"):
+        batch.attempt()
+    assert not emulator.charges
+
+
+@pytest.mark.skipif(not THREADS_MAY_ASK, reason="on Airflow 3.1 a batch asks once, before its first order")
+def test_a_batch_that_is_ended_half_way_orders_no_more_and_keeps_what_it_ordered(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 30))
+    context = batch.context()
+    asked = batch.ti.get_task_states
+
+    def ended_half_way(**what: Any) -> Any:
+        if len(emulator.charges) >= 10:
+            batch.ti.state = "failed"
+        return asked(**what)
+
+    batch.ti.get_task_states = ended_half_way  # type: ignore[method-assign]
+    with pytest.raises(TaskDeferred):
+        batch.task().execute(context)
+    ordered = len(emulator.charges)
+    assert 10 <= ordered < 30
+    assert batch.attempt()["completed"] == 30
+    assert charged(emulator) == [1] * 30

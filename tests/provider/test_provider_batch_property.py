@@ -32,6 +32,7 @@ from airflow_provider_segmind.api.wire import Answer, Request
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.operators.batch_ordering import Ordering, Terms
 from tests.api import drive
+from tests.provider.running import TaskInstance
 
 BEARER = drive.settings(extra={"auth_scheme": "bearer"})
 ACCEPTED = ["accepted", "accepted, lost", "accepted, 500", "accepted, cut off"]
@@ -179,7 +180,7 @@ class Attempt:
 def attempt(world: World, answers: list[str], lives: int | None, *, resubmit: bool = False) -> dict[int, Any]:
     """Make an attempt of the batch as the operator does, and return the entries that it knows in the end."""
     this = Attempt(world, answers, None)
-    store = BatchStore({"task_state_store": this})
+    store = BatchStore({"task_state_store": this, "ti": TaskInstance()})
     head, entries = store.load()
     store.save_head(head or HEAD)
     this.lives = lives

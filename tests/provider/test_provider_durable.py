@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.errors import (
     JobFailedError,
+    SegmindError,
     TransportError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
@@ -174,7 +176,55 @@ def test_without_a_store_a_retry_orders_where_its_author_accepts_that_it_may_pay
 def test_an_api_out_of_reach_leaves_no_intent_behind(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_segmind.api.flow.MORE_TRIES", 0)
     task = Task(emulator)
-    emulator.outage(0.3)
+    emulator.outage(30)
     with pytest.raises(TransportError, match="nothing was sent"):
         task.attempt()
     assert task.store == {}
+
+
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("state", ["failed", "success", "restarting", "up_for_retry", None])
+def test_a_task_that_was_ended_while_its_worker_started_orders_nothing(
+    emulator: Emulator, state: str | None, durable: bool
+) -> None:
+    """Airflow kills its process at the next heartbeat only, which is seconds away."""
+    task = Task(emulator, durable=durable)
+    task.state = state
+    with pytest.raises(SegmindError, match=f"Airflow says that this task is {state or 'waiting to start'!r}"):
+        task.attempt()
+    assert emulator.charges == ()
+    assert not task.store
+
+
+def test_a_task_that_is_ended_while_it_waits_out_a_429_orders_nothing(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.script(Fault("429"))
+    task = Task(emulator)
+    sleep = Client.__init__.__kwdefaults__["sleep"]
+
+    def ended_meanwhile(seconds: float) -> None:
+        task.ti.state = "failed"
+        sleep(seconds)
+
+    monkeypatch.setitem(Client.__init__.__kwdefaults__, "sleep", ended_meanwhile)
+    with pytest.raises(SegmindError, match="no longer running"):
+        task.attempt()
+    assert emulator.charges == ()
+    assert not task.store
+
+
+@pytest.mark.parametrize("map_index", [-1, 3])
+def test_only_its_own_state_counts(emulator: Emulator, map_index: int) -> None:
+    task = Task(emulator)
+    context = task.context()
+    task.ti.map_index = map_index
+    with suppress(TaskDeferred):
+        task.operator().execute(context)
+    assert len(emulator.charges) == 1
+
+
+def test_where_airflow_does_not_say_whether_the_task_runs_it_goes_on(emulator: Emulator) -> None:
+    task = Task(emulator)
+    task.state = RuntimeError("the API server is away")
+    assert task.attempt()["status"] == "COMPLETED"

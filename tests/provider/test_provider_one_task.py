@@ -7,6 +7,7 @@ import pytest
 from airflow_provider_segmind.api.errors import (
     JobFailedError,
     JobTimeoutError,
+    SegmindError,
     ServiceError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
@@ -65,8 +66,13 @@ class TestWaiting:
         with pytest.raises(JobTimeoutError) as error:
             task.operator().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
         assert isinstance(error.value.__cause__, TaskDeferralTimeout)
-        with pytest.raises(TaskDeferralError):
+        named = emulator.charges[0].request_id
+        with pytest.raises(SegmindError, match=f"Airflow ended the wait itself.*request {named}") as error:
             task.operator().resume_execution("__fail__", {"error": "Trigger failure"}, context)
+        assert isinstance(error.value.__cause__, TaskDeferralError)
+        event = {"version": 1, "status": "error", "error": {"type": "ServiceError", "message": "down"}}
+        with pytest.raises(ServiceError, match=f"request {named}"):
+            task.operator().execute_complete(context, event)
         emulator.outage(0.2)
         with pytest.raises(JobTimeoutError, match="not known"):
             task.operator().resume_execution("__fail__", {"error": "Trigger timeout"}, context)

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_segmind.api import batches
 from airflow_provider_segmind.api.batches import Entry, Head
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, JobTimeoutError, ServiceError
+from airflow_provider_segmind.api.history import PER_PAGE
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.orders import digests
 from airflow_provider_segmind.api.poller import Poller
@@ -23,7 +24,7 @@ from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 from airflow_provider_segmind.hooks.metrics import Tally
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.operators.batch_ordering import Ordering, Terms
+from airflow_provider_segmind.operators.batch_ordering import OUTAGE, SLOWEST, Ordering, Terms
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
@@ -221,29 +222,39 @@ def test_the_operators_take_a_max_outage_and_a_timeout_as_a_timedelta() -> None:
 
 
 class Historian(Service):
-    """A service that has one order, and a history that does not answer for the first minutes."""
+    """
+    A service that has one order, and a history that does not answer for the first seconds.
+
+    :param slow: seconds that each of very many pages takes, if there are so many.
+    """
+
+    def __init__(self, clock: Clock, *given: Any, away: float = 300.0, slow: float = 0.0) -> None:
+        super().__init__(clock, *given)
+        self.away = away
+        self.slow = slow
 
     def poll(self, request: Request, local: float) -> Response:
         if "request-history" not in request.url:
             return super().poll(request, local)
+        self.clock.sleep(self.slow)
         row = {"request_id": "found", "request_body": INPUTS, "model_created": str(self.clock.began)}
-        return DOWN if self.clock.passed < 300 else answer({"data": [row]})
+        rows = [{**row, "request_body": {}}] * PER_PAGE if self.slow else [row]
+        return DOWN if self.clock.passed < self.away else answer({"data": rows})
 
 
-def test_a_batch_waits_for_a_request_history_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def settle(monkeypatch: pytest.MonkeyPatch, service: Historian) -> tuple[Ordering, Entry]:
+    """Have a batch find out what became of its one order, and return how that went."""
     monkeypatch.setattr(batches, "SETTLED", 0.0)
-    service = Historian(Clock(), between(0, 330, GONE))
     client = service.aclient()
-    time = SimpleNamespace(time=service.clock)
+    time = SimpleNamespace(time=service.clock, gmtime=lambda at: None, strftime=lambda form, at: "then")
     monkeypatch.setattr("airflow_provider_segmind.operators.batch_ordering.time", time)
     swap = Swap(0, "item 0", INPUTS["character_image"], INPUTS["reference_character_image"], "woman")
-    head = Head("f", 0, 1, "b")
-    book = Book(BatchStore({}), head, {0: Entry(service.clock(), digests(INPUTS))})
+    book = Book(BatchStore({}), Head("f", 0, 1, "b"), {0: Entry(service.clock(), digests(INPUTS))})
 
     async def clients(*, refused: Any = None) -> Any:
         return client
 
-    async def settle() -> Ordering:
+    async def run() -> Ordering:
         connection: Any = SimpleNamespace(
             client=clients, poller=Poller(clients, clock=client.clock), tally=Tally("segmind_default")
         )
@@ -252,10 +263,37 @@ def test_a_batch_waits_for_a_request_history_that_does_not_answer(monkeypatch: p
         await ordering.run([])
         return ordering
 
-    ordering = run_virtually(service.clock, settle())
-    assert not ordering.errors
-    assert book.entries[0].request_id == "found"
+    ordering = run_virtually(service.clock, run())
     book.close()
+    return ordering, book.entries[0]
+
+
+def test_a_batch_waits_for_a_request_history_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    ordering, entry = settle(monkeypatch, Historian(Clock(), between(0, 330, GONE)))
+    assert not ordering.errors
+    assert entry.request_id == "found"
+
+
+def test_a_batch_adopts_an_order_that_the_history_has_also_while_it_cannot_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever waits for it waits the outage out; left to a person, it would be paid for and lost."""
+    ordering, entry = settle(monkeypatch, Historian(Clock(), between(0, 9999, DOWN), away=0.0))
+    assert not ordering.errors
+    assert entry.request_id == "found"
+
+
+@pytest.mark.parametrize(
+    ("how", "most"), [({"away": 1e9}, OUTAGE + 60), ({"away": 0.0, "slow": 20.0}, 2 * SLOWEST + OUTAGE)]
+)
+def test_a_history_that_never_answers_or_never_ends_holds_the_worker_of_a_batch_for_minutes(
+    monkeypatch: pytest.MonkeyPatch, how: dict[str, float], most: float
+) -> None:
+    service = Historian(Clock(), **how)
+    ordering, entry = settle(monkeypatch, service)
+    assert "the request history cannot tell" in str(ordering.errors[0])
+    assert entry.pending
+    assert service.clock.passed < most
 
 
 async def _sleep(clock: Clock, seconds: float) -> None:

@@ -75,9 +75,9 @@ class World:
 
     # -- the hook
 
-    def submit(self, workflow: str, inputs: Mapping[str, Any]) -> Job:
+    def submit(self, workflow: str, inputs: Mapping[str, Any], *, before: Any = lambda: None) -> Job:
         """Run the real flow against the modelled service."""
-        steps = flow.submit(BEARER, flow.Auth(), workflow, inputs, pace=drive.PACE)
+        steps = flow.submit(BEARER, flow.Auth(), workflow, inputs, pace=drive.PACE, before=before)
         received: Answer | None = None
         while True:
             try:

@@ -45,6 +45,7 @@ class Task:
         self.cls = options.pop("cls", BodySwapOperator)
         self.options = options
         self.ti = TaskInstance()
+        self.state: Any = "running"
 
     def operator(self) -> Any:
         options = {
@@ -59,6 +60,7 @@ class Task:
     def context(self) -> Any:
         self.tries += 1
         self.ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
+        self.ti.state = self.state
         return {"ti": self.ti} if self.store is None else {"ti": self.ti, "task_state_store": self.store}
 
     def start(self) -> Any:
