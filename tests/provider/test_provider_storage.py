@@ -97,12 +97,20 @@ def test_each_fault_of_a_download_is_named_and_leaves_the_bucket_empty(
 
 
 def test_a_batch_is_stored_from_its_manifest_and_a_retry_fetches_what_is_missing(bucket: Any, host: OddHost) -> None:
+    own = {"dag_id": "dag"}
     rows = [
-        {**result(host, path, f"r{i}"), "index": i, "id": f"sku-{i}", "select_character": "woman", "seconds": 31.5}
+        {
+            **result(host, path, f"r{i}"),
+            "index": i,
+            "id": f"sku-{i}",
+            "select_character": "woman",
+            "seconds": 31.5,
+            **own,
+        }
         for i, path in enumerate(["good", "later", "good"])
     ]
     rows[0]["character_image"] = "https://shop.example/a.png?signature=secret"
-    rows += [{"request_id": "r3", "index": 3, "status": "FAILED", "error": "no person", "outputs": []}]
+    rows += [{"request_id": "r3", "index": 3, "status": "FAILED", "error": "no person", "outputs": [], **own}]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     manifest = f"s3://{bucket.name}/results.jsonl"
     bucket.put_object(Key="results.jsonl", Body=text.encode())
