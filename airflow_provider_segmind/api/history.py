@@ -7,14 +7,14 @@ this is best effort: what is found helps, what is not found proves nothing.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
-from airflow_provider_segmind.api import flow, refusals
+from airflow_provider_segmind.api import answers, flow, refusals
 from airflow_provider_segmind.api.errors import RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.orders import Record, digest
@@ -224,13 +224,13 @@ def read_history(settings: Settings, response: Response) -> Listing:
         rows = next((value for value in body.values() if isinstance(value, list)), None)
     if response.status != 200 or rows is None:
         raise refusals.refusal(settings, response, "Segmind's request history did not answer.")
-    read = tuple(_rows(rows))
+    read = tuple(_rows(settings, rows))
     return Listing(read, complete=len(read) == len(rows), size=len(rows))
 
 
 def poll_url_of(settings: Settings, request_id: str) -> str:
     """Return the poll URL of a request found in a history; a guess, to be checked by asking it."""
-    return f"{settings.base_url}/workflows/request/{request_id}"
+    return f"{settings.base_url}/workflows/request/{quote(request_id, safe='')}"
 
 
 def _page(
@@ -243,26 +243,27 @@ def _page(
     )
 
 
-def _rows(rows: list[Any]) -> Iterator[Row]:
+def _rows(settings: Settings, rows: list[Any]) -> Iterator[Row]:
     for row in rows:
         if not isinstance(row, dict):
             continue
         inputs, created = row.get("request_body"), row.get("model_created") or row.get("created_at")
         if isinstance(inputs, str):
             try:
-                inputs = json.loads(inputs)
+                inputs = answers.read_json(inputs, settings.api_key)
             except ValueError:
                 continue
         moment = refusals.moment_of(created) if isinstance(created, str) else None
-        if isinstance(inputs, dict) and moment is not None and isinstance(row.get("request_id"), str):
-            yield Row(row["request_id"], inputs, moment, *_progress(row, moment))
+        request_id = answers.name(refusals.text_of(row.get("request_id")))
+        if isinstance(inputs, dict) and moment is not None and request_id:
+            yield Row(request_id, inputs, moment, *_progress(row, moment))
 
 
 def _progress(row: Mapping[str, Any], created: float) -> tuple[bool, float | None]:
     """Return whether a request is said to be running, and how many seconds it took; not knowing is neither."""
     latency, completed = row.get("latency_ms"), row.get("model_completed")
     if isinstance(latency, (int, float)):
-        return False, latency / 1000
+        return False, latency / 1000 if 0 <= latency < math.inf else None
     ended = refusals.moment_of(completed) if isinstance(completed, str) else None
     if ended is not None:
         return False, max(0.0, ended - created)

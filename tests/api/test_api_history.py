@@ -244,3 +244,14 @@ class TestSearch:
         _, found = self.search(page({**ROW, **fields}))
         assert found[0] is not None
         assert (found[0].rows[0].running, found[0].rows[0].took) == (running, took)
+
+
+def test_what_a_history_lists_is_cleaned_like_every_answer() -> None:
+    row = {"request_id": "../../v1/credits\n?x=\x00", "request_body": "[" * 900, "created_at": "1970-01-01"}
+    assert history.read_history(settings(), answer([row])).rows == ()
+    readable = {**row, "request_body": {"a": 1}, "latency_ms": float("inf")}
+    (read,) = history.read_history(settings(), answer([readable])).rows
+    assert read.request_id == "../../v1/credits ?x=\ufffd"
+    assert read.took is None
+    own = f"{settings().base_url}/workflows/request/"
+    assert history.poll_url_of(settings(), read.request_id) == f"{own}..%2F..%2Fv1%2Fcredits%20%3Fx%3D%EF%BF%BD"

@@ -156,7 +156,7 @@ def test_no_decoder_is_reached_that_nobody_asked_for(kind):
     out = BytesIO()
     Image.new("F" if kind == "SPIDER" else "RGB", (64, 64)).save(out, kind)
     for work in (read, lambda data: thumbnail(data, 640)):
-        with pytest.raises(UnreadableError, match="it is no PNG, JPEG or WebP$"):
+        with pytest.raises(UnreadableError, match=r"it is no PNG, JPEG or WebP$"):
             work(out.getvalue())
 
 
