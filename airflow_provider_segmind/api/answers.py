@@ -35,8 +35,6 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _UNSHOWABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
-    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
-)
 _TAG = re.compile(r"<(script|style)\b.{0,2000}?</\1>|<[^<>]*>", re.IGNORECASE | re.DOTALL)
 _DECODER = json.JSONDecoder(parse_constant=str)  # NaN and Infinity are no JSON, and databases refuse them
 
