@@ -19,6 +19,7 @@ from anyio.lowlevel import RunVar
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from airflow_provider_segmind.api.gallery import SLOTS, STATES, GalleryRecord, Slot, State
 from airflow_provider_segmind.plugin.items import Item, read_page
@@ -47,9 +48,18 @@ _Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 _Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 _Part = Annotated[int, Query(ge=0, le=10_000)]
 
+
+class _WholeFiles(StaticFiles):
+    """Files without a part of one: Airflow 3.1 holds a starlette that a long Range keeps busy (CVE-2025-62727)."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kept = [field for field in scope.get("headers", ()) if field[0].lower() != b"range"]
+        await super().__call__({**scope, "headers": kept}, receive, send)
+
+
 app = FastAPI(title="Segmind", docs_url=None, redoc_url=None, openapi_url=None)
 # Scripts, styles and icons of this package, the same for everybody; nothing else is open to everybody.
-app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+app.mount("/static", _WholeFiles(directory=Path(__file__).parent / "static"), name="static")
 
 _lanes: RunVar[CapacityLimiter] = RunVar("segmind_gallery")
 
