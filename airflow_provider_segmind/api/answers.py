@@ -36,7 +36,12 @@ _UNSHOWABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
 _TAG = re.compile(r"<(script|style)\b.{0,2000}?</\1>|<[^<>]*>", re.IGNORECASE | re.DOTALL)
-_DECODER = json.JSONDecoder(parse_constant=str)  # NaN and Infinity are no JSON, and databases refuse them
+# NaN and Infinity are no JSON, and databases refuse them. The work on a number grows faster than its digits.
+_DECODER = json.JSONDecoder(
+    parse_constant=str, parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits)
+)
+    parse_constant=str, parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits)
+)  # NaN and Infinity are no JSON, and databases refuse them
 
 
 def read_json(body: bytes | str, key: str) -> Any:

@@ -7,7 +7,6 @@ this is best effort: what is found helps, what is not found proves nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -263,7 +262,7 @@ def _progress(row: Mapping[str, Any], created: float) -> tuple[bool, float | Non
     """Return whether a request is said to be running, and how many seconds it took; not knowing is neither."""
     latency, completed = row.get("latency_ms"), row.get("model_completed")
     if isinstance(latency, (int, float)):
-        return False, latency / 1000 if 0 <= latency < math.inf else None
+        return False, latency / 1000 if 0 <= latency < 1e12 else None
     ended = refusals.moment_of(completed) if isinstance(completed, str) else None
     if ended is not None:
         return False, max(0.0, ended - created)

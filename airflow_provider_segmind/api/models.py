@@ -70,6 +70,7 @@ class Job:
     :param error: the service's own words about a failure.
     :param workflow: the workflow it was submitted to, if known.
     :param submitted_at: seconds since the epoch at which the submit was answered, if known.
+    :param doubtful: whether the answer may be of something else, so that it is believed only when it stays.
     """
 
     request_id: str
@@ -79,6 +80,7 @@ class Job:
     error: str = ""
     workflow: str | None = None
     submitted_at: float | None = None
+    doubtful: bool = False
 
     @property
     def done(self) -> bool:

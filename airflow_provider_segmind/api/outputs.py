@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segmind.api import answers
 from airflow_provider_segmind.api.models import Output
 
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 MAX_OUTPUT_URL = 16 * 1024
 """Characters of a result's URL; signed ones have up to two thousand."""
 
@@ -44,9 +46,22 @@ def _read_item(item: object, index: int) -> Iterator[Output]:
     for data in value if isinstance(value, list) else [value]:
         if not isinstance(data, str) or not data:
             raise ValueError(f"entry {index} ({keyname}) has no data")
-        # A text keeps its line breaks. A URL has none, and stands in messages, logs and pages.
-        is_url = data[:64].lstrip().startswith(("http://", "https://"))
-        yield Output(keyname=keyname, type=kind, url=answers.line(data, MAX_OUTPUT_URL) if is_url else data)
+        yield _in_one_line(Output(keyname=keyname, type=kind, url=data))
+
+
+def _in_one_line(output: Output) -> Output:
+    """Clean a URL, which stands in messages, logs and pages; a text keeps its line breaks."""
+    is_url = output.url.lstrip()[:8].lower().startswith(("http://", "https://"))
+    if not is_url and not is_image(output):
+        return output
+    return replace(output, url=answers.line(output.url, MAX_OUTPUT_URL if is_url else len(output.url)))
+
+
+def is_image(output: Output) -> bool:
+    """Whether an output is a picture, by its type, or by its name where the service gave no type."""
+    if output.type:
+        return output.type.lower().startswith("image")
+    return output.url.partition("?")[0].partition("#")[0].lower().endswith(_SUFFIXES)
 
 
 def failure_text(body: Mapping[str, Any]) -> str:

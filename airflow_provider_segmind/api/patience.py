@@ -39,6 +39,8 @@ minute of that must lose nothing, and a job that is really gone is to be named w
 """
 GONE_ASKS = 3
 """404s in a row that it takes at least, however rarely a job is asked for."""
+MOST_SECONDS = 1e9
+"""Seconds that a setting may have: some thirty years, which dates can still be added to."""
 GONE_STEP = 30.0
 """Seconds between two questions about a job that answers 404, at most."""
 
@@ -74,19 +76,19 @@ PACE = Pace()
 class _Trouble:
     """What has gone wrong since the last good answer; most waits never have one."""
 
-    __slots__ = ("began", "errors", "gone", "polls", "since")
+    __slots__ = ("began", "errors", "kind", "polls", "since")
 
     def __init__(self, at: float) -> None:
         self.began = at
         self.polls = 0
-        self.gone = False
+        self.kind = "down"
         self.since = at
         self.errors = 0
 
-    def add(self, at: float, *, gone: bool) -> float:
+    def add(self, at: float, kind: str) -> float:
         """Count an error, and return the seconds for which there have been errors of its kind only."""
-        if gone is not self.gone:
-            self.gone, self.since, self.errors = gone, at, 0
+        if kind != self.kind:
+            self.kind, self.since, self.errors = kind, at, 0
         self.polls += 1
         self.errors += 1
         return at - self.since
@@ -126,8 +128,8 @@ class Watch:
 
     @property
     def doubted(self) -> bool:
-        """Whether the last answer was a 404 that is not believed yet."""
-        return self._trouble is not None and self._trouble.gone
+        """Whether the last answer, such as a 404, is not believed yet."""
+        return self._trouble is not None and self._trouble.kind != "down"
 
     def answered(self, job: Job, asked_at: float) -> bool:
         """
@@ -135,6 +137,10 @@ class Watch:
 
         :raises JobTimeoutError: when it is not, and this was the last look.
         """
+        if job.doubtful and not self._believed(asked_at):
+            if asked_at >= self.deadline:
+                raise timed_out(self.poll_url, f"its status is {job.status}, in an answer that may be of another job")
+            return False
         trouble, self._trouble, self._refusals = self._trouble, None, 0
         if trouble is not None:
             seconds, polls = max(0.0, asked_at - trouble.began), trouble.polls
@@ -171,12 +177,21 @@ class Watch:
             raise timed_out(self.poll_url, str(error)) from error
         return seconds
 
+    def _believed(self, asked_at: float) -> bool:
+        trouble = self._trouble
+        if trouble is None:
+            trouble = self._trouble = _Trouble(asked_at)
+            log.warning(
+                "The answer for %s may be of another job. It is asked for again before that is believed.", self.poll_url
+            )
+        return trouble.add(asked_at, "doubt") >= GONE_AFTER and trouble.errors >= GONE_ASKS
+
     def _gone(self, error: SegmindError, asked_at: float) -> float:
         trouble = self._trouble
         if trouble is None:
             trouble = self._trouble = _Trouble(asked_at)
             log.warning("Segmind does not know %s (404). It is asked for again before that is believed.", self.poll_url)
-        left = GONE_AFTER - trouble.add(asked_at, gone=True)
+        left = GONE_AFTER - trouble.add(asked_at, "gone")
         if left <= 0 and trouble.errors >= GONE_ASKS:
             raise error
         return min(self.interval, GONE_STEP, left if left > 0 else GONE_STEP)
@@ -186,7 +201,8 @@ class Watch:
         if trouble is None:
             trouble = self._trouble = _Trouble(asked_at)
             log.warning("Segmind does not answer. It is asked again until it does, or until the timeout: %s", error)
-        lasted = trouble.add(asked_at, gone=False)
+        trouble.add(asked_at, "down")
+        lasted = asked_at - trouble.began  # a 404 in between is no good answer
         seconds = self._pace.backoff(trouble.errors)
         if self.max_outage is None:
             return seconds
@@ -202,9 +218,11 @@ def check_interval(name: str, value: object) -> float:
     :raises InvalidRequestError: when they are not.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds < float("inf"):
+    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds <= MOST_SECONDS:
         return float(seconds)
-    raise InvalidRequestError(f"{name} is {value!r}: give seconds above 0, as a number or a timedelta.")
+    raise InvalidRequestError(
+        f"{name} is {value!r}: give seconds above 0, at most {MOST_SECONDS:.0f}, as a number or a timedelta."
+    )
 
 
 def check_outage(value: object) -> float | None:

@@ -256,15 +256,8 @@ class Poller:
         """Return when to ask again, or ``None`` when the job is done."""
         schedule = self._schedule
         watch, asked_at = waiting.watch, self._clock()
-        client = await self._clients()
-        self.traffic.polls += 1
         try:
-            job = await self._get(client, watch.poll_url)
-        except AuthenticationError:
-            fresh = await self._clients(refused=client)
-            if fresh.settings == client.settings:
-                raise
-            return Wish(self._clock())
+            job = await self._ask_once(watch.poll_url)
         except WAITED_OUT as error:
             if isinstance(error, RateLimitError):
                 self.limited(asked_at, error.retry_after)
@@ -274,6 +267,8 @@ class Poller:
             waiting.teaches = False  # it may end, or have ended, unseen
             return Wish(self._clock() + pause)
         now = self._clock()
+        if job is None:
+            return Wish(now)
         age = now - waiting.started_at
         if watch.answered(job, asked_at - self._ahead(waiting)):
             if waiting.teaches:
@@ -282,6 +277,18 @@ class Poller:
                 waiting.result.set_result(job)
             return None
         return schedule.again(waiting.workflow, age, watch.interval, now)
+
+    async def _ask_once(self, poll_url: str) -> Job | None:
+        """Return the job, or ``None`` where the key was refused and the connection has another by now."""
+        client = await self._clients()
+        self.traffic.polls += 1
+        try:
+            return await self._get(client, poll_url)
+        except AuthenticationError:
+            fresh = await self._clients(refused=client)
+            if fresh.settings == client.settings:
+                raise
+            return None
 
     async def _get(self, client: AsyncClient, poll_url: str) -> Job:
         try:

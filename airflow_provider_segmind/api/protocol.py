@@ -154,7 +154,6 @@ def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:
     status = _status(body)
     if not status or not _is_of_the_job(response.status, status, body, request_id):
         raise no_answer(settings, response, request_id)
-    request_id = answers.name(body.get("request_id"), request_id)
     try:
         outputs = read_outputs(body.get("output"), settings.api_key) if status == "COMPLETED" else ()
     except ValueError as error:
@@ -165,7 +164,8 @@ def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:
             request_id=request_id,
         ) from None
     reason = redact(settings, failure_text(body)) if status == "FAILED" else ""
-    return Job(request_id, poll_url, status, outputs=outputs, error=reason)
+    doubtful = _is_doubtful(response.status, status, body, request_id)
+    return Job(request_id, poll_url, status, outputs=outputs, error=reason, doubtful=doubtful)
 
 
 def _is_of_the_job(code: int, status: str, body: Mapping[str, Any], request_id: str) -> bool:
@@ -183,6 +183,21 @@ def _is_of_the_job(code: int, status: str, body: Mapping[str, Any], request_id: 
     return code == 422 or (code not in _OF_THE_REQUEST and answers.name(body.get("request_id")) == request_id)
 
 
+def _is_doubtful(code: int, status: str, body: Mapping[str, Any], request_id: str) -> bool:
+    """
+    Whether an end has to be told more than once: it names another job, or is a failure without any form of Segmind's.
+
+    Segmind documents no id in these answers, so its absence says nothing.
+    """
+    if status not in TERMINAL:
+        return False
+    named = answers.name(body.get("request_id"))
+    if named:
+        return named != request_id
+    return status == "FAILED" and (code not in (200, 201, 202, 422) or not body.keys() & _OF_A_FAILURE)
+
+
+_OF_A_FAILURE = frozenset({"output", "error", "error_message"})
 _OF_THE_REQUEST = frozenset({401, 403, 404, 408, 425, 429})
 """These say something of the one request, and nothing of the job."""
 

@@ -90,6 +90,11 @@ _INVALID = {
 }
 
 
+def _is_of_a_request(words: str, request_id: str) -> bool:
+    """Whether a 404 speaks of the request, as Segmind's does; that of a gateway without a route speaks of the path."""
+    return request_id in words or re.search(r"\brequest\b.*\bnot found\b", words, re.IGNORECASE) is not None
+
+
 def retry_after(response: Response) -> float | None:
     """
     Return how many seconds the service asks to wait, or ``None`` if it does not say.
@@ -132,7 +137,7 @@ def no_answer(settings: Settings, response: Response, request_id: str) -> Segmin
     asked for again.
     """
     status, page = response.status, answers.is_page(response)
-    if status == 404 and not page:
+    if status == 404 and _is_of_a_request(error_text(json_object(settings, response) or {}), request_id):
         return JobExpiredError(
             "Segmind no longer knows this job: its record expired, or poll_url is not of this account. If it was "
             "accepted it was billed, and its result cannot be asked for any more.",

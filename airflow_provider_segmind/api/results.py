@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from airflow_provider_segmind.api.answers import MAX_WORDS, line
+from airflow_provider_segmind.api.answers import MAX_WORDS, line, name
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobFailedError, ServiceError
-from airflow_provider_segmind.api.models import Job, Output
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.outputs import is_image
 
 MAX_LISTED = 10
 """Outputs that a message names."""
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 
 
 def handle_of(job: Job) -> dict[str, Any]:
@@ -21,6 +21,18 @@ def handle_of(job: Job) -> dict[str, Any]:
         "poll_url": job.poll_url,
         "workflow": job.workflow,
         "submitted_at": job.submitted_at,
+    }
+
+
+def read_handle(handle: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a handle says, without what is none of a job's: whoever may write XComs can have written it."""
+    at, workflow = handle.get("submitted_at"), handle.get("workflow")
+    is_time = isinstance(at, int | float) and not isinstance(at, bool) and 0 < at < 1e11
+    return {
+        "request_id": name(handle.get("request_id")) or None,
+        "poll_url": handle.get("poll_url"),
+        "workflow": name(workflow) or None if isinstance(workflow, str) else None,
+        "submitted_at": at if is_time else None,
     }
 
 
@@ -87,10 +99,3 @@ def _listed(job: Job) -> str:
     listed = [f"{o.keyname} ({o.type or 'no type'}): {line(o.url, MAX_WORDS)}" for o in job.outputs[:MAX_LISTED]]
     more = len(job.outputs) - MAX_LISTED
     return (", ".join(listed) or "none") + (f" and {more} more" if more > 0 else "")
-
-
-def is_image(output: Output) -> bool:
-    """Whether an output is a picture, by its type, or by its name where the service gave no type."""
-    if output.type:
-        return output.type.lower().startswith("image")
-    return urlsplit(output.url).path.lower().endswith(_SUFFIXES)

@@ -167,6 +167,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             poll_interval=self.poll_interval,
             max_outage=self.max_outage,
             end_in_trigger=self.end_in_trigger,
+            deferrable=self.deferrable,
             **self._timed,
         )
 

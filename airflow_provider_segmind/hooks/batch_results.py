@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +15,11 @@ from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.results import outputs_of, result_of
 from airflow_provider_segmind.hooks.batch_files import COMPLETED, EXPIRED, FAILED, UNFINISHED, BatchFiles, Row, is_good
 
+log = logging.getLogger(__name__)
+
 FLUSH_SECONDS = 5.0
+MAX_OUTPUTS, MAX_TEXT = 20, 2048
+"""Outputs in a row, and characters of each: more is at the job's poll URL."""
 FLUSH_ROWS = 500
 REPORT_SECONDS = 30.0
 
@@ -121,10 +126,27 @@ async def wait_for(
         )
     except SegmindError as error:
         return {**row, "status": EXPIRED if isinstance(error, JobExpiredError) else UNFINISHED, "error": str(error)}
+    except Exception as error:  # of one wait; the others of the batch go on
+        log.exception("Waiting for %s broke", job.poll_url)
+        return {**row, "status": UNFINISHED, "error": f"The wait broke: {type(error).__name__}. Ask for it again."}
     row["seconds"] = round(max(0.0, time.time() - job.submitted_at), 1) if job.submitted_at else None
     try:
         result = result_of(done, output_key=output_key, needs_image=True)
     except SegmindError as error:
         status = FAILED if done.status == FAILED else COMPLETED
-        return {**row, "status": status, "outputs": outputs_of(done), "error": str(error)}
-    return {**row, **{name: result[name] for name in ("status", "outputs", "image_url")}}
+        return {**row, "status": status, "outputs": _shortened(outputs_of(done)), "error": str(error)}
+    return {
+        **row,
+        "status": result["status"],
+        "outputs": _shortened(result["outputs"]),
+        "image_url": result["image_url"],
+    }
+
+
+def _shortened(outputs: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return outputs with the beginning of their texts: thousands of rows are held in memory and in one file."""
+    return [{**output, "url": _beginning(output["url"])} for output in outputs[:MAX_OUTPUTS]]
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"

@@ -187,6 +187,12 @@ def _check_status(answer: requests.Response, url: str) -> None:
         raise RateLimitError(f"{shown} is asked for too often; it waits and tries again.", retry_after=wait)
     if status >= 500:
         raise ServiceError(f"{shown}: the host fails; the result may still be there, so try again.", status=status)
+    if status in (407, 408, 425, 451) or (status in (401, 403) and "html" in answer.headers.get("content-type", "")):
+        raise ServiceError(
+            f"{shown}: HTTP {status} from a proxy or a firewall, as it seems; the result may still be there, so try "
+            "again. If it lasts, check the network of the workers.",
+            status=status,
+        )
     if status in (401, 403):
         raise AuthenticationError(
             f"{shown} may not be read: the link may have run out, or its host wants a key and is not among the "

@@ -63,7 +63,13 @@ def sensor_error(error: SegmindError) -> Exception:
 
 
 def ends_a_sensor_for_good(error: SegmindError) -> bool:
-    """Whether a waiting task that is tried again would fail again; Airflow, too, does not retry a sensor's timeout."""
+    """
+    Whether a waiting task that is tried again would fail again; Airflow, too, does not retry a sensor's timeout.
+
+    A key that is refused now was right when the order was placed, and can be set right while retries last.
+    """
+    if isinstance(error, AuthenticationError) and error.status is not None:
+        return False
     return isinstance(error, JobTimeoutError | JobFailedError) or not error.retryable
 
 

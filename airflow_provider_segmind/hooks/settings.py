@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,20 @@ from urllib.parse import urlsplit
 from airflow.sdk import BaseHook, Connection
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    SegmindError,
+    TransportError,
+)
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings, is_loopback
 from airflow_provider_segmind.hooks.compat import AirflowNotFoundException, async_connection, conf
 
 log = logging.getLogger(__name__)
 
+LOOKUP_PAUSES = (1.0, 4.0)
+"""Seconds between tries to look a connection up. Airflow says of a secrets backend or an API that fails for a moment
+that there is no such connection."""
 _OPERATORS = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"
 
 
@@ -44,12 +53,19 @@ def load_settings(conn_id: str) -> Settings:
 
     :raises AuthenticationError: when there is no such connection, or it has no key.
     :raises InvalidRequestError: when one of its values cannot be used.
+    :raises TransportError: when Airflow cannot look it up now.
     """
-    try:
-        connection = BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        raise missing(conn_id) from None
-    return settings_of(connection, connection.extra_dejson, conn_id)
+    for pause in (*LOOKUP_PAUSES, None):
+        try:
+            connection = BaseHook.get_connection(conn_id)
+        except Exception as error:  # noqa: BLE001 - secrets backends raise what they like
+            failed = _not_found(conn_id, error)
+        else:
+            return settings_of(connection, connection.extra_dejson, conn_id)
+        if pause is None:
+            break
+        time.sleep(pause)
+    raise failed
 
 
 async def aload_settings(conn_id: str) -> Settings:
@@ -61,8 +77,8 @@ async def aload_settings(conn_id: str) -> Settings:
     """
     try:
         connection, extra = await async_connection(conn_id)
-    except AirflowNotFoundException:
-        raise missing(conn_id) from None
+    except Exception as error:  # noqa: BLE001 - secrets backends raise what they like
+        raise _not_found(conn_id, error) from None
     return settings_of(connection, extra, conn_id)
 
 
@@ -110,6 +126,16 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) 
             "whoever manages the connection gives a path that every worker and triggerer has."
         )
     return settings
+
+
+def _not_found(conn_id: str, error: Exception) -> SegmindError:
+    """Return the error for a lookup that failed; its own words may hold a secret, so they are not quoted."""
+    if isinstance(error, AirflowNotFoundException):
+        return missing(conn_id)
+    return TransportError(
+        f"Airflow cannot look up connection '{conn_id}' now ({type(error).__name__}). If it lasts, check the secrets "
+        "backend and Airflow's API server."
+    )
 
 
 def missing(conn_id: str) -> AuthenticationError:

@@ -296,15 +296,26 @@ def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
     """
     if durable or resubmit:
         return
-    ti = context["ti"]
-    max_tries = int(getattr(ti, "max_tries", 0))
-    retries = getattr(getattr(ti, "task", None), "retries", None)
-    # As Airflow counts: a clear adds the retries to the attempts so far, and begins a new series.
-    first = 1 if retries is None else max_tries - int(retries) + 1
-    if int(getattr(ti, "try_number", 1)) > first:
+    if not _is_first_try(context):
         raise OutcomeUnknownError(
             "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
             "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
-            "BodySwapSensor fetches. If there is none, clear the task, which orders anew. Set retries=0 on this task, "
-            "or on_unknown_outcome='resubmit' if a retry may pay again."
+            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. Set "
+            "retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
         )
+
+
+def _is_first_try(context: Context) -> bool:
+    """
+    Whether no attempt came before this one, or a person cleared the task since the last.
+
+    After a clear, Airflow adds today's ``retries`` to the attempts so far. That alone proves nothing: somebody may have
+    lowered ``retries`` while a retry was pending, which gives the same numbers. So the run must have been cleared, too.
+    """
+    ti = context["ti"]
+    tries = int(getattr(ti, "try_number", 1))
+    if tries <= 1:
+        return True
+    cleared = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
+    retries = getattr(getattr(ti, "task", None), "retries", None)
+    return bool(cleared) and retries is not None and tries <= int(getattr(ti, "max_tries", 0)) - int(retries) + 1

@@ -16,7 +16,7 @@ from airflow_provider_segmind.plugin.roots import Root, allowed
 
 MAX_PICTURE = 32 * 2**20
 """Bytes of a picture that is shown. A photograph of 50 megapixels has about 20 MB as JPEG."""
-_CHUNK = 2**20
+_CHUNK = 2**16  # what each client that does not read makes the server hold
 _BLOCK = 4 * 2**20  # bytes of one request to a storage; the default of some is 50 MB, for each file that is open
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 # A pipe does not keep us waiting.

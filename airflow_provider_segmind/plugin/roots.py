@@ -10,6 +10,7 @@ from itertools import combinations
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
+from airflow_provider_segmind.api.uris import SAME_STORAGE
 from airflow_provider_segmind.hooks.compat import conf
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,8 @@ class Root:
 
     @property
     def parts(self) -> list[str]:
-        """Bucket and folders."""
-        return [self.netloc, *self.path.split("/")[1:]]
+        """Bucket and folders; two connections can lead to the same bucket."""
+        return [self.netloc.rpartition("@")[2], *self.path.split("/")[1:]]
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,16 @@ def _clashes(folders: Iterable[Root]) -> Iterator[tuple[Root, Root]]:
     """Return the folders with fields that can become one inside the other for different teams or DAGs."""
     for one, other in combinations([root for root in folders if _FIELD.search(root.text)], 2):
         pairs = list(zip(one.parts, other.parts, strict=False))
-        if one.scheme == other.scheme and any(a != b for a, b in pairs) and all(_may_be_same(a, b) for a, b in pairs):
+        if (
+            _storage(one) == _storage(other)
+            and any(a != b for a, b in pairs)
+            and all(_may_be_same(a, b) for a, b in pairs)
+        ):
             yield one, other
+
+
+def _storage(root: Root) -> str:
+    return SAME_STORAGE.get(root.scheme, root.scheme)
 
 
 def _may_be_same(one: str, other: str) -> bool:

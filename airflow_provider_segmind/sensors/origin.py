@@ -14,6 +14,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from airflow_provider_segmind.api.results import read_handle
 from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.failures import WrongSettingsError
 from airflow_provider_segmind.hooks.lineage import INPUTS_KEY, is_listened_to
@@ -45,7 +46,7 @@ def known_job(task: Any, poll_url: object, before: str | None, context: Context)
     :param before: id of the task that it came from, if known.
     """
     if isinstance(poll_url, Mapping):
-        return poll_url
+        return read_handle(poll_url)
     known = {"poll_url": poll_url}
     if before is None or not poll_url:
         return known
@@ -54,7 +55,7 @@ def known_job(task: Any, poll_url: object, before: str | None, context: Context)
     except Exception as error:  # noqa: BLE001 - it is a hint, and the job is paid for
         log.debug("What task %s knows of the job cannot be read: %s", before, error)
         return known
-    return handle if isinstance(handle, Mapping) and handle.get("poll_url") == poll_url else known
+    return read_handle(handle) if isinstance(handle, Mapping) and handle.get("poll_url") == poll_url else known
 
 
 def photographs(task: Any, poll_url: object, before: str | None, context: Context) -> list[str]:

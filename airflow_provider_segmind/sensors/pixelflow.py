@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
 from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError, TransportError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_interval, check_outage, timed_out
 from airflow_provider_segmind.api.results import result_of
@@ -108,6 +108,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         self._deadline = 0.0
         self._watch: Watch | None = None
         self._pause = 0.0
+        self._hook: SegmindHook | None = None
+        self._was_connected = False
         self._clock_offset: float | None = None
         if start_from_trigger and _may_defer(deferrable):
             self._start_in_triggerer(start_trigger_args)
@@ -115,9 +117,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
-        if kwargs.get("start_from_trigger"):
-            kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
+        if made.kwargs.get("start_from_trigger"):  # default_args count, too
+            made.kwargs["start_from_trigger"] = _may_defer(made.kwargs.get("deferrable"))
         if made.kwargs.get("start_from_trigger"):
             starts = may_start(made.kwargs.get, made.kwargs["dag"], made.params)
             made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and starts
@@ -150,7 +152,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
                 return result
         start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         self._deadline = (start.timestamp() if start else time.time()) + self.timeout
-        self._watch = None
+        self._watch = self._hook = None
+        self._was_connected = start is not None
         with failing(self):
             return super().execute(context)
 
@@ -179,18 +182,39 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         if self._watch is None:
             self._show_wait(context)
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
+        hook = self._connected(context)
+        if hook is None:
+            return PokeReturnValue(is_done=False)
         try:
-            hook = SegmindHook(self.segmind_conn_id)
             seen = hook.poke(self._watch)
             if not isinstance(seen, Job) and time.time() >= self._deadline:
                 # The last look, now; after this poke Airflow would end the wait without it, and without our words.
                 seen = hook.poke(self._watch)
+        except AuthenticationError as error:
+            self._hook = None  # a key that was changed meanwhile is looked up, once
+            if (fresh := self._connected(context)) is None or fresh.settings == hook.settings:
+                raise self._ended(error, context) from error
+            return PokeReturnValue(is_done=False)
         except SegmindError as error:
             raise self._ended(error, context) from error
         if isinstance(seen, Job):
             return PokeReturnValue(is_done=True, xcom_value=self._take(seen, context))
         self._pause = seen.seconds
         return PokeReturnValue(is_done=False)
+
+    def _connected(self, context: Context) -> SegmindHook | None:
+        """Return the hook, or ``None`` where its connection cannot be looked up now although an earlier poke could."""
+        if self._hook is None:
+            hook = SegmindHook(self.segmind_conn_id)
+            try:
+                _ = hook.settings
+            except (AuthenticationError, TransportError) as error:
+                if not self._was_connected or time.time() >= self._deadline:
+                    raise self._ended(error, context) from error
+                self.log.warning("The next poke looks the connection up again: %s", error)
+                return None
+            self._hook, self._was_connected = hook, True
+        return self._hook
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""

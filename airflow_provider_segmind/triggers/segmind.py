@@ -96,6 +96,13 @@ class PixelFlowTrigger(BaseTrigger):
             },
         )
 
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """
+        Leave all as it is: a worker has rendered what the DAG's author wrote, and what came of that is data.
+
+        Airflow 3.3 renders a trigger whose task has ``start_from_trigger``, also where a worker has deferred it.
+        """
+
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: the task's end where nothing is lost by that, else what it resumes with."""
         warm_up(self.ending, self.task_instance)

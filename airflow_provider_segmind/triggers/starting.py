@@ -17,10 +17,11 @@ from datetime import UTC, timedelta
 from typing import Any
 
 from airflow.sdk.definitions.param import ParamsDict
-from airflow.triggers.base import StartTriggerArgs, TriggerEvent
+from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.gallery import XCOM_KEY
+from airflow_provider_segmind.api.results import read_handle
 from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.hooks.gallery import is_shown, waiting
 from airflow_provider_segmind.links import before_after
@@ -68,6 +69,10 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
         _, waiting = super().serialize()
         own = {"source": self.source, "grace": self.grace, "end_in_trigger": self.end_in_trigger}
         return f"{type(self).__module__}.{type(self).__qualname__}", {**waiting, **own}
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Render what the DAG's author wrote: no worker has, and nothing else is in it."""
+        BaseTrigger.render_template_fields(self, context, jinja_env)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Find out which job it is, wait for it, and yield one event."""
@@ -134,9 +139,9 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
         known = named if isinstance(named, Mapping) else {"poll_url": named}
         if not isinstance(known.get("poll_url"), str):
             raise UnknownShapeError(f"the task before it left {quoted(named, most=200)}, which has no poll_url")
-        self.poll_url = known["poll_url"]
-        self.request_id, self.workflow = known.get("request_id"), known.get("workflow")
-        self.submitted_at = known.get("submitted_at")
+        job = read_handle(known)
+        self.poll_url, self.request_id = job["poll_url"], job["request_id"]
+        self.workflow, self.submitted_at = job["workflow"], job["submitted_at"]
 
 
 def start_args(read: Read, poll_url: object, *, mapped: bool, waiting: Mapping[str, Any]) -> StartTriggerArgs:
