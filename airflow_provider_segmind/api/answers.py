@@ -40,8 +40,6 @@ _TAG = re.compile(r"<(script|style)\b.{0,2000}?</\1>|<[^<>]*>", re.IGNORECASE | 
 _DECODER = json.JSONDecoder(
     parse_constant=str, parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits)
 )
-    parse_constant=str, parse_int=lambda digits: int(digits) if len(digits) < 20 else float(digits)
-)  # NaN and Infinity are no JSON, and databases refuse them
 
 
 def read_json(body: bytes | str, key: str) -> Any:

@@ -181,9 +181,7 @@ class Watch:
         trouble = self._trouble
         if trouble is None:
             trouble = self._trouble = _Trouble(asked_at)
-            log.warning(
-                "The answer for %s may be of another job. It is asked for again before that is believed.", self.poll_url
-            )
+            log.warning("The answer for %s may be of another job. It is asked for again.", self.poll_url)
         return trouble.add(asked_at, "doubt") >= GONE_AFTER and trouble.errors >= GONE_ASKS
 
     def _gone(self, error: SegmindError, asked_at: float) -> float:

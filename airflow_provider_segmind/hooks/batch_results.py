@@ -135,12 +135,8 @@ async def wait_for(
     except SegmindError as error:
         status = FAILED if done.status == FAILED else COMPLETED
         return {**row, "status": status, "outputs": _shortened(outputs_of(done)), "error": str(error)}
-    return {
-        **row,
-        "status": result["status"],
-        "outputs": _shortened(result["outputs"]),
-        "image_url": result["image_url"],
-    }
+    told = {name: result[name] for name in ("status", "image_url")}
+    return {**row, **told, "outputs": _shortened(result["outputs"])}
 
 
 def _shortened(outputs: list[dict[str, str]]) -> list[dict[str, str]]:
