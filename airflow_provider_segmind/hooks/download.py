@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from airflow_provider_segmind.api import protocol, refusals, uris
+from airflow_provider_segmind.api import answers, protocol, refusals, uris
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -103,7 +103,7 @@ def _fetch(hook: SegmindHook, url: str, limits: Limits) -> Downloaded:
         with _open(hook, target, with_key=with_key) as answer:
             if answer.status_code not in _MOVED:
                 _check_status(answer, target)
-                return _read(answer, target, limits, give_up)
+                return _read(answer, target, limits, give_up, hook.settings.api_key)
             location = answer.headers.get("location", "")
         target, with_key = urljoin(target, location), False
     raise InvalidRequestError(
@@ -188,7 +188,7 @@ def _check_status(answer: requests.Response, url: str) -> None:
     if status >= 500:
         raise ServiceError(f"{shown}: the host fails; the result may still be there, so try again.", status=status)
     if status in (407, 408, 425, 451) or (status in (401, 403) and "html" in answer.headers.get("content-type", "")):
-        raise ServiceError(
+        raise TransportError(
             f"{shown}: HTTP {status} from a proxy or a firewall, as it seems; the result may still be there, so try "
             "again. If it lasts, check the network of the workers.",
             status=status,
@@ -202,7 +202,7 @@ def _check_status(answer: requests.Response, url: str) -> None:
     raise InvalidRequestError(f"{shown} is answered with HTTP {status}, not with a picture.", status=status)
 
 
-def _read(answer: requests.Response, url: str, limits: Limits, give_up: float) -> Downloaded:
+def _read(answer: requests.Response, url: str, limits: Limits, give_up: float, key: str) -> Downloaded:
     shown, body = uris.shown(url), bytearray()
     for chunk in _chunks(answer, shown):
         body += chunk
@@ -217,7 +217,7 @@ def _read(answer: requests.Response, url: str, limits: Limits, give_up: float) -
     _check_length(answer, shown, len(data))
     media_type = media_type_of(data)
     if media_type is None:
-        raise _no_picture(answer, shown, data[:512])
+        raise _no_picture(answer, shown, answers.hidden(data[:512].decode("utf-8", "replace"), key))
     _check_end(data, shown, media_type)
     return Downloaded(data, media_type, hashlib.sha256(data).hexdigest())
 
@@ -252,8 +252,8 @@ def _check_end(data: bytes, shown: str, media_type: str) -> None:
         )
 
 
-def _no_picture(answer: requests.Response, shown: str, head: bytes) -> ServiceError:
-    words = " ".join(head.decode("utf-8", "replace").split())[:120]
+def _no_picture(answer: requests.Response, shown: str, head: str) -> ServiceError:
+    words = answers.line(head, 120)
     return ServiceError(
         f"{shown} is no {NAMES} picture but {answer.headers.get('content-type', 'of no type')!r}, and begins "
         f"with {words!r}: nothing is stored. Look at the URL; a retry fetches it again and costs nothing.",

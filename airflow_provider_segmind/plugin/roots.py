@@ -180,11 +180,8 @@ def _clashes(folders: Iterable[Root]) -> Iterator[tuple[Root, Root]]:
     """Return the folders with fields that can become one inside the other for different teams or DAGs."""
     for one, other in combinations([root for root in folders if _FIELD.search(root.text)], 2):
         pairs = list(zip(one.parts, other.parts, strict=False))
-        if (
-            _storage(one) == _storage(other)
-            and any(a != b for a, b in pairs)
-            and all(_may_be_same(a, b) for a, b in pairs)
-        ):
+        differ = any(a != b for a, b in pairs)
+        if _storage(one) == _storage(other) and differ and all(_may_be_same(a, b) for a, b in pairs):
             yield one, other
 
 
