@@ -121,10 +121,14 @@ def play(airflow: LocalAirflow, emulator: Emulator, query: Callable[[str], list[
     emulator.set(job_seconds=0)
     airflow.wait_for_run("hostile", run_id, 120)
     assert states()["healthy", -1] == "success"
+    spelled = ".".join(emulator.api_key[:6])
+    assert states()["rendered", 0] == "failed"
+    assert not [seen.path for seen in emulator.requests if spelled in seen.path], "what an XCom said was rendered"
     assert query("SELECT id FROM job WHERE job_type = 'TriggererJob'") == triggerers, "the triggerer was started anew"
     for task_id, map_index in states():
         log = airflow.task_log("hostile", run_id, task_id, 1, map_index)
         assert emulator.api_key not in log
+        assert spelled not in log
         assert "\x1b" not in log
         assert not any(line.startswith("FORGED") for line in log.splitlines())
     for map_index, (body, _) in enumerate(ATTACKS):

@@ -117,9 +117,11 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
+        if kwargs.get("start_from_trigger"):
+            kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
-        if made.kwargs.get("start_from_trigger"):  # default_args count, too
-            made.kwargs["start_from_trigger"] = _may_defer(made.kwargs.get("deferrable"))
+        if made.kwargs.get("deferrable") is False:  # of default_args
+            made.kwargs["start_from_trigger"] = False
         if made.kwargs.get("start_from_trigger"):
             starts = may_start(made.kwargs.get, made.kwargs["dag"], made.params)
             made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and starts
@@ -208,8 +210,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             hook = SegmindHook(self.segmind_conn_id)
             try:
                 _ = hook.settings
-            except (AuthenticationError, TransportError) as error:
-                if not self._was_connected or time.time() >= self._deadline:
+            except SegmindError as error:
+                may_pass = isinstance(error, AuthenticationError | TransportError)
+                if not (may_pass and self._was_connected and time.time() < self._deadline):
                     raise self._ended(error, context) from error
                 self.log.warning("The next poke looks the connection up again: %s", error)
                 return None

@@ -128,8 +128,7 @@ def test_what_is_no_text_is_not_quoted(body: bytes, said: str) -> None:
 
 def test_names_and_words_are_short_whatever_comes() -> None:
     long = "x" * 1_000_000
-    job = poll({"status": long, "request_id": long})
-    assert (len(job.status), len(job.request_id)) == (answers.MAX_NAME, answers.MAX_NAME)
+    assert len(poll({"status": long, "request_id": long}).status) == answers.MAX_NAME
     assert len(poll({"status": "FAILED", "error": long}).error) == answers.MAX_WORDS
     output = poll(completed(keyname=long, kind=long)).outputs[0]
     assert (len(output.keyname), len(output.type)) == (answers.MAX_NAME, answers.MAX_NAME)
@@ -256,5 +255,16 @@ def test_what_is_quoted_of_a_deep_reason_ends_somewhere() -> None:
 
 
 def test_a_number_is_a_name_as_well() -> None:
-    assert poll({"status": "QUEUED", "request_id": 12}).request_id == "12"
-    assert poll({"status": "QUEUED", "request_id": True}).request_id == REQUEST_ID
+    assert answers.name(12) == "12"
+    assert answers.name(True) == ""
+
+
+@pytest.mark.parametrize("kind", ["image", "IMAGE/png", ""])
+def test_a_picture_is_one_line_whatever_stands_there(kind: str) -> None:
+    for data in ("just text\r\nFORGED.png", "HTTPS://x/a.png\nFORGED", f"{' ' * 100}https://x/a.png\nFORGED"):
+        assert is_one_line(poll(completed(data=data, kind=kind)).outputs[0].url)
+
+
+def test_a_number_of_thousands_of_digits_is_read_at_once() -> None:
+    body = b'{"status": "QUEUED", "n": [' + b",".join([b"9" * 4299] * 900) + b"]}"
+    assert poll(body).status == "QUEUED"

@@ -248,8 +248,24 @@ def test_a_refusal_is_the_end_of_a_job_only_where_it_names_the_job(http: int) ->
             poll(answer(body, http))
 
 
-def test_the_request_id_of_the_body_wins_over_the_one_in_the_url() -> None:
-    assert poll(answer({"status": "QUEUED", "request_id": "abc"})).request_id == "abc"
+@pytest.mark.parametrize(
+    ("body", "http"),
+    [
+        ({"status": "FAILED", "error": "x", "request_id": "abc"}, 200),
+        ({"status": "COMPLETED", "output": json.dumps(OUTPUT), "request_id": "abc"}, 200),
+        ({"status": "FAILED", "message": "upstream request timeout"}, 200),
+        ({"status": "failed", "message": "upstream request timeout"}, 422),
+        ({"status": "FAILED", "error": "x"}, 203),
+    ],
+)
+def test_an_end_that_may_be_of_something_else_is_doubtful(body: Any, http: int) -> None:
+    job = poll(answer(body, http))
+    assert (job.doubtful, job.request_id) == (True, REQUEST_ID)
+
+
+@pytest.mark.parametrize("body", [{"status": "FAILED", "output": ""}, {"status": "PROCESSING", "request_id": "abc"}])
+def test_an_answer_in_a_form_of_segminds_is_not_doubtful(body: Any) -> None:
+    assert not poll(answer(body)).doubtful
 
 
 def test_a_404_on_a_known_job_means_paid_for_and_lost() -> None:
@@ -273,7 +289,8 @@ def test_a_404_on_a_known_job_means_paid_for_and_lost() -> None:
         (answer({"error": "x"}, 401), AuthenticationError),
         (answer(b"Unauthorized", 401), AuthenticationError),
         (answer({"error": "x"}, 403), AuthenticationError),
-        (answer(b"Not Found", 404), JobExpiredError),
+        *((answer(body, 404), ServiceError) for body in (b"Not Found", b"", {"message": "no Route matched"})),
+        (answer({"error": "Request not found"}, 404), JobExpiredError),
         (answer({"error": "x"}, 429), RateLimitError),
         (answer(HTML, 429), RateLimitError),
     ],

@@ -150,7 +150,7 @@ def test_without_a_store_a_retry_orders_nothing_and_a_clear_orders(emulator: Emu
     task = Task(emulator, durable=False)
     assert task.attempt()["status"] == "COMPLETED"
     for _ in range(2):
-        with pytest.raises(AirflowFailException, match=r"This is a retry, .* clear the task, which orders anew"):
+        with pytest.raises(AirflowFailException, match=r"This is a retry, .* clear the task once its run has ended"):
             task.attempt()
     assert len(emulator.charges) == 1
     task.clear()
@@ -166,6 +166,25 @@ def test_without_a_store_clearing_a_task_without_retries_orders_each_time(emulat
         assert task.attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == orders
         task.clear()
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_without_a_store_a_retry_orders_nothing_though_its_retries_were_lowered_meanwhile(
+    emulator: Emulator, retries: int
+) -> None:
+    """Each retry of a run took today's number for that of the day it began, and was billed."""
+    task = Task(emulator, durable=False, retries=2)
+    assert task.attempt()["status"] == "COMPLETED"
+    task.retries = retries
+    with pytest.raises(AirflowFailException, match="This is a retry"):
+        task.attempt()
+    assert len(emulator.charges) == 1
+
+
+def test_without_a_store_the_first_attempt_orders_though_its_retries_were_raised_meanwhile(emulator: Emulator) -> None:
+    task = Task(emulator, durable=False, retries=0)
+    task.retries = 2
+    assert task.attempt()["status"] == "COMPLETED"
 
 
 def test_without_a_store_a_retry_orders_where_its_author_accepts_that_it_may_pay_again(emulator: Emulator) -> None:

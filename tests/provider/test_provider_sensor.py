@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import patience
-from airflow_provider_segmind.api.errors import ServiceError
+from airflow_provider_segmind.api.errors import AuthenticationError, ServiceError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.compat import (
     AirflowFailException,
@@ -92,16 +92,30 @@ def test_a_failed_job_fails_for_good_with_the_services_reason(
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [("expired", "JobExpiredError: .*no longer knows"), ("403", "AuthenticationError: .*may not do this")],
-)
-def test_what_waiting_cannot_mend_fails_for_good(
-    mode: str, kind: str, words: str, emulator: Emulator, poll_url: str, gone_soon: None
-) -> None:
-    emulator.script(Fault("status", on="poll", body="QUEUED"), Fault(kind, on="poll", times=None))
-    with pytest.raises(AirflowFailException, match=words):
+def test_a_job_that_is_gone_fails_for_good(mode: str, emulator: Emulator, poll_url: str, gone_soon: None) -> None:
+    emulator.script(Fault("status", on="poll", body="QUEUED"), Fault("expired", on="poll", times=None))
+    with pytest.raises(AirflowFailException, match=r"JobExpiredError: .*no longer knows"):
         wait(mode, poll_url)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_key_that_is_refused_is_an_error_that_retries_can_follow(
+    mode: str, emulator: Emulator, poll_url: str
+) -> None:
+    """It was right when the order was placed, so a person can set it right while the result is still there."""
+    emulator.script(Fault("status", on="poll", body="QUEUED"), Fault("403", on="poll", times=None))
+    with pytest.raises(AuthenticationError, match="may not do this"):
+        wait(mode, poll_url)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_gateway_without_a_route_does_not_make_a_job_be_gone(
+    mode: str, emulator: Emulator, poll_url: str, gone_soon: None
+) -> None:
+    """Two minutes of a proxy's own 404s ended a whole batch for good."""
+    for said in ("404 page not found", "", '{"message": "no Route matched with those values"}'):
+        emulator.script(Fault("raw", on="poll", body=said, status=404, times=4))
+    assert wait(mode, poll_url)["status"] == "COMPLETED"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -314,12 +328,12 @@ def test_a_negative_time_is_refused_when_the_dag_is_read(options: dict[str, Any]
         BodySwapSensor(task_id="wait", poll_url="x", **options)
 
 
-def test_a_wrong_key_fails_for_good_also_while_deferred(
+def test_a_key_that_is_refused_while_deferred_is_an_error_that_retries_can_follow(
     emulator: Emulator, slow_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sensor = BodySwapSensor(task_id="wait", poll_url=slow_url, poke_interval=0.05)
     deferred = defer(sensor)
     connect(monkeypatch, emulator, password="SG_wrong_key")
     event = asyncio.run(first_event(revive(deferred.trigger)))
-    with pytest.raises(AirflowFailException, match="whoever manages the connection"):
+    with pytest.raises(AuthenticationError, match="whoever manages the connection"):
         sensor.execute_complete(context(), event)

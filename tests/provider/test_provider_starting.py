@@ -20,7 +20,7 @@ from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers import starting
 from airflow_provider_segmind.triggers.events import is_start
-from airflow_provider_segmind.triggers.segmind import BACKSTOP
+from airflow_provider_segmind.triggers.segmind import BACKSTOP, PixelFlowTrigger
 from airflow_provider_segmind.triggers.starting import StartedPixelFlowTrigger
 from tests.api.virtual import DOWN, GONE, Clock, Service, between, run_virtually
 from tests.provider.running import context, first_event, revive
@@ -222,6 +222,20 @@ def test_starting_in_the_triggerer_needs_deferrable() -> None:
         sensor(deferrable=False)
     with pytest.raises(ValueError, match="needs deferrable=True"):
         mapped_sensor(deferrable=False)
+
+
+def test_a_mapped_sensor_starts_on_a_worker_where_default_args_say_that_nothing_defers() -> None:
+    """It stayed deferred for ever where no triggerer runs."""
+    assert not mapped_sensor(default_args={"deferrable": False}).partial_kwargs["start_from_trigger"]
+
+
+def test_what_a_worker_deferred_is_not_rendered_in_the_triggerer() -> None:
+    """A poll URL of an XCom was rendered there: it showed the key, and could hold the whole triggerer."""
+    poll_url = "https://api.segmind.com/workflows/request/{{conn.segmind_default.password}}"
+    waits = PixelFlowTrigger(poll_url, "{{'x'*9}}", 1.0, output_key="{{1}}")
+    waits.template_fields = ("poll_url", "segmind_conn_id", "output_key")
+    waits.render_template_fields({})
+    assert (waits.poll_url, waits.segmind_conn_id, waits.output_key) == (poll_url, "{{'x'*9}}", "{{1}}")
 
 
 def test_what_a_worker_would_have_run_first_is_a_reason_to_go_there_at_the_end() -> None:

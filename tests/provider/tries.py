@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from airflow_provider_segmind.emulator import Emulator
@@ -41,7 +42,7 @@ class Task:
         self.emulator = emulator
         self.store: Store | None = Store() if durable else None
         self.retries = self.max_tries = options.pop("retries", 2)
-        self.tries = 0
+        self.tries = self.clears = 0
         self.cls = options.pop("cls", BodySwapOperator)
         self.options = options
         self.ti = TaskInstance()
@@ -61,7 +62,8 @@ class Task:
         self.tries += 1
         self.ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
         self.ti.state = self.state
-        return {"ti": self.ti} if self.store is None else {"ti": self.ti, "task_state_store": self.store}
+        kept = {} if self.store is None else {"task_state_store": self.store}
+        return {"ti": self.ti, "dag_run": SimpleNamespace(clear_number=self.clears), **kept}
 
     def start(self) -> Any:
         """Begin an attempt, up to its end or its deferral."""
@@ -80,3 +82,4 @@ class Task:
     def clear(self) -> None:
         """Clear the task, as ``clear_task_instances`` does."""
         self.max_tries = self.tries + self.retries
+        self.clears += 1
