@@ -25,7 +25,7 @@ with DAG(
     params={
         # Whoever may trigger this DAG names files: [segmind] input_roots bounds which of them tasks read.
         "manifest": Param("s3://aws_default@catalogue/swaps.csv", type="string", description="What to swap."),
-        "results": Param(
+        "results_uri": Param(
             "s3://aws_default@catalogue/results.jsonl",
             type="string",
             description="Where the results go; every worker and triggerer must be able to read and write there.",
@@ -35,7 +35,7 @@ with DAG(
     swaps = BodySwapBatchOperator(
         task_id="swaps",
         swaps="{{ params.manifest }}",
-        results_uri="{{ params.results }}",
+        results_uri="{{ params.results_uri }}",
         max_failures=0.01,
         retries=3,
         retry_delay=timedelta(minutes=2),

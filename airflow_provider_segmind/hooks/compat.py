@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from airflow import __version__
@@ -119,3 +120,13 @@ def live_stats() -> Any:
         from airflow.stats import Stats
 
     return Stats
+
+
+def default_args_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``default_args`` that a task gets which is made here and now: of its DAG, of its groups, its own."""
+    from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
+
+    dag = given.get("dag") or DagContext.get_current()
+    group = given.get("task_group") or (TaskGroupContext.get_current(dag) if dag else None)
+    merged = dict((dag.default_args if dag else None) or {})
+    return {**merged, **((group.default_args if group else None) or {}), **(given.get("default_args") or {})}

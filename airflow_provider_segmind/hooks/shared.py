@@ -96,7 +96,7 @@ class SharedConnection:
         :raises TransportError: when the key that is known was refused, and there is no other to be had now.
         :raises SegmindError: when no lookup was ever good, and none is within :data:`LOOKUP_PATIENCE` seconds.
         """
-        give_up, pause = monotonic() + LOOKUP_PATIENCE, 1.0
+        give_up, pause = monotonic() + LOOKUP_PATIENCE, LOOKUP_PATIENCE / 60
         while True:
             try:
                 found = await self._load(self.conn_id)

@@ -185,7 +185,12 @@ def _place(uri: str) -> _Place:
     """Return where a URI leads, split as Airflow splits it."""
     parts = urlsplit(uri)
     if parts.scheme in LOCAL:
-        real = os.path.realpath(os.path.expanduser(ObjectStoragePath(uri).path))  # noqa: PTH111 - not all is a Path
+        try:
+            real = os.path.realpath(os.path.expanduser(ObjectStoragePath(uri).path))  # noqa: PTH111 - not all is a Path
+        except OSError as error:  # a link went away between two looks at it
+            raise InvalidRequestError(
+                f"{shown(uri)} changed while it was looked at: try again ({type(error).__name__})."
+            ) from None
         return "file", "", "/" + real.strip("/")
     connection, _, host = parts.netloc.rpartition("@")
     rest = parts._replace(netloc=host).geturl().partition("://")[2]

@@ -83,7 +83,7 @@ def nothing_to_wait_for(task: Any, before: str | None, context: Context) -> Exce
     :param task: the sensor.
     :param before: id of the task that it came from, if known.
     """
-    before = before or _mapped_over(task)
+    before = before or _mapped_over(task) or _only_one_before(task)
     if before is None:
         return None
     state = _state(before, context)
@@ -111,6 +111,12 @@ def _mapped_over(task: Any) -> str | None:
     mapped = dag.task_dict.get(task.task_id) if dag else None
     given = getattr(getattr(mapped, "expand_input", None), "value", None)
     return task_id_of(given.get("poll_url")) if isinstance(given, Mapping) else None
+
+
+def _only_one_before(task: Any) -> str | None:
+    """Return the id of the one task before a sensor, from which a text like ``{{ ti.xcom_pull(…) }}`` must be."""
+    before = sorted(task.upstream_task_ids)
+    return before[0] if len(before) == 1 else None
 
 
 def _pull(upstream: Any, key: str, context: Context) -> Any:

@@ -20,6 +20,7 @@ from airflow_provider_segmind.hooks.compat import (
     TaskDeferralError,
     TaskDeferralTimeout,
     XComNotFound,
+    default_args_of,
 )
 from airflow_provider_segmind.hooks.failures import sensor_error
 from airflow_provider_segmind.hooks.gallery import is_shown, show, show_end, waiting
@@ -118,10 +119,11 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
         if kwargs.get("start_from_trigger"):
+            # Airflow fills in a sensor's own parameters of default_args only on a worker, which is not reached here.
+            defaults = default_args_of(kwargs)
+            kwargs = {**{name: defaults[name] for name in _OF_DEFAULT_ARGS if name in defaults}, **kwargs}
             kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
-        if made.kwargs.get("deferrable") is False:  # of default_args
-            made.kwargs["start_from_trigger"] = False
         if made.kwargs.get("start_from_trigger"):
             starts = may_start(made.kwargs.get, made.kwargs["dag"], made.params)
             made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and starts
@@ -361,6 +363,12 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
         interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), self._pause)
         return max(0.0, min(interval, self._deadline - time.time()))
+
+
+_OF_DEFAULT_ARGS = (
+    *("segmind_conn_id", "output_key", "deferrable", "poke_interval", "timeout", "max_outage", "end_in_trigger"),
+    *("soft_fail", "never_fail", "silent_fail"),
+)
 
 
 def _may_defer(deferrable: bool | None) -> bool:

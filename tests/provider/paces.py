@@ -11,6 +11,7 @@ from airflow_provider_segmind.api import flow, poller, schedule
 from airflow_provider_segmind.api.aclient import AsyncClient
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.submitter import Submitter
+from airflow_provider_segmind.hooks import settings, shared
 
 QUICKER = 100.0
 """How many times shorter pauses are; a test that needs them as they are sets it to 1."""
@@ -51,4 +52,7 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(poller, "MOMENT", poller.MOMENT / QUICKER)
     # Otherwise a job that comes after the first one was seen to end is not asked for within ten seconds.
     monkeypatch.setattr(schedule, "PRIOR", schedule.PRIOR / QUICKER)
+    monkeypatch.setattr(settings, "LOOKUP_PAUSES", tuple(pause / QUICKER for pause in settings.LOOKUP_PAUSES))
+    monkeypatch.setattr(shared, "LOOKUP_PATIENCE", shared.LOOKUP_PATIENCE / QUICKER)
+    monkeypatch.setattr(shared, "LOOKUP_RETRY", shared.LOOKUP_RETRY / QUICKER)
     return noted

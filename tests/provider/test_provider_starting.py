@@ -224,9 +224,17 @@ def test_starting_in_the_triggerer_needs_deferrable() -> None:
         mapped_sensor(deferrable=False)
 
 
-def test_a_mapped_sensor_starts_on_a_worker_where_default_args_say_that_nothing_defers() -> None:
+def test_a_mapped_sensor_is_refused_where_default_args_say_that_nothing_defers() -> None:
     """It stayed deferred for ever where no triggerer runs."""
-    assert not mapped_sensor(default_args={"deferrable": False}).partial_kwargs["start_from_trigger"]
+    with pytest.raises(ValueError, match="needs deferrable=True"):
+        mapped_sensor(default_args={"deferrable": False})
+
+
+def test_a_mapped_sensor_starts_with_what_default_args_say() -> None:
+    own = {"segmind_conn_id": "team_b", "timeout": 90.0}
+    args = mapped_sensor(default_args=own).partial_kwargs["start_trigger_args"]
+    assert args.trigger_kwargs["segmind_conn_id"] == "team_b"
+    assert args.timeout == timedelta(seconds=90 + BACKSTOP)
 
 
 def test_what_a_worker_deferred_is_not_rendered_in_the_triggerer() -> None:

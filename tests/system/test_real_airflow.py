@@ -100,8 +100,11 @@ def test_local_photographs_are_uploaded_first(airflow: LocalAirflow, emulator: E
         with requests.get(url, timeout=30) as answer:
             picture.write_bytes(answer.content)
         conf[name] = picture.as_uri()
-    run_id = airflow.trigger("body_swap", conf)
-    assert airflow.wait_for_run("body_swap", run_id, 120) == "success"
+    # The example takes only URLs from those who trigger it; this DAG's author lets them name local files.
+    airflow.wait_for_dag("one_task")
+    airflow.unpause("one_task")
+    run_id = airflow.trigger("one_task", conf)
+    assert airflow.wait_for_run("one_task", run_id, 120) == "success"
     inputs = emulator.charges[-1].inputs
     assert inputs["character_image"].startswith(f"{emulator.url}/assets/")
     assert inputs["reference_character_image"].startswith(f"{emulator.url}/assets/")
