@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from contextlib import nullcontext
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
 

@@ -2,8 +2,9 @@
 Decode a picture that comes from outside, small: the only place in which this package opens one.
 
 A small file can be a very large picture, and whoever sends it may mean harm. So the decoder is chosen by how the file
-begins, and no other of Pillow's is reached; it sees nothing of a file but what makes pixels; no more pixels than a limit are decoded, in one picture or in all that the
-threads of a process decode at a time; and what is made beside the decoded picture is made a strip at a time.
+begins, and no other of Pillow's is reached; of the file it gets what makes the pixels; no more of these than a limit
+are decoded, in one picture or in all that the threads of a process decode at a time; and what is made beside the
+decoded picture is made a strip at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
-from airflow_provider_segmind.quality.parts import Parts, take_apart
+from airflow_provider_segmind.quality.parts import Parts, PartsError, take_apart
 
 WORK_SIDE = 512
 """Pixels of the longer side at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
@@ -148,6 +149,8 @@ def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
         return _opened(kind, take_apart(kind, data), side, max_pixels)
     except (UnreadableError, MemoryError):
         raise
+    except PartsError as problem:
+        raise UnreadableError(str(problem)) from problem
     except Exception as problem:  # on broken bytes, decoders raise errors of many kinds
         raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
 
