@@ -14,7 +14,7 @@ _MAX_PAYLOAD = 0xFFFF - 2
 
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP11 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEB
 _ALONE = {0x01, *range(0xD0, 0xD8)}
-_FILL = re.compile(rb"\xff*")
+_NO_FILL = re.compile(rb"[^\xff]")
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 """What can follow compressed data, in which a 0xFF is followed by 0x00 or by a restart marker's number."""
 
@@ -108,7 +108,8 @@ def _segment(data: bytes, position: int) -> _Segment:
     start = position
     if data[position : position + 1] != b"\xff":
         raise refusal("JPEG", f"there is no marker at byte {position}, where the file ends or is damaged")
-    position = _FILL.match(data, position).end()  # type: ignore[union-attr] - it matches nothing, too
+    other = _NO_FILL.search(data, position)
+    position = len(data) if other is None else other.start()
     if position >= len(data):
         raise refusal("JPEG", "it ends before its picture begins")
     marker = data[position]
