@@ -13,7 +13,7 @@ from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.traffic import Traffic
-from airflow_provider_segmind.api.transport import noticing
+from airflow_provider_segmind.api.transport import exchange
 from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response
 
 T = TypeVar("T")
@@ -72,16 +72,15 @@ class Client:
 
     def send(self, request: Request) -> Answer:
         """Send one request; whatever happens becomes a value, so that the flow can decide."""
-        with noticing() as sent:
+        with exchange(self.settings.connect_timeout + self.settings.read_timeout) as one:
             try:
                 response = self._exchange(request)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+                return Failure(sent=one.sent, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
         self.clock_offset = clock_offset(response, self.clock_offset)
         return response
 
     def _exchange(self, request: Request) -> Response:
-        give_up = time.monotonic() + self.settings.connect_timeout + self.settings.read_timeout
         with self._session.request(
             request.method,
             request.url,
@@ -98,7 +97,7 @@ class Client:
             # read1 gives what has come; iter_content would wait for a whole chunk however slowly it drips.
             while chunk := answer.raw.read1(65536, decode_content=False):
                 body += chunk
-                if len(body) > MAX_BODY or time.monotonic() > give_up:
-                    raise OSError("the answer is too large or too slow")
+                if len(body) > MAX_BODY:
+                    raise OSError("the answer is too large")
             fields = {name.lower(): value for name, value in answer.headers.items()}
             return Response(answer.status_code, fields, bytes(body), self.clock())

@@ -9,6 +9,8 @@ MAX_BYTES = 50 * 2**20
 """Bytes of one file; the whole of it is held in memory."""
 MAX_PIXELS = 64_000_000
 """Pixels of one picture that is decoded, and of all that one process decodes at the same time."""
+MAX_PARTS = 2**15
+"""Chunks or segments of one file; a picture of 50 MiB in pieces of 8 KiB, as libpng writes them, has 6,400."""
 
 
 @dataclass(frozen=True)

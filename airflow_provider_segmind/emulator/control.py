@@ -12,7 +12,7 @@ from aiohttp import web
 from airflow_provider_segmind.emulator import answers, page
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.faults import Fault
-from airflow_provider_segmind.emulator.journal import Journal, without_keys
+from airflow_provider_segmind.emulator.journal import Journal
 from airflow_provider_segmind.emulator.state import State
 
 _PREFIX = "/_emulator/"
@@ -74,7 +74,7 @@ class Control:
         """
         answer = await self._answer(request)
         # A key that somebody put into an input or a URL by mistake is shown to nobody.
-        return dataclasses.replace(answer, body=without_keys(answer.body, self._state.settings.api_key))
+        return dataclasses.replace(answer, body=self._journal.without_keys(answer.body, self._state.settings.api_key))
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
         if request.path == "/":
@@ -84,8 +84,8 @@ class Control:
             return answers.as_json(self._reads[name]())
         if request.method == "POST" and name in self._writes:
             body = await request.read()
-            # A form of another origin can send any text, but not with this type.
-            if body and request.content_type != "application/json":
+            # A page of another origin can send any text, and nothing at all, but not with this type.
+            if request.content_type != "application/json":
                 return answers.error(415, "Send the header Content-Type: application/json.")
             return self._write(name, body)
         known = [f"GET {name}" for name in self._reads] + [f"POST {name}" for name in self._writes]

@@ -6,12 +6,26 @@ import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 MAX_RECORDS = 100_000
 MAX_BODY_BYTES = 128 * 1024 * 1024
 _MAX_INTERNED = 2_000
 _SECRET = {"authorization", "cookie", "proxy-authorization", "x-api-key"}
-_KEY = re.compile(rb"SG_\w{6,}")
+_MAX_FOREIGN = 32
+_SHORTEST_KEY = 8
+_CODED = rb"|%(?:25)*[0-9a-f]{2}|\\+u[0-9a-f]{4}"
+_KEY = re.compile(
+    rb"(?:S|%(?:25)*53|\\+u0053)(?:G|%(?:25)*47|\\+u0047)(?:_|%(?:25)*5f|\\+u005f)(?:\w" + _CODED + rb"){6,}",
+    re.IGNORECASE,
+)
+"""A key of Segmind's, also as URLs and JSON write its characters."""
+_NAMED = re.compile(
+    rb"""((?:api(?:[-_]|%5f|%2d)?key|(?<![a-z_])(?:key|token|secret|password))(?:=|%3d|\\*"\s*:\s*\\*"))"""
+    rb"""([^&"\\\s#;]{8,})""",
+    re.IGNORECASE,
+)
+"""What is called a key, in a query or in JSON, whatever it looks like."""
 
 
 @dataclass(slots=True)
@@ -41,6 +55,7 @@ class Journal:
     def __init__(self) -> None:
         self._records: deque[Recorded] = deque()
         self._body_bytes = 0
+        self._foreign: dict[str, None] = {}
         self._interned: dict[tuple[str, tuple[tuple[bytes, bytes], ...]], Mapping[str, str]] = {}
 
     def add(
@@ -80,23 +95,33 @@ class Journal:
         known = self._interned.get((key, headers))
         if known is None:
             known = {name.decode("latin-1").lower(): value.decode("utf-8", "replace") for name, value in headers}
-            known.update({name: _shown(known[name], key) for name in _SECRET & known.keys()})
+            known.update({name: self._shown(known[name], key) for name in _SECRET & known.keys()})
             if len(self._interned) >= _MAX_INTERNED:
                 self._interned.clear()
             self._interned[key, headers] = known
         return known
 
+    def _shown(self, value: str, key: str) -> str:
+        scheme, blank, token = value.rpartition(" ")
+        if token == key:
+            return value
+        for secret in (token, token.strip(",;").rpartition("=")[2]):
+            if len(secret) >= _SHORTEST_KEY and key not in secret:
+                self._foreign[secret] = None
+        while len(self._foreign) > _MAX_FOREIGN:
+            del self._foreign[next(iter(self._foreign))]
+        return f"{scheme}{blank}(not this emulator's key: {len(token)} characters)"
 
-def _shown(value: str, key: str) -> str:
-    scheme, blank, token = value.rpartition(" ")
-    return value if token == key else f"{scheme}{blank}(not this emulator's key: {len(token)} characters)"
+    def without_keys(self, text: bytes, key: str) -> bytes:
+        """
+        Return a text without what looks like a key, is called one, or was sent as one; it may be a real one.
 
-
-def without_keys(text: bytes, key: str) -> bytes:
-    """
-    Return a text without what looks like a key of Segmind's.
-
-    :param text: Anything.
-    :param key: The emulator's own, which stays.
-    """
-    return _KEY.sub(lambda found: found[0] if found[0] == key.encode() else b"SG_(hidden)", text)
+        :param text: Anything.
+        :param key: The emulator's own, which stays.
+        """
+        own = key.encode()
+        for secret in self._foreign:
+            for form in {secret, quote(secret, safe="")}:
+                text = text.replace(form.encode(), b"(hidden)")
+        text = _KEY.sub(lambda found: found[0] if found[0] == own else b"SG_(hidden)", text)
+        return _NAMED.sub(lambda found: found[0] if found[2] == own else found[1] + b"(hidden)", text)

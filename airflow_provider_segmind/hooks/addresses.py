@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Any
+from collections.abc import Mapping
 
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from airflow_provider_segmind.api.transport import BoundConnection, NoticingAdapter, time_left
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")
@@ -59,15 +60,6 @@ def check_host(host: str) -> None:
         check_address(host, str(address[0]))
 
 
-class PublicOnly(HTTPAdapter):
-    """A transport that resolves a host once, checks every address, and connects to those and no other."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make pools whose connections check."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-
-
 def _connect(connection: HTTPConnection) -> socket.socket:
     # Resolving and connecting are one step here: a name that is looked up twice can change in between.
     host = connection.host
@@ -80,18 +72,18 @@ def _connect(connection: HTTPConnection) -> socket.socket:
     failure: OSError | None = None
     for *_, address in found:
         try:
-            return socket.create_connection((str(address[0]), int(address[1])), timeout=connection.timeout)
+            return socket.create_connection((str(address[0]), int(address[1])), timeout=time_left(connection.timeout))
         except OSError as error:
             failure = error
     raise urllib3.exceptions.NewConnectionError(connection, f"{host} cannot be reached: {failure}") from failure
 
 
-class _Connection(HTTPConnection):
+class _Connection(BoundConnection, HTTPConnection):
     def _new_conn(self) -> socket.socket:
         return _connect(self)
 
 
-class _SecureConnection(HTTPSConnection):
+class _SecureConnection(BoundConnection, HTTPSConnection):
     def _new_conn(self) -> socket.socket:
         return _connect(self)
 
@@ -102,6 +94,15 @@ class _Pool(urllib3.HTTPConnectionPool):
 
 class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
+
+
+_POOLS: Mapping[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https": _SecurePool}
+
+
+class PublicOnly(NoticingAdapter):
+    """A transport that resolves a host once, checks every address, and connects to those and no other."""
+
+    direct = _POOLS
 
 
 def _meant(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

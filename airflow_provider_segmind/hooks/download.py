@@ -26,6 +26,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
 from airflow_provider_segmind.api.models import Settings, parse_url
+from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter, exchange
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, PublicOnly, check_host
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -97,15 +98,15 @@ def _is_settled(error: SegmindError) -> bool:
 
 
 def _fetch(hook: SegmindHook, url: str, limits: Limits) -> Downloaded:
-    give_up = time.monotonic() + limits.seconds
     target, with_key = url, True
-    for _ in range(MAX_REDIRECTS + 1):
-        with _open(hook, target, with_key=with_key) as answer:
-            if answer.status_code not in _MOVED:
-                _check_status(answer, target)
-                return _read(answer, target, limits, give_up, hook.settings.api_key)
-            location = answer.headers.get("location", "")
-        target, with_key = urljoin(target, location), False
+    with exchange(limits.seconds) as whole:
+        for _ in range(MAX_REDIRECTS + 1):
+            with _open(hook, target, whole, with_key=with_key) as answer:
+                if answer.status_code not in _MOVED:
+                    _check_status(answer, target)
+                    return _read(answer, target, limits, whole, hook.settings.api_key)
+                location = answer.headers.get("location", "")
+            target, with_key = urljoin(target, location), False
     raise InvalidRequestError(
         f"{uris.shown(url)} leads through more than {MAX_REDIRECTS} redirects, so it is not fetched: ask Segmind's "
         "support what has become of the result."
@@ -113,7 +114,7 @@ def _fetch(hook: SegmindHook, url: str, limits: Limits) -> Downloaded:
 
 
 @contextmanager
-def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.Response]:
+def _open(hook: SegmindHook, url: str, whole: Exchange, *, with_key: bool) -> Iterator[requests.Response]:
     settings, shown = hook.settings, uris.shown(url)
     own = _check_url(settings, url)
     # "identity": a length and a cap mean something only for bytes that arrive as they are.
@@ -126,8 +127,8 @@ def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.R
         # Plain http, and with it perhaps a key, goes to the emulator itself or nowhere.
         plain = urlsplit(url).scheme == "http"
         proxies = {} if plain else {**requests.utils.get_environ_proxies(url), **settings.proxies}
-        if not own:
-            session.mount("https://", PublicOnly())
+        session.mount("http://", NoticingAdapter())
+        session.mount("https://", NoticingAdapter() if own else PublicOnly())
         try:
             if proxies and not own:
                 check_host(urlsplit(url).hostname or "")
@@ -147,7 +148,7 @@ def _open(hook: SegmindHook, url: str, *, with_key: bool) -> Iterator[requests.R
             ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise TransportError(
-                f"{shown} could not be fetched ({type(error).__name__}); the result is kept for seven days, and "
+                f"{shown} could not be fetched ({_reason(error, whole)}); the result is kept for seven days, and "
                 "fetching it again costs nothing."
             ) from None  # a traceback would show the error's own words, with the signature in the URL
         with answer:
@@ -202,17 +203,15 @@ def _check_status(answer: requests.Response, url: str) -> None:
     raise InvalidRequestError(f"{shown} is answered with HTTP {status}, not with a picture.", status=status)
 
 
-def _read(answer: requests.Response, url: str, limits: Limits, give_up: float, key: str) -> Downloaded:
+def _read(answer: requests.Response, url: str, limits: Limits, whole: Exchange, key: str) -> Downloaded:
     shown, body = uris.shown(url), bytearray()
-    for chunk in _chunks(answer, shown):
+    for chunk in _chunks(answer, shown, whole):
         body += chunk
         if len(body) > limits.size:
             raise InvalidRequestError(
                 f"{shown} is larger than {limits.size / 2**20:g} MiB, so it is not stored: ask Segmind's "
                 "support whether this is a picture."
             )
-        if time.monotonic() > give_up:
-            raise TransportError(f"{shown} was not there whole within {limits.seconds:g} s ({len(body)} bytes).")
     data = bytes(body)
     _check_length(answer, shown, len(data))
     media_type = media_type_of(data)
@@ -222,15 +221,19 @@ def _read(answer: requests.Response, url: str, limits: Limits, give_up: float, k
     return Downloaded(data, media_type, hashlib.sha256(data).hexdigest())
 
 
-def _chunks(answer: requests.Response, shown: str) -> Iterator[bytes]:
+def _chunks(answer: requests.Response, shown: str, whole: Exchange) -> Iterator[bytes]:
     try:
         # read1 gives what has come; iter_content would wait for a whole chunk however slowly it drips.
         while chunk := answer.raw.read1(65536, decode_content=False):
             yield chunk
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise TransportError(
-            f"{shown} was cut off ({type(error).__name__}); fetching it again costs nothing."
+            f"{shown} was cut off ({_reason(error, whole)}); fetching it again costs nothing."
         ) from None
+
+
+def _reason(error: Exception, whole: Exchange) -> str:
+    return f"not there whole within {whole.seconds:g} s" if whole.left <= 0 else type(error).__name__
 
 
 def _check_length(answer: requests.Response, shown: str, size: int) -> None:

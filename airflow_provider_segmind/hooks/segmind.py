@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
 from airflow_provider_segmind.api.orders import Record
 from airflow_provider_segmind.api.patience import Watch, check_interval, check_outage
 from airflow_provider_segmind.api.results import check_not_failed
-from airflow_provider_segmind.api.transport import Session, prepare_session
+from airflow_provider_segmind.api.transport import Session, exchange, prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.hooks import form
 from airflow_provider_segmind.hooks.metrics import Tally
@@ -229,10 +230,11 @@ class SegmindHook(HttpHook):
     def run_and_check(
         self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any]
     ) -> Any:
-        """Send a request with finite timeouts and without following redirects."""
+        """Send a request without following redirects, in finite time unless the caller has timeouts of their own."""
         timeouts = (self.settings.connect_timeout, self.settings.read_timeout)
         bounded = {"timeout": timeouts, **extra_options, "allow_redirects": False}
-        return super().run_and_check(session, prepped_request, bounded)
+        with nullcontext() if "timeout" in extra_options else exchange(sum(timeouts)):
+            return super().run_and_check(session, prepped_request, bounded)
 
     def check_response(self, response: requests.Response) -> None:
         """Raise the error that says who must act, with the service's own words."""

@@ -14,6 +14,7 @@ _MAX_PAYLOAD = 0xFFFF - 2
 
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP11 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEB
 _ALONE = {0x01, *range(0xD0, 0xD8)}
+_NO_FILL = re.compile(rb"[^\xff]")
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 """What can follow compressed data, in which a 0xFF is followed by 0x00 or by a restart marker's number."""
 
@@ -107,8 +108,8 @@ def _segment(data: bytes, position: int) -> _Segment:
     start = position
     if data[position : position + 1] != b"\xff":
         raise refusal("JPEG", f"there is no marker at byte {position}, where the file ends or is damaged")
-    while data[position : position + 1] == b"\xff":
-        position += 1
+    other = _NO_FILL.search(data, position)
+    position = len(data) if other is None else other.start()
     if position >= len(data):
         raise refusal("JPEG", "it ends before its picture begins")
     marker = data[position]
@@ -125,8 +126,13 @@ def _segment(data: bytes, position: int) -> _Segment:
 
 def _find_end(data: bytes, position: int) -> None:
     """Go through all scans, so that a file whose end is missing is not taken for a whole one."""
+    counted("JPEG", _until_end(data, position))
+
+
+def _until_end(data: bytes, position: int) -> Iterator[int]:
     while found := _MARKER.search(data, position):
         if found[0][1] == _EOI:
             return
         position = _segment(data, found.start()).end
+        yield position
     raise refusal("JPEG", "its end is missing: the download was cut off")

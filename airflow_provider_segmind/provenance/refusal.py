@@ -7,11 +7,9 @@ from itertools import islice
 from typing import TypeVar
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.media import MAX_PARTS
 
 T = TypeVar("T")
-
-MAX_PARTS = 2**15
-"""Chunks or segments of one file; a picture of 50 MiB in pieces of 8 KiB, as libpng writes them, has 6,400."""
 
 
 def counted(kind: str, parts: Iterator[T]) -> tuple[T, ...]:

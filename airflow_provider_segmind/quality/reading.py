@@ -2,8 +2,9 @@
 Decode a picture that comes from outside, small: the only place in which this package opens one.
 
 A small file can be a very large picture, and whoever sends it may mean harm. So the decoder is chosen by how the file
-begins, and no other of Pillow's is reached; no more pixels than a limit are decoded, in one picture or in all that the
-threads of a process decode at a time; and what is made beside the decoded picture is made a strip at a time.
+begins, and no other of Pillow's is reached; of the file it gets what makes the pixels; no more of these than a limit
+are decoded, in one picture or in all that the threads of a process decode at a time; and what is made beside the
+decoded picture is made a strip at a time.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
+from airflow_provider_segmind.quality.parts import Parts, PartsError, take_apart
 
 WORK_SIDE = 512
 """Pixels of the longer side at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
@@ -37,7 +39,6 @@ _MAX_SCANS = 100
 # With the length that each number of components has: a phone's film behind its photograph has any two bytes often.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _STRIP_PIXELS = 2**20
-_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -145,27 +146,20 @@ def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
     if kind is media.JPEG and any(islice(_SCAN.finditer(data), _MAX_SCANS, None)):
         raise UnreadableError(f"it has more than {_MAX_SCANS} scans")
     try:
-        try:
-            return _opened(kind, data, side, max_pixels)
-        except UnreadableError:
-            raise
-        except ValueError:
-            # Pillow gives a picture up whose texts are too large when they are unpacked; the picture is not.
-            plain = _without_texts(data) if kind is media.PNG else data
-            if len(plain) == len(data):
-                raise
-            return _opened(kind, plain, side, max_pixels)
+        return _opened(kind, take_apart(kind, data), side, max_pixels)
     except (UnreadableError, MemoryError):
         raise
+    except PartsError as problem:
+        raise UnreadableError(str(problem)) from problem
     except Exception as problem:  # on broken bytes, decoders raise errors of many kinds
         raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
 
 
-def _opened(kind: media.Format, data: bytes, side: int, max_pixels: int) -> _Decoded:
-    with _DECODERS[kind](io.BytesIO(data)) as image:
+def _opened(kind: media.Format, parts: Parts, side: int, max_pixels: int) -> _Decoded:
+    _check_pixels(parts.size, max_pixels)
+    with _DECODERS[kind](io.BytesIO(parts.data)) as image:
         size = image.size
-        if size[0] * size[1] > max_pixels:
-            raise TooManyPixelsError(size, max_pixels)
+        _check_pixels(size, max_pixels)
         share = min(1.0, side / max(size))
         target = max(1, round(size[0] * share)), max(1, round(size[1] * share))
         with _room.taken(size[0] * size[1]):
@@ -173,8 +167,13 @@ def _opened(kind: media.Format, data: bytes, side: int, max_pixels: int) -> _Dec
             image.draft(None, target)
             image.load()
             small = _shrunk(image, target)
-        turn = _UPRIGHT.get(_orientation(image))
+    turn = _UPRIGHT.get(parts.orientation)
     return size, small if turn is None else small.transpose(turn), turn
+
+
+def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
+    if size is not None and size[0] * size[1] > max_pixels:
+        raise TooManyPixelsError(size, max_pixels)
 
 
 class _Room:
@@ -199,25 +198,6 @@ class _Room:
 
 
 _room = _Room(media.MAX_PIXELS)
-
-
-def _without_texts(data: bytes) -> bytes:
-    """Return a PNG without its texts, as far as its chunks can be told apart."""
-    parts, position = [data[:8]], 8
-    while position < len(data):
-        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
-        if data[position + 4 : position + 8] not in (b"tEXt", b"zTXt", b"iTXt"):
-            parts.append(data[position:end])
-        position = end
-    return b"".join(parts)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - broken metadata do not make a picture unreadable
-        return 1
-    return value if isinstance(value, int) else 1
 
 
 def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:

@@ -54,7 +54,12 @@ def run_async(settings: Settings, steps: Steps) -> Any:
     async def main() -> Any:
         async with new_session() as session:
             client = AsyncClient(settings, session, tls=tls_of(settings), clock=CLOCK, sleep=CLOCK.asleep)
-            return await client.run(steps(settings, client.auth))
+            try:
+                return await client.run(steps(settings, client.auth))
+            finally:
+                await session.close()
+                for _ in range(9):  # a loop closes what was given up in one of its next rounds
+                    await asyncio.sleep(0)
 
     return asyncio.run(main())
 
@@ -284,25 +289,115 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
         thread.join(5)
 
 
-def test_an_answer_that_drips_for_ever_is_given_up(run: Run) -> None:
-    dripped = 0
+DRIPS = 1000
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "body": (OK + b"Content-Length: 100000\r\n\r\n", b" "),
+    "status line": (b"HTTP/1.1 200 O", b"K"),
+    "header": (OK + b"X: ", b"a"),
+    "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "extension of a chunk": (CHUNKED + b"1;", b"a"),
+    "trailer": (CHUNKED + b"1\r\n{\r\n0\r\nX: ", b"a"),
+}
 
-    def drip(connection: socket.socket) -> None:
-        nonlocal dripped
-        connection.recv(65536)
+
+class Dripping:
+    """A peer that sends some bytes at once and then one piece after the other, so slowly that it never ends."""
+
+    def __init__(self, start: bytes, piece: bytes, *, asks: bool = True, tls: ssl.SSLContext | None = None) -> None:
+        self.start, self.piece, self.asks, self.tls = start, piece, asks, tls
+        self.sent = 0
+
+    def __call__(self, connection: socket.socket) -> None:
         try:
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-            for dripped in range(100_000):  # noqa: B007 - how far it came is looked at below
-                connection.sendall(b" ")
-                time.sleep(0.02)  # a slow peer is what is tested
+            if self.tls is not None:
+                with self.tls.wrap_socket(connection, server_side=True) as safe:
+                    self.drip(safe)
+            else:
+                self.drip(connection)
         except OSError:
             pass
 
-    with serving(drip) as url:
-        settings = Settings.from_connection(host=url, password=KEY, extra={"timeout": 0.1})
+    def drip(self, connection: socket.socket) -> None:
+        if self.asks:
+            connection.recv(65536)
+        connection.sendall(self.start)
+        for _ in range(DRIPS):
+            connection.sendall(self.piece)
+            self.sent += 1
+            time.sleep(0.02)  # a slow peer is what is tested
+
+
+@pytest.mark.parametrize(("start", "piece"), ENDLESS.values(), ids=ENDLESS)
+def test_an_answer_that_drips_for_ever_is_given_up(run: Run, start: bytes, piece: bytes) -> None:
+    """A timeout for each read is never met by who sends a byte now and then, in whatever part of an answer."""
+    peer = Dripping(start, piece)
+    with serving(peer) as url:
+        settings = Settings.from_connection(host=url, password=KEY, extra={"timeout": 0.3})
         with pytest.raises(OutcomeUnknownError):
             run(settings, lambda s, a: flow.submit(s, a, "abc-v1", {}))
-    assert 0 < dripped < 99_999, "it was read to its end"
+    assert 0 < peer.sent < DRIPS, "it was read to its end"
+
+
+@pytest.mark.parametrize(("start", "piece"), ENDLESS.values(), ids=ENDLESS)
+def test_an_answer_that_drips_for_ever_over_tls_is_given_up(tmp_path: Path, start: bytes, piece: bytes) -> None:
+    peer = Dripping(start, piece, tls=own_tls(tmp_path))
+    with serving(peer) as url:
+        extra = {"timeout": 0.3, "verify": str(tmp_path / "ca.pem")}
+        settings = Settings.from_connection(host=url.replace("http:", "https:"), password=KEY, extra=extra)
+        with pytest.raises(OutcomeUnknownError):
+            run_sync(settings, lambda s, a: flow.submit(s, a, "abc-v1", {}))
+    assert 0 < peer.sent < DRIPS, "it was read to its end"
+
+
+def own_tls(folder: Path) -> ssl.SSLContext:
+    """Return a server's certificate of an authority that is written to ``ca.pem``."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+TUNNEL = b"HTTP/1.1 200 OK\r\n"
+HANDSHAKE = b"\x16\x03\x03\x40\x00"
+"""The beginning of a record of TLS of 16 KiB."""
+
+
+@pytest.mark.parametrize("safe", [False, True], ids=["http proxy", "https proxy"])
+@pytest.mark.parametrize(
+    ("start", "piece"), [(TUNNEL + b"X: ", b"a"), (TUNNEL + b"\r\n" + HANDSHAKE, b"\x02")], ids=["answer", "handshake"]
+)
+def test_a_proxy_that_drips_for_ever_is_given_up_and_nothing_was_sent(
+    tmp_path: Path, start: bytes, piece: bytes, safe: bool
+) -> None:
+    peer = Dripping(start, piece, tls=own_tls(tmp_path) if safe else None)
+    with serving(peer) as url:
+        proxies = {"https": url.replace("http:", "https:") if safe else url}
+        extra = {"timeout": 0.3, "proxies": proxies, "verify": str(tmp_path / "ca.pem") if safe else True}
+        settings = Settings.from_connection(host=None, password=KEY, extra=extra)
+        with pytest.raises(TransportError, match="nothing was sent"):
+            run_sync(settings, lambda s, a: flow.submit(s, a, "abc-v1", {}, pace=PACE))
+    assert peer.sent < DRIPS
+
+
+def test_a_peer_that_reads_slowly_for_ever_is_given_up(tmp_path: Path) -> None:
+    read, over, tls = 0, threading.Event(), own_tls(tmp_path)
+
+    def sip(connection: socket.socket) -> None:
+        nonlocal read
+        with tls.wrap_socket(connection, server_side=True) as safe:
+            while not over.wait(0.02):
+                read += len(safe.recv(4096))
+
+    with serving(sip) as url:
+        extra = {"timeout": 0.3, "verify": str(tmp_path / "ca.pem")}
+        settings = Settings.from_connection(host=url.replace("http:", "https:"), password=KEY, extra=extra)
+        with pytest.raises(OutcomeUnknownError):
+            run_sync(settings, lambda s, a: flow.submit(s, a, "abc-v1", {"seed": "x" * 2**24}))
+        over.set()
+    assert read < 2**20
 
 
 def test_an_answer_that_unpacks_to_gigabytes_is_taken_as_it_came(run: Run) -> None:

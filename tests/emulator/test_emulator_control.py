@@ -25,7 +25,7 @@ def test_faults_can_be_scripted_and_cleared_over_http(client):
     state = client.request("POST", "/_emulator/faults", json=faults).json()
     assert [fault["kind"] for fault in state["faults"]] == ["500", "502-html", "403"]
     assert client.submit().status_code == 500
-    client.request("POST", "/_emulator/clear-faults")
+    client.request("POST", "/_emulator/clear-faults", json={})
     assert client.submit().status_code == 200
 
 
@@ -47,7 +47,7 @@ def test_an_outage_can_be_ordered_over_http(client, emulator):
 def test_a_reset_forgets_everything(client, emulator):
     client.submit()
     emulator.set(credits=1, auth="bearer")
-    client.request("POST", "/_emulator/reset")
+    client.request("POST", "/_emulator/reset", json={})
     assert (emulator.charges, dict(emulator.jobs), emulator.requests) == ((), {}, ())
     assert (emulator.settings.credits, emulator.settings.auth) == (100.0, "both")
 

@@ -8,7 +8,7 @@ import json
 import pytest
 import requests
 
-from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.emulator import Emulator, Fault
 
 REAL_KEY = "SG_" + "a1b2c3d4e5f60718"  # in two parts, so that no search for keys finds it here
 ATTACKER = "http://evil.example"
@@ -71,6 +71,16 @@ def test_a_page_of_another_origin_may_show_pictures_and_link_to_the_overview_and
         assert client.request("GET", f"/_emulator/{name}", headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["reset", "clear-faults"])
+def test_an_order_without_a_body_needs_what_a_page_cannot_send_too(client, emulator, name):
+    client.submit()
+    emulator.script(Fault("500", on="poll"))
+    for headers in ({}, {"Content-Type": "text/plain"}, {"Referer": ATTACKER}):
+        assert client.request("POST", f"/_emulator/{name}", headers=headers).status_code == 415
+    assert (len(emulator.charges), len(client.request("GET", "/_emulator/state").json()["faults"])) == (1, 1)
+    assert client.request("POST", f"/_emulator/{name}", json={}).status_code == 200
+
+
 def test_what_a_form_can_send_is_no_order_even_from_a_browser_that_does_not_say_where_it_is(client, emulator):
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         answer = client.request("POST", "/_emulator/set", data='{"credits": 0}', headers={"Content-Type": media_type})
@@ -101,6 +111,62 @@ def test_a_real_key_that_was_sent_by_mistake_is_shown_to_nobody(client, emulator
     assert REAL_KEY not in repr(kept)
     assert kept[0]["authorization"] == "Bearer (not this emulator's key: 19 characters)"
     assert kept[3]["authorization"] == f"Bearer {emulator.api_key}"
+
+
+OTHER_KEY = "sk-0f9e8d7c6b5a4938"
+
+
+def written(key: str) -> dict[str, str]:
+    """Return a key as URLs and JSON may have it."""
+    coded = "".join(f"%{ord(letter):02X}" for letter in key)
+    return {
+        "plain": key,
+        "percent": key.replace("_", "%5F"),
+        "percent twice": key.replace("_", "%255f"),
+        "all percent": coded,
+        "escaped": "".join(f"\\u{ord(letter):04x}" for letter in key),
+    }
+
+
+@pytest.mark.parametrize("form", written(REAL_KEY).values(), ids=written(REAL_KEY))
+def test_a_real_key_is_shown_to_nobody_in_whatever_characters_it_was_sent(client, form):
+    text = f'{{"character_image": "https://x.example/a.png?k={form}"}}'
+    client.request("POST", "/workflows/1-v1", data=text, headers={"Content-Type": "application/json"})
+    client.request("GET", f"/v1/get-user-credits?k={form}")
+    assert_hidden(client, REAL_KEY, form)
+
+
+def test_a_key_of_any_form_is_shown_to_nobody_where_it_is_called_one(client):
+    client.request("GET", f"/v1/get-user-credits?api_key={OTHER_KEY}")
+    client.request("GET", f"/v1/get-user-credits?a=1&api%5Fkey={OTHER_KEY}&b=2")
+    client.request(
+        "POST", "/workflows/1-v1", json={"api_key": OTHER_KEY, "token": OTHER_KEY, "output_key": "swapped-1"}
+    )
+    client.request("POST", "/workflows/1-v1", json={"character_image": f"https://x.example/a.png?x=1&key={OTHER_KEY}"})
+    assert_hidden(client, OTHER_KEY)
+    assert client.request("GET", "/_emulator/charges").json()[0]["inputs"]["output_key"] == "swapped-1"
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": f"Bearer {OTHER_KEY},"}, {"Cookie": f"key={OTHER_KEY}"}])
+def test_a_key_of_any_form_is_shown_to_nobody_anywhere_once_it_was_sent_as_one(client, emulator, headers):
+    client.request("POST", "/workflows/1-v1", json={"character_image": f"https://x.example/{OTHER_KEY}/a.png"})
+    requests.get(f"{emulator.url}/{OTHER_KEY}/x", headers=headers, timeout=5)
+    assert_hidden(client, OTHER_KEY)
+
+
+def test_of_many_keys_of_other_forms_the_newest_are_known(client, emulator):
+    keys = [f"sk-{number:016}" for number in range(40)]
+    for key in keys:
+        requests.get(f"{emulator.url}/{key}", headers={"x-api-key": key}, timeout=5)
+    assert_hidden(client, *keys[-20:])
+
+
+def assert_hidden(client, *forms: str) -> None:
+    for path in ("/", *(f"/_emulator/{name}" for name in ("state", "charges", "requests", "jobs"))):
+        text = client.request("GET", path).text
+        for form in forms:
+            assert form not in text
+            assert json.dumps(form)[1:-1] not in text
 
 
 SCRIPT = b"<script>fetch('/_emulator/requests')</script>"

@@ -116,6 +116,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes([byte]))
             time.sleep(0.05)
 
+    def send_drip_header(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        for _ in range(200):
+            self.wfile.write(b"a")
+            time.sleep(0.05)
+        self.wfile.write(b"\r\nContent-Length: %d\r\n\r\n%s" % (len(PICTURE), PICTURE))
+
     def send_moved(self) -> None:
         self.answer(b"", 302, Location=self.server.redirect)
 

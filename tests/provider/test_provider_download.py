@@ -7,6 +7,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import closing
 from ipaddress import IPv6Address
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,8 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, check_address
+from airflow_provider_segmind.api.transport import BoundConnection, NoticingAdapter
+from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, PublicOnly, check_address
 from airflow_provider_segmind.hooks.download import Limits, download
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from tests.provider.odd_host import KEY, PICTURE, OddHost, odd_host, own_host
@@ -69,6 +71,7 @@ def test_a_transient_error_is_waited_out(
         ("short-length", TransportError, "the picture's end is missing"),
         ("endless", InvalidRequestError, "larger than 1 MiB"),
         ("drip", TransportError, "not there whole within 0.5 s"),
+        ("drip-header", TransportError, "not there whole within 0.5 s"),
         ("loop", InvalidRequestError, "more than 3 redirects"),
     ],
 )
@@ -80,6 +83,25 @@ def test_each_fault_ends_in_its_own_error_and_leaves_no_file(
     assert "secret" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
     assert host.streamed < 64 * 2**20
+
+
+def test_redirects_share_one_time(host: OddHost) -> None:
+    host.redirect = "/drip-header"
+    with pytest.raises(TransportError, match=r"not there whole within 0.5 s"):
+        download(SegmindHook(), f"{host.url}/moved", QUICK)
+
+
+@pytest.mark.parametrize("proxy", [False, True], ids=["direct", "through a proxy"])
+def test_every_connection_of_a_download_is_bound_to_its_time(
+    proxy: bool,
+) -> None:
+    """Whichever way it leaves, so that no server, and nobody in between, can hold a worker by dripping."""
+    for name, adapter in (("own", NoticingAdapter()), ("elsewhere", PublicOnly())):
+        with closing(adapter):
+            manager = adapter.proxy_manager_for("http://proxy.example:1") if proxy else adapter.poolmanager
+            for url in ("https://a.example/", "http://a.example/"):
+                made = manager.connection_from_url(url).ConnectionCls
+                assert issubclass(made, BoundConnection), name
 
 
 @pytest.mark.parametrize(

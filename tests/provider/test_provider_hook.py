@@ -147,6 +147,14 @@ class TestHttpHooksOwnRun:
                 SegmindHook().run("/v1/get-user-credits")
             assert elsewhere.requests == ()
 
+    def test_an_answer_that_drips_for_ever_is_given_up(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        connect(monkeypatch, emulator, extra={"timeout": 0.3})
+        emulator.script(Fault("slow-drip", on="credits", seconds=20))
+        with pytest.raises((requests.RequestException, TimeoutError)):
+            SegmindHook().run("/v1/get-user-credits")
+
     @pytest.mark.parametrize("scheme", ["bearer", "x-api-key"])
     def test_a_redirect_that_a_raw_session_follows_gets_no_key(
         self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, scheme: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Iterator
 from importlib.metadata import version
 from io import BytesIO
@@ -104,11 +105,14 @@ def test_a_paid_picture_that_is_too_large_to_be_decoded_is_stored_without_a_thum
 ) -> None:
     out = BytesIO()
     Image.new("1", (8000, 8001)).save(out, "PNG")
-    host.pictures["/large"] = out.getvalue()
-    (entry,) = store(result(host, "large"), tmp_path)["files"]
-    assert (entry["width"], entry["height"], entry["thumbnail"]) == (8000, 8001, None)
-    assert files(tmp_path) == {"r1/swapped-0.png", "r1/swapped-0.json"}
-    assert "is stored without being decoded: 8000 x 8001 pixels are more than" in caplog.text
+    webp = bytearray(picture("WEBP"))
+    struct.pack_into("<HH", webp, webp.index(b"\x9d\x01\x2a") + 3, 14_000, 13_000)  # Pillow has a limit of its own
+    for kind, data, size in (("png", out.getvalue(), (8000, 8001)), ("webp", bytes(webp), (14_000, 13_000))):
+        host.pictures["/large"] = data
+        (entry,) = store(result(host, "large"), tmp_path / kind)["files"]
+        assert (entry["width"], entry["height"], entry["thumbnail"]) == (*size, None)
+        assert files(tmp_path / kind) == {f"r1/swapped-0.{kind}", "r1/swapped-0.json"}
+        assert f"is stored without being decoded: {size[0]} x {size[1]} pixels are more than" in caplog.text
 
 
 @pytest.mark.parametrize("mode", ["I;16", "LA", "P", "1"])

@@ -1,0 +1,170 @@
+"""
+Take a picture's file apart before a decoder sees it: one pass over its chunks or segments, of which there are few.
+
+Decoders are careful with pixels and careless with the rest: they join many small pieces anew for each, unpack what they
+do not need, and follow every pointer of an EXIF packet. So a decoder gets nothing but what makes the pixels and their
+colours; what else this package wants to know, how a camera was held, is read here.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from airflow_provider_segmind.api import media
+
+_EXIF = b"Exif\0\0"
+_ORIENTATION = 0x0112
+_SHORT = 3
+
+_PNG_NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
+_ALONE = {0x01, *range(0xD0, _SOS)}
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_ONCE = {_APP0: b"JFIF\0", _APP14: b"Adobe"}
+"""What says how the colours are stored."""
+_ICC = b"ICC_PROFILE\0"
+_MAX_ICC = 255
+"""Segments of a colour profile: they are counted in a byte."""
+_MAX_TABLES = 2**16
+"""Bytes of all tables before the first scan; four of quantization and eight of Huffman codes have 2,700."""
+
+
+class PartsError(ValueError):
+    """A file cannot be taken apart."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """
+    A file, as a decoder may have it.
+
+    :param data: the file without what its pixels do not need.
+    :param orientation: EXIF's number for how it has to be turned, 1 to 8; 1 where none is said.
+    :param size: width and height in pixels, where the decoder would make room for them before it is asked to.
+    """
+
+    data: bytes
+    orientation: int = 1
+    size: tuple[int, int] | None = None
+
+
+def take_apart(kind: media.Format, data: bytes) -> Parts:
+    """
+    Take a file apart.
+
+    :param kind: what it begins as.
+    :param data: the whole file.
+    :raises PartsError: when it is in more parts than any encoder writes, or has none that can be told apart.
+    """
+    return {media.PNG: _png, media.JPEG: _jpeg, media.WEBP: _webp}[kind](data)
+
+
+def _png(data: bytes) -> Parts:
+    kept, position, orientation, colours = [data[:8]], 8, 0, False
+    for _ in _counted():
+        if position >= len(data):
+            break
+        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
+        name = data[position + 4 : position + 8]
+        if name == b"eXIf":
+            orientation = orientation or _orientation(data, position + 8, end - 4)
+        if name in _PNG_NEEDED or (name == b"iCCP" and not colours):
+            kept.append(data[position:end])
+            colours = colours or name == b"iCCP"
+        if name == b"IEND":
+            break
+        position = end
+    return Parts(b"".join(kept), orientation or 1)
+
+
+def _jpeg(data: bytes) -> Parts:
+    kept, orientation, tables, icc, once = [data[:2]], 0, 0, 0, set(_ONCE)
+    for marker, start, end in _segments(data):
+        payload = start + 4
+        if marker == _SOS:
+            return Parts(b"".join((*kept, data[start:])), orientation or 1)
+        if marker == _APP1 and data.startswith(_EXIF, payload):
+            orientation = orientation or _orientation(data, payload, end)
+        elif marker == _APP2 and data.startswith(_ICC, payload):
+            icc += 1
+            if icc <= _MAX_ICC:
+                kept.append(data[start:end])
+        elif marker in once and data.startswith(_ONCE[marker], payload):
+            once.remove(marker)
+            kept.append(data[start:end])
+        elif not (_APP0 <= marker <= _APP15 or marker == _COM):
+            tables += end - start
+            if tables > _MAX_TABLES:
+                raise PartsError(f"it has more than {_MAX_TABLES} bytes of tables")
+            kept.append(data[start:end])
+    raise PartsError("it ends before its picture begins")
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, beginning and end of each segment up to the first scan; what is between them is skipped."""
+    position = 2
+    for _ in _counted():
+        found = _MARKER.search(data, position)
+        if found is None:
+            return
+        start, marker = found.start(), found[0][1]
+        position = start + 2
+        if marker not in _ALONE and marker != _EOI:
+            position += max(2, int.from_bytes(data[position : position + 2], "big"))
+        if position > len(data):
+            return
+        yield marker, start, position
+
+
+def _webp(data: bytes) -> Parts:
+    position, orientation, size = 12, 0, None
+    for _ in _counted():
+        if position >= len(data):
+            break
+        name, start = data[position : position + 4], position + 8
+        end = start + int.from_bytes(data[position + 4 : start], "little")
+        if name == b"EXIF":
+            orientation = orientation or _orientation(data, start, end)
+        size = size or _webp_size(name, data[start : start + 10])
+        position = end + (end - start) % 2
+    return Parts(data, orientation or 1, size)
+
+
+def _webp_size(name: bytes, head: bytes) -> tuple[int, int] | None:
+    """Return width and height as the canvas or the picture says: RFC 9649, and RFC 6386, section 9.1."""
+    if len(head) == 10 and name == b"VP8X":
+        return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
+    if len(head) == 10 and name == b"VP8 ":
+        width, height = struct.unpack("<HH", head[6:10])
+        return width & 0x3FFF, height & 0x3FFF
+    if len(head) >= 5 and name == b"VP8L":
+        bits = int.from_bytes(head[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return None
+
+
+def _orientation(data: bytes, start: int, end: int) -> int:
+    """Return what the first directory of an EXIF packet says, or 0. No other tag and no pointer is looked at."""
+    end = min(end, len(data))
+    start += len(_EXIF) * data.startswith(_EXIF, start, end)
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[start : start + 4])
+    try:
+        if order is None:
+            return 0
+        place = start + struct.unpack_from(f"{order}I", data, start + 4)[0]
+        (count,) = struct.unpack_from(f"{order}H", data, place)
+        entries = data[place + 2 : min(place + 2 + 12 * count, end)]
+        for tag, form, _, value in struct.iter_unpack(f"{order}HHIH2x", entries[: len(entries) // 12 * 12]):
+            if tag == _ORIENTATION:
+                return value if form == _SHORT and 1 <= value <= 8 else 0
+    except struct.error:
+        pass  # it ends too soon: broken metadata do not make a picture unreadable
+    return 0
+
+
+def _counted() -> Iterator[int]:
+    yield from range(media.MAX_PARTS)
+    raise PartsError(f"it is in more than {media.MAX_PARTS} parts")
