@@ -30,9 +30,15 @@ from airflow_provider_segmind.hooks.batch_files import (
     summary_of,
     too_many,
 )
-from airflow_provider_segmind.hooks.batch_store import BatchStore
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.hooks.failures import paid_error
+from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
+from airflow_provider_segmind.hooks.compat import (
+    THREADS_MAY_ASK,
+    AirflowFailException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
+from airflow_provider_segmind.hooks.failures import ChangedError, paid_error
 from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
@@ -41,23 +47,27 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.links import BeforeAfterLink
-from airflow_provider_segmind.operators.batch_ordering import Ordering
+from airflow_provider_segmind.operators.batch_ordering import Ordering, Terms
 from airflow_provider_segmind.operators.batch_outcomes import (
+    Ending,
     begun,
     failure,
     in_words,
     paid_batch_error,
     patiently,
     problem_rows,
-    reason,
 )
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
 from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
 from airflow_provider_segmind.operators.rules import check_spend, consent_of
+from airflow_provider_segmind.operators.timeouts import until_timeout
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_batch_event
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
+
+LEAVE_SECONDS = 3.0
+"""Seconds between two times that handles are pushed while more are being ordered."""
 
 
 class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
@@ -116,15 +126,15 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         """Order all swaps, or the rest of what an earlier attempt ordered."""
         plan = self.plan(context)
         try:
-            indexes = plan.open_orders(())
-        except SegmindError as error:
-            self.note_error(error)
+            indexes, refused = plan.affordable(())
+            ordering = asyncio.run(self._place(context, plan, indexes, None, refused))
+            if ordering.stopped or ordering.errors:
+                missing = len(plan.swaps) - plan.known
+                raise failure(ordering, f"{missing} of {len(plan.swaps)} swaps could not be ordered.")
+        except (Exception, AirflowTaskTimeout) as error:
+            if isinstance(error, SegmindError):
+                self.note_error(error)
             raise self._ended(context, error, plan) from error
-        ordering = asyncio.run(self._place(plan, indexes, None))
-        if ordering.stopped or ordering.errors:
-            self.note_facts(error=reason(ordering))
-            why = failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
-            raise self._ended(context, why, plan)
         return self._handles(plan)
 
     def _handles(self, plan: Plan) -> list[dict[str, Any]]:
@@ -153,9 +163,33 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             )
         except SegmindError as error:
             self.note_error(error)
+            if isinstance(error, ChangedError) and not error.retryable:
+                self._find_out(context, hook)
             raise self._ended(context, error) from error
 
-    def _ended(self, context: Context, error: Exception, plan: Plan | None = None) -> Exception:
+    def _find_out(self, context: Context, hook: SegmindHook) -> None:
+        """Look up what an earlier attempt was sending, before the task ends for good and nobody looks any more."""
+        store = BatchStore(context)
+        head, entries = store.load()
+        if head is None or not any(entry.pending for entry in entries.values()):
+            return
+
+        async def look() -> None:
+            connection, book = self._connection(hook), Book(store, head, entries)
+            try:
+                await Ordering(connection, book, (), Terms(self.workflow, 1, False), lambda *_: None).find_out()
+            finally:
+                book.close()
+                await connection.close()
+
+        try:
+            asyncio.run(look())
+        except Exception:  # the error that ends the task is what must be seen
+            self.log.exception("What an earlier attempt was sending could not be looked up.")
+
+    def _ended(
+        self, context: Context, error: Ending, plan: Plan | None = None
+    ) -> Exception | AirflowTaskTimeout:
         """Return what the task raises before it has written its results: it names all that is ordered."""
         max_tries = int(getattr(context["ti"], "max_tries", 0))
         entries = BatchStore(context).on_record(max_tries) if plan is None else plan.book.entries
@@ -168,7 +202,12 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         return SharedConnection(self.segmind_conn_id, settings_of)
 
     async def _place(
-        self, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None = None
+        self,
+        context: Context,
+        plan: Plan,
+        indexes: Iterable[int],
+        results: Waits | None,
+        refused: Exception | None = None,
     ) -> Ordering:
         connection = self._connection(plan.hook)
         if results is not None:
@@ -184,11 +223,14 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
 
         ordering = Ordering(connection, plan.book, plan.swaps, plan.terms, accepted)
         ordering.stopped = refused
+        leaving = asyncio.ensure_future(self._leave_handles(context, plan))
         try:
-            await ordering.run(indexes)
+            await until_timeout(ordering.run(indexes), ordering.stop)
         except Exception as error:  # noqa: BLE001 - what was ordered has to be kept before it is raised
             ordering.stopped = ordering.stopped or error
         finally:
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
             if ordering.stopped is not None:
                 why = ordering.stopped
                 self.log.warning("Ordering stopped; what is ordered goes on. %s: %s", type(why).__name__, why)
@@ -198,6 +240,27 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             await connection.close()
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
         return ordering
+
+    async def _leave_handles(self, context: Context, plan: Plan) -> None:
+        """Push the handles while ordering goes on, where nothing else keeps them and this worker may be killed."""
+        pause, left = LEAVE_SECONDS, 0
+        while not BatchStore(context).durable:
+            await asyncio.sleep(pause)
+            handles = self._handles(plan)
+            if len(handles) == left:
+                continue
+            began = time.monotonic()
+            try:
+                if THREADS_MAY_ASK:
+                    await asyncio.to_thread(context["ti"].xcom_push, key="ordered", value=handles)
+                else:
+                    context["ti"].xcom_push(key="ordered", value=handles)
+            except Exception:  # the log has them, too
+                self.log.exception("The XCom 'ordered' could not be pushed; trying again.")
+            else:
+                left = len(handles)
+            # What thousands of handles take grows with each: never more than a tenth of the time.
+            pause = max(LEAVE_SECONDS, 9 * (time.monotonic() - began))
 
     def lineage_inputs(self) -> list[object]:
         """Return the manifest, or the pictures of the swaps."""
@@ -274,7 +337,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         plan = self.plan(context)
         try:
             summary = self._results_of(context, plan)
-        except Exception as error:
+        except (Exception, AirflowTaskTimeout) as error:
             if isinstance(error, SegmindError):
                 self.note_error(error)
             raise self._ended(context, error, plan) from error
@@ -287,7 +350,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         failed = [index for index, row in done.items() if row["status"] == FAILED]
         waits = Waits(self._waiting(), plan, files, {index: row for index, row in done.items() if index not in failed})
         indexes, refused = plan.affordable(failed)
-        ordering = asyncio.run(self._place(plan, indexes, waits, refused))
+        ordering = asyncio.run(self._place(context, plan, indexes, waits, refused))
         swaps, problems = plan.rows(), problem_rows(plan, ordering)
         if plan.known:
             patiently(lambda: files.write_swaps(swaps))
@@ -324,11 +387,14 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         except (TaskDeferralTimeout, TaskDeferralError) as ended:
             raise self._paid(context, ended) from ended
 
-    def _paid(self, context: Context, error: Exception) -> Exception:
+    def _paid(self, context: Context, error: Exception) -> Exception | AirflowTaskTimeout:
         """Return what the task raises after its wait: a retry goes on with what is ordered, or there is none."""
         if BatchStore(context).durable:
             return self._ended(context, error)
-        how = f"What became of each is in {shown(self.results_uri)}, or beside it. Order the rest in a run of its own."
+        how = (
+            f"What became of each is in {shown(self.results_uri)}, or beside it; the handles of all are this task's "
+            "XCom 'ordered', for a sensor. Order the rest in a run of its own."
+        )
         return paid_error(error, kept=False, how=how)
 
     def _waiting(self) -> Waiting:
@@ -337,10 +403,16 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def _wait_here(self, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
         async def wait() -> dict[str, Any]:
             connection = self._connection(hook)
+            summary: dict[str, Any] = {}
+
+            async def work() -> None:
+                summary.update(await trigger.wait(connection, self.log))
+
             try:
-                return await trigger.wait(connection, self.log)
+                await until_timeout(work(), lambda _: None)
             finally:
                 await connection.close()
+            return summary
 
         return asyncio.run(wait())
 

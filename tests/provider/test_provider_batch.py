@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import batches, patience
+from airflow_provider_segmind.api import patience
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks import batch_results
@@ -27,8 +27,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask the history without waiting a minute for what the emulator shows at once, and store results soon."""
-    monkeypatch.setattr(batches, "SETTLED", 0.0)
+    """Store results soon."""
     monkeypatch.setattr(batch_results, "FLUSH_SECONDS", 0.05)
 
 

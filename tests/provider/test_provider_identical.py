@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import batches, history
+from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.compat import AirflowFailException
@@ -132,7 +132,6 @@ def test_an_order_of_a_batch_that_can_be_several_requests_names_them_in_its_row(
     for charge in emulator.charges:
         assert charge.request_id in batch.rows()[0]["error"]
         assert charge.request_id in caplog.text
-    monkeypatch.setattr(batches, "SETTLED", 60.0)
     emulator.set(history=False)
     with pytest.raises(SegmindError, match="1 UNKNOWN"):
         batch.attempt()
