@@ -131,8 +131,8 @@ def place_error(context: Context, error: SegmindError) -> Exception:
     except Exception:  # noqa: BLE001 - unreadable, or the store is away: the error itself is what must be seen
         return task_error(error)
     max_tries = int(getattr(context["ti"], "max_tries", 0))
-    if record is None or record.max_tries != max_tries:
-        return task_error(error)
+    if record is None or record.max_tries != max_tries or (error.status and not record.perhaps):
+        return task_error(error)  # nothing is paid for, also where the intent of a refused order could not be removed
     for said, ids in (
         ("Earlier attempts of this task ordered and paid for", record.ordered),
         ("An order of unknown outcome can be", record.candidates if record.state is State.INTENT else ()),
@@ -264,15 +264,13 @@ class _Recovery:
 def _recover(hook: SegmindHook, record: Record) -> _Recovery:
     """Look for the one job in the account's history that can be this order."""
     try:
-        hook.client  # noqa: B018 - a connection that is wrong now can be set right
-    except SegmindError as error:
-        return _unrecovered(f"Nobody can be asked now: {error}", record.candidates, out_of_reach=True)
-    try:
         found = hook.find_orders(record)
     except MAY_PASS as error:
         return _unrecovered(f"The request history did not answer now: {error}", record.candidates, out_of_reach=True)
     except SegmindError as error:
-        return _unrecovered(f"The request history could not help: {error}", record.candidates)
+        # Without a status nobody was asked: a connection that is wrong now can be set right.
+        unasked = isinstance(error, InvalidRequestError) and error.status is None
+        return _unrecovered(f"The request history could not help: {error}", record.candidates, out_of_reach=unasked)
     ids = [job.request_id for job in found]
     if not found:
         said = "The request history has no request with these inputs at that time, which does not prove anything."
@@ -338,9 +336,9 @@ def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
         raise OutcomeUnknownError(
             "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
             "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
-            "BodySwapSensor fetches. If there is none, look at your Segmind request history: an order that was just being "
-            "sent has no id in any log. Clearing the task once its run has ended orders anew, and pays again for what "
-            "was ordered. Set retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
+            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. That may "
+            "pay again, since an order that was just being sent has no id in any log: look at your Segmind request "
+            "history first. Set retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
         )
 
 

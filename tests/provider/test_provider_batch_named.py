@@ -19,7 +19,7 @@ from airflow_provider_segmind.hooks.batch_store import BatchStore
 from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.operators import batch_outcomes
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
-from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
+from tests.provider.test_provider_batch import RUNNING, Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
 
@@ -218,15 +218,15 @@ def test_a_failed_order_stays_named_where_the_next_one_was_provably_not_accepted
     emulator: Emulator, tmp_path: Path
 ) -> None:
     """Its intent is given up, and what it had replaced must not go with it."""
-    emulator.set(job_seconds=0)
-    emulator.script(Fault("will-fail", after=2))
+    emulator.set(job_seconds=RUNNING)
+    emulator.script(Fault("will-fail", after=2, times=2))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
-    with pytest.raises(SegmindError, match="1 FAILED"):
+    with pytest.raises(SegmindError, match="2 FAILED"):
         batch.attempt()
     emulator.script(Fault("drop-before"))
     summary = batch.attempt()
-    assert charged(emulator) == [1] * 9 + [2]
-    assert summary["cost"] == round(11 * 0.2687, 4)
+    assert charged(emulator) == [1] * 8 + [2, 2]
+    assert summary["cost"] == round(12 * 0.2687, 4)
     assert max(len(row["requests"]) for row in batch.rows()) == 2
 
 
