@@ -142,13 +142,15 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
 
 def _is_refused_order(response: Response) -> bool:
     """Whether an answer proves that an order was not accepted: the API itself refused it, or is elsewhere."""
-    if response.status in _ELSEWHERE:
-        return True
-    return response.status in _REFUSALS and not answers.is_page(response)
+    if answers.is_page(response):
+        return response.status in _ELSEWHERE | _REFUSALS_AS_PAGES
+    return response.status in _ELSEWHERE | _REFUSALS
 
 
 _REFUSALS = frozenset({400, 401, 403, 404, 405, 406, 413, 415, 422, 429, 451})
 """What the API says before it takes an order, in JSON or in plain words."""
+_REFUSALS_AS_PAGES = frozenset({405, 429})
+"""Segmind sends the one as a page, and whoever limits requests does so before it passes them on."""
 _ELSEWHERE = frozenset({301, 302, 307, 308})
 """The order is to be sent to another address, where no client of this package follows. A 303 is none of these: it is
 what a server sends that has taken a POST."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -21,6 +22,8 @@ from airflow_provider_segmind.hooks.compat import AirflowTaskTimeout, determine_
 from airflow_provider_segmind.operators.batch_outcomes import paid_batch_error
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.operators.ordering import place_error
+
+log = logging.getLogger(__name__)
 
 _LATER: Any = SET_DURING_EXECUTION
 
@@ -96,7 +99,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             before = broken.message
             self._refused(context, broken)
             if broken.message != before:
-                self.log.warning("%s", broken)  # what is paid for; the function's own error decides what happens
+                log.warning("%s", broken)  # what is paid for; the function's own error decides what happens
             raise
         try:
             given = read_returned(returned)

@@ -120,7 +120,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         self.segmind_conn_id = segmind_conn_id
         self.on_unknown_outcome = on_unknown_outcome
         self.consent_reference = consent_reference
-        self._ordered = 0
+        self._ordered = self._left = 0
 
     def execute(self, context: Context) -> Any:
         """Order all swaps, or the rest of what an earlier attempt ordered."""
@@ -231,6 +231,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         finally:
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
+            await self._leave(context, plan)
             if ordering.stopped is not None:
                 why = ordering.stopped
                 self.log.warning("Ordering stopped; what is ordered goes on. %s: %s", type(why).__name__, why)
@@ -243,24 +244,27 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
 
     async def _leave_handles(self, context: Context, plan: Plan) -> None:
         """Push the handles while ordering goes on, where nothing else keeps them and this worker may be killed."""
-        pause, left = LEAVE_SECONDS, 0
-        while not BatchStore(context).durable:
+        pause = LEAVE_SECONDS
+        while True:
             await asyncio.sleep(pause)
-            handles = self._handles(plan)
-            if len(handles) == left:
-                continue
             began = time.monotonic()
-            try:
-                if THREADS_MAY_ASK:
-                    await asyncio.to_thread(context["ti"].xcom_push, key="ordered", value=handles)
-                else:
-                    context["ti"].xcom_push(key="ordered", value=handles)
-            except Exception:  # the log has them, too
-                self.log.exception("The XCom 'ordered' could not be pushed; trying again.")
-            else:
-                left = len(handles)
+            await self._leave(context, plan)
             # What thousands of handles take grows with each: never more than a tenth of the time.
             pause = max(LEAVE_SECONDS, 9 * (time.monotonic() - began))
+
+    async def _leave(self, context: Context, plan: Plan) -> None:
+        handles = self._handles(plan)
+        if BatchStore(context).durable or len(handles) == self._left:
+            return
+        try:
+            if THREADS_MAY_ASK:
+                await asyncio.to_thread(context["ti"].xcom_push, key="ordered", value=handles)
+            else:
+                context["ti"].xcom_push(key="ordered", value=handles)
+        except Exception:  # the log has them, too
+            self.log.exception("The XCom 'ordered' could not be pushed; the log names each order.")
+        else:
+            self._left = len(handles)
 
     def lineage_inputs(self) -> list[object]:
         """Return the manifest, or the pictures of the swaps."""
@@ -363,8 +367,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             trigger = self._trigger(context, files, plan.hook.client.clock_offset)
             if not self.deferrable:
                 return self._wait_here(plan.hook, trigger)
-            if not BatchStore(context).durable:
-                context["ti"].xcom_push(key="ordered", value=self._handles(plan))
             later = timedelta(seconds=self.timeout + BACKSTOP)
             self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
         rows = compose(swaps, results | problems)
