@@ -295,7 +295,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
             self.log.info("The job was asked for and did not answer: %s", error)
             return None
         except SegmindError as error:
-            error.request_id = error.request_id or poll_url.rstrip("/").rpartition("/")[2]
+            error.request_id = error.request_id or self._request_id or poll_url.rstrip("/").rpartition("/")[2]
             raise self._paid(context, error) from error
         self._clock_offset = hook.client.clock_offset
         return job

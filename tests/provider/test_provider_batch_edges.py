@@ -135,7 +135,12 @@ def test_an_attempt_waits_until_the_history_can_tell_what_was_not_accepted(
     # Its time passes at once, and the emulator and whoever waits for the jobs go by the same.
     monkeypatch.setitem(Poller.__init__.__kwdefaults__, "clock", clock)
     monkeypatch.setattr(batch_ordering, "time", SimpleNamespace(**{**vars(time), "time": clock}))
-    monkeypatch.setattr(batch_ordering, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.asleep}))
+
+    async def asleep(seconds: float) -> None:
+        emulator.set(job_seconds=0)  # of what is ordered later
+        await clock.asleep(seconds)
+
+    monkeypatch.setattr(batch_ordering, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": asleep}))
     emulator.set(job_seconds=300)  # so they run when it is looked at first
     emulator.script(Fault("drop-before", after=4, times=3))
     with caplog.at_level(logging.INFO):
