@@ -117,9 +117,12 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
     def _refused(self, context: Context, error: SegmindError) -> Exception | AirflowTaskTimeout:
         """Return what the task raises where the function returned no swaps: it names what is on record."""
         entries = BatchStore(context).on_record(int(getattr(context["ti"], "max_tries", 0)))
-        if entries:
+        if not entries:
+            return place_error(context, error)
+        try:
+            return self._as_batch(()).ended(context, error)
+        except InvalidRequestError:  # its author has taken results_uri away
             return paid_batch_error(context, error, entries, self.workflow)
-        return place_error(context, error)
 
     def execute_one(self, context: Context, event: Any = None, given: Swap | None = None) -> dict[str, Any]:
         """

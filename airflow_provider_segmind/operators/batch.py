@@ -134,7 +134,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         except (Exception, AirflowTaskTimeout) as error:
             if isinstance(error, SegmindError):
                 self.note_error(error)
-            raise self._ended(context, error, plan) from error
+            raise self.ended(context, error, plan) from error
         return self._handles(plan)
 
     def _handles(self, plan: Plan) -> list[dict[str, Any]]:
@@ -163,37 +163,35 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             )
         except SegmindError as error:
             self.note_error(error)
-            if isinstance(error, ChangedError) and not error.retryable:
-                self._find_out(context, hook)
-            raise self._ended(context, error) from error
+            raise self.ended(context, error) from error
 
-    def _find_out(self, context: Context, hook: SegmindHook) -> None:
-        """Look up what an earlier attempt was sending, before the task ends for good and nobody looks any more."""
-        store = BatchStore(context)
-        head, entries = store.load()
-        if head is None or not any(entry.pending for entry in entries.values()):
-            return
-
-        async def look() -> None:
-            connection, book = self._connection(hook), Book(store, head, entries)
-            try:
-                await Ordering(connection, book, (), Terms(self.workflow, 1, False), lambda *_: None).find_out()
-            finally:
-                book.close()
-                await connection.close()
-
-        try:
-            asyncio.run(look())
-        except Exception:  # the error that ends the task is what must be seen
-            self.log.exception("What an earlier attempt was sending could not be looked up.")
-
-    def _ended(
-        self, context: Context, error: Ending, plan: Plan | None = None
-    ) -> Exception | AirflowTaskTimeout:
+    def ended(self, context: Context, error: Ending, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return what the task raises before it has written its results: it names all that is ordered."""
-        max_tries = int(getattr(context["ti"], "max_tries", 0))
-        entries = BatchStore(context).on_record(max_tries) if plan is None else plan.book.entries
-        return paid_batch_error(context, error, entries, self.workflow)
+        if plan is not None:
+            return paid_batch_error(context, error, plan.book.entries, self.workflow)
+        store, ti = BatchStore(context), context["ti"]
+        max_tries = int(getattr(ti, "max_tries", 0))
+        if any(entry.pending for entry in store.on_record(max_tries).values()):
+            # What was being sent is named as well, and where nobody looks after this attempt, this one waits for it.
+            for_good = isinstance(error, ChangedError) and not error.retryable
+            last = for_good or getattr(ti, "try_number", 1) > max_tries
+            try:
+                asyncio.run(self._find_out(store, patient=last))
+            except Exception as why:  # noqa: BLE001 - the error that ends the task is what must be seen
+                self.log.warning("What an earlier attempt was sending could not be looked up: %s", why)
+        return paid_batch_error(context, error, store.on_record(max_tries), self.workflow)
+
+    async def _find_out(self, store: BatchStore, *, patient: bool) -> None:
+        head, entries = store.load()
+        if head is None:
+            return
+        connection, book = self._connection(SegmindHook(self.segmind_conn_id)), Book(store, head, entries)
+        terms = Terms(self.workflow, 1, resubmit=False)
+        try:
+            await Ordering(connection, book, (), terms, lambda *_: None).find_out(patient=patient)
+        finally:
+            book.close()
+            await connection.close()
 
     def _connection(self, hook: SegmindHook) -> SharedConnection:
         async def settings_of(_: str) -> Any:
@@ -344,7 +342,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         except (Exception, AirflowTaskTimeout) as error:
             if isinstance(error, SegmindError):
                 self.note_error(error)
-            raise self._ended(context, error, plan) from error
+            raise self.ended(context, error, plan) from error
         return self._finish(context, summary)
 
     def _results_of(self, context: Context, plan: Plan) -> dict[str, Any]:
@@ -392,7 +390,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def _paid(self, context: Context, error: Exception) -> Exception | AirflowTaskTimeout:
         """Return what the task raises after its wait: a retry goes on with what is ordered, or there is none."""
         if BatchStore(context).durable:
-            return self._ended(context, error)
+            return self.ended(context, error)
         how = (
             f"What became of each is in {shown(self.results_uri)}, or beside it; the handles of all are this task's "
             "XCom 'ordered', for a sensor. Order the rest in a run of its own."

@@ -107,9 +107,9 @@ class Ordering:
         self.stopped = self.stopped or why
         self._patient = False
 
-    async def find_out(self) -> None:
+    async def find_out(self, *, patient: bool) -> None:
         """Find out what became of earlier intents, and order nothing."""
-        await self._settle(patient=True)
+        await self._settle(patient=patient)
         await self._book.flush()
 
     def _resume_or_stop(self) -> None:

@@ -99,7 +99,8 @@ def paid_batch_error(
         ids = sorted({request_id for entry in pending for request_id in entry.candidates})
         named += f" {len(pending)} more were being sent, and are to be looked up{': ' * bool(ids)}{', '.join(ids)}."
     if kept:
-        goes_on = "A retry goes on with them; clearing" if not isinstance(error, ChangedError) else "Clearing"
+        for_good = isinstance(error, ChangedError) and not error.retryable
+        goes_on = "Clearing" if for_good else "A retry goes on with them; clearing"
         named += f" {goes_on} the task orders, and pays for, all of them again."
     if isinstance(error, SegmindError):
         error.message = f"{error.message} {named}"

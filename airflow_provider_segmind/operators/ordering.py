@@ -139,6 +139,8 @@ def place_error(context: Context, error: SegmindError) -> Exception:
     ):
         unnamed = [request_id for request_id in ids if request_id not in str(error)]
         error.message += f" {said}: {', '.join(unnamed)}." if unnamed else ""
+    if record.state is State.INTENT and not isinstance(error, OutcomeUnknownError):
+        error.message += f" An order was being sent at {_moment(record.at)}, and is looked up by a retry."
     return paid_error(error, kept=store.durable, how="Look at what it ordered before.")
 
 
@@ -297,15 +299,18 @@ def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -
 
 
 def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:
-    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.at))
     error = OutcomeUnknownError(
-        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {when}, so the order "
-        f"may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; then clear the "
-        "task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second time."
+        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {_moment(record.at)}, "
+        f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
+        "then clear the task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second time."
     )
     # The next attempt only looks again: it finds the same intent, and never orders after one.
     error.retryable = recovery.out_of_reach
     return error
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def _say_why(record: Record | None, max_tries: int) -> None:
@@ -336,8 +341,8 @@ def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
         raise OutcomeUnknownError(
             "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
             "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
-            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. That may "
-            "pay again, since an order that was just being sent has no id in any log: look at your Segmind request "
+            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. That "
+            "may pay again, since an order that was just being sent has no id in any log: look at your Segmind request "
             "history first. Set retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
         )
 

@@ -110,7 +110,10 @@ def test_an_accepted_order_without_an_id_takes_it_from_the_url() -> None:
         answer(HTML, 502),
         answer(HTML, 504),
         answer(b"", 408),
-        *(answer({"error": "no"}, status) for status in (300, 303, 304, 402, 409, 410, 418, 421, 425, 431, 444, 460, 499)),
+        *(
+            answer({"error": "no"}, status)
+            for status in (300, 303, 304, 402, 409, 410, 418, 421, 425, 431, 444, 460, 499)
+        ),
         *(answer(HTML, status) for status in (400, 401, 403, 404, 406, 413, 415, 422, 451)),
     ],
 )

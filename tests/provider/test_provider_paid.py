@@ -422,6 +422,26 @@ class TestFunction:
         tried.attempt()
         assert len(emulator.charges) == 1
 
+    @pytest.mark.parametrize("then", [None, [], "a text"])
+    def test_what_was_being_sent_is_looked_up_and_named_though_the_function_returns_no_list_now(
+        self, emulator: Emulator, tmp_path: Path, then: object
+    ) -> None:
+        emulator.set(job_seconds=0)
+        full = [{**pictures(emulator), "select_character": f"number {number}"} for number in range(20)]
+        returned: list[Any] = [full]
+        tried = Tried(lambda: returned[0], results_uri=str(tmp_path / "results.jsonl"))
+        tried.store.broken_after = 5
+        with pytest.raises((SegmindError, TaskDeferred, RuntimeError)):
+            tried.start()
+        tried.store.broken_after = None
+        returned[0] = then
+        said = retryable(tried.attempt)
+        assert emulator.charges
+        assert all(request_id in said for request_id in ids(emulator))
+        returned[0] = full
+        assert tried.attempt()["completed"] == 20
+        assert charged(emulator) == [1] * 20
+
     def test_a_function_that_breaks_keeps_its_own_error_and_the_log_names_what_is_paid_for(
         self, emulator: Emulator, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -250,7 +250,9 @@ def test_a_retry_that_orders_a_failed_job_again_counts_both(
     record = store.load()
     assert record is not None
     store.save(record.failed())
-    with pytest.raises(CreditsError, match="this task's 2 this DAG run.* a retry goes on; clearing the task pays again"):
+    with pytest.raises(
+        CreditsError, match=r"this task's 2 this DAG run.* a retry goes on; clearing the task pays again"
+    ):
         single(run, emulator).execute(run.context("swap"))
     assert len(emulator.charges) == 1
 
