@@ -13,7 +13,6 @@ from airflow.sdk import BaseOperator, Context, XComArg
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import check_interval, check_outage
-from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.assets import Stored, announce
@@ -30,9 +29,8 @@ from airflow_provider_segmind.hooks.batch_files import (
     summary_of,
     too_many,
 )
-from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
+from airflow_provider_segmind.hooks.batch_store import BatchStore
 from airflow_provider_segmind.hooks.compat import (
-    THREADS_MAY_ASK,
     AirflowFailException,
     AirflowTaskTimeout,
     TaskDeferralError,
@@ -47,7 +45,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.links import BeforeAfterLink
-from airflow_provider_segmind.operators.batch_ordering import Ordering, Terms
+from airflow_provider_segmind.operators.batch_ordering import Ordering, find_out
 from airflow_provider_segmind.operators.batch_outcomes import (
     Ending,
     begun,
@@ -58,16 +56,13 @@ from airflow_provider_segmind.operators.batch_outcomes import (
     problem_rows,
 )
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
-from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
+from airflow_provider_segmind.operators.batch_waits import Handles, Waiting, Waits, handles_of
 from airflow_provider_segmind.operators.rules import check_spend, consent_of
 from airflow_provider_segmind.operators.timeouts import until_timeout
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_batch_event
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
-
-LEAVE_SECONDS = 3.0
-"""Seconds between two times that handles are pushed while more are being ordered."""
 
 
 class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
@@ -120,7 +115,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         self.segmind_conn_id = segmind_conn_id
         self.on_unknown_outcome = on_unknown_outcome
         self.consent_reference = consent_reference
-        self._ordered = self._left = 0
+        self._ordered = 0
 
     def execute(self, context: Context) -> Any:
         """Order all swaps, or the rest of what an earlier attempt ordered."""
@@ -135,11 +130,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             if isinstance(error, SegmindError):
                 self.note_error(error)
             raise self.ended(context, error, plan) from error
-        return self._handles(plan)
-
-    def _handles(self, plan: Plan) -> list[dict[str, Any]]:
-        entries = (plan.book.entries.get(swap.index) for swap in plan.swaps)
-        return [handle_of(entry.job(self.workflow)) for entry in entries if entry is not None and entry.known]
+        return handles_of(plan)
 
     @property
     def known_task(self) -> BaseOperator:
@@ -176,22 +167,11 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             for_good = isinstance(error, ChangedError) and not error.retryable
             last = for_good or getattr(ti, "try_number", 1) > max_tries
             try:
-                asyncio.run(self._find_out(store, patient=last))
+                connection = self._connection(SegmindHook(self.segmind_conn_id))
+                asyncio.run(find_out(connection, store, self.workflow, patient=last))
             except Exception as why:  # noqa: BLE001 - the error that ends the task is what must be seen
                 self.log.warning("What an earlier attempt was sending could not be looked up: %s", why)
         return paid_batch_error(context, error, store.on_record(max_tries), self.workflow)
-
-    async def _find_out(self, store: BatchStore, *, patient: bool) -> None:
-        head, entries = store.load()
-        if head is None:
-            return
-        connection, book = self._connection(SegmindHook(self.segmind_conn_id)), Book(store, head, entries)
-        terms = Terms(self.workflow, 1, resubmit=False)
-        try:
-            await Ordering(connection, book, (), terms, lambda *_: None).find_out(patient=patient)
-        finally:
-            book.close()
-            await connection.close()
 
     def _connection(self, hook: SegmindHook) -> SharedConnection:
         async def settings_of(_: str) -> Any:
@@ -221,7 +201,8 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
 
         ordering = Ordering(connection, plan.book, plan.swaps, plan.terms, accepted)
         ordering.stopped = refused
-        leaving = asyncio.ensure_future(self._leave_handles(context, plan))
+        handles = Handles(context, plan)
+        leaving = asyncio.ensure_future(handles.leave_often())
         try:
             await until_timeout(ordering.run(indexes), ordering.stop)
         except Exception as error:  # noqa: BLE001 - what was ordered has to be kept before it is raised
@@ -229,7 +210,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         finally:
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
-            await self._leave(context, plan)
+            await handles.leave()
             if ordering.stopped is not None:
                 why = ordering.stopped
                 self.log.warning("Ordering stopped; what is ordered goes on. %s: %s", type(why).__name__, why)
@@ -239,30 +220,6 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             await connection.close()
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
         return ordering
-
-    async def _leave_handles(self, context: Context, plan: Plan) -> None:
-        """Push the handles while ordering goes on, where nothing else keeps them and this worker may be killed."""
-        pause = LEAVE_SECONDS
-        while True:
-            await asyncio.sleep(pause)
-            began = time.monotonic()
-            await self._leave(context, plan)
-            # What thousands of handles take grows with each: never more than a tenth of the time.
-            pause = max(LEAVE_SECONDS, 9 * (time.monotonic() - began))
-
-    async def _leave(self, context: Context, plan: Plan) -> None:
-        handles = self._handles(plan)
-        if BatchStore(context).durable or len(handles) == self._left:
-            return
-        try:
-            if THREADS_MAY_ASK:
-                await asyncio.to_thread(context["ti"].xcom_push, key="ordered", value=handles)
-            else:
-                context["ti"].xcom_push(key="ordered", value=handles)
-        except Exception:  # the log has them, too
-            self.log.exception("The XCom 'ordered' could not be pushed; the log names each order.")
-        else:
-            self._left = len(handles)
 
     def lineage_inputs(self) -> list[object]:
         """Return the manifest, or the pictures of the swaps."""

@@ -17,7 +17,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import digests, has_own_input
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
-from airflow_provider_segmind.hooks.batch_store import Book
+from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.hooks.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.ordering import MAY_PASS, SHARED
@@ -310,6 +310,21 @@ class Ordering:
     async def _upload(self, name: str, uri: str) -> str:
         data, media_type = await asyncio.to_thread(read_picture, name, uri)
         return await self._submitter.free(lambda client: flow.upload(client.settings, client.auth, data, media_type))
+
+
+async def find_out(connection: SharedConnection, store: BatchStore, workflow: str, *, patient: bool) -> None:
+    """Find out what became of intents that an earlier attempt left, and order nothing."""
+    head, entries = store.load()
+    if head is None:
+        return
+    book = Book(store, head, entries)
+    try:
+        await Ordering(connection, book, (), Terms(workflow, 1, resubmit=False), lambda *_: None).find_out(
+            patient=patient
+        )
+    finally:
+        book.close()
+        await connection.close()
 
 
 def _unknown(entry: Entry) -> OutcomeUnknownError:

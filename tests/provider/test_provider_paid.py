@@ -24,7 +24,7 @@ from airflow_provider_segmind.hooks.compat import (
     TaskDeferred,
 )
 from airflow_provider_segmind.hooks.store import KEY
-from airflow_provider_segmind.operators import batch, batch_ordering
+from airflow_provider_segmind.operators import batch_ordering, batch_waits
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapBatchOperator,
     BodySwapOperator,
@@ -240,6 +240,24 @@ class TestTimeout:
             to_the_end(task)
             assert charged(emulator) == [1] * 40
 
+    @pytest.mark.parametrize("durable", [True, False])
+    def test_a_wait_on_the_worker_that_is_ended_by_its_timeout_names_its_request(
+        self, emulator: Emulator, durable: bool
+    ) -> None:
+        emulator.set(job_seconds=60)
+        task = Task(emulator, deferrable=False, durable=durable)
+        operator = task.operator()
+
+        def timeout(*_: Any) -> None:
+            raise AirflowTaskTimeout("Timeout, PID: 1")
+
+        operator._fetch = timeout
+        with pytest.raises(
+            AirflowTaskTimeout if durable else AirflowFailException, match="goes on and is bil"
+        ) as error:
+            operator.execute(task.context())
+        assert ids(emulator)[0] in str(error.value)
+
     @pytest.mark.parametrize("cls", BATCHES)
     def test_what_a_killed_batch_ordered_is_in_its_log_and_its_xcom(
         self,
@@ -250,7 +268,7 @@ class TestTimeout:
         cls: Any,
     ) -> None:
         """Nothing of a killed process runs any more, so what counts is what it has left by then."""
-        monkeypatch.setattr(batch, "LEAVE_SECONDS", 0.01)
+        monkeypatch.setattr(batch_waits, "LEAVE_SECONDS", 0.01)
         emulator.set(job_seconds=60)
         task = Batch(emulator, tmp_path, swaps=swaps(emulator, 60), cls=cls)
         task.store = None
