@@ -255,3 +255,9 @@ def test_what_failed_before_an_order_that_was_not_accepted_stays() -> None:
     assert (left.requests, left.pending, left.known) == (("a", "b"), False, False)
     assert read_chunk(json.loads(json.dumps(write_chunk({0: left}, 0)))) == {0: left}
     assert look_up({0: left, 1: intent(1)}, listing(), NOW).unknown == {1}
+
+
+def test_an_order_in_the_place_of_an_unknown_one_follows_all_that_it_can_be() -> None:
+    left = replace(intent(0), replaced=("a",), candidates=("b", "c"))
+    assert (left.requests, left.perhaps) == (("a",), ("a", "b", "c"))
+    assert known(7).job("w").request_id == "r7"
