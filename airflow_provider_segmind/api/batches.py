@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from airflow_provider_segmind.api.history import LONGER, SETTLED, SLOW, Listing, Row, made_by
+from airflow_provider_segmind.api import history
+from airflow_provider_segmind.api.history import Listing, Row, made_by
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import digest
 from airflow_provider_segmind.api.workflows import fingerprint
@@ -41,6 +42,7 @@ class Entry:
     :param poll_url: the accepted order's poll URL.
     :param replaced: ids of earlier orders of the same swap, whose jobs FAILED.
     :param candidates: ids that the request history showed, where the order's own is not known for certain.
+    :param own: whether one of the inputs was made for this order alone, so that no other order has the same ones.
     """
 
     at: float
@@ -49,6 +51,7 @@ class Entry:
     poll_url: str = ""
     replaced: Sequence[str] = ()
     candidates: Sequence[str] = ()
+    own: bool = False
 
     @property
     def known(self) -> bool:
@@ -64,6 +67,11 @@ class Entry:
     def requests(self) -> tuple[str, ...]:
         """The ids of all orders of the swap that are known to be accepted, each of which is billed."""
         return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
+
+    @property
+    def perhaps(self) -> tuple[str, ...]:
+        """The ids of all orders of the swap that are, or can be, billed: what an order in its place follows."""
+        return tuple(dict.fromkeys((*self.requests, *self.candidates)))
 
     def refuted(self) -> Entry | None:
         """Return what stays of it once it is known that it was not accepted: earlier orders, or nothing."""
@@ -176,6 +184,7 @@ class Found:
     :param unknown: the rest.
     :param decides_at: seconds since the epoch from which looking again can refute more of them; infinite for never.
     :param candidates: the request ids that each unknown one can be.
+    :param shows_running: whether the history is known to list also what has not ended.
     """
 
     adopted: Mapping[int, str]
@@ -183,22 +192,33 @@ class Found:
     unknown: frozenset[int]
     decides_at: float = math.inf
     candidates: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    shows_running: bool = False
 
 
 def look_up(
-    entries: Mapping[int, Entry], listing: Listing, now: float, earlier: Collection[str] = frozenset()
+    entries: Mapping[int, Entry],
+    listing: Listing,
+    now: float,
+    earlier: Collection[str] = frozenset(),
+    *,
+    within: float = 0.0,
+    shows_running: bool = False,
 ) -> Found:
     """
     Decide what became of each intent, by what the request history lists.
 
-    Exactly one request with the same inputs at that time is the order. That there is none proves something only beside
-    a control group: the orders of this batch that are known to be accepted at about that time, at least three. The
-    history must show every one of them, with its inputs and at its time, or it would not show this one so either. And
-    this one must have had the time to appear: a minute, or where all that is shown has ended, so that the history may
-    list nothing else, several times as long as the slowest took.
+    Exactly one request with the same inputs at that time is the order, once the history must have the order itself:
+    another run's may be listed before it. Only what has an input of its own is known as soon as it is seen.
+
+    That there is none proves something only beside a control group: the orders of this batch that are known to be
+    accepted at about that time, at least three. The history must show every one of them, with its inputs and at its
+    time, or it would not show this one so either. And it must be known to list what has not ended, by an order of this
+    batch that it showed running: a history of what has ended says nothing of an order that takes longer than others.
 
     :param now: seconds since the epoch at which the history was asked.
     :param earlier: ids of orders that the task placed before it was cleared.
+    :param within: seconds after its intent in which an order can have been accepted.
+    :param shows_running: whether an earlier look showed an order of this batch running.
     """
     shown: dict[str, list[Row]] = {}
     free: dict[str, list[Row]] = {}
@@ -218,37 +238,47 @@ def look_up(
     adopted = {
         index: next(iter(ids)) for index, ids in matches.items() if len(ids) == 1 and claims[next(iter(ids))] == 1
     }
-    absent_from = {
-        index: _absent_from(entry, entries.values(), shown)
-        for index, entry in intents.items()
-        if listing.complete and not matches[index]
+    shows_running = shows_running or any(
+        row.running and made_by(row, entry.at, entry.sent)
+        for entry in entries.values()
+        if entry.known
+        for row in shown.get(entry.request_id, ())
+    )
+    listed_from = {
+        index: -math.inf if intents[index].own else _listed_from(intents[index], listing, within) for index in adopted
     }
+    absent_from = {
+        index: intent.at + within + history.SETTLED
+        for index, intent in intents.items()
+        if listing.complete
+        and not matches[index]
+        and shows_running
+        and _has_control_group(intent, entries.values(), shown)
+    }
+    adopted = {index: request_id for index, request_id in adopted.items() if now >= listed_from[index]}
     refuted = frozenset(index for index, since in absent_from.items() if now >= since)
-    later = (since for index, since in absent_from.items() if index not in refuted)
     unknown = frozenset(intents.keys() - adopted.keys() - refuted)
-    decides_at = max((since for since in later if since < math.inf), default=math.inf)
+    later = [since for index, since in {**listed_from, **absent_from}.items() if index in unknown]
     candidates = {index: tuple(sorted(matches[index])) for index in unknown if matches[index]}
-    return Found(adopted, refuted, unknown, decides_at, candidates)
+    return Found(adopted, refuted, unknown, max(later, default=math.inf), candidates, shows_running)
 
 
-def settles_at(entries: Iterable[Entry]) -> float:
-    """Return the time from which the request history can be asked about these intents."""
-    return max((entry.at for entry in entries if entry.pending), default=0.0) + SETTLED
+def settles_at(entries: Iterable[Entry], within: float = 0.0) -> float:
+    """Return the time from which the request history can be asked about these intents; see :func:`look_up`."""
+    return max((entry.at for entry in entries if entry.pending), default=0.0) + within + history.SETTLED
 
 
-def _absent_from(intent: Entry, entries: Collection[Entry], shown: Mapping[str, list[Row]]) -> float:
-    """Return from when on an intent that the history does not show was not accepted; infinite if that is unproven."""
+def _listed_from(intent: Entry, listing: Listing, within: float) -> float:
+    rows = [row for row in listing.rows if history.in_time(row, intent.at)]
+    return history.settled_at(intent.at + within, rows)
+
+
+def _has_control_group(intent: Entry, entries: Iterable[Entry], shown: Mapping[str, list[Row]]) -> bool:
+    """Whether the history shows all orders that were accepted at about the time of an intent, and enough of them."""
     control = [entry for entry in entries if entry.known and abs(entry.at - intent.at) <= NEAR]
-    witnesses = [
-        next((row for row in shown.get(entry.request_id, ()) if made_by(row, entry.at, entry.sent)), None)
-        for entry in control
-    ]
-    rows = [row for row in witnesses if row is not None]
-    if len(rows) < WITNESSES or len(rows) < len(witnesses):
-        return math.inf
-    if any(row.running for row in rows):
-        return intent.at + SETTLED
-    return intent.at + SETTLED + LONGER * max(SLOW if row.took is None else row.took for row in rows)
+    return len(control) >= WITNESSES and all(
+        any(made_by(row, entry.at, entry.sent) for row in shown.get(entry.request_id, ())) for entry in control
+    )
 
 
 def _entry(stored: object) -> Entry:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from airflow_provider_segmind.api import protocol, refusals
+from airflow_provider_segmind.api import answers, protocol, refusals
 from airflow_provider_segmind.api.errors import (
     JobExpiredError,
     OutcomeUnknownError,
@@ -90,7 +90,7 @@ def exchange(settings: Settings, auth: Auth, build: Callable[[str], Request]) ->
     for scheme in auth.order(settings):
         received = yield Send(build(scheme))
         answer = received if received is not None else answer
-        if isinstance(answer, Response) and answer.status == 401:
+        if isinstance(answer, Response) and answer.status == 401 and not answers.is_page(answer):
             auth.known = None
             continue
         if isinstance(answer, Response) and answer.status < 400:

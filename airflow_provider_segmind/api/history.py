@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 from airflow_provider_segmind.api import answers, flow, refusals
 from airflow_provider_segmind.api.errors import RateLimitError, ServiceError, TransportError
-from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.models import TERMINAL, Settings
 from airflow_provider_segmind.api.orders import Record, digest
 from airflow_provider_segmind.api.patience import PACE
 from airflow_provider_segmind.api.wire import Request, Response
@@ -116,7 +116,8 @@ def find(
         rows = [row for row in (search.listing() if listing is None else listing).rows if in_time(row, record.at)]
         # One row for each output.
         found = list(dict.fromkeys(row.request_id for row in rows if _is_candidate(row, record)))
-        settled = min(_settled_at(settings, record, rows), give_up)
+        accepted = record.at + settings.connect_timeout + settings.read_timeout
+        settled = min(settled_at(accepted, rows), give_up)
         if (found and record.own) or clock() >= settled:
             return found
         looks += 1
@@ -128,9 +129,13 @@ def _is_candidate(row: Row, record: Record) -> bool:
     return row.request_id not in record.replaced and matches(row, record)
 
 
-def _settled_at(settings: Settings, record: Record, rows: Sequence[Row]) -> float:
-    """Return from when on the history has an order, by what it lists of the same time: perhaps only what has ended."""
-    accepted = record.at + settings.connect_timeout + settings.read_timeout
+def settled_at(accepted: float, rows: Sequence[Row]) -> float:
+    """
+    Return from when on the history has an order, by what it lists of the same time: perhaps only what has ended.
+
+    :param accepted: seconds since the epoch until which it can have been accepted.
+    :param rows: what is listed of the time.
+    """
     if any(row.running for row in rows):
         return accepted + SETTLED
     slowest = max((SLOW if row.took is None else row.took for row in rows), default=USUAL)
@@ -261,6 +266,8 @@ def _rows(settings: Settings, rows: list[Any]) -> Iterator[Row]:
 def _progress(row: Mapping[str, Any], created: float) -> tuple[bool, float | None]:
     """Return whether a request is said to be running, and how many seconds it took; not knowing is neither."""
     latency, completed = row.get("latency_ms"), row.get("model_completed")
+    if refusals.text_of(row.get("model_status")).upper() in TERMINAL and latency is None and completed is None:
+        return False, None
     if isinstance(latency, (int, float)):
         return False, latency / 1000 if 0 <= latency < 1e12 else None
     ended = refusals.moment_of(completed) if isinstance(completed, str) else None

@@ -67,6 +67,11 @@ class Record:
         """The ids of all orders of the task that are known."""
         return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
 
+    @property
+    def perhaps(self) -> tuple[str, ...]:
+        """The ids of all orders of the task that are, or can be, billed: what an order in its place follows."""
+        return tuple(dict.fromkeys((*self.ordered, *self.candidates)))
+
     def submitted(self, job: Job) -> Record:
         """Return the record with the handle of the accepted order."""
         return replace(self, state=State.SUBMITTED, request_id=job.request_id, poll_url=job.poll_url)

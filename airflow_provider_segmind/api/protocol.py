@@ -111,10 +111,10 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
     :raises OutcomeUnknownError: when the job may have been accepted and billed but cannot be followed.
     :raises SegmindError: any of the refusals; none of them was billed.
     """
-    if response.status >= 500 or response.status == 408:
+    if response.status >= 300 and not _is_refused_order(response):
         raise OutcomeUnknownError(
-            "Segmind failed after the order was sent, so it may have been accepted and billed. "
-            "It is not sent again; look for it in your Segmind request history first.",
+            "Segmind, or something between here and there, failed after the order was sent, so it may have been "
+            "accepted and billed. It is not sent again; look for it in your Segmind request history first.",
             status=response.status,
             detail=detail_of(settings, response),
         )
@@ -138,6 +138,22 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
         workflow=workflow,
         submitted_at=response.at,
     )
+
+
+def _is_refused_order(response: Response) -> bool:
+    """Whether an answer proves that an order was not accepted: the API itself refused it, or is elsewhere."""
+    if answers.is_page(response):
+        return response.status in _ELSEWHERE | _REFUSALS_AS_PAGES
+    return response.status in _ELSEWHERE | _REFUSALS
+
+
+_REFUSALS = frozenset({400, 401, 403, 404, 405, 406, 413, 415, 422, 429, 451})
+"""What the API says before it takes an order, in JSON or in plain words."""
+_REFUSALS_AS_PAGES = frozenset({405, 429})
+"""Segmind sends the one as a page, and whoever limits requests does so before it passes them on."""
+_ELSEWHERE = frozenset({301, 302, 307, 308})
+"""The order is to be sent to another address, where no client of this package follows. A 303 is none of these: it is
+what a server sends that has taken a POST."""
 
 
 def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:

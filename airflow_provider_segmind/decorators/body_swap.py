@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -16,9 +17,13 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindErro
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.decorators.returned import NAMES, Swap, check_kind, read_returned
 from airflow_provider_segmind.hooks.batch_files import check_failures
-from airflow_provider_segmind.hooks.compat import determine_kwargs
-from airflow_provider_segmind.hooks.failures import task_error
+from airflow_provider_segmind.hooks.batch_store import BatchStore
+from airflow_provider_segmind.hooks.compat import AirflowTaskTimeout, determine_kwargs
+from airflow_provider_segmind.operators.batch_outcomes import paid_batch_error
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
+from airflow_provider_segmind.operators.ordering import place_error
+
+log = logging.getLogger(__name__)
 
 _LATER: Any = SET_DURING_EXECUTION
 
@@ -87,19 +92,37 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
     def execute(self, context: Context) -> Any:
         """Ask the function what is to be swapped, order that, and wait for it in a triggerer."""
-        returned = self._ask_function(context)
+        try:
+            returned = self._ask_function(context)
+        except Exception:
+            broken = SegmindError("The function of a @task.body_swap raised an error.")
+            before = broken.message
+            self._refused(context, broken)
+            if broken.message != before:
+                log.warning("%s", broken)  # what is paid for; the function's own error decides what happens
+            raise
         try:
             given = read_returned(returned)
             check_kind(context, many=isinstance(given, list))
             batch = self._as_batch(given) if isinstance(given, list) else None
         except SegmindError as error:
             self.note_error(error)
-            raise task_error(error) from error
+            raise self._refused(context, error) from error
         if batch is not None:
             with self._being(batch):
                 return batch.order_and_wait(context)
         self._take(given)
         return super().execute(context)
+
+    def _refused(self, context: Context, error: SegmindError) -> Exception | AirflowTaskTimeout:
+        """Return what the task raises where the function returned no swaps: it names what is on record."""
+        entries = BatchStore(context).on_record(int(getattr(context["ti"], "max_tries", 0)))
+        if not entries:
+            return place_error(context, error)
+        try:
+            return self._as_batch(()).ended(context, error)
+        except InvalidRequestError:  # its author has taken results_uri away
+            return paid_batch_error(context, error, entries, self.workflow)
 
     def execute_one(self, context: Context, event: Any = None, given: Swap | None = None) -> dict[str, Any]:
         """
@@ -150,7 +173,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             raise InvalidRequestError(
                 "The function of a @task.body_swap returned a list, for which results_uri is missing: its author gives "
                 "the URI of the manifest that is written, as in @task.body_swap(results_uri='s3://…/results.jsonl'). "
-                "Nothing was ordered."
+                "Nothing was ordered now."
             )
         return _Batch(
             stands_for=self,

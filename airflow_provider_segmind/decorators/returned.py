@@ -33,7 +33,7 @@ def read_returned(returned: object) -> Swap | list[Swap]:
         return list(returned)
     raise InvalidRequestError(
         f"The function of a @task.body_swap returned {quoted(returned, most=200)}: its author lets it return a dict "
-        f"with {', '.join(BODY_SWAP_IMAGES)}, or a list of such dicts. Nothing was ordered."
+        f"with {', '.join(BODY_SWAP_IMAGES)}, or a list of such dicts. Nothing was ordered now."
     )
 
 
@@ -42,13 +42,13 @@ def _one(returned: Swap) -> Swap:
     if unknown:
         raise InvalidRequestError(
             f"The function of a @task.body_swap returned {', '.join(unknown)}, which no swap has: known are "
-            f"{', '.join(NAMES)}. Nothing was ordered."
+            f"{', '.join(NAMES)}. Nothing was ordered now."
         )
     missing = [name for name in BODY_SWAP_IMAGES if not returned.get(name)]
     if missing:
         raise InvalidRequestError(
             f"The function of a @task.body_swap returned no {' and no '.join(missing)}, for which Segmind would take "
-            "its own sample picture and bill. Nothing was ordered."
+            "its own sample picture and bill. Nothing was ordered now."
         )
     return returned
 
@@ -76,6 +76,6 @@ def check_kind(context: Context, *, many: bool) -> None:
 def _changed(before: str, ordered: str, now: str) -> InvalidRequestError:
     return InvalidRequestError(
         f"The function of this @task.body_swap returned {before} to an earlier attempt, which ordered {ordered}, and "
-        f"now {now}. This retry orders nothing. Clear the task to order what it returns now; its author lets it return "
-        "the same in each attempt."
+        f"now {now}. This retry orders nothing. Its author lets it return the same in each attempt. Clearing the task "
+        "orders what it returns now, at the price of that."
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
+    InvalidRequestError,
     JobExpiredError,
     JobFailedError,
     JobTimeoutError,
+    OutcomeUnknownError,
     SegmindError,
 )
 from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout
@@ -14,6 +16,10 @@ from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowS
 
 class WrongSettingsError(AirflowFailException):
     """A person must set something right, so the task fails for good and ``soft_fail`` does not hide it."""
+
+
+class ChangedError(InvalidRequestError):
+    """What a task is to order has changed since an earlier attempt ordered: another attempt meets the same."""
 
 
 def task_error(error: SegmindError) -> Exception:
@@ -29,13 +35,16 @@ def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
     """
     Return what a task raises that has ordered: a retry goes on with what is ordered, or there is none.
 
-    A key that is wrong now was right when the order was placed, and can be set right while retries last.
+    Once something is paid for, only what concerns that itself ends the task for good: its job is gone, nobody knows
+    whether there is one, or something else is wanted now. A key, a connection, a balance or a file that is wrong now
+    can be set right while retries last, and a retry costs nothing.
 
     :param error: what went wrong since.
     :param kept: whether a retry knows what is ordered, or may order again whatever it costs.
     :param how: what a person does instead of a retry, in a sentence.
     """
-    if kept and isinstance(error, AuthenticationError):
+    of_the_order = isinstance(error, JobExpiredError | OutcomeUnknownError | ChangedError)
+    if kept and isinstance(error, SegmindError) and not of_the_order:
         return error
     ends = task_error(error) if isinstance(error, SegmindError) else error
     if kept or isinstance(ends, AirflowFailException):

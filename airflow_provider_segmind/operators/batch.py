@@ -13,7 +13,6 @@ from airflow.sdk import BaseOperator, Context, XComArg
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import check_interval, check_outage
-from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.assets import Stored, announce
@@ -31,8 +30,13 @@ from airflow_provider_segmind.hooks.batch_files import (
     too_many,
 )
 from airflow_provider_segmind.hooks.batch_store import BatchStore
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.hooks.failures import paid_error
+from airflow_provider_segmind.hooks.compat import (
+    AirflowFailException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
+from airflow_provider_segmind.hooks.failures import ChangedError, paid_error
 from airflow_provider_segmind.hooks.gallery import ordered_batch, show
 from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
@@ -41,19 +45,20 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.settings import waits_deferred
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.links import BeforeAfterLink
-from airflow_provider_segmind.operators.batch_ordering import Ordering
+from airflow_provider_segmind.operators.batch_ordering import Ordering, find_out
 from airflow_provider_segmind.operators.batch_outcomes import (
+    Ending,
     begun,
     failure,
     in_words,
     paid_batch_error,
     patiently,
     problem_rows,
-    reason,
 )
 from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
-from airflow_provider_segmind.operators.batch_waits import Waiting, Waits
+from airflow_provider_segmind.operators.batch_waits import Handles, Waiting, Waits, handles_of
 from airflow_provider_segmind.operators.rules import check_spend, consent_of
+from airflow_provider_segmind.operators.timeouts import until_timeout
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.ending import check_mode, ending_of
 from airflow_provider_segmind.triggers.events import read_batch_event
@@ -116,20 +121,16 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         """Order all swaps, or the rest of what an earlier attempt ordered."""
         plan = self.plan(context)
         try:
-            indexes = plan.open_orders(())
-        except SegmindError as error:
-            self.note_error(error)
-            raise self._ended(context, error, plan) from error
-        ordering = asyncio.run(self._place(plan, indexes, None))
-        if ordering.stopped or ordering.errors:
-            self.note_facts(error=reason(ordering))
-            why = failure(ordering, f"{len(plan.swaps) - plan.known} of {len(plan.swaps)} swaps could not be ordered.")
-            raise self._ended(context, why, plan)
-        return self._handles(plan)
-
-    def _handles(self, plan: Plan) -> list[dict[str, Any]]:
-        entries = (plan.book.entries.get(swap.index) for swap in plan.swaps)
-        return [handle_of(entry.job(self.workflow)) for entry in entries if entry is not None and entry.known]
+            indexes, refused = plan.affordable(())
+            ordering = asyncio.run(self._place(context, plan, indexes, None, refused))
+            if ordering.stopped or ordering.errors:
+                missing = len(plan.swaps) - plan.known
+                raise failure(ordering, f"{missing} of {len(plan.swaps)} swaps could not be ordered.")
+        except (Exception, AirflowTaskTimeout) as error:
+            if isinstance(error, SegmindError):
+                self.note_error(error)
+            raise self.ended(context, error, plan) from error
+        return handles_of(plan)
 
     @property
     def known_task(self) -> BaseOperator:
@@ -153,13 +154,24 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             )
         except SegmindError as error:
             self.note_error(error)
-            raise self._ended(context, error) from error
+            raise self.ended(context, error) from error
 
-    def _ended(self, context: Context, error: Exception, plan: Plan | None = None) -> Exception:
+    def ended(self, context: Context, error: Ending, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return what the task raises before it has written its results: it names all that is ordered."""
-        max_tries = int(getattr(context["ti"], "max_tries", 0))
-        entries = BatchStore(context).on_record(max_tries) if plan is None else plan.book.entries
-        return paid_batch_error(context, error, entries, self.workflow)
+        if plan is not None:
+            return paid_batch_error(context, error, plan.book.entries, self.workflow)
+        store, ti = BatchStore(context), context["ti"]
+        max_tries = int(getattr(ti, "max_tries", 0))
+        if any(entry.pending for entry in store.on_record(max_tries).values()):
+            # What was being sent is named as well, and where nobody looks after this attempt, this one waits for it.
+            for_good = isinstance(error, ChangedError) and not error.retryable
+            last = for_good or getattr(ti, "try_number", 1) > max_tries
+            try:
+                connection = self._connection(SegmindHook(self.segmind_conn_id))
+                asyncio.run(find_out(connection, store, self.workflow, patient=last))
+            except Exception as why:  # noqa: BLE001 - the error that ends the task is what must be seen
+                self.log.warning("What an earlier attempt was sending could not be looked up: %s", why)
+        return paid_batch_error(context, error, store.on_record(max_tries), self.workflow)
 
     def _connection(self, hook: SegmindHook) -> SharedConnection:
         async def settings_of(_: str) -> Any:
@@ -168,7 +180,12 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         return SharedConnection(self.segmind_conn_id, settings_of)
 
     async def _place(
-        self, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None = None
+        self,
+        context: Context,
+        plan: Plan,
+        indexes: Iterable[int],
+        results: Waits | None,
+        refused: Exception | None = None,
     ) -> Ordering:
         connection = self._connection(plan.hook)
         if results is not None:
@@ -184,11 +201,16 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
 
         ordering = Ordering(connection, plan.book, plan.swaps, plan.terms, accepted)
         ordering.stopped = refused
+        handles = Handles(context, plan)
+        leaving = asyncio.ensure_future(handles.leave_often())
         try:
-            await ordering.run(indexes)
+            await until_timeout(ordering.run(indexes), ordering.stop)
         except Exception as error:  # noqa: BLE001 - what was ordered has to be kept before it is raised
             ordering.stopped = ordering.stopped or error
         finally:
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+            await handles.leave()
             if ordering.stopped is not None:
                 why = ordering.stopped
                 self.log.warning("Ordering stopped; what is ordered goes on. %s: %s", type(why).__name__, why)
@@ -274,10 +296,10 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         plan = self.plan(context)
         try:
             summary = self._results_of(context, plan)
-        except Exception as error:
+        except (Exception, AirflowTaskTimeout) as error:
             if isinstance(error, SegmindError):
                 self.note_error(error)
-            raise self._ended(context, error, plan) from error
+            raise self.ended(context, error, plan) from error
         return self._finish(context, summary)
 
     def _results_of(self, context: Context, plan: Plan) -> dict[str, Any]:
@@ -287,7 +309,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         failed = [index for index, row in done.items() if row["status"] == FAILED]
         waits = Waits(self._waiting(), plan, files, {index: row for index, row in done.items() if index not in failed})
         indexes, refused = plan.affordable(failed)
-        ordering = asyncio.run(self._place(plan, indexes, waits, refused))
+        ordering = asyncio.run(self._place(context, plan, indexes, waits, refused))
         swaps, problems = plan.rows(), problem_rows(plan, ordering)
         if plan.known:
             patiently(lambda: files.write_swaps(swaps))
@@ -300,8 +322,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             trigger = self._trigger(context, files, plan.hook.client.clock_offset)
             if not self.deferrable:
                 return self._wait_here(plan.hook, trigger)
-            if not BatchStore(context).durable:
-                context["ti"].xcom_push(key="ordered", value=self._handles(plan))
             later = timedelta(seconds=self.timeout + BACKSTOP)
             self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
         rows = compose(swaps, results | problems)
@@ -324,11 +344,14 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         except (TaskDeferralTimeout, TaskDeferralError) as ended:
             raise self._paid(context, ended) from ended
 
-    def _paid(self, context: Context, error: Exception) -> Exception:
+    def _paid(self, context: Context, error: Exception) -> Exception | AirflowTaskTimeout:
         """Return what the task raises after its wait: a retry goes on with what is ordered, or there is none."""
         if BatchStore(context).durable:
-            return self._ended(context, error)
-        how = f"What became of each is in {shown(self.results_uri)}, or beside it. Order the rest in a run of its own."
+            return self.ended(context, error)
+        how = (
+            f"What became of each is in {shown(self.results_uri)}, or beside it; the handles of all are this task's "
+            "XCom 'ordered', for a sensor. Order the rest in a run of its own."
+        )
         return paid_error(error, kept=False, how=how)
 
     def _waiting(self) -> Waiting:
@@ -337,10 +360,16 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def _wait_here(self, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
         async def wait() -> dict[str, Any]:
             connection = self._connection(hook)
+            summary: dict[str, Any] = {}
+
+            async def work() -> None:
+                summary.update(await trigger.wait(connection, self.log))
+
             try:
-                return await trigger.wait(connection, self.log)
+                await until_timeout(work(), lambda _: None)
             finally:
                 await connection.close()
+            return summary
 
         return asyncio.run(wait())
 

@@ -14,10 +14,10 @@ from airflow_provider_segmind.api.batches import NEAR, Entry, Found, look_up, se
 from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError, ServiceError
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.orders import digest, digests
+from airflow_provider_segmind.api.orders import digests, has_own_input
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
-from airflow_provider_segmind.hooks.batch_store import Book
+from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.hooks.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.ordering import MAY_PASS, SHARED
@@ -70,6 +70,8 @@ class Ordering:
     ) -> None:
         self.errors: dict[int, SegmindError] = {}
         self.stopped: Exception | None = None
+        self._patient = True
+        self._shows_running = False
         self._connection = connection
         self._book = book
         self._swaps = swaps
@@ -86,8 +88,9 @@ class Ordering:
         while True:
             await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
             await self._book.flush()
+            # Also when ordering has stopped: what may be paid for is found out about while its record is young.
+            wanted.extend(sorted(await self._settle(patient=self._patient)))
             if self.stopped is None:
-                wanted.extend(sorted(await self._settle(patient=True)))
                 self._resume_or_stop()
             if not wanted or self.stopped is not None:
                 break
@@ -98,6 +101,16 @@ class Ordering:
                 self.errors[index] = _unknown(entry)
             else:
                 self.errors[index].message += _named(entry)
+
+    def stop(self, why: Exception) -> None:
+        """Order no more, and wait for no history; what is under way comes to its end."""
+        self.stopped = self.stopped or why
+        self._patient = False
+
+    async def find_out(self, *, patient: bool) -> None:
+        """Find out what became of earlier intents, and order nothing."""
+        await self._settle(patient=patient)
+        await self._book.flush()
 
     def _resume_or_stop(self) -> None:
         """Go on after many lost answers in a row only if each of them was found out about."""
@@ -120,12 +133,18 @@ class Ordering:
         client = await self._connection.client()
         swap, base_url = self._swaps[index], client.settings.base_url
         before = self._book.entries.get(index)
-        replaced = before.requests if before is not None else ()
+        replaced = before.perhaps if before is not None else ()
         intent = Entry(0.0)
+        if before is not None and before.pending:
+            log.warning(
+                "%s is ordered again, as on_unknown_outcome='resubmit' says, though an order of it may be accepted and "
+                "billed already.%s",
+                *(self._place(index), _named(before)),
+            )
 
         async def intend() -> None:
             nonlocal intent
-            intent = Entry(time.time(), digests(inputs), replaced=replaced)
+            intent = Entry(time.time(), digests(inputs), replaced=replaced, own=has_own_input(swap.given, inputs))
             try:
                 await self._book.intend(index, intent)
             except Exception:
@@ -140,7 +159,7 @@ class Ordering:
             self._strike(index, error)
             if error.request_id:  # the answer names it, and only its poll URL has to be guessed
                 self._book.note(index, replace(intent, candidates=(error.request_id,)))
-                await self._adopt(index, error.request_id)
+                await self._adopt(index, error.request_id, certain=True)
         except InvalidRequestError as error:
             await self._book.restore(index, before)
             self._strike(index, error)
@@ -160,13 +179,15 @@ class Ordering:
         record than are under way at once.
         """
         self.errors.pop(index, None)
-        self._accepted(index, entry.job(self._terms.workflow))
         self._book.note(index, entry)
+        # At once, and one by one: whatever ends this process, its log has what is paid for.
+        log.info("%s: Segmind accepted request %s: %s", self._place(index), entry.request_id, entry.poll_url)
+        self._accepted(index, entry.job(self._terms.workflow))
 
     def _strike(self, index: int, error: SegmindError) -> None:
         self._connection.tally.ended(error, self._terms.workflow)
         self.errors[index] = error
-        log.warning("%s: %s: %s", self._swaps[index].place, type(error).__name__, error)
+        log.warning("%s: %s: %s", self._place(index), type(error).__name__, error)
         self._strikes += 1
         if self._strikes >= STRIKES and isinstance(error, OutcomeUnknownError):
             self._halted = error
@@ -179,14 +200,19 @@ class Ordering:
 
         :param patient: whether to wait until the history can tell, as nothing else is left to do.
         """
-        due = settles_at(self._book.entries[index] for index in self._intents())
+        if not self._intents():
+            return set()
+        within = await self._within()
+        due = settles_at((self._book.entries[index] for index in self._intents()), within)
         began = time.time()
         give_up = began + PATIENCE
         while self._intents():
             pause = due - time.time()
             if pause > 0 and not patient:
                 return set()
-            if pause > 0:
+            if pause > 0 and not self._shows_running:
+                await self._look_early()
+            if pause > 0 and self._intents():
                 count = len(self._intents())
                 log.info("%d orders have no answer; looking them up in the request history in %.0f s.", count, pause)
                 await asyncio.sleep(pause)
@@ -198,10 +224,23 @@ class Ordering:
                     break
                 due = time.time() + OUTAGE_STEP
                 continue
-            if found.refuted or not patient or found.decides_at > give_up:
-                return set(found.refuted) | self._given_up()
+            decided = found.decides_at > give_up
+            if found.refuted or not patient or decided:
+                return set(found.refuted) | (self._given_up() if decided else set())
             due = found.decides_at
         return self._given_up()
+
+    async def _within(self) -> float:
+        """Return seconds after its intent in which an order can have been accepted."""
+        settings = (await self._connection.client()).settings
+        return settings.connect_timeout + settings.read_timeout
+
+    async def _look_early(self) -> None:
+        """Look while orders of this batch still run: only then it shows whether the history lists what runs."""
+        try:
+            await self._look_up()
+        except SegmindError as error:
+            log.info("The request history does not answer yet, and is asked again: %s", error)
 
     async def _look_up(self) -> Found:
         """Ask the request history about the intents, take over what it has, and forget what was not accepted."""
@@ -213,9 +252,13 @@ class Ordering:
             if time.time() > asked_at + SLOWEST:
                 raise ServiceError(f"The request history is too slow: {SLOWEST:.0f} s were not enough to read it.")
             listing = await self._submitter.free(lambda client: search.page(client.settings, client.auth))
-        found = look_up(entries, listing, asked_at, self._book.earlier)
+        within = await self._within()
+        found = look_up(
+            entries, listing, asked_at, self._book.earlier, within=within, shows_running=self._shows_running
+        )
+        self._shows_running = found.shows_running
         for index, ids in found.candidates.items():
-            log.warning("%s can be one of these requests: %s", self._swaps[index].place, ", ".join(ids))
+            log.warning("%s can be one of these requests: %s", self._place(index), ", ".join(ids))
             self._book.note(index, replace(entries[index], candidates=ids))
         await asyncio.gather(*(self._adopt(index, request_id) for index, request_id in found.adopted.items()))
         for index in found.refuted:
@@ -233,7 +276,7 @@ class Ordering:
             return set()
         return {index for index in self._intents() if index not in self.errors}
 
-    async def _adopt(self, index: int, request_id: str) -> None:
+    async def _adopt(self, index: int, request_id: str, *, certain: bool = False) -> None:
         """Take over an order that is known by its id, if its poll URL, which is only built from that, is known."""
         entry = self._book.entries[index]
         poll_url = history.poll_url_of((await self._connection.client()).settings, request_id)
@@ -247,15 +290,14 @@ class Ordering:
             log.warning("Request %s of the history cannot be asked for: %s", request_id, error)
             self._book.note(index, replace(entry, candidates=(request_id,)))
             return
-        log.warning("The answer of %s was lost; it is request %s.", self._swaps[index].place, request_id)
-        if self._can_be_shared(index, entry):
+        log.warning("The answer of %s was lost; it is request %s.", self._place(index), request_id)
+        if not entry.own and not certain:
             log.warning(SHARED, request_id)
         self._keep(index, replace(entry, request_id=request_id, poll_url=poll_url, candidates=(request_id,)))
 
-    def _can_be_shared(self, index: int, entry: Entry) -> bool:
-        """Whether an order was made with URLs only that its author gave, as others can."""
-        given = self._swaps[index].given
-        return all(entry.sent.get(name) == digest(given[name].strip()) for name in BODY_SWAP_IMAGES)
+    def _place(self, index: int) -> str:
+        """Return where a swap stands, in words; a list that has changed may no longer have it."""
+        return self._swaps[index].place if index < len(self._swaps) else f"swap {index + 1} of an earlier attempt"
 
     async def _url(self, name: str, uri: str) -> str:
         """Return the URL of a picture, uploading it once however many swaps have it."""
@@ -268,6 +310,21 @@ class Ordering:
     async def _upload(self, name: str, uri: str) -> str:
         data, media_type = await asyncio.to_thread(read_picture, name, uri)
         return await self._submitter.free(lambda client: flow.upload(client.settings, client.auth, data, media_type))
+
+
+async def find_out(connection: SharedConnection, store: BatchStore, workflow: str, *, patient: bool) -> None:
+    """Find out what became of intents that an earlier attempt left, and order nothing."""
+    head, entries = store.load()
+    if head is None:
+        return
+    book = Book(store, head, entries)
+    try:
+        await Ordering(connection, book, (), Terms(workflow, 1, resubmit=False), lambda *_: None).find_out(
+            patient=patient
+        )
+    finally:
+        book.close()
+        await connection.close()
 
 
 def _unknown(entry: Entry) -> OutcomeUnknownError:

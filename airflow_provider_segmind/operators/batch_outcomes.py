@@ -14,12 +14,15 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindErro
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.hooks.batch_files import NOT_ORDERED, UNKNOWN, BatchFiles, Row, own
 from airflow_provider_segmind.hooks.batch_store import BatchStore
-from airflow_provider_segmind.hooks.compat import AirflowFailException
-from airflow_provider_segmind.hooks.failures import paid_error, task_error
+from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowTaskTimeout
+from airflow_provider_segmind.hooks.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan
 
 log = logging.getLogger(__name__)
+
+Ending = Exception | AirflowTaskTimeout
+"""What ends a task; Airflow's timeout is no ``Exception``."""
 
 PAUSES = (1.0, 4.0, 10.0, 20.0, 40.0)
 """Seconds between tries to write down what is paid for: storage that is away for a minute loses nothing."""
@@ -66,7 +69,9 @@ def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
     return own(swaps, standing)
 
 
-def paid_batch_error(context: Context, error: Exception, entries: Mapping[int, Entry], workflow: str) -> Exception:
+def paid_batch_error(
+    context: Context, error: Ending, entries: Mapping[int, Entry], workflow: str
+) -> Exception | AirflowTaskTimeout:
     """
     Return what a task raises that may have ordered, and name all that is paid for.
 
@@ -76,6 +81,7 @@ def paid_batch_error(context: Context, error: Exception, entries: Mapping[int, E
     """
     if isinstance(error, AirflowFailException):
         return error
+    kept = BatchStore(context).durable
     paid = [request_id for entry in entries.values() for request_id in entry.requests]
     pending = [entry for entry in entries.values() if entry.pending]
     if not paid and not pending:
@@ -92,12 +98,18 @@ def paid_batch_error(context: Context, error: Exception, entries: Mapping[int, E
     if pending:
         ids = sorted({request_id for entry in pending for request_id in entry.candidates})
         named += f" {len(pending)} more were being sent, and are to be looked up{': ' * bool(ids)}{', '.join(ids)}."
+    if kept:
+        for_good = isinstance(error, ChangedError) and not error.retryable
+        goes_on = "Clearing" if for_good else "A retry goes on with them; clearing"
+        named += f" {goes_on} the task orders, and pays for, all of them again."
     if isinstance(error, SegmindError):
         error.message = f"{error.message} {named}"
+    elif isinstance(error, AirflowTaskTimeout) and kept:
+        return AirflowTaskTimeout(f"{error} {named}")
     else:
         error = SegmindError(f"{type(error).__name__}: {error}. {named}")
     how = "Their handles are the XCom 'ordered', for a sensor. Order the others in a run of their own."
-    return paid_error(error, kept=BatchStore(context).durable, how=how)
+    return paid_error(error, kept=kept, how=how)
 
 
 def failure(ordering: Ordering, said: str) -> SegmindError:

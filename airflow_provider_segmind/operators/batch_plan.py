@@ -17,6 +17,7 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
 from airflow_provider_segmind.hooks.batch_files import Row, dag_of, read_file
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.hooks.compat import conf
+from airflow_provider_segmind.hooks.failures import ChangedError
 from airflow_provider_segmind.hooks.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.prices import price_per_swap
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -64,27 +65,31 @@ class Plan:
         self.again = frozenset(failed)
         ordered = {index for index, entry in self.book.entries.items() if entry.known or entry.pending}
         wanted = [swap.index for swap in self.swaps if swap.index not in ordered or swap.index in self.again]
-        self.check_spend(self.known, len(wanted))
+        placed = sum(len(entry.requests) + entry.pending for entry in self.book.entries.values())
+        self.check_spend(placed, len(wanted))
         price = price_per_swap()
         if wanted and price:
             balance, needed = self.hook.get_credits(), price * len(wanted)
             if balance < needed:
                 raise CreditsError(
                     f"{len(wanted)} swaps at ${price} are ${needed:.2f}, and the account has ${balance:.2f}. None was "
-                    "ordered now. Whoever pays adds credits; then clear or retry the task."
+                    "ordered now. Whoever pays adds credits; then "
+                    + ("a retry orders the rest." if self.paid else "clear the task.")
                 )
         return wanted
 
     def affordable(self, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
         """
-        Return the swaps to order, or none and why, if what an earlier attempt ordered has to be waited for.
+        Return the swaps to order, or none and why, if an earlier attempt ordered, or may have.
 
-        :raises SegmindError: as :meth:`open_orders`, where nothing is to be waited for, or a retry may help.
+        What it ordered has to be waited for, and what it may have ordered to be looked up.
+
+        :raises SegmindError: as :meth:`open_orders`, where there is neither, or a retry may help.
         """
         try:
             return self.open_orders(failed), None
         except (CreditsError, InvalidRequestError) as error:
-            if self.known:
+            if self.paid:
                 return [], error
             raise
 
@@ -161,10 +166,10 @@ def make_plan(
     check_retry(context, durable=store.durable, resubmit=terms.resubmit)
     step = begin(head, wanted)
     if step is Begin.REFUSE:
-        changed = InvalidRequestError(
+        changed = ChangedError(
             "An earlier attempt of this task ordered another batch: what it is given has changed since, so this retry "
-            "neither takes those results nor orders. Clear the task to order the new batch; do not use inputs that "
-            "change from one attempt to the next."
+            "neither takes those results nor orders. Do not use inputs that change from one attempt to the next. "
+            "Clear the task to order the new batch, at the price of all of it."
         )
         changed.retryable = going_on and isinstance(swaps, str)
         raise changed

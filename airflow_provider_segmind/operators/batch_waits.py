@@ -1,4 +1,4 @@
-"""Wait on a worker for the jobs of a batch that is still being ordered."""
+"""Wait on a worker for the jobs of a batch that is still being ordered, and leave their handles behind."""
 
 from __future__ import annotations
 
@@ -9,14 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from airflow.sdk import Context
+
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.hooks.batch_files import UNFINISHED, BatchFiles, Row
 from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
+from airflow_provider_segmind.hooks.batch_store import BatchStore
+from airflow_provider_segmind.hooks.compat import THREADS_MAY_ASK
 from airflow_provider_segmind.hooks.metrics import outcome_of
 from airflow_provider_segmind.hooks.shared import SharedConnection
 from airflow_provider_segmind.operators.batch_plan import Plan
 
 log = logging.getLogger(__name__)
+
+LEAVE_SECONDS = 3.0
+"""Seconds between two times that handles are pushed while more are being ordered."""
 
 
 @dataclass(frozen=True)
@@ -100,3 +108,49 @@ class Waits:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def handles_of(plan: Plan) -> list[dict[str, Any]]:
+    """Return the handles of all orders of a batch that are known to be accepted, in the batch's order."""
+    entries = (plan.book.entries.get(swap.index) for swap in plan.swaps)
+    return [handle_of(entry.job(plan.terms.workflow)) for entry in entries if entry is not None and entry.known]
+
+
+class Handles:
+    """
+    Leaves the handles of a batch as XCom ``ordered``, where nothing else keeps them and the worker may be killed.
+
+    :param context: the task's context.
+    :param plan: the batch.
+    """
+
+    def __init__(self, context: Context, plan: Plan) -> None:
+        self._push = context["ti"].xcom_push
+        self._plan = plan
+        self._durable = BatchStore(context).durable
+        self._left = 0
+
+    async def leave_often(self) -> None:
+        """Leave them every few seconds, until cancelled."""
+        pause = LEAVE_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            await self.leave()
+            # What thousands of handles take grows with each: never more than a tenth of the time.
+            pause = max(LEAVE_SECONDS, 9 * (time.monotonic() - began))
+
+    async def leave(self) -> None:
+        """Leave them now, if there are more than before."""
+        handles = handles_of(self._plan)
+        if self._durable or len(handles) == self._left:
+            return
+        try:
+            if THREADS_MAY_ASK:
+                await asyncio.to_thread(self._push, key="ordered", value=handles)
+            else:
+                self._push(key="ordered", value=handles)
+        except Exception:  # the log has them, too
+            log.exception("The XCom 'ordered' could not be pushed; the log names each order.")
+        else:
+            self._left = len(handles)

@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.workflows import (
     check_inputs,
     check_workflow,
 )
-from airflow_provider_segmind.hooks.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.hooks.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.hooks.failures import paid_error
 from airflow_provider_segmind.hooks.gallery import ordered, show, show_end
 from airflow_provider_segmind.hooks.metrics import tell_end
@@ -202,6 +202,11 @@ class BodySwapOperator(SubmitBodySwapOperator):
             tell_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
             raise self._paid(context, error) from error
+        except AirflowTaskTimeout as error:
+            said = f"{error} Request {job.request_id} goes on and is billed; its result is at {job.poll_url}"
+            if OrderStore(context).durable:
+                raise AirflowTaskTimeout(said) from error
+            raise self._paid(context, SegmindError(said)) from error
         self._tell(ended)
         return ended
 
@@ -295,7 +300,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
             self.log.info("The job was asked for and did not answer: %s", error)
             return None
         except SegmindError as error:
-            error.request_id = error.request_id or poll_url.rstrip("/").rpartition("/")[2]
+            error.request_id = error.request_id or self._request_id or poll_url.rstrip("/").rpartition("/")[2]
             raise self._paid(context, error) from error
         self._clock_offset = hook.client.clock_offset
         return job

@@ -23,6 +23,7 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests, has_own_input
 from airflow_provider_segmind.api.workflows import fingerprint
+from airflow_provider_segmind.hooks.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.store import OrderStore, check_running
@@ -92,7 +93,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     if record is None or step is Step.ORDER:
         _say_why(record, max_tries)
         check_retry(context, durable=store.durable, resubmit=resubmit)
-        earlier = record.ordered if record is not None else ()
+        earlier = record.perhaps if record is not None else ()
         inputs = order.build(earlier)
         intent = Record(
             *(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs)),
@@ -102,12 +103,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         accepted = _submit(context, hook, store, record, intent, inputs, resubmit=resubmit)
         return Placed(accepted, attached=False, orders=len(earlier) + 1)
     if step is Step.REFUSE:
-        raise InvalidRequestError(
-            f"An earlier attempt of this task ordered something else: request {record.request_id}, whose result is "
-            f"at {record.poll_url}. Its inputs have changed since, so this retry neither takes that result nor orders "
-            "again. Clear the task to order the new one; do not use inputs that change from one attempt to the next.",
-            request_id=record.request_id,
-        )
+        raise _changed(record)
     recovery = _Recovery(record.job()) if step is Step.ATTACH else _recover(hook, record)
     job = recovery.job
     record = _with_candidates(store, record, recovery)
@@ -118,7 +114,34 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     _keep(context, store, attached, job)
     if step is not Step.ATTACH:
         _tell(hook, job)
+        if attached.fingerprint != wanted:
+            raise _changed(attached)
     return Placed(job, attached=True, orders=len(attached.ordered))
+
+
+def place_error(context: Context, error: SegmindError) -> Exception:
+    """
+    Return what a task raises that could not place its order, or go on with one.
+
+    Once an attempt of this series has paid, a retry can follow whatever may pass, and each paid request is named.
+    """
+    store = OrderStore(context)
+    try:
+        record = store.load()
+    except Exception:  # noqa: BLE001 - unreadable, or the store is away: the error itself is what must be seen
+        return task_error(error)
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    if record is None or record.max_tries != max_tries or (error.status and not record.perhaps):
+        return task_error(error)  # nothing is paid for, also where the intent of a refused order could not be removed
+    for said, ids in (
+        ("Earlier attempts of this task ordered and paid for", record.ordered),
+        ("An order of unknown outcome can be", record.candidates if record.state is State.INTENT else ()),
+    ):
+        unnamed = [request_id for request_id in ids if request_id not in str(error)]
+        error.message += f" {said}: {', '.join(unnamed)}." if unnamed else ""
+    if record.state is State.INTENT and not isinstance(error, OutcomeUnknownError):
+        error.message += f" An order was being sent at {_moment(record.at)}, and is looked up by a retry."
+    return paid_error(error, kept=store.durable, how="Look at what it ordered before.")
 
 
 def mark_failed(context: Context, job: Job) -> None:
@@ -197,6 +220,16 @@ def _tell(hook: SegmindHook, job: Job) -> None:
     hook.tally.tell()
 
 
+def _changed(record: Record) -> ChangedError:
+    return ChangedError(
+        f"An earlier attempt of this task ordered something else: request {record.request_id}, whose result is "
+        f"at {record.poll_url}. Its inputs have changed since, so this retry neither takes that result nor orders "
+        "again. Clear the task to order the new one, at the price of another; do not use inputs that change from one "
+        "attempt to the next.",
+        request_id=record.request_id,
+    )
+
+
 def _restore(store: OrderStore, before: Record | None) -> None:
     """Keep what was kept before an order that was refused: an earlier one is not to be taken for the next."""
     try:
@@ -237,7 +270,9 @@ def _recover(hook: SegmindHook, record: Record) -> _Recovery:
     except MAY_PASS as error:
         return _unrecovered(f"The request history did not answer now: {error}", record.candidates, out_of_reach=True)
     except SegmindError as error:
-        return _unrecovered(f"The request history could not help: {error}", record.candidates)
+        # Without a status nobody was asked: a connection that is wrong now can be set right.
+        unasked = isinstance(error, InvalidRequestError) and error.status is None
+        return _unrecovered(f"The request history could not help: {error}", record.candidates, out_of_reach=unasked)
     ids = [job.request_id for job in found]
     if not found:
         said = "The request history has no request with these inputs at that time, which does not prove anything."
@@ -264,15 +299,18 @@ def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -
 
 
 def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:
-    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.at))
     error = OutcomeUnknownError(
-        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {when}, so the order "
-        f"may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; then clear the "
-        "task, which orders anew, or set on_unknown_outcome='resubmit'."
+        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {_moment(record.at)}, "
+        f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
+        "then clear the task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second time."
     )
     # The next attempt only looks again: it finds the same intent, and never orders after one.
     error.retryable = recovery.out_of_reach
     return error
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def _say_why(record: Record | None, max_tries: int) -> None:
@@ -283,7 +321,10 @@ def _say_why(record: Record | None, max_tries: int) -> None:
     elif record.state is State.FAILED:
         log.info("Request %s ended FAILED; this retry orders anew.", record.request_id)
     else:
-        log.warning("An earlier order's outcome is unknown; ordering again as on_unknown_outcome='resubmit' says.")
+        log.warning(
+            "An earlier order's outcome is unknown; ordering again as on_unknown_outcome='resubmit' says.%s",
+            f" It can be: {', '.join(record.candidates)}." if record.candidates else "",
+        )
 
 
 def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
@@ -300,8 +341,9 @@ def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
         raise OutcomeUnknownError(
             "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
             "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
-            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. Set "
-            "retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
+            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. That "
+            "may pay again, since an order that was just being sent has no id in any log: look at your Segmind request "
+            "history first. Set retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
         )
 
 

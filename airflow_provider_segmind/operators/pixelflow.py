@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -10,14 +11,13 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
-from airflow_provider_segmind.hooks.failures import task_error
 from airflow_provider_segmind.hooks.gallery import ordered, show
 from airflow_provider_segmind.hooks.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.hooks.metrics import tell_end
 from airflow_provider_segmind.hooks.prices import estimated_cost
 from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.operators.ordering import Order, Placed, place
+from airflow_provider_segmind.operators.ordering import Order, Placed, place, place_error
 from airflow_provider_segmind.operators.rules import check_consent, check_spend, consent_of, note_orders
 
 
@@ -88,9 +88,11 @@ class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator)
         except SegmindError as error:
             tell_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
-            raise task_error(error) from error
+            raise place_error(context, error) from error
         self._request_id = placed.job.request_id
-        self._clock_offset = hook.client.clock_offset
+        # An order that is there already needs no connection to be known; whoever waits for it says what is wrong.
+        with contextlib.suppress(SegmindError):
+            self._clock_offset = hook.client.clock_offset
         self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=estimated_cost(self.workflow))
         if placed.attached:
             note_orders(context, placed.orders)

@@ -118,10 +118,11 @@ def check_spend(context: Context, task: BaseOperator, *, ordered: int, more: int
     needed = price_per_swap() * max(total, orders)
     if needed > limit + 1e-9:
         note_orders(context, ordered)
+        then = "a retry goes on; clearing the task pays again for what it ordered" if ordered else "clear the task"
         raise CreditsError(
             f"With this task's {orders} this DAG run would have ordered {total} swaps, at ${price_per_swap()} each "
             f"${needed:.2f}, and [segmind] max_spend_per_run is ${limit:.2f}. Nothing was ordered now. Whoever manages "
-            "Airflow raises the limit, or the DAG's author orders less in one run; then clear the task."
+            f"Airflow raises the limit, or the DAG's author orders less in one run; then {then}."
         )
 
 

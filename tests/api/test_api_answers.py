@@ -243,8 +243,11 @@ def test_a_byte_order_mark_does_no_harm() -> None:
 
 
 def test_a_page_that_refuses_an_order_is_not_told_to_be_a_wrong_key() -> None:
+    page = answer(b"<html>Blocked</html>", 403)
+    with pytest.raises(OutcomeUnknownError, match=r"something between here and there.* Segmind said: Blocked"):
+        protocol.read_submit(settings(), page, WORKFLOW)
     with pytest.raises(AuthenticationError, match="a firewall or a proxy refused it"):
-        protocol.read_submit(settings(), answer(b"<html>Blocked</html>", 403), WORKFLOW)
+        protocol.read_upload(settings(), page)
 
 
 def test_what_is_quoted_of_a_deep_reason_ends_somewhere() -> None:

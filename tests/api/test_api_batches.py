@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_segmind.api.batches import (
     CHUNK,
-    LONGER,
     NEAR,
-    SETTLED,
-    SLOW,
     WITNESSES,
     Begin,
     Entry,
@@ -28,7 +25,7 @@ from airflow_provider_segmind.api.batches import (
     settles_at,
     write_chunk,
 )
-from airflow_provider_segmind.api.history import Listing, Row
+from airflow_provider_segmind.api.history import LONGER, SETTLED, SLOW, Listing, Row
 from airflow_provider_segmind.api.orders import digests
 
 HEAD = Head("f", 2, 250)
@@ -163,17 +160,46 @@ def test_a_history_whose_clock_is_not_ours_proves_nothing() -> None:
     assert look_up({**GROUP, 7: intent(7)}, listing(*rows), NOW).unknown == {7}
 
 
-@pytest.mark.parametrize(
-    ("took", "from_"), [((1.0, 2.0, 3.0), SETTLED + LONGER * 3), ((1.0, None, 3.0), SETTLED + LONGER * SLOW)]
-)
-def test_a_history_that_shows_only_what_has_ended_may_show_only_that_so_a_slow_one_gets_more_time(
-    took: tuple[float | None, ...], from_: float
-) -> None:
+@pytest.mark.parametrize("after", [0.0, 151.0, 1000.0, 1e6])
+def test_absence_from_a_history_of_what_has_ended_proves_nothing_however_long_ago(after: float) -> None:
+    """The order may run longer than any other: a cold start, a queue."""
+    shown = listing(*(row(index, running=False, took=30.0) for index in GROUP))
+    found = look_up({**GROUP, 7: intent(7)}, shown, NOW + after)
+    assert (found.refuted, found.unknown, found.decides_at) == (frozenset(), {7}, float("inf"))
+
+
+def test_a_history_that_showed_an_order_running_once_is_believed_when_all_have_ended() -> None:
     entries = {**GROUP, 7: intent(7)}
-    shown = listing(*(row(index, running=False, took=seconds) for index, seconds in enumerate(took)))
-    soon = look_up(entries, shown, NOW - 100 + from_ - 1)
-    assert (soon.unknown, soon.decides_at) == ({7}, NOW - 100 + from_)
-    assert look_up(entries, shown, NOW - 100 + from_).refuted == {7}
+    early = look_up(entries, listing(*SHOWN), NOW - 100 + SETTLED - 1)
+    assert (early.refuted, early.shows_running, early.decides_at) == (frozenset(), True, NOW - 100 + SETTLED)
+    ended = listing(*(row(index, running=False, took=30.0) for index in GROUP))
+    assert look_up(entries, ended, NOW, shows_running=early.shows_running).refuted == {7}
+
+
+def test_only_an_order_of_the_batch_itself_shows_that_the_history_lists_what_runs() -> None:
+    ended = tuple(row(index, running=False, took=30.0) for index in GROUP)
+    assert not look_up({**GROUP, 7: intent(7)}, listing(*ended, row(9)), NOW).shows_running
+
+
+def test_an_order_can_be_accepted_until_its_answer_is_given_up() -> None:
+    since = NOW - 100 + 33 + SETTLED
+    assert look_up({**GROUP, 7: intent(7)}, listing(*SHOWN), since - 1, within=33).unknown == {7}
+    assert look_up({**GROUP, 7: intent(7)}, listing(*SHOWN), since, within=33).refuted == {7}
+
+
+@pytest.mark.parametrize(
+    ("took", "running", "from_"),
+    [(45.0, False, SETTLED + LONGER * 45), (None, False, SETTLED + LONGER * SLOW), (None, True, SETTLED)],
+)
+def test_the_request_of_another_run_is_not_taken_before_ones_own_must_be_listed(
+    took: float | None, running: bool, from_: float
+) -> None:
+    other = Row("other", inputs(7), NOW - 120, running, took)
+    soon = look_up({7: intent(7)}, listing(other), NOW - 100 + from_ - 1)
+    assert (soon.adopted, soon.candidates, soon.decides_at) == ({}, {7: ("other",)}, NOW - 100 + from_)
+    assert look_up({7: intent(7)}, listing(other), NOW - 100 + from_).adopted == {7: "other"}
+    own = replace(intent(7), own=True)
+    assert look_up({7: own}, listing(other), NOW - 99).adopted == {7: "other"}, "it is not of another run"
 
 
 def test_where_nothing_can_be_proven_there_is_no_time_to_wait_for() -> None:
@@ -229,3 +255,9 @@ def test_what_failed_before_an_order_that_was_not_accepted_stays() -> None:
     assert (left.requests, left.pending, left.known) == (("a", "b"), False, False)
     assert read_chunk(json.loads(json.dumps(write_chunk({0: left}, 0)))) == {0: left}
     assert look_up({0: left, 1: intent(1)}, listing(), NOW).unknown == {1}
+
+
+def test_an_order_in_the_place_of_an_unknown_one_follows_all_that_it_can_be() -> None:
+    left = replace(intent(0), replaced=("a",), candidates=("b", "c"))
+    assert (left.requests, left.perhaps) == (("a",), ("a", "b", "c"))
+    assert known(7).job("w").request_id == "r7"

@@ -238,6 +238,8 @@ class TestSearch:
             ({"latency_ms": None, "model_completed": "2026-11-22T10:19:41.000+00:00"}, False, 10.0),
             ({"model_completed": None}, True, None),
             ({"latency_ms": None}, True, None),
+            ({"latency_ms": None, "model_status": "PENDING"}, True, None),
+            ({"latency_ms": None, "model_status": "FAILED"}, False, None),
         ],
     )
     def test_how_far_a_request_is(self, fields: dict[str, Any], running: bool, took: float | None) -> None:

@@ -110,6 +110,12 @@ def test_a_record_keeps_what_the_history_showed() -> None:
     assert read_record(json.loads(json.dumps(record.to_json()))) == record
 
 
+def test_an_order_in_the_place_of_an_unknown_one_follows_all_that_it_can_be() -> None:
+    record = Record(State.INTENT, PRINT, 2, 1000.0, WORKFLOW, replaced=("a",), candidates=("b", "c"))
+    assert (record.ordered, record.perhaps) == (("a",), ("a", "b", "c"))
+    assert record.submitted(Job("b", POLL_URL, "QUEUED")).perhaps == ("a", "b", "c")
+
+
 def test_a_tag_goes_behind_a_fragment_that_is_there() -> None:
     url = "https://x/1.png"
     assert tag_scene({"character_image": url, "n": 1}, "t") == {"character_image": f"{url}#order=t", "n": 1}

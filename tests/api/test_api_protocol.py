@@ -110,6 +110,11 @@ def test_an_accepted_order_without_an_id_takes_it_from_the_url() -> None:
         answer(HTML, 502),
         answer(HTML, 504),
         answer(b"", 408),
+        *(
+            answer({"error": "no"}, status)
+            for status in (300, 303, 304, 402, 409, 410, 418, 421, 425, 431, 444, 460, 499)
+        ),
+        *(answer(HTML, status) for status in (400, 401, 403, 404, 406, 413, 415, 422, 451)),
     ],
 )
 def test_an_order_that_may_have_been_accepted_is_an_unknown_outcome_and_never_retryable(response: Response) -> None:
@@ -145,7 +150,7 @@ def test_an_unknown_outcome_keeps_the_request_id_if_there_was_one() -> None:
         (answer({"error": "Parameter x rejected"}, 406), InvalidRequestError, "Parameter x rejected"),
         (answer({"error": "slow down"}, 429), RateLimitError, "nothing was billed"),
         (answer(b"", 307, location="https://evil.example"), InvalidRequestError, "redirect, which is never followed"),
-        (answer({"message": "teapot"}, 418), InvalidRequestError, "teapot"),
+        (answer(HTML, 429), RateLimitError, "nothing was billed"),
     ],
 )
 def test_a_refused_order_is_sorted_by_who_must_act(response: Response, cls: type[SegmindError], words: str) -> None:

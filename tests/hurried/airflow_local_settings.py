@@ -13,10 +13,10 @@ from __future__ import annotations
 import airflow_provider_segmind.operators.quality
 import airflow_provider_segmind.sensors.body_swap
 import airflow_provider_segmind.transfers.object_storage  # noqa: F401
-from airflow_provider_segmind.api import batches, schedule
+from airflow_provider_segmind.api import history, schedule
 
 __all__: list[str] = []  # Airflow takes the public names of its local settings into its own
 
 schedule.PRIOR = 4.0
-batches.SETTLED = 6.0
-batches.SLOW = 3.0
+history.SETTLED = -27.0  # six seconds after the last moment in which an order can be accepted
+history.SLOW = 3.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import batches
+from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.emulator import Emulator, Fault
@@ -131,18 +131,22 @@ def test_an_attempt_waits_until_the_history_can_tell_what_was_not_accepted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The others are ordered first; the history is asked when there is nothing else to do."""
-    monkeypatch.setattr(batches, "SETTLED", 600.0)  # more than the others take, on a busy machine too
-    monkeypatch.setattr(batches, "LONGER", 0.0)
+    monkeypatch.setattr(history, "SETTLED", 600.0)  # more than the others take, on a busy machine too
     # Its time passes at once, and the emulator and whoever waits for the jobs go by the same.
     monkeypatch.setitem(Poller.__init__.__kwdefaults__, "clock", clock)
     monkeypatch.setattr(batch_ordering, "time", SimpleNamespace(**{**vars(time), "time": clock}))
-    monkeypatch.setattr(batch_ordering, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": clock.asleep}))
-    emulator.set(job_seconds=0)
+
+    async def asleep(seconds: float) -> None:
+        emulator.set(job_seconds=0)  # of what is ordered later
+        await clock.asleep(seconds)
+
+    monkeypatch.setattr(batch_ordering, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": asleep}))
+    emulator.set(job_seconds=300)  # so they run when it is looked at first
     emulator.script(Fault("drop-before", after=4, times=3))
     with caplog.at_level(logging.INFO):
         assert Batch(emulator, tmp_path, swaps=swaps(emulator, 20)).attempt()["completed"] == 20
     assert "3 orders have no answer; looking them up in the request history" in caplog.text
-    assert 500 < sum(clock.slept) <= 600
+    assert sum(clock.slept) > 500
     assert charged(emulator) == [1] * 20
 
 

@@ -24,7 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_segmind.api import batches, flow
+from airflow_provider_segmind.api import batches, flow, history
 from airflow_provider_segmind.api.batches import Head
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.submitter import Submitter
@@ -215,7 +215,7 @@ def _at_once() -> Iterator[None]:
 @contextmanager
 def no_waiting() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(batches, "SETTLED", 0.0)
+        patch.setattr(history, "SETTLED", -60.0)
         patch.setattr(batches, "WITNESSES", 2)
         patch.setattr("airflow_provider_segmind.operators.batch_ordering.OUTAGE", 0.0)
         # Threads would be most of the time of an example.

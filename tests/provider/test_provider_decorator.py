@@ -207,8 +207,9 @@ class TestMany:
         tried = Tried(function, results_uri=str(results))
         with pytest.raises(TaskDeferred):
             tried.start()
-        with pytest.raises(AirflowFailException, match="Clear the task to order what it returns now"):
+        with pytest.raises(SegmindError, match="Clearing the task orders what it returns now") as error:
             tried.start()
+        assert emulator.charges[0].request_id in str(error.value)
         assert len(emulator.charges) == 1
         tried.max_tries += 2  # a person's clear
         with pytest.raises(TaskDeferred):

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import batches, history
+from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.hooks.store import KEY
-from tests.provider.test_provider_batch import PNG, Batch, at_once, swaps
+from tests.provider.test_provider_batch import PNG, RUNNING, Batch, at_once, swaps
 from tests.provider.tries import Task
 
 __all__ = ["at_once"]
@@ -106,7 +106,7 @@ def test_a_tag_tells_orders_of_the_same_urls_apart_and_changes_no_picture(
 def test_a_batch_tells_its_orders_from_those_of_another_run(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
 ) -> None:
-    emulator.set(job_seconds=0)
+    emulator.set(job_seconds=RUNNING)
     monkeypatch.setenv("AIRFLOW__SEGMIND__TAG_ORDERS", str(own == "tags"))
     given = [{**swap, **(files(tmp_path) if own == "uploads" else {})} for swap in swaps(emulator, 6)]
     for name in ("one", "two"):
@@ -132,7 +132,6 @@ def test_an_order_of_a_batch_that_can_be_several_requests_names_them_in_its_row(
     for charge in emulator.charges:
         assert charge.request_id in batch.rows()[0]["error"]
         assert charge.request_id in caplog.text
-    monkeypatch.setattr(batches, "SETTLED", 60.0)
     emulator.set(history=False)
     with pytest.raises(SegmindError, match="1 UNKNOWN"):
         batch.attempt()
@@ -167,7 +166,7 @@ def test_an_answer_that_names_the_request_and_not_where_to_ask_needs_no_history(
 def test_a_batch_that_is_cleared_does_not_take_the_orders_of_the_time_before(
     emulator: Emulator, tmp_path: Path
 ) -> None:
-    emulator.set(job_seconds=0)
+    emulator.set(job_seconds=RUNNING)
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 6))
     assert batch.attempt()["completed"] == 6
     batch.max_tries = batch.tries + batch.retries

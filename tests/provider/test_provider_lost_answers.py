@@ -6,6 +6,7 @@ import pytest
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import (
+    CreditsError,
     JobFailedError,
     OutcomeUnknownError,
 )
@@ -140,7 +141,7 @@ def test_the_order_that_failed_is_not_taken_for_the_next_one_before_the_history_
 def test_a_refused_new_order_does_not_make_the_failed_one_be_forgotten(emulator: Emulator) -> None:
     task = fail_once(emulator)
     emulator.script(Fault("406-credits"))
-    with pytest.raises(AirflowFailException, match="CreditsError"):
+    with pytest.raises(CreditsError, match=f"ordered and paid for: {emulator.charges[0].request_id}"):
         task.attempt()
     emulator.script(Fault("drop-after"))
     assert task.attempt()["request_id"] == emulator.charges[1].request_id

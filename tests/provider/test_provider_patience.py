@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import batches
 from airflow_provider_segmind.api.batches import Entry, Head
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, JobTimeoutError, ServiceError
 from airflow_provider_segmind.api.history import PER_PAGE
@@ -244,7 +243,6 @@ class Historian(Service):
 
 def settle(monkeypatch: pytest.MonkeyPatch, service: Historian) -> tuple[Ordering, Entry]:
     """Have a batch find out what became of its one order, and return how that went."""
-    monkeypatch.setattr(batches, "SETTLED", 0.0)
     client = service.aclient()
     time = SimpleNamespace(time=service.clock, gmtime=lambda at: None, strftime=lambda form, at: "then")
     monkeypatch.setattr("airflow_provider_segmind.operators.batch_ordering.time", time)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_segmind.api.errors import CreditsError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.hooks.store import OrderStore
@@ -249,7 +250,9 @@ def test_a_retry_that_orders_a_failed_job_again_counts_both(
     record = store.load()
     assert record is not None
     store.save(record.failed())
-    with pytest.raises(AirflowFailException, match="this task's 2 this DAG run"):
+    with pytest.raises(
+        CreditsError, match=r"this task's 2 this DAG run.* a retry goes on; clearing the task pays again"
+    ):
         single(run, emulator).execute(run.context("swap"))
     assert len(emulator.charges) == 1
 
