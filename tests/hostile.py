@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import requests
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_segmind.api import flow
@@ -81,25 +82,39 @@ BODIES = st.one_of(
 STATUSES = st.sampled_from([200, 200, 200, 201, 204, 302, 400, 401, 403, 404, 409, 422, 429, 500, 502, 503])
 
 
+def drawn(count: int) -> list[tuple[bytes, int]]:
+    """Return answers that hypothesis makes up, the same ones each time."""
+    made: list[tuple[bytes, int]] = []
+
+    @settings(max_examples=4, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.tuples(BODIES, STATUSES), min_size=count, max_size=count, unique=True))
+    def draw(answers: list[tuple[bytes, int]]) -> None:
+        made[:] = answers
+
+    draw()
+    return made
+
+
 def order(emulator: Emulator) -> str:
     """Order a swap without Airflow, and return its poll URL."""
     inputs = {"character_image": emulator.sample("scene"), "reference_character_image": emulator.sample("person")}
-    settings = Settings.from_connection(host=emulator.url, password=emulator.api_key)
+    known = Settings.from_connection(host=emulator.url, password=emulator.api_key)
     with requests.Session() as session:
-        client = Client(settings, prepare_session(session))
-        return client.run(flow.order(settings, client.auth, WORKFLOW, inputs)).poll_url
+        client = Client(known, prepare_session(session))
+        return client.run(flow.order(known, client.auth, WORKFLOW, inputs)).poll_url
 
 
 def play(airflow: LocalAirflow, emulator: Emulator, query: Callable[[str], list[dict[str, Any]]]) -> None:
     """
-    Let a real Airflow wait for jobs whose polls get each of :data:`ATTACKS`, beside a healthy one, and see it live.
+    Let a real Airflow wait for jobs whose polls get all of :data:`ATTACKS`, and some more, and see it live.
 
     :param query: asks the metadata database.
     """
     emulator.set(job_seconds=3600, job_polls=0)
     healthy = order(emulator)
-    attacked = [order(emulator) for _ in ATTACKS]
-    for poll_url, (body, status) in zip(attacked, ATTACKS, strict=True):
+    attacks = [*ATTACKS, *drawn(12)]
+    attacked = [order(emulator) for _ in attacks]
+    for poll_url, (body, status) in zip(attacked, attacks, strict=True):
         job = poll_url.rpartition("/")[2]
         emulator.script(Fault("raw", on="poll", times=None, request_id=job, body=body, status=status))
     airflow.wait_for_dag("hostile")
@@ -113,7 +128,7 @@ def play(airflow: LocalAirflow, emulator: Emulator, query: Callable[[str], list[
 
     def attacks_end() -> bool:
         ended = [state for (task, _), state in states().items() if task in ("ends", "resumes")]
-        return len(ended) == 2 * len(ATTACKS) and {*ended} <= {"success", "failed"}
+        return len(ended) == 2 * len(attacks) and {*ended} <= {"success", "failed"}
 
     airflow.wait_until("every attacked wait ends, at its timeout at the latest", attacks_end, 300, every=1.0)
     assert states()["healthy", -1] == "deferred"
@@ -131,7 +146,7 @@ def play(airflow: LocalAirflow, emulator: Emulator, query: Callable[[str], list[
         assert spelled not in log
         assert "\x1b" not in log
         assert not any(line.startswith("FORGED") for line in log.splitlines())
-    for map_index, (body, _) in enumerate(ATTACKS):
+    for map_index, (body, _) in enumerate(attacks):
         ends, resumes = states()["ends", map_index], states()["resumes", map_index]
         assert ends == resumes, body[:100]
         if ends == "success":
