@@ -354,3 +354,17 @@ def test_both_clients_learn_how_far_their_clocks_are_ahead(ahead: float) -> None
     with pytest.raises(TransportError):
         client.run(flow.get_job(client.settings, client.auth, POLL_URL))
     assert client.clock_offset == pytest.approx(ahead, abs=1.0)
+
+
+def test_a_doubtful_end_is_believed_when_it_stays() -> None:
+    """A proxy's answer about another job passes; what the service says again and again is true."""
+    doubtful = Job("abc", POLL_URL, "FAILED", doubtful=True)
+    watch = Watch(POLL_URL, deadline=1000.0)
+    assert not watch.answered(doubtful, 0.0)
+    assert watch.doubted
+    assert not watch.answered(Job("abc", POLL_URL, "PROCESSING"), 7.0)
+    assert not watch.doubted
+    assert [watch.answered(doubtful, at) for at in (10.0, 40.0, 99.0, 100.0)] == [False, False, False, True]
+    last = Watch(POLL_URL, deadline=5.0)
+    with pytest.raises(JobTimeoutError, match="may be of another job"):
+        last.answered(doubtful, 6.0)
