@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -91,7 +92,9 @@ def drawn(count: int) -> list[tuple[bytes, int]]:
     def draw(answers: list[tuple[bytes, int]]) -> None:
         made[:] = answers
 
-    draw()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # hypothesis would rather not print bodies of megabytes
+        draw()
     return made
 
 
