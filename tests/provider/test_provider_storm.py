@@ -100,7 +100,7 @@ class Segmind(Service):
             if self.dice.random() < 0.5:
                 raise ConnectionRefusedError
             return DOWN
-        sent.value = True
+        setattr(sent, "sent" if isinstance(sent, transport.Exchange) else "value", True)
         said = self._answered(request)
         if mortal:
             self.maybe_die()
