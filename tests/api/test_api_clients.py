@@ -31,7 +31,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.api.transport import Session, prepare_session
+from airflow_provider_segmind.api.transport import Session, exchange, prepare_session, time_left
 from airflow_provider_segmind.api.wire import Failure, Request, Response
 from airflow_provider_segmind.emulator import Emulator, Fault
 from tests.api.clock import Clock
@@ -531,3 +531,12 @@ def test_a_wrong_key_is_an_error_of_whoever_manages_the_connection(run: Run, emu
         run(settings, order(emulator))
     assert "SG_wrong" not in str(error.value)
     assert emulator.charges == ()
+
+
+def test_when_the_time_of_a_whole_exchange_is_over_no_step_of_it_begins() -> None:
+    assert time_left(3.0) == 3.0
+    with exchange(60.0):
+        assert time_left(3.0) == 3.0
+        assert 3.0 < (time_left(None) or 0.0) <= 60.0
+    with exchange(0.0), pytest.raises(TimeoutError, match="too long as a whole"):
+        time_left(3.0)

@@ -60,7 +60,7 @@ def test_a_manifest_of_swaps_becomes_a_manifest_of_results(emulator: Emulator, t
     manifest, results = tmp_path / "swaps.csv", tmp_path / "results.jsonl"
     lines = [f"{emulator.sample('scene', number)},{emulator.sample('person')},{number}" for number in range(5)]
     manifest.write_text("\n".join(["character_image,reference_character_image,id", *lines]))
-    printed = dag_test("body_swap_batch", {"manifest": str(manifest), "results": str(results)})
+    printed = dag_test("body_swap_batch", {"manifest": str(manifest), "results_uri": str(results)})
     assert f"5 of 5 swaps, about $1.3435: {results}" in printed
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     assert [row["id"] for row in rows] == ["0", "1", "2", "3", "4"]
