@@ -85,7 +85,7 @@ class Job:
     @property
     def done(self) -> bool:
         """Whether the service will not change its mind about this job any more."""
-        return self.status in TERMINAL
+        return self.status in TERMINAL and not self.doubtful
 
 
 @dataclass(frozen=True)

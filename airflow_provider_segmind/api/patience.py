@@ -145,7 +145,7 @@ class Watch:
         if trouble is not None:
             seconds, polls = max(0.0, asked_at - trouble.began), trouble.polls
             log.info("Segmind answers again after %.0f s and %d failed poll%s.", seconds, polls, "s" * (polls > 1))
-        if job.done:
+        if job.done or job.doubtful:
             return True
         if asked_at >= self.deadline:
             raise timed_out(self.poll_url, f"its status is {job.status}")

@@ -170,7 +170,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         """Order, or go on with what an earlier attempt ordered, and wait."""
         placed = self.place(context)
         job = self._look(context, placed.job.poll_url) if placed.attached else None
-        if job is not None and job.status == "FAILED":
+        if job is not None and job.done and job.status == "FAILED":
             self._tell(job)
             # The job of an earlier attempt: this attempt is the retry that may order it again.
             mark_failed(context, job)

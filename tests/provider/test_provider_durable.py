@@ -247,3 +247,17 @@ def test_where_airflow_does_not_say_whether_the_task_runs_it_goes_on(emulator: E
     task = Task(emulator)
     task.state = RuntimeError("the API server is away")
     assert task.attempt()["status"] == "COMPLETED"
+
+
+def test_a_failure_that_may_be_of_another_job_orders_nothing_at_a_retry(emulator: Emulator) -> None:
+    """One such answer to the first look of a retry was believed at once, and paid for a second swap."""
+    task = Task(emulator)
+    emulator.set(job_seconds=3600)
+    with pytest.raises(TaskDeferred):
+        task.start()
+    emulator.script(Fault("raw", on="poll", body='{"status": "FAILED", "error": "x", "request_id": "another"}'))
+    with pytest.raises(TaskDeferred):
+        task.start()
+    emulator.finish_jobs()
+    assert task.attempt()["status"] == "COMPLETED"
+    assert len(emulator.charges) == 1
