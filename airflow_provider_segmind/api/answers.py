@@ -12,6 +12,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -101,12 +102,23 @@ def name(value: object, default: str = "") -> str:
     return (line(value) if isinstance(value, str) else "") or default
 
 
+def id_in(poll_url: str) -> str:
+    """Return the job's id, with which its poll URL ends."""
+    return line(poll_url.rstrip("/").rpartition("/")[2])
+
+
 def hidden(text: str, key: str) -> str:
     """Return a text without the key, in each of the forms that it has in URLs and messages."""
-    for form in {key, quote(key, safe="")}:
+    for form in _forms(key):
         if form in text:
             text = text.replace(form, "***")
     return text
+
+
+@lru_cache(maxsize=8)
+def _forms(key: str) -> frozenset[str]:
+    """Return the key as it stands in messages and in URLs; each answer is searched for them."""
+    return frozenset((key, quote(key, safe="")))
 
 
 def words_of(response: Response, key: str) -> str:

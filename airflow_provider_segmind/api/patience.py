@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from airflow_provider_segmind.api.answers import id_in
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
     JobExpiredError,
@@ -163,7 +164,7 @@ class Watch:
         :raises SegmindError: the error, when the outage has lasted longer than it may. A 429 is a pace and no outage.
         """
         # What ends a wait names the job that was paid for, also where no answer did.
-        error.request_id = error.request_id or _id_in(self.poll_url)
+        error.request_id = error.request_id or id_in(self.poll_url)
         if isinstance(error, RateLimitError):
             self._refusals += 1
             seconds = self._pace.after_429(error, self._refusals)
@@ -237,9 +238,5 @@ def timed_out(poll_url: str, why: str) -> JobTimeoutError:
     return JobTimeoutError(
         f"The deadline passed and the job is not done ({why}). It cannot be cancelled: it may still finish and is "
         f"billed if it does. Its result can then be asked for at {poll_url}",
-        request_id=_id_in(poll_url),
+        request_id=id_in(poll_url),
     )
-
-
-def _id_in(poll_url: str) -> str:
-    return poll_url.rstrip("/").rpartition("/")[2]

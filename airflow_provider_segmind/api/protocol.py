@@ -132,7 +132,7 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
             request_id=request_id or None,
         )
     return Job(
-        request_id=request_id or _id_in(poll_url),
+        request_id=request_id or answers.id_in(poll_url),
         poll_url=poll_url,
         status=_status(body) or "QUEUED",
         workflow=workflow,
@@ -165,7 +165,7 @@ def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:
     :raises RateLimitError: when it was asked too often.
     :raises ServiceError: when this is no answer about the job; it is worth asking again.
     """
-    request_id = _id_in(poll_url)
+    request_id = answers.id_in(poll_url)
     body = json_object(settings, response) or {}
     status = _status(body)
     if not status or not _is_of_the_job(response.status, status, body, request_id):
@@ -271,7 +271,3 @@ def _status(body: Mapping[str, Any]) -> str:
 
 def _is_url(text: str) -> bool:
     return len(text) <= answers.MAX_URL and parse_url(text) is not None
-
-
-def _id_in(poll_url: str) -> str:
-    return answers.line(poll_url.rstrip("/").rpartition("/")[2])

@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from airflow_provider_segmind.api.answers import id_in
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, SegmindError
 from airflow_provider_segmind.api.gallery import (
     END_KEY,
@@ -112,7 +113,7 @@ def waiting(poll_url: str, request_id: object = None, submitted_at: object = Non
     known = isinstance(submitted_at, (int, float)) and not isinstance(submitted_at, bool)
     return GalleryRecord(
         state="waiting",
-        request_id=str(request_id or poll_url.rstrip("/").rpartition("/")[2]),
+        request_id=str(request_id or id_in(poll_url)),
         submitted_at=float(str(submitted_at)) if known else None,
     )
 

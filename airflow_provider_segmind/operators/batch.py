@@ -130,7 +130,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             if isinstance(error, SegmindError):
                 self.note_error(error)
             raise self.ended(context, error, plan) from error
-        return handles_of(plan)
+        return handles_of(plan.book.entries, plan.terms.workflow)
 
     @property
     def known_task(self) -> BaseOperator:
@@ -360,16 +360,10 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     def _wait_here(self, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
         async def wait() -> dict[str, Any]:
             connection = self._connection(hook)
-            summary: dict[str, Any] = {}
-
-            async def work() -> None:
-                summary.update(await trigger.wait(connection, self.log))
-
             try:
-                await until_timeout(work(), lambda _: None)
+                return await until_timeout(trigger.wait(connection, self.log), lambda _: None)
             finally:
                 await connection.close()
-            return summary
 
         return asyncio.run(wait())
 

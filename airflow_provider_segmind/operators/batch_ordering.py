@@ -20,7 +20,7 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_input
 from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
 from airflow_provider_segmind.hooks.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.shared import SharedConnection
-from airflow_provider_segmind.operators.ordering import MAY_PASS, SHARED
+from airflow_provider_segmind.operators.ordering import MAY_PASS, SHARED, can_be, moment
 from airflow_provider_segmind.operators.rules import tagged
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class Ordering:
             if index not in self.errors:
                 self.errors[index] = _unknown(entry)
             else:
-                self.errors[index].message += _named(entry)
+                self.errors[index].message += can_be(entry.candidates)
 
     def stop(self, why: Exception) -> None:
         """Order no more, and wait for no history; what is under way comes to its end."""
@@ -139,7 +139,7 @@ class Ordering:
             log.warning(
                 "%s is ordered again, as on_unknown_outcome='resubmit' says, though an order of it may be accepted and "
                 "billed already.%s",
-                *(self._place(index), _named(before)),
+                *(self._place(index), can_be(before.candidates)),
             )
 
         async def intend() -> None:
@@ -328,12 +328,7 @@ async def find_out(connection: SharedConnection, store: BatchStore, workflow: st
 
 
 def _unknown(entry: Entry) -> OutcomeUnknownError:
-    when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(entry.at))
     return OutcomeUnknownError(
-        f"It was being ordered at {when}, so it may have been accepted and billed, and the request history cannot "
-        f"tell. It is not sent again.{_named(entry)} Look there yourself."
+        f"It was being ordered at {moment(entry.at)}, so it may have been accepted and billed, and the request "
+        f"history cannot tell. It is not sent again.{can_be(entry.candidates)} Look there yourself."
     )
-
-
-def _named(entry: Entry) -> str:
-    return f" It can be: {', '.join(entry.candidates)}." if entry.candidates else ""

@@ -11,13 +11,13 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Entry
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.hooks.batch_files import NOT_ORDERED, UNKNOWN, BatchFiles, Row, own
 from airflow_provider_segmind.hooks.batch_store import BatchStore
 from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowTaskTimeout
 from airflow_provider_segmind.hooks.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.operators.batch_ordering import Ordering
 from airflow_provider_segmind.operators.batch_plan import Plan
+from airflow_provider_segmind.operators.batch_waits import handles_of
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,8 @@ def paid_batch_error(
         return task_error(error) if isinstance(error, SegmindError) else error
     for first in range(0, len(paid), 50):
         log.warning("Ordered and paid for: %s", ", ".join(paid[first : first + 50]))
-    handles = [handle_of(entry.job(workflow)) for _, entry in sorted(entries.items()) if entry.known]
     try:
-        context["ti"].xcom_push(key="ordered", value=handles)
+        context["ti"].xcom_push(key="ordered", value=handles_of(entries, workflow))
     except Exception:  # the error itself is what must be seen
         log.exception("The XCom 'ordered' could not be pushed.")
     more = f" and {len(paid) - NAMED} more, which the log names" if len(paid) > NAMED else ""

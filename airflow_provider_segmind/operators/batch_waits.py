@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from airflow_provider_segmind.api.batches import Entry
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.hooks.batch_files import UNFINISHED, BatchFiles, Row
@@ -110,10 +111,9 @@ class Waits:
         task.add_done_callback(self._tasks.discard)
 
 
-def handles_of(plan: Plan) -> list[dict[str, Any]]:
+def handles_of(entries: Mapping[int, Entry], workflow: str) -> list[dict[str, Any]]:
     """Return the handles of all orders of a batch that are known to be accepted, in the batch's order."""
-    entries = (plan.book.entries.get(swap.index) for swap in plan.swaps)
-    return [handle_of(entry.job(plan.terms.workflow)) for entry in entries if entry is not None and entry.known]
+    return [handle_of(entry.job(workflow)) for _, entry in sorted(entries.items()) if entry.known]
 
 
 class Handles:
@@ -142,7 +142,7 @@ class Handles:
 
     async def leave(self) -> None:
         """Leave them now, if there are more than before."""
-        handles = handles_of(self._plan)
+        handles = handles_of(self._plan.book.entries, self._plan.terms.workflow)
         if self._durable or len(handles) == self._left:
             return
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from airflow_provider_segmind.api.answers import id_in
 from airflow_provider_segmind.api.errors import JobFailedError, SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, check_interval, check_outage, timed_out
@@ -244,7 +245,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         broken = SegmindError(
             f"Airflow ended the wait itself ({ended}). The job goes on and is billed; its result can be asked for at "
             f"{poll_url}",
-            request_id=str(poll_url).rstrip("/").rpartition("/")[2],
+            request_id=id_in(str(poll_url)),
         )
         raise self._paid(context, broken) from ended
 
@@ -300,7 +301,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
             self.log.info("The job was asked for and did not answer: %s", error)
             return None
         except SegmindError as error:
-            error.request_id = error.request_id or self._request_id or poll_url.rstrip("/").rpartition("/")[2]
+            error.request_id = error.request_id or self._request_id or id_in(poll_url)
             raise self._paid(context, error) from error
         self._clock_offset = hook.client.clock_offset
         return job

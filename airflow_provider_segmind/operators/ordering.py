@@ -140,7 +140,7 @@ def place_error(context: Context, error: SegmindError) -> Exception:
         unnamed = [request_id for request_id in ids if request_id not in str(error)]
         error.message += f" {said}: {', '.join(unnamed)}." if unnamed else ""
     if record.state is State.INTENT and not isinstance(error, OutcomeUnknownError):
-        error.message += f" An order was being sent at {_moment(record.at)}, and is looked up by a retry."
+        error.message += f" An order was being sent at {moment(record.at)}, and is looked up by a retry."
     return paid_error(error, kept=store.durable, how="Look at what it ordered before.")
 
 
@@ -294,13 +294,12 @@ def _recover(hook: SegmindHook, record: Record) -> _Recovery:
 
 
 def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -> _Recovery:
-    named = f" It can be: {', '.join(ids)}." if ids else ""
-    return _Recovery(None, said + named, out_of_reach, ids)
+    return _Recovery(None, said + can_be(ids), out_of_reach, ids)
 
 
 def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:
     error = OutcomeUnknownError(
-        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {_moment(record.at)}, "
+        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {moment(record.at)}, "
         f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
         "then clear the task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second time."
     )
@@ -309,7 +308,13 @@ def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:
     return error
 
 
-def _moment(at: float) -> str:
+def can_be(candidates: Sequence[str]) -> str:
+    """Return a sentence, after a blank, that names the requests of which one can be an order; nothing if none is."""
+    return f" It can be: {', '.join(candidates)}." if candidates else ""
+
+
+def moment(at: float) -> str:
+    """Return a time for messages."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
@@ -323,7 +328,7 @@ def _say_why(record: Record | None, max_tries: int) -> None:
     else:
         log.warning(
             "An earlier order's outcome is unknown; ordering again as on_unknown_outcome='resubmit' says.%s",
-            f" It can be: {', '.join(record.candidates)}." if record.candidates else "",
+            can_be(record.candidates),
         )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 GRACE = 5.0
 """Seconds in which what is under way may come to its end: an answer that is on its way names a paid job."""
@@ -42,9 +44,11 @@ def timeout_told(tell: Callable[[BaseException], None]) -> Iterator[None]:
         signal.signal(signal.SIGALRM, airflows)
 
 
-async def until_timeout(work: Any, stop: Callable[[Exception], None]) -> None:
+async def until_timeout(work: Coroutine[Any, Any, T], stop: Callable[[Exception], None]) -> T:
     """
-    Run a coroutine; at the task's timeout have it stop, cancel it a few seconds later, and raise the timeout.
+    Run a coroutine and return its result.
+
+    At the task's timeout have it stop, cancel it a few seconds later, and raise the timeout.
 
     :param work: the coroutine.
     :param stop: has it begin nothing more.
@@ -65,6 +69,7 @@ async def until_timeout(work: Any, stop: Callable[[Exception], None]) -> None:
                 raise
     if ended:
         raise ended[0]
+    return running.result()
 
 
 def void(_: object) -> None:

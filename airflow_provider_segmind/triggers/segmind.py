@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_segmind.api.answers import id_in
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
@@ -123,7 +124,7 @@ class PixelFlowTrigger(BaseTrigger):
 
     @property
     def _known_as(self) -> str:
-        return self.request_id or self.poll_url.rpartition("/")[2]
+        return self.request_id or id_in(self.poll_url)
 
     async def _asked(self, connection: SharedConnection) -> Job | SegmindError:
         try:
