@@ -119,12 +119,18 @@ def test_a_batch_tells_its_orders_from_those_of_another_run(
     assert len(emulator.charges) == 12
 
 
-def test_an_order_of_a_batch_that_can_be_several_requests_names_them_in_its_row(
-    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def ordered_by_another_run(emulator: Emulator) -> list[dict[str, Any]]:
+    """Return a batch of one swap, which another task has just ordered as well."""
     emulator.set(job_seconds=0)
     given = swaps(emulator, 1)
     Task(emulator, **{k: v for k, v in given[0].items() if k != "id"}).attempt()
+    return given
+
+
+def test_an_order_of_a_batch_that_can_be_several_requests_names_them_in_its_row(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = ordered_by_another_run(emulator)
     emulator.script(Fault("drop-after"))
     batch = Batch(emulator, tmp_path, swaps=given)
     with pytest.raises(SegmindError, match="1 UNKNOWN"):
@@ -141,9 +147,7 @@ def test_an_order_of_a_batch_that_can_be_several_requests_names_them_in_its_row(
 def test_an_order_of_a_batch_that_another_run_may_own_is_said_to_be_shared(
     emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    emulator.set(job_seconds=0)
-    given = swaps(emulator, 1)
-    Task(emulator, **{k: v for k, v in given[0].items() if k != "id"}).attempt()
+    given = ordered_by_another_run(emulator)
     emulator.script(Fault("drop-before"))
     batch = Batch(emulator, tmp_path, swaps=given)
     assert batch.attempt()["completed"] == 1
