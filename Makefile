@@ -24,6 +24,8 @@ SLOW := $(PYTEST) --numprocesses 3 -m slow
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and Airflow's own commands must not find the Airflow of the person who runs this.
+# With it, each of the many processes that tests start would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
 export KEEP YES DEMO_DIR SEED SWAPS ROUNDS PATTERNS MAPPED BATCH
 
@@ -37,7 +39,7 @@ help:
 	@echo '                     KEEP=1        leave the UI up afterwards    DEMO_DIR=…  where the pictures go (.demo)'
 	@echo '                     SEGMIND_API_KEY=…  one swap from the live API instead; asks first, unless YES=1'
 	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api; some ten minutes'
-	@echo 'make test-fast     the tests that start no Airflow, no browser and no build; three minutes'
+	@echo 'make test-fast     the tests that start no Airflow, no browser and no build; two minutes'
 	@echo 'make test-faults   kills, resets and locks in a real Airflow, a quarter of an hour; renews docs/reliability.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
 	@echo 'make test-batch    a batch of 10,000 swaps whose worker is killed half-way    SWAPS=…  other sizes'

@@ -326,7 +326,7 @@ class Dripping:
         for _ in range(DRIPS):
             connection.sendall(self.piece)
             self.sent += 1
-            time.sleep(0.02)  # a slow peer is what is tested
+            time.sleep(0.01)  # a slow peer is what is tested
 
 
 @pytest.mark.parametrize(("start", "piece"), ENDLESS.values(), ids=ENDLESS)
@@ -334,7 +334,7 @@ def test_an_answer_that_drips_for_ever_is_given_up(run: Run, start: bytes, piece
     """A timeout for each read is never met by who sends a byte now and then, in whatever part of an answer."""
     peer = Dripping(start, piece)
     with serving(peer) as url:
-        settings = Settings.from_connection(host=url, password=KEY, extra={"timeout": 0.3})
+        settings = Settings.from_connection(host=url, password=KEY, extra={"timeout": 0.15})
         with pytest.raises(OutcomeUnknownError):
             run(settings, lambda s, a: flow.submit(s, a, "abc-v1", {}))
     assert 0 < peer.sent < DRIPS, "it was read to its end"
@@ -344,7 +344,7 @@ def test_an_answer_that_drips_for_ever_is_given_up(run: Run, start: bytes, piece
 def test_an_answer_that_drips_for_ever_over_tls_is_given_up(tmp_path: Path, start: bytes, piece: bytes) -> None:
     peer = Dripping(start, piece, tls=own_tls(tmp_path))
     with serving(peer) as url:
-        extra = {"timeout": 0.3, "verify": str(tmp_path / "ca.pem")}
+        extra = {"timeout": 0.15, "verify": str(tmp_path / "ca.pem")}
         settings = Settings.from_connection(host=url.replace("http:", "https:"), password=KEY, extra=extra)
         with pytest.raises(OutcomeUnknownError):
             run_sync(settings, lambda s, a: flow.submit(s, a, "abc-v1", {}))
@@ -375,7 +375,7 @@ def test_a_proxy_that_drips_for_ever_is_given_up_and_nothing_was_sent(
     peer = Dripping(start, piece, tls=own_tls(tmp_path) if safe else None)
     with serving(peer) as url:
         proxies = {"https": url.replace("http:", "https:") if safe else url}
-        extra = {"timeout": 0.3, "proxies": proxies, "verify": str(tmp_path / "ca.pem") if safe else True}
+        extra = {"timeout": 0.1, "proxies": proxies, "verify": str(tmp_path / "ca.pem") if safe else True}
         settings = Settings.from_connection(host=None, password=KEY, extra=extra)
         with pytest.raises(TransportError, match="nothing was sent"):
             run_sync(settings, lambda s, a: flow.submit(s, a, "abc-v1", {}, pace=PACE))
@@ -392,7 +392,7 @@ def test_a_peer_that_reads_slowly_for_ever_is_given_up(tmp_path: Path) -> None:
                 read += len(safe.recv(4096))
 
     with serving(sip) as url:
-        extra = {"timeout": 0.3, "verify": str(tmp_path / "ca.pem")}
+        extra = {"timeout": 0.15, "verify": str(tmp_path / "ca.pem")}
         settings = Settings.from_connection(host=url.replace("http:", "https:"), password=KEY, extra=extra)
         with pytest.raises(OutcomeUnknownError):
             run_sync(settings, lambda s, a: flow.submit(s, a, "abc-v1", {"seed": "x" * 2**24}))

@@ -22,6 +22,7 @@ from benchmarks.quality_verdicts import Outcome, all_pairs, halves, judged, tota
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results.md"
 
 
+@pytest.mark.slow
 def test_on_drawings_good_swaps_pass_and_what_is_plainly_wrong_is_stopped_by_the_check_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -89,6 +90,7 @@ def test_tables_count_what_was_stopped() -> None:
     assert "| identical | 2 | 1 | 2 | subject_ssim 2, contrast 1 |" in variants_table(outcomes).splitlines()
 
 
+@pytest.mark.slow
 def test_a_check_is_timed_and_its_memory_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = (("JPEG", "JPEG"), ("JPEG", "PNG"))  # one for each goal; each is a process
     monkeypatch.setattr(quality_cost, "KINDS", kinds)
@@ -125,6 +127,7 @@ def test_there_are_enough_photographs_and_none_twice() -> None:
     assert len({one.name for one in PICTURES}) == len({one.sha256 for one in PICTURES}) == len(PICTURES)
 
 
+@pytest.mark.slow
 def test_the_quick_benchmark_prints_every_table_and_leaves_the_results_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

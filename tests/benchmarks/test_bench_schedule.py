@@ -9,6 +9,7 @@ from benchmarks.schedule import CASES, REPEATS, UNLIMITED, compare
 from benchmarks.simulation import Account, Case, through_schedule
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.limit}-{case.jobs}-{case.within:g}")
 def test_under_a_limit_results_are_seen_about_as_soon_as_with_the_best_schedule_known(case: Case) -> None:
     seen = compare(case, REPEATS[case.jobs])

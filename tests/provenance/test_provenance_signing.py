@@ -129,7 +129,7 @@ class _Listening(BaseHTTPRequestHandler):
 def server() -> Iterator[ThreadingHTTPServer]:
     running = ThreadingHTTPServer(("127.0.0.1", 0), _Listening)
     running.asked = []  # type: ignore[attr-defined]
-    thread = threading.Thread(target=running.serve_forever)
+    thread = threading.Thread(target=running.serve_forever, args=(0.02,))
     thread.start()
     yield running
     running.shutdown()

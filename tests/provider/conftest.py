@@ -29,7 +29,7 @@ def _drawn_once() -> Iterator[None]:
 def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look into the history without waiting a minute for what the emulator shows at once."""
     monkeypatch.setattr(history, "SETTLED", -60.0)
-    monkeypatch.setattr(history, "PATIENCE", 2.0)
+    monkeypatch.setattr(history, "PATIENCE", 1.0)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from airflow_provider_segmind.api.aclient import AsyncClient
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.hooks import settings, shared
+from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor
 
 QUICKER = 100.0
 """How many times shorter pauses are; a test that needs them as they are sets it to 1."""
@@ -49,6 +51,13 @@ def shorten(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         for name, value in more.items():
             monkeypatch.setitem(made.__init__.__kwdefaults__, name, value)
     monkeypatch.setattr(schedule.Budget, "limited", quick_limited)
+    interval = PixelFlowSensor._get_next_poke_interval
+
+    def quick_interval(sensor: PixelFlowSensor, *poked: Any) -> float:
+        noted.append(interval(sensor, *poked))
+        return noted[-1] / QUICKER
+
+    monkeypatch.setattr(PixelFlowSensor, "_get_next_poke_interval", quick_interval)
     monkeypatch.setattr(poller, "MOMENT", poller.MOMENT / QUICKER)
     # Otherwise a job that comes after the first one was seen to end is not asked for within ten seconds.
     monkeypatch.setattr(schedule, "PRIOR", schedule.PRIOR / QUICKER)

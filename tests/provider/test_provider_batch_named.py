@@ -221,11 +221,11 @@ def test_a_failed_order_stays_named_where_the_next_one_was_provably_not_accepted
     emulator: Emulator, tmp_path: Path
 ) -> None:
     """Its intent is given up, and what it had replaced must not go with it."""
-    emulator.set(job_seconds=RUNNING)
     emulator.script(Fault("will-fail", after=2, times=2))
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
     with pytest.raises(SegmindError, match="2 FAILED"):
         batch.attempt()
+    emulator.set(job_seconds=RUNNING)
     emulator.script(Fault("drop-before"))
     summary = batch.attempt()
     assert charged(emulator) == [1] * 8 + [2, 2]

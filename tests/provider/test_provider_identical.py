@@ -106,12 +106,12 @@ def test_a_tag_tells_orders_of_the_same_urls_apart_and_changes_no_picture(
 def test_a_batch_tells_its_orders_from_those_of_another_run(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
 ) -> None:
-    emulator.set(job_seconds=RUNNING)
     monkeypatch.setenv("AIRFLOW__SEGMIND__TAG_ORDERS", str(own == "tags"))
     given = [{**swap, **(files(tmp_path) if own == "uploads" else {})} for swap in swaps(emulator, 6)]
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     assert Batch(emulator, tmp_path / "one", swaps=given).attempt()["completed"] == 6
+    emulator.set(job_seconds=RUNNING)
     emulator.script(Fault("drop-after", after=1, times=2), Fault("drop-before", after=2))
     batch = Batch(emulator, tmp_path / "two", swaps=given)
     assert batch.attempt()["completed"] == 6
@@ -170,9 +170,9 @@ def test_an_answer_that_names_the_request_and_not_where_to_ask_needs_no_history(
 def test_a_batch_that_is_cleared_does_not_take_the_orders_of_the_time_before(
     emulator: Emulator, tmp_path: Path
 ) -> None:
-    emulator.set(job_seconds=RUNNING)
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 6))
     assert batch.attempt()["completed"] == 6
+    emulator.set(job_seconds=RUNNING)
     batch.max_tries = batch.tries + batch.retries
     emulator.script(Fault("drop-before", after=1), Fault("drop-after", after=3))
     assert batch.attempt()["completed"] == 6
