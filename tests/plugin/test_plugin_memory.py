@@ -39,7 +39,12 @@ def less_than(most: int) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
+    forget()
     yield
+    forget()
+
+
+def forget() -> None:
     for key, (lines, timer) in list(items._kept.items()):
         timer.cancel()
         items._forget(key, lines)

@@ -14,7 +14,14 @@ from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
+from airflow_provider_segmind.quality import many
 from tests.provider.running import TaskInstance, context, run
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check in one process; that several give the same reports is for tests/quality/test_quality_many.py."""
+    monkeypatch.setattr(many, "worker_count", lambda: 1)
 
 
 def scene(emulator: Emulator, number: int = 0) -> str:

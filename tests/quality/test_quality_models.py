@@ -170,6 +170,7 @@ def test_a_mask_grows_in_every_direction(pixels):
     assert (detectors.grown(mask, pixels) == (np.asarray(wide) > 0)[pixels:-pixels, pixels:-pixels]).all()
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_no_broken_bytes_crash_the_checks_with_models(data):
@@ -185,6 +186,7 @@ def test_no_broken_bytes_crash_the_checks_with_models(data):
         assert report.layers == ("core", "qa")
 
 
+@pytest.mark.slow
 @given(
     width=st.integers(1, 90),
     height=st.integers(1, 90),

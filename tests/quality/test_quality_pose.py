@@ -21,6 +21,8 @@ from tests.quality.drawing import encoded, find, trio
 from tests.quality.photographs import photo_trio, photograph, wall
 from tests.quality.posed import pose_model
 
+pytestmark = pytest.mark.slow
+
 
 def check_swap(source: Image.Image, result: Image.Image, **cuts: float) -> inspect.Report:
     return inspect.check_swap(

@@ -14,6 +14,8 @@ from airflow_provider_segmind.quality.thresholds import Thresholds
 from tests.quality.drawing import encoded, find, opened, trio
 from tests.quality.photographs import pasted, photo_trio, photograph, wall
 
+pytestmark = pytest.mark.slow
+
 check_input = functools.partial(inspect.check_input, qa=True)
 check_swap = functools.partial(inspect.check_swap, qa=True)
 
