@@ -9,6 +9,8 @@ from airflow_provider_segmind.api.wire import Response
 
 NOTHING = 2.0
 """Seconds of a difference that mean nothing: an answer takes a moment, and its time is in whole seconds."""
+UNKNOWN = -120.0
+"""Stands for an offset that nobody knows: such a clock may have set a deadline so much too early."""
 GARBAGE = 86_400.0
 """Seconds of a difference with which an answer does not tell the time."""
 
@@ -24,6 +26,11 @@ def clock_offset(response: Response, known: float | None) -> float | None:
         return known
     offset = response.at - moment
     return offset if abs(offset) > NOTHING else 0.0
+
+
+def known_offset(offset: float | None) -> float:
+    """Return by how many seconds a clock is ahead of the service's, if that is known, and else what is safe."""
+    return UNKNOWN if offset is None else offset
 
 
 @lru_cache(maxsize=16)

@@ -8,6 +8,7 @@ gone because one answer says so.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -77,11 +78,10 @@ PACE = Pace()
 class _Trouble:
     """What has gone wrong since the last good answer; most waits never have one."""
 
-    __slots__ = ("began", "errors", "kind", "polls", "since")
+    __slots__ = ("began", "errors", "kind", "since")
 
     def __init__(self, at: float) -> None:
         self.began = at
-        self.polls = 0
         self.kind = "down"
         self.since = at
         self.errors = 0
@@ -90,9 +90,44 @@ class _Trouble:
         """Count an error, and return the seconds for which there have been errors of its kind only."""
         if kind != self.kind:
             self.kind, self.since, self.errors = kind, at, 0
-        self.polls += 1
         self.errors += 1
         return at - self.since
+
+
+class Said:
+    """What the log says of errors: once, for all jobs that one task waits for."""
+
+    __slots__ = ("_began", "_kinds", "_limited_at", "_over_at", "_polls")
+
+    def __init__(self) -> None:
+        self._kinds: set[str] = set()
+        self._began = self._polls = 0.0
+        self._over_at = self._limited_at = -math.inf
+
+    def failed(self, asked_at: float, kind: str, text: str, about: object) -> None:
+        """Count a failed poll, and say so if it is the first of its kind; one from before the end is no new outage."""
+        if asked_at <= self._over_at:
+            return
+        if not self._kinds:
+            self._began, self._polls = asked_at, 0
+        self._polls += 1
+        if kind not in self._kinds:
+            self._kinds.add(kind)
+            log.warning(text, about)
+
+    def limited(self, asked_at: float, error: RateLimitError) -> None:
+        """Say that there are 429s, once in a minute."""
+        if asked_at - self._limited_at >= 60.0:
+            log.info("Segmind answers 429, which is waited out: %s", error)
+        self._limited_at = asked_at
+
+    def over(self, asked_at: float) -> None:
+        """Say that Segmind answers again, if it was said that it does not."""
+        if self._kinds:
+            self._kinds.clear()
+            self._over_at = asked_at
+            seconds, s = max(0.0, asked_at - self._began), "s" * (self._polls > 1)
+            log.info("Segmind answers again after %.0f s and %d failed poll%s.", seconds, self._polls, s)
 
 
 class Watch:
@@ -104,10 +139,11 @@ class Watch:
     :param interval: seconds between polls.
     :param max_outage: seconds of an outage after which its last error is raised; ``None`` for until the deadline.
     :param pace: how errors are waited out.
+    :param said: what the log says of errors, where a task waits for several jobs.
     """
 
     # A triggerer has one of these for each of thousands of jobs.
-    __slots__ = ("_pace", "_refusals", "_status", "_trouble", "deadline", "interval", "max_outage", "poll_url")
+    __slots__ = ("_pace", "_refusals", "_said", "_status", "_trouble", "deadline", "interval", "max_outage", "poll_url")
 
     def __init__(
         self,
@@ -117,15 +153,22 @@ class Watch:
         interval: float = 7.0,
         max_outage: float | None = None,
         pace: Pace = PACE,
+        said: Said | None = None,
     ) -> None:
         self.poll_url = poll_url
         self.deadline = deadline
         self.interval = interval
         self.max_outage = max_outage
         self._pace = pace
+        self._said = said
         self._refusals = 0
         self._status = ""
         self._trouble: _Trouble | None = None
+
+    @property
+    def _log(self) -> Said:
+        self._said = self._said or Said()  # most waits never need one
+        return self._said
 
     @property
     def doubted(self) -> bool:
@@ -144,8 +187,7 @@ class Watch:
             return False
         trouble, self._trouble, self._refusals = self._trouble, None, 0
         if trouble is not None:
-            seconds, polls = max(0.0, asked_at - trouble.began), trouble.polls
-            log.info("Segmind answers again after %.0f s and %d failed poll%s.", seconds, polls, "s" * (polls > 1))
+            self._log.over(asked_at)
         if job.done or job.doubtful:
             return True
         if asked_at >= self.deadline:
@@ -168,8 +210,7 @@ class Watch:
         if isinstance(error, RateLimitError):
             self._refusals += 1
             seconds = self._pace.after_429(error, self._refusals)
-            if self._refusals == 1:
-                log.info("Segmind answers 429, which is waited out: %s", error)
+            self._log.limited(asked_at, error)
         elif isinstance(error, JobExpiredError):
             seconds = self._gone(error, asked_at)
         else:
@@ -179,30 +220,28 @@ class Watch:
         return seconds
 
     def _believed(self, asked_at: float) -> bool:
-        trouble = self._trouble
-        if trouble is None:
-            trouble = self._trouble = _Trouble(asked_at)
-            log.warning("The answer for %s may be of another job. It is asked for again.", self.poll_url)
+        trouble = self._trouble = self._trouble or _Trouble(asked_at)
+        text = "The answer for %s may be of another job. It is asked for again."
+        self._log.failed(asked_at, "doubt", text, self.poll_url)
         return trouble.add(asked_at, "doubt") >= GONE_AFTER and trouble.errors >= GONE_ASKS
 
     def _gone(self, error: SegmindError, asked_at: float) -> float:
-        trouble = self._trouble
-        if trouble is None:
-            trouble = self._trouble = _Trouble(asked_at)
-            log.warning("Segmind does not know %s (404). It is asked for again before that is believed.", self.poll_url)
+        trouble = self._trouble = self._trouble or _Trouble(asked_at)
+        text = "Segmind does not know %s (404). It is asked for again before that is believed."
+        self._log.failed(asked_at, "gone", text, self.poll_url)
         left = GONE_AFTER - trouble.add(asked_at, "gone")
         if left <= 0 and trouble.errors >= GONE_ASKS:
             raise error
         return min(self.interval, GONE_STEP, left if left > 0 else GONE_STEP)
 
     def _down(self, error: SegmindError, asked_at: float) -> float:
-        trouble = self._trouble
-        if trouble is None:
-            trouble = self._trouble = _Trouble(asked_at)
-            log.warning("Segmind does not answer. It is asked again until it does, or until the timeout: %s", error)
+        trouble = self._trouble = self._trouble or _Trouble(asked_at)
+        text = "Segmind does not answer. It is asked again until it does, or until the timeout: %s"
+        self._log.failed(asked_at, "down", text, error)
         trouble.add(asked_at, "down")
         lasted = asked_at - trouble.began  # a 404 in between is no good answer
-        seconds = self._pace.backoff(trouble.errors)
+        # An error is no reason to ask sooner than a good answer would be.
+        seconds = max(self._pace.backoff(trouble.errors), self.interval)
         if self.max_outage is None:
             return seconds
         if lasted >= self.max_outage:

@@ -18,7 +18,7 @@ from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.aclient import MAX_CONNECTIONS, AsyncClient
 from airflow_provider_segmind.api.errors import AuthenticationError, RateLimitError
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.patience import WAITED_OUT, Pace, Watch, check_interval
+from airflow_provider_segmind.api.patience import WAITED_OUT, Pace, Said, Watch, check_interval
 from airflow_provider_segmind.api.schedule import Budget, Schedule, Wish
 from airflow_provider_segmind.api.traffic import Traffic
 
@@ -97,6 +97,7 @@ class Poller:
         workflow: str = "",
         submitted_at: float | None = None,
         clock_offset: float | None = None,
+        said: Said | None = None,
     ) -> Job:
         """
         Wait for a job, and ask once more at the deadline before giving up.
@@ -107,8 +108,9 @@ class Poller:
         :param workflow: which workflow it is, to learn how long its jobs take.
         :param submitted_at: seconds since the epoch at which it was ordered, if known. Another machine's clock may have
             told it, so it is a hint: it makes the first poll come sooner, and never later.
-        :param clock_offset: seconds that the clock which set the deadline is ahead of the service's, 0 if nobody knows;
-            ``None`` if it is this machine's clock.
+        :param clock_offset: seconds that the clock which set the deadline is ahead of the service's, see
+            :func:`~airflow_provider_segmind.api.clocks.known_offset`; ``None`` if it is this machine's clock.
+        :param said: what the log says of errors, where a task waits for several jobs.
         :return: the job, ``COMPLETED`` or ``FAILED``.
         :raises JobTimeoutError: when it is still not done at the deadline.
         :raises SegmindError: when the job cannot be asked for any more.
@@ -120,7 +122,7 @@ class Poller:
         schedule, now = self._schedule, self._clock()
         age = max(0.0, now - submitted_at) if isinstance(submitted_at, (int, float)) else 0.0
         waiting = _Waiting(
-            Watch(poll_url, deadline, interval=poll_interval, max_outage=max_outage, pace=self._pace),
+            Watch(poll_url, deadline, interval=poll_interval, max_outage=max_outage, pace=self._pace, said=said),
             workflow,
             now - age,
             teaches=age < JOINED,

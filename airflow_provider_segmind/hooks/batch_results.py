@@ -11,6 +11,7 @@ from typing import Any
 
 from airflow_provider_segmind.api.errors import JobExpiredError, SegmindError
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.results import outputs_of, result_of
 from airflow_provider_segmind.hooks.batch_files import COMPLETED, EXPIRED, FAILED, UNFINISHED, BatchFiles, Row, is_good
@@ -105,6 +106,7 @@ async def wait_for(
     output_key: str | None,
     max_outage: float | None = None,
     clock_offset: float | None = None,
+    said: Said | None = None,
 ) -> Row:
     """
     Wait for one job of a batch, and return what became of it, whatever that is.
@@ -112,6 +114,7 @@ async def wait_for(
     :param deadline: seconds since the epoch.
     :param max_outage: seconds after which a wait gives up in an outage; its result may then be asked for too late.
     :param clock_offset: see :meth:`~airflow_provider_segmind.api.poller.Poller.wait`.
+    :param said: likewise.
     """
     row: Row = {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "error": None}
     try:
@@ -123,6 +126,7 @@ async def wait_for(
             workflow=job.workflow or "",
             submitted_at=job.submitted_at,
             clock_offset=clock_offset,
+            said=said,
         )
     except SegmindError as error:
         return {**row, "status": EXPIRED if isinstance(error, JobExpiredError) else UNFINISHED, "error": str(error)}

@@ -13,6 +13,7 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Entry
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.hooks.batch_files import UNFINISHED, BatchFiles, Row
 from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
@@ -61,6 +62,7 @@ class Waits:
         self._results = Collector(files, len(plan.swaps), done, log)
         self._tasks: set[asyncio.Task[None]] = set()
         self._connection: SharedConnection | None = None
+        self._said = Said()
 
     @property
     def rows(self) -> dict[int, Row]:
@@ -100,6 +102,7 @@ class Waits:
             poll_interval=waiting.poll_interval,
             output_key=waiting.output_key,
             max_outage=waiting.max_outage,
+            said=self._said,
         )
         if row["status"] != UNFINISHED:  # a triggerer asks for it again
             self._connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)

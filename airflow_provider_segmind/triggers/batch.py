@@ -8,8 +8,10 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_segmind.api.clocks import known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.hooks.batch_files import BatchFiles, Row, compose, own, summary_of, too_many
 from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
 from airflow_provider_segmind.hooks.metrics import outcome_of
@@ -66,6 +68,7 @@ class BodySwapBatchTrigger(BaseTrigger):
         self.ending = read_ending(ending)
         self.max_outage = max_outage
         self.clock_offset = clock_offset
+        self._said = Said()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to wait for the same batch."""
@@ -143,7 +146,8 @@ class BodySwapBatchTrigger(BaseTrigger):
             poll_interval=self.poll_interval,
             output_key=self.output_key,
             max_outage=self.max_outage,
-            clock_offset=self.clock_offset or 0.0,
+            clock_offset=known_offset(self.clock_offset),
+            said=self._said,
         )
         connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
         results.add(row)

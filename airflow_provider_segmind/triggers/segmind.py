@@ -11,6 +11,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_segmind.api.answers import id_in
+from airflow_provider_segmind.api.clocks import UNKNOWN, known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
@@ -21,8 +22,12 @@ from airflow_provider_segmind.triggers.ending import Ending, conclude, read_endi
 from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
 from airflow_provider_segmind.triggers.warming import warm_up
 
-BACKSTOP = 120.0
-"""Seconds after the trigger's own deadline at which Airflow ends a wait whose triggerer does not."""
+BACKSTOP = -UNKNOWN
+"""
+Seconds after the trigger's own deadline at which Airflow ends a wait whose triggerer does not.
+
+By Airflow's own clock, so it is also what ends a wait in time whose deadline was set by a clock that nobody knows.
+"""
 
 
 class PixelFlowTrigger(BaseTrigger):
@@ -135,7 +140,7 @@ class PixelFlowTrigger(BaseTrigger):
                 max_outage=self.max_outage,
                 workflow=self.workflow or "",
                 submitted_at=self.submitted_at,
-                clock_offset=self.clock_offset or 0.0,
+                clock_offset=known_offset(self.clock_offset),
             )
             # An answer about a job does not say when it was ordered.
             return replace(job, submitted_at=self.submitted_at)

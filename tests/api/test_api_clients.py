@@ -198,6 +198,16 @@ def test_a_redirect_is_not_followed_with_the_key(run: Run, emulator: Emulator) -
         assert elsewhere.requests == ()
 
 
+def test_whoever_follows_redirects_leaves_the_key_behind(emulator: Emulator) -> None:
+    with Emulator() as elsewhere, prepare_session(Session()) as session:
+        emulator.script(Fault("redirect", body=f"{elsewhere.url}/elsewhere"))
+        session.post(
+            emulator.url + f"/workflows/{WORKFLOW}", headers={"x-api-key": KEY, "Authorization": KEY}, timeout=9
+        )
+        (seen,) = elsewhere.requests
+        assert KEY not in str(seen)
+
+
 def test_a_netrc_file_does_not_replace_the_key(
     run: Run, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,7 +402,7 @@ def test_a_peer_that_reads_slowly_for_ever_is_given_up(tmp_path: Path) -> None:
                 read += len(safe.recv(4096))
 
     with serving(sip) as url:
-        extra = {"timeout": 0.15, "verify": str(tmp_path / "ca.pem")}
+        extra = {"timeout": 0.3, "verify": str(tmp_path / "ca.pem")}
         settings = Settings.from_connection(host=url.replace("http:", "https:"), password=KEY, extra=extra)
         with pytest.raises(OutcomeUnknownError):
             run_sync(settings, lambda s, a: flow.submit(s, a, "abc-v1", {"seed": "x" * 2**24}))

@@ -239,7 +239,7 @@ def test_an_unknown_status_keeps_waiting_and_is_logged_once(caplog: pytest.LogCa
 def test_errors_are_waited_out_in_growing_pauses_that_begin_anew_after_a_good_answer() -> None:
     driver, job = wait(*[BROKEN, LOST, REFUSED, BROKEN, BROKEN], QUEUED, *[BROKEN] * 7, COMPLETED)
     assert job.done
-    assert driver.seconds == [1.0, 2.0, 4.0, 8.0, 16.0, 7.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
+    assert driver.seconds == [7.0, 7.0, 7.0, 8.0, 16.0, 7.0, 7.0, 7.0, 7.0, 8.0, 16.0, 30.0, 30.0]
 
 
 @pytest.mark.parametrize(("broken", "cls"), [(BROKEN, ServiceError), (REFUSED, TransportError), (LOST, TransportError)])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import flow
-from airflow_provider_segmind.api.clocks import clock_offset
+from airflow_provider_segmind.api.clocks import UNKNOWN, clock_offset, known_offset
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
     JobExpiredError,
@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.patience import Watch, check_interval, check_outage
+from airflow_provider_segmind.api.patience import Said, Watch, check_interval, check_outage
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.wire import Response
 from tests.api.drive import COMPLETED, POLL_URL, PROCESSING, answer
@@ -133,6 +133,21 @@ def test_the_log_says_when_an_outage_begins_and_when_it_ends_and_nothing_for_eac
     failed = sum(20 <= at < 115 for at in service.asked)
     assert ends.startswith("Segmind answers again after ")
     assert ends.endswith(f" s and {failed} failed polls.")
+
+
+def test_jobs_of_one_task_say_together_that_an_outage_begins_and_ends(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    said = Said()
+    one, other = (Watch(f"{POLL_URL}{number}", 9999.0, said=said) for number in (1, 2))
+    running = Job("a", POLL_URL, "PROCESSING")
+    for watch in (one, other):
+        watch.failed(ServiceError("down"), 10.0)
+    assert not one.answered(running, 30.0)
+    other.failed(ServiceError("down"), 29.0)  # asked before the good answer came
+    assert not other.answered(running, 31.0)
+    begins, ends = (record.getMessage() for record in caplog.records)
+    assert begins.startswith("Segmind does not answer.")
+    assert ends == "Segmind answers again after 20 s and 2 failed polls."
 
 
 def test_a_429_is_said_once_and_is_no_outage(caplog: pytest.LogCaptureFixture) -> None:
@@ -324,6 +339,10 @@ def test_orders_of_a_machine_whose_clock_is_behind_do_not_teach_that_jobs_take_l
     submitted_at = service.clock() - SKEW
     triggerer.run(*(triggerer.wait(number=n, workflow="swap", submitted_at=submitted_at) for n in range(20)))
     assert triggerer.poller._schedule.timing("swap").median == pytest.approx(35.0)
+
+
+def test_a_clock_that_nobody_knows_counts_as_far_behind() -> None:
+    assert (known_offset(7.0), known_offset(0.0), known_offset(None)) == (7.0, 0.0, UNKNOWN)
 
 
 @pytest.mark.parametrize(

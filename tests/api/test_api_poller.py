@@ -21,6 +21,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.poller import Poller
+from airflow_provider_segmind.api.traffic import Traffic
 from airflow_provider_segmind.emulator import Emulator, Fault
 from tests.api.clock import LeapingClient, leaping, leapt, now
 from tests.api.drive import WORKFLOW
@@ -276,3 +277,9 @@ async def test_a_connection_that_cannot_be_looked_up_any_more_reaches_whoever_wa
             emulator.airflow_connection = lambda: {"host": "ftp://x", "password": "x", "extra": {}}  # type: ignore[method-assign]
             with pytest.raises(SegmindError, match="not a base URL"):
                 await waiting
+
+
+def test_requests_are_counted_anew_once_they_were_taken() -> None:
+    traffic = Traffic(3, 1)
+    assert traffic.take() == Traffic(3, 1)
+    assert traffic == Traffic()

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobFailedError, ServiceError
 from airflow_provider_segmind.api.models import Job, Output
-from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.api.results import handle_of, read_handle, result_of
 
 MASK = Output("mask", "image", "https://images.segmind.com/mask.png")
 SWAP = Output("body_swap_image", "Image", "https://images.segmind.com/swap.png")
@@ -61,3 +61,16 @@ def test_a_failed_job_is_an_error_with_the_services_reason() -> None:
         result_of(job(status="FAILED", error="no face"))
     with pytest.raises(JobFailedError, match="no reason given"):
         result_of(job(status="FAILED"))
+
+
+def test_a_handle_is_read_as_it_was_left() -> None:
+    handle = handle_of(
+        Job("abc", "https://api.segmind.com/workflows/request/abc", "QUEUED", workflow="swap-v1", submitted_at=1.5e9)
+    )
+    assert read_handle(handle) == handle
+
+
+@pytest.mark.parametrize("at", [True, "now", -1.0, 1e12, None])
+def test_what_is_none_of_a_jobs_is_not_taken_from_a_handle(at: object) -> None:
+    left = {"request_id": None, "poll_url": "u", "workflow": 7, "submitted_at": at}
+    assert read_handle(left) == {**left, "workflow": None, "submitted_at": None}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_segmind.api.uris import MAX_SHOWN, bare_uri, cause, public_uri, quoted, shown
+from airflow_provider_segmind.api.uris import MAX_SHOWN, bare_uri, cause, dataset_name, public_uri, quoted, shown
 
 SECRET = "5ecret"
 
@@ -74,3 +74,49 @@ def test_no_secret_of_any_uri_is_shown(scheme: str, password: str, host: str, pa
     assert SECRET not in shown(uri)
     assert SECRET not in cause(OSError(uri))
     assert SECRET not in public_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("https://pictures.example.com/a.png?X-Amz-Signature=abc#x", ("https://pictures.example.com", "/a.png")),
+        ("https://me:pw@pictures.example.com:8443/a.png", ("https://pictures.example.com:8443", "/a.png")),
+        ("http://127.0.0.1:8765/outputs/1.png", ("http://127.0.0.1:8765", "/outputs/1.png")),
+        ("abfs://azure_default@photos/a.png", ("abfss://photos", "a.png")),
+        ("file:///data/a%20b.png", ("file", "/data/a b.png")),
+        ("file://nas.example.com/a.png", ("file://nas.example.com", "/a.png")),
+        ("/data/a.png", ("file", "/data/a.png")),
+        ("pictures/a.png", None),
+        ("a woman: with a hat", None),
+        ("s3://photos", None),
+        ("https://[::1", None),
+        ("https://x:99999/", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_no_query_no_password_and_no_name_for_what_is_no_file(uri: object, name: object) -> None:
+    assert dataset_name(uri) == name
+
+
+@given(st.sampled_from(["https", "s3", "gs", "abfss", "file"]), st.text("abc:/@.%#", max_size=12), st.text())
+def test_whatever_a_url_looks_like_its_query_is_in_no_name(scheme: str, middle: str, secret: str) -> None:
+    name = dataset_name(f"{scheme}://{middle}/a.png?sig=5ecret{secret}")
+    assert name is None or "5ecret" not in "".join(name)
+
+
+@pytest.mark.parametrize(
+    ("uri", "bare"),
+    [
+        ("https://me:pw@x.example/a.png?sig=5ecret#5ecret", "https://x.example/a.png"),
+        ("s3://aws_default@photos/a b.png", "s3://photos/a b.png"),
+        ("abfss://photos@lake.dfs.core.windows.net/a.png", "abfss://photos@lake.dfs.core.windows.net/a.png"),
+        ("https://me:pw@x.example?sig=5ecret", "https://x.example"),
+        ("/data/a.png", "file:///data/a.png"),
+        ("file:///data/a.png", "file:///data/a.png"),
+        ("data/a.png", "data/a.png"),
+    ],
+)
+def test_a_uri_is_told_without_what_may_be_secret(uri: str, bare: str) -> None:
+    assert bare_uri(uri) == bare

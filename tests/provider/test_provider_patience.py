@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -140,6 +141,16 @@ def test_a_triggerer_with_a_wrong_clock_sees_the_result_in_time(ahead: float, mo
     assert service.clock.passed < 26
 
 
+@pytest.mark.parametrize("behind", [0.0, 110.0])
+def test_a_deadline_of_a_clock_that_nobody_knows_ends_no_wait_too_early(
+    behind: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own first look had no answer, or the scheduler set it. Airflow ends the wait in time, by its own clock."""
+    service = Service(Clock(), lasts=lambda _: 115.0)
+    trigger = PixelFlowTrigger(POLL_URL, "segmind_default", service.clock() - behind + 120)
+    assert World(monkeypatch, service).event(trigger)["job"]["status"] == "COMPLETED"
+
+
 def test_the_task_that_orders_tells_the_trigger_how_far_its_clock_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     service = Service(Clock())
     World(monkeypatch, service)
@@ -178,6 +189,18 @@ def test_an_outage_of_ten_minutes_loses_none_of_two_hundred_swaps_of_a_batch(
     event = World(monkeypatch, service).event(batch(tmp_path, service, 200))
     assert event["summary"]["by_status"] == {"COMPLETED": 200}
     assert len(service.asked) < 200 * 40, "it was not polite"
+
+
+def test_an_outage_is_said_once_for_all_swaps_of_a_batch_and_asks_no_more_than_their_polls_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "airflow_provider_segmind.api.patience")
+    service = Service(Clock(), between(10, 100, DOWN), lambda request_id: 60.0)
+    World(monkeypatch, service).event(batch(tmp_path, service, 50))
+    begins, ends = (record.getMessage() for record in caplog.records)
+    assert begins.startswith("Segmind does not answer.")
+    assert re.fullmatch(r"Segmind answers again after \d+ s and \d+ failed polls\.", ends)
+    assert sum(10 <= at < 38 for at in service.asked) <= 50 * 4
 
 
 def test_404s_lose_no_swap_of_a_batch_unless_it_is_really_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

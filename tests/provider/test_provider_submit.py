@@ -9,7 +9,6 @@ import pytest
 import requests
 
 from airflow_provider_segmind.api.errors import RateLimitError, TransportError
-from airflow_provider_segmind.api.media import media_type_of
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
@@ -159,18 +158,3 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_read_whole(
     with pytest.raises(AirflowFailException, match="is larger than 1 MiB: give a smaller picture"):
         swap(emulator, character_image=str(picture)).execute(context())
     assert emulator.requests == ()
-
-
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
-        (b"\x89PNG\r\n\x1a\n", "image/png"),
-        (b"\xff\xd8\xff\xe0", "image/jpeg"),
-        (b"RIFF\x00\x00\x00\x00WEBP", "image/webp"),
-        (b"<svg onload=alert(1)>", None),
-        (b"RIFF\x00\x00\x00\x00WAVE", None),
-        (b"", None),
-    ],
-)
-def test_a_picture_is_known_by_its_bytes(data: bytes, kind: str | None) -> None:
-    assert media_type_of(data) == kind
