@@ -13,8 +13,8 @@ from airflow.providers.http.triggers.http import HttpSensorTrigger
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_segmind.api.models import Job, Output
-from airflow_provider_segmind.triggers.events import event_of_job
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
+from airflow_provider_segmind.waiting.events import event_of_job
 from benchmarks.lookups import counted
 from benchmarks.plan import Plan
 from benchmarks.probe import Lag

@@ -15,13 +15,13 @@ from airflow.sdk.definitions.context import context_merge
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
-from airflow_provider_segmind.decorators.returned import NAMES, Swap, check_kind, read_returned
-from airflow_provider_segmind.hooks.batch_files import check_failures
-from airflow_provider_segmind.hooks.batch_store import BatchStore
-from airflow_provider_segmind.hooks.compat import AirflowTaskTimeout, determine_kwargs
-from airflow_provider_segmind.operators.batch_outcomes import paid_batch_error
+from airflow_provider_segmind.batch.files import check_failures
+from airflow_provider_segmind.batch.outcomes import paid_batch_error
+from airflow_provider_segmind.compat import AirflowTaskTimeout, determine_kwargs
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
-from airflow_provider_segmind.operators.ordering import place_error
+from airflow_provider_segmind.orders.batch_store import BatchStore
+from airflow_provider_segmind.orders.place import place_error
+from airflow_provider_segmind.orders.returned import NAMES, Swap, check_kind, read_returned
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import requests
 from airflow.providers.http.hooks.http import HttpHook
 
+from airflow_provider_segmind import connection
 from airflow_provider_segmind.api import flow, history, protocol, refusals
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
@@ -20,9 +21,8 @@ from airflow_provider_segmind.api.patience import Watch, check_interval, check_o
 from airflow_provider_segmind.api.results import check_not_failed
 from airflow_provider_segmind.api.transport import Session, exchange, prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
-from airflow_provider_segmind.hooks import form
-from airflow_provider_segmind.hooks.metrics import Tally
-from airflow_provider_segmind.hooks.settings import load_settings
+from airflow_provider_segmind.connection import load_settings
+from airflow_provider_segmind.observability.metrics import Tally
 
 T = TypeVar("T")
 
@@ -201,12 +201,12 @@ class SegmindHook(HttpHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return how the form shows the standard fields; Airflow 3.2 and later read it from the provider info."""
-        return form.ui_field_behaviour()
+        return connection.ui_field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Return the form's own fields; Airflow 3.2 and later read them from the provider info."""
-        return form.widgets()
+        return connection.widgets()
 
     # What follows closes the traps of HttpHook for those who call its own `run`: connection extras as headers,
     # absolute URLs glued to the base URL, no timeout, redirects that carry the key, errors without the body.

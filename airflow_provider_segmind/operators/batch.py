@@ -15,8 +15,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
-from airflow_provider_segmind.hooks.assets import Stored, announce
-from airflow_provider_segmind.hooks.batch_files import (
+from airflow_provider_segmind.batch.files import (
     FAILED,
     NOT_ORDERED,
     UNFINISHED,
@@ -29,24 +28,8 @@ from airflow_provider_segmind.hooks.batch_files import (
     summary_of,
     too_many,
 )
-from airflow_provider_segmind.hooks.batch_store import BatchStore
-from airflow_provider_segmind.hooks.compat import (
-    AirflowFailException,
-    AirflowTaskTimeout,
-    TaskDeferralError,
-    TaskDeferralTimeout,
-)
-from airflow_provider_segmind.hooks.failures import ChangedError, paid_error
-from airflow_provider_segmind.hooks.gallery import ordered_batch, show
-from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
-from airflow_provider_segmind.hooks.prices import estimated_cost, price_per_swap
-from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
-from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.settings import waits_deferred
-from airflow_provider_segmind.hooks.shared import SharedConnection
-from airflow_provider_segmind.links import BeforeAfterLink
-from airflow_provider_segmind.operators.batch_ordering import Ordering, find_out
-from airflow_provider_segmind.operators.batch_outcomes import (
+from airflow_provider_segmind.batch.ordering import Ordering, find_out
+from airflow_provider_segmind.batch.outcomes import (
     Ending,
     begun,
     failure,
@@ -55,14 +38,31 @@ from airflow_provider_segmind.operators.batch_outcomes import (
     patiently,
     problem_rows,
 )
-from airflow_provider_segmind.operators.batch_plan import Plan, make_plan
-from airflow_provider_segmind.operators.batch_waits import Handles, Waiting, Waits, handles_of
-from airflow_provider_segmind.operators.rules import check_spend, consent_of
-from airflow_provider_segmind.operators.timeouts import until_timeout
+from airflow_provider_segmind.batch.plan import Plan, make_plan
+from airflow_provider_segmind.batch.waits import Handles, Waiting, Waits, handles_of
+from airflow_provider_segmind.compat import (
+    AirflowFailException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+)
+from airflow_provider_segmind.connection import waits_deferred
+from airflow_provider_segmind.failures import ChangedError, paid_error
+from airflow_provider_segmind.gallery.recording import ordered_batch, show
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.links import BeforeAfterLink
+from airflow_provider_segmind.observability.assets import Stored, announce
+from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
+from airflow_provider_segmind.orders.batch_store import BatchStore
+from airflow_provider_segmind.orders.prices import estimated_cost, price_per_swap
+from airflow_provider_segmind.orders.rules import check_spend, consent_of
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
-from airflow_provider_segmind.triggers.ending import check_mode, ending_of
-from airflow_provider_segmind.triggers.events import read_batch_event
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
+from airflow_provider_segmind.waiting.ending import check_mode, ending_of
+from airflow_provider_segmind.waiting.events import read_batch_event
+from airflow_provider_segmind.waiting.shared import SharedConnection
+from airflow_provider_segmind.waiting.timeouts import until_timeout
 
 
 class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):

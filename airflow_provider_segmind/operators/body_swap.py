@@ -22,23 +22,23 @@ from airflow_provider_segmind.api.workflows import (
     check_inputs,
     check_workflow,
 )
-from airflow_provider_segmind.hooks.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.hooks.failures import paid_error
-from airflow_provider_segmind.hooks.gallery import ordered, show, show_end
-from airflow_provider_segmind.hooks.metrics import tell_end
-from airflow_provider_segmind.hooks.pictures import readable_url
-from airflow_provider_segmind.hooks.prices import estimated_cost
+from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.connection import waits_deferred
+from airflow_provider_segmind.failures import paid_error
+from airflow_provider_segmind.files.pictures import readable_url
+from airflow_provider_segmind.gallery.recording import ordered, show, show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.settings import waits_deferred
-from airflow_provider_segmind.hooks.store import OrderStore
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
+from airflow_provider_segmind.observability.metrics import tell_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
-from airflow_provider_segmind.operators.ordering import mark_failed
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
-from airflow_provider_segmind.operators.rules import consent_of, tagged
-from airflow_provider_segmind.triggers.ending import check_mode, ending_of
-from airflow_provider_segmind.triggers.events import read_event
+from airflow_provider_segmind.orders.place import mark_failed
+from airflow_provider_segmind.orders.prices import estimated_cost
+from airflow_provider_segmind.orders.rules import consent_of, tagged
+from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.triggers.segmind import deferral
+from airflow_provider_segmind.waiting.ending import check_mode, ending_of
+from airflow_provider_segmind.waiting.events import read_event
 
 __all__ = ["BodySwapBatchOperator", "BodySwapOperator", "SubmitBodySwapBatchOperator", "SubmitBodySwapOperator"]
 

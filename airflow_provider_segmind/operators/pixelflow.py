@@ -11,14 +11,14 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
-from airflow_provider_segmind.hooks.gallery import ordered, show
-from airflow_provider_segmind.hooks.lineage import LineageMixin, leave_inputs
-from airflow_provider_segmind.hooks.metrics import tell_end
-from airflow_provider_segmind.hooks.prices import estimated_cost
-from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
+from airflow_provider_segmind.gallery.recording import ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.operators.ordering import Order, Placed, place, place_error
-from airflow_provider_segmind.operators.rules import check_consent, check_spend, consent_of, note_orders
+from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
+from airflow_provider_segmind.observability.metrics import tell_end
+from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
+from airflow_provider_segmind.orders.prices import estimated_cost
+from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, note_orders
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 
 
 class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):

@@ -11,19 +11,19 @@ from airflow.sdk import BaseOperator, Context
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
-from airflow_provider_segmind.hooks.batch_files import dag_of
-from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSkipException
-from airflow_provider_segmind.hooks.failures import task_error
-from airflow_provider_segmind.hooks.fetching import picture_bytes
-from airflow_provider_segmind.hooks.gallery import checked, checked_batch, show
-from airflow_provider_segmind.hooks.keeping import add_to_sidecar
-from airflow_provider_segmind.hooks.poses import pose_model
-from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
+from airflow_provider_segmind.batch import checks as quality_batch
+from airflow_provider_segmind.batch.files import dag_of
+from airflow_provider_segmind.compat import AirflowFailException, AirflowSkipException, conf
+from airflow_provider_segmind.failures import task_error
+from airflow_provider_segmind.files.fetching import picture_bytes
+from airflow_provider_segmind.gallery.recording import checked, checked_batch, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.operators import quality_batch
 from airflow_provider_segmind.quality.inspect import check_input, check_swap
+from airflow_provider_segmind.quality.interpreters import check_pose_model
 from airflow_provider_segmind.quality.report import Report
 from airflow_provider_segmind.quality.thresholds import Thresholds
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
+from airflow_provider_segmind.storage.keep import add_to_sidecar
 
 ON_FAILURE = ("fail", "skip", "report")
 
@@ -228,3 +228,21 @@ class CheckSwapOperator(CheckSwapInputOperator):
 def _picture(hook: SegmindHook, name: str, uri: object) -> bytes:
     """Return a picture's bytes, whatever they are: a check judges them."""
     return picture_bytes(hook, name, check_image(name, uri))
+
+
+def pose_model() -> Path | None:
+    """
+    Return what ``[segmind] pose_model`` names, or ``None`` where the administrator gave nothing.
+
+    :raises InvalidRequestError: when it is not the model of poses.
+    """
+    path = str(conf.get("segmind", "pose_model", fallback=None) or "").strip()
+    if not path:
+        return None
+    try:
+        check_pose_model(Path(path))
+    except InvalidRequestError as error:
+        raise InvalidRequestError(
+            f"[segmind] pose_model, which whoever manages Airflow sets, cannot be used. {error.message}"
+        ) from None
+    return Path(path)

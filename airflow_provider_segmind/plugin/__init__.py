@@ -22,8 +22,8 @@ class SegmindPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
         """The application; imported when the API server asks for it, since that takes a second or two."""
-        from airflow_provider_segmind.plugin.app import app
-        from airflow_provider_segmind.plugin.roots import log_refused
+        from airflow_provider_segmind.gallery.app import app
+        from airflow_provider_segmind.gallery.roots import log_refused
 
         log_refused()
         return [{"app": app, "url_prefix": PREFIX, "name": "Segmind"}]
@@ -31,7 +31,7 @@ class SegmindPlugin(AirflowPlugin):
     @cached_property
     def react_apps(self) -> list[Any]:  # type: ignore[override]
         """The tabs, unless an administrator wants none: before Airflow 3.4 they are on every DAG."""
-        from airflow_provider_segmind.hooks.compat import conf
+        from airflow_provider_segmind.compat import conf
 
         if not conf.getboolean("segmind", "ui_tabs", fallback=True):
             return []
@@ -51,7 +51,7 @@ class SegmindPlugin(AirflowPlugin):
 
 def _base() -> str:
     """Return what leads to Airflow's own address: nothing, or its path where a bundle's URL cannot be relative."""
-    from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, conf
+    from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS, conf
 
     if AIRFLOW_V_3_3_PLUS:
         return ""

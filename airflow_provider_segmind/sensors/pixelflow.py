@@ -15,27 +15,26 @@ from airflow_provider_segmind.api.errors import AuthenticationError, SegmindErro
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_interval, check_outage, timed_out
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.hooks.compat import (
+from airflow_provider_segmind.compat import (
     AIRFLOW_V_3_3_PLUS,
     TaskDeferralError,
     TaskDeferralTimeout,
     XComNotFound,
     default_args_of,
 )
-from airflow_provider_segmind.hooks.failures import sensor_error
-from airflow_provider_segmind.hooks.gallery import is_shown, show, show_end, waiting
-from airflow_provider_segmind.hooks.lineage import LineageMixin
-from airflow_provider_segmind.hooks.metrics import tell_end
-from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
+from airflow_provider_segmind.connection import waits_deferred
+from airflow_provider_segmind.failures import sensor_error
+from airflow_provider_segmind.gallery.recording import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.settings import waits_deferred
-from airflow_provider_segmind.sensors.origin import known_job, nothing_to_wait_for, photographs, task_id_of
-from airflow_provider_segmind.sensors.skips import failing, skipping
-from airflow_provider_segmind.sensors.starts import POLL_INTERVAL, TIMEOUT, sensor_start
-from airflow_provider_segmind.triggers.ending import check_mode, ending_of, settings_of
-from airflow_provider_segmind.triggers.events import is_start, read_event
+from airflow_provider_segmind.observability.lineage import LineageMixin
+from airflow_provider_segmind.observability.metrics import tell_end
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.triggers.segmind import deferral
-from airflow_provider_segmind.triggers.starting import may_start
+from airflow_provider_segmind.triggers.starting import POLL_INTERVAL, TIMEOUT, may_start, sensor_start
+from airflow_provider_segmind.waiting.ending import check_mode, ending_of, settings_of
+from airflow_provider_segmind.waiting.events import is_start, read_event
+from airflow_provider_segmind.waiting.origin import known_job, nothing_to_wait_for, photographs, task_id_of
+from airflow_provider_segmind.waiting.skips import failing, skipping
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial

@@ -13,23 +13,23 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindErro
 from airflow_provider_segmind.api.gallery import GalleryRecord
 from airflow_provider_segmind.api.patience import check_interval
 from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.hooks.assets import Stored, announce
-from airflow_provider_segmind.hooks.batch_files import STORED, check_failures, dag_of, too_many
-from airflow_provider_segmind.hooks.compat import AirflowFailException
-from airflow_provider_segmind.hooks.deliveries import Deliveries, Delivery, read_deliveries
-from airflow_provider_segmind.hooks.failures import task_error
-from airflow_provider_segmind.hooks.gallery import show, stored, stored_batch
-from airflow_provider_segmind.hooks.keeping import Item, Manner
-from airflow_provider_segmind.hooks.lineage import BatchFacts, LineageMixin
-from airflow_provider_segmind.hooks.names import name_of
-from airflow_provider_segmind.hooks.publish import lines_of, put
-from airflow_provider_segmind.hooks.rendering import AuthorsTemplatesMixin
+from airflow_provider_segmind.batch.files import STORED, check_failures, dag_of, too_many
+from airflow_provider_segmind.compat import AirflowFailException
+from airflow_provider_segmind.failures import task_error
+from airflow_provider_segmind.files.objects import storage_path
+from airflow_provider_segmind.files.publish import lines_of, put
+from airflow_provider_segmind.gallery.recording import show, stored, stored_batch
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.sharing import SHARES, share_all
-from airflow_provider_segmind.hooks.signing import signer
-from airflow_provider_segmind.hooks.storage import storage_path
-from airflow_provider_segmind.hooks.storing import Shelf, store_all
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
+from airflow_provider_segmind.observability.assets import Stored, announce
+from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
+from airflow_provider_segmind.storage.deliveries import Deliveries, Delivery, read_deliveries
+from airflow_provider_segmind.storage.keep import Item, Manner
+from airflow_provider_segmind.storage.names import name_of
+from airflow_provider_segmind.storage.sharing import SHARES, share_all
+from airflow_provider_segmind.storage.signing import signer
+from airflow_provider_segmind.storage.store import Shelf, store_all
 
 Outcome = dict[str, Any] | SegmindError
 

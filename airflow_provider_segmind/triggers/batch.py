@@ -12,13 +12,13 @@ from airflow_provider_segmind.api.clocks import known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import Said
-from airflow_provider_segmind.hooks.batch_files import BatchFiles, Row, compose, own, summary_of, too_many
-from airflow_provider_segmind.hooks.batch_results import Collector, wait_for
-from airflow_provider_segmind.hooks.metrics import outcome_of
-from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
-from airflow_provider_segmind.triggers.ending import conclude, read_ending
-from airflow_provider_segmind.triggers.events import event_of_batch, event_of_error
-from airflow_provider_segmind.triggers.warming import warm_up
+from airflow_provider_segmind.batch.files import BatchFiles, Row, compose, own, summary_of, too_many
+from airflow_provider_segmind.batch.results import Collector, wait_for
+from airflow_provider_segmind.observability.metrics import outcome_of
+from airflow_provider_segmind.waiting.ending import conclude, read_ending
+from airflow_provider_segmind.waiting.events import event_of_batch, event_of_error
+from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
+from airflow_provider_segmind.waiting.warming import warm_up
 
 
 class BodySwapBatchTrigger(BaseTrigger):

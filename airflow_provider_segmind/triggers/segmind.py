@@ -15,12 +15,12 @@ from airflow_provider_segmind.api.clocks import UNKNOWN, known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
-from airflow_provider_segmind.hooks.gallery import ended, is_shown
-from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
+from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
-from airflow_provider_segmind.triggers.ending import Ending, conclude, read_ending
-from airflow_provider_segmind.triggers.events import event_of_error, event_of_job
-from airflow_provider_segmind.triggers.warming import warm_up
+from airflow_provider_segmind.waiting.ending import Ending, conclude, read_ending
+from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
+from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
+from airflow_provider_segmind.waiting.warming import warm_up
 
 BACKSTOP = -UNKNOWN
 """
@@ -46,7 +46,7 @@ class PixelFlowTrigger(BaseTrigger):
     :param submitted_at: seconds since the epoch at which it was ordered, if known.
     :param output_key: ``keyname`` of the output that the result's ``image_url`` names; otherwise the first image.
     :param needs_image: whether a job without an image is an error.
-    :param ending: how the task may end here, see :class:`~airflow_provider_segmind.triggers.ending.Ending`; without it,
+    :param ending: how the task may end here, see :class:`~airflow_provider_segmind.waiting.ending.Ending`; without it,
         the task resumes on a worker.
     :param clock_offset: seconds that the clock which set the deadline is ahead of Segmind's, if known.
     :param later: what a newer version of this package may have written, or an older one; ignored.

@@ -21,16 +21,22 @@ from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.gallery import XCOM_KEY
+from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.results import read_handle
 from airflow_provider_segmind.api.uris import quoted
-from airflow_provider_segmind.hooks.gallery import is_shown, waiting
+from airflow_provider_segmind.gallery.recording import is_shown, waiting
+from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import before_after
-from airflow_provider_segmind.triggers.ending import Ending, Read, allowed, check_mode, losses_of, push, settings_lost
-from airflow_provider_segmind.triggers.events import event_of_start
 from airflow_provider_segmind.triggers.segmind import BACKSTOP, PixelFlowTrigger
+from airflow_provider_segmind.waiting.ending import Ending, Read, allowed, check_mode, losses_of, push, settings_lost
+from airflow_provider_segmind.waiting.events import event_of_start
 
 log = logging.getLogger(__name__)
 
+POLL_INTERVAL = 7.0
+"""Seconds between polls, unless an author says otherwise."""
+TIMEOUT = 3600.0
+"""Seconds that a wait takes at most, unless an author says otherwise."""
 RETURN_VALUE = "return_value"
 _NEVER_RUN = ("on_execute_callback", "pre_execute")
 """What only a start on a worker runs."""
@@ -144,16 +150,17 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
         self.workflow, self.submitted_at = job["workflow"], job["submitted_at"]
 
 
-def start_args(read: Read, poll_url: object, *, mapped: bool, waiting: Mapping[str, Any]) -> StartTriggerArgs:
+def sensor_start(read: Read, poll_url: object, *, mapped: bool, needs_image: bool) -> StartTriggerArgs:
     """
-    Return how Airflow starts a task in the triggerer.
+    Return how Airflow starts a sensor in the triggerer.
 
-    :param read: gives the task's settings by the names that its constructor has for them; ``timeout`` in seconds.
-    :param poll_url: what the task was given; for a mapped task it is not known yet.
-    :param mapped: whether the task is mapped.
-    :param waiting: arguments of the trigger that are known now.
+    :param read: gives the sensor's settings by name; of a mapped one only those that were given.
+    :param poll_url: what the sensor was given; for a mapped one it is not known yet.
+    :param mapped: whether it is mapped.
+    :param needs_image: whether a job without an image is an error.
     :raises InvalidRequestError: when the poll URL comes from where the triggerer cannot take it.
     """
+    timeout = check_interval("timeout", read("timeout") or TIMEOUT)
     lost = settings_lost(read, *_NEVER_RUN)
     ending = Ending(
         success=not lost.success,
@@ -167,13 +174,17 @@ def start_args(read: Read, poll_url: object, *, mapped: bool, waiting: Mapping[s
         trigger_cls=f"{__name__}.{StartedPixelFlowTrigger.__name__}",
         next_method="execute_complete",
         trigger_kwargs={
-            **waiting,
+            "segmind_conn_id": read("segmind_conn_id") or SegmindHook.default_conn_name,
+            "poll_interval": check_interval("poke_interval", read("poke_interval") or POLL_INTERVAL),
+            "max_outage": None if read("silent_fail") else check_outage(read("max_outage")),
+            "output_key": read("output_key"),
+            "needs_image": needs_image,
             **({"poll_url": "", "source": None} if mapped else _origin(poll_url)),
             "grace": BACKSTOP,
-            "end_in_trigger": check_mode(read("end_in_trigger")),
+            "end_in_trigger": check_mode("auto" if read("end_in_trigger") is None else read("end_in_trigger")),
             "ending": ending.to_json(),
         },
-        timeout=timedelta(seconds=read("timeout") + BACKSTOP),
+        timeout=timedelta(seconds=timeout + BACKSTOP),
     )
 
 

@@ -23,8 +23,8 @@ from airflow_provider_segmind.decorators.body_swap import _BodySwapDecoratedOper
 from airflow_provider_segmind.emulator import Emulator, __main__
 from airflow_provider_segmind.emulator.faults import KINDS, Fault
 from airflow_provider_segmind.get_provider_info import get_provider_info
-from airflow_provider_segmind.hooks import metrics
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.observability import metrics
 from tests.docs.pages import PAGES, README, ROOT, SAID
 from tools import site_reference
 from tools.site_parameters import InheritedParameters

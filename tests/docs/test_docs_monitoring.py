@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_segmind.hooks import metrics
+from airflow_provider_segmind.observability import metrics
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "monitoring.md").read_text()
 FACETS = json.loads(Path(metrics.__file__).with_name("facets.json").read_text())["$defs"]

@@ -13,8 +13,8 @@ import pytest
 from airflow.cli.cli_parser import get_parser
 from airflow.configuration import conf
 
+from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.get_provider_info import get_provider_info
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
 from tests.docs.pages import SAID, Block, blocks, shell_lines
 
 # Their providers are not among the packages of the tests.

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.gallery import MAX_TEXT
-from airflow_provider_segmind.plugin import items
+from airflow_provider_segmind.gallery import items
 from tests.plugin.world import PNG, World, swaps
 
 MB = 2**20
@@ -159,7 +159,7 @@ def test_who_asks_the_gallery_for_much_leaves_threads_to_the_rest_of_the_api(api
     """Requests that wait for their turn wait without a thread, of which Airflow's API has forty for all."""
     import anyio
 
-    from airflow_provider_segmind.plugin import app
+    from airflow_provider_segmind.gallery import app
 
     running: list[int] = []
     most: list[int] = []

@@ -147,8 +147,8 @@ def test_a_picture_of_half_a_gigabyte_is_not_read(vera: Any, world: World) -> No
 
 
 def test_a_picture_that_is_not_taken_by_the_browser_takes_no_memory_of_the_server(world: World) -> None:
-    from airflow_provider_segmind.plugin.pictures import MAX_PICTURE, read_chunks
-    from airflow_provider_segmind.plugin.roots import roots
+    from airflow_provider_segmind.gallery.pictures import MAX_PICTURE, read_chunks
+    from airflow_provider_segmind.gallery.roots import roots
 
     uri = world.file("large.png", PNG + bytes(30 * 2**20))
     folders = roots().of("open", None)
@@ -216,8 +216,8 @@ def test_a_folder_that_becomes_a_link_while_it_is_read_leads_nowhere(vera: Any, 
 
 
 def _read(uri: str) -> bytes | None:
-    from airflow_provider_segmind.plugin.pictures import PictureError, read_allowed
-    from airflow_provider_segmind.plugin.roots import roots
+    from airflow_provider_segmind.gallery.pictures import PictureError, read_allowed
+    from airflow_provider_segmind.gallery.roots import roots
 
     try:
         return bytes(read_allowed(uri, roots().of("open", None), 2**20))

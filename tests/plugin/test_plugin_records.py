@@ -225,7 +225,7 @@ def test_a_page_of_two_thousand_swaps_takes_one_query_and_reads_each_record_once
     from sqlalchemy import event
 
     from airflow_provider_segmind.api.gallery import read_records
-    from airflow_provider_segmind.plugin import records
+    from airflow_provider_segmind.gallery import records
 
     folder = "s3://bucket/looks/2026-11-24"
     ordered = {"state": "waiting", "before": f"{folder}/a.png", "reference": f"{folder}/b.png", "cost": 0.2687}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from airflow.models import dag
 
+from airflow_provider_segmind.gallery.roots import allowed, roots_of
 from airflow_provider_segmind.plugin import SegmindPlugin
-from airflow_provider_segmind.plugin.roots import allowed, roots_of
 from tests.plugin.world import PNG, World, swaps
 
 Api = Callable[..., Any]

@@ -10,7 +10,7 @@ from airflow.models.taskinstancekey import TaskInstanceKey
 
 from airflow_provider_segmind.api.gallery import GalleryRecord, read_record
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.hooks.gallery import ordered, ordered_batch, show, stored, stored_batch
+from airflow_provider_segmind.gallery.recording import ordered, ordered_batch, show, stored, stored_batch
 from airflow_provider_segmind.links import BeforeAfterLink, picture_url
 from airflow_provider_segmind.preview import swap_preview
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_segmind import connection as settings
 from airflow_provider_segmind.api import flow, poller, schedule
 from airflow_provider_segmind.api.aclient import AsyncClient
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.submitter import Submitter
-from airflow_provider_segmind.hooks import settings, shared
 from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor
+from airflow_provider_segmind.waiting import shared
 
 QUICKER = 100.0
 """How many times shorter pauses are; a test that needs them as they are sets it to 1."""

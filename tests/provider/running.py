@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger
 
-from airflow_provider_segmind.hooks.compat import TaskDeferred
+from airflow_provider_segmind.compat import TaskDeferred
 
 try:
     from airflow.sdk.exceptions import AirflowRescheduleException

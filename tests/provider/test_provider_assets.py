@@ -11,16 +11,16 @@ import pytest
 from airflow.sdk import Asset, AssetAlias
 from sqlalchemy import create_engine, text
 
+from airflow_provider_segmind.compat import ALIAS_EXTRAS_NEST
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.assets import MAX_EVENTS, Stored, announce
-from airflow_provider_segmind.hooks.compat import ALIAS_EXTRAS_NEST
+from airflow_provider_segmind.observability.assets import MAX_EVENTS, Stored, announce
 from tests.airflow_fork import airflow
 from tests.metadata import copy_database
 
 DAG = """
 from airflow.sdk import DAG, Asset, AssetAlias, get_current_context, task
 
-from airflow_provider_segmind.hooks.assets import Stored, announce
+from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator
 
 PICTURES = {{"character_image": "{scene}", "reference_character_image": "{person}"}}

@@ -12,9 +12,9 @@ import pytest
 
 from airflow_provider_segmind.api import patience
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.batch import results as batch_results
+from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks import batch_results
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from tests.api.clock import Clock

@@ -16,13 +16,13 @@ import pytest
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.poller import Poller
+from airflow_provider_segmind.batch import files as batch_files
+from airflow_provider_segmind.batch import ordering as batch_ordering
+from airflow_provider_segmind.batch.files import BatchFiles
+from airflow_provider_segmind.batch.results import Collector
+from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks import batch_files
-from airflow_provider_segmind.hooks.batch_files import BatchFiles
-from airflow_provider_segmind.hooks.batch_results import Collector
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
-from airflow_provider_segmind.operators import batch_ordering
-from airflow_provider_segmind.triggers.ending import Ending
+from airflow_provider_segmind.waiting.ending import Ending
 from tests.api.clock import Clock
 from tests.provider.running import first_event
 from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
@@ -76,7 +76,7 @@ async def test_storage_that_fails_for_a_while_loses_no_result(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = BatchFiles(str(tmp_path / "file" / "results.jsonl"), "b")
-    monkeypatch.setattr("airflow_provider_segmind.hooks.batch_results.FLUSH_ROWS", 1)
+    monkeypatch.setattr("airflow_provider_segmind.batch.results.FLUSH_ROWS", 1)
     (tmp_path / "file").write_text("in the way")
     collector = Collector(files, 1, {}, logging.getLogger("batch"))
     collector.add({"index": 0, "status": "COMPLETED"})  # so many that they are stored at once, which fails
@@ -89,9 +89,9 @@ async def test_storage_that_fails_for_a_while_loses_no_result(
 
 
 async def test_so_many_results_are_stored_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_segmind.hooks.batch_results.FLUSH_ROWS", 2)
+    monkeypatch.setattr("airflow_provider_segmind.batch.results.FLUSH_ROWS", 2)
     files = BatchFiles(str(tmp_path / "results.jsonl"), "b")
-    monkeypatch.setattr("airflow_provider_segmind.hooks.batch_results.FLUSH_SECONDS", 60.0)
+    monkeypatch.setattr("airflow_provider_segmind.batch.results.FLUSH_SECONDS", 60.0)
     collector = Collector(files, 3, {}, logging.getLogger("batch"))
     storing = asyncio.ensure_future(collector.run())
     for index in range(2):

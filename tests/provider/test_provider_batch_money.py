@@ -12,11 +12,11 @@ from airflow_provider_segmind.api import flow, history
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.batch.results import wait_for
+from airflow_provider_segmind.compat import THREADS_MAY_ASK, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.batch_results import wait_for
-from airflow_provider_segmind.hooks.compat import THREADS_MAY_ASK, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.shared import shared_connection
+from airflow_provider_segmind.waiting.shared import shared_connection
 from tests.provider import paces
 from tests.provider.test_provider_batch import PNG, Batch, at_once, charged, swaps
 

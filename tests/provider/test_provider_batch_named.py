@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.batch import outcomes as batch_outcomes
+from airflow_provider_segmind.batch.files import BatchFiles, compose, summary_of
+from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.batch_files import BatchFiles, compose, summary_of
-from airflow_provider_segmind.hooks.batch_store import BatchStore
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
-from airflow_provider_segmind.operators import batch_outcomes
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
+from airflow_provider_segmind.orders.batch_store import BatchStore
 from tests.provider.test_provider_batch import RUNNING, Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]

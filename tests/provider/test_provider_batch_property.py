@@ -29,8 +29,8 @@ from airflow_provider_segmind.api.batches import Head
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.wire import Answer, Request
-from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
-from airflow_provider_segmind.operators.batch_ordering import Ordering, Terms
+from airflow_provider_segmind.batch.ordering import Ordering, Terms
+from airflow_provider_segmind.orders.batch_store import BatchStore, Book
 from tests.api import drive
 from tests.provider.running import TaskInstance
 
@@ -217,10 +217,10 @@ def no_waiting() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history, "SETTLED", -60.0)
         patch.setattr(batches, "WITNESSES", 2)
-        patch.setattr("airflow_provider_segmind.operators.batch_ordering.OUTAGE", 0.0)
+        patch.setattr("airflow_provider_segmind.batch.ordering.OUTAGE", 0.0)
         # Threads would be most of the time of an example.
-        patch.setattr("airflow_provider_segmind.hooks.batch_store.ThreadPoolExecutor", Later)
-        patch.setattr("airflow_provider_segmind.operators.batch_ordering.log", SimpleNamespace(**_QUIET))
+        patch.setattr("airflow_provider_segmind.orders.batch_store.ThreadPoolExecutor", Later)
+        patch.setattr("airflow_provider_segmind.batch.ordering.log", SimpleNamespace(**_QUIET))
         yield
 
 

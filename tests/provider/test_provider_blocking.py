@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.errors import JobFailedError, JobTimeoutError
+from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.provider.test_provider_batch import Batch, charged, swaps

@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import BaseHook, Connection
 
 import airflow_provider_segmind
-from airflow_provider_segmind.hooks import compat
+from airflow_provider_segmind import compat
 
 PACKAGE = Path(airflow_provider_segmind.__path__[0])
 MOVED = {"airflow.configuration", "airflow.exceptions", "airflow.sdk.configuration", "airflow.sdk.exceptions"}
@@ -34,7 +34,7 @@ def test_nothing_is_imported_from_common_compat_whose_oldest_release_has_next_to
 
 
 def test_only_one_module_knows_what_has_moved() -> None:
-    elsewhere = [found for found in imported() if found[0] != "hooks/compat.py"]
+    elsewhere = [found for found in imported() if found[0] != "compat.py"]
     moved = [found for found in elsewhere if found[1] in MOVED or found[1:] in {("airflow", "__version__")}]
     # Examples are copied to where they must stand alone.
     assert [found for found in moved if not found[0].startswith("example_dags/")] == []

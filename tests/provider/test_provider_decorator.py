@@ -14,10 +14,10 @@ import pytest
 from airflow.sdk import DAG, task
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.batch import results as batch_results
+from airflow_provider_segmind.compat import AirflowFailException, TaskDeferralTimeout, TaskDeferred
 from airflow_provider_segmind.decorators.body_swap import body_swap_task
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks import batch_results
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferralTimeout, TaskDeferred
 from tests.provider.running import TaskInstance, first_event, revive
 from tests.provider.test_provider_dag_run import dag_test
 from tests.provider.tries import Store

@@ -24,8 +24,8 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.transport import BoundConnection, NoticingAdapter
-from airflow_provider_segmind.hooks.addresses import ForbiddenAddressError, PublicOnly, check_address
-from airflow_provider_segmind.hooks.download import Limits, download
+from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_address
+from airflow_provider_segmind.files.download import Limits, download
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from tests.provider.odd_host import KEY, PICTURE, OddHost, odd_host, own_host
 
@@ -53,7 +53,7 @@ def test_a_transient_error_is_waited_out(
 ) -> None:
     slept: list[float] = []
     clock = SimpleNamespace(sleep=slept.append, time=time.time, monotonic=time.monotonic)
-    monkeypatch.setattr("airflow_provider_segmind.hooks.download.time", clock)
+    monkeypatch.setattr("airflow_provider_segmind.files.download.time", clock)
     found = download(SegmindHook(), f"{host.url}/{path}", Limits(pauses=(0.5,)))
     assert found.data == PICTURE
     assert slept == [1.0 if path == "busy-once" else 0.5], "a host that says how long is waited for so long"

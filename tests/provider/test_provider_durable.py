@@ -13,10 +13,10 @@ from airflow_provider_segmind.api.errors import (
     SegmindError,
     TransportError,
 )
+from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
-from airflow_provider_segmind.hooks.store import KEY
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.orders.store import KEY
 from tests.provider.tries import Task
 
 

@@ -18,11 +18,11 @@ from airflow_provider_segmind.api.errors import (
     SegmindError,
     TransportError,
 )
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
+from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
-from airflow_provider_segmind.triggers import ending as module
-from airflow_provider_segmind.triggers import warming
-from airflow_provider_segmind.triggers.ending import (
+from airflow_provider_segmind.waiting import ending as module
+from airflow_provider_segmind.waiting import warming
+from airflow_provider_segmind.waiting.ending import (
     Ending,
     Losses,
     allowed,

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, read_record, read_records
+from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.emulator.samples import draw
-from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
-from airflow_provider_segmind.hooks.gallery import show
+from airflow_provider_segmind.gallery.recording import show
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor

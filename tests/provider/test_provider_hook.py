@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.download import download
+from airflow_provider_segmind.files.download import download
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from tests.api.drive import WORKFLOW
 from tests.provider.conftest import connect

@@ -10,10 +10,10 @@ import pytest
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.store import KEY
+from airflow_provider_segmind.orders.store import KEY
 from tests.provider.test_provider_batch import PNG, RUNNING, Batch, at_once, swaps
 from tests.provider.tries import Task
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AirflowFailException
-from airflow_provider_segmind.hooks.storage import input_path, read_up_to, size_of, storage_path
+from airflow_provider_segmind.files.objects import input_path, read_up_to, size_of, storage_path
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.transfers.object_storage import (

@@ -18,8 +18,8 @@ from referencing import Registry, Resource
 from airflow_provider_segmind.api.uris import dataset_name
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.emulator.faults import Fault
-from airflow_provider_segmind.hooks import facets
-from airflow_provider_segmind.hooks.lineage import MAX_DATASETS, BatchFacts, JobFacts, operator_lineage
+from airflow_provider_segmind.observability import facets
+from airflow_provider_segmind.observability.lineage import MAX_DATASETS, BatchFacts, JobFacts, operator_lineage
 from tests.airflow_fork import airflow
 
 SPEC = json.loads((Path(__file__).parent / "stored" / "OpenLineage.json").read_text())

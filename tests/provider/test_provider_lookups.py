@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_segmind import connection as settings
 from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError, TransportError
 from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.compat import AirflowNotFoundException
+from airflow_provider_segmind.connection import aload_settings, missing
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks import settings, shared
-from airflow_provider_segmind.hooks.compat import AirflowNotFoundException
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.settings import aload_settings, missing
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
-from airflow_provider_segmind.triggers.events import read_event
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
+from airflow_provider_segmind.waiting import shared
+from airflow_provider_segmind.waiting.events import read_event
 from tests.api.drive import WORKFLOW
 from tests.provider.conftest import connect
 from tests.provider.running import context, first_event, run_in_mode

@@ -17,7 +17,7 @@ from airflow_provider_segmind.api.traffic import Traffic
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.emulator.faults import Fault
-from airflow_provider_segmind.hooks import metrics
+from airflow_provider_segmind.observability import metrics
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.airflow_fork import airflow

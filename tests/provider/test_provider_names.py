@@ -11,7 +11,7 @@ from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
-from airflow_provider_segmind.triggers.events import read_batch_event
+from airflow_provider_segmind.waiting.events import read_batch_event
 from tests.provider.test_provider_times import CLASSES, own_parameters
 
 EVERYWHERE = [*CLASSES, _BodySwapDecoratedOperator]

@@ -10,13 +10,13 @@ from airflow_provider_segmind.api.errors import (
     SegmindError,
     ServiceError,
 )
-from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import (
+from airflow_provider_segmind.compat import (
     AirflowFailException,
     TaskDeferralError,
     TaskDeferralTimeout,
     TaskDeferred,
 )
+from airflow_provider_segmind.emulator import Emulator, Fault
 from tests.provider.tries import Task
 
 

@@ -15,22 +15,23 @@ import pytest
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.batch_files import BatchFiles
-from airflow_provider_segmind.hooks.compat import (
+from airflow_provider_segmind.batch import ordering as batch_ordering
+from airflow_provider_segmind.batch import waits as batch_waits
+from airflow_provider_segmind.batch.files import BatchFiles
+from airflow_provider_segmind.compat import (
     THREADS_MAY_ASK,
     AirflowFailException,
     AirflowTaskTimeout,
     TaskDeferred,
 )
-from airflow_provider_segmind.hooks.store import KEY
-from airflow_provider_segmind.operators import batch_ordering, batch_waits
+from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapBatchOperator,
     BodySwapOperator,
     SubmitBodySwapBatchOperator,
     SubmitBodySwapOperator,
 )
+from airflow_provider_segmind.orders.store import KEY
 from tests.provider.running import first_event, revive
 from tests.provider.test_provider_batch import PNG, Batch, at_once, charged, swaps
 from tests.provider.test_provider_decorator import Tried, pictures

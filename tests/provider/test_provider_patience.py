@@ -19,13 +19,13 @@ from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.orders import digests
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.wire import Request, Response
-from airflow_provider_segmind.hooks.batch_files import BatchFiles
-from airflow_provider_segmind.hooks.batch_store import BatchStore, Book
-from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSensorTimeout, TaskDeferred
-from airflow_provider_segmind.hooks.metrics import Tally
+from airflow_provider_segmind.batch.files import BatchFiles
+from airflow_provider_segmind.batch.ordering import OUTAGE, SLOWEST, Ordering, Terms
+from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.operators.batch_ordering import OUTAGE, SLOWEST, Ordering, Terms
+from airflow_provider_segmind.observability.metrics import Tally
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
+from airflow_provider_segmind.orders.batch_store import BatchStore, Book
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
@@ -268,7 +268,7 @@ def settle(monkeypatch: pytest.MonkeyPatch, service: Historian) -> tuple[Orderin
     """Have a batch find out what became of its one order, and return how that went."""
     client = service.aclient()
     time = SimpleNamespace(time=service.clock, gmtime=lambda at: None, strftime=lambda form, at: "then")
-    monkeypatch.setattr("airflow_provider_segmind.operators.batch_ordering.time", time)
+    monkeypatch.setattr("airflow_provider_segmind.batch.ordering.time", time)
     swap = Swap(0, "item 0", INPUTS["character_image"], INPUTS["reference_character_image"], "woman")
     book = Book(BatchStore({}), Head("f", 0, 1, "b"), {0: Entry(service.clock(), digests(INPUTS))})
 

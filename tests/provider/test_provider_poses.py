@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.hooks import poses
-from airflow_provider_segmind.hooks.compat import AirflowFailException
+from airflow_provider_segmind.compat import AirflowFailException
+from airflow_provider_segmind.operators import quality as poses
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from tests.provider.running import context
 from tests.quality.drawing import encoded

@@ -21,8 +21,8 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Record
 from airflow_provider_segmind.api.wire import Answer
-from airflow_provider_segmind.hooks.metrics import Tally
-from airflow_provider_segmind.operators.ordering import Order, mark_failed, place
+from airflow_provider_segmind.observability.metrics import Tally
+from airflow_provider_segmind.orders.place import Order, mark_failed, place
 from tests.api import drive
 from tests.provider.running import TaskInstance
 

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import TransportError
-from airflow_provider_segmind.hooks.publish import publish, put
+from airflow_provider_segmind.files.publish import publish, put
 
 
 @pytest.mark.parametrize("write", [publish, put])

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider_segmind.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator

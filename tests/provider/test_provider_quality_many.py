@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.quality import many

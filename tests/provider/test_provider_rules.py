@@ -12,15 +12,15 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider_segmind.api.errors import CreditsError
+from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
-from airflow_provider_segmind.hooks.store import OrderStore
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapBatchOperator,
     SubmitBodySwapBatchOperator,
     SubmitBodySwapOperator,
 )
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
+from airflow_provider_segmind.orders.store import OrderStore
 from tests.airflow_fork import airflow
 from tests.api.drive import WORKFLOW
 from tests.provider.running import TaskInstance

@@ -11,14 +11,14 @@ import pytest
 
 from airflow_provider_segmind.api import patience
 from airflow_provider_segmind.api.errors import AuthenticationError, ServiceError
-from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import (
+from airflow_provider_segmind.compat import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
     TaskDeferralError,
     TaskDeferralTimeout,
 )
+from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferred
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers.starting import StartedPixelFlowTrigger

@@ -13,14 +13,14 @@ from airflow.sdk import DAG
 from airflow.sdk.execution_time.xcom import XCom
 
 from airflow_provider_segmind.api.gallery import read_record
+from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS, TaskDeferred
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink, result_url
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
-from airflow_provider_segmind.triggers.ending import Ending
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
 from airflow_provider_segmind.triggers.starting import StartedPixelFlowTrigger
+from airflow_provider_segmind.waiting.ending import Ending
 from tests.provider.running import TaskInstance, context, first_event, run
 from tests.provider.test_provider_sensor import MODES, submit
 

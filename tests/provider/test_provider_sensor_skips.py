@@ -20,16 +20,16 @@ from airflow_provider_segmind.api.errors import (
     SegmindError,
     ServiceError,
 )
-from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import (
+from airflow_provider_segmind.compat import (
     AIRFLOW_V_3_3_PLUS,
     AirflowFailException,
     AirflowSkipException,
     XComNotFound,
 )
+from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
-from airflow_provider_segmind.triggers.ending import Ending, end
+from airflow_provider_segmind.waiting.ending import Ending, end
 from tests.airflow_fork import airflow
 from tests.provider.conftest import connect
 from tests.provider.running import TaskInstance, context
@@ -174,7 +174,7 @@ def test_a_state_that_airflow_does_not_tell_costs_no_clear_error(emulator: Emula
 DAG_OF_THE_SKIPPED = """
 from airflow.sdk import DAG, task
 
-from airflow_provider_segmind.hooks.compat import AirflowSkipException
+from airflow_provider_segmind.compat import AirflowSkipException
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 

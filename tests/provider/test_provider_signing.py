@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.hooks.signing import signer
 from airflow_provider_segmind.provenance.signing import verify
+from airflow_provider_segmind.storage.signing import signer
 from tests.provenance.drawn import picture, saved
 from tests.provenance.issued import issued
 

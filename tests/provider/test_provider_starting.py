@@ -13,15 +13,15 @@ from airflow.sdk import DAG, Param, TaskGroup, task_group
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers import starting
-from airflow_provider_segmind.triggers.events import is_start
 from airflow_provider_segmind.triggers.segmind import BACKSTOP, PixelFlowTrigger
 from airflow_provider_segmind.triggers.starting import StartedPixelFlowTrigger
+from airflow_provider_segmind.waiting.events import is_start
 from tests.api.virtual import DOWN, GONE, Clock, Service, between, run_virtually
 from tests.provider.running import context, first_event, revive
 from tests.provider.virtual import World

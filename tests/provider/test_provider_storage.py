@@ -18,12 +18,12 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
+from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AirflowFailException
-from airflow_provider_segmind.hooks.download import Limits
-from airflow_provider_segmind.hooks.keeping import Item, Manner
+from airflow_provider_segmind.files.download import Limits
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.storing import store_all
+from airflow_provider_segmind.storage.keep import Item, Manner
+from airflow_provider_segmind.storage.store import store_all
 from airflow_provider_segmind.transfers.object_storage import (
     ObjectStorageToSegmindOperator,
     SegmindToObjectStorageOperator,

@@ -22,7 +22,7 @@ import pytest
 
 from airflow_provider_segmind.api import history, transport
 from airflow_provider_segmind.api.wire import Request, Response
-from airflow_provider_segmind.hooks.compat import AirflowFailException, TaskDeferred
+from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from tests.api.drive import COMPLETED, INPUTS, PROCESSING, answer
 from tests.api.virtual import DOWN, GONE, Clock, Service, VirtualAsyncClient, VirtualClient
@@ -238,7 +238,7 @@ def storm(seed: int) -> Iterator[tuple[World, Segmind]]:
         segmind = Segmind(Clock(), seed)
         world = World(patch, segmind)
         patch.setattr(
-            "airflow_provider_segmind.operators.ordering.time",
+            "airflow_provider_segmind.orders.place.time",
             SimpleNamespace(time=segmind.clock, strftime=lambda *_: "then", gmtime=lambda *_: None),
         )
         patch.setattr(history, "SETTLED", SETTLED)

@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from airflow_provider_segmind.api.errors import RateLimitError, TransportError
+from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks.compat import AirflowFailException
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from tests.api.drive import WORKFLOW
@@ -152,7 +152,7 @@ def test_everything_an_author_decides_is_a_template() -> None:
 def test_a_picture_that_is_too_large_is_refused_before_it_is_read_whole(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_segmind.hooks.pictures.MAX_BYTES", 2**20)
+    monkeypatch.setattr("airflow_provider_segmind.files.pictures.MAX_BYTES", 2**20)
     picture = tmp_path / "scene.webp"
     picture.write_bytes(b"RIFF\x00\x00\x00\x00WEBP" + bytes(2**20))
     with pytest.raises(AirflowFailException, match="is larger than 1 MiB: give a smaller picture"):

@@ -13,10 +13,10 @@ import pytest
 from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.decorators.body_swap import body_swap_task
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.get_provider_info import get_provider_info
-from airflow_provider_segmind.hooks.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor

@@ -20,12 +20,12 @@ from PIL import Image
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AirflowFailException
-from airflow_provider_segmind.hooks.names import name_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type
 from airflow_provider_segmind.provenance.signing import verify
+from airflow_provider_segmind.storage.names import name_of
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provenance.issued import issued
 from tests.provider.odd_host import KEY, PICTURE, OddHost, own_host, picture

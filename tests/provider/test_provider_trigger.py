@@ -19,14 +19,14 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.api.models import Job, Output, Settings
+from airflow_provider_segmind.connection import aload_settings
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.hooks import shared
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.hooks.settings import aload_settings
-from airflow_provider_segmind.hooks.shared import SharedConnection, shared_connection
-from airflow_provider_segmind.triggers.ending import Ending
-from airflow_provider_segmind.triggers.events import event_of_error, event_of_job, read_event
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
+from airflow_provider_segmind.waiting import shared
+from airflow_provider_segmind.waiting.ending import Ending
+from airflow_provider_segmind.waiting.events import event_of_error, event_of_job, read_event
+from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
 from tests.api.drive import WORKFLOW
 from tests.provider.conftest import connect
 from tests.provider.running import first_event, revive

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import AirflowFailException
-from airflow_provider_segmind.hooks.publish import put
-from airflow_provider_segmind.hooks.storage import storage_path
+from airflow_provider_segmind.files.objects import storage_path
+from airflow_provider_segmind.files.publish import put
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator

@@ -7,8 +7,8 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+from airflow_provider_segmind.compat import TaskDeferred
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks.compat import TaskDeferred
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from tests.provider.running import TaskInstance, first_event, revive
 

@@ -14,9 +14,9 @@ import pytest
 from airflow.sdk import BaseSensorOperator
 
 from airflow_provider_segmind.api.poller import Poller
-from airflow_provider_segmind.hooks.compat import TaskDeferred
-from airflow_provider_segmind.hooks.metrics import Tally
+from airflow_provider_segmind.compat import TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.observability.metrics import Tally
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.api.drive import KEY, POLL_URL
 from tests.api.virtual import Service, run_virtually

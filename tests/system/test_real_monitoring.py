@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.hooks import metrics
+from airflow_provider_segmind.observability import metrics
 from demo.local_airflow import LocalAirflow
 from tests.hurry import hurry
 from tests.metadata import migrated

@@ -10,7 +10,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, BaseOperator
 
 from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, Pictures
-from airflow_provider_segmind.hooks.gallery import show
+from airflow_provider_segmind.gallery.recording import show
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.preview import swap_preview
 

@@ -1,0 +1,1 @@
+"""Any number of swaps in one task: plan, ordering, waits, files and checks."""

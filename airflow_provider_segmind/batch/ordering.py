@@ -1,0 +1,334 @@
+"""Order the swaps of a batch, several at a time and each once, however often the task is tried."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from airflow_provider_segmind.api import flow, history
+from airflow_provider_segmind.api.batches import NEAR, Entry, Found, look_up, settles_at
+from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError, ServiceError
+from airflow_provider_segmind.api.manifest import Swap
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.orders import digests, has_own_input
+from airflow_provider_segmind.api.submitter import Submitter
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
+from airflow_provider_segmind.files.pictures import is_url, read_picture
+from airflow_provider_segmind.orders.batch_store import BatchStore, Book
+from airflow_provider_segmind.orders.place import MAY_PASS, SHARED, can_be, moment
+from airflow_provider_segmind.orders.rules import tagged
+from airflow_provider_segmind.waiting.shared import SharedConnection
+
+log = logging.getLogger(__name__)
+
+STRIKES = 5
+"""Orders in a row that fail, each in its own way, after which the rest is not tried: something is wrong for all."""
+PATIENCE = 1200.0
+"""Seconds that the end of an attempt waits until the request history can tell what was not accepted."""
+OUTAGE = history.PATIENCE
+"""Seconds that it waits for a history that does not answer: what took the orders' answers often takes its own, too."""
+SLOWEST = 600.0
+"""Seconds that reading it may take; that of a large account has a thousand pages."""
+OUTAGE_STEP = 30.0
+"""Seconds until that is asked again."""
+
+Accepted = Callable[[int, Job], None]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """
+    On what terms a batch is ordered.
+
+    :param workflow: the workflow.
+    :param concurrency: orders that are under way at once.
+    :param resubmit: whether an order whose outcome stays unknown is sent again, as its author accepts.
+    """
+
+    workflow: str
+    concurrency: int
+    resubmit: bool
+
+
+class Ordering:
+    """
+    Orders swaps. What it could not order, and why, is in ``errors`` afterwards; what concerns all is in ``stopped``.
+
+    :param connection: whom to order from.
+    :param book: keeps what was ordered.
+    :param swaps: all swaps of the batch.
+    :param terms: on what terms.
+    :param accepted: told of each accepted order.
+    """
+
+    def __init__(
+        self, connection: SharedConnection, book: Book, swaps: Sequence[Swap], terms: Terms, accepted: Accepted
+    ) -> None:
+        self.errors: dict[int, SegmindError] = {}
+        self.stopped: Exception | None = None
+        self._patient = True
+        self._shows_running = False
+        self._connection = connection
+        self._book = book
+        self._swaps = swaps
+        self._terms = terms
+        self._accepted = accepted
+        self._submitter = Submitter(connection.client, connection.poller)
+        self._uploads: dict[str, asyncio.Task[str]] = {}
+        self._strikes = 0
+        self._halted: SegmindError | None = None
+
+    async def run(self, indexes: Iterable[int]) -> None:
+        """Find out what became of earlier intents, and order these swaps, and those that were never accepted."""
+        wanted = deque(sorted({*indexes, *await self._settle(patient=False)}))
+        while True:
+            await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
+            await self._book.flush()
+            # Also when ordering has stopped: what may be paid for is found out about while its record is young.
+            wanted.extend(sorted(await self._settle(patient=self._patient)))
+            if self.stopped is None:
+                self._resume_or_stop()
+            if not wanted or self.stopped is not None:
+                break
+        await self._book.flush()
+        for index in self._intents():
+            entry = self._book.entries[index]
+            if index not in self.errors:
+                self.errors[index] = _unknown(entry)
+            else:
+                self.errors[index].message += can_be(entry.candidates)
+
+    def stop(self, why: Exception) -> None:
+        """Order no more, and wait for no history; what is under way comes to its end."""
+        self.stopped = self.stopped or why
+        self._patient = False
+
+    async def find_out(self, *, patient: bool) -> None:
+        """Find out what became of earlier intents, and order nothing."""
+        await self._settle(patient=patient)
+        await self._book.flush()
+
+    def _resume_or_stop(self) -> None:
+        """Go on after many lost answers in a row only if each of them was found out about."""
+        if self._halted is not None and self._intents():
+            self.stopped = self._halted
+        self._halted, self._strikes = None, 0
+
+    def _intents(self) -> list[int]:
+        return [index for index, entry in self._book.entries.items() if entry.pending]
+
+    async def _worker(self, wanted: deque[int]) -> None:
+        while wanted and self.stopped is None and self._halted is None:
+            index = wanted.popleft()
+            try:
+                await self._order(index)
+            except Exception as error:  # noqa: BLE001 - the other workers must come to the end of their orders
+                self.stopped = self.stopped or error
+
+    async def _order(self, index: int) -> None:
+        client = await self._connection.client()
+        swap, base_url = self._swaps[index], client.settings.base_url
+        before = self._book.entries.get(index)
+        replaced = before.perhaps if before is not None else ()
+        intent = Entry(0.0)
+        if before is not None and before.pending:
+            log.warning(
+                "%s is ordered again, as on_unknown_outcome='resubmit' says, though an order of it may be accepted and "
+                "billed already.%s",
+                *(self._place(index), can_be(before.candidates)),
+            )
+
+        async def intend() -> None:
+            nonlocal intent
+            intent = Entry(time.time(), digests(inputs), replaced=replaced, own=has_own_input(swap.given, inputs))
+            try:
+                await self._book.intend(index, intent)
+            except Exception:
+                self._book.take_back(index, before)  # so nothing was sent
+                raise
+
+        try:
+            pictures = {name: await self._url(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
+            inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
+            job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend)
+        except OutcomeUnknownError as error:
+            self._strike(index, error)
+            if error.request_id:  # the answer names it, and only its poll URL has to be guessed
+                self._book.note(index, replace(intent, candidates=(error.request_id,)))
+                await self._adopt(index, error.request_id, certain=True)
+        except InvalidRequestError as error:
+            await self._book.restore(index, before)
+            self._strike(index, error)
+        except SegmindError as error:
+            self._connection.tally.ended(error, self._terms.workflow)
+            await self._book.restore(index, before)
+            self.stopped = self.stopped or error
+        else:
+            self._strikes = 0
+            self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))
+
+    def _keep(self, index: int, entry: Entry) -> None:
+        """
+        Record a handle, and have it waited for.
+
+        Nobody waits for the record, since the next intent is not kept before it: there are never more orders without a
+        record than are under way at once.
+        """
+        self.errors.pop(index, None)
+        self._book.note(index, entry)
+        # At once, and one by one: whatever ends this process, its log has what is paid for.
+        log.info("%s: Segmind accepted request %s: %s", self._place(index), entry.request_id, entry.poll_url)
+        self._accepted(index, entry.job(self._terms.workflow))
+
+    def _strike(self, index: int, error: SegmindError) -> None:
+        self._connection.tally.ended(error, self._terms.workflow)
+        self.errors[index] = error
+        log.warning("%s: %s: %s", self._place(index), type(error).__name__, error)
+        self._strikes += 1
+        if self._strikes >= STRIKES and isinstance(error, OutcomeUnknownError):
+            self._halted = error
+        elif self._strikes >= STRIKES:
+            self.stopped = self.stopped or error
+
+    async def _settle(self, *, patient: bool) -> set[int]:
+        """
+        Find out what became of intents without a handle; return those that are to be ordered again.
+
+        :param patient: whether to wait until the history can tell, as nothing else is left to do.
+        """
+        if not self._intents():
+            return set()
+        within = await self._within()
+        due = settles_at((self._book.entries[index] for index in self._intents()), within)
+        began = time.time()
+        give_up = began + PATIENCE
+        while self._intents():
+            pause = due - time.time()
+            if pause > 0 and not patient:
+                return set()
+            if pause > 0 and not self._shows_running:
+                await self._look_early()
+            if pause > 0 and self._intents():
+                count = len(self._intents())
+                log.info("%d orders have no answer; looking them up in the request history in %.0f s.", count, pause)
+                await asyncio.sleep(pause)
+            try:
+                found = await self._look_up()
+            except SegmindError as error:
+                log.warning("The request history could not help: %s", error)
+                if not patient or not error.retryable or time.time() >= began + OUTAGE:
+                    break
+                due = time.time() + OUTAGE_STEP
+                continue
+            decided = found.decides_at > give_up
+            if found.refuted or not patient or decided:
+                return set(found.refuted) | (self._given_up() if decided else set())
+            due = found.decides_at
+        return self._given_up()
+
+    async def _within(self) -> float:
+        """Return seconds after its intent in which an order can have been accepted."""
+        settings = (await self._connection.client()).settings
+        return settings.connect_timeout + settings.read_timeout
+
+    async def _look_early(self) -> None:
+        """Look while orders of this batch still run: only then it shows whether the history lists what runs."""
+        try:
+            await self._look_up()
+        except SegmindError as error:
+            log.info("The request history does not answer yet, and is asked again: %s", error)
+
+    async def _look_up(self) -> Found:
+        """Ask the request history about the intents, take over what it has, and forget what was not accepted."""
+        entries = self._book.entries
+        times = [entries[index].at for index in self._intents()]
+        search = history.Search(min(times) - NEAR - history.EARLY, max(times) + NEAR)
+        asked_at, listing = time.time(), None
+        while listing is None:
+            if time.time() > asked_at + SLOWEST:
+                raise ServiceError(f"The request history is too slow: {SLOWEST:.0f} s were not enough to read it.")
+            listing = await self._submitter.free(lambda client: search.page(client.settings, client.auth))
+        within = await self._within()
+        found = look_up(
+            entries, listing, asked_at, self._book.earlier, within=within, shows_running=self._shows_running
+        )
+        self._shows_running = found.shows_running
+        for index, ids in found.candidates.items():
+            log.warning("%s can be one of these requests: %s", self._place(index), ", ".join(ids))
+            self._book.note(index, replace(entries[index], candidates=ids))
+        await asyncio.gather(*(self._adopt(index, request_id) for index, request_id in found.adopted.items()))
+        for index in found.refuted:
+            self.errors.pop(index, None)
+            await self._book.drop(index)
+        log.info(
+            "The request history has %d of them, %d were not accepted, %d stay unknown.",
+            *map(len, (found.adopted, found.refuted, found.unknown)),
+        )
+        return found
+
+    def _given_up(self) -> set[int]:
+        """Return the intents that are ordered again although nobody knows, as the author accepts."""
+        if not self._terms.resubmit:
+            return set()
+        return {index for index in self._intents() if index not in self.errors}
+
+    async def _adopt(self, index: int, request_id: str, *, certain: bool = False) -> None:
+        """Take over an order that is known by its id, if its poll URL, which is only built from that, is known."""
+        entry = self._book.entries[index]
+        poll_url = history.poll_url_of((await self._connection.client()).settings, request_id)
+        try:
+            await self._submitter.free(
+                lambda client: flow.attach(client.settings, client.auth, poll_url, clock=client.clock)
+            )
+        except MAY_PASS as error:
+            log.warning("Request %s does not answer yet, and is waited for: %s", request_id, error)
+        except SegmindError as error:
+            log.warning("Request %s of the history cannot be asked for: %s", request_id, error)
+            self._book.note(index, replace(entry, candidates=(request_id,)))
+            return
+        log.warning("The answer of %s was lost; it is request %s.", self._place(index), request_id)
+        if not entry.own and not certain:
+            log.warning(SHARED, request_id)
+        self._keep(index, replace(entry, request_id=request_id, poll_url=poll_url, candidates=(request_id,)))
+
+    def _place(self, index: int) -> str:
+        """Return where a swap stands, in words; a list that has changed may no longer have it."""
+        return self._swaps[index].place if index < len(self._swaps) else f"swap {index + 1} of an earlier attempt"
+
+    async def _url(self, name: str, uri: str) -> str:
+        """Return the URL of a picture, uploading it once however many swaps have it."""
+        if is_url(uri):
+            return uri
+        if uri not in self._uploads:
+            self._uploads[uri] = asyncio.get_running_loop().create_task(self._upload(name, uri))
+        return await self._uploads[uri]
+
+    async def _upload(self, name: str, uri: str) -> str:
+        data, media_type = await asyncio.to_thread(read_picture, name, uri)
+        return await self._submitter.free(lambda client: flow.upload(client.settings, client.auth, data, media_type))
+
+
+async def find_out(connection: SharedConnection, store: BatchStore, workflow: str, *, patient: bool) -> None:
+    """Find out what became of intents that an earlier attempt left, and order nothing."""
+    head, entries = store.load()
+    if head is None:
+        return
+    book = Book(store, head, entries)
+    try:
+        await Ordering(connection, book, (), Terms(workflow, 1, resubmit=False), lambda *_: None).find_out(
+            patient=patient
+        )
+    finally:
+        book.close()
+        await connection.close()
+
+
+def _unknown(entry: Entry) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"It was being ordered at {moment(entry.at)}, so it may have been accepted and billed, and the request "
+        f"history cannot tell. It is not sent again.{can_be(entry.candidates)} Look there yourself."
+    )

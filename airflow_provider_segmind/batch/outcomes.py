@@ -1,0 +1,153 @@
+"""What became of a batch's orders: in words, as rows of its results, and as what its task raises."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from airflow.sdk import Context
+
+from airflow_provider_segmind.api.batches import Entry
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.batch.files import NOT_ORDERED, UNKNOWN, BatchFiles, Row, own
+from airflow_provider_segmind.batch.ordering import Ordering
+from airflow_provider_segmind.batch.plan import Plan
+from airflow_provider_segmind.batch.waits import handles_of
+from airflow_provider_segmind.compat import AirflowFailException, AirflowTaskTimeout
+from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
+from airflow_provider_segmind.orders.batch_store import BatchStore
+
+log = logging.getLogger(__name__)
+
+Ending = Exception | AirflowTaskTimeout
+"""What ends a task; Airflow's timeout is no ``Exception``."""
+
+PAUSES = (1.0, 4.0, 10.0, 20.0, 40.0)
+"""Seconds between tries to write down what is paid for: storage that is away for a minute loses nothing."""
+NAMED = 20
+"""Request ids that an error names; the log has all."""
+
+
+def patiently(write: Callable[[], None]) -> None:
+    """
+    Write what is known of orders that are paid for, and try for a minute before giving up.
+
+    :raises Exception: what the storage raises at last.
+    """
+    for pause in PAUSES:
+        try:
+            return write()
+        except Exception as error:  # noqa: BLE001 - storage raises what it likes
+            log.warning("The batch's files cannot be written; trying again in %.0f s. %s", pause, error)
+            time.sleep(pause)
+    return write()
+
+
+def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
+    """
+    Make sure that results can be written, and return those of earlier attempts.
+
+    :raises InvalidRequestError: when they cannot; where something is ordered, a retry may help.
+    """
+    swaps, standing = plan.rows(), {}
+
+    def begin() -> None:
+        nonlocal standing
+        files.check(swaps)
+        standing = files.compact()
+
+    try:
+        if plan.paid:
+            patiently(begin)
+        else:
+            begin()
+    except InvalidRequestError as error:
+        error.retryable = plan.paid
+        raise
+    return own(swaps, standing)
+
+
+def paid_batch_error(
+    context: Context, error: Ending, entries: Mapping[int, Entry], workflow: str
+) -> Exception | AirflowTaskTimeout:
+    """
+    Return what a task raises that may have ordered, and name all that is paid for.
+
+    The log names each request, the XCom ``ordered`` has the handles by which a sensor fetches their results.
+
+    :param entries: what is kept of the batch.
+    """
+    if isinstance(error, AirflowFailException):
+        return error
+    kept = BatchStore(context).durable
+    paid = [request_id for entry in entries.values() for request_id in entry.requests]
+    pending = [entry for entry in entries.values() if entry.pending]
+    if not paid and not pending:
+        return task_error(error) if isinstance(error, SegmindError) else error
+    for first in range(0, len(paid), 50):
+        log.warning("Ordered and paid for: %s", ", ".join(paid[first : first + 50]))
+    try:
+        context["ti"].xcom_push(key="ordered", value=handles_of(entries, workflow))
+    except Exception:  # the error itself is what must be seen
+        log.exception("The XCom 'ordered' could not be pushed.")
+    more = f" and {len(paid) - NAMED} more, which the log names" if len(paid) > NAMED else ""
+    named = f"{len(paid)} orders are accepted and paid for: {', '.join(paid[:NAMED]) or 'none is known'}{more}."
+    if pending:
+        ids = sorted({request_id for entry in pending for request_id in entry.candidates})
+        named += f" {len(pending)} more were being sent, and are to be looked up{': ' * bool(ids)}{', '.join(ids)}."
+    if kept:
+        for_good = isinstance(error, ChangedError) and not error.retryable
+        goes_on = "Clearing" if for_good else "A retry goes on with them; clearing"
+        named += f" {goes_on} the task orders, and pays for, all of them again."
+    if isinstance(error, SegmindError):
+        error.message = f"{error.message} {named}"
+    elif isinstance(error, AirflowTaskTimeout) and kept:
+        return AirflowTaskTimeout(f"{error} {named}")
+    else:
+        error = SegmindError(f"{type(error).__name__}: {error}. {named}")
+    how = "Their handles are the XCom 'ordered', for a sensor. Order the others in a run of their own."
+    return paid_error(error, kept=kept, how=how)
+
+
+def failure(ordering: Ordering, said: str) -> SegmindError:
+    """Return what the task raises because of what could not be ordered."""
+    why = _why(ordering)
+    error = SegmindError(f"{said} {reason(ordering)}")
+    error.retryable = why.retryable if isinstance(why, SegmindError) else True
+    return error
+
+
+def reason(ordering: Ordering) -> str:
+    """Return why not all could be ordered."""
+    why = _why(ordering)
+    return f"{type(why).__name__}: {why}"
+
+
+def _why(ordering: Ordering) -> Exception:
+    return ordering.stopped or next(iter(ordering.errors.values()))
+
+
+def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
+    """Return a result for each swap that was not ordered, or perhaps was."""
+    rows: dict[int, Row] = {}
+    for swap in plan.swaps:
+        entry = plan.book.entries.get(swap.index)
+        if entry is not None and entry.known:
+            continue
+        error = ordering.errors.get(swap.index) or ordering.stopped
+        pending = entry is not None and entry.pending
+        rows[swap.index] = {
+            "index": swap.index,
+            "request_id": None,
+            "status": UNKNOWN if pending else NOT_ORDERED,
+            "error": None if error is None else str(error),
+        }
+    return rows
+
+
+def in_words(summary: Mapping[str, Any]) -> str:
+    """Return a batch's counts."""
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(summary["by_status"].items()))
+    return f"{summary['completed']} of {summary['total']} have their picture ({counts})"

@@ -1,0 +1,233 @@
+"""Find out what a batch has to order, and refuse it as a whole before anything is charged where it cannot be."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from airflow.sdk import Context
+
+from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint_of
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
+from airflow_provider_segmind.batch.files import Row, dag_of, read_file
+from airflow_provider_segmind.batch.ordering import Terms
+from airflow_provider_segmind.compat import conf
+from airflow_provider_segmind.failures import ChangedError
+from airflow_provider_segmind.files.pictures import is_url, look_at_picture
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.orders.batch_store import BatchStore, Book
+from airflow_provider_segmind.orders.place import ON_UNKNOWN, check_retry
+from airflow_provider_segmind.orders.prices import price_per_swap
+from airflow_provider_segmind.orders.rules import check_consent, consent_of, consent_required
+from airflow_provider_segmind.orders.store import check_running
+
+log = logging.getLogger(__name__)
+
+LOOKERS = 16
+"""Pictures that are looked at at once before the first charge."""
+
+
+@dataclass
+class Plan:
+    """
+    What an attempt of a batch has to do.
+
+    :param hook: whom to order from.
+    :param swaps: all swaps.
+    :param book: what is ordered already.
+    :param terms: on what terms.
+    :param check_spend: refuses what the run may not spend; it is given what is ordered, and how much more is to be.
+    :param dag_id: the DAG that orders; its tasks may write beside the results.
+    :param again: swaps that are ordered again, since their jobs FAILED.
+    """
+
+    hook: SegmindHook
+    swaps: Sequence[Swap]
+    book: Book
+    terms: Terms
+    check_spend: Callable[[int, int], None]
+    dag_id: str | None = None
+    again: frozenset[int] = field(default_factory=frozenset)
+
+    def open_orders(self, failed: Iterable[int]) -> list[int]:
+        """
+        Return the swaps that have to be ordered, without those whose outcome is unknown.
+
+        :param failed: those whose jobs FAILED.
+        :raises CreditsError: when the balance, or what the run may spend, cannot pay for all of them; nothing was
+            ordered.
+        """
+        self.again = frozenset(failed)
+        ordered = {index for index, entry in self.book.entries.items() if entry.known or entry.pending}
+        wanted = [swap.index for swap in self.swaps if swap.index not in ordered or swap.index in self.again]
+        placed = sum(len(entry.requests) + entry.pending for entry in self.book.entries.values())
+        self.check_spend(placed, len(wanted))
+        price = price_per_swap()
+        if wanted and price:
+            balance, needed = self.hook.get_credits(), price * len(wanted)
+            if balance < needed:
+                raise CreditsError(
+                    f"{len(wanted)} swaps at ${price} are ${needed:.2f}, and the account has ${balance:.2f}. None was "
+                    "ordered now. Whoever pays adds credits; then "
+                    + ("a retry orders the rest." if self.paid else "clear the task.")
+                )
+        return wanted
+
+    def affordable(self, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
+        """
+        Return the swaps to order, or none and why, if an earlier attempt ordered, or may have.
+
+        What it ordered has to be waited for, and what it may have ordered to be looked up.
+
+        :raises SegmindError: as :meth:`open_orders`, where there is neither, or a retry may help.
+        """
+        try:
+            return self.open_orders(failed), None
+        except (CreditsError, InvalidRequestError) as error:
+            if self.paid:
+                return [], error
+            raise
+
+    @property
+    def known(self) -> int:
+        """How many swaps are known to be ordered."""
+        return sum(entry.known for entry in self.book.entries.values())
+
+    @property
+    def paid(self) -> bool:
+        """Whether anything is ordered, or may be."""
+        return any(entry.requests or entry.pending for entry in self.book.entries.values())
+
+    def rows(self) -> list[Row]:
+        """Return all swaps with their handles as plain values."""
+        return [self._row(swap) for swap in self.swaps]
+
+    def _row(self, swap: Swap) -> Row:
+        entry = self.book.entries.get(swap.index)
+        known = entry if entry is not None and entry.known else None
+        return {
+            "index": swap.index,
+            "place": swap.place,
+            "id": swap.id,
+            **swap.given,
+            "consent_reference": swap.consent_reference,
+            "workflow": self.terms.workflow,
+            **({"dag_id": self.dag_id} if self.dag_id else {}),
+            "request_id": known.request_id if known else None,
+            "requests": list(entry.requests) if entry else [],
+            "poll_url": known.poll_url if known else None,
+            "submitted_at": known.at if known else None,
+        }
+
+
+def make_plan(
+    context: Context,
+    hook: SegmindHook,
+    swaps: object,
+    *,
+    select_character: str,
+    workflow: str,
+    on_unknown: str,
+    consent_reference: str | None,
+    check_spend: Callable[[int, int], None],
+) -> Plan:
+    """
+    Read and check a batch, and take over what an earlier attempt of the task ordered.
+
+    Once something is ordered, what is wrong with a manifest does not end the task for good: its file may be out of
+    reach or half written, and a retry costs nothing, while all that is left afterwards is a clear, which pays again.
+
+    :raises InvalidRequestError: when anything is wrong with it; nothing was ordered now.
+    :raises OutcomeUnknownError: when what an earlier attempt left cannot be read.
+    """
+    if on_unknown not in ON_UNKNOWN:
+        raise InvalidRequestError(f"on_unknown_outcome is {on_unknown!r}: it must be 'fail' or 'resubmit'.")
+    workflow = check_workflow(workflow)
+    if not is_body_swap(workflow):
+        raise InvalidRequestError(f"workflow {workflow!r} is not AI Body Swap: a batch takes only that.")
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    store = BatchStore(context)
+    head, entries = store.load()
+    going_on = head is not None and head.max_tries == max_tries and bool(entries)
+    where = swaps if isinstance(swaps, str) else "swaps"
+    try:
+        read = _read(swaps, select_character)
+    except InvalidRequestError as error:
+        error.retryable = going_on
+        raise
+    read = [replace(swap, consent_reference=consent_of(swap.consent_reference or consent_reference)) for swap in read]
+    terms = Terms(workflow, conf.getint("segmind", "submit_concurrency", fallback=8), on_unknown == "resubmit")
+    wanted = Head(fingerprint_of(workflow, (swap.given for swap in read)), max_tries, len(read))
+    check_retry(context, durable=store.durable, resubmit=terms.resubmit)
+    step = begin(head, wanted)
+    if step is Begin.REFUSE:
+        changed = ChangedError(
+            "An earlier attempt of this task ordered another batch: what it is given has changed since, so this retry "
+            "neither takes those results nor orders. Do not use inputs that change from one attempt to the next. "
+            "Clear the task to order the new batch, at the price of all of it."
+        )
+        changed.retryable = going_on and isinstance(swaps, str)
+        raise changed
+    check_running(context)
+    if head is None or step is Begin.ANEW:
+        _check_consent(read, Problems(where))
+        _check_pictures(read, hook, Problems(where))
+        if head is not None:
+            wanted = replace(wanted, before=head.batch, count_before=head.count)
+        store.save_head(wanted)
+        return Plan(hook, read, Book(store, wanted, {}), terms, check_spend, dag_of(context))
+    _say(entries.values(), len(read))
+    return Plan(hook, read, Book(store, head, entries), terms, check_spend, dag_of(context))
+
+
+def _read(swaps: object, select_character: str) -> list[Swap]:
+    if isinstance(swaps, str):
+        return read_manifest(read_file("swaps", swaps), swaps, select_character=select_character)
+    return read_items(swaps, select_character=select_character)
+
+
+def _say(entries: Iterable[Any], total: int) -> None:
+    known = sum(entry.known for entry in entries)
+    log.info("An earlier attempt of this task ordered %d of %d swaps; going on with them.", known, total)
+
+
+def _check_consent(swaps: Sequence[Swap], problems: Problems) -> None:
+    if not consent_required():
+        return
+    for swap in swaps:
+        try:
+            check_consent(swap.consent_reference)
+        except InvalidRequestError as error:
+            problems.add(swap.place, error)
+    problems.check()
+
+
+def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems) -> None:
+    """Check that Segmind can be given every picture, each of them once."""
+    first: dict[str, tuple[str, str]] = {}
+    for swap in swaps:
+        for name in BODY_SWAP_IMAGES:
+            first.setdefault(getattr(swap, name), (name, swap.place))
+    base_url = hook.settings.base_url
+
+    def problem(uri: str) -> InvalidRequestError | None:
+        name, _ = first[uri]
+        try:
+            if is_url(uri):
+                check_image_url(name, uri, base_url)
+            else:
+                look_at_picture(name, uri)
+        except InvalidRequestError as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(max_workers=LOOKERS) as pool:
+        for (_, place), found in zip(first.values(), pool.map(problem, first), strict=True):
+            if found is not None:
+                problems.add(place, found)
+    problems.check()

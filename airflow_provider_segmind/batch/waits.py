@@ -1,0 +1,159 @@
+"""Wait on a worker for the jobs of a batch that is still being ordered, and leave their handles behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk import Context
+
+from airflow_provider_segmind.api.batches import Entry
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import Said
+from airflow_provider_segmind.api.results import handle_of
+from airflow_provider_segmind.batch.files import UNFINISHED, BatchFiles, Row
+from airflow_provider_segmind.batch.plan import Plan
+from airflow_provider_segmind.batch.results import Collector, wait_for
+from airflow_provider_segmind.compat import THREADS_MAY_ASK
+from airflow_provider_segmind.observability.metrics import outcome_of
+from airflow_provider_segmind.orders.batch_store import BatchStore
+from airflow_provider_segmind.waiting.shared import SharedConnection
+
+log = logging.getLogger(__name__)
+
+LEAVE_SECONDS = 3.0
+"""Seconds between two times that handles are pushed while more are being ordered."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """
+    How to wait for a job.
+
+    :param timeout: seconds.
+    :param poll_interval: seconds between polls.
+    :param output_key: ``keyname`` of the output that ``image_url`` names.
+    :param max_outage: seconds that an outage may last before the wait is left to the triggerer.
+    """
+
+    timeout: float
+    poll_interval: float
+    output_key: str | None
+    max_outage: float | None
+
+
+class Waits:
+    """
+    Waits for jobs while others are still being ordered, so that no result is asked for too late.
+
+    :param waiting: how to wait.
+    :param plan: the batch.
+    :param files: where results go.
+    :param done: results that are there already, by index.
+    """
+
+    def __init__(self, waiting: Waiting, plan: Plan, files: BatchFiles, done: Mapping[int, Row]) -> None:
+        self._waiting = waiting
+        self._plan = plan
+        self._results = Collector(files, len(plan.swaps), done, log)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection: SharedConnection | None = None
+        self._said = Said()
+
+    @property
+    def rows(self) -> dict[int, Row]:
+        """The results that have come."""
+        return self._results.rows
+
+    def begin(self, connection: SharedConnection) -> None:
+        """Wait, from now on, also for what earlier attempts ordered."""
+        self._connection = connection
+        self._start(self._results.run(self._plan.book.entries))
+        for index, entry in self._plan.book.entries.items():
+            if entry.known and index not in self.rows and index not in self._plan.again:
+                self.wait(index, entry.job(self._plan.terms.workflow))
+
+    def wait(self, index: int, job: Job) -> None:
+        """Wait for one more."""
+        self._start(self._one(index, job))
+
+    async def end(self) -> None:
+        """Stop waiting, and store what has come; a triggerer waits for the rest, and for what cannot be stored now."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._results.flush()
+        except Exception:
+            log.exception("Results could not be stored; they are asked for again.")
+
+    async def _one(self, index: int, job: Job) -> None:
+        assert self._connection is not None  # noqa: S101 - begin() comes first
+        waiting = self._waiting
+        row = await wait_for(
+            self._connection.poller,
+            index,
+            job,
+            deadline=time.time() + waiting.timeout,
+            poll_interval=waiting.poll_interval,
+            output_key=waiting.output_key,
+            max_outage=waiting.max_outage,
+            said=self._said,
+        )
+        if row["status"] != UNFINISHED:  # a triggerer asks for it again
+            self._connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
+            self._results.add(row)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def handles_of(entries: Mapping[int, Entry], workflow: str) -> list[dict[str, Any]]:
+    """Return the handles of all orders of a batch that are known to be accepted, in the batch's order."""
+    return [handle_of(entry.job(workflow)) for _, entry in sorted(entries.items()) if entry.known]
+
+
+class Handles:
+    """
+    Leaves the handles of a batch as XCom ``ordered``, where nothing else keeps them and the worker may be killed.
+
+    :param context: the task's context.
+    :param plan: the batch.
+    """
+
+    def __init__(self, context: Context, plan: Plan) -> None:
+        self._push = context["ti"].xcom_push
+        self._plan = plan
+        self._durable = BatchStore(context).durable
+        self._left = 0
+
+    async def leave_often(self) -> None:
+        """Leave them every few seconds, until cancelled."""
+        pause = LEAVE_SECONDS
+        while True:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            await self.leave()
+            # What thousands of handles take grows with each: never more than a tenth of the time.
+            pause = max(LEAVE_SECONDS, 9 * (time.monotonic() - began))
+
+    async def leave(self) -> None:
+        """Leave them now, if there are more than before."""
+        handles = handles_of(self._plan.book.entries, self._plan.terms.workflow)
+        if self._durable or len(handles) == self._left:
+            return
+        try:
+            if THREADS_MAY_ASK:
+                await asyncio.to_thread(self._push, key="ordered", value=handles)
+            else:
+                self._push(key="ordered", value=handles)
+        except Exception:  # the log has them, too
+            log.exception("The XCom 'ordered' could not be pushed; the log names each order.")
+        else:
+            self._left = len(handles)

@@ -1,0 +1,1 @@
+"""Reading and writing files: object storage, pictures, downloads and publishing."""

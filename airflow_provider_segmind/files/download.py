@@ -1,0 +1,264 @@
+"""Fetch an output of a job: bounded, checked, and with the key only for hosts that may have it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from airflow_provider_segmind.api import answers, protocol, refusals, uris
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    JobExpiredError,
+    RateLimitError,
+    SegmindError,
+    ServiceError,
+    TransportError,
+)
+from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
+from airflow_provider_segmind.api.models import Settings, parse_url
+from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter, exchange
+from airflow_provider_segmind.api.wire import Request, Response
+from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+
+log = logging.getLogger(__name__)
+
+MAX_REDIRECTS = 3
+_MOVED = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """
+    How far a download may go.
+
+    :param size: bytes of one picture.
+    :param seconds: for one attempt, with its redirects.
+    :param pauses: seconds before each further attempt after a transient error; ``Retry-After`` can lengthen one.
+    :param longest_pause: seconds; who asks for more is left to the task's own retry.
+    """
+
+    size: int = MAX_BYTES
+    seconds: float = 300.0
+    pauses: tuple[float, ...] = (1.0, 4.0, 15.0)
+    longest_pause: float = 60.0
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """
+    A picture that was fetched whole.
+
+    :param data: its bytes.
+    :param media_type: by its bytes.
+    :param sha256: of the bytes, hexadecimal.
+    """
+
+    data: bytes
+    media_type: str
+    sha256: str
+
+
+def download(hook: SegmindHook, url: str, limits: Limits | None = None) -> Downloaded:
+    """
+    Fetch a picture, again after a transient error.
+
+    :param hook: its connection says who may receive the key.
+    :param url: ``https://`` from anywhere public, or on the connection's own host.
+    :raises JobExpiredError: when it is gone (404, 410): paid for, and lost.
+    :raises InvalidRequestError: when the URL, or where it leads, is not allowed, or the picture is too large.
+    :raises TransportError: when it could not be fetched whole; a retry may help.
+    :raises ServiceError: when the host fails, or sends something else than a picture.
+    """
+    limits = limits or Limits()
+    for pause in (*limits.pauses, None):
+        try:
+            return _fetch(hook, url, limits)
+        except (TransportError, RateLimitError, ServiceError) as error:
+            wait = max(pause or 0.0, getattr(error, "retry_after", None) or 0.0)
+            if pause is None or _is_settled(error) or wait > limits.longest_pause:
+                raise
+            log.warning("%s Trying again in %.0f s.", error, wait)
+            time.sleep(wait)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _is_settled(error: SegmindError) -> bool:
+    return isinstance(error, ServiceError) and (error.status or 0) < 500
+
+
+def _fetch(hook: SegmindHook, url: str, limits: Limits) -> Downloaded:
+    target, with_key = url, True
+    with exchange(limits.seconds) as whole:
+        for _ in range(MAX_REDIRECTS + 1):
+            with _open(hook, target, whole, with_key=with_key) as answer:
+                if answer.status_code not in _MOVED:
+                    _check_status(answer, target)
+                    return _read(answer, target, limits, whole, hook.settings.api_key)
+                location = answer.headers.get("location", "")
+            target, with_key = urljoin(target, location), False
+    raise InvalidRequestError(
+        f"{uris.shown(url)} leads through more than {MAX_REDIRECTS} redirects, so it is not fetched: ask Segmind's "
+        "support what has become of the result."
+    )
+
+
+@contextmanager
+def _open(hook: SegmindHook, url: str, whole: Exchange, *, with_key: bool) -> Iterator[requests.Response]:
+    settings, shown = hook.settings, uris.shown(url)
+    own = _check_url(settings, url)
+    # "identity": a length and a cap mean something only for bytes that arrive as they are.
+    headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "airflow-provider-segmind"}
+    if with_key and settings.may_receive_key(url):
+        scheme = hook.client.auth.order(settings)[0]
+        headers = {**protocol.headers(settings, Request("GET", url, scheme)), **headers}
+    with requests.Session() as session:
+        session.trust_env = False  # no password of a .netrc for a host that an answer named
+        # Plain http, and with it perhaps a key, goes to the emulator itself or nowhere.
+        plain = urlsplit(url).scheme == "http"
+        proxies = {} if plain else {**requests.utils.get_environ_proxies(url), **settings.proxies}
+        session.mount("http://", NoticingAdapter())
+        session.mount("https://", NoticingAdapter() if own else PublicOnly())
+        try:
+            if proxies and not own:
+                check_host(urlsplit(url).hostname or "")
+            answer = session.get(
+                url,
+                headers=headers,
+                timeout=(settings.connect_timeout, settings.read_timeout),
+                allow_redirects=False,
+                verify=_bundle() if settings.verify is True else settings.verify,
+                proxies=proxies,
+                stream=True,
+            )
+        except ForbiddenAddressError as error:
+            raise InvalidRequestError(
+                f"{shown} is not fetched: {error}. Only the connection's own host may be elsewhere; ask whoever gave "
+                "this URL."
+            ) from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise TransportError(
+                f"{shown} could not be fetched ({_reason(error, whole)}); the result is kept for seven days, and "
+                "fetching it again costs nothing."
+            ) from None  # a traceback would show the error's own words, with the signature in the URL
+        with answer:
+            yield answer
+
+
+def _bundle() -> str | bool:
+    """Return the CA bundle that the environment names, as requests does for all else that this package sends."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
+def _check_url(settings: Settings, url: str) -> bool:
+    """Return whether this is the connection's own host and port; refuse what is neither that nor https."""
+    target, base = parse_url(url), urlsplit(settings.base_url)
+    own = target is not None and (target.scheme, target.netloc.lower()) == (base.scheme, base.netloc.lower())
+    if target is None or not (target.scheme == "https" or own):
+        raise InvalidRequestError(
+            f"{uris.shown(url)!r} is not fetched: an output has to be an https:// URL, or http:// on a "
+            "connection's own host, an emulator. Ask whoever gave this URL."
+        )
+    return own
+
+
+def _check_status(answer: requests.Response, url: str) -> None:
+    shown, status = uris.shown(url), answer.status_code
+    if status == 200:
+        return
+    if status in (404, 410):
+        raise JobExpiredError(
+            f"{shown} is gone: the result was paid for and is lost, since Segmind deletes results after seven days. "
+            "Whoever runs the DAG stores results sooner; a new order is a new bill.",
+            status=status,
+        )
+    if status == 429:
+        fields = {name.lower(): value for name, value in answer.headers.items()}
+        wait = refusals.retry_after(Response(status, fields, b"", time.time()))
+        raise RateLimitError(f"{shown} is asked for too often; it waits and tries again.", retry_after=wait)
+    if status >= 500:
+        raise ServiceError(f"{shown}: the host fails; the result may still be there, so try again.", status=status)
+    if status in (407, 408, 425, 451) or (status in (401, 403) and "html" in answer.headers.get("content-type", "")):
+        raise TransportError(
+            f"{shown}: HTTP {status} from a proxy or a firewall, as it seems; the result may still be there, so try "
+            "again. If it lasts, check the network of the workers.",
+            status=status,
+        )
+    if status in (401, 403):
+        raise AuthenticationError(
+            f"{shown} may not be read: the link may have run out, or its host wants a key and is not among the "
+            "connection's trusted_hosts. Whoever manages the connection looks at it.",
+            status=status,
+        )
+    raise InvalidRequestError(f"{shown} is answered with HTTP {status}, not with a picture.", status=status)
+
+
+def _read(answer: requests.Response, url: str, limits: Limits, whole: Exchange, key: str) -> Downloaded:
+    shown, body = uris.shown(url), bytearray()
+    for chunk in _chunks(answer, shown, whole):
+        body += chunk
+        if len(body) > limits.size:
+            raise InvalidRequestError(
+                f"{shown} is larger than {limits.size / 2**20:g} MiB, so it is not stored: ask Segmind's "
+                "support whether this is a picture."
+            )
+    data = bytes(body)
+    _check_length(answer, shown, len(data))
+    media_type = media_type_of(data)
+    if media_type is None:
+        raise _no_picture(answer, shown, answers.hidden(data[:512].decode("utf-8", "replace"), key))
+    _check_end(data, shown, media_type)
+    return Downloaded(data, media_type, hashlib.sha256(data).hexdigest())
+
+
+def _chunks(answer: requests.Response, shown: str, whole: Exchange) -> Iterator[bytes]:
+    try:
+        # read1 gives what has come; iter_content would wait for a whole chunk however slowly it drips.
+        while chunk := answer.raw.read1(65536, decode_content=False):
+            yield chunk
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise TransportError(
+            f"{shown} was cut off ({_reason(error, whole)}); fetching it again costs nothing."
+        ) from None
+
+
+def _reason(error: Exception, whole: Exchange) -> str:
+    return f"not there whole within {whole.seconds:g} s" if whole.left <= 0 else type(error).__name__
+
+
+def _check_length(answer: requests.Response, shown: str, size: int) -> None:
+    said = answer.headers.get("content-length", "")
+    if said.isdecimal() and int(said) != size and "transfer-encoding" not in answer.headers:
+        raise TransportError(f"{shown} was cut off: {size} of {said} bytes came; fetching it again costs nothing.")
+
+
+def _check_end(data: bytes, shown: str, media_type: str) -> None:
+    # A wrong Content-Length cuts a picture without a trace in HTTP, and decoders forgive a missing end.
+    cut = (
+        (media_type == "image/png" and b"IEND\xaeB`\x82" not in data)
+        or (media_type == "image/jpeg" and b"\xff\xd9" not in data)
+        or (media_type == "image/webp" and int.from_bytes(data[4:8], "little") + 8 > len(data))
+    )
+    if cut:
+        raise TransportError(
+            f"{shown} was cut off: the picture's end is missing after {len(data)} bytes; fetch it again."
+        )
+
+
+def _no_picture(answer: requests.Response, shown: str, head: str) -> ServiceError:
+    words = answers.line(head, 120)
+    return ServiceError(
+        f"{shown} is no {NAMES} picture but {answer.headers.get('content-type', 'of no type')!r}, and begins "
+        f"with {words!r}: nothing is stored. Look at the URL; a retry fetches it again and costs nothing.",
+        status=answer.status_code,
+    )

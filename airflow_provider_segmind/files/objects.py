@@ -1,0 +1,208 @@
+"""
+Object storage as tasks may use it: protocols that Airflow knows, and inputs from where an administrator lets them come.
+
+What names an input may come from anywhere: from whoever triggers a DAG, from an XCom, or from a manifest.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from airflow.sdk import ObjectStoragePath
+from airflow.sdk.io import has_fs
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, shown
+from airflow_provider_segmind.compat import conf
+
+LOCAL = ("", "file", "local")
+"""Protocols of files of this machine."""
+SYSTEM = ("/dev", "/etc", "/proc", "/run", "/sys", "/var/run")
+"""Folders from which nothing is read, unless an administrator names a folder there."""
+
+_Place = tuple[str, str, str]
+"""Protocol, connection, and path with the bucket; a local path without links."""
+
+
+def storage_path(name: str, uri: str) -> ObjectStoragePath:
+    """
+    Return a path in a storage that this Airflow knows.
+
+    Airflow leaves any other protocol to fsspec, which fetches from web servers and other people's clusters.
+
+    :param name: the parameter that named it, for messages.
+    :raises InvalidRequestError: when it is in no such storage.
+    """
+    try:
+        parts = urlsplit(uri)
+        known = parts.scheme in LOCAL or has_fs(parts.scheme)
+        if known and ":" not in parts.netloc.rpartition("@")[0]:
+            return ObjectStoragePath(uri)
+    except (ValueError, ImportError) as error:
+        raise InvalidRequestError(f"{name} {shown(uri)!r} is no URI of a file ({cause(error)}): check it.") from None
+    if known:
+        # Airflow would look for a connection of that name, and say in the log that there is none.
+        raise InvalidRequestError(
+            f"{name} {shown(uri)!r} has a password before '@', where Airflow's object storage takes the id of a "
+            "connection: keep the password in a connection and name that."
+        )
+    raise InvalidRequestError(
+        f"{name} {shown(uri)!r} cannot be read or written: it is in no storage that this Airflow knows. Check the part "
+        "before '://', or have Airflow's provider for that storage installed."
+    )
+
+
+def input_path(name: str, uri: str) -> ObjectStoragePath:
+    """
+    Return the path of an input, if it may be read: below ``[segmind] input_roots``, or outside of the system's folders.
+
+    :param name: the parameter that named it, for messages.
+    :param uri: a path, ``file://``, ``s3://`` or any other URI that Airflow's object storage reads.
+    :raises InvalidRequestError: when it may not.
+    """
+    roots = _roots(conf.get("segmind", "input_roots", fallback="") or "")
+    try:
+        place = _place(uri)
+    except ValueError as error:
+        raise InvalidRequestError(f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path.") from None
+    if roots and (_climbs(place) or not any(_is_below(place, root) for root in roots)):
+        raise InvalidRequestError(
+            f"{name} {shown(uri)!r} is below no folder that [segmind] input_roots names, so it is not read: give a "
+            "file from one of those, or ask whoever manages Airflow to add its folder."
+        )
+    local = place[0] == "file"
+    if local and not roots and any(_is_below((*place[:2], place[2].casefold()), folder) for folder in _system()):
+        raise InvalidRequestError(
+            f"{name} {shown(uri)!r} is in a folder of the system, from which nothing is read: check the path. Whoever "
+            "manages Airflow can name the folders that tasks read from in [segmind] input_roots."
+        )
+    return ObjectStoragePath(place[2]) if local else storage_path(name, uri)
+
+
+def read_up_to(size: int, name: str, uri: str) -> bytes:
+    """
+    Return the beginning of an input.
+
+    :param size: bytes to read at most.
+    :param name: the parameter that named the file, for messages.
+    :param uri: see :func:`input_path`.
+    :raises InvalidRequestError: when it may not be read, or cannot.
+    """
+    with _opened(name, uri) as file:
+        data: bytes = file.read(size)
+    return data
+
+
+def size_of(name: str, uri: str) -> int:
+    """
+    Return the size of an input in bytes.
+
+    :raises InvalidRequestError: when it may not be read, or cannot.
+    """
+    with _errors(name, uri):
+        return int(input_path(name, uri).stat().st_size)
+
+
+@contextmanager
+def _opened(name: str, uri: str) -> Iterator[Any]:
+    path = input_path(name, uri)
+    with _errors(name, uri):
+        if path.protocol not in LOCAL:
+            with path.open("rb") as file:
+                yield file
+            return
+        held = _hold(path.path)
+        try:
+            if not stat.S_ISREG(os.fstat(held).st_mode):
+                raise OSError("it is no file")
+            with path.open("rb") as file:
+                if not os.path.sameopenfile(held, file.fileno()):
+                    raise OSError("another file took its place")
+                yield file
+        finally:
+            os.close(held)
+
+
+@contextmanager
+def _errors(name: str, uri: str) -> Iterator[None]:
+    try:
+        yield
+    except InvalidRequestError:
+        raise
+    except (OSError, ValueError, ImportError) as error:
+        raise InvalidRequestError(
+            f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path and who may read it."
+        ) from None  # a traceback would show the error's own words, with whatever is secret in the URI
+
+
+def _hold(path: str) -> int:
+    """
+    Open a file without following any link, also one that takes a folder's place from now on.
+
+    :param path: absolute and without links.
+    """
+    folder = os.open("/", os.O_RDONLY)
+    *folders, last = path.strip("/").split("/")
+    # A folder need not be readable to be passed through; a pipe must not keep anybody waiting.
+    through = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        for part in folders:
+            inner = os.open(part, through, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(last or ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+@lru_cache(maxsize=8)
+def _roots(said: str) -> tuple[_Place, ...]:
+    roots = []
+    for uri in re.split(r"[,\n]", said):
+        if uri.strip():
+            scheme = urlsplit(uri.strip()).scheme
+            if not scheme and not uri.strip().startswith("/"):
+                raise InvalidRequestError(
+                    f"[segmind] input_roots has {uri.strip()!r}: whoever manages Airflow gives absolute paths and URIs."
+                )
+            roots.append(_place(uri.strip()))
+    return tuple(roots)
+
+
+@lru_cache(maxsize=1)
+def _system() -> tuple[_Place, ...]:
+    return tuple(dict.fromkeys(_place(uri) for uri in SYSTEM)) + tuple(("file", "", uri) for uri in SYSTEM)
+
+
+def _place(uri: str) -> _Place:
+    """Return where a URI leads, split as Airflow splits it."""
+    parts = urlsplit(uri)
+    if parts.scheme in LOCAL:
+        try:
+            real = os.path.realpath(os.path.expanduser(ObjectStoragePath(uri).path))  # noqa: PTH111 - not all is a Path
+        except OSError as error:  # a link went away between two looks at it
+            raise InvalidRequestError(
+                f"{shown(uri)} changed while it was looked at: try again ({type(error).__name__})."
+            ) from None
+        return "file", "", "/" + real.strip("/")
+    connection, _, host = parts.netloc.rpartition("@")
+    rest = parts._replace(netloc=host).geturl().partition("://")[2]
+    return SAME_STORAGE.get(parts.scheme, parts.scheme), connection, rest.rstrip("/")
+
+
+def _is_below(place: _Place, root: _Place) -> bool:
+    """Whether a place is below a folder of the same storage and connection."""
+    folder = root[2].rstrip("/")
+    return place[:2] == root[:2] and (not folder or place[2].startswith(f"{folder}/"))
+
+
+def _climbs(place: _Place) -> bool:
+    """Whether a storage could read a path as one that leads upwards."""
+    return not {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(place[2])))

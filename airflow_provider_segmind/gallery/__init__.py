@@ -1,0 +1,1 @@
+"""The gallery in Airflow's UI: what tasks record, and the pages that show it."""

@@ -1,0 +1,223 @@
+"""The swaps of a batch, from the manifest that the storage operator wrote and the sidecars beside the pictures."""
+
+from __future__ import annotations
+
+import json
+import threading
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from airflow_provider_segmind.api.gallery import MAX_CHECKS, MAX_WORDS, GalleryRecord, read_record
+from airflow_provider_segmind.batch.files import CHECKS, STORED
+from airflow_provider_segmind.gallery.pictures import PictureError, read_allowed
+from airflow_provider_segmind.gallery.roots import Root
+
+MAX_MANIFEST = 64 * 2**20
+"""Bytes of a manifest that is read, and of all that are kept; a batch of 10,000 swaps has about 8 MB."""
+_MAX_LINE = 65_536
+_MAX_SIDECAR = 65_536
+_KEPT = 6  # of three batches: what is stored, and what checks say
+_KEPT_SECONDS = 60.0
+_BUDGET = MAX_MANIFEST + 2**20  # of what is kept, with what Python adds to it
+_BUSY_SECONDS = 20.0
+_THREADS = 8
+_STEP = 4096
+
+_kept: dict[str, tuple[Lines, threading.Timer]] = {}
+_lock = threading.Lock()
+_reading = threading.Lock()
+
+
+class Lines:
+    """
+    The lines of a text. There may be millions, so none is an object of its own before somebody asks for it.
+
+    :param text: the lines.
+    """
+
+    def __init__(self, text: bytes | bytearray) -> None:
+        self._text = text
+        counts = (text.count(b"\n", at, at + _STEP) for at in range(0, len(text), _STEP))
+        # How many lines end before each step of the text, and in all of it.
+        self._ended = list(accumulate(counts, initial=0))
+
+    def __len__(self) -> int:
+        return self._ended[-1] + (bool(self._text) and not self._text.endswith(b"\n"))
+
+    def __getitem__(self, index: int) -> bytes:
+        """Return a line, or the beginning of one that is too long to be read."""
+        begin = self._begin(index)
+        end = self._text.find(b"\n", begin, begin + _MAX_LINE + 1)
+        return bytes(self._text[begin : end if end >= 0 else begin + _MAX_LINE + 1])
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        return len(self._text) + 40 * len(self._ended)
+
+    def _begin(self, index: int) -> int:
+        if index == 0:
+            return 0
+        step = bisect_left(self._ended, index) - 1
+        at = step * _STEP
+        for _ in range(index - self._ended[step]):
+            at = self._text.index(b"\n", at) + 1
+        return at
+
+
+@dataclass(frozen=True)
+class Item:
+    """
+    One swap of a batch.
+
+    :param index: its line in the manifest, from 0.
+    :param record: what is known of it.
+    :param sidecar: URI of the file that says where its picture comes from.
+    """
+
+    index: int
+    record: GalleryRecord
+    sidecar: str | None
+
+
+def read_page(uri: str | None, within: Iterable[Root], offset: int, limit: int) -> tuple[int, list[Item]]:
+    """
+    Return how many swaps a batch has, and some of them, with what their sidecars and checks say.
+
+    :param uri: where its manifest is.
+    :param within: the folders whose files may be shown.
+    :param offset: the first of them, from 0.
+    :param limit: how many.
+    :raises PictureError: when the manifest may not be read, or cannot be.
+    """
+    within = tuple(within)
+    total, page = _page(uri, within, offset, limit)
+    found = _failed(uri, within, [said.get("row") for said in page])
+    items = [_item(offset + n, said, found) for n, said in enumerate(page)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return total, list(pool.map(lambda item: _with_sidecar(item, within), items))
+
+
+def _page(uri: str | None, within: tuple[Root, ...], offset: int, limit: int) -> tuple[int, list[Mapping[str, Any]]]:
+    # Only what is asked for leaves this function: whoever waits for a sidecar must not hold a whole manifest.
+    lines = _read_lines(uri, within)
+    return len(lines), [_json(lines[index], _MAX_LINE) for index in range(len(lines))[offset : offset + limit]]
+
+
+def _failed(uri: str | None, within: tuple[Root, ...], rows: Iterable[Any]) -> dict[Any, list[dict[str, str]]]:
+    """Return the failed checks of some swaps, by their line in the batch; none if it was not checked."""
+    try:
+        lines = _read_lines(f"{(uri or '').removesuffix(STORED)}{CHECKS}", within)
+    except PictureError:
+        return {}
+    known = [row for row in rows if isinstance(row, int) and 0 <= row < len(lines)]
+    return {row: list(_failed_of(_json(lines[row], _MAX_LINE))) for row in known}
+
+
+def _failed_of(said: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    report = said.get("report")
+    found = report.get("checks") if isinstance(report, Mapping) else None
+    for each in found if isinstance(found, list) else ():
+        if isinstance(each, Mapping) and each.get("verdict") == "fail":
+            yield {name: str(each.get(name))[:MAX_WORDS] for name in ("name", "why")}
+
+
+def _read_lines(uri: str | None, within: tuple[Root, ...]) -> Lines:
+    """
+    Return the lines of a manifest, which is not read again for a minute: every picture of a page asks for it.
+
+    One is read at a time, and what is kept has a limit in bytes and an end, so manifests cost the API server no more
+    than two of the largest, for no longer than that.
+    """
+    key = f"{within} {uri}"  # other folders are another question
+    known = _known(key)
+    if known is not None:
+        return known
+    if not _reading.acquire(timeout=_BUSY_SECONDS):
+        raise PictureError(503, "Other batches are being read just now: try again.")
+    try:
+        lines = _known(key)  # whoever was waited for may have read the same
+        if lines is None:
+            lines = Lines(read_allowed(uri, within, MAX_MANIFEST))
+            _keep(key, lines)
+    finally:
+        _reading.release()
+    return lines
+
+
+def _known(key: str) -> Lines | None:
+    with _lock:
+        return _kept[key][0] if key in _kept else None
+
+
+def _keep(key: str, lines: Lines) -> None:
+    """Keep lines for a minute, in the place of the oldest if there is no room."""
+    end = threading.Timer(_KEPT_SECONDS, _forget, (key, lines))
+    end.daemon = True  # it keeps no server from stopping
+    with _lock:
+        while _kept and (len(_kept) >= _KEPT or sum(each.size for each, _ in _kept.values()) + lines.size > _BUDGET):
+            _, timer = _kept.pop(next(iter(_kept)))
+            timer.cancel()
+        _kept[key] = (lines, end)
+    end.start()
+
+
+def _forget(key: str, lines: Lines) -> None:
+    with _lock:
+        if key in _kept and _kept[key][0] is lines:
+            del _kept[key]
+
+
+def _item(index: int, said: Mapping[str, Any], found: Mapping[Any, list[dict[str, str]]]) -> Item:
+    files = said.get("files")
+    file = files[0] if isinstance(files, list) and files and isinstance(files[0], Mapping) else {}
+    error, row = said.get("error"), said.get("row")
+    wrong = [{"name": "storing", "why": str(error)[:MAX_WORDS]}] if error else []
+    failed = found.get(row, []) if isinstance(row, int) else []
+    record = read_record(
+        {
+            "state": "completed" if file else "failed",
+            "after": file.get("uri"),
+            "thumbs": {"after": file.get("thumbnail")},
+            "request_id": said.get("request_id"),
+            "checks": [*wrong, *failed][:MAX_CHECKS],
+        }
+    )
+    sidecar = file.get("sidecar")
+    # A line that is not as it must be still counts: the numbers of the others are their places.
+    return Item(index, record or GalleryRecord("failed"), sidecar if record and isinstance(sidecar, str) else None)
+
+
+def _with_sidecar(item: Item, within: tuple[Root, ...]) -> Item:
+    if item.sidecar is None:
+        return item
+    try:
+        said = _json(read_allowed(item.sidecar, within, _MAX_SIDECAR), _MAX_SIDECAR)
+    except PictureError:
+        return item
+    inputs = said.get("inputs")
+    inputs = inputs if isinstance(inputs, Mapping) else {}
+    known = item.record
+    more = read_record(
+        {
+            **known.to_json(),
+            "before": inputs.get("character_image"),
+            "reference": inputs.get("reference_character_image"),
+            "label": said.get("id"),
+            "seconds": said.get("seconds"),
+            "cost": said.get("cost"),
+        }
+    )
+    return Item(item.index, more or known, item.sidecar)
+
+
+def _json(data: bytes | bytearray, longest: int) -> Mapping[str, Any]:
+    try:
+        said = json.loads(data) if len(data) <= longest else None
+    except (ValueError, RecursionError):
+        said = None
+    return said if isinstance(said, Mapping) else {}

@@ -1,0 +1,141 @@
+"""Read what the gallery may show, and nothing else: URIs come from XComs, which many people may write."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_segmind.api.media import media_type_of
+from airflow_provider_segmind.gallery.roots import Root, allowed
+
+MAX_PICTURE = 32 * 2**20
+"""Bytes of a picture that is shown. A photograph of 50 megapixels has about 20 MB as JPEG."""
+_CHUNK = 2**16  # what each client that does not read makes the server hold
+_BLOCK = 4 * 2**20  # bytes of one request to a storage; the default of some is 50 MB, for each file that is open
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+# A pipe does not keep us waiting.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class PictureError(Exception):
+    """
+    Something that is not shown.
+
+    :param status: the HTTP status that says so.
+    :param said: why, for the person who looks.
+    """
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(said)
+        self.status = status
+
+
+def read_chunks(uri: str | None, within: Iterable[Root], limit: int) -> Iterator[bytes]:
+    """
+    Yield a file's bytes bit by bit, if it may be shown, so that no more than a bit of it is in memory.
+
+    :param uri: where it is.
+    :param within: the folders whose files may be shown.
+    :param limit: bytes; of a larger one nothing is read, and of one that grows no more than that.
+    :raises PictureError: when it may not be shown, is not there, or is too large.
+    """
+    within = tuple(within)
+    if uri is None or not allowed(uri, within):
+        raise PictureError(404, "There is no such picture, or [segmind] gallery_roots does not have its folder.")
+    read = 0
+    try:
+        with _open(uri, within, limit) as file:
+            while chunk := file.read(_CHUNK):
+                read += len(chunk)
+                _check_size(read, limit)
+                yield chunk
+    except PictureError:
+        raise
+    except Exception as error:
+        # Whatever a storage's library raises: a stack trace in the browser helps nobody, and tells too much.
+        raise PictureError(404, f"The picture cannot be read ({type(error).__name__}).") from error
+
+
+def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytearray:
+    """
+    Return a file's bytes, if it may be shown.
+
+    :param uri: where it is.
+    :param within: the folders whose files may be shown.
+    :param limit: bytes; a larger one is not read at all.
+    :raises PictureError: when it may not be shown, is not there, or is too large.
+    """
+    data = bytearray()
+    for chunk in read_chunks(uri, within, limit):
+        data += chunk
+    return data
+
+
+def media_type(data: bytes) -> str:
+    """
+    Return what a picture is, by how it begins: what a name or a storage says can be wrong on purpose.
+
+    :raises PictureError: when it is none of the three kinds that carry no script.
+    """
+    kind = media_type_of(data)
+    if kind is None:
+        raise PictureError(415, "This is no PNG, JPEG or WebP.")
+    return kind
+
+
+def _open(uri: str, within: Iterable[Root], limit: int) -> IO[Any]:
+    if urlsplit(uri).scheme in ("", "file", "local"):
+        return _open_local(uri, within, limit)
+    path = ObjectStoragePath(uri)
+    _check_size(path.stat().st_size, limit)
+    file: IO[Any] = path.open("rb", block_size=_BLOCK)
+    return file
+
+
+def _open_local(uri: str, within: Iterable[Root], limit: int) -> IO[bytes]:
+    path = Path(urlsplit(uri).path).resolve(strict=True)
+    if not any(path.is_relative_to(_real(root)) for root in within if root.scheme == "file"):
+        raise PictureError(404, "There is no such picture.")
+    file = open(_descriptor(path), "rb")  # noqa: SIM115 - a descriptor has no path; the caller closes it
+    try:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise PictureError(404, "There is no such picture.")
+        _check_size(found.st_size, limit)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _real(root: Root) -> Path:
+    """Return where a folder is. Links that an administrator wrote out are followed, and none of a team's or a DAG's."""
+    return Path(root.fixed or "/").resolve() / root.path.removeprefix(root.fixed).lstrip("/")
+
+
+def _descriptor(path: Path) -> int:
+    """
+    Open a file whose path has no links, step by step from the root of the file system.
+
+    Whatever became a link since the path was looked at, a folder as well, is not followed.
+    """
+    folder = os.open("/", _FOLDER)
+    try:
+        for name in path.parts[1:-1]:
+            inner = os.open(name, _FOLDER, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return os.open(path.name, _FILE, dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise PictureError(413, f"The picture has {size / 2**20:.0f} MB; up to {limit / 2**20:.0f} MB are shown.")

@@ -1,0 +1,240 @@
+"""Give the gallery in Airflow's UI something to show."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import Context
+
+from airflow_provider_segmind.api.answers import id_in
+from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, SegmindError
+from airflow_provider_segmind.api.gallery import (
+    END_KEY,
+    MAX_WORDS,
+    XCOM_KEY,
+    FailedCheck,
+    GalleryRecord,
+    Pictures,
+    to_json,
+)
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.uris import public_uri
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW, is_body_swap
+from airflow_provider_segmind.compat import conf
+from airflow_provider_segmind.links import links_of
+from airflow_provider_segmind.orders.prices import estimated_cost
+
+log = logging.getLogger(__name__)
+
+
+def show(context: Context, *records: GalleryRecord) -> None:
+    """
+    Show swaps in the gallery, and link to them from their task, from now on: also while the task is deferred.
+
+    Nothing is raised: pictures in the UI must not cost a result. Where ``[segmind] gallery_roots`` is empty there is no
+    gallery, and nothing is kept for it.
+
+    :param context: the task's context.
+    :param records: what is known of each swap now; it takes the place of what this task said before. Of very many, the
+        first are shown.
+    """
+    try:
+        if not records or not _is_on():
+            return
+        ti = context["ti"]
+        said = to_json(records)
+        if len(said) < len(records):
+            log.info("Of %s swaps the gallery shows %s; of a batch it shows all.", len(records), len(said))
+        ti.xcom_push(key=XCOM_KEY, value=said if len(records) > 1 else said[0])
+        for key, url in links_of(ti, records[0]).items():
+            ti.xcom_push(key=key, value=url)
+    except Exception:
+        log.warning("This swap is not shown in the gallery; its result is not touched by that.", exc_info=True)
+
+
+def is_shown(workflow: str | None, needs_image: bool) -> bool:
+    """
+    Whether what is waited for belongs into the gallery.
+
+    :param workflow: id and version, if known.
+    :param needs_image: whether a picture is waited for: that is a swap of people.
+    """
+    return needs_image or is_body_swap(workflow or "")
+
+
+def show_end(context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
+    """
+    Show how a swap ended that a task waited for; nothing is raised, as by :func:`show`.
+
+    :param context: the task's context.
+    :param outcome: the task's result, or the error that ended its wait.
+    """
+    try:
+        record = ended(outcome)
+        if record is not None:
+            context["ti"].xcom_push(key=END_KEY, value=record.to_json())
+    except Exception:
+        log.warning(
+            "The end of this swap is not shown in the gallery; its result is not touched by that.", exc_info=True
+        )
+
+
+def _is_on() -> bool:
+    """Whether an administrator lets a gallery show anything."""
+    return bool(str(conf.get("segmind", "gallery_roots", fallback="") or "").strip())
+
+
+def ended(outcome: Mapping[str, Any] | SegmindError) -> GalleryRecord | None:
+    """
+    Return the record of a swap that has ended; nothing if only the wait for it has, or if there is no gallery.
+
+    :param outcome: the task's result, or the error that ended its wait.
+    """
+    if not _is_on():
+        return None
+    if not isinstance(outcome, SegmindError):
+        return GalleryRecord(request_id=outcome["request_id"])
+    if isinstance(outcome, (JobFailedError, JobExpiredError)):
+        return GalleryRecord("failed", request_id=outcome.request_id, checks=_failed("job", str(outcome)))
+    return None
+
+
+def waiting(poll_url: str, request_id: object = None, submitted_at: object = None) -> GalleryRecord | None:
+    """
+    Return the record of a swap that a task waits for, or nothing if there is no gallery.
+
+    :param request_id: Segmind's id, if known; otherwise its URL ends with it.
+    :param submitted_at: seconds since the epoch at which it was ordered, if known.
+    """
+    if not _is_on():
+        return None
+    known = isinstance(submitted_at, (int, float)) and not isinstance(submitted_at, bool)
+    return GalleryRecord(
+        state="waiting",
+        request_id=str(request_id or id_in(poll_url)),
+        submitted_at=float(str(submitted_at)) if known else None,
+    )
+
+
+def ordered(job: Job, inputs: Mapping[str, Any], error: str | None = None) -> GalleryRecord:
+    """
+    Return the record of an order that was accepted.
+
+    :param job: its job.
+    :param inputs: ``character_image`` and ``reference_character_image`` as the DAG's author gave them.
+    :param error: why it failed, if it did; otherwise it is waited for.
+    """
+    return GalleryRecord(
+        state="failed" if error else "waiting",
+        before=_in_storage(inputs.get("character_image")),
+        reference=_in_storage(inputs.get("reference_character_image")),
+        request_id=job.request_id,
+        cost=estimated_cost(job.workflow or BODY_SWAP_WORKFLOW),
+        submitted_at=job.submitted_at,
+        checks=_failed("job", error),
+    )
+
+
+def stored(
+    row: Mapping[str, Any], seconds: float | None = None, inputs: Mapping[str, Any] | None = None
+) -> GalleryRecord:
+    """
+    Return the record of a result that is stored, or could not be.
+
+    :param row: what :class:`~airflow_provider_segmind.transfers.object_storage.SegmindToObjectStorageOperator` returns
+        of it.
+    :param seconds: how long the swap took.
+    :param inputs: ``character_image`` and ``reference_character_image``, where they are known here too.
+    """
+    given = inputs or {}
+    first: Mapping[str, Any] = next(iter(row["files"]), {})
+    return GalleryRecord(
+        state="completed" if first else "failed",
+        before=_in_storage(given.get("character_image")),
+        reference=_in_storage(given.get("reference_character_image")),
+        after=first.get("uri"),
+        thumbs=Pictures(after=first.get("thumbnail")),
+        request_id=row["request_id"],
+        seconds=seconds,
+        checks=_failed("storing", row.get("error")),
+    )
+
+
+def checked(
+    report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
+) -> tuple[GalleryRecord, ...]:
+    """
+    Return the record of pictures in which a check found something, or none if all is well.
+
+    :param report: of the checks, as ``Report.to_json`` returns it.
+    :param inputs: ``character_image`` and ``reference_character_image``.
+    :param result: what is known of the swap; ``None`` for pictures that are not ordered yet.
+    """
+    failed = tuple(FailedCheck(each["name"], each["why"]) for each in report["checks"] if each["verdict"] == "fail")
+    if not failed:
+        return ()
+    known = result or {}
+    record = GalleryRecord(
+        state="rejected" if result is None else "completed",
+        before=_in_storage(inputs.get("character_image")),
+        reference=_in_storage(inputs.get("reference_character_image")),
+        after=_in_storage(known.get("uri")),
+        request_id=known.get("request_id"),
+        checks=failed,
+    )
+    return (record,)
+
+
+def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryRecord, ...]:
+    """
+    Return the record of a batch in which checks found something, or none if all is well.
+
+    :param results: URI of its manifest of results.
+    :param summary: what the check returns of it.
+    """
+    if not summary["failed"]:
+        return ()
+    why = f"{summary['failed']} of {summary['checked']} results failed a check."
+    return (GalleryRecord(request_id=_batch_id(results), checks=_failed("checks", why)),)
+
+
+def ordered_batch(results: str, total: int, cost: float) -> GalleryRecord:
+    """
+    Return the record of a batch that is waited for.
+
+    :param results: URI of its manifest of results, by which what is stored of it later is known to be the same batch.
+    :param total: how many swaps it has.
+    :param cost: US dollars for those that were ordered.
+    """
+    return GalleryRecord(state="waiting", request_id=_batch_id(results), cost=cost, label=f"Batch of {total}")
+
+
+def stored_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord:
+    """
+    Return the record of a batch whose results are stored.
+
+    :param results: URI of its manifest of results.
+    :param summary: what the storage operator returns of it.
+    """
+    missing = summary["failed"] + summary["without_picture"]
+    return GalleryRecord(
+        state="completed" if summary["completed"] else "failed",
+        request_id=_batch_id(results),
+        items=summary["stored_uri"],
+        checks=_failed("batch", f"{missing} swaps are without a picture." if missing else None),
+    )
+
+
+def _failed(name: str, why: str | None) -> tuple[FailedCheck, ...]:
+    return (FailedCheck(name, why),) if why else ()
+
+
+def _batch_id(results: str) -> str | None:
+    return f"batch {results}" if len(results) < MAX_WORDS - 10 else None
+
+
+def _in_storage(uri: Any) -> str | None:
+    """Return a URI that the gallery can read; from a web server it reads nothing."""
+    return public_uri(uri) if isinstance(uri, str) and not uri.lower().startswith(("http:", "https:")) else None

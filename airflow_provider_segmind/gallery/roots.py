@@ -1,0 +1,214 @@
+"""Which folders' files a DAG may show: ``[segmind] gallery_roots``, and who may be shown what is below them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from posixpath import normpath
+from urllib.parse import unquote, urlsplit
+
+from airflow_provider_segmind.api.uris import SAME_STORAGE
+from airflow_provider_segmind.compat import conf
+
+log = logging.getLogger(__name__)
+
+TEAM = "{team}"
+DAG_ID = "{dag_id}"
+
+_FIELD = re.compile(r"\{team\}|\{dag_id\}")
+# Airflow's own rule for ids, without those that are a step in a path.
+_VALUE = re.compile(r"(?!\.+$)[\w.-]+")
+# Reading from these would be a request of the API server's to an address that somebody wrote into an XCom.
+_NO_STORAGE = ("", "http", "https")
+
+
+@dataclass(frozen=True)
+class Root:
+    """
+    A folder whose files may be shown.
+
+    :param scheme: of its URI.
+    :param netloc: of its URI: bucket, and connection if one is named.
+    :param path: without a slash at its end.
+    :param fixed: the part of the path that an administrator wrote out, up to the first field.
+    """
+
+    scheme: str
+    netloc: str
+    path: str
+    fixed: str
+
+    @property
+    def text(self) -> str:
+        """What an administrator wrote."""
+        return f"{self.scheme}://{self.netloc}{self.path}"
+
+    @property
+    def parts(self) -> list[str]:
+        """Bucket and folders; two connections can lead to the same bucket."""
+        return [self.netloc.rpartition("@")[2], *self.path.split("/")[1:]]
+
+
+@dataclass(frozen=True)
+class Roots:
+    """
+    What an administrator configured.
+
+    :param folders: which may be shown, with the fields ``{team}`` and ``{dag_id}`` in them.
+    :param refused: why others may not, one sentence for each.
+    """
+
+    folders: tuple[Root, ...]
+    refused: tuple[str, ...] = ()
+
+    @property
+    def by_team(self) -> bool:
+        """Whether a DAG's team has to be known."""
+        return any(TEAM in root.text for root in self.folders)
+
+    def of(self, dag_id: str, team: str | None) -> tuple[Root, ...]:
+        """
+        Return the folders whose files a DAG may show.
+
+        :param dag_id: the DAG.
+        :param team: the team that it belongs to, if any. Without one it is shown nothing that is a team's.
+        """
+        filled = (_filled(root, dag_id, team) for root in self.folders)
+        return tuple(root for root in filled if root is not None)
+
+
+def roots() -> Roots:
+    """Return what an administrator lets the gallery show: ``[segmind] gallery_roots``."""
+    said = conf.get("segmind", "gallery_roots", fallback="") or ""
+    return roots_of(
+        said.replace("\n", ",").split(","), multi_team=conf.getboolean("core", "multi_team", fallback=False)
+    )
+
+
+def log_refused() -> None:
+    """Say in the log which of the configured folders are not shown, and why; for the start of the API server."""
+    for why in roots().refused:
+        log.error("%s Until then the gallery shows nothing of it.", why)
+
+
+def roots_of(uris: Iterable[str], *, multi_team: bool = False) -> Roots:
+    """
+    Return the folders that URIs name, without those that are not safe to show.
+
+    :param uris: of folders of an object storage.
+    :param multi_team: whether teams share this Airflow, who must not see each other's files.
+    """
+    folders: list[Root] = []
+    refused: list[str] = []
+    for uri in (each.strip() for each in uris):
+        root = _root(uri) if uri else None
+        why = _unsafe(uri, root, multi_team) if uri else None
+        if why is not None:
+            refused.append(why)
+        elif root is not None:
+            folders.append(root)
+    clashes = list(_clashes(folders))
+    refused += [
+        f"[segmind] gallery_roots has {one.text!r} and {other.text!r}, and a team or a DAG can have a name that makes "
+        "a folder of one a folder of the other, so neither is shown: give them folders that differ by more than that."
+        for one, other in clashes
+    ]
+    ambiguous = {root for pair in clashes for root in pair}
+    return Roots(tuple(root for root in folders if root not in ambiguous), tuple(refused))
+
+
+def allowed(uri: str | None, within: Iterable[Root]) -> bool:
+    """
+    Whether a URI is below one of the folders, read as strictly as it can be.
+
+    :param uri: a URI, or a path on this machine.
+    :param within: the folders.
+    """
+    parts = _split(uri) if uri else None
+    if parts is None:
+        return False
+    scheme, netloc, path = parts
+    return any(
+        scheme == root.scheme and netloc == root.netloc and path.startswith(f"{root.path}/") and path != f"{root.path}/"
+        for root in within
+    )
+
+
+def _root(uri: str) -> Root | None:
+    parts = _split(uri.rstrip("/"))
+    if parts is None or not any(parts[1:]):
+        return None
+    path = parts[2]
+    field = _FIELD.search(path)
+    fixed = path if field is None else path[: path.rindex("/", 0, field.start() + 1)]
+    return Root(*parts, fixed)
+
+
+def _unsafe(uri: str, root: Root | None, multi_team: bool) -> str | None:
+    """Return why a folder is not shown, or nothing if it may be."""
+    said = f"[segmind] gallery_roots has {uri!r}, "
+    if root is None:
+        return f"{said}which is no folder of an object storage: write it as a DAG writes its destination."
+    if any(sign in _FIELD.sub("", root.text) for sign in "{}"):
+        return f"{said}with a field that nothing fills: use {TEAM} and {DAG_ID} only."
+    if any(len(set(_FIELD.findall(part))) > 1 for part in root.parts):
+        return f"{said}where two names can be read in more than one way: write {TEAM}/{DAG_ID}."
+    if multi_team and TEAM not in root.text:
+        return (
+            f"{said}which teams would share, since [core] multi_team is on: put {TEAM} into it, where the name of a "
+            "team is to stand."
+        )
+    return None
+
+
+def _filled(root: Root, dag_id: str, team: str | None) -> Root | None:
+    """Return a DAG's own folder, or nothing where it has none."""
+    values = {TEAM: team or "", DAG_ID: dag_id}
+    if any(not _VALUE.fullmatch(values[field]) for field in _FIELD.findall(root.text)):
+        return None
+
+    def fill(text: str) -> str:
+        return _FIELD.sub(lambda found: values[found.group()], text)
+
+    return replace(root, netloc=fill(root.netloc), path=fill(root.path))
+
+
+def _clashes(folders: Iterable[Root]) -> Iterator[tuple[Root, Root]]:
+    """Return the folders with fields that can become one inside the other for different teams or DAGs."""
+    for one, other in combinations([root for root in folders if _FIELD.search(root.text)], 2):
+        pairs = list(zip(one.parts, other.parts, strict=False))
+        differ = any(a != b for a, b in pairs)
+        if _storage(one) == _storage(other) and differ and all(_may_be_same(a, b) for a, b in pairs):
+            yield one, other
+
+
+def _storage(root: Root) -> str:
+    return SAME_STORAGE.get(root.scheme, root.scheme)
+
+
+def _may_be_same(one: str, other: str) -> bool:
+    """Whether two names can be the same once their fields are filled."""
+    (a, *more_a), (b, *more_b) = _FIELD.split(one), _FIELD.split(other)
+    if not more_a and not more_b:
+        return a == b
+    ends = ([a, *more_a][-1], [b, *more_b][-1])
+    return (a.startswith(b) or b.startswith(a)) and (ends[0].endswith(ends[1]) or ends[1].endswith(ends[0]))
+
+
+def _split(uri: str) -> tuple[str, str, str] | None:
+    """Return scheme, netloc and path, or nothing for what can be read in more than one way."""
+    if any(sign in uri for sign in ("?", "#", "\\", "::")) or not uri.isprintable():
+        return None
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
+    scheme = parts.scheme or ("file" if uri.startswith("/") else "")
+    scheme = "file" if scheme == "local" else scheme
+    plain = normpath(unquote(parts.path)) == parts.path and not parts.path.startswith("//")
+    if scheme in _NO_STORAGE or not (plain or not parts.path) or (scheme == "file" and parts.netloc):
+        return None
+    return scheme, parts.netloc, parts.path

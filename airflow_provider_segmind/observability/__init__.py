@@ -1,0 +1,1 @@
+"""What other programs are told about swaps: metrics, lineage and asset events."""

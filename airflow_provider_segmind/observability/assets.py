@@ -1,0 +1,97 @@
+"""Tell DAGs that are scheduled on assets what a task has stored."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
+from typing import Any
+
+from airflow.sdk import Asset, AssetAlias, Context
+
+from airflow_provider_segmind.api.uris import bare_uri
+from airflow_provider_segmind.compat import ALIAS_EXTRAS_NEST
+
+log = logging.getLogger(__name__)
+
+MAX_EVENTS = 100
+"""Events that one task adds to an alias. With more files than that, one event tells of all."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """
+    A file that a task has stored.
+
+    :param uri: where it is. What may be secret in it, a query or a password, is not told.
+    :param extra: what the event says of it, as plain JSON: ``request_id``, ``cost`` (US dollars), ``seconds``,
+        ``checks`` (a verdict), ``sha256``.
+    """
+
+    uri: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def announce(context: Context, stored: Sequence[Stored], *, whole: Stored | None = None) -> None:
+    """
+    Say in the asset events of a task's outlets what it has stored.
+
+    An ``AssetAlias`` gets one event for each file, with the file as its asset. An ``Asset`` has one event for each run
+    of the task, whose ``extra`` names the file, or how many there are. It raises nothing: what is stored is there,
+    whether or not anybody is told.
+
+    :param context: the task's context, on the worker on which it succeeds.
+    :param stored: what was stored.
+    :param whole: what stands for more than :data:`MAX_EVENTS` files, such as a manifest; without it, their folder.
+    """
+    outlets = getattr(context.get("task"), "outlets", None) or ()
+    if not outlets or not stored:
+        return
+    try:
+        files = list({file.uri: file for file in map(_told, stored)}.values())
+        if len(files) > MAX_EVENTS:
+            files = [_whole(files, whole)]
+    except Exception:
+        log.exception("The asset events do not say what was stored.")
+        return
+    for outlet in outlets:
+        try:
+            _tell(context["outlet_events"][outlet], outlet, files)
+        except Exception:
+            log.exception("The asset event of %s does not say what was stored.", outlet)
+
+
+def _tell(events: Any, outlet: object, files: Sequence[Stored]) -> None:
+    if isinstance(outlet, AssetAlias):
+        for file in files:
+            extra = {name: value for name, value in file.extra.items() if ALIAS_EXTRAS_NEST or not _nests(value)}
+            events.add(Asset(file.uri), extra=extra)
+        return
+    if len(files) == 1:
+        told = {"uri": files[0].uri, **files[0].extra}
+    else:
+        told = {"count": len(files), "files": [{"uri": file.uri, **file.extra} for file in files]}
+    # What a task's author has put there stays.
+    events.extra = {**told, **events.extra}
+
+
+def _nests(value: object) -> bool:
+    return isinstance(value, Mapping | list)
+
+
+def _whole(files: Sequence[Stored], whole: Stored | None) -> Stored:
+    told = _told(whole) if whole is not None else Stored(_folder([file.uri for file in files]))
+    return replace(told, extra={"count": len(files), **told.extra})
+
+
+def _folder(uris: Sequence[str]) -> str:
+    levels = zip(*(uri.split("/")[:-1] for uri in uris), strict=False)
+    return "/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))
+
+
+def _told(file: Stored) -> Stored:
+    known = {key: value for key, value in file.extra.items() if value is not None}
+    # Not every database can keep what is no number.
+    return Stored(bare_uri(file.uri), json.loads(json.dumps(known, default=str, allow_nan=False)))

@@ -1,0 +1,203 @@
+"""
+Say where pictures came from and where they went, for OpenLineage, if it is there.
+
+A task notes what it knows while it runs; the listener asks when it has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.uris import bare_uri, dataset_name, shown
+
+if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
+log = logging.getLogger(__name__)
+
+INPUTS_KEY = "segmind_inputs"
+"""XCom of a task that orders: the photographs, for the lineage of the task that waits."""
+_MAX_ERROR = 2000
+MAX_DATASETS = 100
+"""Datasets that one event names; a batch that is given as a list may have thousands."""
+
+
+@dataclass(frozen=True)
+class JobFacts:
+    """
+    What is known of one job; ``None`` where nothing is.
+
+    :param request_id: Segmind's id.
+    :param workflow: id and version.
+    :param status: how it was last seen.
+    :param cost: estimated price in US dollars.
+    :param seconds: from the order until the task had its result.
+    :param consent: where consent is on record.
+    :param checks: verdict of the checks: ``pass``, ``warn`` or ``fail``.
+    :param error: what went wrong.
+    """
+
+    request_id: str | None = None
+    workflow: str | None = None
+    status: str | None = None
+    cost: float | None = None
+    seconds: float | None = None
+    consent: str | None = None
+    checks: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """
+    What is known of a batch.
+
+    :param workflow: id and version.
+    :param ordered: swaps that this run of the task ordered.
+    :param summary: ``total``, ``completed``, ``failed``, ``by_status`` and ``cost``, once there is one.
+    :param cost: estimated price in US dollars, where there is no summary.
+    :param consent: where consent is on record, for swaps that do not say so themselves.
+    :param error: what went wrong.
+    """
+
+    workflow: str | None = None
+    ordered: int | None = None
+    summary: Mapping[str, Any] | None = None
+    cost: float | None = None
+    consent: str | None = None
+    error: str | None = None
+
+
+class LineageMixin:
+    """Answers OpenLineage for a task, which notes what it knows while it runs, and says what it read and wrote."""
+
+    lineage_facts: JobFacts | BatchFacts = JobFacts()
+    lineage_made: Sequence[object] = ()
+
+    def note_facts(self, **known: Any) -> None:
+        """Note facts, by the names of the task's kind of facts; what may be secret in an error's URIs is left out."""
+        if "error" in known:
+            known["error"] = shown(known["error"], most=_MAX_ERROR)
+        self.lineage_facts = replace(self.lineage_facts, **known)
+
+    def note_result(self, result: Mapping[str, Any], submitted_at: float | None, **known: Any) -> None:
+        """
+        Note what a job made.
+
+        :param result: the task's result, with ``request_id``, ``status`` and ``outputs``.
+        :param submitted_at: seconds since the epoch at which the job was ordered, if known.
+        """
+        self.lineage_made = [output["url"] for output in result["outputs"]]
+        seconds = None
+        if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so from anywhere
+            seconds = round(max(0.0, time.time() - submitted_at), 3)
+        self.note_facts(request_id=result["request_id"], status=result["status"], seconds=seconds, **known)
+
+    def note_error(self, error: SegmindError) -> None:
+        """Note what went wrong."""
+        self.note_facts(error=f"{type(error).__name__}: {error}")
+        if error.request_id and isinstance(self.lineage_facts, JobFacts):
+            self.note_facts(request_id=error.request_id)
+
+    def lineage_inputs(self) -> Iterable[object]:
+        """Return the URIs that the task read."""
+        return ()
+
+    def lineage_outputs(self) -> Iterable[object]:
+        """Return the URIs that the task wrote, or made Segmind write."""
+        return self.lineage_made
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return what OpenLineage's listener asks for when the task has succeeded."""
+        return operator_lineage(self.lineage_inputs(), self.lineage_outputs(), self.lineage_facts)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
+        """Return what it asks for when the task has failed; Airflow adds the exception itself."""
+        return operator_lineage(self.lineage_inputs(), self.lineage_outputs(), self.lineage_facts)
+
+
+def is_listened_to() -> bool:
+    """Whether OpenLineage is installed and on; only then photographs are kept and looked up for it."""
+    try:
+        from airflow.providers.openlineage.conf import is_disabled
+
+        return not is_disabled()
+    except Exception as error:  # noqa: BLE001 - a hint for metrics must not cost the job
+        log.debug("OpenLineage is not asked: %s", error)
+        return False
+
+
+def leave_inputs(context: Mapping[str, Any], poll_url: str, uris: Iterable[object]) -> None:
+    """
+    Keep what an order was made from as an XCom, for the task that waits; nothing is raised.
+
+    :param poll_url: the order's, by which the other task knows that it is the same.
+    :param uris: what was read; passwords and signatures are left out.
+    """
+    if not is_listened_to():
+        return
+    try:
+        inputs = [bare_uri(uri) for uri in uris if isinstance(uri, str)]
+        context["ti"].xcom_push(key=INPUTS_KEY, value={"poll_url": poll_url, "inputs": inputs[:MAX_DATASETS]})
+    except Exception:
+        log.warning("The lineage of this swap's result will not name its photographs.", exc_info=True)
+
+
+def operator_lineage(
+    inputs: Iterable[object], outputs: Iterable[object], facts: JobFacts | BatchFacts
+) -> OperatorLineage[Any, Any]:
+    """
+    Return a task's lineage as OpenLineage's listener wants it.
+
+    :param inputs: URIs and paths of what was read; what is none is left out.
+    :param outputs: URIs and paths of what was written.
+    :param facts: what is known of the job, or of the batch.
+    :raises ImportError: when OpenLineage is not installed; only it asks.
+    """
+    from airflow.providers.openlineage.extractors import OperatorLineage
+    from openlineage.client.event_v2 import Dataset
+
+    def datasets(uris: Iterable[object]) -> list[Dataset]:
+        named = dict.fromkeys(name for uri in uris if (name := dataset_name(uri)) is not None)
+        return [Dataset(namespace=namespace, name=name) for namespace, name in list(named)[:MAX_DATASETS]]
+
+    return OperatorLineage(inputs=datasets(inputs), outputs=datasets(outputs), run_facets=_run_facets(facts))
+
+
+def _run_facets(facts: JobFacts | BatchFacts) -> dict[str, Any]:
+    from airflow_provider_segmind.observability import facets
+
+    if not any(value is not None for value in asdict(facts).values()):
+        return {}
+    if isinstance(facts, JobFacts):
+        job = facets.SegmindJobRunFacet(
+            requestId=facts.request_id,
+            workflow=facts.workflow,
+            status=facts.status,
+            costUsd=facts.cost,
+            seconds=facts.seconds,
+            consentReference=facts.consent,
+            checks=facts.checks,
+            error=facts.error,
+            producer=facets.PRODUCER,
+        )
+        return {"segmind_job": job}
+    summary = facts.summary or {}
+    batch = facets.SegmindBatchRunFacet(
+        workflow=facts.workflow,
+        total=summary.get("total"),
+        ordered=facts.ordered,
+        completed=summary.get("completed"),
+        failed=summary.get("failed"),
+        byStatus=summary.get("by_status"),
+        costUsd=summary.get("cost", facts.cost),
+        consentReference=facts.consent,
+        error=facts.error,
+        producer=facets.PRODUCER,
+    )
+    return {"segmind_batch": batch}

@@ -1,0 +1,1 @@
+"""Orders that are paid for once: their records, their placing, and the rules that they must meet."""

@@ -1,0 +1,368 @@
+"""Place an order so that however often the task is tried, it is billed once."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from airflow.sdk import Context
+
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    JobTimeoutError,
+    OutcomeUnknownError,
+    RateLimitError,
+    SegmindError,
+    ServiceError,
+    TransportError,
+)
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests, has_own_input
+from airflow_provider_segmind.api.workflows import fingerprint
+from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.orders.prices import estimated_cost
+from airflow_provider_segmind.orders.store import OrderStore, check_running
+
+log = logging.getLogger(__name__)
+
+ON_UNKNOWN = ("fail", "resubmit")
+MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, AuthenticationError)
+"""Errors after which the same question can be answered later; a key can be set right."""
+SHARED = (
+    "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
+    "well: then both get its result, and this one's own charge, if there is one, is not in the history yet."
+)
+"""What is said where an order is adopted by inputs that others can have."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """
+    What a task wants to order.
+
+    :param workflow: the workflow.
+    :param given: the inputs as the DAG's author gave them; they tell whether a retry wants the same.
+    :param build: returns the inputs to send, after any checks and uploads; called only when there is something to
+        send, with the ids of the orders that this task has placed before.
+    :param on_unknown: ``fail`` or ``resubmit``, when an earlier attempt's outcome is unknown.
+    """
+
+    workflow: str
+    given: Mapping[str, Any]
+    build: Callable[[Sequence[str]], Mapping[str, Any]]
+    on_unknown: str = "fail"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """
+    An order that is placed.
+
+    :param job: its job.
+    :param attached: whether an earlier attempt placed it.
+    :param orders: how many orders the task has placed in all.
+    """
+
+    job: Job
+    attached: bool
+    orders: int
+
+
+def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
+    """
+    Order a job, or go on with the order that an earlier attempt of this task placed.
+
+    The XComs ``poll_url`` and ``request_id`` are pushed on every attempt, since Airflow clears them when one begins.
+
+    :raises OutcomeUnknownError: when an order may have been accepted and cannot be found.
+    :raises SegmindError: when it was refused; nothing was billed.
+    """
+    if order.on_unknown not in ON_UNKNOWN:
+        raise InvalidRequestError(f"on_unknown_outcome is {order.on_unknown!r}: it must be 'fail' or 'resubmit'.")
+    store = OrderStore(context)
+    record = store.load()
+    wanted = fingerprint(order.workflow, order.given)
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    resubmit = order.on_unknown == "resubmit"
+    step = decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
+    if record is None or step is Step.ORDER:
+        _say_why(record, max_tries)
+        check_retry(context, durable=store.durable, resubmit=resubmit)
+        earlier = record.perhaps if record is not None else ()
+        inputs = order.build(earlier)
+        intent = Record(
+            *(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs)),
+            replaced=earlier,
+            own=has_own_input(order.given, inputs),
+        )
+        accepted = _submit(context, hook, store, record, intent, inputs, resubmit=resubmit)
+        return Placed(accepted, attached=False, orders=len(earlier) + 1)
+    if step is Step.REFUSE:
+        raise _changed(record)
+    recovery = _Recovery(record.job()) if step is Step.ATTACH else _recover(hook, record)
+    job = recovery.job
+    record = _with_candidates(store, record, recovery)
+    if job is None:
+        raise _unknown(record, recovery)
+    log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
+    attached = record.submitted(job)
+    _keep(context, store, attached, job)
+    if step is not Step.ATTACH:
+        _tell(hook, job)
+        if attached.fingerprint != wanted:
+            raise _changed(attached)
+    return Placed(job, attached=True, orders=len(attached.ordered))
+
+
+def place_error(context: Context, error: SegmindError) -> Exception:
+    """
+    Return what a task raises that could not place its order, or go on with one.
+
+    Once an attempt of this series has paid, a retry can follow whatever may pass, and each paid request is named.
+    """
+    store = OrderStore(context)
+    try:
+        record = store.load()
+    except Exception:  # noqa: BLE001 - unreadable, or the store is away: the error itself is what must be seen
+        return task_error(error)
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    if record is None or record.max_tries != max_tries or (error.status and not record.perhaps):
+        return task_error(error)  # nothing is paid for, also where the intent of a refused order could not be removed
+    for said, ids in (
+        ("Earlier attempts of this task ordered and paid for", record.ordered),
+        ("An order of unknown outcome can be", record.candidates if record.state is State.INTENT else ()),
+    ):
+        unnamed = [request_id for request_id in ids if request_id not in str(error)]
+        error.message += f" {said}: {', '.join(unnamed)}." if unnamed else ""
+    if record.state is State.INTENT and not isinstance(error, OutcomeUnknownError):
+        error.message += f" An order was being sent at {moment(record.at)}, and is looked up by a retry."
+    return paid_error(error, kept=store.durable, how="Look at what it ordered before.")
+
+
+def mark_failed(context: Context, job: Job) -> None:
+    """Note that a task's job ended FAILED, so that its next retry orders anew instead of asking again."""
+    store = OrderStore(context)
+    record = store.load()
+    if record is not None and record.request_id == job.request_id:
+        store.save(record.failed())
+
+
+def _submit(
+    context: Context,
+    hook: SegmindHook,
+    store: OrderStore,
+    before: Record | None,
+    intent: Record,
+    inputs: Mapping[str, Any],
+    *,
+    resubmit: bool,
+) -> Job:
+    going_out = False
+
+    def intend() -> None:
+        # After a 429 this may be long after the first time, and whoever looks the order up goes by its time.
+        nonlocal intent, going_out
+        going_out = False
+        intent = replace(intent, at=time.time())
+        store.save(intent)
+        check_running(context)
+        going_out = True
+
+    try:
+        job = hook.submit(intent.workflow, inputs, before=intend)
+    except OutcomeUnknownError as error:
+        # Where the answer names a request, that is the order, and only its poll URL has to be guessed.
+        intent = replace(intent, request_id=error.request_id or "")
+        if intent.request_id:
+            _note(store, intent)
+        recovery = _recover(hook, intent)
+        intent = _with_candidates(store, intent, recovery)
+        if recovery.job is None:
+            error.message = f"{error.message} {recovery.note}"
+            # A retry looks again where there is a record; with `resubmit` it orders again, as the author accepts.
+            error.retryable = resubmit or (recovery.out_of_reach and store.durable)
+            raise
+        job = recovery.job
+    except Exception as error:
+        if isinstance(error, SegmindError) or not going_out:
+            _restore(store, before)
+        raise
+    log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
+    _keep(context, store, intent.submitted(job), job)
+    _tell(hook, job)
+    return job
+
+
+def _with_candidates(store: OrderStore, record: Record, recovery: _Recovery) -> Record:
+    """Return the record with what the history showed; where that is no order yet, keep it for whoever looks next."""
+    known = replace(record, candidates=recovery.candidates or record.candidates)
+    if recovery.job is None and known.candidates:
+        _note(store, known)
+    return known
+
+
+def _note(store: OrderStore, record: Record) -> None:
+    """Keep what is known of an order whose outcome is not; the error that says so comes first."""
+    try:
+        store.save(record)
+    except Exception:
+        log.exception("What is known of the order could not be kept: %s", record)
+
+
+def _tell(hook: SegmindHook, job: Job) -> None:
+    """Tell the metrics of an accepted order, once: by the attempt that first knows its id."""
+    hook.tally.ordered(job.workflow, estimated_cost(job.workflow))
+    hook.tally.tell()
+
+
+def _changed(record: Record) -> ChangedError:
+    return ChangedError(
+        f"An earlier attempt of this task ordered something else: request {record.request_id}, whose result is "
+        f"at {record.poll_url}. Its inputs have changed since, so this retry neither takes that result nor orders "
+        "again. Clear the task to order the new one, at the price of another; do not use inputs that change from one "
+        "attempt to the next.",
+        request_id=record.request_id,
+    )
+
+
+def _restore(store: OrderStore, before: Record | None) -> None:
+    """Keep what was kept before an order that was refused: an earlier one is not to be taken for the next."""
+    try:
+        if before is None:
+            store.forget()
+        else:
+            store.save(before)
+    except Exception:
+        # The refusal is what a person must see; the intent that stays makes a retry ask, and never order.
+        log.exception("The intent of a refused order could not be removed.")
+
+
+def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None:
+    try:
+        store.save(record)
+    except Exception:
+        # The order is placed; losing the task over its record would lose the result as well.
+        log.exception("The record of request %s could not be kept; a retry would not find it.", job.request_id)
+    ti = context["ti"]
+    ti.xcom_push(key="poll_url", value=job.poll_url)
+    ti.xcom_push(key="request_id", value=job.request_id)
+
+
+@dataclass(frozen=True)
+class _Recovery:
+    """What became of an order whose outcome was unknown: its job, or what is known instead."""
+
+    job: Job | None
+    note: str = ""
+    out_of_reach: bool = False
+    candidates: Sequence[str] = ()
+
+
+def _recover(hook: SegmindHook, record: Record) -> _Recovery:
+    """Look for the one job in the account's history that can be this order."""
+    try:
+        found = hook.find_orders(record)
+    except MAY_PASS as error:
+        return _unrecovered(f"The request history did not answer now: {error}", record.candidates, out_of_reach=True)
+    except SegmindError as error:
+        # Without a status nobody was asked: a connection that is wrong now can be set right.
+        unasked = isinstance(error, InvalidRequestError) and error.status is None
+        return _unrecovered(f"The request history could not help: {error}", record.candidates, out_of_reach=unasked)
+    ids = [job.request_id for job in found]
+    if not found:
+        said = "The request history has no request with these inputs at that time, which does not prove anything."
+        return _unrecovered(said, record.candidates)
+    if len(found) > 1:
+        return _unrecovered("The request history has several requests with these inputs at that time.", ids)
+    try:
+        job = hook.attach(found[0].poll_url)
+    except MAY_PASS as error:
+        # It is there; whoever waits for it waits an outage out, and does so without holding a worker.
+        log.warning("Request %s does not answer yet, and is waited for: %s", ids[0], error)
+        job = found[0]
+    except SegmindError as error:
+        return _unrecovered(f"The request that the history has cannot be asked for: {error}", ids)
+    log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
+    if not (record.own or record.request_id):
+        log.warning(SHARED, job.request_id)
+    return _Recovery(replace(job, workflow=record.workflow, submitted_at=record.at), candidates=ids)
+
+
+def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -> _Recovery:
+    return _Recovery(None, said + can_be(ids), out_of_reach, ids)
+
+
+def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:
+    error = OutcomeUnknownError(
+        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {moment(record.at)}, "
+        f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
+        "then clear the task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second time."
+    )
+    # The next attempt only looks again: it finds the same intent, and never orders after one.
+    error.retryable = recovery.out_of_reach
+    return error
+
+
+def can_be(candidates: Sequence[str]) -> str:
+    """Return a sentence, after a blank, that names the requests of which one can be an order; nothing if none is."""
+    return f" It can be: {', '.join(candidates)}." if candidates else ""
+
+
+def moment(at: float) -> str:
+    """Return a time for messages."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+
+
+def _say_why(record: Record | None, max_tries: int) -> None:
+    if record is None:
+        return
+    if record.max_tries != max_tries:
+        log.info("The task was cleared, which is a new order. The earlier one: %s", record.request_id or "unknown")
+    elif record.state is State.FAILED:
+        log.info("Request %s ended FAILED; this retry orders anew.", record.request_id)
+    else:
+        log.warning(
+            "An earlier order's outcome is unknown; ordering again as on_unknown_outcome='resubmit' says.%s",
+            can_be(record.candidates),
+        )
+
+
+def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
+    """
+    Refuse to order in a retry of a task whose attempts keep no record: an earlier one may have ordered.
+
+    :param durable: whether a record of the order is kept between attempts, as Airflow 3.3 does.
+    :param resubmit: whether the author accepts that a retry may pay again.
+    :raises OutcomeUnknownError: when this is such a retry.
+    """
+    if durable or resubmit:
+        return
+    if not _is_first_try(context):
+        raise OutcomeUnknownError(
+            "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
+            "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
+            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. That "
+            "may pay again, since an order that was just being sent has no id in any log: look at your Segmind request "
+            "history first. Set retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
+        )
+
+
+def _is_first_try(context: Context) -> bool:
+    """
+    Whether no attempt came before this one, or a person cleared the task since the last.
+
+    After a clear, Airflow adds today's ``retries`` to the attempts so far. That alone proves nothing: somebody may have
+    lowered ``retries`` while a retry was pending, which gives the same numbers. So the run must have been cleared, too.
+    """
+    ti = context["ti"]
+    tries = int(getattr(ti, "try_number", 1))
+    if tries <= 1:
+        return True
+    cleared = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
+    retries = getattr(getattr(ti, "task", None), "retries", None)
+    return bool(cleared) and retries is not None and tries <= int(getattr(ti, "max_tries", 0)) - int(retries) + 1

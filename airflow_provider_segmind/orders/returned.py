@@ -1,0 +1,81 @@
+"""Read what the function of a decorated task returned, and refuse what would be ordered beside an earlier order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import Context
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.orders import State
+from airflow_provider_segmind.api.uris import quoted
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
+from airflow_provider_segmind.orders.batch_store import BatchStore
+from airflow_provider_segmind.orders.store import OrderStore
+
+NAMES = (*BODY_SWAP_INPUTS, "consent_reference")
+"""What the dict of one swap may have."""
+
+Swap = Mapping[str, Any]
+
+
+def read_returned(returned: object) -> Swap | list[Swap]:
+    """
+    Return one swap's inputs, or a list of them.
+
+    :param returned: what the function returned.
+    :raises InvalidRequestError: when it is neither; what is in a list is checked by the batch.
+    """
+    if isinstance(returned, Mapping):
+        return _one(returned)
+    if isinstance(returned, (list, tuple)):
+        return list(returned)
+    raise InvalidRequestError(
+        f"The function of a @task.body_swap returned {quoted(returned, most=200)}: its author lets it return a dict "
+        f"with {', '.join(BODY_SWAP_IMAGES)}, or a list of such dicts. Nothing was ordered now."
+    )
+
+
+def _one(returned: Swap) -> Swap:
+    unknown = sorted(str(name) for name in returned if name not in NAMES)
+    if unknown:
+        raise InvalidRequestError(
+            f"The function of a @task.body_swap returned {', '.join(unknown)}, which no swap has: known are "
+            f"{', '.join(NAMES)}. Nothing was ordered now."
+        )
+    missing = [name for name in BODY_SWAP_IMAGES if not returned.get(name)]
+    if missing:
+        raise InvalidRequestError(
+            f"The function of a @task.body_swap returned no {' and no '.join(missing)}, for which Segmind would take "
+            "its own sample picture and bill. Nothing was ordered now."
+        )
+    return returned
+
+
+def check_kind(context: Context, *, many: bool) -> None:
+    """
+    Make sure that no earlier attempt ordered the other kind: one swap where this one has many, or many instead of one.
+
+    Each kind keeps a record of its own, so neither would see that the other has been paid for.
+
+    :param many: whether this attempt has a list.
+    :raises InvalidRequestError: when one did.
+    """
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    if many:
+        record = OrderStore(context).load()
+        if record is not None and record.max_tries == max_tries and record.state is not State.FAILED:
+            raise _changed("one swap", f"request {record.request_id or 'unknown'}", "a list")
+        return
+    head, entries = BatchStore(context).load()
+    if head is not None and head.max_tries == max_tries and entries:
+        raise _changed("a list", f"{len(entries)} of its {head.count} swaps", "one swap")
+
+
+def _changed(before: str, ordered: str, now: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"The function of this @task.body_swap returned {before} to an earlier attempt, which ordered {ordered}, and "
+        f"now {now}. This retry orders nothing. Its author lets it return the same in each attempt. Clearing the task "
+        "orders what it returns now, at the price of that."
+    )

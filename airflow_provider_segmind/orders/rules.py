@@ -1,0 +1,144 @@
+"""What an administrator demands of orders: consent on record, a limit to what a DAG run spends, and a tag."""
+
+from __future__ import annotations
+
+import logging
+import math
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.api.workflows import tag_scene
+from airflow_provider_segmind.compat import conf
+from airflow_provider_segmind.orders.prices import price_per_swap
+
+log = logging.getLogger(__name__)
+
+ORDERS = "segmind_orders"
+"""XCom with the number of orders that a task has placed or is about to place, where spend is limited."""
+
+_BLANK = ("", "none", "null")
+"""What a template makes of a value that is not there."""
+
+
+def consent_of(reference: object) -> str | None:
+    """
+    Return the reference to the consent of the people in the pictures, if there is one.
+
+    :param reference: what the DAG's author gave: an id or a URL that a person can look up.
+    """
+    text = "" if reference is None else str(reference).strip()
+    return None if text.lower() in _BLANK else text
+
+
+def consent_required() -> bool:
+    """Return whether the administrator requires a reference to a consent."""
+    return bool(conf.getboolean("segmind", "require_consent", fallback=False))
+
+
+def check_consent(reference: object) -> None:
+    """
+    Make sure that there is a reference to a consent, where the administrator requires one.
+
+    :raises InvalidRequestError: when there is none.
+    """
+    if consent_of(reference) is None and consent_required():
+        raise InvalidRequestError(
+            f"consent_reference is {reference!r}, and [segmind] require_consent is on, so nothing is ordered: the "
+            "DAG's author gives a reference to the consent of the people in the pictures."
+        )
+
+
+def tagged(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the inputs of a body swap with a tag of this order's own, where the administrator wants that."""
+    if not conf.getboolean("segmind", "tag_orders", fallback=False):
+        return inputs
+    return tag_scene(inputs, uuid.uuid4().hex[:12])
+
+
+def spend_limit() -> float | None:
+    """
+    Return US dollars that one DAG run may spend, or ``None`` for no limit.
+
+    :raises InvalidRequestError: when the configured value is no amount, or no price tells what an order costs.
+    """
+    limit = float(conf.getfloat("segmind", "max_spend_per_run", fallback=0.0))
+    if not math.isfinite(limit) or limit < 0:
+        raise InvalidRequestError(
+            f"[segmind] max_spend_per_run is {limit}: whoever manages Airflow gives US dollars, or 0 for no limit."
+        )
+    if limit and not price_per_swap() > 0:
+        raise InvalidRequestError(
+            f"[segmind] max_spend_per_run is {limit}, but price_per_swap is {price_per_swap()}, so nobody knows what "
+            "an order costs: whoever manages Airflow sets the price."
+        )
+    return limit or None
+
+
+def note_orders(context: Context, orders: int) -> None:
+    """
+    Say how many orders a task has placed, for the others of its run; Airflow forgets it when an attempt begins.
+
+    It raises nothing: what is ordered is paid for, and is gone on with whatever is wrong with a limit.
+    """
+    try:
+        if spend_limit() is not None:
+            context["ti"].xcom_push(key=ORDERS, value=orders)
+    except Exception:
+        log.exception("The other tasks of this run cannot count the %d orders of this one.", orders)
+
+
+def check_spend(context: Context, task: BaseOperator, *, ordered: int, more: int, first: int | None = None) -> None:
+    """
+    Make sure that a run stays inside its limit, before this task orders anything.
+
+    A task says what it is about to order before it counts what the others say. So of two that begin at the same moment
+    both may be refused, but never do both go through where there is money for one. One that is refused takes it back.
+
+    :param ordered: what this task has ordered, earlier attempts included.
+    :param more: what it is about to order.
+    :param first: orders of the instances of a mapped task that come before this one. Instances of one task that
+        counted each other would all be refused where some can be paid for. ``None``: count what they say.
+    :raises CreditsError: when the run would spend more; nothing was ordered now.
+    """
+    if not more:
+        note_orders(context, ordered)
+        return
+    limit = spend_limit()
+    if limit is None:
+        return
+    orders = ordered + more
+    context["ti"].xcom_push(key=ORDERS, value=orders)
+    others = _orders_of(context, _ordering_tasks(task, but_own=first is not None))
+    # A task that counts all instances of itself has itself among them.
+    total = others if first is None else others + first + orders
+    needed = price_per_swap() * max(total, orders)
+    if needed > limit + 1e-9:
+        note_orders(context, ordered)
+        then = "a retry goes on; clearing the task pays again for what it ordered" if ordered else "clear the task"
+        raise CreditsError(
+            f"With this task's {orders} this DAG run would have ordered {total} swaps, at ${price_per_swap()} each "
+            f"${needed:.2f}, and [segmind] max_spend_per_run is ${limit:.2f}. Nothing was ordered now. Whoever manages "
+            f"Airflow raises the limit, or the DAG's author orders less in one run; then {then}."
+        )
+
+
+def _ordering_tasks(task: BaseOperator, *, but_own: bool) -> list[str]:
+    dag = task.get_dag()
+    tasks: dict[str, Any] = {task.task_id: task} if dag is None else dag.task_dict
+    return [
+        task_id
+        for task_id, other in tasks.items()
+        if getattr(getattr(other, "operator_class", type(other)), "places_orders", False)
+        and not (but_own and task_id == task.task_id)
+    ]
+
+
+def _orders_of(context: Context, task_ids: list[str]) -> int:
+    if not task_ids:
+        return 0
+    said = context["ti"].xcom_pull(task_ids=task_ids, key=ORDERS)
+    return sum(int(orders) for orders in said or () if orders is not None)

@@ -1,0 +1,278 @@
+"""Store one output: picture, thumbnail, and a sidecar that says where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, ServiceError
+from airflow_provider_segmind.api.media import FORMATS
+from airflow_provider_segmind.api.uris import cause, public_uri, shown
+from airflow_provider_segmind.files.download import Downloaded, Limits, download
+from airflow_provider_segmind.files.objects import input_path, read_up_to
+from airflow_provider_segmind.files.publish import publish, put, storage_error
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.provenance.label import AI_COMPOSITE, label, source_type
+from airflow_provider_segmind.storage.signing import Signer
+
+log = logging.getLogger(__name__)
+
+THUMBNAIL_SIDE = 640
+_SUFFIXES = {known.media_type: known.suffix for known in FORMATS}
+MAX_SIDECAR = 2**20
+"""Bytes of a sidecar that is read."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """
+    An output to be stored.
+
+    :param base: where, without the suffix: ``s3://bucket/folder/name``.
+    :param url: where it is now.
+    :param facts: what its sidecar says of its origin; ``request_id`` and ``keyname`` and ``index`` identify it.
+    """
+
+    base: str
+    url: str
+    facts: Mapping[str, Any]
+
+    @property
+    def request_id(self) -> str:
+        """The job that made it."""
+        return str(self.facts["request_id"])
+
+    @property
+    def sidecar(self) -> ObjectStoragePath:
+        """Where its sidecar is. The whole of it is written last, so what has one is whole."""
+        return ObjectStoragePath(f"{self.base}.json")
+
+    def picture(self, media_type: str) -> ObjectStoragePath:
+        """Return where its picture is."""
+        return ObjectStoragePath(f"{self.base}{_SUFFIXES[media_type]}")
+
+    @property
+    def thumbnail(self) -> ObjectStoragePath:
+        """Where its thumbnail is, if it has one."""
+        return ObjectStoragePath(f"{self.base}.thumb.webp")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """
+    How outputs are stored.
+
+    :param thumbnails: whether with a small picture beside each.
+    :param labels: whether each says in its metadata that a model made part of it.
+    :param signer: what signs each, if anything does; a signature comes with the label.
+    :param limits: how far a download may go.
+    """
+
+    thumbnails: bool = True
+    labels: bool = True
+    signer: Signer | None = None
+    limits: Limits | None = None
+
+
+def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
+    """
+    Store an output, unless an earlier attempt did.
+
+    :return: ``uri``, ``keyname``, ``media_type``, ``size`` (bytes), ``sha256``, ``width``, ``height`` (pixels),
+        ``labelled``, ``signed``, ``thumbnail`` and ``sidecar`` (URIs), ``skipped``.
+    :raises SegmindError: see :func:`~airflow_provider_segmind.files.download.download` and
+        :func:`~airflow_provider_segmind.files.publish.publish`.
+    """
+    stored = _stored_before(item)
+    if stored is not None:
+        return {**stored, "skipped": True}
+    found = download(hook, item.url, manner.limits)
+    width, height, small = _look(item, found.data, thumbnail=manner.thumbnails)
+    picture = item.picture(found.media_type)
+    data, labelled, signed = _marked(item, found, manner)
+    if signed:
+        # Signing the same picture again gives other bytes, which would not be known as ours after a kill in between.
+        data = _promised(item, picture) or _promise(item, picture, data)
+    skipped = publish(picture, data)
+    thumb = item.thumbnail if small else None
+    entry = {
+        "uri": str(picture),
+        "keyname": item.facts["keyname"],
+        "media_type": found.media_type,
+        "size": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "width": width,
+        "height": height,
+        "labelled": labelled,
+        "signed": signed,
+        "thumbnail": str(thumb) if thumb else None,
+        "sidecar": str(item.sidecar),
+    }
+    if thumb is not None and small is not None and not _publish_thumbnail(item, thumb, small):
+        entry["thumbnail"] = None
+    put(item.sidecar, _sidecar(item, found, entry))
+    return {**entry, "skipped": skipped}
+
+
+def _publish_thumbnail(item: Item, thumb: ObjectStoragePath, small: bytes) -> bool:
+    """Write a thumbnail over nothing else: another picture can have its name, as that of ``x.thumb`` has for ``x``."""
+    try:
+        publish(thumb, small)
+    except InvalidRequestError as error:
+        log.warning("Request %s: a picture has no thumbnail: %s", item.request_id, error)
+        return False
+    return True
+
+
+def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
+    said = {
+        **item.facts,
+        **entry,
+        "source": public_uri(item.url),
+        "source_sha256": found.sha256,
+        "stored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return _readable(said)
+
+
+def _readable(said: Mapping[str, Any]) -> bytes:
+    """Return a sidecar's bytes, for people as well."""
+    return (json.dumps(said, indent=2, default=str) + "\n").encode()
+
+
+def add_to_sidecar(result: Mapping[str, Any], picture: bytes, dag_id: str | None, facts: Mapping[str, Any]) -> None:
+    """
+    Say more of a picture that this DAG has stored, in its sidecar, and write nowhere else.
+
+    A result comes from an XCom, so it is no reason to write to what it names: the file beside the picture must be the
+    sidecar that the storage operator of this DAG wrote for this very picture. Otherwise, and where it cannot be
+    written, only the log says so, since nothing depends on it.
+
+    :param result: what the storage operator returned.
+    :param picture: the bytes that are at its ``uri``.
+    :param dag_id: the DAG of the task that found the facts.
+    :param facts: what is added, or takes the place of what was there.
+    """
+    base, dot, suffix = str(result.get("uri")).rpartition(".")
+    try:
+        if f"{dot}{suffix}" not in _SUFFIXES.values():
+            raise InvalidRequestError("the result's uri is no picture that the storage operator stores.")
+        said = json.loads(read_up_to(MAX_SIDECAR, "sidecar", f"{base}.json"))
+        wanted = {
+            "uri": result["uri"],
+            "request_id": result.get("request_id"),
+            "sha256": hashlib.sha256(picture).hexdigest(),
+            "dag_id": dag_id,
+        }
+        if not isinstance(said, dict) or any(said.get(name) != value for name, value in wanted.items()):
+            raise InvalidRequestError("it is not the sidecar that this DAG's storage operator wrote for this picture.")
+        put(input_path("sidecar", f"{base}.json"), _readable({**said, **facts}))
+    except Exception as error:  # noqa: BLE001 - the picture is checked, whatever its storage raises
+        log.warning("The sidecar of %s does not say what was found: %s", shown(result.get("uri")), shown(str(error)))
+
+
+def _marked(item: Item, found: Downloaded, manner: Manner) -> tuple[bytes, bool, bool]:
+    """Return what is stored, whether it says that a model made part of it, and whether it is signed here."""
+    try:
+        if manner.signer is not None:
+            data = manner.signer.sign(found.data, title=item.base.rpartition("/")[2])
+            return data, source_type(data, found.media_type) == AI_COMPOSITE, True
+        if manner.labels:
+            data = label(found.data, found.media_type)
+            return data, source_type(data, found.media_type) == AI_COMPOSITE, False
+    except InvalidRequestError as error:
+        # It is paid for. Whoever publishes it finds in the sidecar that it has no label.
+        log.warning("Request %s: a picture is stored as it came: %s", item.request_id, error)
+    return found.data, False, False
+
+
+def _promise(item: Item, picture: ObjectStoragePath, data: bytes) -> bytes:
+    """Say in the sidecar which file is about to be written."""
+    said = {**_identity(item), "promised": str(picture), "sha256": hashlib.sha256(data).hexdigest()}
+    put(item.sidecar, _readable(said))
+    return data
+
+
+def _promised(item: Item, picture: ObjectStoragePath) -> bytes | None:
+    """Return the file that an earlier attempt wrote before it could write the sidecar, if there is one."""
+    try:
+        if not (item.sidecar.exists() and picture.exists()):
+            return None
+        data: bytes = picture.read_bytes()
+        return data if json.loads(item.sidecar.read_bytes())["sha256"] == hashlib.sha256(data).hexdigest() else None
+    except (OSError, ImportError) as error:
+        raise storage_error(item.sidecar, error) from error
+
+
+def _stored_before(item: Item) -> dict[str, Any] | None:
+    """Return what an earlier attempt stored, if it is whole and the same output's."""
+    try:
+        if not item.sidecar.exists():
+            return None
+        said = json.loads(item.sidecar.read_bytes())
+        same = all(said[name] == value for name, value in _identity(item).items())
+        if same and "promised" in said:
+            return None
+        picture = item.picture(said["media_type"])
+        # Where the files are is known here; whoever wrote into the sidecar does not decide what is read or returned.
+        entry = {name: said[name] for name in _ENTRY} | {
+            "uri": str(picture),
+            "thumbnail": str(item.thumbnail) if said["thumbnail"] else None,
+            "sidecar": str(item.sidecar),
+        }
+        whole = same and picture.exists() and picture.stat().st_size == entry["size"]
+    except (ValueError, KeyError, TypeError):
+        same, whole, entry = False, False, {}
+    except (OSError, ImportError) as error:
+        raise storage_error(item.sidecar, error) from error
+    if not same:
+        raise InvalidRequestError(
+            f"{shown(str(item.sidecar))} belongs to something else than output {item.facts['keyname']!r} of request "
+            f"{item.facts['request_id']}, so nothing is written there: whoever wrote the DAG gives another name or "
+            "destination."
+        )
+    return entry if whole else None
+
+
+def _identity(item: Item) -> dict[str, Any]:
+    return {name: item.facts[name] for name in ("request_id", "keyname", "index")}
+
+
+_ENTRY = (
+    "uri",
+    "keyname",
+    "media_type",
+    "size",
+    "sha256",
+    "width",
+    "height",
+    "labelled",
+    "signed",
+    "thumbnail",
+    "sidecar",
+)
+
+
+def _look(item: Item, data: bytes, *, thumbnail: bool) -> tuple[int, int, bytes | None]:
+    """Return a picture's width, height and thumbnail; a picture that cannot be decoded is not stored as if it could."""
+    from airflow_provider_segmind.quality import reading
+
+    try:
+        small = reading.thumbnail(data, THUMBNAIL_SIDE)
+    except reading.TooManyPixelsError as error:
+        # It is paid for, and its bytes are few enough to be stored.
+        log.warning("Request %s: a picture is stored without being decoded: %s", item.request_id, error)
+        return *error.size, None
+    except reading.UnreadableError as error:
+        raise ServiceError(
+            f"{public_uri(item.url)} begins like a picture but cannot be decoded ({cause(error)}), "
+            "so it is not stored. A retry fetches it again and costs nothing; if it stays so, ask Segmind's support."
+        ) from error
+    return *small.size, small.data if thumbnail else None

@@ -1,0 +1,123 @@
+"""With which certificate an Airflow signs pictures, as its administrator says in ``[segmind]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.compat import conf
+from airflow_provider_segmind.provenance.signing import check_pair, sign
+
+_PEM = "-----BEGIN "
+_KEY = "signing_key"
+
+
+@dataclass(frozen=True)
+class Signer:
+    """
+    Signs pictures.
+
+    :param certificate: PEM chain.
+    :param key: PEM; it appears in no ``repr``.
+    :param algorithm: see :func:`~airflow_provider_segmind.provenance.signing.sign`.
+    :param time_stamp_url: time-stamp authority, or ``None``.
+    """
+
+    certificate: bytes = field(repr=False)
+    key: bytes = field(repr=False)
+    algorithm: str = "es256"
+    time_stamp_url: str | None = None
+
+    def sign(
+        self, data: bytes, source: bytes | None = None, *, title: str = "body swap", source_title: str = "source"
+    ) -> bytes:
+        """
+        Label a picture and sign it.
+
+        :param data: a whole JPEG, PNG or WebP file.
+        :param source: the picture that was sent to be edited.
+        :param title: what the picture is called in its manifest.
+        :param source_title: what ``source`` is called.
+        :return: the whole file.
+        :raises InvalidRequestError: when the certificate or the picture cannot be used.
+        :raises TransportError: when the time-stamp authority gives no time stamp.
+        """
+        return sign(
+            data,
+            certificate=self.certificate,
+            key=self.key,
+            algorithm=self.algorithm,
+            source=source,
+            title=title,
+            source_title=source_title,
+            time_stamp_url=self.time_stamp_url,
+        )
+
+
+def signer() -> Signer | None:
+    """
+    Return what this Airflow signs with, or ``None`` where its administrator configured nothing.
+
+    ``[segmind] signing_certificate`` and ``signing_key`` are paths of PEM files or the PEM itself, as a secrets
+    backend gives it; Airflow masks the key wherever it may be printed.
+
+    :raises InvalidRequestError: when one of the options cannot be used; the message names it and never the key.
+    """
+    given = {name: _option(name) for name in ("signing_certificate", _KEY)}
+    if not any(given.values()):
+        return None
+    for name, value in given.items():
+        if not value:
+            raise InvalidRequestError(
+                f"[segmind] {name} is not set, although the other of signing_certificate and signing_key is: whoever "
+                "manages Airflow sets both, or none."
+            )
+    made = Signer(
+        _pem("signing_certificate", given["signing_certificate"]),
+        _pem(_KEY, given[_KEY]),
+        _option("signing_algorithm").lower() or "es256",
+        _time_stamp_url(),
+    )
+    try:
+        check_pair(made.certificate, made.key, made.algorithm)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(
+            f"[segmind] signing_certificate, signing_key and signing_algorithm cannot be used: {error.message}"
+        ) from None
+    return made
+
+
+def _option(name: str) -> str:
+    return str(conf.get("segmind", name, fallback=None) or "").strip()
+
+
+def _pem(name: str, value: str) -> bytes:
+    if value.startswith(_PEM):
+        if name == _KEY:
+            mask_secret(value)
+        return value.encode()
+    try:
+        data = Path(value).read_bytes()
+    except (OSError, ValueError) as error:
+        # A key that was given in some other form must not be shown as if it were a path.
+        shown = "what it says" if name == _KEY else repr(value)
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise InvalidRequestError(
+            f"[segmind] {name}: {shown} cannot be read as a file ({reason}): whoever manages Airflow gives the path "
+            "of a PEM file that every worker can read, or the PEM itself."
+        ) from None
+    if name == _KEY:
+        mask_secret(data.decode("ascii", "replace"))
+    return data
+
+
+def _time_stamp_url() -> str | None:
+    url = _option("signing_time_stamp_url")
+    if url and not url.startswith(("https://", "http://")):
+        raise InvalidRequestError(
+            f"[segmind] signing_time_stamp_url is {url!r}: whoever manages Airflow gives an https:// or http:// URL."
+        )
+    return url or None

@@ -1,0 +1,124 @@
+"""Store the pictures of many jobs, a few at a time, none of them lost to another's fault."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.uris import cause, shown
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.orders.prices import estimated_cost
+from airflow_provider_segmind.storage.deliveries import Delivery
+from airflow_provider_segmind.storage.keep import Item, Manner, keep
+from airflow_provider_segmind.storage.names import check_name, name_of
+
+log = logging.getLogger(__name__)
+
+THREADS = 8
+REPORT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """
+    Where pictures are stored, and under which names.
+
+    :param destination: URI of a folder.
+    :param name: template of a path below it, see :mod:`airflow_provider_segmind.storage.names`.
+    :param values: the template's fields that are the same for all.
+    :param details: more facts for each sidecar.
+    """
+
+    destination: str
+    name: str
+    values: Mapping[str, Any]
+    details: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        if not isinstance(self.destination, str) or not self.destination.strip():
+            raise InvalidRequestError(f"destination is {self.destination!r}: give the URI of a folder.")
+
+    def items(self, jobs: Iterable[Delivery]) -> list[Item]:
+        """
+        Return what is to be stored: one item for each picture, in the order of the jobs and of their pictures.
+
+        :raises InvalidRequestError: when two would get the same name; nothing is written then.
+        """
+        items = [item for job in jobs for item in self._items(job)]
+        _check_distinct(items)
+        return items
+
+    def _items(self, job: Delivery) -> Iterator[Item]:
+        for index, output in enumerate(job.pictures):
+            own = {"request_id": job.request_id, "keyname": output.keyname, "index": index}
+            facts = {**_price(job), **self.details, **job.facts, **own}
+            base = name_of(self.name, {**self.values, **own, "id": job.facts.get("id"), "row": job.row})
+            yield Item(f"{self.destination.rstrip('/')}/{base}", output.url, facts)
+
+
+def _price(job: Delivery) -> dict[str, Any]:
+    # A result need not say of which workflow it is; what is stored here is mostly a swap.
+    cost = estimated_cost(job.facts.get("workflow") or BODY_SWAP_WORKFLOW)
+    return {} if cost is None else {"cost": cost}
+
+
+def store_all(hook: SegmindHook, items: Sequence[Item], manner: Manner) -> list[dict[str, Any] | SegmindError]:
+    """
+    Store all that is not stored yet.
+
+    :return: what became of each, in order: what :func:`~airflow_provider_segmind.storage.keep.keep` returns, or the
+        error that kept it from being stored.
+    """
+    _ = hook.settings  # before the threads, which would each look the connection up
+    began = reported = time.monotonic()
+    outcomes: list[dict[str, Any] | SegmindError] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for outcome in pool.map(lambda item: _keep(hook, item, manner), items):
+            outcomes.append(outcome)
+            now = time.monotonic()
+            if now - reported >= REPORT_SECONDS:
+                reported = now
+                log.info("Stored: %d of %d, %.0f s.", len(outcomes), len(items), now - began)
+    return outcomes
+
+
+def _keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any] | SegmindError:
+    try:
+        return keep(hook, item, manner)
+    except SegmindError as error:
+        error.request_id = error.request_id or item.request_id
+        log.error("Not stored: %s: %s", type(error).__name__, error)
+        return error
+    except Exception as error:
+        log.exception("Not stored: request %s", item.request_id)
+        return SegmindError(
+            f"{shown(item.base)} could not be stored ({cause(error)}): whoever manages Airflow checks "
+            "the destination's connection. A retry stores it without a second bill.",
+            request_id=item.request_id,
+        )
+
+
+def _check_distinct(items: Iterable[Item]) -> None:
+    taken: dict[str, Item] = {}
+    for item in items:
+        # Without case, as some file systems compare.
+        other = taken.setdefault(item.base.casefold(), item)
+        if other is not item:
+            raise InvalidRequestError(
+                f"Two outputs would get the name {shown(item.base)!r} (requests {other.request_id} and "
+                f"{item.request_id}), so nothing was written: use more fields in name, such as "
+                "{request_id}, {keyname} and {index}."
+            )
+    for name, item in taken.items():
+        if f"{name}.thumb" in taken:
+            raise InvalidRequestError(
+                f"An output would get the name {shown(item.base + '.thumb')!r}, which is that of the thumbnail of "
+                f"{shown(item.base)!r}, so nothing was written: use another field in name, such as {{request_id}}."
+            )

@@ -1,0 +1,153 @@
+"""
+What all triggers of one connection share in a triggerer: one session, one poller, one lookup, one knowledge of the key.
+
+A lookup costs 20 to 30 ms of the triggerer's single supervisor thread and Airflow does not cache it, so it is kept
+for :data:`LOOKUP_TTL` seconds and made once however many wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import aiohttp
+
+from airflow_provider_segmind.api.aclient import AsyncClient, new_session, tls_of
+from airflow_provider_segmind.api.errors import AuthenticationError, TransportError
+from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.poller import Poller
+from airflow_provider_segmind.connection import aload_settings
+from airflow_provider_segmind.observability.metrics import Tally
+
+log = logging.getLogger(__name__)
+
+LOOKUP_TTL = 300.0
+"""Seconds for which a looked-up connection is good, unless the service refuses its key before."""
+
+LOOKUP_PATIENCE = 60.0
+"""Seconds for which the first lookup is tried again: a triggerer may start while a secrets backend is away."""
+
+LOOKUP_RETRY = 30.0
+"""Seconds after which a lookup that failed is made again, while the one before it serves."""
+
+TELL_SECONDS = 5.0
+"""Seconds between two times that Airflow's metrics are told what happened."""
+
+_Loaded = Callable[[str], Awaitable[Settings]]
+
+
+class SharedConnection:
+    """
+    One connection in one event loop.
+
+    :param conn_id: the connection.
+    :param load: looks it up.
+    :param sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        conn_id: str,
+        load: _Loaded = aload_settings,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.conn_id = conn_id
+        self.users = 0
+        self.poller = Poller(self.client)
+        self.tally = Tally(conn_id, self.poller.traffic)
+        self._telling: asyncio.Task[None] | None = None
+        self._load = load
+        self._sleep = sleep
+        self._lock = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+        self._client: AsyncClient | None = None
+        self._settings: Settings | None = None
+        self._good_until = 0.0
+
+    async def client(self, *, refused: AsyncClient | None = None) -> AsyncClient:
+        """
+        Return the client that all share, looking the connection up when that is due.
+
+        :param refused: a client whose key was refused; its connection is looked up again at once, so that a rotated
+            key ends no wait.
+        """
+        if refused is None and self._client is not None and monotonic() < self._good_until:
+            return self._client
+        async with self._lock:
+            if self._settings is None or monotonic() >= self._good_until or (refused and refused is self._client):
+                self._settings = await self._look_up(refused is not None)
+            if self._client is None or self._client.settings != self._settings:
+                tls = await asyncio.to_thread(tls_of, self._settings)
+                self._session = self._session or new_session()
+                self._client = AsyncClient(self._settings, self._session, tls=tls)
+            if self._telling is None:
+                self._telling = asyncio.get_running_loop().create_task(self._tell())
+            return self._client
+
+    async def _look_up(self, refused: bool) -> Settings:
+        """
+        Look the connection up, and do not let a lookup that fails end what is paid for.
+
+        :raises TransportError: when the key that is known was refused, and there is no other to be had now.
+        :raises SegmindError: when no lookup was ever good, and none is within :data:`LOOKUP_PATIENCE` seconds.
+        """
+        give_up, pause = monotonic() + LOOKUP_PATIENCE, LOOKUP_PATIENCE / 60
+        while True:
+            try:
+                found = await self._load(self.conn_id)
+            except (AuthenticationError, TransportError) as error:
+                if refused:
+                    raise TransportError(f"The API key was refused, and no other can be looked up: {error}") from None
+                if self._settings is not None:
+                    log.warning("The connection that was looked up before is used on: %s", error)
+                    self._good_until = monotonic() + LOOKUP_RETRY
+                    return self._settings
+                if monotonic() + pause >= give_up:
+                    raise
+                await self._sleep(pause)
+                pause *= 2
+            else:
+                self._good_until = monotonic() + LOOKUP_TTL
+                return found
+
+    async def close(self) -> None:
+        """Close what is open, and tell what happened; the lookup and what was learned stay for whoever comes next."""
+        session, self._session, self._client = self._session, None, None
+        telling, self._telling = self._telling, None
+        await self.poller.close()
+        if telling is not None:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        if session is not None:
+            await session.close()
+        await asyncio.to_thread(self.tally.take().tell)
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            await asyncio.to_thread(self.tally.take().tell)
+
+
+_shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedConnection]]
+_shared = weakref.WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def shared_connection(conn_id: str) -> AsyncIterator[SharedConnection]:
+    """Give the connection that everybody in the running loop shares; the last to leave closes its session."""
+    connections = _shared.setdefault(asyncio.get_running_loop(), {})
+    connection = connections.get(conn_id)
+    if connection is None:
+        connection = connections[conn_id] = SharedConnection(conn_id)
+    connection.users += 1
+    try:
+        yield connection
+    finally:
+        connection.users -= 1
+        if connection.users == 0:
+            await connection.close()

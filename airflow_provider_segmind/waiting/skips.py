@@ -1,0 +1,42 @@
+"""Which failures of a sensor are skips: ``soft_fail`` hides that a job has no result, and never a wrong setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow_provider_segmind.compat import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
+from airflow_provider_segmind.failures import WrongSettingsError
+
+
+@contextmanager
+def skipping(task: Any) -> Iterator[None]:
+    """Turn failures of a deferrable sensor into skips, as Airflow's own loop does for the poke and reschedule modes."""
+    try:
+        yield
+    except AirflowSkipException:
+        raise
+    except Exception as error:
+        ended = isinstance(error, (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException))
+        hidden = task.soft_fail and ended and not isinstance(error, WrongSettingsError)
+        if task.never_fail or hidden:
+            raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
+        raise
+
+
+@contextmanager
+def failing(task: Any) -> Iterator[None]:
+    """Fail where Airflow's own loop has skipped a wrong setting, which it does for every failure for good."""
+    try:
+        yield
+    except AirflowSkipException as skip:
+        error = skip.__cause__
+        if isinstance(error, WrongSettingsError) and not task.never_fail:
+            raise error from error.__cause__
+        raise
