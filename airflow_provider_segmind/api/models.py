@@ -256,12 +256,7 @@ class _Plain:
     emulator_host: str
 
     def check(self, name: str, url: str, host: str) -> None:
-        """
-        Refuse to send a key unencrypted to anybody else, unless the key cannot be a real one.
-
-        Who answers to a name is the network's to say, also when it was asked a moment ago. So nothing is looked up:
-        what would reach the wrong host is a key that anyone may read in the emulator's documentation.
-        """
+        """Refuse to send a key unencrypted to another machine, unless it is an emulator's key, which is no secret."""
         if is_loopback(host):
             return
         if host.lower() != self.emulator_host:

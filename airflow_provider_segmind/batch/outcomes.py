@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -11,13 +12,15 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Entry
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.batch.files import NOT_ORDERED, UNKNOWN, BatchFiles, Row, own
-from airflow_provider_segmind.batch.ordering import Ordering
+from airflow_provider_segmind.api.uris import shown
+from airflow_provider_segmind.batch.files import FAILED, NOT_ORDERED, UNFINISHED, UNKNOWN, BatchFiles, Row, own
+from airflow_provider_segmind.batch.ordering import Ordering, find_out
 from airflow_provider_segmind.batch.plan import Plan
 from airflow_provider_segmind.batch.waits import handles_of
 from airflow_provider_segmind.compat import AirflowFailException, AirflowTaskTimeout
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.orders.batch_store import BatchStore
+from airflow_provider_segmind.waiting.shared import SharedConnection
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +150,39 @@ def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
     return rows
 
 
+def unplanned_error(
+    context: Context, error: Ending, workflow: str, connect: Callable[[], SharedConnection]
+) -> Exception | AirflowTaskTimeout:
+    """
+    Return what a task raises that could not even plan, and name all that earlier attempts paid for.
+
+    What was being sent is looked up and named as well; where no attempt follows, this one waits for it.
+    """
+    store, ti = BatchStore(context), context["ti"]
+    max_tries = int(getattr(ti, "max_tries", 0))
+    if any(entry.pending for entry in store.on_record(max_tries).values()):
+        for_good = isinstance(error, ChangedError) and not error.retryable
+        last = for_good or getattr(ti, "try_number", 1) > max_tries
+        try:
+            asyncio.run(find_out(connect(), store, workflow, patient=last))
+        except Exception as why:  # noqa: BLE001 - the error that ends the task is what must be seen
+            log.warning("What an earlier attempt was sending could not be looked up: %s", why)
+    return paid_batch_error(context, error, store.on_record(max_tries), workflow)
+
+
 def in_words(summary: Mapping[str, Any]) -> str:
     """Return a batch's counts."""
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary["by_status"].items()))
     return f"{summary['completed']} of {summary['total']} have their picture ({counts})"
+
+
+def missing_error(
+    summary: Mapping[str, Any], results_uri: str, max_failures: float, *, durable: bool
+) -> tuple[Exception, bool]:
+    """Return the error of a batch with too many missing pictures, and whether a retry can only help."""
+    said = f"{in_words(summary)}; max_failures is {max_failures:g}. What became of each is in {shown(results_uri)}"
+    if not summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
+        return AirflowFailException(f"Too many swaps are without a picture, and a retry cannot help: {said}."), True
+    kept = durable or summary["by_status"].keys() <= {NOT_ORDERED}
+    rest = " A retry orders and asks for those only." if kept else ""
+    return SegmindError(f"Too many swaps are without a picture: {said}.{rest}"), kept

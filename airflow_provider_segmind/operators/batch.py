@@ -11,15 +11,11 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.batch.files import (
     FAILED,
-    NOT_ORDERED,
-    UNFINISHED,
-    UNKNOWN,
     BatchFiles,
     check_failures,
     compose,
@@ -28,26 +24,28 @@ from airflow_provider_segmind.batch.files import (
     summary_of,
     too_many,
 )
-from airflow_provider_segmind.batch.ordering import Ordering, find_out
+from airflow_provider_segmind.batch.ordering import Ordering
 from airflow_provider_segmind.batch.outcomes import (
     Ending,
     begun,
     failure,
     in_words,
+    missing_error,
     paid_batch_error,
     patiently,
     problem_rows,
+    unplanned_error,
 )
+from airflow_provider_segmind.batch.placing import place_all
 from airflow_provider_segmind.batch.plan import Plan, make_plan
-from airflow_provider_segmind.batch.waits import Handles, Waiting, Waits, handles_of
+from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of
 from airflow_provider_segmind.compat import (
-    AirflowFailException,
     AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
 )
 from airflow_provider_segmind.connection import waits_deferred
-from airflow_provider_segmind.failures import ChangedError, paid_error
+from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.gallery.recording import ordered_batch, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
@@ -86,13 +84,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
     :raises SegmindError: where a retry may help; it orders only what was not ordered.
     """
 
-    template_fields: Sequence[str] = (
-        "swaps",
-        "select_character",
-        "workflow",
-        "segmind_conn_id",
-        "consent_reference",
-    )
+    template_fields: Sequence[str] = ("swaps", "select_character", "workflow", "segmind_conn_id", "consent_reference")
     ui_color = "#ece8f6"
     lineage_facts = BatchFacts()
     places_orders: ClassVar[bool] = True
@@ -160,18 +152,9 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         """Return what the task raises before it has written its results: it names all that is ordered."""
         if plan is not None:
             return paid_batch_error(context, error, plan.book.entries, self.workflow)
-        store, ti = BatchStore(context), context["ti"]
-        max_tries = int(getattr(ti, "max_tries", 0))
-        if any(entry.pending for entry in store.on_record(max_tries).values()):
-            # What was being sent is named as well, and where nobody looks after this attempt, this one waits for it.
-            for_good = isinstance(error, ChangedError) and not error.retryable
-            last = for_good or getattr(ti, "try_number", 1) > max_tries
-            try:
-                connection = self._connection(SegmindHook(self.segmind_conn_id))
-                asyncio.run(find_out(connection, store, self.workflow, patient=last))
-            except Exception as why:  # noqa: BLE001 - the error that ends the task is what must be seen
-                self.log.warning("What an earlier attempt was sending could not be looked up: %s", why)
-        return paid_batch_error(context, error, store.on_record(max_tries), self.workflow)
+        return unplanned_error(
+            context, error, self.workflow, lambda: self._connection(SegmindHook(self.segmind_conn_id))
+        )
 
     def _connection(self, hook: SegmindHook) -> SharedConnection:
         async def settings_of(_: str) -> Any:
@@ -180,46 +163,19 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         return SharedConnection(self.segmind_conn_id, settings_of)
 
     async def _place(
-        self,
-        context: Context,
-        plan: Plan,
-        indexes: Iterable[int],
-        results: Waits | None,
-        refused: Exception | None = None,
+        self, context: Context, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None
     ) -> Ordering:
         connection = self._connection(plan.hook)
-        if results is not None:
-            results.begin(connection)
-
         price = estimated_cost(self.workflow)
 
-        def accepted(index: int, job: Job) -> None:
+        def accepted() -> None:
             self._ordered += 1
             connection.tally.ordered(self.workflow, price)
-            if results is not None:
-                results.wait(index, job)
 
-        ordering = Ordering(connection, plan.book, plan.swaps, plan.terms, accepted)
-        ordering.stopped = refused
-        handles = Handles(context, plan)
-        leaving = asyncio.ensure_future(handles.leave_often())
         try:
-            await until_timeout(ordering.run(indexes), ordering.stop)
-        except Exception as error:  # noqa: BLE001 - what was ordered has to be kept before it is raised
-            ordering.stopped = ordering.stopped or error
+            return await place_all(context, plan, connection, indexes, results, accepted, refused)
         finally:
-            leaving.cancel()
-            await asyncio.gather(leaving, return_exceptions=True)
-            await handles.leave()
-            if ordering.stopped is not None:
-                why = ordering.stopped
-                self.log.warning("Ordering stopped; what is ordered goes on. %s: %s", type(why).__name__, why)
-            if results is not None:
-                await results.end()
-            plan.book.close()
-            await connection.close()
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
-        return ordering
 
     def lineage_inputs(self) -> list[object]:
         """Return the manifest, or the pictures of the swaps."""
@@ -307,7 +263,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         files = BatchFiles(self.results_uri, plan.book.head.batch)
         done = begun(plan, files)
         failed = [index for index, row in done.items() if row["status"] == FAILED]
-        waits = Waits(self._waiting(), plan, files, {index: row for index, row in done.items() if index not in failed})
+        waiting = Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)
+        waits = Waits(waiting, plan, files, {index: row for index, row in done.items() if index not in failed})
         indexes, refused = plan.affordable(failed)
         ordering = asyncio.run(self._place(context, plan, indexes, waits, refused))
         swaps, problems = plan.rows(), problem_rows(plan, ordering)
@@ -354,9 +311,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         )
         return paid_error(error, kept=False, how=how)
 
-    def _waiting(self) -> Waiting:
-        return Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)
-
     def _wait_here(self, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
         async def wait() -> dict[str, Any]:
             connection = self._connection(hook)
@@ -390,13 +344,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             counts = {name: value for name, value in summary.items() if name != "results_uri"}
             announce(context, [Stored(self.results_uri, counts)])
             return summary
-        said = (
-            f"{in_words(summary)}; max_failures is {self.max_failures:g}. What became of each is in "
-            f"{shown(self.results_uri)}"
-        )
-        if summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
-            kept = BatchStore(context).durable or summary["by_status"].keys() <= {NOT_ORDERED}
-            rest = " A retry orders and asks for those only." if kept else ""
-            error = SegmindError(f"Too many swaps are without a picture: {said}.{rest}")
-            raise error if kept else self._paid(context, error)
-        raise AirflowFailException(f"Too many swaps are without a picture, and a retry cannot help: {said}.")
+        durable = BatchStore(context).durable
+        error, kept = missing_error(summary, self.results_uri, self.max_failures, durable=durable)
+        raise error if kept else self._paid(context, error)

@@ -26,6 +26,7 @@ from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.orders.prices import estimated_cost
+from airflow_provider_segmind.orders.rules import check_retry
 from airflow_provider_segmind.orders.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)
@@ -330,39 +331,3 @@ def _say_why(record: Record | None, max_tries: int) -> None:
             "An earlier order's outcome is unknown; ordering again as on_unknown_outcome='resubmit' says.%s",
             can_be(record.candidates),
         )
-
-
-def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
-    """
-    Refuse to order in a retry of a task whose attempts keep no record: an earlier one may have ordered.
-
-    :param durable: whether a record of the order is kept between attempts, as Airflow 3.3 does.
-    :param resubmit: whether the author accepts that a retry may pay again.
-    :raises OutcomeUnknownError: when this is such a retry.
-    """
-    if durable or resubmit:
-        return
-    if not _is_first_try(context):
-        raise OutcomeUnknownError(
-            "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
-            "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
-            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. That "
-            "may pay again, since an order that was just being sent has no id in any log: look at your Segmind request "
-            "history first. Set retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
-        )
-
-
-def _is_first_try(context: Context) -> bool:
-    """
-    Whether no attempt came before this one, or a person cleared the task since the last.
-
-    After a clear, Airflow adds today's ``retries`` to the attempts so far. That alone proves nothing: somebody may have
-    lowered ``retries`` while a retry was pending, which gives the same numbers. So the run must have been cleared, too.
-    """
-    ti = context["ti"]
-    tries = int(getattr(ti, "try_number", 1))
-    if tries <= 1:
-        return True
-    cleared = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
-    retries = getattr(getattr(ti, "task", None), "retries", None)
-    return bool(cleared) and retries is not None and tries <= int(getattr(ti, "max_tries", 0)) - int(retries) + 1

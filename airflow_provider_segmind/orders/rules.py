@@ -1,4 +1,9 @@
-"""What an administrator demands of orders: consent on record, a limit to what a DAG run spends, and a tag."""
+"""
+Rules that an order must meet before it is sent.
+
+An administrator's: consent on record, a limit to what a DAG run spends, a tag. And our own: no order in a retry that
+cannot know what an earlier try ordered.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +15,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, OutcomeUnknownError
 from airflow_provider_segmind.api.workflows import tag_scene
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.orders.prices import price_per_swap
@@ -142,3 +147,39 @@ def _orders_of(context: Context, task_ids: list[str]) -> int:
         return 0
     said = context["ti"].xcom_pull(task_ids=task_ids, key=ORDERS)
     return sum(int(orders) for orders in said or () if orders is not None)
+
+
+def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
+    """
+    Refuse to order in a retry of a task whose attempts keep no record: an earlier one may have ordered.
+
+    :param durable: whether a record of the order is kept between attempts, as Airflow 3.3 does.
+    :param resubmit: whether the author accepts that a retry may pay again.
+    :raises OutcomeUnknownError: when this is such a retry.
+    """
+    if durable or resubmit:
+        return
+    if not _is_first_try(context):
+        raise OutcomeUnknownError(
+            "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
+            "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
+            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. That "
+            "may pay again, since an order that was just being sent has no id in any log: look at your Segmind request "
+            "history first. Set retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
+        )
+
+
+def _is_first_try(context: Context) -> bool:
+    """
+    Whether no attempt came before this one, or a person cleared the task since the last.
+
+    After a clear, Airflow adds today's ``retries`` to the attempts so far. That alone proves nothing: somebody may have
+    lowered ``retries`` while a retry was pending, which gives the same numbers. So the run must have been cleared, too.
+    """
+    ti = context["ti"]
+    tries = int(getattr(ti, "try_number", 1))
+    if tries <= 1:
+        return True
+    cleared = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
+    retries = getattr(getattr(ti, "task", None), "retries", None)
+    return bool(cleared) and retries is not None and tries <= int(getattr(ti, "max_tries", 0)) - int(retries) + 1

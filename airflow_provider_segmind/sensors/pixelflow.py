@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
 from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError, TransportError
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_interval, check_outage, timed_out
 from airflow_provider_segmind.api.results import result_of
@@ -34,6 +34,7 @@ from airflow_provider_segmind.triggers.starting import POLL_INTERVAL, TIMEOUT, m
 from airflow_provider_segmind.waiting.ending import check_mode, ending_of, settings_of
 from airflow_provider_segmind.waiting.events import is_start, read_event
 from airflow_provider_segmind.waiting.origin import known_job, nothing_to_wait_for, photographs, task_id_of
+from airflow_provider_segmind.waiting.pokes import Pokes
 from airflow_provider_segmind.waiting.skips import failing, skipping
 
 if TYPE_CHECKING:
@@ -108,8 +109,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         self._deadline = 0.0
         self._watch: Watch | None = None
         self._pause = 0.0
-        self._hook: SegmindHook | None = None
-        self._was_connected = False
+        self._pokes: Pokes | None = None
         self._clock_offset: float | None = None
         if start_from_trigger and _may_defer(deferrable):
             self._start_in_triggerer(start_trigger_args)
@@ -155,8 +155,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
                 return result
         start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
         self._deadline = (start.timestamp() if start else time.time()) + self.timeout
-        self._watch = self._hook = None
-        self._was_connected = start is not None
+        self._watch = None
+        self._pokes = Pokes(self.segmind_conn_id, self.log, found=start is not None)
         with failing(self):
             return super().execute(context)
 
@@ -185,40 +185,15 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         if self._watch is None:
             self._show_wait(context)
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
-        hook = self._connected(context)
-        if hook is None:
-            return PokeReturnValue(is_done=False)
+        assert self._pokes is not None  # noqa: S101 - execute() comes first
         try:
-            seen = hook.poke(self._watch)
-            if not isinstance(seen, Job) and time.time() >= self._deadline:
-                # The last look, now; after this poke Airflow would end the wait without it, and without our words.
-                seen = hook.poke(self._watch)
-        except AuthenticationError as error:
-            self._hook = None  # a key that was changed meanwhile is looked up, once
-            if (fresh := self._connected(context)) is None or fresh.settings == hook.settings:
-                raise self._ended(error, context) from error
-            return PokeReturnValue(is_done=False)
+            seen = self._pokes.ask(self._watch)
         except SegmindError as error:
             raise self._ended(error, context) from error
         if isinstance(seen, Job):
             return PokeReturnValue(is_done=True, xcom_value=self._take(seen, context))
-        self._pause = seen.seconds
+        self._pause = seen.seconds if seen is not None else self._pause
         return PokeReturnValue(is_done=False)
-
-    def _connected(self, context: Context) -> SegmindHook | None:
-        """Return the hook, or ``None`` where its connection cannot be looked up now although an earlier poke could."""
-        if self._hook is None:
-            hook = SegmindHook(self.segmind_conn_id)
-            try:
-                _ = hook.settings
-            except SegmindError as error:
-                may_pass = isinstance(error, AuthenticationError | TransportError)
-                if not (may_pass and self._was_connected and time.time() < self._deadline):
-                    raise self._ended(error, context) from error
-                self.log.warning("The next poke looks the connection up again: %s", error)
-                return None
-            self._hook, self._was_connected = hook, True
-        return self._hook
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Go on after the trigger's event."""
@@ -229,7 +204,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         try:
             job, complete = read_event(event)
             if not complete:
-                job = replace(self._fetch(), submitted_at=job.submitted_at)
+                wait = SegmindHook(self.segmind_conn_id).wait
+                how = {"poll_interval": self.poke_interval, "timeout": self.timeout, "max_outage": self.max_outage}
+                job = replace(wait(self._url, **how), submitted_at=job.submitted_at)
             return self._finish(job, context, job.submitted_at)
         except SegmindError as error:
             self._show_end(context, error)
@@ -314,10 +291,6 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         job = hook.get_job(self._url)
         self._clock_offset = hook.client.clock_offset
         return job
-
-    def _fetch(self) -> Job:
-        hook = SegmindHook(self.segmind_conn_id)
-        return hook.wait(self._url, poll_interval=self.poke_interval, timeout=self.timeout, max_outage=self.max_outage)
 
     def _take(self, job: Job, context: Context) -> dict[str, Any]:
         """Return the result of a job that this worker saw end; what a triggerer saw, that has told the metrics of."""

@@ -1,0 +1,64 @@
+"""How a sensor asks for its job from a worker, in the poke and reschedule modes."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError, TransportError
+from airflow_provider_segmind.api.flow import Pause
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import Watch
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+
+
+class Pokes:
+    """
+    Pokes of one sensor. A lookup of its connection that fails for a moment ends no wait that has begun.
+
+    :param conn_id: the connection.
+    :param log: where a failed lookup is logged.
+    :param found: whether an earlier poke has found the connection, maybe in another process.
+    """
+
+    def __init__(self, conn_id: str, log: logging.Logger, *, found: bool) -> None:
+        self._conn_id = conn_id
+        self._log = log
+        self._found = found
+        self._hook: SegmindHook | None = None
+
+    def ask(self, watch: Watch) -> Job | Pause | None:
+        """
+        Ask for the job, and once more at the deadline; ``None`` where the next poke has to look the connection up.
+
+        :raises SegmindError: what ends the wait.
+        """
+        hook = self._connected(watch)
+        if hook is None:
+            return None
+        try:
+            seen = hook.poke(watch)
+            if not isinstance(seen, Job) and time.time() >= watch.deadline:
+                # The last look, now; after this poke Airflow would end the wait without it, and without our words.
+                seen = hook.poke(watch)
+        except AuthenticationError:
+            self._hook = None  # a key that was changed meanwhile is looked up, once
+            fresh = self._connected(watch)
+            if fresh is None or fresh.settings == hook.settings:
+                raise
+            return None
+        return seen
+
+    def _connected(self, watch: Watch) -> SegmindHook | None:
+        if self._hook is None:
+            hook = SegmindHook(self._conn_id)
+            try:
+                _ = hook.settings
+            except SegmindError as error:
+                may_pass = isinstance(error, AuthenticationError | TransportError)
+                if not (may_pass and self._found and time.time() < watch.deadline):
+                    raise
+                self._log.warning("The next poke looks the connection up again: %s", error)
+                return None
+            self._hook, self._found = hook, True
+        return self._hook
