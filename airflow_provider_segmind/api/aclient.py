@@ -1,4 +1,4 @@
-"""Drive the same flows with ``aiohttp``, on an event loop that many others share."""
+"""Run the same flows with ``aiohttp``, on a shared event loop."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request
 T = TypeVar("T")
 
 MAX_CONNECTIONS = 16
-"""Open connections of one session; a job in flight needs one only for the moment of its poll."""
+"""Most open connections per session; a job needs one only during its poll."""
 
 
 class Sent:
-    """Whether a byte of the request may have left; aiohttp's tracing tells it to this object."""
+    """Whether a byte of the request may have left; aiohttp's tracing sets it."""
 
     def __init__(self) -> None:
         self.value = False
@@ -32,14 +32,11 @@ class Sent:
 
 class AsyncClient:
     """
-    Sends what a flow asks for, and sleeps when it says so, without ever blocking the loop.
+    Sends a flow's requests and sleeps during its pauses, without blocking the loop.
 
-    :param settings: whom to talk to.
-    :param session: a session made by :func:`new_session`.
-    :param auth: which authentication scheme worked before, if that is shared.
-    :param tls: what :func:`tls_of` returned for these settings.
-    :param clock: tells seconds since the epoch.
-    :param sleep: waits so many seconds.
+    :param session: from :func:`new_session`.
+    :param auth: the authentication scheme that worked, if shared.
+    :param tls: from :func:`tls_of` for these settings.
     """
 
     def __init__(
@@ -56,20 +53,20 @@ class AsyncClient:
         self.auth = auth or flow.Auth()
         self.clock = clock
         self.clock_offset: float | None = None
-        """Seconds that this machine's clock is ahead of the service's, once an answer has told."""
+        """Seconds by which this machine's clock is ahead of the service's; ``None`` until an answer shows it."""
         self._session = session
         self._tls = tls
         self._sleep = sleep
         self._proxies: dict[str, str | None] = {}
         self._timeout = aiohttp.ClientTimeout(
             total=settings.connect_timeout + settings.read_timeout,
-            connect=None,  # waiting for one of the shared connections is no error of the service
+            connect=None,  # waiting for a shared connection is no error of the service
             sock_connect=settings.connect_timeout,
             sock_read=settings.read_timeout,
         )
 
     async def run(self, steps: flow.Flow[T]) -> T:
-        """Run a flow to its end and return its result, or raise its error."""
+        """Run a flow and return its result, or raise its error."""
         answer: Answer | None = None
         while True:
             try:
@@ -85,7 +82,7 @@ class AsyncClient:
                 answer = None
 
     async def send(self, request: Request) -> Answer:
-        """Send one request; whatever happens becomes a value, so that the flow can decide."""
+        """Send one request; return errors as values, so that the flow decides."""
         sent = Sent()
         try:
             response = await self._exchange(request, sent)
@@ -115,7 +112,7 @@ class AsyncClient:
             return Response(answer.status, fields, bytes(body), self.clock())
 
     def _proxy(self, url: str) -> str | None:
-        """Return the proxy for a URL; reading the whole environment for each poll would cost more than the poll."""
+        """Return the proxy for a URL; cached, since reading the whole environment would cost more than a poll."""
         origin = "/".join(url.split("/", 3)[:3])
         if origin not in self._proxies:
             self._proxies[origin] = proxy_for(self.settings, origin)
@@ -126,8 +123,7 @@ def new_session() -> aiohttp.ClientSession:
     """
     Make a session for the running loop: few connections, no cookies, nothing from the environment.
 
-    Environment proxies are honoured through :func:`proxy_for`; aiohttp's own ``trust_env`` would also read a netrc
-    file.
+    :func:`proxy_for` reads the environment's proxies; aiohttp's own ``trust_env`` would also read a netrc file.
     """
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(_notice)
@@ -145,7 +141,7 @@ async def _notice(session: object, context: Any, params: object) -> None:
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | bool:
-    """Return what aiohttp is to check of certificates; loading a CA bundle blocks, so call it in a thread."""
+    """Return aiohttp's ``ssl`` setting; loading a CA bundle blocks, so call this in a thread."""
     if isinstance(settings.verify, bool):
         return settings.verify
     return ssl.create_default_context(cafile=settings.verify)
@@ -155,7 +151,7 @@ def proxy_for(settings: Settings, url: str) -> str | None:
     """
     Return the proxy for a URL: the connection's own, else the environment's, as ``requests`` would choose.
 
-    Plain http has none: a proxy would read the key.
+    Never for plain http: a proxy would read the key.
     """
     parts = urlsplit(url)
     if parts.scheme == "http":

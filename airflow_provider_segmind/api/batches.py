@@ -1,8 +1,8 @@
 """
-Decide what an attempt of a batch does about each swap that an earlier attempt may have ordered. Without any I/O.
+Decide what an attempt does about each swap of a batch that an earlier attempt may have ordered. Without any I/O.
 
-What :mod:`~airflow_provider_segmind.api.orders` is for one order: an intent before each POST, the handle right after
-it. The entries are kept in chunks, since a store takes one value in one call.
+As :mod:`~airflow_provider_segmind.api.orders` for one order: an intent before each POST, the handle right after it.
+Entries are stored in chunks, since a store takes one value per call.
 """
 
 from __future__ import annotations
@@ -24,25 +24,23 @@ from airflow_provider_segmind.api.workflows import fingerprint
 VERSION = 1
 _SCENE = "character_image"
 CHUNK = 100
-"""Entries in one stored value; Airflow warns above 64 KiB, and an entry has up to 500 bytes."""
+"""Entries per stored value: Airflow warns above 64 KiB, and an entry has up to 500 bytes."""
 NEAR = 60.0
-"""Seconds around an intent in which other orders of the batch are its control group."""
+"""Seconds around an intent in which the batch's other orders are its control group."""
 WITNESSES = 3
-"""Orders that a control group needs."""
+"""Fewest orders in a control group."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """
-    What is kept of one swap: an intent, and once it is accepted its handle.
+    The stored state of one swap: an intent, and the handle once the order is accepted.
 
-    :param at: seconds since the epoch at which the intent was written.
-    :param sent: digest of each input as it was sent, by name.
-    :param request_id: the accepted order's id.
-    :param poll_url: the accepted order's poll URL.
-    :param replaced: ids of earlier orders of the same swap, whose jobs FAILED.
-    :param candidates: ids that the request history showed, where the order's own is not known for certain.
-    :param own: whether one of the inputs was made for this order alone, so that no other order has the same ones.
+    :param at: time of the intent in seconds since the epoch.
+    :param sent: digest of each input as sent, by name.
+    :param replaced: ids of earlier orders of the same swap whose jobs FAILED.
+    :param candidates: ids from the request history, if the order's own id is uncertain.
+    :param own: whether one input was made for this order alone, so that no other order has the same inputs.
     """
 
     at: float
@@ -55,45 +53,45 @@ class Entry:
 
     @property
     def known(self) -> bool:
-        """Whether it is known to be accepted."""
+        """Whether the order is known to be accepted."""
         return bool(self.poll_url)
 
     @property
     def pending(self) -> bool:
-        """Whether an order may be under way whose outcome is unknown."""
+        """Whether there may be an order whose outcome is unknown."""
         return not self.known and self.at > 0
 
     @property
     def requests(self) -> tuple[str, ...]:
-        """The ids of all orders of the swap that are known to be accepted, each of which is billed."""
+        """Ids of all accepted orders of the swap; each is billed."""
         return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
 
     @property
     def perhaps(self) -> tuple[str, ...]:
-        """The ids of all orders of the swap that are, or can be, billed: what an order in its place follows."""
+        """Ids of all orders of the swap that are or may be billed."""
         return tuple(dict.fromkeys((*self.requests, *self.candidates)))
 
     def refuted(self) -> Entry | None:
-        """Return what stays of it once it is known that it was not accepted: earlier orders, or nothing."""
+        """Return the entry after an order proved not accepted: the earlier orders, or ``None``."""
         return Entry(0.0, replaced=self.replaced) if self.replaced else None
 
     def job(self, workflow: str) -> Job:
-        """Return the job that was ordered."""
+        """Return the ordered job."""
         return Job(self.request_id, self.poll_url, "QUEUED", workflow=workflow, submitted_at=self.at)
 
 
 @dataclass(frozen=True)
 class Head:
     """
-    What is kept of a batch as a whole.
+    The stored state of a whole batch.
 
-    :param fingerprint: digest of all that it orders, as the author gave it.
-    :param max_tries: the task's ``max_tries`` when it began; a person's clear changes it and a retry does not.
+    :param fingerprint: digest of all inputs as the author gave them.
+    :param max_tries: the task's ``max_tries`` at the start; a person's clear changes it, a retry does not.
     :param count: number of swaps.
-    :param batch: a name of its own, under which its files are kept.
-    :param before: the name of the batch that the task ordered before it was cleared, if any. Its orders may have the
-        same inputs and be of the same minutes, and must not be taken for this one's.
-    :param count_before: number of swaps of that.
+    :param batch: unique name, used in the paths of its files.
+    :param before: name of the batch that the task ordered before it was cleared, if any. Its orders may have the same
+        inputs and the same minutes, and must not be taken for orders of this batch.
+    :param count_before: number of swaps in that batch.
     """
 
     fingerprint: str
@@ -109,7 +107,7 @@ class Head:
 
 
 class Begin(Enum):
-    """What an attempt does with what an earlier one left."""
+    """What an attempt does with the state that an earlier attempt left."""
 
     ANEW = "anew"
     GO_ON = "go on"
@@ -117,7 +115,7 @@ class Begin(Enum):
 
 
 def begin(head: Head | None, wanted: Head) -> Begin:
-    """Decide whether an attempt goes on with the batch of an earlier one, or begins a new one."""
+    """Decide whether an attempt continues the batch of an earlier attempt or starts a new one."""
     if head is None or head.max_tries != wanted.max_tries:
         return Begin.ANEW
     return Begin.GO_ON if head.fingerprint == wanted.fingerprint else Begin.REFUSE
@@ -130,9 +128,9 @@ def fingerprint_of(workflow: str, given: Iterable[Mapping[str, str]]) -> str:
 
 def read_head(stored: object) -> Head | None:
     """
-    Read what was stored of a batch; what a newer version added is ignored.
+    Read the stored state of a batch; fields of a newer version are ignored.
 
-    :raises ValueError: when something was stored that cannot be read: then nobody may guess.
+    :raises ValueError: if the stored value cannot be read; do not order then.
     """
     if stored is None:
         return None
@@ -146,7 +144,7 @@ def read_chunk(stored: object) -> dict[int, Entry]:
     """
     Read one chunk of entries.
 
-    :raises ValueError: when something was stored that cannot be read.
+    :raises ValueError: if the stored value cannot be read.
     """
     if stored is None:
         return {}
@@ -162,7 +160,7 @@ def read_chunk(stored: object) -> dict[int, Entry]:
 def write_chunk(entries: Mapping[int, Entry], number: int) -> dict[str, Any]:
     """Return one chunk as plain values to store."""
     inside = range(number * CHUNK, (number + 1) * CHUNK)
-    # Airflow's store takes JSON's own types only: a tuple is none.
+    # Airflow's store takes JSON types only, so no tuples.
     kept = {
         str(index): {
             **asdict(entries[index]),
@@ -177,14 +175,14 @@ def write_chunk(entries: Mapping[int, Entry], number: int) -> dict[str, Any]:
 @dataclass(frozen=True)
 class Found:
     """
-    What the request history says about the intents of a batch.
+    What the request history says about the intents of a batch, by swap index.
 
-    :param adopted: the request id of each that was accepted.
-    :param refuted: those that provably were not accepted.
-    :param unknown: the rest.
-    :param decides_at: seconds since the epoch from which looking again can refute more of them; infinite for never.
-    :param candidates: the request ids that each unknown one can be.
-    :param shows_running: whether the history is known to list also what has not ended.
+    :param adopted: request id of each accepted order.
+    :param refuted: intents that were provably not accepted.
+    :param unknown: all other intents.
+    :param decides_at: seconds since the epoch from which another look can decide more intents; infinite for never.
+    :param candidates: possible request ids of each unknown intent.
+    :param shows_running: whether the history is known to list requests that have not ended.
     """
 
     adopted: Mapping[int, str]
@@ -205,19 +203,19 @@ def look_up(
     shows_running: bool = False,
 ) -> Found:
     """
-    Decide what became of each intent, by what the request history lists.
+    Decide from the request history what became of each intent.
 
-    Exactly one request with the same inputs at that time is the order, once the history must have the order itself:
-    another run's may be listed before it. Only what has an input of its own is known as soon as it is seen.
+    Adopts the only request with the same inputs and time, once the history must list the order: another run's request
+    may be listed first. An order with an input of its own is adopted at once.
 
-    That there is none proves something only beside a control group: the orders of this batch that are known to be
-    accepted at about that time, at least three. The history must show every one of them, with its inputs and at its
-    time, or it would not show this one so either. And it must be known to list what has not ended, by an order of this
-    batch that it showed running: a history of what has ended says nothing of an order that takes longer than others.
+    Refutes an intent without a match only with a control group: at least three accepted orders of this batch from about
+    that time. The history must show all of them, with their inputs and times, else it might not show this order either.
+    And the history must have shown an order of this batch running: a history of ended requests proves nothing about an
+    order that takes longer.
 
-    :param now: seconds since the epoch at which the history was asked.
+    :param now: time of the look in seconds since the epoch.
     :param earlier: ids of orders that the task placed before it was cleared.
-    :param within: seconds after its intent in which an order can have been accepted.
+    :param within: seconds after its intent within which an order can be accepted.
     :param shows_running: whether an earlier look showed an order of this batch running.
     """
     shown: dict[str, list[Row]] = {}
@@ -264,7 +262,7 @@ def look_up(
 
 
 def settles_at(entries: Iterable[Entry], within: float = 0.0) -> float:
-    """Return the time from which the request history can be asked about these intents; see :func:`look_up`."""
+    """Return the time from which the history can decide these intents; see :func:`look_up`."""
     return max((entry.at for entry in entries if entry.pending), default=0.0) + within + history.SETTLED
 
 
@@ -274,7 +272,7 @@ def _listed_from(intent: Entry, listing: Listing, within: float) -> float:
 
 
 def _has_control_group(intent: Entry, entries: Iterable[Entry], shown: Mapping[str, list[Row]]) -> bool:
-    """Whether the history shows all orders that were accepted at about the time of an intent, and enough of them."""
+    """Whether the history shows all orders accepted at about an intent's time, and enough for a control group."""
     control = [entry for entry in entries if entry.known and abs(entry.at - intent.at) <= NEAR]
     return len(control) >= WITNESSES and all(
         any(made_by(row, entry.at, entry.sent) for row in shown.get(entry.request_id, ())) for entry in control

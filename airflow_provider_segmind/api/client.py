@@ -1,4 +1,4 @@
-"""Drive flows with ``requests``, on a worker, where blocking is right."""
+"""Run flows with ``requests`` on a worker, where blocking is fine."""
 
 from __future__ import annotations
 
@@ -21,13 +21,10 @@ T = TypeVar("T")
 
 class Client:
     """
-    Sends what a flow asks for, and sleeps when it says so.
+    Sends a flow's requests and sleeps during its pauses.
 
-    :param settings: whom to talk to.
-    :param session: a session that :func:`~airflow_provider_segmind.api.transport.prepare_session` prepared.
-    :param auth: which authentication scheme worked before, if that is shared.
-    :param clock: tells seconds since the epoch.
-    :param sleep: waits so many seconds.
+    :param session: from :func:`~airflow_provider_segmind.api.transport.prepare_session`.
+    :param auth: the authentication scheme that worked, if shared.
     """
 
     def __init__(
@@ -43,17 +40,13 @@ class Client:
         self.auth = auth or flow.Auth()
         self.clock = clock
         self.clock_offset: float | None = None
-        """Seconds that this machine's clock is ahead of the service's, once an answer has told."""
+        """Seconds by which this machine's clock is ahead of the service's; ``None`` until an answer shows it."""
         self.traffic = Traffic()
         self._session = session
         self._sleep = sleep
 
     def run(self, steps: flow.Flow[T], *, polls: bool = False) -> T:
-        """
-        Run a flow to its end and return its result, or raise its error.
-
-        :param polls: whether what it sends are questions about a job.
-        """
+        """Run a flow and return its result, or raise its error; ``polls``: count its requests as polls."""
         answer: Answer | None = None
         while True:
             try:
@@ -71,7 +64,7 @@ class Client:
                 answer = None
 
     def send(self, request: Request) -> Answer:
-        """Send one request; whatever happens becomes a value, so that the flow can decide."""
+        """Send one request; return errors as values, so that the flow decides."""
         with exchange(self.settings.connect_timeout + self.settings.read_timeout) as one:
             try:
                 response = self._exchange(request)
@@ -88,13 +81,13 @@ class Client:
             headers=protocol.headers(self.settings, request),
             timeout=(self.settings.connect_timeout, self.settings.read_timeout),
             allow_redirects=False,
-            # A bundle named in the environment would replace a session's own choice; it does not replace this one.
+            # A CA bundle from the environment would replace the session's own setting, but not one given here.
             verify=None if self.settings.verify is True else self.settings.verify,
             proxies=dict(self.settings.proxies),
             stream=True,
         ) as answer:
             body = bytearray()
-            # read1 gives what has come; iter_content would wait for a whole chunk however slowly it drips.
+            # read1 returns what has arrived; iter_content would wait for a whole chunk, however slowly it comes.
             while chunk := answer.raw.read1(65536, decode_content=False):
                 body += chunk
                 if len(body) > MAX_BODY:

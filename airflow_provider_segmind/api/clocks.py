@@ -1,4 +1,4 @@
-"""What this machine's clock is worth: the service's is the one clock that all machines see."""
+"""Compare this machine's clock with the service's, the one clock that all machines see."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from airflow_provider_segmind.api.refusals import moment_of
 from airflow_provider_segmind.api.wire import Response
 
 NOTHING = 2.0
-"""Seconds of a difference that mean nothing: an answer takes a moment, and its time is in whole seconds."""
+"""Seconds of difference that are ignored: an answer takes a moment, and its time is in whole seconds."""
 UNKNOWN = -120.0
-"""Stands for an offset that nobody knows: such a clock may have set a deadline so much too early."""
+"""Assumed offset in seconds of an unknown clock: it may have set a deadline this much too early."""
 GARBAGE = 86_400.0
-"""Seconds of a difference with which an answer does not tell the time."""
+"""Largest plausible difference in seconds; beyond it, the answer's time is ignored."""
 
 
 def clock_offset(response: Response, known: float | None) -> float | None:
-    """
-    Return by how many seconds this machine's clock is ahead of the service's.
-
-    :param known: what was known before, which stays if the answer has no time that can be true.
-    """
+    """Return the seconds by which this machine's clock is ahead of the service's; ``known`` if no valid time came."""
     moment = _date(response.headers.get("date", ""))
     if moment is None or abs(response.at - moment) > GARBAGE:
         return known
@@ -29,11 +25,11 @@ def clock_offset(response: Response, known: float | None) -> float | None:
 
 
 def known_offset(offset: float | None) -> float:
-    """Return by how many seconds a clock is ahead of the service's, if that is known, and else what is safe."""
+    """Return the seconds by which a clock is ahead of the service's; a safe value if unknown."""
     return UNKNOWN if offset is None else offset
 
 
 @lru_cache(maxsize=16)
 def _date(text: str) -> float | None:
-    """Read a time; the answers of a second have the same, and a triggerer reads hundreds of them."""
+    """Parse a time; cached, since a triggerer reads hundreds of answers in the same second."""
     return moment_of(text)

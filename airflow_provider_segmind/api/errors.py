@@ -5,16 +5,16 @@ from __future__ import annotations
 
 class SegmindError(Exception):
     """
-    Anything that went wrong with Segmind; the subclass says who must act.
+    Any error of Segmind; the subclass says who must act.
 
     :param message: one or two sentences: what happened, with the value that caused it, and the remedy.
-    :param status: HTTP status of the answer, or ``None`` when there was no answer.
+    :param status: HTTP status of the answer; ``None`` if there was no answer.
     :param detail: the service's own words, with secrets removed.
-    :param request_id: the job it concerns, if it is known. The id is what Segmind's support asks for.
+    :param request_id: the job's id, if known. Segmind's support asks for it.
     """
 
     retryable = True
-    """Whether the same call can be tried again without a person acting first and without a second bill."""
+    """Whether a retry needs no action by a person first and cannot cause a second bill."""
 
     def __init__(
         self, message: str, *, status: int | None = None, detail: str = "", request_id: str | None = None
@@ -40,28 +40,28 @@ class SegmindError(Exception):
 
 
 class AuthenticationError(SegmindError):
-    """The key is missing, wrong or may not do this (401, 403): whoever manages the connection must act."""
+    """The key is missing, wrong or not allowed to do this (401, 403). The connection's administrator must act."""
 
     retryable = False
 
 
 class CreditsError(SegmindError):
-    """The account cannot pay, or a spend limit is reached (406): whoever pays must act. Nothing was billed."""
+    """The account cannot pay, or a spend limit is reached (406). The account's owner must act. Nothing was billed."""
 
     retryable = False
 
 
 class InvalidRequestError(SegmindError, ValueError):
-    """The request itself is wrong (400, 404 on submit, 406, bad input): the DAG's author must act."""
+    """The request itself is wrong (400, 404 on submit, 406, bad input). The DAG's author must act."""
 
     retryable = False
 
 
 class RateLimitError(SegmindError):
     """
-    Too many requests (429): nobody must act, waiting helps. A 429 was never accepted, so never billed.
+    Too many requests (429). Waiting helps, no action is needed. A 429 is never accepted, so never billed.
 
-    :param retry_after: seconds until the service expects the next request, or ``None`` if it did not say.
+    :param retry_after: seconds until the service expects the next request; ``None`` if it did not say.
     """
 
     def __init__(
@@ -78,31 +78,31 @@ class RateLimitError(SegmindError):
 
 
 class ServiceError(SegmindError):
-    """The service failed (5xx) or its answer cannot be read (not JSON, cut off): it may work later."""
+    """The service failed (5xx), or its answer cannot be read (not JSON, cut off). It may work later."""
 
 
 class TransportError(SegmindError):
-    """The service could not be reached, or the answer to a request that is safe to repeat was lost."""
+    """The service could not be reached, or the answer to a safely repeatable request was lost."""
 
 
 class OutcomeUnknownError(SegmindError):
-    """A submit was sent and its answer never came: the job may exist and be billed. A person must look."""
+    """An order was sent and its answer never came: the job may exist and be billed. A person must check."""
 
     retryable = False
 
 
 class JobFailedError(SegmindError):
-    """Segmind reports that the job FAILED. Asking again gives the same answer; a new order is a new bill."""
+    """Segmind reports that the job FAILED. Polling again gives the same answer; a new order is a new bill."""
 
 
 class JobExpiredError(SegmindError):
-    """Segmind no longer knows the job (404): it was paid for and its result can no longer be asked for."""
+    """Segmind no longer knows the job (404). The job was paid for, and its result is no longer available."""
 
     retryable = False
 
 
 class JobTimeoutError(SegmindError):
-    """The deadline passed while the job was still running. It cannot be cancelled, may finish, and bills."""
+    """The deadline passed while the job was still running. It cannot be cancelled, may finish, and is then billed."""
 
 
 BY_NAME: dict[str, type[SegmindError]] = {

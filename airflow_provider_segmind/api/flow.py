@@ -1,9 +1,9 @@
 """
 Decide what to send and when: generators that never send and never sleep.
 
-A flow yields a :class:`Send` and is given the :class:`Response` or :class:`Failure`; it yields a :class:`Pause` and is
-given nothing. Its return value is the result. One flow serves ``requests`` on a worker and ``aiohttp`` in a
-triggerer, so the two cannot drift, and every rule about money is tested without a socket.
+A flow yields a :class:`Send` and receives the :class:`Response` or :class:`Failure`; after a :class:`Pause` it receives
+nothing. Its return value is the result. The same flows serve ``requests`` on a worker and ``aiohttp`` in a triggerer,
+so the two cannot differ, and tests of the rules about money need no socket.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MORE_TRIES = 5
-"""Times that an order goes out again which was never sent."""
+"""Further tries of an order that was never sent."""
 
 PATIENCE = 300.0
-"""Seconds that a submit waits out 429s on the worker before it leaves the rest to the task's own retries."""
+"""Seconds that a worker waits out 429s to an order; then the task's retries take over."""
 
 
 @dataclass(frozen=True)
 class Send:
-    """A request to send now; the flow goes on with its answer."""
+    """A request to send now."""
 
     request: Request
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Seconds to wait before the flow goes on; ``reason`` is worth a line in the log."""
+    """A pause in seconds before the flow continues; a ``reason`` is logged."""
 
     seconds: float
     reason: str = ""
 
     def log(self) -> None:
-        """Say in the log why, if there is a reason; a pending job is none."""
+        """Log the reason, if there is one; a pause for a pending job has none."""
         if self.reason:
             log.warning("Segmind: %s", self.reason)
 
@@ -65,26 +65,21 @@ Flow = Generator[Send | Pause, Answer | None, T]
 
 @dataclass
 class Auth:
-    """
-    Which authentication scheme worked; one object for all flows that share a key.
-
-    :param known: the scheme that was last accepted, if any.
-    """
+    """The authentication scheme that last worked; one object for all flows that share a key."""
 
     known: str | None = None
 
     def order(self, settings: Settings) -> tuple[str, ...]:
-        """Return the schemes to try: only the one that worked, once there is one."""
+        """Return the schemes to try: only the last one that worked, if there is one."""
         candidates = refusals.candidate_schemes(settings)
         return (self.known,) if self.known in candidates else candidates
 
 
 def exchange(settings: Settings, auth: Auth, build: Callable[[str], Request]) -> Flow[Answer]:
     """
-    Send one request, and on a 401 once more with the other authentication scheme if that is allowed.
+    Send one request; after a 401, send it again with the other authentication scheme, if allowed.
 
-    A 401 is never billed (Segmind's clients agree on it), so this is the one repetition that a submit may have
-    besides those of :func:`submit`.
+    A 401 is never billed (Segmind's clients agree on it), so an order may be repeated here too.
     """
     answer: Answer = Failure(sent=False, reason="nothing to send")
     for scheme in auth.order(settings):
@@ -109,13 +104,11 @@ def submit(
     before: Callable[[], None] = lambda: None,
 ) -> Flow[Job]:
     """
-    Order a job: one POST that can bill.
+    Order a job with one POST, which can bill; repeat it only after 429 or if no connection was made.
 
-    It goes out again only when it provably was not accepted: the connection was never made, or 429.
-
-    :param before: called right before each POST; what it raises keeps the order from being sent.
-    :raises OutcomeUnknownError: when it was sent and the answer never came, or cannot be read.
-    :raises SegmindError: when it was refused; nothing was billed.
+    :param before: called before each POST; an exception from it stops the order.
+    :raises OutcomeUnknownError: if the order was sent and its answer never came, or cannot be read.
+    :raises SegmindError: if the order was refused; nothing was billed.
     """
     workflow = check_workflow(workflow)
     inputs = check_inputs(workflow, inputs, base_url=settings.base_url)
@@ -135,9 +128,9 @@ def submit(
 
 def order(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, Any]) -> Flow[Job]:
     """
-    Send one POST that can bill, for inputs that were checked, and do not repeat it.
+    Send one POST that can bill, with checked inputs, and never repeat it.
 
-    :raises SegmindError: as :func:`submit`; a 429 too, which was not accepted.
+    :raises SegmindError: as :func:`submit`; also a 429, which was not accepted.
     """
     answer = yield from exchange(
         settings, auth, lambda scheme: protocol.submit_request(settings, workflow, inputs, scheme)
@@ -147,9 +140,9 @@ def order(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, An
 
 def get_job(settings: Settings, auth: Auth, poll_url: str) -> Flow[Job]:
     """
-    Ask for a job's state: one GET.
+    Poll a job once.
 
-    :raises SegmindError: when the job cannot be asked for.
+    :raises SegmindError: if the job cannot be polled.
     """
     return (yield from ask(settings, auth, protocol.check_poll_url(settings, poll_url)))
 
@@ -158,13 +151,11 @@ def attach(
     settings: Settings, auth: Auth, poll_url: str, *, clock: Callable[[], float], pace: Pace = PACE
 ) -> Flow[Job]:
     """
-    Ask for a job that was just found, or just ordered, until there is an answer about it: five minutes at most.
+    Poll a job that was just found or ordered, until an answer comes: five minutes at most.
 
-    :param clock: tells seconds since the epoch.
-    :return: the job, in whatever state.
-    :raises RateLimitError: at once: how long to wait is for the caller to decide.
-    :raises JobTimeoutError: when there was no answer.
-    :raises SegmindError: when the job cannot be asked for.
+    :raises RateLimitError: at once; the caller decides how long to wait.
+    :raises JobTimeoutError: if no answer came.
+    :raises SegmindError: if the job cannot be polled.
     """
     watch = Watch(protocol.check_poll_url(settings, poll_url), clock() + PATIENCE, pace=pace)
     while True:
@@ -187,17 +178,14 @@ def wait(
     pace: Pace = PACE,
 ) -> Flow[Job]:
     """
-    Ask for a job's state until it is done, and once more at the deadline before giving up.
+    Poll a job until it is done, and once more at the deadline. Unknown statuses, outages and 429s do not end the wait.
 
-    An unknown status keeps waiting, and so does an outage; a 429 is a pace, not an error.
-
-    :param deadline: seconds since the epoch, so that it survives a restart of whoever waits.
-    :param clock: tells seconds since the epoch.
-    :param poll_interval: seconds between polls; 7 is what Segmind documents.
-    :param max_outage: seconds of an outage after which its last error is raised; ``None`` to wait until the deadline.
+    :param deadline: seconds since the epoch, so that it survives a restart.
+    :param poll_interval: seconds between polls; Segmind documents 7.
+    :param max_outage: seconds of an outage before its last error is raised; ``None``: wait until the deadline.
     :return: the job, ``COMPLETED`` or ``FAILED``.
-    :raises JobTimeoutError: when it is still not done at the deadline.
-    :raises SegmindError: when the job cannot be asked for any more.
+    :raises JobTimeoutError: if the job is not done at the deadline.
+    :raises SegmindError: if the job can no longer be polled.
     """
     poll_url = protocol.check_poll_url(settings, poll_url)
     interval = check_interval("poll_interval", poll_interval)
@@ -209,12 +197,11 @@ def wait(
 
 def poke(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], float]) -> Flow[Job | Pause]:
     """
-    Ask for a job once, or until a 404 is believed or refuted: the next poke may know nothing of it.
+    Poll a job once, or until a 404 is believed or refuted: the next poke may not know of it.
 
-    :param watch: what is known of the wait.
-    :return: the job if it is done, else how long to wait before asking again.
-    :raises JobTimeoutError: when it is not done at the deadline.
-    :raises SegmindError: when the job cannot be asked for any more.
+    :return: the job if it is done, else the pause before the next poll.
+    :raises JobTimeoutError: if the job is not done at the deadline.
+    :raises SegmindError: if the job can no longer be polled.
     """
     watch.poll_url = protocol.check_poll_url(settings, watch.poll_url)
     while isinstance(seen := (yield from _look(settings, auth, watch, clock)), Pause) and watch.doubted:
@@ -223,7 +210,7 @@ def poke(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], float
 
 
 def _look(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], float]) -> Flow[Job | Pause]:
-    """Ask once, and return the job if it is done, else how long to pause: never beyond the deadline."""
+    """Poll once, and return the job if it is done, else the pause, which ends at the deadline at the latest."""
     asked_at = clock()
     try:
         job = yield from ask(settings, auth, watch.poll_url)
@@ -238,9 +225,9 @@ def _look(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], floa
 
 def get_credits(settings: Settings, auth: Auth, *, pace: Pace = PACE) -> Flow[float]:
     """
-    Ask for the balance in US dollars; it is free.
+    Return the balance in US dollars; the call is free.
 
-    :raises SegmindError: when it is refused or stays out of reach.
+    :raises SegmindError: if the call is refused or Segmind stays unreachable.
     """
     return (
         yield from repeated(
@@ -255,11 +242,10 @@ def get_credits(settings: Settings, auth: Auth, *, pace: Pace = PACE) -> Flow[fl
 
 def upload(settings: Settings, auth: Auth, data: bytes, media_type: str, *, pace: Pace = PACE) -> Flow[str]:
     """
-    Upload one file; it is not billed, so it may be sent again.
+    Upload one file and return its URL, which is public; an upload is free, so it may be repeated.
 
-    :param media_type: like ``image/png``.
-    :return: URL of the uploaded file. It is public for whoever knows it.
-    :raises SegmindError: when it is refused or stays out of reach.
+    :param media_type: for example ``image/png``.
+    :raises SegmindError: if the upload is refused or Segmind stays unreachable.
     """
     data_url = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
     return (
@@ -274,7 +260,7 @@ def upload(settings: Settings, auth: Auth, data: bytes, media_type: str, *, pace
 
 
 class _Tries:
-    """Counts errors in a row and says how long to pause after each."""
+    """Counts errors in a row, and returns the pause after each."""
 
     def __init__(self, pace: Pace, most: int) -> None:
         self._pace = pace
@@ -282,7 +268,7 @@ class _Tries:
         self._errors = self._refusals = 0
 
     def pause_after(self, error: SegmindError) -> Pause:
-        """Return the pause, or raise the error when it is one too many. A 429 never is."""
+        """Return the pause, or raise the error if it is one too many; a 429 never is."""
         if isinstance(error, RateLimitError):
             self._refusals += 1
             seconds = self._pace.after_429(error, self._refusals)
@@ -295,7 +281,7 @@ class _Tries:
 
 
 def ask(settings: Settings, auth: Auth, poll_url: str) -> Flow[Job]:
-    """Send one GET for a job, for a URL that :func:`protocol.check_poll_url` has passed."""
+    """Poll a job once; :func:`protocol.check_poll_url` must have passed the URL."""
     answer = yield from exchange(settings, auth, lambda scheme: protocol.poll_request(settings, poll_url, scheme))
     return protocol.read_poll(settings, _received(answer, settings), poll_url)
 
@@ -307,7 +293,7 @@ def repeated(
     read: Callable[[Settings, Response], T],
     pace: Pace,
 ) -> Flow[T]:
-    """Make a call that is free of charge, with two more tries after transient errors."""
+    """Make a free call, with two more tries after transient errors."""
     tries = _Tries(pace, 2)
     while True:
         answer = yield from exchange(settings, auth, build)
@@ -318,7 +304,7 @@ def repeated(
 
 
 def _received(answer: Answer, settings: Settings, *, bills: bool = False) -> Response:
-    """Return the response, or raise what its absence means."""
+    """Return the response, or raise the error for a missing one."""
     if isinstance(answer, Response):
         return answer
     reason = refusals.redact(settings, answer.reason)

@@ -1,4 +1,4 @@
-"""What the gallery in Airflow's UI shows of one body swap, or of a batch."""
+"""The record of one body swap, or of a batch, that the gallery in Airflow's UI shows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from itertools import accumulate
 from typing import Any, Literal, get_args
 
 XCOM_KEY = "body_swap"
-"""The XCom that holds a task's record, or records."""
+"""XCom key of a task's records."""
 END_KEY = "body_swap_end"
-"""The XCom in which a task that waits says how its swap ended."""
+"""XCom key under which a waiting task stores how its swap ended."""
 
 Slot = Literal["before", "reference", "after"]
 State = Literal["completed", "failed", "waiting", "rejected"]
@@ -20,25 +20,19 @@ SLOTS: tuple[Slot, ...] = get_args(Slot)
 STATES: tuple[State, ...] = get_args(State)
 
 MAX_TEXT = 32_768
-"""Characters of what one task says, as JSON; more is not read. Some 60 swaps fit."""
+"""Longest JSON of one task in characters, some 60 swaps; longer text is not read."""
 MAX_CHECKS = 20
 MAX_WORDS = 300
-"""Characters of a label, an id, or the reason of a check."""
+"""Longest label, id or reason of a check, in characters."""
 MAX_LISTED = 200
-"""Records of one task that are read: more than fit with their URIs, and few enough if they are empty."""
+"""Most records read per task: more than fit with URIs, and few enough if empty."""
 _MAX_URI = 2048
 _MAX_NUMBER = 1e11
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """
-    The URIs of a swap's three pictures, where there are any.
-
-    :param before: the scene that was edited.
-    :param reference: the new person.
-    :param after: the result.
-    """
+    """URIs of a swap's three pictures: the scene, the new person, and the result."""
 
     before: str | None = None
     reference: str | None = None
@@ -47,12 +41,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class FailedCheck:
-    """
-    A check of a picture that failed.
-
-    :param name: the check's name in ``docs/quality.md``.
-    :param why: the reason in words.
-    """
+    """A failed check of a picture: its name in ``docs/quality.md`` and the reason."""
 
     name: str
     why: str
@@ -61,22 +50,19 @@ class FailedCheck:
 @dataclass(frozen=True)
 class GalleryRecord:
     """
-    One body swap as the gallery shows it, or one batch.
+    One body swap, or one batch, as the gallery shows it.
 
-    Only URIs of object storage belong into it: a URL of Segmind ends after days and tells who looks at it.
+    Use only URIs of object storage: a URL of Segmind expires after days and reveals who looks at it.
 
-    :param state: ``completed``, ``failed``, ``waiting``, or ``rejected``: by a check, before it was ordered.
+    :param state: ``rejected`` means by a check, before the order.
     :param before: URI of the scene.
     :param reference: URI of the new person.
     :param after: URI of the result.
-    :param thumbs: URIs of small pictures of the three.
-    :param request_id: the job; records of several tasks with the same one are the same swap.
+    :param request_id: the job; records of several tasks with the same id are the same swap.
     :param cost: US dollars.
-    :param seconds: how long the swap took.
-    :param submitted_at: when it was ordered, in seconds since the epoch.
-    :param checks: the checks that failed.
-    :param label: a short name for people.
-    :param items: URI of the stored manifest of a batch, whose swaps are shown one by one.
+    :param seconds: duration of the swap.
+    :param submitted_at: seconds since the epoch.
+    :param items: URI of a batch's stored manifest, whose swaps are shown one by one.
     """
 
     state: State = "completed"
@@ -93,7 +79,7 @@ class GalleryRecord:
     items: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values for an XCom, without what is empty, and words cut to a length that can be read."""
+        """Return plain values for an XCom, without empty fields, and with long texts cut."""
         cut = replace(
             self,
             label=_shorten(self.label),
@@ -106,25 +92,20 @@ class GalleryRecord:
 
 
 def to_json(records: Sequence[GalleryRecord]) -> list[dict[str, Any]]:
-    """
-    Return plain values for an XCom: of each record, or of as many of the first as are read.
-
-    :param records: at least one.
-    """
+    """Return plain values for an XCom: at least the first record, then as many as the gallery reads."""
     said = [record.to_json() for record in records]
     lengths = accumulate(len(json.dumps(each)) + len(", ") for each in said)
     fitting = sum(length <= MAX_TEXT - len("[]") for length in lengths)
-    # One alone is kept whatever its length: it is as long as its URIs.
+    # A single record is kept whatever its length.
     return said[: max(1, min(fitting, MAX_LISTED))]
 
 
 def read_records(value: Any) -> tuple[GalleryRecord | None, ...]:
     """
-    Read records that anybody may have written: who can edit XComs can put anything there.
+    Read records from an XCom; any user who can edit XComs may have written them.
 
     :param value: the XCom's value, or its JSON as text.
-    :return: the records; ``None`` in the place of one in which anything is not as it must be. Unknown names are passed
-        over.
+    :return: the records, ``None`` in place of each invalid one; unknown names are ignored.
     """
     try:
         if isinstance(value, str):
@@ -135,11 +116,7 @@ def read_records(value: Any) -> tuple[GalleryRecord | None, ...]:
 
 
 def read_record(value: Any) -> GalleryRecord | None:
-    """
-    Read the only record, or the first one.
-
-    :param value: as for :func:`read_records`.
-    """
+    """Read the first record; see :func:`read_records`."""
     return next(iter(read_records(value)), None)
 
 
@@ -190,7 +167,7 @@ def _number(value: Any) -> float | None:
     if value is None:
         return None
     plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    # Neither infinity nor "not a number" is between the two; and an integer can be too large to be a float.
+    # The range excludes infinity and NaN; and an integer can be too large for a float.
     if not plain or not 0 <= value <= _MAX_NUMBER:
         raise ValueError(value)
     return float(value)

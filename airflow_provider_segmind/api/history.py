@@ -1,8 +1,8 @@
 """
-Look an order up in the account's request history, when its answer was lost.
+Look up an order in the account's request history when its answer was lost.
 
-Segmind documents the history (its SDK's ``generations.history``), but not whether PixelFlow requests appear in it. So
-this is best effort: what is found helps, what is not found proves nothing.
+Segmind documents the history (its SDK's ``generations.history``), but not whether it lists PixelFlow requests. So this
+is best effort: a match helps, no match proves nothing.
 """
 
 from __future__ import annotations
@@ -23,36 +23,34 @@ from airflow_provider_segmind.api.wire import Request, Response
 HISTORY_PATH = "/inference-request/request-history"
 PER_PAGE = 100
 MOST_PAGES = 1000
-"""Pages that are fetched: a hundred thousand requests."""
+"""Most pages to fetch: 100,000 requests."""
 EARLY = 60.0
-"""Seconds that the service's clock may be behind this machine's."""
+"""Seconds by which the service's clock may be behind this machine's."""
 LATE = flow.PATIENCE + 120.0
-"""Seconds after the intent in which the order can have been accepted."""
+"""Seconds after the intent within which the order can be accepted."""
 PATIENCE = 300.0
-"""Seconds that a worker waits for what the history tells about one order, or for a history that does not answer."""
+"""Seconds that a worker waits for the history about one order, outages included."""
 LOOK_STEP = 15.0
-"""Seconds between two looks, at most; a request may appear a little late."""
+"""Longest pause in seconds between two looks; a request may appear a little late."""
 SETTLED = 60.0
-"""Seconds after which the history has every order that was accepted, if it has any."""
+"""Seconds after which the history lists every accepted order, if it lists orders at all."""
 LONGER = 3.0
-"""How many times longer than the slowest of its time an order may take until a history lists it that lists only what
-has ended."""
+"""Factor on the slowest job of the time until a history of ended jobs only must list an order."""
 USUAL = 40.0
-"""Seconds that a job counts as taking where the history lists nothing of its time."""
+"""Assumed job duration in seconds if the history lists nothing of that time."""
 SLOW = 300.0
-"""Seconds that a job counts as having taken where the history does not say."""
+"""Assumed job duration in seconds if the history does not give one."""
 
 
 @dataclass(frozen=True)
 class Row:
     """
-    One request of the history.
+    One request in the history.
 
-    :param request_id: its id.
-    :param inputs: its inputs, as sent.
+    :param inputs: the inputs as sent.
     :param created: seconds since the epoch.
-    :param running: whether the history says that it has not ended.
-    :param took: seconds that it took, if the history says so.
+    :param running: whether the history says that the request has not ended.
+    :param took: seconds, if the history says so.
     """
 
     request_id: str
@@ -65,11 +63,11 @@ class Row:
 @dataclass(frozen=True)
 class Listing:
     """
-    What the history lists.
+    Rows of the history.
 
     :param rows: the requests that can be recognised, newest first.
-    :param complete: whether nothing was left out that could be an order.
-    :param size: number of all that is listed.
+    :param complete: whether no row was left out that could be an order.
+    :param size: number of all rows listed.
     """
 
     rows: tuple[Row, ...]
@@ -81,16 +79,14 @@ def find(
     settings: Settings, auth: flow.Auth, record: Record, *, clock: Callable[[], float], pace: flow.Pace = PACE
 ) -> flow.Flow[list[str]]:
     """
-    Look for requests with the inputs of an order, made at its time.
+    Look for requests with an order's inputs, made at its time; five minutes at most, outages included.
 
-    It looks until the history must have the order, if it lists such orders at all: another order with the same inputs
-    may be listed before it. Only what has an input of its own is known as soon as it is seen. An outage of the history
-    is waited out. Either takes five minutes at most.
+    Goes on until the history must list the order, since another order with the same inputs may be listed first. An
+    order with an input of its own is recognised at once.
 
     :param record: the intent whose outcome is unknown.
-    :param clock: tells seconds since the epoch.
-    :return: their request ids, each once; empty when there is none, or no history.
-    :raises SegmindError: when the history does not answer.
+    :return: unique request ids; empty if there is none, or no history.
+    :raises SegmindError: if the history does not answer.
     """
     if record.request_id:
         return [record.request_id]
@@ -114,7 +110,7 @@ def find(
         if listing is None and clock() < give_up:
             continue
         rows = [row for row in (search.listing() if listing is None else listing).rows if in_time(row, record.at)]
-        # One row for each output.
+        # The history has one row per output.
         found = list(dict.fromkeys(row.request_id for row in rows if _is_candidate(row, record)))
         accepted = record.at + settings.connect_timeout + settings.read_timeout
         settled = min(settled_at(accepted, rows), give_up)
@@ -131,10 +127,10 @@ def _is_candidate(row: Row, record: Record) -> bool:
 
 def settled_at(accepted: float, rows: Sequence[Row]) -> float:
     """
-    Return from when on the history has an order, by what it lists of the same time: perhaps only what has ended.
+    Return the time from which the history must list an order; it may list only ended requests.
 
-    :param accepted: seconds since the epoch until which it can have been accepted.
-    :param rows: what is listed of the time.
+    :param accepted: latest time, in seconds since the epoch, at which the order can have been accepted.
+    :param rows: the rows listed for that time.
     """
     if any(row.running for row in rows):
         return accepted + SETTLED
@@ -144,10 +140,10 @@ def settled_at(accepted: float, rows: Sequence[Row]) -> float:
 
 class Search:
     """
-    Gathers all requests that were made in a span of time, page by page, for the many orders of a batch at once.
+    Fetches all requests made in a time span, page by page, for all orders of a batch at once.
 
     :param start: seconds since the epoch.
-    :param end: likewise.
+    :param end: seconds since the epoch.
     """
 
     def __init__(self, start: float, end: float) -> None:
@@ -156,18 +152,13 @@ class Search:
         self._pages: list[Listing] = []
 
     def page(self, settings: Settings, auth: flow.Auth, *, pace: flow.Pace | None = None) -> flow.Flow[Listing | None]:
-        """
-        Fetch one more page.
-
-        :return: all that is listed, or ``None`` while there are more pages.
-        :raises SegmindError: when the history does not answer.
-        """
+        """Fetch one more page, and return all rows; ``None`` while there are more pages."""
         if settings.history_url is None:
             return Listing((), complete=False, size=0)
         number = len(self._pages) + 1
         page = yield from _page(settings, auth, (self._start, self._end), number, pace or flow.Pace())
         self._pages.append(page)
-        # Newest first; but what ended late may stand before what was made later, so a page must be old as a whole.
+        # Newest first, but a request that ended late may stand before a newer one: the whole page must be old.
         past = bool(page.rows) and max(row.created for row in page.rows) < self._start - EARLY
         ended = page.size < PER_PAGE or past
         if not ended and number < MOST_PAGES:
@@ -175,23 +166,23 @@ class Search:
         return self.listing(ended=ended)
 
     def listing(self, *, ended: bool = False) -> Listing:
-        """Return what is listed on the pages so far; ``ended`` says whether these are all."""
+        """Return the rows of the pages so far; ``ended`` says whether there are no more."""
         rows = tuple(row for listed in self._pages for row in listed.rows)
         complete = ended and all(listed.complete for listed in self._pages)
         return Listing(rows, complete, sum(listed.size for listed in self._pages))
 
 
 def matches(row: Row, record: Record) -> bool:
-    """Whether a request was made with an order's inputs and at its time; the service may have added defaults."""
+    """Whether a request has an order's inputs and time; the service may have added defaults."""
     return made_by(row, record.at, record.sent)
 
 
 def made_by(row: Row, at: float, sent: Mapping[str, str]) -> bool:
     """
-    Whether a request can be an order.
+    Whether a request can be the order.
 
-    :param at: seconds since the epoch of the order's intent.
-    :param sent: digest of each of its inputs, by name.
+    :param at: time of the order's intent in seconds since the epoch.
+    :param sent: digest of each input, by name.
     """
     return (
         in_time(row, at)
@@ -206,7 +197,7 @@ def in_time(row: Row, at: float) -> bool:
 
 
 def history_request(settings: Settings, span: tuple[float, float], page: int, scheme: str) -> Request:
-    """Build the GET for one page of a span of time in seconds since the epoch, newest first."""
+    """Build the GET for one page of a span (seconds since the epoch), newest first."""
     query = {
         "page": page,
         "per_page": PER_PAGE,
@@ -218,9 +209,9 @@ def history_request(settings: Settings, span: tuple[float, float], page: int, sc
 
 def read_history(settings: Settings, response: Response) -> Listing:
     """
-    Read one page; rows that lack an id, inputs or a time are left out, since they cannot be recognised.
+    Read one page, without rows that lack an id, inputs or a time.
 
-    :raises SegmindError: when it is no page of a history.
+    :raises SegmindError: if the answer is no page of a history.
     """
     body = refusals.json_value(settings, response)
     rows = body if isinstance(body, list) else None
@@ -233,7 +224,7 @@ def read_history(settings: Settings, response: Response) -> Listing:
 
 
 def poll_url_of(settings: Settings, request_id: str) -> str:
-    """Return the poll URL of a request found in a history; a guess, to be checked by asking it."""
+    """Return the likely poll URL of a request in the history; the caller must check it by polling."""
     return f"{settings.base_url}/workflows/request/{quote(request_id, safe='')}"
 
 
@@ -264,7 +255,7 @@ def _rows(settings: Settings, rows: list[Any]) -> Iterator[Row]:
 
 
 def _progress(row: Mapping[str, Any], created: float) -> tuple[bool, float | None]:
-    """Return whether a request is said to be running, and how many seconds it took; not knowing is neither."""
+    """Return whether a request is running, and its duration in seconds; ``(False, None)`` if unknown."""
     latency, completed = row.get("latency_ms"), row.get("model_completed")
     if refusals.text_of(row.get("model_status")).upper() in TERMINAL and latency is None and completed is None:
         return False, None

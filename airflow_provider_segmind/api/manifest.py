@@ -1,8 +1,7 @@
 """
-Read what a batch is to swap: a list of dicts, or a manifest in CSV or JSON Lines. Pure; every problem names its place.
+Read the swaps of a batch from a list of dicts, or from a manifest in CSV or JSON Lines. Pure.
 
-A batch is refused as a whole and before the first charge, with all that is wrong with it in one message: whoever
-corrects a list of five thousand should not have to try it once for each mistake.
+A batch is refused as a whole, before the first charge. One message lists all problems with their places.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS, check_character, check_image
 
 MAX_LINE = 64 * 1024
-"""Bytes of one line of a manifest: URLs and words, never a picture."""
+"""Longest line of a manifest in bytes: URLs and words, never a picture."""
 MAX_MANIFEST = 64 * 1024 * 1024
-"""Bytes of a manifest."""
+"""Largest manifest in bytes."""
 SHOWN = 20
-"""Problems that a message lists; the rest is counted."""
+"""Most problems that a message lists; the rest is counted."""
 COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference")
 
 _NAME = re.compile(r"[^\W\d]\w{0,39}\Z")
@@ -40,9 +39,9 @@ class Swap:
     :param place: where it stands, for messages: ``line 12``, ``item 12``.
     :param character_image: the scene.
     :param reference_character_image: the new person.
-    :param select_character: who is replaced, in words.
+    :param select_character: the person to replace, in words.
     :param id: the author's own name for it.
-    :param consent_reference: where the consent of its people is on record; it is never sent.
+    :param consent_reference: where the consent of its people is on record; never sent.
     """
 
     index: int
@@ -60,7 +59,7 @@ class Swap:
 
 
 class Problems:
-    """Collects what is wrong with a batch, to say it at once."""
+    """Collects all problems of a batch for one message."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -70,14 +69,14 @@ class Problems:
         return bool(self._found)
 
     def add(self, place: str, problem: object) -> None:
-        """Note a problem at a place."""
+        """Add a problem at a place."""
         self._found.append(f"{place}: {problem}")
 
     def check(self) -> None:
         """
-        Raise if there are any.
+        Raise an error if there are problems.
 
-        :raises InvalidRequestError: with the first of them; nothing was sent.
+        :raises InvalidRequestError: lists the first problems; nothing was sent.
         """
         if self._found:
             more = len(self._found) - SHOWN
@@ -91,10 +90,10 @@ def read_manifest(data: bytes, where: str, *, select_character: str) -> list[Swa
     """
     Read a manifest.
 
-    :param data: the file: CSV with a header line if its name ends so, otherwise one JSON object in each line.
-    :param where: its name, for messages.
-    :param select_character: for lines that do not say who is replaced.
-    :raises InvalidRequestError: when anything is wrong with it.
+    :param data: CSV with a header line if the name ends in ``.csv``, else one JSON object per line.
+    :param where: the manifest's name, for messages.
+    :param select_character: default for lines without it.
+    :raises InvalidRequestError: if anything is wrong with it.
     """
     problems = Problems(where)
     lines = list(_lines(data, problems))
@@ -107,8 +106,8 @@ def read_items(items: object, *, select_character: str) -> list[Swap]:
     """
     Read a list of dicts.
 
-    :param select_character: for items that do not say who is replaced.
-    :raises InvalidRequestError: when it is no such list, or anything is wrong with it.
+    :param select_character: default for items without it.
+    :raises InvalidRequestError: if it is no such list, or anything is wrong with it.
     """
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise InvalidRequestError(
@@ -185,12 +184,12 @@ def _swaps(rows: Iterable[_Row], problems: Problems, select_character: str) -> l
 
 def _swap(index: int, place: str, row: object, select_character: str) -> Swap:
     if not isinstance(row, Mapping):
-        # The file may be any: of a text in it nothing is repeated.
+        # The file may be any file, so messages repeat no text from it.
         said = row if len(repr(row)) <= 20 and "'" not in repr(row) else f"a {type(row).__name__}"
         raise InvalidRequestError(f"it is {said}, not an object with {', '.join(BODY_SWAP_IMAGES)}")
     unknown = sorted(str(name) for name in row if name not in COLUMNS)
     if unknown:
-        # It may be any file: only what can be the name of a column is repeated.
+        # The file may be any file, so messages repeat only what can be a column's name.
         named = ", ".join(name if _NAME.match(name) else "(no name)" for name in unknown[:SHOWN])
         raise InvalidRequestError(f"there is no column {named}: known are {', '.join(COLUMNS)}")
     label: Any = row.get("id")

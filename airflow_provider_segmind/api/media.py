@@ -1,4 +1,4 @@
-"""The formats of pictures that Segmind takes, and how large a picture may be; whatever opens pictures goes by these."""
+"""The picture formats that Segmind accepts, and the limits on pictures for all code that opens them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import re
 from dataclasses import dataclass
 
 MAX_BYTES = 50 * 2**20
-"""Bytes of one file; the whole of it is held in memory."""
+"""Largest file in bytes; it is held in memory as a whole."""
 MAX_PIXELS = 64_000_000
-"""Pixels of one picture that is decoded, and of all that one process decodes at the same time."""
+"""Most decoded pixels of one picture, and of all that one process decodes at the same time."""
 MAX_PARTS = 2**15
-"""Chunks or segments of one file; a picture of 50 MiB in pieces of 8 KiB, as libpng writes them, has 6,400."""
+"""Most chunks or segments of a file; 50 MiB in pieces of 8 KiB, as libpng writes them, has 6,400."""
 
 
 @dataclass(frozen=True)
 class Format:
     """
-    A format.
+    A picture format.
 
-    :param name: as people say it.
-    :param media_type: as HTTP says it.
-    :param suffix: of a file's name.
-    :param beginning: how every file of it begins.
+    :param beginning: matches the first bytes of every such file.
     """
 
     name: str
@@ -39,11 +36,11 @@ NAMES = f"{', '.join(known.name for known in FORMATS[:-1])} or {FORMATS[-1].name
 
 
 def format_of(data: bytes) -> Format | None:
-    """Return the format of a picture by its first bytes, or ``None`` if it is none that Segmind takes."""
+    """Return the format of a picture by its first bytes; ``None`` if Segmind does not accept it."""
     return next((known for known in FORMATS if known.beginning.match(data)), None)
 
 
 def media_type_of(data: bytes) -> str | None:
-    """Return the media type of a picture by its first bytes, or ``None`` if it is none that Segmind takes."""
+    """Return the media type of a picture by its first bytes; ``None`` if Segmind does not accept it."""
     known = format_of(data)
     return None if known is None else known.media_type

@@ -1,4 +1,4 @@
-"""Frozen values that the layers hand to each other."""
+"""Frozen values that the layers exchange."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ KNOWN_EXTRAS = frozenset(
 TERMINAL = frozenset({"COMPLETED", "FAILED"})
 RUNNING = frozenset({"QUEUED", "PROCESSING"})
 
-# The key that an emulator has unless told otherwise, which is in its documentation, or one that says what it is for.
+# An emulator's default key, which its documentation shows, or a key that says what it is for.
 _EMULATOR_KEY = re.compile(r"SG_0123456789abcdef|.*emulator.*", re.IGNORECASE)
 _HOSTNAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
-# Parsers disagree about these (urllib, requests, yarl, browsers), which is how a key is sent to the wrong host.
+# Parsers (urllib, requests, yarl, browsers) disagree about these: a key could go to the wrong host.
 _SUSPICIOUS = re.compile(r"[\s\\\x00-\x1f\x7f-\U0010ffff]")
 
 
@@ -49,8 +49,8 @@ class Output:
     One output of a finished job.
 
     :param keyname: the output's name in the workflow.
-    :param type: what it is, as the service says it (``image``, ``text``, …).
-    :param url: where it can be fetched; for an output that is no file, its value.
+    :param type: the service's word for its kind (``image``, ``text``, …).
+    :param url: where to fetch it; for an output without a file, its value.
     """
 
     keyname: str
@@ -64,13 +64,13 @@ class Job:
     One order at Segmind, as last seen.
 
     :param request_id: the service's id of the order.
-    :param poll_url: the URL to ask for its state; it is never built from the id.
-    :param status: ``QUEUED``, ``PROCESSING``, ``COMPLETED``, ``FAILED``, or a word of the service's own.
-    :param outputs: what it made; empty until it is completed.
+    :param poll_url: the URL to poll; never built from the id.
+    :param status: ``QUEUED``, ``PROCESSING``, ``COMPLETED``, ``FAILED``, or another word of the service.
+    :param outputs: the job's outputs; empty until it is completed.
     :param error: the service's own words about a failure.
-    :param workflow: the workflow it was submitted to, if known.
-    :param submitted_at: seconds since the epoch at which the submit was answered, if known.
-    :param doubtful: whether the answer may be of something else, so that it is believed only when it stays.
+    :param workflow: the workflow of the order, if known.
+    :param submitted_at: seconds since the epoch at which the answer to the order came, if known.
+    :param doubtful: whether the answer may be about another job; it is believed only if it repeats.
     """
 
     request_id: str
@@ -84,14 +84,14 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the service will not change its mind about this job any more."""
+        """Whether the job has ended for certain."""
         return self.status in TERMINAL and not self.doubtful
 
 
 @dataclass(frozen=True)
 class Settings:
     """
-    What a connection says, checked.
+    The checked settings of a connection.
 
     :param base_url: scheme, host and port of the API, without a trailing slash.
     :param api_key: the key; it appears in no ``repr``.
@@ -100,11 +100,11 @@ class Settings:
     :param read_timeout: seconds to wait for an answer.
     :param verify: whether to check TLS certificates, or the path of a CA bundle.
     :param proxies: proxy URL by scheme, as in ``requests``.
-    :param requests_per_minute: pace that the account allows, or ``None``.
+    :param requests_per_minute: the account's limit, or ``None``.
     :param trusted_hosts: further hosts (``host`` or ``host:port``) that may receive the key.
-    :param storage_url: where inputs are uploaded.
-    :param history_url: where the account's request history is; ``None`` where none is known.
-    :param emulator_host: the host of an emulator that may be reached over plain http; ``None`` for this machine only.
+    :param storage_url: base URL for uploads of inputs.
+    :param history_url: base URL of the account's request history; ``None`` if unknown.
+    :param emulator_host: host of an emulator that plain http may reach; ``None``: this machine only.
     """
 
     base_url: str
@@ -132,16 +132,16 @@ class Settings:
         conn_id: str = "segmind_default",
     ) -> Settings:
         """
-        Check the parts of an Airflow connection and make settings of them.
+        Check the parts of an Airflow connection and return settings.
 
         :param host: host or base URL; empty means the public API.
         :param password: the API key.
         :param schema: ``https`` (default) or, for an emulator only, ``http``.
         :param port: port, if it is not the scheme's own.
-        :param extra: the connection's extras; empty values count as not given, unknown ones are ignored.
+        :param extra: the connection's extras; empty values count as not given, unknown names are ignored.
         :param conn_id: name of the connection, for messages.
-        :raises AuthenticationError: when there is no key.
-        :raises InvalidRequestError: when a value cannot be used; the message names it and never the key.
+        :raises AuthenticationError: if there is no key.
+        :raises InvalidRequestError: if a value is invalid; the message names it and never the key.
         """
         extras = {name: value for name, value in (extra or {}).items() if value not in (None, "")}
         where = f"Connection '{conn_id}'"
@@ -163,7 +163,7 @@ class Settings:
             )
         read = _positive(where, "timeout", extras.get("timeout"), "seconds") or READ_TIMEOUT
         pace = _positive(where, "requests_per_minute", extras.get("requests_per_minute"), "requests a minute")
-        # An emulator answers for every host of the service; uploads must not go to the real one with its key.
+        # An emulator serves all of the service's hosts; uploads must not send its key to the real one.
         local = is_local(base_url)
         storage_url = extras.get("storage_url") or (base_url if local else DEFAULT_STORAGE_URL)
         history_url = extras.get("history_url") or (
@@ -186,10 +186,10 @@ class Settings:
 
     def may_receive_key(self, url: str, *, also: tuple[str, ...] = ()) -> bool:
         """
-        Whether the key may be sent to this URL: the connection's own host, or a trusted one, over https.
+        Whether the key may be sent to this URL: the connection's own host, or a trusted host over https.
 
-        :param url: an absolute URL from anywhere.
-        :param also: base URLs of the connection itself that count as its own for this call.
+        :param url: an absolute URL from any source.
+        :param also: further base URLs of the connection that count as its own in this call.
         """
         target = parse_url(url)
         if target is None:
@@ -201,7 +201,7 @@ class Settings:
 
 
 def parse_url(url: str) -> SplitResult | None:
-    """Return the parts of an absolute http(s) URL that all parsers read alike, or ``None``."""
+    """Return the parts of an absolute http(s) URL that all parsers read alike; else ``None``."""
     if not url or _SUSPICIOUS.search(url):
         return None
     try:
@@ -217,12 +217,12 @@ def parse_url(url: str) -> SplitResult | None:
 
 
 def is_loopback(hostname: str) -> bool:
-    """Whether this host is the machine itself, where plain http reaches nobody else."""
+    """Whether the host is this machine, where plain http stays local."""
     return hostname.lower() == "localhost" or (_is_ip(hostname) and ipaddress.ip_address(hostname).is_loopback)
 
 
 def is_local(base_url: str) -> bool:
-    """Whether a base URL that :class:`Settings` let through is an emulator's: on this machine, or over plain http."""
+    """Whether the base URL of valid :class:`Settings` is an emulator's: on this machine, or over plain http."""
     parts = urlsplit(base_url)
     return parts.scheme == "http" or is_loopback(parts.hostname or "")
 
@@ -249,7 +249,7 @@ def _same_origin(one: str, other: str) -> bool:
 
 @dataclass(frozen=True)
 class _Plain:
-    """What a connection says about plain http: its name for messages, its key, and the host that it lets have it."""
+    """Checks plain http: only to this machine, or with an emulator's key to the connection's ``emulator_host``."""
 
     where: str
     key: str = field(repr=False)
@@ -284,7 +284,7 @@ def _base_url(plain: _Plain, host: str | None, schema: str | None, port: int | N
 def _checked_url(plain: _Plain, name: str, url: str) -> str:
     parts = parse_url(url.rstrip("/"))
     if parts is None or parts.query or parts.fragment:
-        # What stands before an @ may be a password.
+        # The part before an @ may be a password.
         shown = url.rpartition("@")[2]
         raise InvalidRequestError(f"{plain.where}: {name} {shown!r} is not a base URL like {DEFAULT_HOST}.")
     if parts.scheme == "http":
@@ -325,7 +325,7 @@ def _proxies(where: str, value: Any) -> Mapping[str, str]:
         return {}
     if isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
         return dict(value)
-    # Proxy URLs often carry a password, so the value itself is not shown.
+    # Proxy URLs often carry a password, so the message does not show the value.
     raise InvalidRequestError(f'{where}: proxies must be an object like {{"https": "http://proxy:3128"}}.')
 
 

@@ -1,8 +1,8 @@
 """
-Decide what an attempt of a task does about the order that an earlier attempt may have placed. Without any I/O.
+Decide what an attempt does about an order that an earlier attempt may have placed. Without any I/O.
 
-Segmind has no idempotency key, so the record of an order is the only thing that stands between a retry and a second
-bill. It is written before the POST (the intent) and right after it (the handle).
+Segmind has no idempotency key: only the record of an order prevents a second bill on a retry. It is written before the
+POST (the intent) and right after it (the handle).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ VERSION = 1
 
 
 class State(StrEnum):
-    """How far an order is known to have come."""
+    """The known progress of an order."""
 
     INTENT = "intent"
-    """About to be sent, or sent: nobody knows."""
+    """About to be sent, or sent; the outcome is unknown."""
     SUBMITTED = "submitted"
     """Accepted; its handle is known."""
     FAILED = "failed"
@@ -33,21 +33,17 @@ class State(StrEnum):
 @dataclass(frozen=True)
 class Record:
     """
-    What is kept of an order between the attempts of a task.
+    The stored state of an order between the attempts of a task.
 
-    :param state: how far it has come.
     :param fingerprint: digest of the workflow and the inputs as the DAG's author gave them.
-    :param max_tries: the task's ``max_tries`` when it was ordered. A person's clear changes it, a retry does not
-        (``clear_task_instances`` in Airflow), which tells a new order from another attempt at the same one.
-    :param at: seconds since the epoch at which the intent was written.
-    :param workflow: the workflow.
-    :param sent: digest of each input as it was sent, by name, to recognise the order in a history.
-    :param request_id: the accepted order's id.
-    :param poll_url: the accepted order's poll URL.
-    :param replaced: ids of this task's earlier orders. They may have the same inputs and be of the same minutes, and
-        must not be taken for this one.
-    :param own: whether one of the inputs was made for this order alone, so that no other order has the same ones.
-    :param candidates: ids that the request history showed, where the order's own is not known for certain.
+    :param max_tries: the task's ``max_tries`` at the order. A person's clear changes it, a retry does not
+        (``clear_task_instances`` in Airflow); this tells a new order from another attempt at the same one.
+    :param at: time of the intent in seconds since the epoch.
+    :param sent: digest of each input as sent, by name, to recognise the order in the request history.
+    :param replaced: ids of this task's earlier orders. They may have the same inputs and the same minutes, and must not
+        be taken for this order.
+    :param own: whether one input was made for this order alone, so that no other order has the same inputs.
+    :param candidates: ids from the request history, if the order's own id is uncertain.
     """
 
     state: State
@@ -64,12 +60,12 @@ class Record:
 
     @property
     def ordered(self) -> tuple[str, ...]:
-        """The ids of all orders of the task that are known."""
+        """Ids of all known orders of the task."""
         return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
 
     @property
     def perhaps(self) -> tuple[str, ...]:
-        """The ids of all orders of the task that are, or can be, billed: what an order in its place follows."""
+        """Ids of all orders of the task that are or may be billed."""
         return tuple(dict.fromkeys((*self.ordered, *self.candidates)))
 
     def submitted(self, job: Job) -> Record:
@@ -81,22 +77,21 @@ class Record:
         return replace(self, state=State.FAILED)
 
     def job(self) -> Job:
-        """Return the job that was ordered."""
+        """Return the ordered job."""
         return Job(self.request_id, self.poll_url, "QUEUED", workflow=self.workflow, submitted_at=self.at)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values to store."""
-        # Airflow's store takes JSON's own types only: a tuple is none.
+        # Airflow's store takes JSON types only, so no tuples.
         lists = {"replaced": list(self.replaced), "candidates": list(self.candidates)}
         return {"version": VERSION, **asdict(self), "state": self.state.value, **lists}
 
 
 def read_record(stored: object) -> Record | None:
     """
-    Read what was stored, by this version or another; what a newer one added is ignored.
+    Read a stored record of any version; fields of a newer version are ignored; ``None`` if nothing was stored.
 
-    :return: the record, or ``None`` if nothing was stored.
-    :raises ValueError: when something was stored that cannot be read: then nobody may guess.
+    :raises ValueError: if the stored value cannot be read; do not order then.
     """
     if stored is None:
         return None
@@ -116,11 +111,11 @@ class Step(Enum):
     ORDER = "order"
     """Place a new order."""
     ATTACH = "attach"
-    """Go on with the order on record."""
+    """Continue with the recorded order."""
     RECOVER = "recover"
-    """Find out whether the order on record was accepted; never order again without knowing."""
+    """Find out whether the recorded order was accepted; never order again without knowing."""
     REFUSE = "refuse"
-    """The order on record is for something else: stop, and tell a person."""
+    """The recorded order has other inputs: stop, and report it."""
 
 
 def decide(record: Record | None, *, max_tries: int, fingerprint: str, resubmit_unknown: bool) -> Step:
@@ -130,7 +125,7 @@ def decide(record: Record | None, *, max_tries: int, fingerprint: str, resubmit_
     :param record: what an earlier attempt left, if anything.
     :param max_tries: the task's ``max_tries`` now.
     :param fingerprint: digest of what would be ordered now.
-    :param resubmit_unknown: whether the author accepts a possible second bill for an order whose outcome is unknown.
+    :param resubmit_unknown: whether the author accepts a possible second bill for an order of unknown outcome.
     """
     if record is None or record.max_tries != max_tries or record.state is State.FAILED:
         return Step.ORDER
@@ -140,7 +135,7 @@ def decide(record: Record | None, *, max_tries: int, fingerprint: str, resubmit_
 
 
 def has_own_input(given: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
-    """Whether a URL is sent that the author did not give: of an upload, or with a tag, and so of this order alone."""
+    """Whether a sent URL is not the author's (an upload, or tagged), and so belongs to this order alone."""
     return any(
         isinstance(value, str) and "://" in value and value != str(given.get(name, value)).strip()
         for name, value in sent.items()

@@ -1,4 +1,4 @@
-"""Read what a job made, and why one failed, in every shape that the service is known to send."""
+"""Read a job's outputs, or its failure, in every known shape."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from airflow_provider_segmind.api.models import Output
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 MAX_OUTPUT_URL = 16 * 1024
-"""Characters of a result's URL; signed ones have up to two thousand."""
+"""Longest URL of a result in characters; signed ones have up to 2,000."""
 
 
 def read_outputs(output: object, key: str) -> tuple[Output, ...]:
     """
-    Read the ``output`` of a completed job: a JSON string as documented, or a list that is parsed already.
+    Read the ``output`` of a completed job: a JSON string as documented, or a parsed list.
 
-    :param key: the API key, should the service have echoed it.
-    :raises ValueError: when it is neither; the message says what is wrong with it.
+    :raises ValueError: if it is neither; the message says what is wrong.
     """
     if isinstance(output, str):
         try:
@@ -50,7 +49,7 @@ def _read_item(item: object, index: int) -> Iterator[Output]:
 
 
 def _in_one_line(output: Output) -> Output:
-    """Clean a URL, which stands in messages, logs and pages; a text keeps its line breaks."""
+    """Clean a URL for messages, logs and pages; a text keeps its line breaks."""
     is_url = output.url.lstrip()[:8].lower().startswith(("http://", "https://"))
     if not is_url and not is_image(output):
         return output
@@ -58,14 +57,14 @@ def _in_one_line(output: Output) -> Output:
 
 
 def is_image(output: Output) -> bool:
-    """Whether an output is a picture, by its type, or by its name where the service gave no type."""
+    """Whether an output is a picture, by its type, or without a type by its name."""
     if output.type:
         return output.type.lower().startswith("image")
     return output.url.partition("?")[0].partition("#")[0].lower().endswith(_SUFFIXES)
 
 
 def failure_text(body: Mapping[str, Any]) -> str:
-    """Return the service's words about a failure, from ``error`` and ``error_message`` in all their shapes."""
+    """Return the service's words about a failure, from ``error`` and ``error_message`` in every known shape."""
     texts = _texts([answers.brief(body.get(name)) for name in ("error", "error_message")])
     return "; ".join(dict.fromkeys(texts))
 

@@ -1,8 +1,7 @@
 """
-How long to wait for a job, and what each answer about it means: counted in time, never in a number of errors.
+How long to wait for a job, and what each answer means: limits are times, never error counts.
 
-Every job that is waited for is paid for. So an outage is waited out until the wait's own deadline, and a job is not
-gone because one answer says so.
+Every job is already paid for. So an outage is waited out until the deadline, and one 404 does not end a wait.
 """
 
 from __future__ import annotations
@@ -29,31 +28,31 @@ from airflow_provider_segmind.api.models import RUNNING, Job
 log = logging.getLogger(__name__)
 
 WAITED_OUT = (RateLimitError, ServiceError, TransportError, JobExpiredError)
-"""What does not end a wait by itself; a :class:`Watch` knows when it does."""
+"""Errors that do not end a wait by themselves; :class:`Watch` decides when they do."""
 
 GONE_AFTER = 90.0
 """
-Seconds of 404s, and of nothing else, after which a job is believed to be gone.
+Seconds of 404s, without any other answer, after which a job counts as gone.
 
-A new order may not be known everywhere at once, and during a deployment one server may not know a job that runs. A
-minute of that must lose nothing, and a job that is really gone is to be named within two. It is counted from the first
-404 and not from the order: the time of an order is another machine's.
+A new order may not be known on every server at once, and during a deployment one server may not know a running job: a
+minute of 404s must lose nothing, and a job that is gone must be reported within two. The time counts from the first
+404, since another machine may have set the order's time.
 """
 GONE_ASKS = 3
-"""404s in a row that it takes at least, however rarely a job is asked for."""
+"""Fewest 404s in a row, however rarely a job is polled."""
 MOST_SECONDS = 1e9
-"""Seconds that a setting may have: some thirty years, which dates can still be added to."""
+"""Largest seconds in a setting: some 30 years, which can still be added to a date."""
 GONE_STEP = 30.0
-"""Seconds between two questions about a job that answers 404, at most."""
+"""Longest pause in seconds between polls of a job that answers 404."""
 
 
 @dataclass(frozen=True)
 class Pace:
     """
-    How errors are waited out.
+    Pauses after errors.
 
     :param first: seconds before the second try.
-    :param limit: seconds that a single pause never exceeds.
+    :param limit: longest pause in seconds.
     :param jitter: source of random numbers in [0, 1).
     """
 
@@ -62,11 +61,11 @@ class Pace:
     jitter: Callable[[], float] = field(default=random.random, repr=False)
 
     def backoff(self, errors: int) -> float:
-        """Return the seconds to pause after so many errors in a row: doubling, with jitter of a quarter."""
+        """Return the pause in seconds after this many errors in a row: doubling, with 25 % jitter."""
         return float(min(self.first * 2 ** min(errors - 1, 16), self.limit) * (0.75 + 0.5 * self.jitter()))
 
     def after_429(self, error: RateLimitError, hits: int) -> float:
-        """Return the seconds to pause after a 429: what the service asks for, else a backoff of its own."""
+        """Return the pause in seconds after a 429: the service's ``Retry-After``, else a backoff."""
         if error.retry_after is None:
             return self.backoff(hits + 2)
         return error.retry_after + self.jitter()
@@ -76,7 +75,7 @@ PACE = Pace()
 
 
 class _Trouble:
-    """What has gone wrong since the last good answer; most waits never have one."""
+    """The errors since the last good answer; most waits have none."""
 
     __slots__ = ("began", "errors", "kind", "since")
 
@@ -87,7 +86,7 @@ class _Trouble:
         self.errors = 0
 
     def add(self, at: float, kind: str) -> float:
-        """Count an error, and return the seconds for which there have been errors of its kind only."""
+        """Count an error, and return for how many seconds there were only errors of this kind."""
         if kind != self.kind:
             self.kind, self.since, self.errors = kind, at, 0
         self.errors += 1
@@ -95,7 +94,7 @@ class _Trouble:
 
 
 class Said:
-    """What the log says of errors: once, for all jobs that one task waits for."""
+    """Logs errors once for all jobs that one task waits for."""
 
     __slots__ = ("_began", "_kinds", "_limited_at", "_over_at", "_polls")
 
@@ -105,7 +104,7 @@ class Said:
         self._over_at = self._limited_at = -math.inf
 
     def failed(self, asked_at: float, kind: str, text: str, about: object) -> None:
-        """Count a failed poll, and say so if it is the first of its kind; one from before the end is no new outage."""
+        """Count a failed poll, and log the first of its kind; ignore polls sent before the last outage ended."""
         if asked_at <= self._over_at:
             return
         if not self._kinds:
@@ -116,13 +115,13 @@ class Said:
             log.warning(text, about)
 
     def limited(self, asked_at: float, error: RateLimitError) -> None:
-        """Say that there are 429s, once in a minute."""
+        """Log 429s, at most once a minute."""
         if asked_at - self._limited_at >= 60.0:
             log.info("Segmind answers 429, which is waited out: %s", error)
         self._limited_at = asked_at
 
     def over(self, asked_at: float) -> None:
-        """Say that Segmind answers again, if it was said that it does not."""
+        """Log that Segmind answers again, if an outage was logged."""
         if self._kinds:
             self._kinds.clear()
             self._over_at = asked_at
@@ -132,17 +131,15 @@ class Said:
 
 class Watch:
     """
-    One job that is waited for, and what each answer about it means.
+    One job that a task waits for; evaluates each answer about it.
 
-    :param poll_url: where it is asked for.
-    :param deadline: seconds since the epoch; whoever asks after it has had the last look.
+    :param deadline: seconds since the epoch; a poll sent after it is the last.
     :param interval: seconds between polls.
-    :param max_outage: seconds of an outage after which its last error is raised; ``None`` for until the deadline.
-    :param pace: how errors are waited out.
-    :param said: what the log says of errors, where a task waits for several jobs.
+    :param max_outage: seconds of an outage before its last error is raised; ``None``: wait until the deadline.
+    :param said: error log shared by all jobs of one task.
     """
 
-    # A triggerer has one of these for each of thousands of jobs.
+    # A triggerer has one Watch per job, for thousands of jobs.
     __slots__ = ("_pace", "_refusals", "_said", "_status", "_trouble", "deadline", "interval", "max_outage", "poll_url")
 
     def __init__(
@@ -177,9 +174,9 @@ class Watch:
 
     def answered(self, job: Job, asked_at: float) -> bool:
         """
-        Take an answer into account, and return whether the job is done.
+        Evaluate an answer, and return whether the job is done.
 
-        :raises JobTimeoutError: when it is not, and this was the last look.
+        :raises JobTimeoutError: if it is not done and the deadline has passed.
         """
         if job.doubtful and not self._believed(asked_at):
             if asked_at >= self.deadline:
@@ -199,13 +196,13 @@ class Watch:
 
     def failed(self, error: SegmindError, asked_at: float) -> float:
         """
-        Take an error of :data:`WAITED_OUT` into account, and return the seconds to wait before asking again.
+        Evaluate an error of :data:`WAITED_OUT`, and return the seconds until the next poll.
 
-        :raises JobExpiredError: when 404s, and nothing else, have come for so long that the job is gone.
-        :raises JobTimeoutError: when this was the last look.
-        :raises SegmindError: the error, when the outage has lasted longer than it may. A 429 is a pace and no outage.
+        :raises JobExpiredError: if only 404s came for so long that the job is gone.
+        :raises JobTimeoutError: if the deadline has passed.
+        :raises SegmindError: the error itself, if the outage lasted longer than allowed. A 429 is no outage.
         """
-        # What ends a wait names the job that was paid for, also where no answer did.
+        # The error names the paid job even if no answer did.
         error.request_id = error.request_id or id_in(self.poll_url)
         if isinstance(error, RateLimitError):
             self._refusals += 1
@@ -239,8 +236,8 @@ class Watch:
         text = "Segmind does not answer. It is asked again until it does, or until the timeout: %s"
         self._log.failed(asked_at, "down", text, error)
         trouble.add(asked_at, "down")
-        lasted = asked_at - trouble.began  # a 404 in between is no good answer
-        # An error is no reason to ask sooner than a good answer would be.
+        lasted = asked_at - trouble.began  # a 404 in between does not end the outage
+        # After an error, never poll sooner than after a good answer.
         seconds = max(self._pace.backoff(trouble.errors), self.interval)
         if self.max_outage is None:
             return seconds
@@ -251,9 +248,9 @@ class Watch:
 
 def check_interval(name: str, value: object) -> float:
     """
-    Return the seconds if they are a number above 0, or a ``timedelta`` of that.
+    Return the seconds of a number or ``timedelta`` above 0.
 
-    :raises InvalidRequestError: when they are not.
+    :raises InvalidRequestError: if the value is anything else.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds <= MOST_SECONDS:
@@ -265,9 +262,9 @@ def check_interval(name: str, value: object) -> float:
 
 def check_outage(value: object) -> float | None:
     """
-    Return the value of ``max_outage`` in seconds; ``None`` is for until the timeout.
+    Return ``max_outage`` in seconds; ``None`` means until the timeout.
 
-    :raises InvalidRequestError: when it is neither.
+    :raises InvalidRequestError: if the value is anything else.
     """
     return None if value is None else check_interval("max_outage", value)
 

@@ -1,8 +1,7 @@
 """
-Wait for many jobs at once: one session, one schedule and one request budget for all jobs of a connection in a loop.
+Wait for many jobs at once: one session, one schedule and one request budget per connection and event loop.
 
-A coroutine for each job with a clock of its own would ask as often as it likes; together they would exceed what the
-account allows, and each would learn of it by a 429 of its own.
+One clock per job would exceed the account's limit, and each job would get its own 429.
 """
 
 from __future__ import annotations
@@ -23,25 +22,24 @@ from airflow_provider_segmind.api.schedule import Budget, Schedule, Wish
 from airflow_provider_segmind.api.traffic import Traffic
 
 MOMENT = 0.1
-"""Seconds between two looks at the schedule, at least, unless all connections were in use."""
+"""Shortest pause in seconds between two looks at the schedule, unless all connections were in use."""
 JOINED = 30.0
 """
-Seconds after its order at which a wait may begin and still teach how long a job takes.
+Longest time in seconds between order and wait from which the schedule may learn how long a job takes.
 
-One that begins later is no measure: its sensor was late, its triggerer was restarted, or the order's time is that of
-another machine's clock.
+A later wait is no measure: the sensor was late, the triggerer restarted, or another machine's clock set the time.
 """
 
 
 class Clients(Protocol):
-    """Gives the client that all share; one whose key was ``refused`` is not given again."""
+    """Returns the shared client; a client whose key was ``refused`` is not returned again."""
 
     def __call__(self, *, refused: AsyncClient | None = None) -> Awaitable[AsyncClient]:
         """Return the client."""
 
 
 class _Waiting:
-    """One job that somebody waits for."""
+    """One job that a task waits for."""
 
     __slots__ = ("context", "offset", "result", "started_at", "teaches", "watch", "workflow")
 
@@ -61,18 +59,12 @@ class _Waiting:
         self.offset = offset
         self.result = result
         self.teaches = teaches
-        # So that what is said about a job is in the log of whoever waits for it.
+        # A job's messages must reach the log of the task that waits for it.
         self.context = contextvars.copy_context()
 
 
 class Poller:
-    """
-    Asks for all jobs of one connection in one event loop.
-
-    :param clients: gives the client to ask with.
-    :param clock: tells seconds since the epoch.
-    :param pace: how errors are waited out.
-    """
+    """Polls all jobs of one connection in one event loop."""
 
     def __init__(self, clients: Clients, *, clock: Callable[[], float] = time.time, pace: Pace | None = None) -> None:
         self.traffic = Traffic()
@@ -100,20 +92,19 @@ class Poller:
         said: Said | None = None,
     ) -> Job:
         """
-        Wait for a job, and ask once more at the deadline before giving up.
+        Wait for a job and poll it once more at the deadline before giving up.
 
         :param deadline: seconds since the epoch.
-        :param poll_interval: longest step in seconds, but for the tail of a job that takes unusually long.
-        :param max_outage: seconds of an outage after which its last error is raised; ``None`` for until the deadline.
-        :param workflow: which workflow it is, to learn how long its jobs take.
-        :param submitted_at: seconds since the epoch at which it was ordered, if known. Another machine's clock may have
-            told it, so it is a hint: it makes the first poll come sooner, and never later.
-        :param clock_offset: seconds that the clock which set the deadline is ahead of the service's, see
-            :func:`~airflow_provider_segmind.api.clocks.known_offset`; ``None`` if it is this machine's clock.
-        :param said: what the log says of errors, where a task waits for several jobs.
+        :param poll_interval: longest step in seconds; the tail of an unusually long job may have longer steps.
+        :param max_outage: seconds of an outage before its last error is raised; ``None``: wait until the deadline.
+        :param submitted_at: order time in seconds since the epoch, if known. Another machine's clock may have set it,
+            so it can only make the first poll earlier, never later.
+        :param clock_offset: seconds by which the clock that set the deadline is ahead of the service's clock, see
+        :func:`~airflow_provider_segmind.api.clocks.known_offset`; ``None`` if it is this machine's clock.
+        :param said: error log shared by all jobs of one task.
         :return: the job, ``COMPLETED`` or ``FAILED``.
-        :raises JobTimeoutError: when it is still not done at the deadline.
-        :raises SegmindError: when the job cannot be asked for any more.
+        :raises JobTimeoutError: if the job is not done at the deadline.
+        :raises SegmindError: if the job can no longer be polled.
         """
         client = await self._clients()
         poll_url = protocol.check_poll_url(client.settings, poll_url)
@@ -129,7 +120,7 @@ class Poller:
             offset=math.inf if clock_offset is None else clock_offset,
             result=asyncio.get_running_loop().create_future(),
         )
-        # A job that was ordered long ago may be done already; then there is nothing to wait for.
+        # A job that was ordered long ago may already be done.
         self._put(waiting, schedule.first(workflow, poll_interval, waiting.started_at))
         try:
             return await waiting.result
@@ -137,11 +128,7 @@ class Poller:
             self._drop(waiting)
 
     async def turn(self) -> None:
-        """
-        Wait until one more request may go out, behind the jobs that are due longer.
-
-        So whoever orders many jobs keeps to the same budget, and cannot starve the polls of those ordered before.
-        """
+        """Wait until the budget allows one more request, behind the jobs that have been due longer."""
         self._keep_pace((await self._clients()).settings.requests_per_minute)
         now, budget = self._clock(), self._schedule.budget
         if budget.rate(now) is None and budget.ready_at(now) <= now:
@@ -157,16 +144,16 @@ class Poller:
 
     def limited(self, sent_at: float, retry_after: float | None) -> None:
         """
-        Take a 429 to a poll, or to a request that took its :meth:`turn`, into account.
+        Apply a 429 that answered a poll, or a request that took its :meth:`turn`.
 
-        :param sent_at: seconds since the epoch at which it was sent.
+        :param sent_at: seconds since the epoch at which the request was sent.
         :param retry_after: seconds that the service asks to wait, if it says so.
         """
         self.traffic.rate_limited += 1
         self._schedule.budget.limited(self._clock(), sent_at, retry_after)
 
     async def close(self) -> None:
-        """End everything that is under way; whoever still waits is cancelled with it."""
+        """Cancel all polls and all waits."""
         self._cancel_timer()
         for key in self._schedule.clear():
             (key if isinstance(key, asyncio.Future) else key.result).cancel()
@@ -185,11 +172,7 @@ class Poller:
         self._set_timer()
 
     def _ahead(self, waiting: _Waiting) -> float:
-        """
-        Return the seconds that this machine's clock is ahead of the one that set a deadline.
-
-        Never below 0: a deadline is only ever put off, since Airflow's own ends a wait that takes too long anyway.
-        """
+        """Return the seconds by which this machine's clock is ahead of the clock that set a deadline, never below 0."""
         return max(0.0, self._offset - waiting.offset)
 
     def _drop(self, key: _Waiting | asyncio.Future[None]) -> None:
@@ -198,14 +181,14 @@ class Poller:
             self._cancel_timer()
 
     def _set_timer(self) -> None:
-        """Look at the schedule when there is something to send; an answer that comes looks at it anyway."""
+        """Set the timer for the next request; without a free connection, the next answer triggers the look."""
         now = self._clock()
         at = self._schedule.next_at(now) if len(self._asking) < MAX_CONNECTIONS else None
         if at is None:
             return
         if self._schedule.budget.rate(now) is None:
-            # Jobs that are due within a moment go out together: for thousands of jobs, waking the loop for each
-            # poll and for each answer would cost more than the poll. A limit spaces polls anyway.
+            # Jobs due within a moment go out together: with thousands of jobs, waking the loop for each poll and answer
+            # would cost more than the poll. A limit already spaces polls.
             at = max(at, self._sent_at + MOMENT)
         if self._timer is not None and self._timer_at <= at:
             return
@@ -219,13 +202,13 @@ class Poller:
             self._timer = None
 
     def _send(self) -> None:
-        """Ask for all jobs that are due, as far as connections and budget allow."""
+        """Poll all due jobs, as far as connections and budget allow."""
         self._cancel_timer()
         loop, schedule = asyncio.get_running_loop(), self._schedule
         self._sent_at = now = self._clock()
         while len(self._asking) < MAX_CONNECTIONS and (taken := schedule.take(now)) is not None:
             if isinstance(taken, asyncio.Future):
-                if not taken.done():  # whoever waited may just have stopped
+                if not taken.done():  # the waiting task may just have stopped
                     taken.set_result(None)
                 continue
             task = loop.create_task(self._ask(taken), context=taken.context)
@@ -240,7 +223,7 @@ class Poller:
             self._send()
 
     async def _ask(self, waiting: _Waiting) -> None:
-        """Ask for one job and act on the answer; whatever goes wrong reaches whoever waits."""
+        """Poll one job and act on the answer; pass any error to the task that waits."""
         try:
             again = await self._look(waiting)
         except asyncio.CancelledError:
@@ -250,12 +233,12 @@ class Poller:
             if not waiting.result.done():
                 waiting.result.set_exception(error)
             return
-        # Whoever waited may have stopped while the answer was on its way.
+        # The waiting task may have stopped while the answer was on its way.
         if again is not None and not waiting.result.done():
             self._put(waiting, again)
 
     async def _look(self, waiting: _Waiting) -> Wish | None:
-        """Return when to ask again, or ``None`` when the job is done."""
+        """Poll a job, and return when to poll it again; ``None`` if it is done."""
         schedule = self._schedule
         watch, asked_at = waiting.watch, self._clock()
         try:
@@ -265,8 +248,8 @@ class Poller:
                 self.limited(asked_at, error.retry_after)
             pause = watch.failed(error, asked_at - self._ahead(waiting))
             if isinstance(error, RateLimitError):
-                return Wish(self._clock())  # the budget knows when; whoever has waited longest goes first
-            waiting.teaches = False  # it may end, or have ended, unseen
+                return Wish(self._clock())  # the budget knows when; the job that has waited longest goes first
+            waiting.teaches = False  # it may end unseen during the outage
             return Wish(self._clock() + pause)
         now = self._clock()
         if job is None:
@@ -281,7 +264,7 @@ class Poller:
         return schedule.again(waiting.workflow, age, watch.interval, now)
 
     async def _ask_once(self, poll_url: str) -> Job | None:
-        """Return the job, or ``None`` where the key was refused and the connection has another by now."""
+        """Return the job; ``None`` if the key was refused and the connection has a new key by now."""
         client = await self._clients()
         self.traffic.polls += 1
         try:

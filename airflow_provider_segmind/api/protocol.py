@@ -1,8 +1,7 @@
 """
-Segmind's wire contract as pure functions: build a request, read an answer or raise.
+Segmind's wire contract as pure functions: build requests and read answers.
 
-Facts come from Segmind's documentation and its official SDK; where they disagree or are silent, the
-functions are tolerant in reading and strict in sending.
+Sources: Segmind's documentation and SDK. Where they disagree or are silent: tolerant reading, strict sending.
 """
 
 from __future__ import annotations
@@ -36,12 +35,9 @@ CREDITS_PATH = "/v1/get-user-credits"
 UPLOAD_PATH = "/upload-asset"
 
 
-# -- credentials ---------------------------------------------------------------------------------------
-
-
 def headers(settings: Settings, request: Request) -> dict[str, str]:
     """Return the header fields of a request, with the key; only the clients call this, right before they send."""
-    # A small answer that unpacks to gigabytes would end the triggerer, so none is asked for.
+    # No compression: a small answer that unpacks to gigabytes would kill the triggerer.
     fields = {"Accept": "application/json", "Accept-Encoding": "identity"}
     if request.payload is not None:
         fields["Content-Type"] = "application/json"
@@ -52,36 +48,31 @@ def headers(settings: Settings, request: Request) -> dict[str, str]:
     return fields
 
 
-# -- requests ------------------------------------------------------------------------------------------
-
-
 def submit_request(settings: Settings, workflow: str, inputs: Mapping[str, Any], scheme: str) -> Request:
-    """Build the POST that orders a job. It bills when it is accepted."""
+    """Build the POST that orders a job; billed once accepted."""
     return Request("POST", f"{settings.base_url}/workflows/{workflow}", scheme, dict(inputs))
 
 
 def poll_request(settings: Settings, poll_url: str, scheme: str) -> Request:
-    """Build the GET that asks for a job's state, for a URL that :func:`check_poll_url` has passed."""
+    """Build the GET for a job's state; :func:`check_poll_url` must have passed the URL."""
     return Request("GET", poll_url, scheme)
 
 
 def credits_request(settings: Settings, scheme: str) -> Request:
-    """Build the GET that asks for the balance. It is free, so it also tests a connection."""
+    """Build the GET for the balance; it is free, so it also tests a connection."""
     return Request("GET", f"{settings.base_url}{CREDITS_PATH}", scheme)
 
 
 def upload_request(settings: Settings, data_url: str, scheme: str) -> Request:
-    """Build the POST that uploads one input file; uploads are not billed."""
+    """Build the POST that uploads one input file; it is free."""
     return Request("POST", f"{settings.storage_url}{UPLOAD_PATH}", scheme, {"data_urls": [data_url]})
 
 
 def check_poll_url(settings: Settings, poll_url: object) -> str:
     """
-    Return the poll URL if the key may be sent there.
+    Return the poll URL if the key may be sent there; any user who can write XComs may have set it.
 
-    A poll URL comes out of XCom, where anybody who may write XComs can have put it.
-
-    :raises InvalidRequestError: when it is empty, no URL, or on a host that may not receive the key.
+    :raises InvalidRequestError: if it is empty, no URL, or on a host that may not receive the key.
     """
     url = poll_url.strip() if isinstance(poll_url, str) else ""
     if not url or url == "None":
@@ -101,15 +92,12 @@ def check_poll_url(settings: Settings, poll_url: object) -> str:
     return url
 
 
-# -- answers -------------------------------------------------------------------------------------------
-
-
 def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
     """
-    Read the answer to a submit.
+    Read the answer to an order.
 
-    :raises OutcomeUnknownError: when the job may have been accepted and billed but cannot be followed.
-    :raises SegmindError: any of the refusals; none of them was billed.
+    :raises OutcomeUnknownError: if the job may have been accepted and billed but cannot be followed.
+    :raises SegmindError: if the order was refused; nothing was billed.
     """
     if response.status >= 300 and not _is_refused_order(response):
         raise OutcomeUnknownError(
@@ -141,29 +129,28 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
 
 
 def _is_refused_order(response: Response) -> bool:
-    """Whether an answer proves that an order was not accepted: the API itself refused it, or is elsewhere."""
+    """Whether an answer proves that the order was not accepted: the API refused it, or redirected it."""
     if answers.is_page(response):
         return response.status in _ELSEWHERE | _REFUSALS_AS_PAGES
     return response.status in _ELSEWHERE | _REFUSALS
 
 
 _REFUSALS = frozenset({400, 401, 403, 404, 405, 406, 413, 415, 422, 429, 451})
-"""What the API says before it takes an order, in JSON or in plain words."""
+"""Statuses with which the API refuses an order, in JSON or in plain words."""
 _REFUSALS_AS_PAGES = frozenset({405, 429})
-"""Segmind sends the one as a page, and whoever limits requests does so before it passes them on."""
+"""Refusals as a web page: Segmind sends 405 so, and a rate limiter answers 429 before it forwards anything."""
 _ELSEWHERE = frozenset({301, 302, 307, 308})
-"""The order is to be sent to another address, where no client of this package follows. A 303 is none of these: it is
-what a server sends that has taken a POST."""
+"""Redirects, which no client of this package follows. Not 303: a server sends it after it has taken a POST."""
 
 
 def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:
     """
     Read the answer to a poll.
 
-    :raises JobExpiredError: when the service no longer knows the job.
-    :raises AuthenticationError: when the service does not take the key.
-    :raises RateLimitError: when it was asked too often.
-    :raises ServiceError: when this is no answer about the job; it is worth asking again.
+    :raises JobExpiredError: if the service no longer knows the job.
+    :raises AuthenticationError: if the service does not accept the key.
+    :raises RateLimitError: if there were too many polls.
+    :raises ServiceError: if the answer is not about the job; the caller should poll again.
     """
     request_id = answers.id_in(poll_url)
     body = json_object(settings, response) or {}
@@ -186,11 +173,11 @@ def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:
 
 def _is_of_the_job(code: int, status: str, body: Mapping[str, Any], request_id: str) -> bool:
     """
-    Whether an answer with a status speaks of the job, and not of something between here and the job.
+    Whether an answer with a status is about the job, and not from a proxy in between.
 
-    Segmind documents 200, and sends the end of some jobs as 422. With any other 4xx it must name the job, since the
-    end of a job is believed at once and may be paid for a second time. A 5xx never does: it says that the service, or
-    a proxy before it, failed to answer.
+    Segmind documents 200, and sends the end of some jobs as 422. Any other 4xx must name the job, since an end is
+    believed at once and may lead to a second bill. A 5xx never counts: the service, or a proxy before it, failed to
+    answer.
     """
     if 200 <= code < 300:
         return True
@@ -201,9 +188,9 @@ def _is_of_the_job(code: int, status: str, body: Mapping[str, Any], request_id: 
 
 def _is_doubtful(code: int, status: str, body: Mapping[str, Any], request_id: str) -> bool:
     """
-    Whether an end has to be told more than once: it names another job, or is a failure without any form of Segmind's.
+    Whether an end must be repeated to be believed: it names another job, or lacks the form of Segmind's failures.
 
-    Segmind documents no id in these answers, so its absence says nothing.
+    Segmind documents no id in these answers, so a missing id means nothing.
     """
     if status not in TERMINAL:
         return False
@@ -215,12 +202,12 @@ def _is_doubtful(code: int, status: str, body: Mapping[str, Any], request_id: st
 
 _OF_A_FAILURE = frozenset({"output", "error", "error_message"})
 _OF_THE_REQUEST = frozenset({401, 403, 404, 408, 425, 429})
-"""These say something of the one request, and nothing of the job."""
+"""These say something about the request, nothing about the job."""
 
 
 def read_credits(settings: Settings, response: Response) -> float:
     """
-    Read the balance in US dollars, credits and free credits together.
+    Read the balance in US dollars, paid and free credits together.
 
     A 404 with a JSON error means a valid key without a balance (Segmind's documentation), so 0.
     """
@@ -245,7 +232,7 @@ def read_credits(settings: Settings, response: Response) -> float:
 
 
 def read_upload(settings: Settings, response: Response) -> str:
-    """Read the URL of an uploaded file; the SDK knows it as ``file_urls``, the documentation as ``urls``."""
+    """Read the URL of an uploaded file: ``file_urls`` in the SDK, ``urls`` in the documentation."""
     if not 200 <= response.status < 300:
         raise refusal(settings, response, "Segmind did not take the upload.")
     body = json_object(settings, response) or {}

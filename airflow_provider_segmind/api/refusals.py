@@ -1,4 +1,4 @@
-"""What an answer means that is no success: whose words it has, who must act, and how long to wait."""
+"""What an unsuccessful answer means: the service's words, who must act, and how long to wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from airflow_provider_segmind.api.outputs import failure_text
 from airflow_provider_segmind.api.wire import Response
 
 MAX_RETRY_AFTER = 600.0
-"""Seconds: a longer wish is capped, so that a broken clock on either side cannot park a DAG for a day."""
+"""Longest wait in seconds, so that a broken clock on either side cannot stop a DAG for a day."""
 
 _CREDIT_WORDS = re.compile(r"credit|spend|billing|balance|payment", re.IGNORECASE)
 
@@ -32,18 +32,16 @@ def candidate_schemes(settings: Settings) -> tuple[str, ...]:
     """
     Return the authentication schemes to try, in order.
 
-    The workflow's page documents Bearer, the official SDK sends ``x-api-key``; a 401 is never billed, so
-    ``auto`` may try both.
+    The workflow's page documents Bearer, the SDK sends ``x-api-key``. A 401 is never billed, so ``auto`` may try both.
     """
     return ("bearer", "x-api-key") if settings.auth_scheme == "auto" else (settings.auth_scheme,)
 
 
 def refusal(settings: Settings, response: Response, message: str, *, request_id: str | None = None) -> SegmindError:
     """
-    Sort an answer that is not a success by who must act (Segmind's table of error codes).
+    Return the error for an unsuccessful answer, by who must act (Segmind's table of error codes).
 
     :param message: what was attempted, as a sentence.
-    :return: the error to raise; its text names the remedy.
     """
     status = response.status
     detail = detail_of(settings, response)
@@ -91,16 +89,16 @@ _INVALID = {
 
 
 def _is_of_a_request(words: str, request_id: str) -> bool:
-    """Whether a 404 speaks of the request, as Segmind's does; that of a gateway without a route speaks of the path."""
+    """Whether a 404 is about the request, as Segmind's is; a gateway's 404 is about the path."""
     return request_id in words or re.search(r"\brequest\b.*\bnot found\b", words, re.IGNORECASE) is not None
 
 
 def retry_after(response: Response) -> float | None:
     """
-    Return how many seconds the service asks to wait, or ``None`` if it does not say.
+    Return the seconds that the service asks to wait; ``None`` if it does not say.
 
-    Reads ``Retry-After`` in both forms of RFC 9110 §10.2.3, then ``x-rate-limit-reset-at-utc``, whose format is
-    not documented: seconds or milliseconds since the epoch, an ISO 8601 time, or an HTTP date.
+    Reads ``Retry-After`` (both forms of RFC 9110 §10.2.3), then ``x-rate-limit-reset-at-utc``, whose format is
+    undocumented: seconds or milliseconds since the epoch, an ISO 8601 time, or an HTTP date.
     """
     header = response.headers.get("retry-after", "").strip()
     if header:
@@ -115,7 +113,7 @@ def retry_after(response: Response) -> float | None:
 
 
 def moment_of(text: str) -> float | None:
-    """Return seconds since the epoch for a time in any known form, or ``None``; without a zone it is UTC."""
+    """Return a time in any known form as seconds since the epoch; UTC without a zone; ``None`` if unreadable."""
     number = _number(text)
     if number is not None:
         return number / 1000 if number > 1e11 else number
@@ -132,9 +130,8 @@ def no_answer(settings: Settings, response: Response, request_id: str) -> Segmin
     """
     Return the error for an answer to a poll that says nothing about the job.
 
-    Only the service itself can say that the key is wrong or the job unknown, and it does so in JSON or in plain words.
-    Everything else, whatever its code, may come from a proxy or a firewall and pass: the job is paid for, so it is
-    asked for again.
+    Only the service itself, in JSON or in plain words, can say that the key is wrong or the job unknown. Any other
+    answer may come from a proxy or a firewall and be temporary. The job is paid for, so it is polled again.
     """
     status, page = response.status, answers.is_page(response)
     if status == 404 and _is_of_a_request(error_text(json_object(settings, response) or {}), request_id):
@@ -158,7 +155,7 @@ def no_answer(settings: Settings, response: Response, request_id: str) -> Segmin
 
 
 def json_value(settings: Settings, response: Response) -> Any:
-    """Return the body as a JSON value, or ``None`` if it is none."""
+    """Return the body as a JSON value; ``None`` if it is not JSON."""
     try:
         return answers.read_json(response.body, settings.api_key)
     except ValueError:
@@ -166,24 +163,24 @@ def json_value(settings: Settings, response: Response) -> Any:
 
 
 def json_object(settings: Settings, response: Response) -> dict[str, Any] | None:
-    """Return the body as a JSON object, or ``None`` if it is anything else."""
+    """Return the body as a JSON object; ``None`` if it is anything else."""
     body = json_value(settings, response)
     return body if isinstance(body, dict) else None
 
 
 def detail_of(settings: Settings, response: Response) -> str:
-    """Return the service's own words: one line, shortened, without tags and without the key."""
+    """Return the service's words: one line, shortened, without tags and without the key."""
     text = error_text(json_object(settings, response) or {})
     return redact(settings, text) if text else answers.words_of(response, settings.api_key)
 
 
 def redact(settings: Settings, text: str) -> str:
-    """Return the text in one line of bounded length without the key, should the service have echoed it."""
+    """Return a text as one line of limited length without the key, which the service may echo."""
     return answers.line(answers.hidden(text, settings.api_key), answers.MAX_WORDS)
 
 
 def error_text(body: Mapping[str, Any]) -> str:
-    """Return the service's words about what is wrong, in all the places where it puts them."""
+    """Return the service's words about the error, from every field that it uses."""
     return failure_text(body) or text_of(body.get("message")) or text_of(body.get("detail"))
 
 
@@ -192,5 +189,5 @@ def _number(text: str) -> float | None:
 
 
 def text_of(value: object) -> str:
-    """Return a text, or nothing for whatever is none."""
+    """Return the value if it is a text, else an empty text."""
     return value if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""What a finished job becomes for the DAG that waited for it."""
+"""Turn a finished job into plain values for the DAG."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.outputs import is_image
 
 MAX_LISTED = 10
-"""Outputs that a message names."""
+"""Most outputs that a message lists."""
 
 
 def handle_of(job: Job) -> dict[str, Any]:
-    """Return an accepted order as plain values for XCom: what a sensor needs to wait for it."""
+    """Return an accepted order as plain XCom values that a sensor needs to wait for it."""
     return {
         "request_id": job.request_id,
         "poll_url": job.poll_url,
@@ -25,7 +25,7 @@ def handle_of(job: Job) -> dict[str, Any]:
 
 
 def read_handle(handle: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a handle says, without what is none of a job's: whoever may write XComs can have written it."""
+    """Return the valid fields of a handle; any user who can write XComs may have written it."""
     at, workflow = handle.get("submitted_at"), handle.get("workflow")
     is_time = isinstance(at, int | float) and not isinstance(at, bool) and 0 < at < 1e11
     return {
@@ -43,16 +43,13 @@ def outputs_of(job: Job) -> list[dict[str, str]]:
 
 def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = False) -> dict[str, Any]:
     """
-    Return the result of a completed job as plain values for XCom.
+    Return the result of a finished job as plain values for XCom.
 
-    :param job: a job that is done.
-    :param output_key: ``keyname`` of the output that ``image_url`` is to name; otherwise the first image.
+    :param output_key: ``keyname`` of the output for ``image_url``; by default the first image.
     :param needs_image: whether a job without an image is an error.
-    :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` (a list of ``keyname``, ``type``, ``url``) and
-        ``image_url`` (``None`` if there is no image).
-    :raises JobFailedError: when the job FAILED.
-    :raises InvalidRequestError: when there is no output named ``output_key``; the message lists what there is.
-    :raises ServiceError: when an image is needed and there is none.
+    :raises JobFailedError: if the job FAILED.
+    :raises InvalidRequestError: if there is no output ``output_key``; the message lists the outputs.
+    :raises ServiceError: if an image is needed and there is none.
     """
     check_not_failed(job)
     image_url = next((output.url for output in job.outputs if is_image(output)), None)
@@ -81,9 +78,9 @@ def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = Fa
 
 def check_not_failed(job: Job) -> Job:
     """
-    Return a job that is not ``FAILED``.
+    Return the job unless it is ``FAILED``.
 
-    :raises JobFailedError: when it is, with the service's reason.
+    :raises JobFailedError: if it is, with the service's reason.
     """
     if job.status == "FAILED":
         raise JobFailedError(
@@ -95,7 +92,7 @@ def check_not_failed(job: Job) -> Job:
 
 
 def _listed(job: Job) -> str:
-    """Return the outputs as one line of bounded length: what is paid for must be found again."""
+    """Return the outputs as one line of limited length, so that paid results can be found again."""
     listed = [f"{o.keyname} ({o.type or 'no type'}): {line(o.url, MAX_WORDS)}" for o in job.outputs[:MAX_LISTED]]
     more = len(job.outputs) - MAX_LISTED
     return (", ".join(listed) or "none") + (f" and {more} more" if more > 0 else "")

@@ -1,10 +1,10 @@
 """
-When to ask for which job: one schedule and one request budget for all jobs of a connection. Pure: time is an argument.
+When to poll which job: one schedule and one request budget for all jobs of a connection. Pure: time is an argument.
 
-A pending job is asked for first when half of them are usually still running, then in steps of a seventh of the usual
-duration, at most the poll interval, and in the tail in steps of 8 % of the time it has taken. In a simulation of
-400,000 jobs (median 35 s, 95 % below 90 s) that is within 3 % of what dynamic programming finds for as many requests;
-a fixed 7 s is 54 % off, and exponential backoff far more, so that is for errors only.
+First poll: when half of the jobs usually still run. Then steps of 1/7 of the usual duration, at most the poll interval;
+in the tail, steps of 8 % of the job's age. In a simulation of 400,000 jobs (median 35 s, 95 % below 90 s) this is
+within 3 % of the optimum from dynamic programming for as many requests; a fixed 7 s is 54 % off. Exponential backoff is
+far worse, so only errors use it.
 """
 
 from __future__ import annotations
@@ -17,50 +17,50 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 PRIOR = 35.0
-"""Seconds that a job of an unknown workflow is taken to last; it weighs as much as one job that was seen."""
+"""Assumed duration in seconds of a job of an unknown workflow; it weighs as much as one observed job."""
 STEPS = 7
 SHORTEST = 2.0
-"""Seconds below which a step does not go, unless the poll interval itself is shorter."""
+"""Shortest step in seconds, unless the poll interval is shorter."""
 LONGEST = 30.0
 TAIL = 0.08
 QUICK_STEPS = 17.5
 QUICK_TAIL = 0.02
-"""The same two for the shortest steps, taken when a limit leaves room: 2 s for a job of 35 s, as the SDK does."""
+"""Steps and tail of the shortest polling, used if a limit leaves room: 2 s for a job of 35 s, as in Segmind's SDK."""
 RESERVE = 0.05
-"""Share of a limit that is not spent on asking sooner than need be, since orders need some of it, too."""
+"""Share of a limit that early polls leave free for orders."""
 MEMORY = 0.03
-"""Share of what is known that each new job replaces, once there are enough of them."""
+"""Weight of each new job in the running mean, once enough jobs were seen."""
 MARGIN = 1.01
-"""How much wider than exactly even requests are spaced, since a service's minute is not quite ours."""
+"""Factor by which requests are spaced wider than even, since the service's minute differs from ours."""
 JITTER = 0.05
 RECOVERY = 60.0
-"""Seconds in which the pace grows back after a 429."""
+"""Seconds until the pace has fully recovered after a 429."""
 
 K = TypeVar("K")
 
 _Entry = tuple[float, int, K]
-"""When, which wish, whose: a plain tuple, since a heap of thousands compares dozens of times for each poll."""
+"""Time, number, key. A plain tuple, since a heap of thousands compares dozens of times per poll."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """
-    When a job is to be asked for.
+    When to poll a job.
 
-    :param at: as soon as possible after this.
-    :param soonest: not before this, even if the budget has nothing else to do; not before ``at`` if left out.
+    :param at: due time.
+    :param soonest: earliest time, used if the budget is idle; by default ``at``.
     """
 
     at: float
     soonest: float = math.inf
 
     def by(self, deadline: float) -> Wish:
-        """Return the same, but not after the deadline."""
+        """Return the wish, limited to the deadline."""
         return Wish(min(self.at, deadline), min(self.soonest, deadline))
 
 
 class Timing:
-    """How long jobs of one workflow take: a running mean of logarithms, which is robust against a few long ones."""
+    """Usual duration of a workflow's jobs: a running mean of logarithms, robust against a few long jobs."""
 
     def __init__(self) -> None:
         self._log = math.log(PRIOR)
@@ -68,28 +68,28 @@ class Timing:
 
     @property
     def median(self) -> float:
-        """Seconds that a job usually takes."""
+        """Usual duration of a job in seconds."""
         return math.exp(self._log)
 
     def learn(self, seconds: float) -> None:
-        """Take a finished job into account."""
+        """Add a finished job's duration."""
         self.seen += 1
         weight = max(1.0 / (self.seen + 1), MEMORY)
         away = math.log(max(seconds, 0.1)) - self._log
-        # Bounded, so that one job that hung for an hour does not make the next hundred wait.
+        # Bounded, so that one job that hung for an hour does not delay the next hundred.
         self._log += weight * max(-1.0, min(1.0, away))
 
     def first(self, poll_interval: float) -> float:
-        """Return the age in seconds at which a job is asked for first."""
+        """Return the age in seconds at which a job is first polled."""
         half = self.median / 2
         return half if self.seen else min(half, 2.5 * poll_interval)
 
     def step(self, age: float, poll_interval: float) -> float:
-        """Return the seconds until a job that is this old is asked for again."""
+        """Return the seconds until a job of this age is due again."""
         return self._step(STEPS, TAIL, age, poll_interval)
 
     def quick_step(self, age: float, poll_interval: float) -> float:
-        """Return the seconds before which it is not asked for again even if there is nothing else to do."""
+        """Return the shortest time in seconds until the next poll of a job of this age, for an idle budget."""
         return self._step(QUICK_STEPS, QUICK_TAIL, age, poll_interval)
 
     def _step(self, steps: float, tail: float, age: float, poll_interval: float) -> float:
@@ -99,9 +99,9 @@ class Timing:
 
 class Budget:
     """
-    How many requests may go out, over all jobs.
+    Limits the request rate over all jobs.
 
-    :param requests_per_minute: what the account allows; ``None`` for no limit until a 429 shows one.
+    :param requests_per_minute: the account's limit; ``None``: no limit until a 429 shows one.
     """
 
     def __init__(self, requests_per_minute: float | None) -> None:
@@ -116,15 +116,15 @@ class Budget:
 
     @property
     def known(self) -> bool:
-        """Whether the account's limit is known, and not only felt."""
+        """Whether the account's limit is configured, not inferred from a 429."""
         return self._limit is not None
 
     def ready_at(self, now: float) -> float:
-        """Return when the next request may go out; not later than now if it may at once."""
+        """Return when the next request may go out; not later than now if at once."""
         return max(self._paused_until, self._next if self.rate(now) is not None else -math.inf)
 
     def rate(self, now: float) -> float | None:
-        """Return the requests a second that are allowed, or ``None`` for any number."""
+        """Return the allowed requests per second; ``None`` if unlimited."""
         if self._base is None:
             return None
         factor = min(1.0, self._factor + max(0.0, now - self._changed) / RECOVERY)
@@ -134,7 +134,7 @@ class Budget:
         return self._base * factor
 
     def spare_at(self, now: float) -> float:
-        """Return when a request may go out that need not: never without a limit, or after a 429."""
+        """Return when an early request may go out: never without a known limit, or while recovering from a 429."""
         rate = self.rate(now)
         if self._limit is None or rate is None or rate < self._limit:
             return math.inf
@@ -153,10 +153,9 @@ class Budget:
 
     def limited(self, now: float, sent_at: float, retry_after: float | None) -> None:
         """
-        Take a 429 into account: pause as a whole, and go on at half the pace.
+        Apply a 429: pause all requests, then go on at half the pace.
 
-        :param sent_at: when the refused request was sent; those that were under way when the first was refused tell
-            nothing new.
+        :param sent_at: when the refused request was sent. Requests sent before the last 429 took effect are ignored.
         """
         if sent_at <= self._changed:
             return
@@ -167,12 +166,12 @@ class Budget:
         self._factor = max(rate / base / 2, 1.0 / 64)
         pause = retry_after if retry_after is not None else min(2.0 / self._factor, 60.0)
         self._paused_until = now + pause
-        # The pace grows back from the end of the pause on.
+        # The pace recovers from the end of the pause on.
         self._changed = self._paused_until
 
 
 class _Queue(Generic[K]):
-    """Keys by time; one that is put again or dropped leaves an entry behind, which costs nothing until its turn."""
+    """Priority queue of keys by time; entries of dropped or moved keys stay until their turn."""
 
     def __init__(self) -> None:
         self.heap: list[_Entry[K]] = []
@@ -202,14 +201,13 @@ class _Queue(Generic[K]):
 
 class Schedule(Generic[K]):
     """
-    Which job to ask for next, when the budget allows a request: without a limit, the one that is due the longest.
+    Picks the next job to poll; without a limit, the job that has been due the longest.
 
-    Where a known limit leaves room, jobs are asked for before they are due, so that results are seen sooner. Then the
-    one goes first that could have been asked for the longest, due or not: whoever were preferred for being due would be
-    those whose steps are short, and jobs that take unusually long would wait.
+    Where a known limit leaves room, jobs are polled before they are due, to see results sooner. Then the job goes first
+    that could have been polled for the longest time, due or not. Preferring due jobs would prefer those with short
+    steps, and unusually long jobs would wait.
 
-    :param requests_per_minute: see :class:`Budget`.
-    :param jitter: source of random numbers in [0, 1), which keeps jobs that came together from staying together.
+    :param jitter: source of random numbers in [0, 1), to spread jobs that came together.
     """
 
     def __init__(
@@ -225,37 +223,37 @@ class Schedule(Generic[K]):
         return len(self._due.entries)
 
     def timing(self, workflow: str) -> Timing:
-        """Return what is known about a workflow."""
+        """Return the timing of a workflow."""
         return self._timings.setdefault(workflow, Timing())
 
     def first(self, workflow: str, poll_interval: float, started_at: float) -> Wish:
-        """Return when a new job is to be asked for first."""
+        """Return when to poll a new job first."""
         first = self.spread(self.timing(workflow).first(poll_interval), JITTER)
         return Wish(started_at + first, started_at + first / 2)
 
     def again(self, workflow: str, age: float, poll_interval: float, now: float) -> Wish:
-        """Return when a job is to be asked for again that is this old and pending."""
+        """Return when to poll a pending job of this age again."""
         timing, share = self.timing(workflow), self.spread(1.0, 2 * JITTER)
         usual = timing.step(age, poll_interval)
         if self.budget.known:
-            # Whoever was asked for early does not come before those who have not been asked for yet.
+            # A job polled early must not come before jobs that were not polled yet.
             usual = max(usual, timing.first(poll_interval) - age)
         quick = timing.quick_step(age, poll_interval)
         return Wish(now + usual * share, now + quick * share)
 
     def put(self, key: K, wish: Wish) -> None:
-        """Have a job asked for, in place of any earlier wish."""
+        """Schedule a job, in place of its earlier wish."""
         self._due.put(key, wish.at)
         if self.budget.known:
             self._soon.put(key, min(wish.at, wish.soonest))
 
     def drop(self, key: K) -> None:
-        """Forget a job."""
+        """Remove a job."""
         self._due.drop(key)
         self._soon.drop(key)
 
     def next_at(self, now: float) -> float | None:
-        """Return when there is something to send, or ``None`` if there are no jobs."""
+        """Return when the next request is due; ``None`` if there are no jobs."""
         due, soon = self._due.first(), self._soon.first()
         if due is None:
             return None
@@ -263,7 +261,7 @@ class Schedule(Generic[K]):
         return at if soon is None else min(at, max(soon[0], self.budget.spare_at(now)))
 
     def take(self, now: float) -> K | None:
-        """Return the job to ask for now, if there is one and a request may go out; it has to be put again."""
+        """Take out and return the job to poll now, if a request may go out."""
         due, soon = self._due.first(), self._soon.first()
         if due is not None and due[0] <= now and self.budget.ready_at(now) <= now:
             key = due[2] if soon is None or soon[0] > now else soon[2]
@@ -276,11 +274,11 @@ class Schedule(Generic[K]):
         return key
 
     def clear(self) -> list[K]:
-        """Forget all jobs, and return them."""
+        """Remove and return all jobs."""
         keys = list(self._due.entries)
         self._due, self._soon = _Queue(), _Queue()
         return keys
 
     def spread(self, seconds: float, share: float) -> float:
-        """Return so many seconds, more or less by a share of them."""
+        """Return the seconds, changed at random by up to this share."""
         return seconds * (1 + share * (2 * self._jitter() - 1))

@@ -1,4 +1,4 @@
-"""Order many jobs inside the request budget that they share with the polls of those ordered before."""
+"""Order many jobs within the request budget that they share with polls."""
 
 from __future__ import annotations
 
@@ -16,19 +16,11 @@ from airflow_provider_segmind.api.poller import Clients, Poller
 T = TypeVar("T")
 
 FRESH = 10.0
-"""Seconds after which an intent is too old to be followed by a POST: what looks it up goes by its time."""
+"""Oldest age in seconds of an intent at its POST: the later look-up searches by the intent's time."""
 
 
 class Submitter:
-    """
-    Sends orders, each with one POST that is repeated only where it provably was not accepted.
-
-    :param clients: gives the client to send with.
-    :param poller: has the budget.
-    :param clock: tells seconds since the epoch.
-    :param pace: how errors are waited out.
-    :param sleep: waits so many seconds.
-    """
+    """Sends orders with one POST each; repeats only a POST that was provably not accepted."""
 
     def __init__(
         self,
@@ -48,15 +40,13 @@ class Submitter:
 
     async def submit(self, workflow: str, inputs: Mapping[str, Any], *, intend: Callable[[], Awaitable[None]]) -> Job:
         """
-        Order a job.
+        Order a job; the inputs must be checked.
 
-        :param inputs: checked inputs.
-        :param intend: notes the order durably; called right before each POST. After a 429 that may be long after the
-            first time, and what looks the order up later goes by when it was noted. And a process that may no longer
-            write, since another attempt of its task has taken over, cannot get past it.
-        :raises RateLimitError: when no order at all was accepted for five minutes, over all who wait.
-        :raises OutcomeUnknownError: when it was sent and the answer never came, or cannot be read.
-        :raises SegmindError: when it was refused; nothing was billed.
+        :param intend: stores the intent; called before each POST. After a 429 the last intent may be old, and the
+            look-up searches by its time. It also stops a process whose task another attempt has taken over.
+        :raises RateLimitError: if no order at all was accepted for five minutes.
+        :raises OutcomeUnknownError: if the order was sent and its answer never came, or cannot be read.
+        :raises SegmindError: if the order was refused; nothing was billed.
         """
         errors, began = 0, self._clock()
         while True:
@@ -79,12 +69,7 @@ class Submitter:
                 return job
 
     async def free(self, call: Callable[[AsyncClient], flow.Flow[T]]) -> T:
-        """
-        Make a call that is free of charge in the same budget, and again after a 429.
-
-        :param call: returns the flow for a client.
-        :raises SegmindError: as the flow does; a 429 only after five minutes of them.
-        """
+        """Make a free call within the budget, and repeat it after a 429, for five minutes at most."""
         began = self._clock()
         while True:
             await self._poller.turn()
@@ -98,7 +83,7 @@ class Submitter:
                     raise
 
     async def _intended(self, intend: Callable[[], Awaitable[None]]) -> float:
-        """Note an order, once more if that took so long that the note is old, and return when it was noted."""
+        """Store the intent, again if storing it took too long, and return its time."""
         while True:
             began = self._clock()
             await intend()

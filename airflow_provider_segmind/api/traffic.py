@@ -1,4 +1,4 @@
-"""Count requests without telling anybody: whoever wants to know takes the counts now and then."""
+"""Count requests until a caller takes the counts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 @dataclass(slots=True)
 class Traffic:
     """
-    What was sent since the counts were last taken.
+    Requests since the counts were last taken.
 
-    :param polls: questions about a job.
-    :param rate_limited: answers that were a 429, whatever was asked.
+    :param polls: requests for a job's state.
+    :param rate_limited: 429 answers to any request.
     """
 
     polls: int = 0
     rate_limited: int = 0
 
     def take(self) -> Traffic:
-        """Return the counts, and begin anew."""
+        """Return the counts and reset them."""
         taken = Traffic(self.polls, self.rate_limited)
         self.polls = self.rate_limited = 0
         return taken

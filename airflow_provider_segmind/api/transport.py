@@ -1,13 +1,11 @@
 """
-A transport for ``requests`` that knows whether a request left this machine, and that ends when it has to.
+A transport for ``requests`` that knows whether a request left this machine, and that limits its total time.
 
 ``requests`` raises the same ``ConnectionError`` for a refused connection and for one that broke after an order was
-sent. The first may be repeated, the second may have been billed, so the difference is taken where it is certain:
-at the connection's own first write.
+sent. The first may be repeated, the second may be billed. So the difference is taken at the connection's first write.
 
-A timeout of ``requests`` is one for each read, and a host that sends a byte now and then never meets it: in a header,
-between chunks, or with one ``100 Continue`` after the other. So each read and write of an exchange gets the time
-that is left of the whole.
+A timeout of ``requests`` covers one read. A host that sends a byte now and then (in a header, between chunks, or as
+repeated ``100 Continue``) never meets it. So each read and write gets only the time left of the whole exchange.
 """
 
 from __future__ import annotations
@@ -28,13 +26,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 CREDENTIALS = ("Authorization", "x-api-key")
-"""Headers in which a key travels."""
+"""Header fields that carry a key."""
 _PIECE = 2**14
-"""Bytes that are written at a time: one record of TLS, which has a timeout of its own for each."""
+"""Bytes per write: one TLS record, so that the timeout applies to each."""
 
 
 class Exchange:
-    """A request and its answer, redirects included: until when it may last, and whether a byte of it may have left."""
+    """A request and its answer, with redirects: the time limit, and whether any byte may have left."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -43,7 +41,7 @@ class Exchange:
 
     @property
     def left(self) -> float:
-        """Seconds until its end."""
+        """Seconds left."""
         return self._end - time.monotonic()
 
 
@@ -52,7 +50,7 @@ _current: contextvars.ContextVar[Exchange | None] = contextvars.ContextVar("curr
 
 @contextmanager
 def exchange(seconds: float) -> Iterator[Exchange]:
-    """Let all that is sent and read in the block end within so many seconds, by a ``TimeoutError`` at the latest."""
+    """Limit everything sent and read in the block to this many seconds in total; then ``TimeoutError``."""
     one = Exchange(seconds)
     token = _current.set(one)
     try:
@@ -63,10 +61,9 @@ def exchange(seconds: float) -> Iterator[Exchange]:
 
 def time_left(most: float | None) -> float | None:
     """
-    Return how long the next step may take, in seconds.
+    Return the seconds that the next step may take: ``most``, or what is left of the exchange if less.
 
-    :param most: the timeout that a single step has.
-    :raises TimeoutError: when the exchange's own time is over.
+    :raises TimeoutError: if the exchange's time is over.
     """
     one = _current.get()
     if one is None:
@@ -78,7 +75,7 @@ def time_left(most: float | None) -> float | None:
 
 
 class _Reader(io.RawIOBase):
-    """What an answer is read from: each read gets the time that is left."""
+    """Gives each read of an answer the time left."""
 
     def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
         self._sock, self._raw, self._most = sock, raw, sock.gettimeout()
@@ -102,7 +99,7 @@ class _Response(http.client.HTTPResponse):
 
 
 class BoundConnection:
-    """Makes a connection end when the exchange has to, and tell when it begins to send a request."""
+    """Limits a connection to its exchange's time, and notes when it begins to send a request."""
 
     sock: Any
     timeout: Any
@@ -110,7 +107,7 @@ class BoundConnection:
     _connecting = False
 
     def connect(self) -> None:
-        """Connect; a proxy's CONNECT also goes through :meth:`send`."""
+        """Connect; a proxy's CONNECT also uses :meth:`send`."""
         self._connecting = True
         try:
             super().connect()  # type: ignore[misc]
@@ -118,7 +115,7 @@ class BoundConnection:
             self._connecting = False
 
     def send(self, data: Any) -> None:
-        """Send, a piece at a time."""
+        """Send, piece by piece."""
         if self.sock is None:
             self.connect()
         whole = memoryview(data) if isinstance(data, bytes) else None
@@ -131,7 +128,7 @@ class BoundConnection:
             super().send(piece)  # type: ignore[misc]
 
     def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
-        # TLS within TLS is done in Python, by many reads of this socket for what looks like one.
+        # TLS within TLS runs in Python, with many reads of this socket for one apparent read.
         outer: ssl.SSLSocket = super()._connect_tls_proxy(*args, **kwargs)  # type: ignore[misc]
         receive = outer.recv
 
@@ -166,7 +163,7 @@ class NoticingAdapter(HTTPAdapter):
     """The transport; it never repeats a request by itself."""
 
     direct: Mapping[str, type[urllib3.HTTPConnectionPool]] = _POOLS
-    """For connections through no proxy."""
+    """Pools for connections without a proxy."""
 
     def __init__(self) -> None:
         super().__init__(max_retries=0)
@@ -192,35 +189,35 @@ class NoticingAdapter(HTTPAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         """
-        Send a request; over plain http to its host and to no proxy, which would read the key.
+        Send a request; plain http never uses a proxy, which would read the key.
 
-        All ways to send with ``requests`` end here, after each has looked for proxies in its own way.
+        All ways to send with ``requests`` end here, after each has chosen proxies in its own way.
         """
         plain = (request.url or "").lower().startswith("http:")
         return super().send(request, stream, timeout, verify, cert, None if plain else proxies)
 
 
 class Session(requests.Session):
-    """A session whose key no redirect carries on, and whose own choice of certificates no variable replaces."""
+    """A session that sends no key after a redirect, and whose ``verify`` no environment variable replaces."""
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Take every credential out of a request that a redirect asked for, wherever it leads."""
+        """Remove every credential from a redirected request, whatever its target."""
         for name in CREDENTIALS:
             prepared_request.headers.pop(name, None)
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """Put the connection's ``verify`` where none was given; ``requests`` would look into the environment first."""
+        """Use the session's ``verify`` if none is given; ``requests`` would first read the environment."""
         own = self.verify if verify is None and self.verify is not True else verify
         return super().merge_environment_settings(url, proxies, stream, own, cert)
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Do nothing: without an ``auth`` of its own, ``requests`` lets a netrc file replace the Authorization header."""
+    """Do nothing; without an ``auth``, ``requests`` lets a netrc file replace the Authorization header."""
     return request
 
 
 def prepare_session(session: requests.Session) -> requests.Session:
-    """Mount the transport and keep credentials from a netrc file out."""
+    """Mount the transport and keep out credentials from a netrc file."""
     adapter = NoticingAdapter()
     session.mount("https://", adapter)
     session.mount("http://", adapter)

@@ -1,8 +1,7 @@
 """
-Name files for others, without what may be secret in a URI. Pure.
+Name files without the secrets in their URIs. Pure.
 
-A signed URL's query is a secret, and so is what may stand before an ``@``: neither becomes part of a name, and neither
-is shown in a message, a log, an event or a lineage.
+A signed URL's query, and a password before an ``@``, never appear in a name, a message, a log, an event or a lineage.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 SAME_STORAGE = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfs": "abfss", "wasb": "wasbs"}
-"""Schemes that name the same storage as another, by which the conventions name it."""
+"""Other schemes of the same storage, mapped to the scheme of OpenLineage's naming conventions."""
 _AZURE = ("abfss", "wasbs")
 
 MAX_SHOWN = 500
-"""Characters that a message shows of one value."""
+"""Longest value in a message, in characters."""
 
 _MAX_READ = 100_000
 
@@ -29,10 +28,9 @@ _WEB = ("http", "https", "ws", "wss", "ftp", "ftps")
 
 def shown(value: object, *, most: int = MAX_SHOWN) -> str:
     """
-    Return a value as a message may show it: no password and no signature of a URI, one line, and not too long.
+    Return a value for a message: one line of limited length, without passwords and signatures of URIs.
 
-    :param value: a URI or path, a text that quotes some, or any other value, of which the ``repr`` is shown.
-    :param most: characters.
+    :param value: a URI or path, a text that quotes some, or any other value, whose ``repr`` is shown.
     """
     text = (value if isinstance(value, str) else repr(value))[:_MAX_READ]
     if isinstance(value, str) and _URI.match(text.strip()):
@@ -44,28 +42,24 @@ def shown(value: object, *, most: int = MAX_SHOWN) -> str:
 
 
 def quoted(value: object, *, most: int = MAX_SHOWN) -> str:
-    """Return :func:`shown` of a value, a text in quotation marks."""
+    """Return :func:`shown` of a value; a text gets quotation marks."""
     return repr(shown(value, most=most)) if isinstance(value, str) else shown(value, most=most)
 
 
 def cause(error: BaseException) -> str:
-    """Return the kind of an error that another library raised, and its words as a message may show them."""
+    """Return the type and the safe words of another library's error."""
     return f"{type(error).__name__}: {shown(str(error))}"
 
 
 def public_uri(uri: str) -> str:
-    """
-    Return a URI without passwords and signatures; a connection's id, a container and any key in a bucket stay.
-
-    :param uri: a URI; a path is returned as it is.
-    """
+    """Return a URI without passwords and signatures; a connection's id, a container and an object's key stay."""
     if "://" not in uri:
         return uri
     scheme, _, rest = uri.strip().partition("://")
     web = scheme.rpartition("::")[2].lower() in _WEB
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "@" in rest and re.match(r"[^@]*:(?!\d+$)" if web else r"[^@]*:", authority):
-        # A password may itself have signs that end an authority; what follows its last "@" is the host.
+        # A password may itself contain characters that end an authority; the host follows its last "@".
         authority = rest[: rest.rindex("@") + 1] + re.split(r"[/?#]", rest[rest.rindex("@") + 1 :], maxsplit=1)[0]
     user, at, host = authority.rpartition("@")
     rest = f"{'***' if at and (web or ':' in user) else user}{at}{host}{rest[len(authority) :]}"
@@ -73,11 +67,7 @@ def public_uri(uri: str) -> str:
 
 
 def bare_uri(uri: str) -> str:
-    """
-    Return a URI without query, fragment and password; an absolute path becomes a ``file://`` URI.
-
-    :param uri: a URI or a path.
-    """
+    """Return a URI without query, fragment and password; an absolute path becomes a ``file://`` URI."""
     text = uri.strip()
     if text.startswith("/"):
         return f"file://{text}"
@@ -91,11 +81,9 @@ def bare_uri(uri: str) -> str:
 
 def dataset_name(uri: object) -> tuple[str, str] | None:
     """
-    Return the namespace and the name of a file, by https://openlineage.io/docs/spec/naming, or ``None`` for no file.
+    Return namespace and name by https://openlineage.io/docs/spec/naming; ``None`` if it is no file.
 
-    The conventions say nothing of ``https``; there it is scheme and host, and the path.
-
-    :param uri: a URI or an absolute path.
+    The conventions do not cover ``https``: there, scheme and host, and the path.
     """
     text = str(uri).strip() if uri is not None else ""
     if text.startswith("/"):
@@ -118,7 +106,7 @@ def dataset_name(uri: object) -> tuple[str, str] | None:
 
 
 def _store(scheme: str, netloc: str) -> str:
-    """Return bucket or container; what stands before an ``@`` is Airflow's connection or a password, but in Azure."""
+    """Return bucket or container; before an ``@`` stands a connection or a password, except in Azure."""
     before, _, host = netloc.rpartition("@")
     return netloc if scheme in _AZURE and before and "." in host and ":" not in before else host
 

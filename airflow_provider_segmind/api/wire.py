@@ -1,4 +1,4 @@
-"""What goes over the wire and what comes back, as plain values without any I/O."""
+"""Requests and answers as plain values, without any I/O."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_BODY = 4 * 1024 * 1024
-"""Bytes of an answer that the clients read: real ones have a few hundred; more is not from the API."""
+"""Most bytes of an answer that the clients read; real ones have a few hundred, more is not from the API."""
 
 
 @dataclass(frozen=True)
 class Request:
     """
-    One HTTP request, complete but for its credentials.
+    One HTTP request without credentials.
 
-    :param method: ``GET`` or ``POST``.
     :param url: absolute URL, already checked to be one that may receive the key.
-    :param payload: JSON body, or ``None``.
-    :param scheme: how the key is to be sent, ``bearer`` or ``x-api-key``.
+    :param scheme: how to send the key, ``bearer`` or ``x-api-key``.
     """
 
     method: str
@@ -38,10 +36,9 @@ class Response:
     """
     One HTTP answer.
 
-    :param status: HTTP status code.
     :param headers: header fields with lower-case names.
-    :param body: the body, whole, at most :data:`MAX_BODY` bytes.
-    :param at: seconds since the epoch at which it came.
+    :param body: the whole body, at most :data:`MAX_BODY` bytes.
+    :param at: time of arrival in seconds since the epoch.
     """
 
     status: int
@@ -53,9 +50,9 @@ class Response:
 @dataclass(frozen=True)
 class Failure:
     """
-    No answer, or no whole one.
+    No answer, or an incomplete one.
 
-    :param sent: whether a part of the request may have left this machine. ``False`` only where it is certain.
+    :param sent: whether a part of the request may have left this machine; ``False`` only if certain.
     :param reason: what happened, without secrets.
     """
 

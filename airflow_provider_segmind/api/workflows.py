@@ -1,4 +1,4 @@
-"""What may be ordered: workflow ids, and the inputs of body swap, checked before anything can bill."""
+"""Check an order before it can bill: workflow ids, and the inputs of body swap."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _WORKFLOW = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,99}-v[0-9]{1,4}|v2/[A-Za-
 
 def check_workflow(workflow: object) -> str:
     """
-    Return the workflow id if it is one, as in ``678b67a76426baad7e539337-v4`` or ``v2/some-slug``.
+    Return a valid workflow id, such as ``678b67a76426baad7e539337-v4`` or ``v2/some-slug``.
 
-    :raises InvalidRequestError: when it is not; nothing was sent.
+    :raises InvalidRequestError: if it is invalid; nothing was sent.
     """
     if isinstance(workflow, str) and _WORKFLOW.match(workflow.strip()):
         return workflow.strip()
@@ -41,11 +41,11 @@ def check_inputs(workflow: str, inputs: object, *, base_url: str) -> dict[str, A
     """
     Return the inputs if they can be ordered.
 
-    The service fills a missing or misspelled input of body swap with the vendor's sample picture, and bills;
-    so for body swap both images are required and unknown names are refused.
+    The service replaces a missing or misspelled input of body swap by its sample picture, and bills. So body swap
+    requires both images and refuses unknown names.
 
-    :param base_url: the connection's base URL; an emulator may be given pictures on its own host or this machine.
-    :raises InvalidRequestError: when they cannot; nothing was sent.
+    :param base_url: the connection's base URL; an emulator may use pictures on its own host or this machine.
+    :raises InvalidRequestError: if they are invalid; nothing was sent.
     """
     if not isinstance(inputs, Mapping) or not all(isinstance(name, str) for name in inputs):
         raise InvalidRequestError(f"inputs must be a dict with the workflow's input names, not {shown(inputs)}.")
@@ -68,7 +68,7 @@ def check_image(name: str, value: object) -> str:
     """
     Return the image's URI if it is not empty.
 
-    :raises InvalidRequestError: when it is, which the service would fill with its sample picture and bill.
+    :raises InvalidRequestError: if it is empty: the service would use its sample picture and bill.
     """
     text = value.strip() if isinstance(value, str) else ""
     if not text or text == "None":
@@ -82,10 +82,10 @@ def check_image(name: str, value: object) -> str:
 
 def check_image_url(name: str, value: object, base_url: str) -> str:
     """
-    Return the image's URL if Segmind can read it there.
+    Return the image's URL if Segmind can read it.
 
-    :param base_url: the connection's base URL; an emulator may be given pictures on its own host or this machine.
-    :raises InvalidRequestError: when it cannot.
+    :param base_url: the connection's base URL; an emulator may use pictures on its own host or this machine.
+    :raises InvalidRequestError: if Segmind cannot.
     """
     url = check_image(name, value)
     parts = parse_url(url)
@@ -103,9 +103,9 @@ def check_image_url(name: str, value: object, base_url: str) -> str:
 
 def check_character(value: object) -> str:
     """
-    Return the description of who is replaced.
+    Return the description of the person to replace.
 
-    :raises InvalidRequestError: when it is empty.
+    :raises InvalidRequestError: if it is empty.
     """
     if isinstance(value, str) and value.strip():
         return value.strip()
@@ -119,15 +119,15 @@ def tag_scene(inputs: Mapping[str, Any], tag: str) -> dict[str, Any]:
     """
     Return the inputs of a body swap with a tag in the fragment of the scene's URL.
 
-    Whoever fetches a URL does not send its fragment, so the picture stays the same; but the request history, which
-    shows the inputs as they were sent, tells two orders of the same picture apart.
+    A download does not send the fragment, so the picture stays the same. But the request history shows the inputs as
+    sent, so the tag tells two orders of the same picture apart.
     """
     url = str(inputs[BODY_SWAP_IMAGES[0]])
     return {**inputs, BODY_SWAP_IMAGES[0]: f"{url}{'&' if '#' in url else '#'}order={tag}"}
 
 
 def fingerprint(workflow: str, inputs: Mapping[str, Any]) -> str:
-    """Return a short digest that is the same for the same order, whatever the order of its inputs."""
+    """Return a short digest of an order, independent of the order of its inputs."""
     text = json.dumps([workflow, dict(inputs)], sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
