@@ -1,5 +1,5 @@
 """
-A local, stateful Segmind: develop and test DAGs without a key and without a bill.
+A local, stateful Segmind to develop and test DAGs without a key and without a bill.
 
 ``python -m airflow_provider_segmind.emulator --help`` starts it from a shell; `Emulator` runs it inside a program.
 """
@@ -20,7 +20,7 @@ _HOMES = {"Charge": "records", "Emulator": "server", "Fault": "faults"}
 
 
 def __getattr__(name: str) -> object:
-    # aiohttp takes a third of a second to import: whoever only touches the package should not pay for it.
+    # Importing aiohttp takes a third of a second; a mere import of the package should not.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""The emulator from a shell: ``python -m airflow_provider_segmind.emulator --help``."""
+"""The emulator's command line: ``python -m airflow_provider_segmind.emulator --help``."""
 
 from __future__ import annotations
 
@@ -44,12 +44,7 @@ while it runs:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """
-    Run the command line.
-
-    :param arguments: The arguments; None: those of the process.
-    :returns: The exit code.
-    """
+    """Run the command line and return the exit code; ``None``: use the process's arguments."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command == "samples":
@@ -211,7 +206,7 @@ def _greet(emulator: Emulator) -> None:
 
 
 def _announce_ready(path: Path, emulator: Emulator) -> None:
-    # Moved into place whole, since others wait for the file to appear.
+    # Moved into place complete, since other processes wait for the file to appear.
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(json.dumps({"url": emulator.url, "api_key": emulator.api_key, "pid": os.getpid()}))
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""The answers of Segmind as plain values: what is said, and how it travels."""
+"""Segmind's answers as plain values."""
 
 from __future__ import annotations
 
@@ -39,33 +39,17 @@ class Answer:
 
 
 def as_json(data: Any, status: int = 200, **more: Any) -> Answer:
-    """
-    Answer with a JSON body.
-
-    :param data: Anything that JSON can hold.
-    :param status: HTTP status.
-    :param more: Other fields of `Answer`.
-    """
+    """Return an answer with a JSON body; ``more``: other fields of `Answer`."""
     return Answer(status, json.dumps(data, separators=(",", ":")).encode(), **more)
 
 
 def error(status: int, text: str) -> Answer:
-    """
-    Answer with Segmind's usual error body.
-
-    :param status: HTTP status.
-    :param text: The reason, for a person.
-    """
+    """Return an answer with Segmind's usual error body."""
     return as_json({"error": text}, status)
 
 
 def html(status: int, title: str) -> Answer:
-    """
-    Answer as a proxy in front of the API does.
-
-    :param status: HTTP status.
-    :param title: The page's title and only text.
-    """
+    """Return an answer as a proxy in front of the API sends it."""
     page = f"<html><head><title>{title}</title></head><body><center><h1>{title}</h1></center></body></html>"
     return Answer(status, page.encode(), "text/html")
 
@@ -80,11 +64,10 @@ NOT_JSON_TYPE = error(406, "Invalid content type")
 
 def rate_limited(style: RateLimitHeaders, wait: float, now: float) -> Answer:
     """
-    Answer 429, telling the wait in one of the forms seen in the wild.
+    Return a 429 that gives the wait in one of the known header forms.
 
-    :param style: Which header, if any, tells the wait.
     :param wait: Seconds until a request is allowed again.
-    :param now: The time, in seconds since the epoch.
+    :param now: Seconds since the epoch.
     """
     until = math.ceil(now + wait)
     forms: dict[RateLimitHeaders, tuple[tuple[str, str], ...]] = {
@@ -98,9 +81,5 @@ def rate_limited(style: RateLimitHeaders, wait: float, now: float) -> Answer:
 
 
 def no_request(request_id: str) -> Answer:
-    """
-    Answer a poll whose record is not, or no longer, there.
-
-    :param request_id: The id that was asked for.
-    """
+    """Return the answer to a poll of an unknown or expired job."""
     return error(404, f"Request {request_id} not found")

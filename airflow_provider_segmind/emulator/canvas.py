@@ -11,52 +11,29 @@ Colour = tuple[int, int, int]
 Point = tuple[float, float]
 
 WIDTH, HEIGHT = 768, 1024
-# Drawn at twice the size and scaled down, edges come out smooth: Pillow's own shapes are not antialiased.
+# Drawn at twice the size and scaled down: Pillow's own shapes are not antialiased.
 SUPERSAMPLING = 2
 _STEPS = 10
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """
-    Return a colour between two.
-
-    :param one: The first.
-    :param other: The second.
-    :param share: How much of the second, 0 to 1.
-    """
+    """Return a mix of two colours; ``share`` of the second, 0 to 1."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
 
 def darker(colour: Colour, share: float = 0.25) -> Colour:
-    """
-    Return a colour with some black in it.
-
-    :param colour: The colour.
-    :param share: How much black, 0 to 1.
-    """
+    """Return the colour with a ``share`` of black, 0 to 1."""
     return mixed(colour, (18, 16, 24), share)
 
 
 def lighter(colour: Colour, share: float = 0.25) -> Colour:
-    """
-    Return a colour with some white in it.
-
-    :param colour: The colour.
-    :param share: How much white, 0 to 1.
-    """
+    """Return the colour with a ``share`` of white, 0 to 1."""
     return mixed(colour, (255, 255, 255), share)
 
 
 def gradient(top: Colour, bottom: Colour, width: float, height: float) -> Image.Image:
-    """
-    Return a picture that goes from one colour down to another.
-
-    :param top: Colour at the top.
-    :param bottom: Colour at the bottom.
-    :param width: Width in pixels of the photograph.
-    :param height: Height in pixels of the photograph.
-    """
+    """Return a vertical gradient; width and height in pixels of the photograph."""
     size = (max(1, round(width * SUPERSAMPLING)), max(1, round(height * SUPERSAMPLING)))
     ramp = Image.linear_gradient("L").resize(size)
     return Image.composite(Image.new("RGB", size, bottom), Image.new("RGB", size, top), ramp)
@@ -66,7 +43,7 @@ class Canvas:
     """
     A sheet to draw on.
 
-    :param mode: Pillow's mode: ``RGB`` for a background, ``RGBA`` for a figure that is put on one.
+    :param mode: Pillow's mode: ``RGB`` for a background, ``RGBA`` for a figure.
     """
 
     def __init__(self, mode: str = "RGB") -> None:
@@ -82,11 +59,11 @@ class Canvas:
         self._draw.ellipse(_scaled([(x - rx, y - ry), (x + rx, y + ry)]), fill)
 
     def polygon(self, points: Sequence[Point], fill: Colour) -> None:
-        """Fill a shape with corners."""
+        """Fill a polygon."""
         self._draw.polygon(_scaled(points), fill)
 
     def blob(self, points: Sequence[Point], fill: Colour) -> None:
-        """Fill a shape without corners that passes through the points."""
+        """Fill a smooth closed shape through the points."""
         self._draw.polygon(_scaled(_smooth(points)), fill)
 
     def stroke(self, points: Sequence[Point], width: float, fill: Colour) -> None:

@@ -1,4 +1,4 @@
-"""The control plane under ``/_emulator/``: what the Python API offers, for other processes."""
+"""The control plane under ``/_emulator/``: the Python API for other processes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PREFIX = "/_emulator/"
 
 
 class Server(Protocol):
-    """What the control plane needs of the server it runs in."""
+    """The part of the server that the control plane uses."""
 
     @property
     def connections(self) -> int:
@@ -30,7 +30,7 @@ class Server(Protocol):
         """TCP connections open now."""
 
     def go_dark(self, seconds: float) -> None:
-        """Stop listening for so many seconds."""
+        """Stop listening for this many seconds."""
 
     def change(self, **changes: Any) -> None:
         """Change settings."""
@@ -40,13 +40,7 @@ class Server(Protocol):
 
 
 class Control:
-    """
-    Answers ``/`` and everything under ``/_emulator/``.
-
-    :param state: The account.
-    :param journal: The requests so far.
-    :param server: The server it runs in.
-    """
+    """Answers ``/`` and everything under ``/_emulator/``."""
 
     def __init__(self, state: State, journal: Journal, server: Server) -> None:
         self._state = state
@@ -67,13 +61,9 @@ class Control:
         }
 
     async def answer(self, request: web.BaseRequest) -> Answer:
-        """
-        Answer one request.
-
-        :param request: The request.
-        """
+        """Answer one request."""
         answer = await self._answer(request)
-        # A key that somebody put into an input or a URL by mistake is shown to nobody.
+        # A user may have put a real key into an input or a URL by mistake.
         return dataclasses.replace(answer, body=self._journal.without_keys(answer.body, self._state.settings.api_key))
 
     async def _answer(self, request: web.BaseRequest) -> Answer:
@@ -84,7 +74,7 @@ class Control:
             return answers.as_json(self._reads[name]())
         if request.method == "POST" and name in self._writes:
             body = await request.read()
-            # A page of another origin can send any text, and nothing at all, but not with this type.
+            # A page of another origin can send any text or none, but not with this content type.
             if request.content_type != "application/json":
                 return answers.error(415, "Send the header Content-Type: application/json.")
             return self._write(name, body)
@@ -99,7 +89,7 @@ class Control:
         return answers.as_json(self._overview())
 
     def _script(self, data: Any) -> None:
-        # All of them or none: a half-scripted scenario would mislead.
+        # All faults or none: a half-scripted scenario would mislead.
         faults = [Fault.from_mapping(one) for one in (data if isinstance(data, list) else [data])]
         self._state.faults.add(*faults)
 

@@ -1,4 +1,4 @@
-"""Send an answer, or fail to in the way that it asks for."""
+"""Send an answer, or fail as it demands."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _DRIP_PIECES = 20
 _MEBIBYTE = 1024 * 1024
 _AS_SAID = {"X-Content-Type-Options": "nosniff"}
-"""No browser may take an answer for something else than it says it is, such as a page with scripts."""
+"""Browsers must not guess another content type, such as a page with scripts."""
 
 
 async def deliver(request: web.BaseRequest, answer: Answer, record: Recorded | None) -> web.StreamResponse:
     """
     Send an answer.
 
-    :param request: The request.
-    :param answer: What to say and how.
-    :param record: Where to write down the status before it leaves, so that it is there once the client has it.
+    :param record: Gets the status before the answer leaves, so that the client never sees it earlier.
     """
     if answer.delay > 0:
         await asyncio.sleep(answer.delay)
@@ -68,7 +66,7 @@ def _open(answer: Answer, length: int) -> web.StreamResponse:
 
 async def _truncate(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     response = _open(answer, len(answer.body) + 100)
-    # A client that vanishes first has what it came for: no answer.
+    # A client that disconnects first also gets no complete answer.
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)
         await response.write(answer.body[: max(1, len(answer.body) // 2)])

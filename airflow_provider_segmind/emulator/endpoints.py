@@ -1,4 +1,4 @@
-"""What each endpoint does once a request was let in. No socket: a request in, an answer out."""
+"""The endpoints' actions on accepted requests, without a socket."""
 
 from __future__ import annotations
 
@@ -36,12 +36,9 @@ class _Request(Protocol):
 @dataclass(frozen=True, slots=True)
 class Call:
     """
-    One request that was let in.
+    One request that passed the key check and the rate limit.
 
-    :param on: The kind of request.
-    :param subject: What it is about: a workflow's or a job's id.
-    :param request: Its content type and its query.
-    :param body: The bytes of its body.
+    :param subject: A workflow's or a job's id.
     :param base: URL under which the client reaches the emulator.
     """
 
@@ -53,12 +50,7 @@ class Call:
 
 
 def carry_out(state: State, call: Call) -> Answer:
-    """
-    Do what a request asks for.
-
-    :param state: The account.
-    :param call: The request.
-    """
+    """Carry out a request."""
     return _ENDPOINTS[call.on](state, call)
 
 
@@ -129,11 +121,7 @@ def _history(state: State, call: Call) -> Answer:
 
 
 def read_data_url(url: object) -> Asset | None:
-    """
-    Return the file in a base64 data URL, or None if it is something else.
-
-    :param url: The URL.
-    """
+    """Return the file in a base64 data URL; ``None`` if it is anything else."""
     match = _DATA_URL.fullmatch(url) if isinstance(url, str) else None
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Scripted faults: which request goes wrong, and how. Pure: no socket, no clock."""
+"""Scripted faults: which request fails, and how. Pure: no socket, no clock."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ MEBIBYTE = 1024 * 1024
 @dataclass(frozen=True)
 class Failure:
     """
-    How a job that ends FAILED tells why.
+    How a FAILED job reports its reason.
 
-    :param shape: Where the reason stands: ``error`` (a string), ``error-message`` (an object), ``error-list``
-        (a list of objects) or ``empty`` (nowhere).
-    :param status: HTTP status of the poll that says so, 200 or 422.
-    :param text: The reason.
+    :param shape: Where the reason stands: ``error`` (a string), ``error-message`` (an object), ``error-list`` (a list
+        of objects) or ``empty`` (nowhere).
+    :param status: HTTP status of the poll, 200 or 422.
     """
 
     shape: FailureShape = "error"
@@ -46,21 +45,21 @@ class Failure:
 @dataclass(frozen=True)
 class Fault:
     """
-    One thing that goes wrong, a number of times.
+    One fault that happens a number of times.
 
-    A fault sees only requests that would have gone well so far: with a valid key and inside the rate limit.
+    It hits only requests that would otherwise succeed: with a valid key and within the rate limit.
 
     :param kind: What goes wrong, one of `KINDS`.
     :param on: The kind of request: ``submit``, ``poll``, ``credits``, ``upload``, ``history`` or ``file``. Kinds that
-        only make sense for a poll need not say so.
-    :param times: How many times it goes wrong; None: for ever.
-    :param after: How many matching requests go well before.
+        only fit a poll may omit it.
+    :param times: How many times it happens; None: for ever.
+    :param after: How many matching requests succeed first.
     :param request_id: Only polls of this job match.
     :param seconds: The wait of ``hang-after`` (30 by default), ``slow-drip`` (5) and ``429`` (1).
     :param body: For ``raw``, ``not-json``, ``html``, ``status``, ``completed-bad-output`` the text; for ``redirect``
         and ``foreign-poll-url`` the URL; for ``429`` the form of its header; for ``will-fail`` the shape of the error;
         for ``failed-…`` the reason; for ``huge`` the size in MiB.
-    :param status: HTTP status, for the kinds that leave it open.
+    :param status: HTTP status, for kinds without a fixed one.
     :raises ValueError: If the kind, the endpoint or their combination is unknown.
     """
 
@@ -104,13 +103,13 @@ class Fault:
 
     @property
     def is_after_acceptance(self) -> bool:
-        """Whether the request is carried out (a submit: accepted and billed) although its answer goes wrong."""
-        # Only an HTTP 200 is billed, so a garbled answer means a bill exactly when its status is 200.
+        """Whether the request is carried out (a submit: accepted and billed) although its answer fails."""
+        # Only an HTTP 200 is billed, so a garbled answer means a bill exactly if its status is 200.
         return self.kind in AFTER_KINDS or (self.kind in OPEN_KINDS and (self.status or 200) == 200)
 
     @property
     def failure(self) -> Failure | None:
-        """How the job ends, for the kinds that make it end FAILED."""
+        """The failure of the job, for kinds that make it end FAILED."""
         if self.kind == "will-fail":
             return Failure(self.body or "error", self.status or 200)
         if not self.kind.startswith("failed-"):
@@ -120,11 +119,11 @@ class Fault:
 
     def answer(self, good: Answer | None, rate_limit_headers: RateLimitHeaders, now: float) -> Answer | None:
         """
-        Return what is answered instead, or None if this kind changes the job and not the answer.
+        Return the answer to send instead; None if this kind changes only the job.
 
-        :param good: The answer that would have been given; None if the request was not carried out.
-        :param rate_limit_headers: The form of a 429 that does not choose one.
-        :param now: The time, in seconds since the epoch.
+        :param good: The regular answer; None if the request was not carried out.
+        :param rate_limit_headers: Default form of a 429.
+        :param now: Seconds since the epoch.
         """
         if self.kind == "429":
             return answers.rate_limited(self.body or rate_limit_headers, self.seconds or 1.0, now)
@@ -257,34 +256,25 @@ class _Armed:
 
 
 class FaultQueue:
-    """The faults still to come, in the order in which they were scripted."""
+    """The pending faults, in scripted order."""
 
     def __init__(self) -> None:
         self._armed: list[_Armed] = []
 
     def add(self, *faults: Fault) -> None:
-        """
-        Queue faults behind those already waiting.
-
-        :param faults: The faults.
-        """
+        """Append faults to the queue."""
         self._armed += [_Armed(fault) for fault in faults]
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Remove all faults."""
         self._armed.clear()
 
     def pending(self) -> tuple[Fault, ...]:
-        """Return the faults that have not fired as often as they should."""
+        """Return the faults that must still happen."""
         return tuple(armed.fault for armed in self._armed)
 
     def take(self, on: Endpoint, request_id: str | None = None) -> Fault | None:
-        """
-        Return the fault that hits this request, or None if it goes well.
-
-        :param on: The kind of request.
-        :param request_id: The job it is about, if any.
-        """
+        """Return the fault that hits this request; None if the request succeeds."""
         if not self._armed:
             return None
         matching = [

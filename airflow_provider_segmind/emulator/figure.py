@@ -39,18 +39,10 @@ _CENTRE = WIDTH / 2
 @dataclass(frozen=True)
 class Look:
     """
-    How a person looks.
+    The looks of a person.
 
-    :param skin: Colour of the skin.
-    :param hair: Colour of the hair.
-    :param top: Colour of the shirt.
-    :param bottom: Colour of trousers or skirt.
-    :param shoes: Colour of the shoes.
     :param hair_style: One of `HAIR_STYLES`.
     :param top_style: One of `TOP_STYLES`.
-    :param has_skirt: A skirt instead of trousers.
-    :param has_glasses: Glasses.
-    :param has_beard: A beard.
     :param build: Width of the body, 1 is average.
     """
 
@@ -68,12 +60,7 @@ class Look:
 
 
 def look(seed: str, avoid_top: Colour | None = None) -> Look:
-    """
-    Make somebody up.
-
-    :param seed: Text that decides everything.
-    :param avoid_top: A colour that the shirt shall not have.
-    """
+    """Return random looks; the seed decides everything, ``avoid_top`` excludes a shirt colour."""
     dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
     hair_style = dice.choice(HAIR_STYLES)
     return Look(
@@ -92,11 +79,7 @@ def look(seed: str, avoid_top: Colour | None = None) -> Look:
 
 
 def draw(person: Look) -> Image.Image:
-    """
-    Return a person as a transparent picture, feet at y = 962, twice the photograph's size.
-
-    :param person: How the person looks.
-    """
+    """Return a person as a transparent picture, feet at y = 962, at twice the photograph's size."""
     canvas = Canvas("RGBA")
     pen = _Pen(canvas, person.build)
     _draw_hair_behind(pen, person)
@@ -109,7 +92,7 @@ def draw(person: Look) -> Image.Image:
 
 
 class _Pen:
-    """Draws left and right at once: a person is symmetric."""
+    """Draws left and right at once, since a person is symmetric."""
 
     def __init__(self, canvas: Canvas, build: float) -> None:
         self.canvas = canvas
@@ -282,11 +265,11 @@ def _draw_hair(pen: _Pen, person: Look) -> None:
 
 
 def _shaded(figure: Image.Image) -> Image.Image:
-    """Light from the right: darken the figure softly towards its left, and rim it as a backlight would."""
+    """Light the figure from the right: darken it softly towards its left, and add a dark rim."""
     outline = figure.getchannel("A")
     ramp = Image.linear_gradient("L").rotate(90).resize(figure.size).point(lambda value: max(0, 130 - value) // 3)
     shaded = Image.alpha_composite(figure, _ink(ImageChops.multiply(ramp, outline)))
-    # A blur that is then made steep widens the outline as a rank filter would, in a tenth of the time.
+    # A steep blur widens the outline like a rank filter, in a tenth of the time.
     rim = outline.filter(ImageFilter.BoxBlur(3)).point(lambda value: min(255, value * 4) * 2 // 3)
     return Image.alpha_composite(_ink(rim), shaded)
 

@@ -1,4 +1,4 @@
-"""Where files come from: uploads as they came, samples and swaps drawn when somebody first looks at them."""
+"""Serve files: uploads unchanged, samples and swaps drawn at the first request."""
 
 from __future__ import annotations
 
@@ -32,16 +32,15 @@ _NOT_FOUND = answers.error(404, "Not found")
 _SAMPLE = re.compile(r"/samples/(scene|person)/(\d{1,9})\.(png|jpg)")
 _FILE = (("Cache-Control", "public, max-age=604800"),)
 _SHOWN = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
-"""Types of uploads that a browser may show; whatever else somebody uploads could hold a script."""
+"""Upload types that a browser may show; any other type could hold a script."""
 _DOWNLOAD = (*_FILE, ("Content-Disposition", "attachment"))
 
 
 class Gallery:
     """
-    Serves files without ever drawing on the event loop, nor twice at once.
+    Serves files, without drawing on the event loop or drawing a file twice at once.
 
-    :param state: The account, which knows uploads and jobs.
-    :param port: Returns the emulator's own port, to know its own files by.
+    :param port: Returns the emulator's own port, to recognise its own files.
     """
 
     def __init__(self, state: State, port: Callable[[], int]) -> None:
@@ -50,15 +49,11 @@ class Gallery:
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
         self._drawing: dict[str, asyncio.Task[bytes]] = {}
-        # One thread: drawing holds the interpreter's lock most of the time, and polls must go on.
+        # One thread: drawing holds the interpreter's lock most of the time, and polls must continue.
         self._threads = ThreadPoolExecutor(1, "segmind-emulator-painter")
 
     async def file(self, path: str) -> Answer:
-        """
-        Answer with a file.
-
-        :param path: The path of its URL.
-        """
+        """Answer with the file at a URL path."""
         if asset := self._state.assets.get(path.removeprefix("/assets/")):
             if asset.media_type not in _SHOWN:
                 return Answer(200, asset.data, "application/octet-stream", _DOWNLOAD)
@@ -70,12 +65,12 @@ class Gallery:
         return Answer(200, data, media_type, _FILE)
 
     def clear(self) -> None:
-        """Forget what was drawn."""
+        """Forget all drawn files."""
         self._cache.clear()
         self._cached_bytes = 0
 
     def close(self) -> None:
-        """End the painter's thread."""
+        """Stop the drawing thread."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _drawn(self, path: str) -> bytes | None:
@@ -88,7 +83,7 @@ class Gallery:
                 return None
             self._drawing[path] = task
             task.add_done_callback(lambda _: self._drawing.pop(path, None))
-        # A client that vanishes must not end a drawing that others wait for.
+        # A client that disconnects must not cancel a drawing that others wait for.
         return await asyncio.shield(self._drawing[path])
 
     def _draw(self, path: str) -> asyncio.Task[bytes] | None:
@@ -110,7 +105,7 @@ class Gallery:
         return self._keep(path, await self._in_thread(lambda: _paint_swap(scene, person)))
 
     async def _source(self, kind: str, url: object) -> bytes:
-        """Return the picture behind an input, or a drawn one to stand in for it."""
+        """Return the picture behind an input's URL, or a drawn substitute."""
         return await self._find(url) or await self._stand_in(kind, str(url))
 
     async def _find(self, url: object) -> bytes | None:
@@ -148,10 +143,9 @@ class Gallery:
 
 def draw_sample(kind: str, number: int, suffix: str) -> bytes:
     """
-    Return a drawn photograph, or a flat colour without Pillow.
+    Return a drawn photograph; without Pillow, a flat colour.
 
     :param kind: ``scene`` or ``person``.
-    :param number: Which one.
     :param suffix: ``png`` or ``jpg``.
     """
     if not HAS_PILLOW:
@@ -167,7 +161,7 @@ def _paint_swap(scene: bytes, person: bytes) -> bytes:
     try:
         return paint.swap(scene, person)
     except paint.NotAPictureError:
-        # Real jobs fail on such inputs only sometimes, and late; here a picture is of more use than a failure.
+        # Real jobs fail on such inputs only sometimes, and late; here a picture is more useful than a failure.
         return paint.swap(samples.draw("scene", 0), samples.draw("person", 0))
 
 

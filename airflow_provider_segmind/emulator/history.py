@@ -17,9 +17,8 @@ _DEFAULT_WINDOW = timedelta(days=7)
 
 def page(state: State, query: Mapping[str, str], base: str) -> Answer:
     """
-    Answer one page of the history, the newest request first.
+    Answer one page of the history, newest request first.
 
-    :param state: The account.
     :param query: ``page``, ``per_page``, ``from_date``, ``to_date``, ``status``, ``model_name``.
     :param base: URL under which the client reaches the emulator.
     """
@@ -42,13 +41,7 @@ def page(state: State, query: Mapping[str, str], base: str) -> Answer:
 
 
 def one(state: State, request_id: str, base: str) -> Answer:
-    """
-    Answer the history of one request.
-
-    :param state: The account.
-    :param request_id: The job's id.
-    :param base: URL under which the client reaches the emulator.
-    """
+    """Answer the history of one request."""
     job = state.jobs.get(request_id)
     return answers.as_json(_row(state, job, base)) if job else answers.no_request(request_id)
 

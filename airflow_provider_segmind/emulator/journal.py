@@ -1,4 +1,4 @@
-"""The requests as they came in, bounded in number and in bytes."""
+"""The received requests, limited in number and bytes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,24 @@ _KEY = re.compile(
     rb"(?:S|%(?:25)*53|\\+u0053)(?:G|%(?:25)*47|\\+u0047)(?:_|%(?:25)*5f|\\+u005f)(?:\w" + _CODED + rb"){6,}",
     re.IGNORECASE,
 )
-"""A key of Segmind's, also as URLs and JSON write its characters."""
+"""A Segmind key, also URL- or JSON-encoded."""
 _NAMED = re.compile(
     rb"""((?:api(?:[-_]|%5f|%2d)?key|(?<![a-z_])(?:key|token|secret|password))(?:=|%3d|\\*"\s*:\s*\\*"))"""
     rb"""([^&"\\\s#;]{8,})""",
     re.IGNORECASE,
 )
-"""What is called a key, in a query or in JSON, whatever it looks like."""
+"""A value named as a key in a query or JSON, whatever it looks like."""
 
 
 @dataclass(slots=True)
 class Recorded:
     """
-    One request as it was seen on the wire.
+    One request as received.
 
-    :param at: When it came in, in seconds since the epoch.
-    :param method: HTTP method.
+    :param at: Arrival in seconds since the epoch.
     :param path: Path and query string.
     :param headers: Headers, names in lower case.
-    :param body: The bytes of the body.
-    :param status: HTTP status that was answered; None if the connection was dropped, or no answer left yet.
+    :param status: HTTP status of the answer; None if the connection was dropped, or no answer was sent yet.
     """
 
     at: float
@@ -50,7 +48,7 @@ class Recorded:
 
 
 class Journal:
-    """The newest requests, the oldest first."""
+    """The newest requests, oldest first."""
 
     def __init__(self) -> None:
         self._records: deque[Recorded] = deque()
@@ -62,14 +60,10 @@ class Journal:
         self, at: float, method: str, path: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes, key: str
     ) -> Recorded:
         """
-        Write down a request; the caller fills in the status once it is known.
+        Record a request; the caller sets the status later.
 
-        :param at: When it came in, in seconds since the epoch.
-        :param method: HTTP method.
-        :param path: Path and query string.
-        :param headers: Headers as raw name, value pairs.
-        :param body: The bytes of the body.
-        :param key: The emulator's own key; another may be a real one that was sent by mistake, and is not kept.
+        :param key: The emulator's own key. Any other key is not kept, since a client may have sent a real one by
+            mistake.
         """
         record = Recorded(at, method, path, self._intern(headers, key), body)
         self._records.append(record)
@@ -83,7 +77,7 @@ class Journal:
         return tuple(self._records)
 
     def clear(self) -> None:
-        """Forget them."""
+        """Remove all records."""
         self._records.clear()
         self._body_bytes = 0
 
@@ -91,7 +85,7 @@ class Journal:
         return len(self._records)
 
     def _intern(self, headers: tuple[tuple[bytes, bytes], ...], key: str) -> Mapping[str, str]:
-        # A client polls with the same headers thousands of times: kept once, a record costs a tenth.
+        # A client polls with the same headers thousands of times; sharing them cuts a record's size to a tenth.
         known = self._interned.get((key, headers))
         if known is None:
             known = {name.decode("latin-1").lower(): value.decode("utf-8", "replace") for name, value in headers}
@@ -114,10 +108,9 @@ class Journal:
 
     def without_keys(self, text: bytes, key: str) -> bytes:
         """
-        Return a text without what looks like a key, is called one, or was sent as one; it may be a real one.
+        Return a text without foreign keys: by look, by name, or sent as a key before; they may be real ones.
 
-        :param text: Anything.
-        :param key: The emulator's own, which stays.
+        :param key: The emulator's own key, which stays.
         """
         own = key.encode()
         for secret in self._foreign:

@@ -1,4 +1,4 @@
-"""The socket: who connects, and when nobody can."""
+"""The listening socket, and outages of it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from aiohttp import web
 
 _MAX_BODY_BYTES = 256 * 1024 * 1024
 _BACKLOG = 1024
-# Not 0: aiohttp takes that for "wait for ever", and clients keep idle connections open.
+# Not 0: aiohttp treats 0 as "wait for ever", and clients keep idle connections open.
 _GOODBYE_SECONDS = 0.05
 
 
 class Listener:
     """
-    Listens on one address; all of it runs in one event loop.
+    Listens on one address, in one event loop.
 
-    :param host: Address to listen on.
-    :param port: Port to listen on; 0: a free one, which `port` tells afterwards.
-    :param ssl_context: Serve https with this.
+    :param port: Port to listen on; 0: a free one, then stored in `port`.
     """
 
     def __init__(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
@@ -42,9 +40,8 @@ class Listener:
 
     async def open(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         """
-        Listen.
+        Start listening.
 
-        :param handle: Answers a request.
         :raises OSError: If the address is taken.
         """
         self._protocols = web.Server(handle, request_factory=_make_request, access_log=None, keepalive_timeout=75.0)
@@ -53,16 +50,12 @@ class Listener:
         await self._listen(bound)
 
     def go_dark(self, seconds: float) -> None:
-        """
-        Refuse connections, and drop those that are open.
-
-        :param seconds: How long.
-        """
+        """Refuse new connections for this many seconds, and drop open ones."""
         if self._server is None:
             return
         self._server.close()
         self._server = None
-        # Bound but not listening: connections are refused, and nobody else can take the port meanwhile.
+        # Bound but not listening: connections are refused, and no other process can take the port.
         self._held = self._bind()
         for connection in self._protocols.connections if self._protocols else ():
             if connection.transport:
@@ -70,7 +63,7 @@ class Listener:
         asyncio.get_running_loop().call_later(seconds, self.come_back)
 
     def come_back(self) -> None:
-        """End an outage, now rather than in its time."""
+        """End an outage early."""
         held, self._held = self._held, None
         if held:
             self._returning = asyncio.get_running_loop().create_task(self._listen(held))

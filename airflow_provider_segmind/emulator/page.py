@@ -1,4 +1,4 @@
-"""The emulator's own page: balance, newest jobs with their pictures, and what they cost."""
+"""The emulator's own page: balance, costs, and the newest jobs with their pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADERS = (
         "frame-ancestors 'none'",
     ),
 )
-"""The page has no script, and is shown in no other."""
+"""The page runs no script and cannot be framed."""
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #22303c }
 h1 { font-size: 1.4rem } .figures { display: flex; gap: 2rem; margin: 1rem 0 }
@@ -29,11 +29,7 @@ object-fit: cover; background: #eef1f4; display: block } code { font-size: .75re
 
 
 def render(state: State) -> str:
-    """
-    Return the page.
-
-    :param state: The account.
-    """
+    """Return the page."""
     spent = sum(charge.amount for charge in state.charges)
     balance = state.settings.credits + state.settings.free_credits
     jobs = "".join(_card(state, job) for job in islice(reversed(state.jobs.values()), _SHOWN))

@@ -1,4 +1,4 @@
-"""Really swap two people, by plain image processing: enough to see which result belongs to which inputs."""
+"""Swap two people by plain image processing, enough to see which result belongs to which inputs."""
 
 from __future__ import annotations
 
@@ -16,18 +16,16 @@ _LIGHT_RANGE = (0.86, 1.08)
 
 
 class NotAPictureError(ValueError):
-    """The bytes are not a picture that can be worked on."""
+    """The bytes are no usable picture."""
 
 
 def swap(scene: bytes, person: bytes) -> bytes:
     """
     Return the scene with its person replaced, as a PNG of the scene's size.
 
-    Outside the old and the new person and a small margin, every pixel is the scene's own.
+    Outside the old and the new person and a small margin, every pixel stays the same.
 
-    :param scene: The photograph to edit.
-    :param person: A photograph of the new person.
-    :raises NotAPictureError: If one of them cannot be read.
+    :raises NotAPictureError: If one of the pictures cannot be read.
     """
     before, reference = _opened(scene), _opened(person)
     old, new = find_subject(before), find_subject(reference)
@@ -55,13 +53,13 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _cut_out(photograph: Image.Image, subject: Subject) -> Image.Image:
-    """Return the person on transparency, with the soft edge that the photograph has."""
+    """Return the person on transparency, with the photograph's soft edge."""
     difference = ImageChops.difference(photograph, subject.background)
     red, green, blue = difference.split()
     strongest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     edge = strongest.point(lambda value: max(0, min(255, (value - 12) * 9)))
-    # The outermost pixels are half background, which would show as a fringe before another one.
-    # Clothes of the background's colour leave holes in the difference, which the core fills.
+    # The outermost pixels are half background and would show as a fringe. Clothes of the background's colour leave
+    # holes in the difference, which the core fills.
     alpha = (
         ImageChops.lighter(edge, subject.core).filter(ImageFilter.MinFilter(3)).filter(ImageFilter.GaussianBlur(0.8))
     )
@@ -86,7 +84,7 @@ def _middle(size: tuple[int, int]) -> Box:
 def _in_light_of(
     cutout: Image.Image, scene: Image.Image, old: Subject, reference: Image.Image, new: Subject
 ) -> Image.Image:
-    """Shift the person's colours a little towards the light of the scene."""
+    """Shift the person's colours slightly towards the scene's light."""
     there = ImageStat.Stat(scene, ImageOps.invert(old.region)).mean
     here = ImageStat.Stat(reference, ImageOps.invert(new.region)).mean
     low, high = _LIGHT_RANGE
@@ -101,10 +99,10 @@ def _gain_table(gain: float) -> list[int]:
 
 
 def _fitted(cutout: Image.Image, box: Box | None, target: Box) -> tuple[Image.Image, tuple[int, int]]:
-    """Scale a cut-out to the height of the target, feet on the same line; return it and where it goes."""
+    """Scale a cut-out to the target's height, feet on the same line; return it and its position."""
     left, top, right, bottom = box or (0, 0, *cutout.size)
     scale = (target[3] - target[1]) / (bottom - top)
-    # With the margin, so that soft edges are not cut off; pixels outside the picture come out transparent.
+    # With the margin, so that soft edges are not cut off; pixels outside the picture become transparent.
     piece = cutout.crop((left - _MARGIN, top - _MARGIN, right + _MARGIN, bottom + _MARGIN))
     size = (max(1, round(piece.width * scale)), max(1, round(piece.height * scale)))
     centre = (target[0] + target[2]) / 2

@@ -1,4 +1,4 @@
-"""A flat picture made by hand, for when Pillow is not installed."""
+"""A flat PNG made without Pillow."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ WIDTH, HEIGHT = 96, 128
 
 
 def flat_png(seed: str) -> bytes:
-    """
-    Return a small PNG of one colour.
-
-    :param seed: Text that decides the colour.
-    """
+    """Return a small PNG of one colour, which the seed decides."""
     colour = bytes(64 + byte // 2 for byte in hashlib.sha256(seed.encode()).digest()[:3])
     rows = (b"\x00" + colour * WIDTH) * HEIGHT
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)

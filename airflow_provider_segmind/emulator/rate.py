@@ -1,4 +1,4 @@
-"""The rate limit. Pure: the time is passed in."""
+"""The rate limit. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ from collections import deque
 
 
 class RateWindow:
-    """A sliding minute of requests."""
+    """A sliding window of requests."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
 
     def take(self, now: float, limit: int | None, seconds: float) -> float:
-        """
-        Count one request and return 0, or do not count it and return the seconds until one is allowed.
-
-        :param now: The time, in seconds since the epoch.
-        :param limit: Requests in a window; None: no limit.
-        :param seconds: Length of the window.
-        """
+        """Count a request and return 0; over the limit, count nothing and return the seconds until one is allowed."""
         if limit is None:
             return 0.0
         times = self._times
@@ -27,5 +21,5 @@ class RateWindow:
         if len(times) < limit:
             times.append(now)
             return 0.0
-        # With a limit lowered while running, more than the oldest must leave before one may enter.
+        # If the limit was lowered at run time, several requests must leave the window before one may enter.
         return max(0.001, times[len(times) - limit] + seconds - now) if limit > 0 else seconds

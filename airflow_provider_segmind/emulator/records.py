@@ -1,4 +1,4 @@
-"""What there is to remember: bills, jobs, uploads. Pure values."""
+"""Bills, jobs and uploads as plain values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Charge:
     One bill: one accepted submit.
 
     :param request_id: The job that was paid for.
-    :param at: When, in seconds since the epoch.
+    :param at: Seconds since the epoch.
     :param amount: US dollars.
     :param workflow: The workflow's id.
-    :param inputs: The inputs as they were sent.
-    :param defaulted: Inputs that were not sent, so that the job ran on the vendor's demo values instead.
+    :param inputs: The inputs as sent.
+    :param defaulted: Inputs that were not sent, so that the job used the vendor's demo values.
     :param ignored: Inputs that were sent but that the workflow does not know.
     """
 
@@ -39,15 +39,15 @@ class Charge:
 @dataclass(frozen=True)
 class JobView:
     """
-    A job as it stands at one moment.
+    A job at one moment.
 
     :param request_id: Its id.
     :param workflow: The workflow's id.
-    :param inputs: The inputs as they were sent.
+    :param inputs: The inputs as sent.
     :param status: ``QUEUED``, ``PROCESSING``, ``COMPLETED`` or ``FAILED``.
-    :param polls: Polls that were answered with a status so far.
-    :param created: When it was accepted, in seconds since the epoch.
-    :param ended: When it ended, or None.
+    :param polls: Polls answered with a status so far.
+    :param created: Acceptance in seconds since the epoch.
+    :param ended: End in seconds since the epoch, or None.
     :param expired: Whether polls now answer 404.
     :param picture: Name of its output file.
     """
@@ -65,7 +65,7 @@ class JobView:
 
 @dataclass(slots=True)
 class Job:
-    """One accepted submit; its status follows from the clock and the polls, so a waiting job costs no timer."""
+    """One accepted submit; its status follows from the clock and the polls, so a waiting job needs no timer."""
 
     request_id: str
     workflow: str
@@ -83,11 +83,7 @@ class Job:
     is_announced: bool = False
 
     def progress(self, now: float) -> float:
-        """
-        Return how far it is; 1 or more means ended.
-
-        :param now: The time, in seconds since the epoch.
-        """
+        """Return the progress; 1 or more means ended."""
         if self.failed_at is not None:
             return 1.0
         by_time = (now - self.created) / self.seconds if self.seconds > 0 else 1.0
@@ -95,11 +91,7 @@ class Job:
         return min(by_time, by_polls)
 
     def status(self, now: float) -> Status:
-        """
-        Return its status.
-
-        :param now: The time, in seconds since the epoch.
-        """
+        """Return the status."""
         progress = self.progress(now)
         if progress < _QUEUED_SHARE:
             return "QUEUED"
@@ -108,11 +100,7 @@ class Job:
         return "FAILED" if self.failure else "COMPLETED"
 
     def ended(self, now: float) -> float | None:
-        """
-        Return when it ended, or None while it runs.
-
-        :param now: The time, in seconds since the epoch.
-        """
+        """Return when the job ended; None while it runs."""
         if self.progress(now) < 1:
             return None
         if self.failed_at is not None:

@@ -1,4 +1,4 @@
-"""The wire: which request gets which answer."""
+"""Route each request to its answer."""
 
 from __future__ import annotations
 
@@ -28,11 +28,7 @@ class Routes:
     """
     Answers every request.
 
-    :param state: The account.
-    :param journal: Where requests are written down.
-    :param gallery: Where files come from.
-    :param control: Answers what is not part of Segmind's own wire.
-    :param names: Host names under which it is reached, beside addresses and ``localhost``.
+    :param names: Host names of the emulator, beside addresses and ``localhost``.
     """
 
     def __init__(
@@ -45,11 +41,7 @@ class Routes:
         self._control = control
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """
-        Answer one request.
-
-        :param request: The request.
-        """
+        """Answer one request."""
         path = request.path
         if stranger := self._turned_away(request):
             return await deliver(request, stranger, None)
@@ -65,17 +57,17 @@ class Routes:
         return await deliver(request, answer, record)
 
     def _turned_away(self, request: web.BaseRequest) -> Answer | None:
-        """Refuse what a web page makes its visitor's browser send: nobody with a keyboard can tell it from a client."""
+        """Refuse requests that a web page makes its visitor's browser send; such a page could act as a client."""
         host = request.headers.get("Host", "")
         if not self._is_known(host):
-            # A page can have its own name resolve to this machine, and would then read the answers as its own.
+            # A page can make its own host name resolve to this machine, and could then read the answers.
             return answers.error(
                 421, f"This emulator is not known as {host[:80]!r}. If it is to be, start it with --name and that host."
             )
         origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site", "none")
         if (origin is None or origin == f"{request.scheme}://{host}") and site in ("none", "same-origin"):
             return None
-        # Pictures and a link to the overview are for all pages: these cannot read what they show.
+        # Any page may show pictures and link to the overview, since it cannot read them.
         if request.method in ("GET", "HEAD") and (request.path == "/" or request.path.startswith(FILE_PATHS)):
             return None
         return answers.error(403, "A web page of another origin may not use this emulator.")
@@ -84,7 +76,7 @@ class Routes:
         name = re.sub(r":\d*$", "", host).lower()
         if name in self._names:
             return True
-        try:  # an address is no name, so nobody can have it resolve to this machine
+        try:  # an address is no name, so no page can make it resolve to this machine
             ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))
         except ValueError:
             return False
@@ -139,7 +131,7 @@ class Routes:
 
 
 def _route(path: str) -> tuple[Endpoint | None, str, str]:
-    """Return the kind of request, its method and what it is about."""
+    """Return the kind of request, its method and its subject."""
     if path.startswith(_POLL):
         return "poll", "GET", path.removeprefix(_POLL)
     if workflow := _WORKFLOW.fullmatch(path):
@@ -163,6 +155,6 @@ def _has_key(request: web.BaseRequest, auth: str, key: str) -> bool:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         sent.append(token.strip() if scheme.lower() == "bearer" else "")
     expected = key.encode()
-    # All are compared before any is looked at, so that the time taken tells nothing about which matched.
+    # Compare all before using any result, so that the time taken does not show which one matched.
     matches = [hmac.compare_digest(one.encode("utf-8", "surrogateescape"), expected) for one in sent]
     return any(matches)

@@ -1,4 +1,4 @@
-"""Drawn "photographs" of one person each: scenes to edit, and reference persons to put into them."""
+"""Draw "photographs" of one person each: scenes to edit, and reference persons."""
 
 from __future__ import annotations
 
@@ -23,11 +23,9 @@ _FEET = 954
 
 def draw(kind: Kind, number: int, form: Literal["PNG", "JPEG"] = "PNG") -> bytes:
     """
-    Return a photograph of 768 x 1024 pixels.
+    Return a photograph of 768 x 1024 pixels; each number shows another person.
 
-    :param kind: ``scene``: somebody somewhere; ``person``: somebody before a plain light background.
-    :param number: Which one; each number is another person.
-    :param form: File format.
+    :param kind: ``scene``: a person in a place; ``person``: a person before a plain light background.
     """
     canvas = scenery.draw(f"scene {number}") if kind == "scene" else _studio(number)
     dice = random.Random(f"{kind} {number}")  # noqa: S311 - repeatable on purpose

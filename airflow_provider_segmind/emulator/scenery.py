@@ -1,4 +1,4 @@
-"""Draw the places where the people of the scenes stand: the middle stays free for them."""
+"""Draw the scenes' places; the middle stays free for a person."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ _LEAF: Colour = (62, 128, 84)
 
 
 def draw(seed: str) -> Canvas:
-    """
-    Return a place without anybody in it.
-
-    :param seed: A number in text decides the kind of place, the rest its colours.
-    """
+    """Return an empty place; a number in the seed decides its kind, the rest its colours."""
     dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
     digits = int("".join(filter(str.isdigit, seed)) or 0)
     canvas = Canvas()

@@ -1,4 +1,4 @@
-"""Find the one person in a photograph from its pixels alone, and the background behind."""
+"""Find the one person in a photograph, and the background, from pixels alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 Box = tuple[int, int, int, int]
 
-# Wide enough to see a hand, narrow enough that pure Python walks over it in a tenth of a second.
+# Wide enough to see a hand, narrow enough for pure Python to process in a tenth of a second.
 _WORKING_WIDTH = 192
 _MAX_STEP = 14
 _SAME_COLOUR = 6
@@ -37,11 +37,7 @@ class Subject:
 
 
 def find_subject(photograph: Image.Image) -> Subject | None:
-    """
-    Return the person in a photograph, or None if nothing stands out from its background.
-
-    :param photograph: An RGB picture.
-    """
+    """Return the person in an RGB photograph; None if nothing stands out from the background."""
     width, height = photograph.size
     scale = _WORKING_WIDTH / width
     small = photograph.resize((_WORKING_WIDTH, max(8, round(height * scale))), Image.Resampling.BOX)
@@ -60,8 +56,8 @@ def _full_size(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _foreground(small: Image.Image) -> Image.Image:
-    """Mask what cannot be reached from the border in small steps of colour: gradients and soft shadows can."""
-    # With a frame of one pixel no neighbour needs a check for being inside.
+    """Mask pixels not reachable from the border in small colour steps; gradients and soft shadows are reachable."""
+    # A frame of one pixel saves the bounds check of each neighbour.
     width, height = small.width + 2, small.height + 2
     framed = Image.new("RGB", (width, height))
     framed.paste(small, (1, 1))
@@ -90,8 +86,8 @@ def _frame(width: int, height: int) -> bytearray:
 
 
 def _seeds(pixels: bytes, width: int, height: int) -> Iterator[int]:
-    """Return the border's pixels, and those that look like the border of their row, such as a wall between things."""
-    # The bottom is left out: people may be cut off by it.
+    """Yield the border's pixels, and those that look like their row's border, such as a wall between things."""
+    # Not the bottom: it may cut people off.
     yield from range(width + 1, 2 * width - 1)
     for row in range(1, height - 1):
         left, right = row * width + 1, row * width + width - 2
@@ -108,12 +104,12 @@ def _seeds(pixels: bytes, width: int, height: int) -> Iterator[int]:
 
 
 def _cleaned(mask: Image.Image) -> Image.Image:
-    # Thin things (a lamp post, a horizon) must not tie the person to what stands beside.
+    # Thin things (a lamp post, a horizon) must not connect the person with their surroundings.
     return mask.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
 
 
 def _central_component(mask: Image.Image) -> Image.Image | None:
-    """Keep the largest connected part that reaches into the middle."""
+    """Keep the largest connected part that reaches the middle."""
     width, height = mask.size
     left, right = (round(width * share) for share in _CENTRE_BAND)
     todo = bytearray(mask.tobytes())
@@ -132,7 +128,7 @@ def _central_component(mask: Image.Image) -> Image.Image | None:
 
 
 def _component(todo: bytearray, start: int, width: int) -> list[int]:
-    """Return the connected part around a place, and take it out of those still to do."""
+    """Return the connected part around a place, and clear it in ``todo``."""
     todo[start] = 0
     part = [start]
     for here in part:
@@ -144,7 +140,7 @@ def _component(todo: bytearray, start: int, width: int) -> list[int]:
 
 
 def _without(photograph: Image.Image, region: Image.Image) -> Image.Image:
-    """Fill the region row by row with what is left and right of it: walls, horizons and floors run level."""
+    """Fill the region row by row from its left and right sides, since walls, horizons and floors are level."""
     width, height = photograph.size
     pixels, mask = photograph.tobytes(), region.tobytes()
     lefts, rights, blend = bytearray(height * 3), bytearray(height * 3), bytearray(width * height)

@@ -1,4 +1,4 @@
-"""The emulator as a context manager: its own thread, its own event loop, a real socket."""
+"""The emulator as a context manager, with its own thread, event loop and socket."""
 
 from __future__ import annotations
 
@@ -33,29 +33,29 @@ class Emulator:
 
     :param host: Address to listen on.
     :param port: Port to listen on; 0: a free one.
-    :param api_key: The key that is let in.
-    :param auth: Which header is honoured: ``both``, ``bearer`` or ``x-api-key``.
+    :param api_key: The accepted key.
+    :param auth: The accepted header: ``both``, ``bearer`` or ``x-api-key``.
     :param credits: Balance in US dollars.
     :param free_credits: Free balance in US dollars, spent first.
-    :param price: US dollars that an accepted submit costs.
-    :param requests_per_minute: Over so many requests of the account in a minute, 429; None: no limit.
-    :param rate_limit_headers: How a 429 tells the wait: ``retry-after``, ``http-date``, ``reset``
+    :param price: US dollars per accepted submit.
+    :param requests_per_minute: Requests per minute before a 429; None: no limit.
+    :param rate_limit_headers: How a 429 gives the wait: ``retry-after``, ``http-date``, ``reset``
         (``x-rate-limit-reset-at-utc`` as ISO 8601), ``reset-epoch`` (the same in seconds) or ``none``.
-    :param rate_window: Length of the rate limit's minute in seconds, for tests that have less.
+    :param rate_window: Seconds in the rate limit's minute, for faster tests.
     :param job_seconds: Seconds that a job takes, or a (low, high) range.
     :param job_polls: Polls that find a job unfinished, whatever the time.
-    :param record_seconds: Seconds after a job's end from when its polls answer 404; None: never.
+    :param record_seconds: Seconds after a job's end from which its polls answer 404; None: never.
     :param output_as: ``string`` (JSON in a string, as documented) or ``list``.
-    :param upload_as: Under which name uploads answer their URLs: ``file_urls`` or ``urls``.
+    :param upload_as: Name of the URLs in an upload's answer: ``file_urls`` or ``urls``.
     :param latency: Seconds added to every answer.
-    :param history: Whether the request history is there.
+    :param history: Whether there is a request history.
     :param ssl_context: Serve https with this.
-    :param names: Host names under which others reach it, as its service's name in docker compose. Requests for any
-        other host than an address, ``localhost`` and these are refused.
+    :param names: Host names under which others reach it, such as its service's name in docker compose. Requests for
+        other hosts, except addresses and ``localhost``, are refused.
     :param seed: Decides ids and durations.
     :param announce: Called in the emulator's thread with ``submitted`` or ``finished`` and the job.
-    :param clock: Tells seconds since the epoch, for tests in which time passes at once.
-    :raises ValueError: If a value is not one of those possible.
+    :param clock: Returns seconds since the epoch, for tests that skip time.
+    :raises ValueError: If a value is invalid.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Emulator:
 
     def start(self) -> Emulator:
         """
-        Listen; returns once connections are accepted.
+        Start listening; returns once connections are accepted.
 
         :raises OSError: If the address is taken.
         """
@@ -135,7 +135,7 @@ class Emulator:
         return self
 
     def stop(self) -> None:
-        """Close all connections and end; what was recorded stays readable."""
+        """Close all connections and end; the records stay readable."""
         if self._thread and self._loop and self._stopping:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
@@ -156,7 +156,7 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL it listens on."""
         host = self._listener.host
         scheme = "https" if self._listener.ssl_context else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._listener.port}"
@@ -168,27 +168,27 @@ class Emulator:
 
     @property
     def api_key(self) -> str:
-        """The key that is let in."""
+        """The accepted key."""
         return self._state.settings.api_key
 
     @property
     def settings(self) -> Settings:
-        """How it behaves now, the balance included."""
+        """The current settings, with the balance."""
         return self._call(lambda: self._state.settings.changed())
 
     @property
     def charges(self) -> tuple[Charge, ...]:
-        """The ledger: one bill for each accepted submit."""
+        """The ledger: one bill per accepted submit."""
         return self._call(lambda: tuple(self._state.charges))
 
     @property
     def requests(self) -> tuple[Recorded, ...]:
-        """The requests as seen on the wire, the newest 100,000."""
+        """The newest 100,000 requests as received."""
         return self._call(self._journal.all)
 
     @property
     def jobs(self) -> Mapping[str, JobView]:
-        """The jobs as they stand now, by request id."""
+        """The jobs in their current state, by request id."""
         return self._call(lambda: MappingProxyType({view.request_id: view for view in self._state.views()}))
 
     @property
@@ -207,19 +207,19 @@ class Emulator:
         """
         Queue faults.
 
-        :param faults: What shall go wrong, in this order.
+        :param faults: The faults, in this order.
         """
         self._call(lambda: self._state.faults.add(*faults))
 
     def clear_faults(self) -> None:
-        """Forget the faults that did not happen yet."""
+        """Remove the faults that have not happened yet."""
         self._call(self._state.faults.clear)
 
     def outage(self, seconds: float) -> None:
         """
-        Refuse connections for a while, and drop those that are open; returns at once.
+        Refuse connections for a while, and drop open ones; returns at once.
 
-        :param seconds: How long.
+        :param seconds: Length of the outage.
         """
         self._call(lambda: self.go_dark(seconds))
 
@@ -233,15 +233,15 @@ class Emulator:
         self._call(lambda: self.change(**changes))
 
     def finish_jobs(self) -> None:
-        """Let all jobs that were accepted end now, however long they should take."""
+        """Let all accepted jobs end now."""
         self._call(self._state.finish_jobs)
 
     def reset(self) -> None:
-        """Forget jobs, bills, requests, uploads and faults; settings and balance as at the start."""
+        """Forget jobs, bills, requests, uploads and faults; restore the initial settings and balance."""
         self._call(self.start_over)
 
     def airflow_connection(self) -> dict[str, Any]:
-        """Return an Airflow connection to this emulator, as ``AIRFLOW_CONN_…`` takes it in JSON."""
+        """Return an Airflow connection to this emulator, in the JSON form of ``AIRFLOW_CONN_…``."""
         url, extra = self.url, {}
         if self._names:
             parts = urlsplit(url)
@@ -253,8 +253,8 @@ class Emulator:
         """
         Return the URL of a drawn picture.
 
-        :param kind: ``scene``: somebody somewhere; ``person``: somebody before a plain background.
-        :param number: Which one; each number is another person.
+        :param kind: ``scene``: a person in a place; ``person``: a person before a plain background.
+        :param number: Each number shows another person.
         """
         return f"{self.url}/samples/{kind}/{number}.png"
 
@@ -264,7 +264,7 @@ class Emulator:
         """
         Stop listening; only in the emulator's thread, others call `outage`.
 
-        :param seconds: How long.
+        :param seconds: Length of the outage.
         """
         self._listener.go_dark(seconds)
 
@@ -283,7 +283,7 @@ class Emulator:
         self._gallery.clear()
 
     def _call(self, work: Callable[[], T]) -> T:
-        """Run something in the emulator's thread, so that nothing needs a lock."""
+        """Run a function in the emulator's thread, so that no lock is needed."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive() or thread is threading.current_thread():
             return work()

@@ -1,4 +1,4 @@
-"""How an emulator behaves: one value that is checked whenever it changes."""
+"""The emulator's settings, checked at each change."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DEFAULT_KEY = "SG_0123456789abcdef"
 @dataclass
 class Settings:
     """
-    Everything about an emulator that can be chosen; `Emulator` explains each.
+    All settings of an emulator; `Emulator` explains each.
 
-    :raises ValueError: If a value is not one of those possible.
+    :raises ValueError: If a value is invalid.
     """
 
     api_key: str = DEFAULT_KEY
@@ -42,7 +42,7 @@ class Settings:
     body_swap_workflow: str = "678b67a76426baad7e539337"
 
     def __post_init__(self) -> None:
-        # JSON has no tuples, and the control plane speaks JSON.
+        # The control plane uses JSON, which has no tuples.
         if not isinstance(self.job_seconds, int | float):
             low, high = self.job_seconds
             self.job_seconds = (float(low), float(high))
@@ -58,7 +58,7 @@ class Settings:
 
     def changed(self, **changes: Any) -> Settings:
         """
-        Return these settings with some of them changed.
+        Return a copy with some settings changed.
 
         :param changes: New values by name.
         :raises ValueError: If a name or a value is unknown.

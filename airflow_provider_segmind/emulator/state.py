@@ -1,4 +1,4 @@
-"""What Segmind remembers: balance, jobs, bills, rate limit, uploads. Pure: the clock is injected, no socket."""
+"""The account's state: balance, jobs, bills, rate limit, uploads. Pure: injected clock, no socket."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_ASSET_BYTES = 256 * 1024 * 1024
 
 class State:
     """
-    One account of a Segmind, and everything it did.
+    One Segmind account and its history.
 
-    :param settings: How it behaves; read anew at every request, so it may be changed while running.
-    :param clock: Returns the time in seconds since the epoch.
+    :param settings: Read at every request, so it may change at run time.
+    :param clock: Returns seconds since the epoch.
     :param announce: Called with ``submitted`` or ``finished`` and the job.
     """
 
@@ -37,7 +37,7 @@ class State:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything that happened; settings and balance as at the start."""
+        """Forget everything; restore the initial settings and balance."""
         self.settings = self._initial.changed()
         self.faults = FaultQueue()
         self.window = RateWindow()
@@ -46,22 +46,17 @@ class State:
         self.pictures: dict[str, Job] = {}
         self.assets: OrderedDict[str, Asset] = OrderedDict()
         self._asset_bytes = 0
-        # Apart from each other, so that the ids of a run do not depend on how long its jobs take.
+        # Separate, so that a run's ids do not depend on its jobs' durations.
         self._ids = random.Random(f"ids-{self.settings.seed}")  # noqa: S311 - repeatable on purpose
         self._durations = random.Random(f"durations-{self.settings.seed}")  # noqa: S311 - repeatable on purpose
 
     def can_pay(self) -> bool:
-        """Tell whether the balance covers one more job."""
-        # A balance that was counted down in floats must still pay for its last job.
+        """Return whether the balance covers one more job."""
+        # A balance counted down in floats must still pay for its last job.
         return self.settings.credits + self.settings.free_credits >= self.settings.price - 1e-9
 
     def accept(self, workflow: str, inputs: dict[str, Any]) -> Job:
-        """
-        Accept a job and bill it.
-
-        :param workflow: The workflow's id.
-        :param inputs: The inputs as they were sent.
-        """
+        """Accept a job and bill it."""
         now = self.clock()
         job = Job(
             request_id=self.new_id(),
@@ -80,12 +75,7 @@ class State:
         return job
 
     def poll(self, request_id: str) -> tuple[Job, Status] | None:
-        """
-        Ask for a job once, which may be what lets it end.
-
-        :param request_id: The job's id.
-        :returns: The job and its status, or None if there is no record of it.
-        """
+        """Count a poll, which may let the job end; return the job and its status, or None if unknown."""
         job = self.jobs.get(request_id)
         now = self.clock()
         if job is None or self.is_expired(job, now):
@@ -106,44 +96,25 @@ class State:
             job.seconds, job.polls_wanted = min(job.seconds, now - job.created), 0
 
     def is_expired(self, job: Job, now: float) -> bool:
-        """
-        Tell whether the record of a job is gone.
-
-        :param job: The job.
-        :param now: The time, in seconds since the epoch.
-        """
+        """Return whether the record of a job is gone."""
         if job.is_lost or self.settings.record_seconds is None:
             return job.is_lost
         ended = job.ended(now)
         return ended is not None and now - ended >= self.settings.record_seconds
 
     def fail_now(self, request_id: str, failure: Failure) -> None:
-        """
-        Make a job end FAILED at once, whatever it was.
-
-        :param request_id: The job's id; an unknown one is left alone.
-        :param failure: How it tells why.
-        """
+        """Make a job end FAILED at once; an unknown id is ignored."""
         if job := self.jobs.get(request_id):
             job.failure = failure
             job.failed_at = self.clock()
 
     def lose(self, request_id: str) -> None:
-        """
-        Forget the record of a job for good.
-
-        :param request_id: The job's id; an unknown one is left alone.
-        """
+        """Forget the record of a job for good; an unknown id is ignored."""
         if job := self.jobs.get(request_id):
             job.is_lost = True
 
     def store(self, asset: Asset, suffix: str) -> str:
-        """
-        Keep an uploaded file and return its name.
-
-        :param asset: The file.
-        :param suffix: Its ending, with the dot.
-        """
+        """Store an uploaded file and return its name; ``suffix`` starts with a dot."""
         name = f"{self.new_id()}{suffix}"
         self.assets[name] = asset
         self._asset_bytes += len(asset.data)
@@ -153,11 +124,7 @@ class State:
         return name
 
     def view(self, job: Job) -> JobView:
-        """
-        Return a job as it stands now.
-
-        :param job: The job.
-        """
+        """Return a job in its current state."""
         now = self.clock()
         return JobView(
             request_id=job.request_id,
@@ -172,20 +139,15 @@ class State:
         )
 
     def views(self) -> Iterator[JobView]:
-        """Return all jobs as they stand now, the oldest first."""
+        """Return all jobs in their current state, oldest first."""
         return (self.view(job) for job in self.jobs.values())
 
     def new_id(self) -> str:
-        """Return 32 hex digits that repeat from run to run of the same seed."""
+        """Return 32 hex digits, the same in each run with the same seed."""
         return f"{self._ids.getrandbits(128):032x}"
 
     def announce(self, event: str, job: Job) -> None:
-        """
-        Tell whoever listens.
-
-        :param event: What happened.
-        :param job: To which job.
-        """
+        """Call the listener, if there is one."""
         if self._announce:
             self._announce(event, self.view(job))
 
