@@ -115,7 +115,7 @@ class Said:
             log.warning(text, about)
 
     def limited(self, asked_at: float, error: RateLimitError) -> None:
-        """Log 429s, at most once a minute."""
+        """Log a 429, unless another came within the last minute."""
         if asked_at - self._limited_at >= 60.0:
             log.info("Segmind answers 429, which is waited out: %s", error)
         self._limited_at = asked_at

@@ -99,8 +99,8 @@ class Poller:
         :param max_outage: seconds of an outage before its last error is raised; ``None``: wait until the deadline.
         :param submitted_at: order time in seconds since the epoch, if known. Another machine's clock may have set it,
             so it can only make the first poll earlier, never later.
-        :param clock_offset: seconds by which the clock that set the deadline is ahead of the service's clock, see
-        :func:`~airflow_provider_segmind.api.clocks.known_offset`; ``None`` if it is this machine's clock.
+        :param clock_offset: seconds by which the clock that set the deadline is ahead of the service's, see
+            ``known_offset`` in :mod:`~airflow_provider_segmind.api.clocks`; ``None`` if it is this machine's clock.
         :param said: error log shared by all jobs of one task.
         :return: the job, ``COMPLETED`` or ``FAILED``.
         :raises JobTimeoutError: if the job is not done at the deadline.
@@ -172,7 +172,12 @@ class Poller:
         self._set_timer()
 
     def _ahead(self, waiting: _Waiting) -> float:
-        """Return the seconds by which this machine's clock is ahead of the clock that set a deadline, never below 0."""
+        """
+        Return the seconds by which this machine's clock is ahead of the clock that set a deadline.
+
+        Never below 0: a deadline is only postponed, never advanced, since Airflow's own timeout ends a wait that takes
+        too long.
+        """
         return max(0.0, self._offset - waiting.offset)
 
     def _drop(self, key: _Waiting | asyncio.Future[None]) -> None:

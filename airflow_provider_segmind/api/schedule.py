@@ -155,7 +155,8 @@ class Budget:
         """
         Apply a 429: pause all requests, then go on at half the pace.
 
-        :param sent_at: when the refused request was sent. Requests sent before the last 429 took effect are ignored.
+        :param sent_at: when the refused request was sent; ignored if that was before the end of the last pause, since
+            such a 429 tells nothing new.
         """
         if sent_at <= self._changed:
             return

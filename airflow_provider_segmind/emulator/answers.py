@@ -18,14 +18,12 @@ RATE_LIMIT_HEADERS: tuple[RateLimitHeaders, ...] = ("retry-after", "http-date", 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    One HTTP answer, before it is sent.
+    One HTTP answer before it is sent.
 
-    :param status: HTTP status.
-    :param body: The bytes of the body.
-    :param media_type: Content type, or ``""`` for none.
+    :param media_type: Content type; ``""`` for none.
     :param headers: More headers as name, value pairs.
-    :param delivery: ``whole``, or one of the ways in which a connection can go wrong.
-    :param delay: Seconds to wait before the answer leaves.
+    :param delivery: ``whole``, or how the connection fails.
+    :param delay: Seconds to wait before sending.
     :param drip: Seconds over which a ``drip`` delivery spreads its body.
     """
 

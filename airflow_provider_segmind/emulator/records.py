@@ -110,12 +110,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """
-    An uploaded file.
-
-    :param data: Its bytes.
-    :param media_type: Its content type.
-    """
+    """An uploaded file."""
 
     data: bytes
     media_type: str

@@ -24,8 +24,7 @@ class Subject:
     """
     A person found in a photograph.
 
-    :param box: The person's bounding box.
-    :param core: Mask of what is surely the person.
+    :param core: Mask of pixels that surely show the person.
     :param region: Mask of the person and a margin.
     :param background: The photograph without the person.
     """

@@ -1,1 +1,1 @@
-"""Say in a picture's own metadata that a model made part of it."""
+"""Mark in a picture's metadata that a model made part of it."""

@@ -16,7 +16,7 @@ _SOI, _EOI, _SOS, _APP0, _APP1, _APP11 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xEB
 _ALONE = {0x01, *range(0xD0, 0xD8)}
 _NO_FILL = re.compile(rb"[^\xff]")
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-"""What can follow compressed data, in which a 0xFF is followed by 0x00 or by a restart marker's number."""
+"""A marker after compressed data, in which 0xFF is always followed by 0x00 or a restart marker's number."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class _Segment:
 @dataclass(frozen=True)
 class JpegParts:
     """
-    A JPEG taken apart as far as its metadata goes.
+    A JPEG, split into its metadata segments.
 
     :param data: the whole file.
-    :param segments: what stands before the first scan.
+    :param segments: the segments before the first scan.
     """
 
     data: bytes
@@ -42,9 +42,9 @@ class JpegParts:
     @classmethod
     def read(cls, data: bytes) -> JpegParts:
         """
-        Take a file apart.
+        Split a file.
 
-        :raises InvalidRequestError: when it is no JPEG, is cut off or is malformed.
+        :raises InvalidRequestError: if it is no JPEG, is cut off or is malformed.
         """
         if data[:2] != b"\xff\xd8":
             raise refusal("JPEG", "it does not begin as a JPEG does")
@@ -54,14 +54,14 @@ class JpegParts:
 
     @property
     def packet(self) -> bytes | None:
-        """Its XMP packet, the main one where there are extensions."""
+        """Its XMP packet, without extensions."""
         found = self._xmp()
         return None if found is None else found.payload[len(_XMP) :]
 
     @property
     def signed(self) -> bool:
-        """Whether it carries a C2PA manifest: a JUMBF box in APP11 (C2PA specification, A.3.1)."""
-        # After "JP" come two bytes of instance, four of sequence, four of length, and then the box's type.
+        """Whether it has a C2PA manifest: a JUMBF box in APP11 (C2PA specification, A.3.1)."""
+        # After "JP": two bytes of instance, four of sequence, four of length, then the box's type.
         return any(
             s.marker == _APP11 and s.payload[:2] == b"JP" and s.payload[12:16] == b"jumb" and b"c2pa" in s.payload
             for s in self.segments
@@ -71,7 +71,7 @@ class JpegParts:
         """
         Return the file with this XMP packet, in the old one's place or after JFIF and EXIF, which come first.
 
-        :raises InvalidRequestError: when the packet does not fit a segment.
+        :raises InvalidRequestError: if the packet does not fit a segment.
         """
         payload = _XMP + packet
         if len(payload) > _MAX_PAYLOAD:
@@ -94,7 +94,7 @@ class JpegParts:
 
 
 def _segments(data: bytes) -> Iterator[_Segment]:
-    """Yield the segments up to and with the first start of scan."""
+    """Yield the segments up to the first start of scan, which is included."""
     position = 2
     while True:
         segment = _segment(data, position)
@@ -125,7 +125,7 @@ def _segment(data: bytes, position: int) -> _Segment:
 
 
 def _find_end(data: bytes, position: int) -> None:
-    """Go through all scans, so that a file whose end is missing is not taken for a whole one."""
+    """Read all scans, and raise if the end of the file is missing."""
     counted("JPEG", _until_end(data, position))
 
 

@@ -1,4 +1,4 @@
-"""Label a picture as partly made by a model, without touching a pixel or anyone's signature."""
+"""Label a picture as partly made by a model, without changing a pixel or breaking a signature."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def label(data: bytes, media_type: str) -> bytes:
     """
     Return a picture whose XMP names its digital source type: :data:`AI_COMPOSITE`.
 
-    Nothing but the XMP changes, and what that held is kept. A picture that is labelled already, or that carries a
-    C2PA manifest, which any change would break, is returned as it came.
+    Only the XMP changes, and its other properties stay. A picture that already has the label is returned unchanged, and
+    so is one with a C2PA manifest, which any change would break.
 
     :param data: the whole file.
     :param media_type: ``image/jpeg``, ``image/png`` or ``image/webp``.
-    :return: the whole file, some 600 bytes longer.
-    :raises InvalidRequestError: when the file, or an XMP packet in it, cannot be read, or the type is another.
+    :return: the whole file, about 600 bytes longer.
+    :raises InvalidRequestError: if the file or its XMP packet cannot be read, or the type is another one.
     """
     kind, parts = _read(data, media_type)
     if _has_c2pa(kind, parts):
@@ -64,9 +64,9 @@ def source_type(data: bytes, media_type: str) -> str | None:
 
 def has_c2pa(data: bytes, media_type: str) -> bool:
     """
-    Whether a picture carries a C2PA manifest, or names one kept elsewhere. Whether it is valid is not looked at.
+    Whether a picture has a C2PA manifest, or names a remote one. Does not check whether it is valid.
 
-    :raises InvalidRequestError: when the file cannot be read, or the type is another than those of :func:`label`.
+    :raises InvalidRequestError: if the file cannot be read, or its type is not one of those in :func:`label`.
     """
     return _has_c2pa(*_read(data, media_type))
 

@@ -24,10 +24,10 @@ class _Chunk:
 @dataclass(frozen=True)
 class PngParts:
     """
-    A PNG taken apart as far as its metadata goes.
+    A PNG, split into its chunks.
 
     :param data: the whole file.
-    :param chunks: all of its chunks, whose checksums are right.
+    :param chunks: all chunks, with verified checksums.
     """
 
     data: bytes
@@ -36,9 +36,9 @@ class PngParts:
     @classmethod
     def read(cls, data: bytes) -> PngParts:
         """
-        Take a file apart.
+        Split a file.
 
-        :raises InvalidRequestError: when it is no PNG, is cut off or is malformed.
+        :raises InvalidRequestError: if it is no PNG, is cut off or is malformed.
         """
         if data[:8] != _SIGNATURE:
             raise refusal("PNG", "it does not begin as a PNG does")
@@ -55,12 +55,12 @@ class PngParts:
 
     @property
     def signed(self) -> bool:
-        """Whether it carries a C2PA manifest: a chunk ``caBX`` (C2PA specification, A.3.2)."""
+        """Whether it has a C2PA manifest: a chunk ``caBX`` (C2PA specification, A.3.2)."""
         return any(chunk.kind == b"caBX" for chunk in self.chunks)
 
     def with_packet(self, packet: bytes) -> bytes:
-        """Return the file with this XMP packet right after its header, and without the old one."""
-        # Uncompressed, as the XMP specification asks, and in no language.
+        """Return the file with this XMP packet right after the header, without the old packet."""
+        # Uncompressed, as the XMP specification demands, and without a language.
         body = b"iTXt" + _KEYWORD + b"\0\0\0\0" + packet
         chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
         header = self.chunks[0].end
@@ -73,7 +73,7 @@ class PngParts:
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """Yield the chunks up to and with the last; what follows it is nobody's."""
+    """Yield the chunks up to the last, which is included; ignore what follows it."""
     view = memoryview(data)
     position = len(_SIGNATURE)
     while True:

@@ -1,4 +1,4 @@
-"""The one error of this package, so that all of its messages tell the reader the same way out."""
+"""The one error of this package, so that all messages name the same remedy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 def counted(kind: str, parts: Iterator[T]) -> tuple[T, ...]:
     """
-    Return the parts of a file, which can be a few bytes long each and so cost many times its size.
+    Return a file's parts; limited, since parts of a few bytes could cost many times the file's size.
 
-    :raises InvalidRequestError: when there are more than any encoder writes.
+    :raises InvalidRequestError: if there are more parts than any encoder writes.
     """
     found = tuple(islice(parts, MAX_PARTS + 1))
     if len(found) > MAX_PARTS:
@@ -28,8 +28,8 @@ def refusal(kind: str, reason: str) -> InvalidRequestError:
     """
     Return the error for a picture whose metadata cannot be read or written.
 
-    :param kind: what it was taken for, as ``JPEG``.
-    :param reason: what is wrong with it, as the end of a sentence.
+    :param kind: the assumed format, such as ``JPEG``.
+    :param reason: the problem, as the end of a sentence.
     """
     return InvalidRequestError(
         f"The {kind} picture cannot be labelled: {reason}. Its bytes were not changed: keep them as they came, "

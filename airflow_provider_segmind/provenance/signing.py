@@ -1,8 +1,7 @@
 """
-Sign a picture with a C2PA manifest, and read what became of the signature.
+Sign a picture with a C2PA manifest, and verify such a signature. Needs the extra ``provenance``.
 
-The extra ``provenance`` brings the library that does the cryptography. Nothing here uses the network, but for a time
-stamp that is asked for.
+Nothing here uses the network, except for a requested time stamp.
 """
 
 from __future__ import annotations
@@ -19,23 +18,24 @@ from airflow_provider_segmind.api.media import media_type_of
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, has_c2pa, label
 
 ALGORITHMS = ("es256", "es384", "es512", "ps256", "ps384", "ps512", "ed25519")
-"""What the C2PA specification allows (13.2.1, "Signature algorithms")."""
+"""The algorithms that the C2PA specification allows (13.2.1, "Signature algorithms")."""
 
 _OFFLINE = {"remote_manifest_fetch": False, "ocsp_fetch": False}
-"""Reading a picture from anywhere must not fetch what it names."""
+"""Reading an untrusted picture must not fetch the addresses in it."""
 
 
 @dataclass(frozen=True)
 class Signature:
     """
-    What the C2PA manifest of a picture says, and whether it holds.
+    The content and the validity of a picture's C2PA manifest.
 
-    :param state: ``Trusted``: whole, and signed by whom the anchors vouch for. ``Valid``: whole. ``Invalid``: changed.
-    :param codes: what is wrong, in the specification's words, as ``assertion.dataHash.mismatch``; a signer whom no
-        anchor vouches for is ``signingCredential.untrusted``.
+    :param state: ``Trusted``: unchanged, and the anchors vouch for the signer. ``Valid``: unchanged. ``Invalid``:
+        changed.
+    :param codes: the problems, as codes of the specification such as ``assertion.dataHash.mismatch``; a signer without
+        an anchor is ``signingCredential.untrusted``.
     :param issuer: organisation in the certificate, or ``None``.
     :param signed_at: time of the time stamp, ISO 8601, or ``None`` without one.
-    :param source_type: the digital source type that its actions name, or ``None``.
+    :param source_type: the digital source type in its actions, or ``None``.
     :param ingredients: titles of the pictures that it was made of.
     """
 
@@ -61,21 +61,21 @@ def sign(
     """
     Label a picture as partly made by a model, and sign it.
 
-    The manifest says that ``source`` was opened and edited with a model. A manifest that the picture has already stays
-    in it: the picture as it came is then the parent, and ``source`` an input. No thumbnail of anything is kept.
+    The manifest says that ``source`` was opened and edited with a model. If the picture already has a manifest, it
+    stays: the picture as received becomes the parent, and ``source`` an input. The manifest holds no thumbnails.
 
     :param data: a whole JPEG, PNG or WebP file.
     :param certificate: PEM chain, the signer's own certificate first.
     :param key: its private key, PEM without a passphrase.
     :param algorithm: one of :data:`ALGORITHMS` that fits the key.
-    :param source: the picture that was sent to be edited; a JPEG, PNG or WebP file.
-    :param title: what the picture is called in the manifest.
-    :param source_title: what ``source`` is called.
-    :param time_stamp_url: an RFC 3161 time-stamp authority, asked over the network; ``None`` asks nobody.
+    :param source: the picture that was sent for editing; a JPEG, PNG or WebP file.
+    :param title: the picture's title in the manifest.
+    :param source_title: the title of ``source``.
+    :param time_stamp_url: an RFC 3161 time-stamp authority, called over the network; ``None`` for no time stamp.
     :return: the whole file, some kilobytes longer.
-    :raises InvalidRequestError: when the extra, the certificate, the key or the picture cannot be used. The message
-        never has the key.
-    :raises TransportError: when the time-stamp authority gives no time stamp.
+    :raises InvalidRequestError: if the extra, the certificate, the key or the picture cannot be used. The message never
+        contains the key.
+    :raises TransportError: if the time-stamp authority gives no time stamp.
     """
     c2pa = _library()
     check_pair(certificate, key, algorithm)
@@ -96,19 +96,19 @@ def sign(
                 builder.add_ingredient(described, _media_type(picture, "source"), BytesIO(picture))
             builder.sign(signer, media_type, BytesIO(labelled), signed)
     except c2pa.C2paError as error:
-        # The library's error has a chain of native frames, and nothing to add to its message.
+        # The library's error only adds a chain of native frames.
         raise _unsigned(error, time_stamp_url) from None
     return signed.getvalue()
 
 
 def verify(data: bytes, *, anchors: bytes | None = None) -> Signature | None:
     """
-    Read the C2PA manifest of a picture and check it, without the network.
+    Read and check the C2PA manifest of a picture, without the network.
 
     :param data: the whole file.
     :param anchors: PEM certificates that vouch for signers; without them none is ``Trusted``.
-    :return: what it says, or ``None`` when the picture carries no manifest.
-    :raises InvalidRequestError: when the extra is missing, or the picture or the anchors cannot be read.
+    :return: the result, or ``None`` if the picture has no manifest.
+    :raises InvalidRequestError: if the extra is missing, or the picture or the anchors cannot be read.
     """
     c2pa = _library()
     media_type = _media_type(data, "picture")
@@ -131,9 +131,9 @@ def verify(data: bytes, *, anchors: bytes | None = None) -> Signature | None:
 
 def check_pair(certificate: bytes, key: bytes, algorithm: str = "es256") -> None:
     """
-    Make sure that a key belongs to a certificate and can sign with an algorithm.
+    Check that a key belongs to a certificate and fits an algorithm.
 
-    :raises InvalidRequestError: when not; the message never has the key.
+    :raises InvalidRequestError: if not; the message never contains the key.
     """
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificates
@@ -150,7 +150,7 @@ def check_pair(certificate: bytes, key: bytes, algorithm: str = "es256") -> None
     try:
         private = load_pem_private_key(key, password=None)
     except (TypeError, ValueError, NotImplementedError):
-        # What the parser says of a key may quote it.
+        # The parser's message may quote the key.
         raise InvalidRequestError(
             "The signing key is no private key in PEM without a passphrase: whoever manages it gives one."
         ) from None
@@ -183,8 +183,8 @@ def _manifest(
     """
     Return a manifest's definition and its ingredients.
 
-    A manifest's first action is that something was opened or created (C2PA specification, 18.15.4.2), and it has one
-    parent at most. The one that came signed has it that a model was at work, or not: that is Segmind's to say.
+    The first action must be "opened" or "created" (C2PA specification, 18.15.4.2), and there is at most one parent.
+    Whether a model made a picture that came signed is for its own manifest (Segmind's) to say.
     """
     ingredients, actions = [], []
     edited: dict[str, Any] = {"action": "c2pa.edited", "digitalSourceType": AI_COMPOSITE}

@@ -20,10 +20,9 @@ class _Chunk:
 @dataclass(frozen=True)
 class WebpParts:
     """
-    A WebP taken apart into its chunks.
+    A WebP, split into its chunks.
 
-    :param chunks: all of its chunks.
-    :param trailer: what follows them in the file.
+    :param trailer: the bytes after the last chunk.
     """
 
     chunks: tuple[_Chunk, ...]
@@ -32,9 +31,9 @@ class WebpParts:
     @classmethod
     def read(cls, data: bytes) -> WebpParts:
         """
-        Take a file apart.
+        Split a file.
 
-        :raises InvalidRequestError: when it is no WebP, is cut off or is malformed.
+        :raises InvalidRequestError: if it is no WebP, is cut off or is malformed.
         """
         if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
             raise refusal("WebP", "it does not begin as a WebP does")
@@ -53,14 +52,14 @@ class WebpParts:
 
     @property
     def signed(self) -> bool:
-        """Whether it carries a C2PA manifest: a chunk ``C2PA`` (C2PA specification, A.3.5)."""
+        """Whether it has a C2PA manifest: a chunk ``C2PA`` (C2PA specification, A.3.5)."""
         return any(chunk.kind == b"C2PA" for chunk in self.chunks)
 
     def with_packet(self, packet: bytes) -> bytes:
         """
-        Return the file with this XMP packet, in the old one's place or as its last chunk.
+        Return the file with this XMP packet, in the old one's place or as the last chunk.
 
-        :raises InvalidRequestError: when its size, which its header then has to say, cannot be read.
+        :raises InvalidRequestError: if the picture's size, which the new header needs, cannot be read.
         """
         head, *rest = self.chunks
         chunks = [_extended(head), *rest] if head.kind == b"VP8X" else [_header_for(head), head, *rest]
@@ -87,14 +86,14 @@ def _bytes_of(chunk: _Chunk) -> tuple[bytes, ...]:
 
 
 def _extended(head: _Chunk) -> _Chunk:
-    """Return the header with the flag that there is XMP."""
+    """Return the header with the XMP flag set."""
     if len(head.payload) < 10:
         raise refusal("WebP", "its header VP8X is too short")
     return _Chunk(b"VP8X", bytes([head.payload[0] | _HAS_XMP]) + head.payload[1:])
 
 
 def _header_for(picture: _Chunk) -> _Chunk:
-    """Return the header that a simple file lacks: flags, and width and height less one in 24 bits each."""
+    """Return the extended header that a simple file lacks: flags, then width - 1 and height - 1 in 24 bits each."""
     if picture.kind == b"VP8L":
         width, height, alpha = _lossless(picture.payload)
     else:

@@ -1,8 +1,7 @@
 """
-Read and write one property of an XMP packet, and leave every other byte of it as it is.
+Read and write one property of an XMP packet, and keep every other byte.
 
-A packet comes with a picture from outside. It is gone through once, without a tree of it being made, which would take
-hundreds of times its size and as much time.
+Packets are untrusted. One streaming pass reads them: a tree would take hundreds of times their size in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.provenance.refusal import refusal
 
 MAX_PACKET = 2**20
-"""Bytes of a packet that is read; what Photoshop writes for a long history is half of it."""
+"""Largest packet to read, in bytes; Photoshop writes half of it for a long history."""
 _MAX_DEPTH = 500
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -34,19 +33,18 @@ _TAG = re.compile(rb"""<([^\s/>]+)(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*(/
 
 def source_type_of(packet: bytes, kind: str) -> str | None:
     """
-    Return the packet's ``Iptc4xmpExt:DigitalSourceType``, or ``None`` if it has none.
+    Return the packet's ``Iptc4xmpExt:DigitalSourceType``, or ``None``.
 
-    :raises InvalidRequestError: when the packet cannot be read.
+    :raises InvalidRequestError: if the packet cannot be read.
     """
     return _Packet(packet, kind).values.get(_SOURCE_TYPE)
 
 
 def names_remote_manifest(packet: bytes, kind: str) -> bool:
     """
-    Whether the packet points to a C2PA manifest that is kept elsewhere, which covers this file's bytes.
+    Whether the packet names a remote C2PA manifest, which covers this file's bytes; ``False`` if unreadable.
 
-    The property is ``dcterms:provenance``, from C2PA's specification, "Embedding a reference to the active manifest".
-    A packet that cannot be read points nowhere.
+    The property is ``dcterms:provenance``: C2PA specification, "Embedding a reference to the active manifest".
     """
     try:
         return _Packet(packet, kind).values.get(_MANIFEST, "").startswith(("http://", "https://"))
@@ -58,14 +56,14 @@ def with_source_type(packet: bytes | None, value: str, kind: str) -> bytes:
     """
     Return a packet in which the picture's digital source type is ``value``.
 
-    :param packet: the packet that the picture has, whose other properties are kept, or ``None``.
+    :param packet: the picture's packet, whose other properties stay, or ``None``.
     :param value: a URI of IPTC's vocabulary ``http://cv.iptc.org/newscodes/digitalsourcetype/``.
     :param kind: the picture's format, for messages.
-    :raises InvalidRequestError: when the packet cannot be read.
+    :raises InvalidRequestError: if the packet cannot be read.
     """
     found = _Packet(_EMPTY if packet is None else packet, kind)
-    # It declares its own prefixes, whatever others the packet uses. All descriptions of one packet must be about the
-    # same resource: XMP specification part 1, 7.4.
+    # It declares its own prefixes, whatever others the packet uses. All descriptions of a packet must be about the same
+    # resource: XMP specification part 1, 7.4.
     description = (
         f'<rdf:Description xmlns:rdf="{_RDF}" xmlns:Iptc4xmpExt="{_SOURCE_TYPE.partition(" ")[0]}" '
         f"rdf:about={quoteattr(found.about)}><Iptc4xmpExt:DigitalSourceType>{escape(value)}"
@@ -76,11 +74,9 @@ def with_source_type(packet: bytes | None, value: str, kind: str) -> bytes:
 
 class _Packet:
     """
-    What a packet says, and where.
+    The parsed properties of a packet, and their positions.
 
-    :param packet: its bytes.
-    :param kind: the picture's format, for messages.
-    :raises InvalidRequestError: when it cannot be read.
+    :raises InvalidRequestError: if the packet cannot be read.
     """
 
     def __init__(self, packet: bytes, kind: str) -> None:
@@ -90,7 +86,7 @@ class _Packet:
         self._kind = kind
         self._cuts: list[tuple[int, int]] = []
         self._room: tuple[int, int, bytes, bytes] | None = None
-        """Where one more description belongs: what it takes the place of, and what stands before and after it."""
+        """Place of the new description: start and end of the replaced text, and the text before and after it."""
         self._depth = self._rdf = self._description = 0
         self._property: _Property | None = None
         parser = self._parser = expat.ParserCreate("UTF-8", " ")
@@ -103,12 +99,12 @@ class _Packet:
         except expat.ExpatError as error:
             raise refusal(kind, f"its XMP packet is not well-formed XML ({error})") from error
         finally:
-            del self._parser  # it and this refer to each other
+            del self._parser  # breaks the reference cycle
         if self._room is None:
             raise refusal(kind, "its XMP packet has no rdf:RDF")
 
     def changed(self, description: bytes) -> bytes:
-        """Return the text without its digital source types and the wrapper, and with one more description."""
+        """Return the text without wrapper and digital source types, and with one more description."""
         start, end, before, after = self._room or (0, 0, b"", b"")
         edits = [(*cut, b"") for cut in self._cuts] + [(start, end, before + description + after)]
         parts, position = [], 0
@@ -169,7 +165,7 @@ class _Packet:
         self._depth -= 1
 
     def _tag(self) -> tuple[bytes, bool, int]:
-        """Return the written name of the tag that begins here, whether it is an empty element's, and where it ends."""
+        """Return the name of the tag that begins here, whether its element is empty, and the tag's end."""
         tag = _TAG.match(self._text, self._parser.CurrentByteIndex)
         if tag is None:
             raise refusal(self._kind, "its XMP packet has a tag that cannot be read")
@@ -183,7 +179,7 @@ class _Packet:
 
 @dataclass
 class _Property:
-    """An element that is being read; ``end`` is known at once if it is empty."""
+    """An element that is being read; ``end`` is 0 until known."""
 
     depth: int
     name: str
@@ -199,16 +195,16 @@ def _plain(name: str) -> str:
 
 
 def _checked(packet: bytes, kind: str) -> bytes:
-    """Return the packet's text in UTF-8, which a parser may have."""
+    """Return the packet's text as UTF-8 that is safe to parse."""
     if len(packet) > MAX_PACKET:
         raise refusal(kind, f"its XMP packet has {len(packet)} bytes, more than {MAX_PACKET}")
     try:
         text = packet.decode("utf-8").strip("\ufeff\0 \t\r\n").encode()
     except UnicodeDecodeError:
         raise refusal(kind, "its XMP packet is not UTF-8") from None
-    # Entities could make a small packet a very large one; XMP has none.
+    # Entities could expand a small packet enormously; XMP has none.
     if b"<!DOCTYPE" in text:
         raise refusal(kind, "its XMP packet has a DOCTYPE, which XMP does not allow")
-    # Another encoding named there would be believed by others, although the text is UTF-8.
+    # Other readers would believe a declared encoding, although the text is UTF-8.
     declared = _DECLARATION.match(text)
     return text[declared.end() :].lstrip() if declared else text

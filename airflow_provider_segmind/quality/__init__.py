@@ -1,1 +1,1 @@
-"""Checks of pictures before and after a body swap: bytes in, verdict out; knows neither Airflow nor Segmind."""
+"""Checks of pictures before and after a body swap, independent of Airflow and Segmind."""

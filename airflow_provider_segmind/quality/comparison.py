@@ -1,4 +1,4 @@
-"""Compare the source and the result of a swap, apart for the background and for the subject."""
+"""Compare the source and the result of a swap, separately for background and subject."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUBJECT = 0.5
-"""From this likelihood, a pixel is a person."""
-# Half shadows and hair count as subject where the background is judged, and 16 of 512 pixels around it: the masks are
-# made at half of that size and are not exact.
+"""Likelihood from which a pixel is a person."""
+# The masks have half of that size and are not exact. So where the background is judged, half shadows, hair and 16 of
+# 512 pixels around the subject count as subject.
 _NEAR_SUBJECT = 0.3
 _MARGIN = 1 / 32
 _WINDOW = 7
@@ -28,11 +28,11 @@ _LUMA = (0.299, 0.587, 0.114)
 @dataclass(frozen=True)
 class Pair:
     """
-    A source and a result of one size.
+    A source and a result of the same size.
 
     :param before: the source, RGB, height x width x 3, 0 to 255.
     :param after: the result, likewise.
-    :param before_subject: how likely each pixel of the source is a person, height x width, 0 to 1.
+    :param before_subject: likelihood of a person per pixel of the source, height x width, 0 to 1.
     :param after_subject: likewise of the result.
     """
 
@@ -43,7 +43,7 @@ class Pair:
 
     @classmethod
     def of(cls, before: Image.Image, after: Image.Image) -> Pair:
-        """Return the pair of two RGB pictures of one size."""
+        """Return the pair of two RGB pictures of the same size."""
         return cls(
             np.asarray(before, np.float32),
             np.asarray(after, np.float32),
@@ -53,7 +53,7 @@ class Pair:
 
     @cached_property
     def backgrounds(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """What is surely background in the source, and in the result; height x width."""
+        """The pixels that are surely background in the source, and in the result; height x width."""
         margin = max(1, round(max(self.before.shape) * _MARGIN))
         before, after = (
             ~detectors.grown(mask > _NEAR_SUBJECT, margin) for mask in (self.before_subject, self.after_subject)
@@ -62,17 +62,17 @@ class Pair:
 
     @property
     def subject(self) -> NDArray[np.bool_]:
-        """Where a person is in the source or in the result; height x width."""
+        """The pixels that show a person in the source or in the result; height x width."""
         return np.maximum(self.before_subject, self.after_subject) > SUBJECT
 
 
 @dataclass(frozen=True)
 class Difference:
     """
-    How far an area of the result is from the same area of the source.
+    The difference between an area of the result and of the source.
 
-    :param psnr: in dB, over the pixels of the area alone; 99 for what is equal.
-    :param luminance: mean of the result's luma minus that of the source, -255 to 255.
+    :param psnr: in dB, over the pixels of the area alone; 99 if equal.
+    :param luminance: mean luma of the result minus that of the source, -255 to 255.
     :param colour: the largest change of a channel's mean, 0 to 255.
     """
 
@@ -82,9 +82,9 @@ class Difference:
 
     @classmethod
     def of(cls, pair: Pair, area: NDArray[np.bool_]) -> Difference:
-        """Return it for an area, height x width, that must not be empty."""
+        """Return the difference in an area, height x width, which must not be empty."""
         moved = pair.after[area] - pair.before[area]
-        # Over the area alone: PnPInversion's own script averages over the whole frame, which flatters.
+        # Over the area alone: PnPInversion's own script averages over the whole frame, which gives better values.
         error = float(np.mean(moved**2))
         means = moved.mean(axis=0, dtype=np.float64)
         psnr = min(99.0, 10 * math.log10(255**2 / error)) if error else 99.0
@@ -93,10 +93,11 @@ class Difference:
 
 def edge(picture: NDArray[np.float32]) -> float:
     """
-    Return how strong a picture's strongest edges are: the luma's change over two pixels, 0 to 361.
+    Return the strength of the strongest edges: the luma's change over two pixels, 0 to 361.
+
+    Only 0.2 % of the pixels have more; 0 if the picture is too small.
 
     :param picture: height x width x 3, 0 to 255.
-    :return: two in a thousand pixels have more; 0 for a picture without an inside.
     """
     luma = picture @ np.array(_LUMA, np.float32)
     across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
@@ -107,7 +108,7 @@ def similarity(pair: Pair) -> NDArray[np.float32]:
     """
     Return the structural similarity of the luma around each pixel, height x width, -1 to 1.
 
-    As of Wang et al. 2004 (IEEE TIP 13, 4), with a plain window of 7 pixels instead of a Gaussian one.
+    As in Wang et al. 2004 (IEEE TIP 13, 4), with a plain window of 7 pixels instead of a Gaussian one.
     """
     one, other = (picture @ np.array(_LUMA, np.float32) for picture in (pair.before, pair.after))
     means = _smooth(one), _smooth(other)
@@ -119,7 +120,7 @@ def similarity(pair: Pair) -> NDArray[np.float32]:
 
 
 def _smooth(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the mean of the window around each value; at the edge, the edge is repeated."""
+    """Return the mean of the window around each value; the edge is repeated."""
     around = np.pad(values, _WINDOW // 2, mode="edge")
     sums = np.zeros((around.shape[0] + 1, around.shape[1] + 1))
     np.cumsum(np.cumsum(around, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])

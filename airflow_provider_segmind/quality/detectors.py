@@ -1,4 +1,4 @@
-"""Find faces, bodies and the subject of a picture."""
+"""Find the faces, the bodies and the subject of a picture."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SAME = 0.3
 @dataclass(frozen=True)
 class Detector:
     """
-    A single-shot detector: what its files do not say of themselves. From MediaPipe's graphs, facts only.
+    A single-shot detector; facts from MediaPipe's graphs that its files do not contain.
 
-    :param model: of ``interpreters.SHA256``.
-    :param side: pixels of its square input, with values from -1 to 1.
-    :param grids: cells along a side, and boxes in each cell, one after the other.
+    :param model: a key of ``interpreters.SHA256``.
+    :param side: side of the square input in pixels, with values from -1 to 1.
+    :param grids: per grid, cells along a side and boxes in each cell, in order.
     """
 
     model: str
@@ -37,7 +37,7 @@ class Detector:
 FACES = Detector("face_detection_full_range_sparse", 192, ((48, 1),))
 """Points: right eye, left eye, nose, mouth, right ear, left ear."""
 BODIES = Detector("pose_detection", 224, ((28, 2), (14, 2), (7, 6)))
-"""Its boxes are of heads. Points: hips, a point on the circle around the body, shoulders, one around the upper body."""
+"""Boxes of heads. Points: hips, a point on the circle around the body, shoulders, one around the upper body."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,7 @@ class Found:
 
 
 def find(detector: Detector, picture: Image.Image, least: float) -> tuple[Found, ...]:
-    """
-    Return what a detector finds, best first.
-
-    :param detector: which one.
-    :param picture: RGB.
-    :param least: score below which something is nothing, 0 to 1.
-    """
+    """Return what a detector finds in an RGB picture, best first; ``least``: lowest score, 0 to 1."""
     side = detector.side
     scale = side / max(picture.size)
     width, height = (max(1, round(length * scale)) for length in picture.size)
@@ -73,8 +67,8 @@ def find(detector: Detector, picture: Image.Image, least: float) -> tuple[Found,
     values, logits = interpreters.run(detector.model, np.asarray(square, np.float32) / np.float32(127.5) - 1)
     scores = np.asarray(1 / (1 + np.exp(-np.clip(logits[:, 0], -80, 80))), np.float32)
     likely = scores >= least
-    # The first pair of numbers is the middle of a box and the second its size; the others are points. All but the
-    # size are relative to the middle of their cell.
+    # The first pair of numbers is a box's middle, the second its size, the others are points. All except the size are
+    # relative to the middle of their cell.
     pairs = values[likely].reshape(-1, values.shape[1] // 2, 2)
     cells = _middles(detector)[likely] * side
     middles, sizes = (pairs[:, 0] + cells - corner) * stretch, pairs[:, 1] * stretch
@@ -96,7 +90,7 @@ def _middles(detector: Detector) -> NDArray[np.float32]:
 def _distinct(
     scores: NDArray[np.float32], corners: NDArray[np.float32], points: NDArray[np.float32]
 ) -> tuple[Found, ...]:
-    """Join boxes that overlap, weighted by their scores, as MediaPipe does: single ones jitter."""
+    """Merge overlapping boxes, weighted by score as in MediaPipe, since single boxes jitter."""
     found = []
     left = np.argsort(-scores, kind="stable")
     while left.size:
@@ -119,11 +113,9 @@ def _overlap(one: NDArray[np.float32], many: NDArray[np.float32]) -> NDArray[np.
 
 def subject(picture: Image.Image) -> NDArray[np.float32]:
     """
-    Return how likely each pixel is a person, height x width, 0 to 1.
+    Return the likelihood of a person per pixel of an RGB picture, height x width, 0 to 1.
 
-    It is no test of presence: an animal or an object in front counts as well.
-
-    :param picture: RGB.
+    Not a test of presence: an animal or an object in front also counts.
     """
     square = picture.resize((_MASK_SIDE, _MASK_SIDE), Image.Resampling.BILINEAR)
     (mask,) = interpreters.run("selfie_segmentation", np.asarray(square, np.float32) / np.float32(255))
@@ -132,7 +124,7 @@ def subject(picture: Image.Image) -> NDArray[np.float32]:
 
 
 def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
-    """Return a mask that reaches further by so many pixels in every direction, a square."""
+    """Return a mask grown by this many pixels in every direction, as a square."""
     # Sums along each axis: Pillow's filter for this takes a quarter of a second.
     for axis in (0, 1):
         margin = [(0, 0), (0, 0)]

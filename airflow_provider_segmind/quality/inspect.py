@@ -1,4 +1,4 @@
-"""Judge pictures before they are paid for, and results of body swaps."""
+"""Check pictures before they are paid for, and results of body swaps."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ def check_input(
     source: bytes, reference: bytes | None = None, *, thresholds: Thresholds = DEFAULTS, qa: bool | None = None
 ) -> Report:
     """
-    Judge the inputs of a body swap, which costs money, before it is ordered.
+    Check the inputs of a body swap before it is ordered and billed.
 
     :param source: an encoded picture: the photograph to edit.
     :param reference: an encoded picture of the new person, if there is one.
-    :param thresholds: the cuts.
-    :param qa: whether the checks that need models are made: ``True`` requires them, ``None`` makes them if they are
-        there, see :func:`qa_available`.
-    :return: one check for each name, on the worse of both pictures. Bytes that are no picture fail ``readable``.
-    :raises InvalidRequestError: when ``qa`` is required and is not there.
-    :raises ModelError: a ``RuntimeError``: when the models are there and cannot be run.
+    :param thresholds: the limits.
+    :param qa: whether to run the checks that need models: ``True`` requires them, ``None`` runs them if installed, see
+        :func:`qa_available`.
+    :return: one check per name, on the worse of both pictures. Bytes that are no picture fail ``readable``.
+    :raises InvalidRequestError: if ``qa`` is required and not installed.
+    :raises ModelError: a ``RuntimeError``: if the models are installed and cannot be run.
     """
     started = time.perf_counter()
     layers = _layers(qa)
@@ -86,18 +86,18 @@ def check_swap(
     pose_model: Path | None = None,
 ) -> Report:
     """
-    Judge the result of a body swap beside its inputs.
+    Check the result of a body swap against its inputs.
 
     :param source: an encoded picture: the photograph that was edited.
-    :param result: an encoded picture: what came back.
+    :param result: an encoded picture: the swap's result.
     :param reference: an encoded picture of the new person, if there is one.
-    :param thresholds: the cuts.
+    :param thresholds: the limits.
     :param qa: as for :func:`check_input`.
-    :param pose_model: where ``pose_landmark_full.tflite`` of mediapipe 0.10.21 is. With it, the checks that need models
-        also judge whether the new person keeps the old one's pose; without it, that check is not in the report.
-    :return: one check for each name. Bytes that are no picture fail ``readable``.
-    :raises InvalidRequestError: when ``qa`` is required and is not there, or ``pose_model`` is another file.
-    :raises ModelError: a ``RuntimeError``: when the models are there and cannot be run.
+    :param pose_model: path of ``pose_landmark_full.tflite`` of mediapipe 0.10.21. With it, the checks that need models
+        also judge whether the new person keeps the old one's pose; without it, the report lacks that check.
+    :return: one check per name. Bytes that are no picture fail ``readable``.
+    :raises InvalidRequestError: if ``qa`` is required and not installed, or ``pose_model`` is another file.
+    :raises ModelError: a ``RuntimeError``: if the models are installed and cannot be run.
     """
     started = time.perf_counter()
     layers = _with_poses(_layers(qa), pose_model)
@@ -123,7 +123,7 @@ def check_swap(
 
 
 def qa_available() -> bool:
-    """Whether the extra ``qa`` is installed, so that checks that need models can be made; nothing is imported."""
+    """Whether the extra ``qa`` is installed, for checks that need models; imports nothing."""
     return all(importlib.util.find_spec(name) for name in ("ai_edge_litert", "numpy"))
 
 
@@ -141,7 +141,7 @@ def _layers(qa: bool | None) -> tuple[str, ...]:
 
 
 def _with_poses(layers: tuple[str, ...], model: Path | None) -> tuple[str, ...]:
-    """Return the layers, with ``pose`` if it can be made; a wrong file is refused even where no picture can be read."""
+    """Return the layers, with ``pose`` if possible; refuse a wrong model even if no picture can be read."""
     if model is None or "qa" not in layers:
         return layers
     from airflow_provider_segmind.quality.interpreters import check_pose_model
@@ -163,7 +163,7 @@ def _qa_swap(before: Picture, after: Picture, thresholds: Thresholds, pose_model
 
 
 def _read(named: dict[str, bytes | None], thresholds: Thresholds) -> tuple[Check, dict[str, Picture]]:
-    # Here, because importing an operator must not import Pillow.
+    # Imported here, since importing an operator must not import Pillow.
     from airflow_provider_segmind.quality import reading
 
     pictures: dict[str, Picture] = {}

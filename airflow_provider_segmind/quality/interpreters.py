@@ -1,4 +1,4 @@
-"""The neural networks of the extra ``qa``: loaded once in a process, when they are first needed."""
+"""The neural networks of the extra ``qa``, each loaded once per process at first use."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# From the wheel of mediapipe 0.10.21, see NOTICE. A file that differs is not run: it may answer anything, or crash.
+# From the wheel of mediapipe 0.10.21, see NOTICE. A file that differs is never run: it could return anything, or crash.
 SHA256 = {
     "selfie_segmentation": "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
     "face_detection_full_range_sparse": "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
     "pose_detection": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
 }
 POSE = "pose_landmark_full"
-"""The model that is not shipped, for its size: whoever wants it gives its path."""
+"""The pose model; too large to ship, so the user gives its path."""
 _POSE_SHA256 = "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f"
 # More threads would be a pool, which does not survive the fork with which Airflow starts a task.
 _THREADS = 1
@@ -31,20 +31,20 @@ _lock = threading.Lock()
 
 
 class ModelError(RuntimeError):
-    """A model, or what runs it, is not as it was installed: no picture can be judged."""
+    """A model or its runtime is damaged or missing: no picture can be judged."""
 
 
 def run(name: str, picture: NDArray[np.float32], file: Path | None = None) -> list[NDArray[np.float32]]:
     """
     Return the outputs of a model, in its own order.
 
-    :param name: of ``SHA256``, or ``POSE``.
-    :param picture: height x width x 3, as the model wants it.
-    :param file: where the model is, if it is ``POSE``.
-    :raises ModelError: when the model cannot be loaded or run; whoever installed the package must do it again.
-    :raises InvalidRequestError: when ``file`` is not that model.
+    :param name: a key of ``SHA256``, or ``POSE``.
+    :param picture: height x width x 3, in the model's own range.
+    :param file: path of the model, only for ``POSE``.
+    :raises ModelError: if the model cannot be loaded or run; the package must be installed again.
+    :raises InvalidRequestError: if ``file`` is another file.
     """
-    # An interpreter works in buffers of its own, which two threads must not share.
+    # An interpreter has its own buffers, which two threads must not share.
     with _lock:
         interpreter = _interpreter(name, file)
         try:
@@ -57,11 +57,10 @@ def run(name: str, picture: NDArray[np.float32], file: Path | None = None) -> li
 
 def load(pose_model: Path | None) -> None:
     """
-    Load every model now: none is loaded any more when it is needed.
+    Load every model now, so that later checks open no file.
 
-    :param pose_model: where the model of poses is, if there is one.
     :raises ModelError: as :func:`run`.
-    :raises InvalidRequestError: when ``pose_model`` is another file.
+    :raises InvalidRequestError: if ``pose_model`` is another file.
     """
     for name in SHA256:
         _interpreter(name, None)
@@ -85,11 +84,9 @@ def _interpreter(name: str, file: Path | None) -> Any:
 
 def verified(name: str, file: Any) -> bytes:
     """
-    Return a model's bytes.
+    Return a shipped model's bytes.
 
-    :param name: of ``SHA256``.
-    :param file: where it is.
-    :raises ModelError: when it is not there, or is another one.
+    :raises ModelError: if the file is missing or another one.
     """
     try:
         content: bytes = file.read_bytes()
@@ -103,10 +100,9 @@ def verified(name: str, file: Any) -> bytes:
 
 def given_pose_model(file: Path) -> bytes:
     """
-    Return the bytes of the model of poses that somebody gave.
+    Return the bytes of the user's pose model.
 
-    :param file: where it should be.
-    :raises InvalidRequestError: when it cannot be read, or is another file.
+    :raises InvalidRequestError: if the file cannot be read, or is another one.
     """
     wanted = "pose_landmark_full.tflite from the wheel of mediapipe 0.10.21"
     remedy = (
@@ -128,7 +124,7 @@ def given_pose_model(file: Path) -> bytes:
 
 def check_pose_model(file: Path) -> None:
     """
-    Make sure that a file is the model of poses; one that has not changed since is not read again.
+    Check that a file is the pose model; an unchanged file is not read again.
 
     :raises InvalidRequestError: as :func:`given_pose_model`.
     """
@@ -151,7 +147,7 @@ _REMEDY = (
 
 
 def _forget() -> None:
-    """Start anew in a forked child: another thread of the parent may have held the lock, or been inside of a model."""
+    """Reset in a forked child: another thread of the parent may have held the lock or been running a model."""
     global _lock
     _lock = threading.Lock()
     _interpreter.cache_clear()

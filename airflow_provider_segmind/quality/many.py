@@ -1,4 +1,4 @@
-"""Check the results of many body swaps, several at a time, in processes of their own."""
+"""Check the results of many body swaps in parallel, in separate processes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from airflow_provider_segmind.quality.sizing import worker_count
 from airflow_provider_segmind.quality.thresholds import Thresholds
 from airflow_provider_segmind.quality.worker import environment, receive, send
 
-# -P: a file in the working directory must not be taken for one of Python's modules.
+# -P: a file in the working directory must not replace one of Python's modules.
 _COMMAND = (sys.executable, "-P", "-m", "airflow_provider_segmind.quality.worker")
 
 
 class CheckDiedError(RuntimeError):
-    """The process that checked a pair ended, or was ended, before it could say anything. A retry may help."""
+    """The process that checked a pair ended, or was killed, before it answered. A retry may help."""
 
 
 @dataclass(frozen=True)
 class Pair:
     """
-    The pictures of one swap, each fetched only when its turn comes; several are fetched at the same time.
+    The pictures of one swap, fetched only when needed; several pairs are fetched at the same time.
 
     :param source: returns the photograph that was edited.
-    :param result: returns what came back.
-    :param reference: returns the new person; ``None`` leaves the checks out that need it.
+    :param result: returns the swap's result.
+    :param reference: returns the new person; ``None`` skips the checks that need it.
     """
 
     source: Callable[[], bytes]
@@ -54,26 +54,25 @@ def check_many(
     command: tuple[str, ...] = _COMMAND,
 ) -> Iterator[tuple[int, Report | Exception]]:
     """
-    Judge many results beside their inputs, on several cores.
+    Check many results against their inputs, on several cores.
 
-    The processes are programs of their own, not children of :mod:`multiprocessing`: a forked child of a process with
-    threads can hang, and Celery's pool marks its processes as daemons, which may have no such children. A pair's
-    pictures are in memory only while it is fetched and checked, so memory is bounded by ``workers``, not by the batch.
+    The workers are separate programs, not children of :mod:`multiprocessing`: a forked child of a process with threads
+    can hang, and Celery's pool marks its processes as daemons, which may have no such children. A pair's pictures are
+    in memory only while it is fetched and checked, so memory depends on ``workers``, not on the size of the batch.
 
     :param pairs: read as workers become free.
-    :param thresholds: the cuts.
+    :param thresholds: the limits.
     :param qa: see :func:`airflow_provider_segmind.quality.inspect.qa_available`.
     :param pose_model: see :func:`airflow_provider_segmind.quality.inspect.check_swap`.
-    :param workers: number of processes; ``None`` for what fits, see
+    :param workers: number of processes; ``None``: as many as fit, see
         :func:`airflow_provider_segmind.quality.sizing.worker_count`.
-    :param timeout: seconds after which the check of one pair is given up; the largest pictures that are accepted take
-        a few.
-    :param command: what to start as a worker.
-    :return: for each pair, in the order in which they are done, its number from 0 and its report; instead of a report,
-        the exception that fetching raised, or :class:`CheckDiedError`.
-    :raises InvalidRequestError: when ``qa`` is required and is not there, or ``pose_model`` is another file.
+    :param timeout: seconds after which the check of one pair is stopped; the largest accepted pictures take a few.
+    :param command: the command that starts a worker.
+    :return: for each pair, in order of completion, its number from 0 and its report; instead of a report, the exception
+        from fetching, or :class:`CheckDiedError`.
+    :raises InvalidRequestError: if ``qa`` is required and not installed, or ``pose_model`` is another file.
     """
-    check_swap(b"", b"", qa=qa, pose_model=pose_model)  # what cannot be had is refused once, and not for each pair
+    check_swap(b"", b"", qa=qa, pose_model=pose_model)  # refuses a missing extra or a wrong model once, for all pairs
     asked = {"thresholds": asdict(thresholds), "qa": qa, "pose_model": None if pose_model is None else str(pose_model)}
     count = workers or worker_count()
     crew = _Crew(command, count, timeout)
@@ -82,13 +81,13 @@ def check_many(
     try:
         for number, pair in enumerate(pairs):
             waiting[threads.submit(_check, crew, pair, asked)] = number
-            # One more than can be worked on, so that no thread waits for this one.
+            # One pair more than workers, so that no thread has to wait for the next pair.
             if len(waiting) > count:
                 yield from _done(waiting)
         while waiting:
             yield from _done(waiting)
     finally:
-        # First the processes: the threads that wait for their answers then end.
+        # Kill the processes first: the threads that wait for their answers then end.
         crew.end()
         threads.shutdown(wait=False, cancel_futures=True)
 
@@ -110,7 +109,7 @@ def _check(crew: _Crew, pair: Pair, asked: dict[str, Any]) -> Report:
 
 
 class _Crew:
-    """The processes: started when they are first needed, and in place of one that died."""
+    """The worker processes; started at first use, and again after one died."""
 
     def __init__(self, command: tuple[str, ...], count: int, timeout: float) -> None:
         self._command = command
@@ -180,7 +179,7 @@ class _Worker:
         self._process.kill()
         self._process.wait()
         for pipe in self._pipes():
-            with suppress(OSError):  # what could not be written any more
+            with suppress(OSError):  # unwritten data cannot be flushed
                 pipe.close()
 
     def _ask(self, pictures: list[bytes], asked: dict[str, Any]) -> bytes | None:
@@ -190,7 +189,7 @@ class _Worker:
             for picture in pictures:
                 send(to, picture)
             to.flush()
-        except (OSError, ValueError):  # it died while it was written to, or was ended
+        except (OSError, ValueError):  # it died during the write, or was killed
             return None
         return receive(answers)
 
@@ -211,6 +210,6 @@ class _Worker:
 
 
 def _report(value: dict[str, Any]) -> Report:
-    """Return a report from what :meth:`Report.to_json` made of it."""
+    """Return the report from the JSON of :meth:`Report.to_json`."""
     checks = tuple(Check(**check) for check in value["checks"])
     return Report(value["kind"], checks, tuple(value["layers"]), value["seconds"])

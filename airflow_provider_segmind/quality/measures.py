@@ -1,4 +1,4 @@
-"""Measure pictures with Pillow alone; every picture is RGB and at its working size."""
+"""Measure pictures with Pillow alone; all are RGB and at their working size."""
 
 from __future__ import annotations
 
@@ -31,12 +31,7 @@ def flat_share(picture: Image.Image) -> float:
 
 
 def changed_share(before: Image.Image, after: Image.Image) -> float:
-    """
-    Return the share of 8-pixel blocks whose mean colour moved by more than 24 of 255 in some channel.
-
-    :param before: the source.
-    :param after: the result; brought to the source's size.
-    """
+    """Return the share of 8-pixel blocks whose mean colour changed by more than 24 of 255 in any channel."""
     if after.size != before.size:
         after = after.resize(before.size, Image.Resampling.BICUBIC)
     moved = ImageChops.difference(before.reduce(_CHANGE_BLOCK), after.reduce(_CHANGE_BLOCK))
@@ -48,36 +43,31 @@ def changed_share(before: Image.Image, after: Image.Image) -> float:
 
 def mirrored_gain(before: Image.Image, after: Image.Image) -> float:
     """
-    Return by how much less of the picture changed beside the mirrored source than beside the source as it is.
+    Return by how much the changed area shrinks against the mirrored source, as a share of the picture.
 
-    A swap leaves what is around the person where it was, so only a result that was mirrored has much to gain.
+    A swap leaves the surroundings of the person in place, so only a mirrored result gains much.
     """
     return changed_share(before, after) - changed_share(ImageOps.mirror(before), after)
 
 
 def noise(before: Image.Image, after: Image.Image) -> float:
-    """
-    Return how many times rougher the result is than the source.
-
-    :param before: the source; one that is smoother than most photographs counts as if it were not.
-    :param after: the result.
-    """
+    """Return how many times rougher the result is; a very smooth source counts as a usual photograph."""
     return _roughness(after) / max(_roughness(before), _USUAL_ROUGHNESS)
 
 
 def _roughness(picture: Image.Image) -> float:
-    """Return by how much the luma of a pixel differs from its left neighbour's on average, 0 to 255."""
+    """Return the mean difference of a pixel's luma from its left neighbour's, 0 to 255."""
     luma = picture.convert("L")
     return ImageStat.Stat(ImageChops.difference(luma, ImageChops.offset(luma, 1, 0))).mean[0]
 
 
 def distance(one: Image.Image, other: Image.Image) -> int:
-    """Return in how many of 64 bits the dHashes differ: 0 for one picture, about 32 for unrelated ones."""
+    """Return the number of different dHash bits of 64: 0 for the same picture, about 32 for unrelated ones."""
     return (_dhash(one) ^ _dhash(other)).bit_count()
 
 
 def _dhash(picture: Image.Image) -> int:
-    """Return one bit for each of 8 x 8 places: whether it is brighter than its neighbour on the right."""
+    """Return 64 bits: whether each of 8 x 8 places is brighter than its right neighbour."""
     pixels = picture.convert("L").resize((9, 8), Image.Resampling.BOX).tobytes()
     value = 0
     for row in range(8):

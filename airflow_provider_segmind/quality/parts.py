@@ -1,9 +1,9 @@
 """
-Take a picture's file apart before a decoder sees it: one pass over its chunks or segments, of which there are few.
+Split a picture's file before a decoder sees it, in one pass with a limited number of parts.
 
-Decoders are careful with pixels and careless with the rest: they join many small pieces anew for each, unpack what they
-do not need, and follow every pointer of an EXIF packet. So a decoder gets nothing but what makes the pixels and their
-colours; what else this package wants to know, how a camera was held, is read here.
+Decoders handle pixels carefully, but not the rest: they join many small pieces anew for each, unpack unneeded data, and
+follow every pointer of an EXIF packet. So a decoder gets only the pixels and their colours; the orientation is read
+here.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xD8, 0xD9, 0xDA, 
 _ALONE = {0x01, *range(0xD0, _SOS)}
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _ONCE = {_APP0: b"JFIF\0", _APP14: b"Adobe"}
-"""What says how the colours are stored."""
+"""Segments that say how the colours are stored; kept once."""
 _ICC = b"ICC_PROFILE\0"
 _MAX_ICC = 255
-"""Segments of a colour profile: they are counted in a byte."""
+"""Most segments of a colour profile: a byte counts them."""
 _MAX_TABLES = 2**16
-"""Bytes of all tables before the first scan; four of quantization and eight of Huffman codes have 2,700."""
+"""Most bytes of all tables before the first scan; four of quantization and eight of Huffman codes have 2,700."""
 
 
 class PartsError(ValueError):
-    """A file cannot be taken apart."""
+    """A file cannot be split."""
 
 
 @dataclass(frozen=True)
 class Parts:
     """
-    A file, as a decoder may have it.
+    A file that is safe for a decoder.
 
-    :param data: the file without what its pixels do not need.
-    :param orientation: EXIF's number for how it has to be turned, 1 to 8; 1 where none is said.
-    :param size: width and height in pixels, where the decoder would make room for them before it is asked to.
+    :param data: the file with only the parts that its pixels need.
+    :param orientation: EXIF's orientation, 1 to 8; 1 if there is none.
+    :param size: width and height in pixels, only if the decoder would allocate them at opening.
     """
 
     data: bytes
@@ -53,11 +53,9 @@ class Parts:
 
 def take_apart(kind: media.Format, data: bytes) -> Parts:
     """
-    Take a file apart.
+    Split a file.
 
-    :param kind: what it begins as.
-    :param data: the whole file.
-    :raises PartsError: when it is in more parts than any encoder writes, or has none that can be told apart.
+    :raises PartsError: if it has more parts than any encoder writes, or cannot be split.
     """
     return {media.PNG: _png, media.JPEG: _jpeg, media.WEBP: _webp}[kind](data)
 
@@ -104,7 +102,7 @@ def _jpeg(data: bytes) -> Parts:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, beginning and end of each segment up to the first scan; what is between them is skipped."""
+    """Yield marker, start and end of each segment up to the first scan; skip bytes in between."""
     position = 2
     for _ in _counted():
         found = _MARKER.search(data, position)
@@ -134,7 +132,7 @@ def _webp(data: bytes) -> Parts:
 
 
 def _webp_size(name: bytes, head: bytes) -> tuple[int, int] | None:
-    """Return width and height as the canvas or the picture says: RFC 9649, and RFC 6386, section 9.1."""
+    """Return width and height from the canvas or the picture: RFC 9649, and RFC 6386, section 9.1."""
     if len(head) == 10 and name == b"VP8X":
         return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
     if len(head) == 10 and name == b"VP8 ":
@@ -147,7 +145,7 @@ def _webp_size(name: bytes, head: bytes) -> tuple[int, int] | None:
 
 
 def _orientation(data: bytes, start: int, end: int) -> int:
-    """Return what the first directory of an EXIF packet says, or 0. No other tag and no pointer is looked at."""
+    """Return the orientation in an EXIF packet's first directory, or 0; read no other tag and no pointer."""
     end = min(end, len(data))
     start += len(_EXIF) * data.startswith(_EXIF, start, end)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[start : start + 4])
@@ -161,7 +159,7 @@ def _orientation(data: bytes, start: int, end: int) -> int:
             if tag == _ORIENTATION:
                 return value if form == _SHORT and 1 <= value <= 8 else 0
     except struct.error:
-        pass  # it ends too soon: broken metadata do not make a picture unreadable
+        pass  # it ends too soon: broken metadata must not make a picture unreadable
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Count the persons on a picture."""
+"""Count the persons in a picture."""
 
 from __future__ import annotations
 
@@ -16,19 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Persons:
-    """
-    Who was found on a picture.
-
-    :param faces: best first.
-    :param bodies: best first.
-    """
+    """The persons found in a picture, best first."""
 
     faces: tuple[Found, ...]
     bodies: tuple[Found, ...]
 
     @classmethod
     def on(cls, picture: Image.Image, thresholds: Thresholds) -> Persons:
-        """Return who is found on an RGB picture."""
+        """Return the persons found in an RGB picture."""
         return cls(
             detectors.find(detectors.FACES, picture, thresholds.min_face_score),
             detectors.find(detectors.BODIES, picture, thresholds.min_body_score),
@@ -36,5 +31,5 @@ class Persons:
 
     @property
     def count(self) -> int:
-        """The larger number: each detector misses some persons, and seldom finds one where there is none."""
+        """The larger count: each detector misses some persons, and seldom finds a false one."""
         return max(len(self.faces), len(self.bodies))

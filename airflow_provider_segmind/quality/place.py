@@ -1,4 +1,4 @@
-"""Find out whether the new person stands where the old one stood."""
+"""Check whether the new person stands where the old one stood."""
 
 from __future__ import annotations
 
@@ -22,16 +22,14 @@ _EDGES = (2, 98)
 
 def sideways(pair: Pair, before: Persons, after: Persons) -> float | None:
     """
-    Return how far the subject was moved to the right, as a share of the longer side; negative to the left.
+    Return how far the subject moved to the right, as a share of the longer side; negative to the left.
 
-    It is the least of what face, shoulders, and the left edge, the right edge and the middle of the subject's mask
-    say, and 0 when they do not all say the same side: a wider person, or another pose, moves some of them.
-    Up and down are not judged: a taller person moves all of them.
+    Takes the smallest move of face, shoulders, and the mask's left edge, right edge and middle; 0 if they disagree on
+    the side, as with a wider person or another pose. Ignores up and down, since a taller person moves all five.
 
-    :param pair: the pictures.
-    :param before: who is on the source, in its pixels.
-    :param after: who is on the result, in the source's pixels.
-    :return: nothing unless each picture has one person.
+    :param before: the persons on the source, in its pixels.
+    :param after: the persons on the result, in the source's pixels.
+    :return: ``None`` unless each picture has exactly one person.
     """
     if before.count != 1 or after.count != 1:
         return None

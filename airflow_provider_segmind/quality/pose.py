@@ -1,4 +1,4 @@
-"""Find the joints of a person, and how alike two poses are; needs a model that is not shipped."""
+"""Find the joints of a person, and compare two poses; needs a model that is not shipped."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from airflow_provider_segmind.quality.detectors import Found
 
 LEAST_JOINTS = 6
-"""Joints that both pictures must show: eyes, ears and nose are five, and say nothing of a body."""
+"""Fewest joints that both pictures must show: eyes, ears and nose are five, and say nothing about a body."""
 _SEEN = 0.5
-# Of MediaPipe's graph, facts only: what of the detector's points the model was trained to see, and how much around it.
+# Facts from MediaPipe's graph: which of the detector's points the model needs, and how much margin around them.
 _MIDDLE, _ON_CIRCLE = 0, 1
 _AROUND = 1.25
 _SIDE = 256
 _LANDMARKS = 39
 _WINDOW = 3
-"""Cells of a heatmap to each side of a landmark that say where exactly it is."""
+"""Cells of a heatmap on each side of a landmark that refine its place."""
 # COCO's 17 key points among BlazePose's: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles.
 _COCO = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 # How far apart people put the same key point, as a share of the root of the person's area (cocodataset.org).
@@ -38,10 +38,10 @@ _SIGMAS = np.array(
 @dataclass(frozen=True)
 class Pose:
     """
-    Where the joints of a person are.
+    The joints of a person.
 
     :param joints: 17 x 2, COCO's key points, x and y in pixels of the picture.
-    :param seen: 17, which of them the picture shows.
+    :param seen: 17, whether the picture shows each joint.
     """
 
     joints: NDArray[np.float64]
@@ -50,13 +50,13 @@ class Pose:
 
 def find(picture: Image.Image, body: Found, model: Path) -> Pose | None:
     """
-    Return the pose of a body that was found, or nothing if there is none.
+    Return the pose of a body, or ``None`` if there is none.
 
     :param picture: RGB.
-    :param body: what ``detectors.BODIES`` found there.
-    :param model: where ``pose_landmark_full.tflite`` is.
-    :raises InvalidRequestError: when that file is another one.
-    :raises ModelError: when the model cannot be run.
+    :param body: found by ``detectors.BODIES``.
+    :param model: path of ``pose_landmark_full.tflite``.
+    :raises InvalidRequestError: if ``model`` is another file.
+    :raises ModelError: if the model cannot be run.
     """
     pixels = np.asarray(picture, np.float32)
     middle = body.points[_MIDDLE].astype(np.float64)
@@ -80,7 +80,7 @@ def _axes(body: Found) -> NDArray[np.float64]:
 
 
 def _crop(pixels: NDArray[np.float32], middle: NDArray[np.float64], axes: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return a square of a picture, 256 x 256 x 3, 0 to 1; beyond the picture, its edge goes on."""
+    """Return a square of a picture, 256 x 256 x 3, 0 to 1; beyond the picture, its edge is repeated."""
     along = (np.arange(_SIDE) + 0.5) / _SIDE - 0.5
     right, down = np.meshgrid(along, along)
     places = middle + np.stack([right, down], axis=-1) @ axes - 0.5
@@ -96,7 +96,7 @@ def _crop(pixels: NDArray[np.float32], middle: NDArray[np.float64], axes: NDArra
 
 def _refined(places: NDArray[np.float64], heat: NDArray[np.float32]) -> NDArray[np.float64]:
     """
-    Return landmarks moved to where their heatmaps are warm around them.
+    Return landmarks moved to the centre of their heatmap's warm area.
 
     :param places: n x 2, x and y, 0 to 1.
     :param heat: height x width x n, logits.
@@ -123,12 +123,11 @@ def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def likeness(before: Pose, after: Pose, area: float) -> float:
     """
-    Return the object key point similarity (OKS) of COCO over the joints that both show: 1 is the same pose, 0 another.
+    Return COCO's object key point similarity (OKS) over the joints seen in both: 1 is the same pose, 0 another.
 
-    :param before: the pose that should be kept.
-    :param after: the other, in the same pixels.
+    :param after: the other pose, in the same pixels.
     :param area: pixels that the person of ``before`` covers.
-    :raises ValueError: when no joint is seen in both.
+    :raises ValueError: if no joint is seen in both.
     """
     both = before.seen & after.seen
     if not both.any():

@@ -1,4 +1,4 @@
-"""The checks that need the extra ``qa``: who is on the pictures, and what a swap left alone."""
+"""The checks that need the extra ``qa``: persons on the pictures, and parts that a swap should not change."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) ->
     Return the checks named in ``inspect.QA_INPUT``.
 
     :param pictures: RGB: ``source``, and ``reference`` if there is one.
-    :param thresholds: the cuts.
-    :raises ModelError: when a model cannot be run.
+    :raises ModelError: if a model cannot be run.
     """
     counts = {name: Persons.on(picture, thresholds).count for name, picture in pictures.items()}
     return _person_count(counts, thresholds, {"source"}), _subject_area(pictures["source"], thresholds)
@@ -40,14 +39,12 @@ def swap_checks(
     before: Image.Image, after: Image.Image, thresholds: Thresholds, pose_model: Path | None = None
 ) -> tuple[Check, ...]:
     """
-    Return the checks named in ``inspect.QA_SWAP``, and with a model of poses those in ``inspect.POSE_SWAP``.
+    Return the checks named in ``inspect.QA_SWAP``, and with a pose model those in ``inspect.POSE_SWAP``.
 
     :param before: the source, RGB.
     :param after: the result, RGB.
-    :param thresholds: the cuts.
-    :param pose_model: where ``pose_landmark_full.tflite`` is.
-    :raises ModelError: when a model cannot be run.
-    :raises InvalidRequestError: when ``pose_model`` is another file.
+    :raises ModelError: if a model cannot be run.
+    :raises InvalidRequestError: if ``pose_model`` is another file.
     """
     if after.size != before.size:
         after = after.resize(before.size, Image.Resampling.BICUBIC)
@@ -141,7 +138,7 @@ def _background(
 
 def _background_moved(pair: Pair, thresholds: Thresholds) -> Check:
     most, least = thresholds.max_move_evidence, thresholds.min_background_area
-    # Of each by itself: what was moved leaves less that is background in both at one place.
+    # Each background by itself: after a move, less is background in both at the same place.
     share = min(float(np.mean(known)) for known in pair.backgrounds)
     move = registration.move(pair) if share >= least else None
     if move is None:
@@ -177,7 +174,7 @@ def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thres
 def _sharpness(pair: Pair, thresholds: Thresholds) -> Check:
     before, after = comparison.edge(pair.before), comparison.edge(pair.after)
     least = thresholds.min_sharpness
-    # Of a source with very hard edges, as in print, a photograph would be but a small share.
+    # Compared with very hard edges, as in print, a photograph's edges would be a small share.
     hardest = min(before, _USUAL_EDGE)
     if not hardest:
         return Check("sharpness", "skipped", None, least, "the source has no edges")
@@ -193,7 +190,7 @@ def _pose(
     model: Path,
     thresholds: Thresholds,
 ) -> Check:
-    """Judge whether the pose was kept; ``area`` is that of the old person, in pixels."""
+    """Judge whether the pose was kept; ``area``: pixels of the old person."""
     least = thresholds.min_pose_oks
 
     def skipped(why: str) -> Check:

@@ -1,10 +1,9 @@
 """
-Decode a picture that comes from outside, small: the only place in which this package opens one.
+Decode untrusted pictures to a small size: the only place in this package that opens pictures.
 
-A small file can be a very large picture, and whoever sends it may mean harm. So the decoder is chosen by how the file
-begins, and no other of Pillow's is reached; of the file it gets what makes the pixels; no more of these than a limit
-are decoded, in one picture or in all that the threads of a process decode at a time; and what is made beside the
-decoded picture is made a strip at a time.
+A small file can be a huge picture, sent to do harm. So: the file's first bytes choose the decoder, and no other of
+Pillow's is used; it gets only the bytes that make the pixels; there is a limit on decoded pixels, per picture and for
+all threads of a process; and all further processing works strip by strip.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from airflow_provider_segmind.api import media
 from airflow_provider_segmind.quality.parts import Parts, PartsError, take_apart
 
 WORK_SIDE = 512
-"""Pixels of the longer side at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
+"""Longer side in pixels at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
 
 _DECODERS: dict[media.Format, type[ImageFile]] = {
     media.PNG: PngImageFile,
@@ -35,8 +34,8 @@ _DECODERS: dict[media.Format, type[ImageFile]] = {
     media.WEBP: WebPImageFile,
 }
 _MAX_SCANS = 100
-"""Of a JPEG. Each is a pass over the whole picture, and can be a few bytes long; cameras and editors write 10."""
-# With the length that each number of components has: a phone's film behind its photograph has any two bytes often.
+"""Most scans of a JPEG. Each is a pass over the whole picture, even of few bytes; cameras and editors write 10."""
+# With the length for each number of components: a phone's video behind its photograph often has any two bytes.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _STRIP_PIXELS = 2**20
 _UPRIGHT = {
@@ -52,12 +51,12 @@ _SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
 
 
 class UnreadableError(ValueError):
-    """The bytes are no picture, or not a whole one, or one that is too large to open."""
+    """The bytes are no picture, or an incomplete one, or one too large to open."""
 
 
 class TooManyPixelsError(UnreadableError):
     """
-    A picture is larger than may be decoded. Whether it is whole is not known.
+    A picture has too many pixels to decode; it may also be incomplete.
 
     :param size: width and height in pixels.
     """
@@ -72,7 +71,7 @@ class Picture:
     """
     A picture, upright.
 
-    :param size: width and height in pixels as a person sees it.
+    :param size: width and height in pixels, upright.
     :param small: RGB, its longer side at most ``WORK_SIDE``.
     """
 
@@ -93,10 +92,10 @@ class Picture:
 @dataclass(frozen=True)
 class Thumbnail:
     """
-    A small picture of a picture.
+    A thumbnail of a picture.
 
-    :param size: width and height in pixels of the large one, as its file has them.
-    :param data: the small one, upright: a whole WebP.
+    :param size: width and height of the original in pixels, as stored in its file.
+    :param data: the thumbnail, upright: a whole WebP.
     """
 
     size: tuple[int, int]
@@ -108,8 +107,8 @@ def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
     Decode a whole picture; of an animation, the first frame.
 
     :param data: an encoded picture of one of ``media.FORMATS``.
-    :param max_pixels: refuse more without decoding them.
-    :raises UnreadableError: saying what is wrong.
+    :param max_pixels: more are refused without decoding.
+    :raises UnreadableError: with the reason.
     """
     size, small, turn = _decode(data, WORK_SIDE, max_pixels)
     if small.mode == "RGBA":  # on white, as most viewers show it
@@ -119,11 +118,10 @@ def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
 
 def thumbnail(data: bytes, side: int) -> Thumbnail:
     """
-    Decode a whole picture as :func:`read` does, and make a small one of it.
+    Decode a whole picture as :func:`read` does, and return a thumbnail.
 
-    :param data: an encoded picture of one of ``media.FORMATS``.
-    :param side: pixels of the small one's longer side, at most.
-    :raises UnreadableError: saying what is wrong; :class:`TooManyPixelsError` above ``media.MAX_PIXELS``.
+    :param side: longest side of the thumbnail in pixels.
+    :raises UnreadableError: with the reason; :class:`TooManyPixelsError` above ``media.MAX_PIXELS``.
     """
     size, small, _ = _decode(data, side, media.MAX_PIXELS)
     out = io.BytesIO()
@@ -132,7 +130,7 @@ def thumbnail(data: bytes, side: int) -> Thumbnail:
 
 
 _Decoded = tuple[tuple[int, int], Image.Image, Image.Transpose | None]
-"""Width and height of the file, the small picture in RGB or RGBA and upright, and how it had to be turned for that."""
+"""Width and height of the file, the small upright picture in RGB or RGBA, and the turn that made it upright."""
 
 
 def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
@@ -151,7 +149,7 @@ def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
         raise
     except PartsError as problem:
         raise UnreadableError(str(problem)) from problem
-    except Exception as problem:  # on broken bytes, decoders raise errors of many kinds
+    except Exception as problem:  # decoders raise many kinds of errors for broken bytes
         raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
 
 
@@ -163,7 +161,7 @@ def _opened(kind: media.Format, parts: Parts, side: int, max_pixels: int) -> _De
         share = min(1.0, side / max(size))
         target = max(1, round(size[0] * share)), max(1, round(size[1] * share))
         with _room.taken(size[0] * size[1]):
-            # Only JPEG knows drafts: its decoder can leave out the detail that is not needed, twice as fast.
+            # Only JPEG supports drafts: its decoder then skips unneeded detail, twice as fast.
             image.draft(None, target)
             image.load()
             small = _shrunk(image, target)
@@ -177,7 +175,7 @@ def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
 
 
 class _Room:
-    """How many pixels the threads of this process may decode at the same time; a larger picture waits for all of it."""
+    """Limits the pixels that this process's threads decode at the same time; a larger picture waits for all."""
 
     def __init__(self, pixels: int) -> None:
         self._all = self._free = pixels
@@ -202,9 +200,9 @@ _room = _Room(media.MAX_PIXELS)
 
 def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """
-    Return it at a size, as RGB or RGBA.
+    Return the picture at a size, as RGB or RGBA.
 
-    It is what ``resize`` with a ``reducing_gap`` makes of it, but no second picture of full size is made on the way.
+    Like ``resize`` with a ``reducing_gap``, but without a second picture of full size.
     """
     across, down = (max(1, int(large / small / 2)) for large, small in zip(image.size, size, strict=True))
     rows = down * max(1, _STRIP_PIXELS // (image.width * down))
@@ -224,7 +222,7 @@ def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _resizable(image: Image.Image) -> Image.Image:
-    """Return it in a mode in which neighbouring pixels can be averaged."""
+    """Return the picture in a mode in which neighbouring pixels can be averaged."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow's own conversion to 8 bits cuts off everything above 255.
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")

@@ -1,4 +1,4 @@
-"""Find out whether a result's background was moved, zoomed or mirrored."""
+"""Check whether a result's background was moved, zoomed or mirrored."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from airflow_provider_segmind.quality.comparison import Pair
 
 _SIDE = 96
-# What was asked for leaves the background where it is, give or take what models crop to round a size.
+# A correct result leaves the background in place, except for what models crop to round a size.
 _NEAR = 0.03
 _FAR = 0.05
 _REACH = 0.2
 _ZOOMS = (0.77, 0.81, 0.85, 0.89, 0.93, 1.08, 1.12, 1.18, 1.24, 1.3)
 _LEAST_OVERLAP = 0.05
-# A fit explains nothing that leaves more than this share of the background's own variance. Where a model shaded a plain
-# wall anew, some other place always fits a little better, and none fits well.
+# A fit that leaves more than this share of the background's own variance explains nothing: after a model shaded a plain
+# wall anew, some other place always fits slightly better, and none fits well.
 _UNEXPLAINED = 0.2
-# The error of an exact fit is never zero in a result that a model has drawn and a codec has compressed.
+# Models and codecs leave noise, so even an exact fit has an error.
 _GRAIN = 1.0
 
 
 @dataclass(frozen=True)
 class Move:
     """
-    The way of laying the result on the source that fits the background best, other than straight.
+    The best fit of the result's background on the source's, other than straight.
 
-    :param evidence: how many times smaller the error of that fit is than of the straight one; below 1, straight fits.
+    :param evidence: error of the straight fit divided by the error of this fit; below 1, straight fits better.
     :param mirrored: left and right exchanged.
-    :param zoom: how many times larger the result shows the background.
-    :param right: by which share of the width the result's background was moved to the right.
-    :param down: likewise of the height.
+    :param zoom: magnification of the background in the result.
+    :param right: move of the result's background to the right, as a share of the width.
+    :param down: likewise down, of the height.
     """
 
     evidence: float
@@ -65,11 +65,11 @@ class _Layer:
 
 def move(pair: Pair) -> Move | None:
     """
-    Return how the background of a pair was moved, or nothing when there is too little of it to tell.
+    Return how the background of a pair was moved, or ``None`` if there is too little background.
 
-    The fit of every shift up to a fifth of the picture is computed at once, by the masked correlation of
-    D. Padfield, "Masked object registration in the Fourier domain" (IEEE TIP 21, 5, 2012): its sums, but used for the
-    remaining error and not for a correlation, since a plain background correlates with itself wherever it is.
+    Computes the fit of every shift up to a fifth of the picture at once, with the sums of D. Padfield, "Masked object
+    registration in the Fourier domain" (IEEE TIP 21, 5, 2012). Uses the remaining error instead of the correlation,
+    since a plain background correlates with itself at any place.
     """
     before, after = _layers(pair)
     height, width = before.known.shape
@@ -119,10 +119,10 @@ def _candidates(after: _Layer) -> Iterator[tuple[bool, float, _Layer]]:
 
 
 def _zoomed(layer: _Layer, zoom: float) -> _Layer:
-    """Return it larger or smaller around its middle, in the same frame."""
+    """Return the layer larger or smaller around its middle, in the same frame."""
     height, width = layer.known.shape
     x, y = width / 2 * (1 - 1 / zoom), height / 2 * (1 - 1 / zoom)
-    # Pillow's transform fills with zeros outside, which makes what is not there unknown.
+    # Pillow's transform fills the outside with zeros, which marks it as unknown.
     how = (1 / zoom, 0, x, 0, 1 / zoom, y)
 
     def turned(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -144,7 +144,7 @@ def _shifted(layer: _Layer, down: int, right: int) -> _Layer:
 
 
 def _evidence(before: _Layer, straight: _Layer, other: _Layer) -> float:
-    """Compare two fits on the same pixels of the source: a fit must not win by what it leaves out."""
+    """Compare two fits on the same pixels of the source, so that no fit wins by leaving pixels out."""
     area = (before.known > 0) & (straight.known > 0) & (other.known > 0)
     if area.mean() < _LEAST_OVERLAP:
         return 0.0
@@ -155,17 +155,17 @@ def _evidence(before: _Layer, straight: _Layer, other: _Layer) -> float:
 
 
 def _error(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Return the mean square that is left after a change of brightness and colour of the whole."""
+    """Return the mean square error after removing an overall change of brightness and colour."""
     return float(np.mean(np.var(one - other, axis=1)))
 
 
 class _Spectrum:
-    """The source's background, ready to be laid on others at every shift at once."""
+    """The source's background, prepared to compare it with others at every shift at once."""
 
     def __init__(self, before: _Layer) -> None:
         height, width = before.known.shape
         self._reach = max(1, int(height * _REACH)), max(1, int(width * _REACH))
-        # Room for the shifts, so that what leaves on one side does not come in on the other.
+        # Room for the shifts, so that what leaves on one side does not enter on the other.
         self._size = _quick(height + self._reach[0] + 1), _quick(width + self._reach[1] + 1)
         down = np.concatenate([np.arange(self._reach[0] + 1), np.arange(-self._reach[0], 0)])
         right = np.concatenate([np.arange(self._reach[1] + 1), np.arange(-self._reach[1], 0)])
@@ -188,7 +188,7 @@ class _Spectrum:
         return np.asarray(values[..., self._shifts[0][:, None], self._shifts[1]], np.float64)
 
     def errors(self, after: _Layer) -> NDArray[np.float64]:
-        """Return the mean square that is left at each shift, infinite where too little lies on each other."""
+        """Return the mean square error at each shift; infinite if the overlap is too small."""
         known, sums, squares = (np.conj(part) for part in self._of(after))
         count = self._back(self._known * known)
         enough = count >= self._least
@@ -199,7 +199,7 @@ class _Spectrum:
         return np.where(enough, np.maximum(errors, 0), np.inf)
 
     def best(self, errors: NDArray[np.float64], among: NDArray[np.bool_]) -> tuple[int, int] | None:
-        """Return the shift of the smallest error, as rows down and columns right, or nothing if there is none."""
+        """Return the shift of the smallest error, as rows down and columns right, or ``None``."""
         allowed = np.where(among, errors, np.inf)
         place = np.unravel_index(np.argmin(allowed), allowed.shape)
         if not np.isfinite(allowed[place]):
@@ -208,7 +208,7 @@ class _Spectrum:
 
 
 def _quick(least: int) -> int:
-    """Return a length, not below the least, that the Fourier transform is quick with: a product of 2, 3 and 5."""
+    """Return the next length that is fast for the Fourier transform: a product of 2, 3 and 5."""
     length = least
     while True:
         rest = length

@@ -1,4 +1,4 @@
-"""What a check of pictures says."""
+"""The results of picture checks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Verdict = Literal["pass", "warn", "fail"]
 @dataclass(frozen=True)
 class Check:
     """
-    One question to a picture, and its answer.
+    One check of a picture and its result.
 
     :param name: the check's name in ``docs/quality.md``.
-    :param verdict: the answer; ``skipped`` when there was nothing to look at.
-    :param value: what was measured.
-    :param threshold: what it was held against.
-    :param why: the answer in words.
+    :param verdict: the result; ``skipped`` if there was nothing to check.
+    :param value: the measured value.
+    :param threshold: the limit for the value.
+    :param why: the reason in words.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Check:
 
 
 def judged(name: str, good: bool, value: float, threshold: float | str, why: str) -> Check:
-    """Return the answer to a question that a measured value passes or fails."""
+    """Return the check of a measured value that passes or fails."""
     return Check(name, "pass" if good else "fail", round(value, 4), threshold, why)
 
 
@@ -38,9 +38,9 @@ class Report:
     All checks of one set of pictures.
 
     :param kind: ``input`` for pictures not yet paid for, ``swap`` for a result.
-    :param checks: in the order in which they were made.
-    :param layers: which groups of checks ran.
-    :param seconds: how long it took, reading the pictures included.
+    :param checks: in the order in which they ran.
+    :param layers: the groups of checks that ran.
+    :param seconds: duration, with the reading of the pictures.
     """
 
     kind: Literal["input", "swap"]
@@ -62,13 +62,13 @@ class Report:
         return tuple(check for check in self.checks if check.verdict == "fail")
 
     def summary(self) -> str:
-        """Return one line for a log: the verdict, and why if it is not a pass."""
+        """Return one line for a log: the verdict, and the reason unless it is a pass."""
         reasons = [f"{check.name}: {check.why}" for check in self.checks if check.verdict in ("warn", "fail")]
         text = "; ".join(reasons) or f"{sum(check.verdict == 'pass' for check in self.checks)} checks"
         return " ".join(f"{self.kind} {self.verdict} ({text})".split())
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values that JSON and XCom can hold."""
+        """Return plain values for JSON and XCom."""
         return {
             "kind": self.kind,
             "verdict": self.verdict,

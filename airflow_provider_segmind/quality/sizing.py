@@ -1,4 +1,4 @@
-"""How many checks can run at the same time on this machine, or in this container."""
+"""How many checks can run at the same time on this machine or in this container."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 
 MEMORY_EACH = 350 * 2**20
-"""Bytes of one process that checks pictures of 12 million pixels, whatever their format; see benchmarks/results.md."""
+"""Bytes per process that checks pictures of 12 million pixels in any format; see benchmarks/results.md."""
 _MOST = 4
 
 
 def worker_count(root: Path = Path("/")) -> int:
     """
-    Return how many processes fit: at most 4, one for each core, and 350 MiB of free memory for each; at least 1.
+    Return how many processes fit: 1 to 4, one per core and per 350 MiB of free memory.
 
-    :param root: where ``/proc`` and ``/sys`` are.
+    :param root: the folder with ``/proc`` and ``/sys``.
     """
     free = _free_memory(root)
     by_memory = _MOST if free is None else free // MEMORY_EACH
@@ -34,16 +34,16 @@ def _cores(root: Path) -> int:
 
 
 def _free_memory(root: Path) -> int | None:
-    """Return the bytes that the machine, and the container if there is one, have left; ``None`` if neither tells."""
+    """Return the free bytes of the machine and of its container, whichever is less; ``None`` if unknown."""
     found = []
     words = _words(root / "proc/meminfo")
     if "MemAvailable:" in words:
         found.append(int(words[words.index("MemAvailable:") + 1]) * 1024)
-    # In a container, MemAvailable is still the whole machine's. Only the second version of cgroups is known here.
+    # In a container, MemAvailable is still the whole machine's. Only cgroups version 2 is supported.
     group = root / "sys/fs/cgroup"
     limit, used, stat = (_words(group / name) for name in ("memory.max", "memory.current", "memory.stat"))
     if limit and used and limit[0].isdigit():
-        # Files that were read long ago count as used, and go as soon as memory is needed.
+        # Files read long ago count as used, but are freed when memory is needed.
         cached = int(stat[stat.index("inactive_file") + 1]) if "inactive_file" in stat else 0
         found.append(max(0, int(limit[0]) - int(used[0]) + cached))
     return min(found, default=None)

@@ -1,4 +1,4 @@
-"""The numbers that checks of pictures are held against."""
+"""The limits for checks of pictures."""
 
 from __future__ import annotations
 
@@ -14,57 +14,58 @@ from airflow_provider_segmind.api.media import MAX_PIXELS
 @dataclass(frozen=True)
 class Thresholds:
     """
-    Every cut of every check. None of them was fitted on real body swaps of Segmind: see ``docs/quality.md``.
+    The limits of all checks. None was fitted on real body swaps of Segmind: see ``docs/quality.md``.
 
     :param max_pixels: width times height. A judgement: above a camera's 12 to 50 million. A pair of WebPs of 64 million
-        pixels, the dearest kind measured, takes a process to 1.0 GB, a pair of PNGs with transparency to 0.3.
-    :param min_side: pixels of an input's shorter side. A judgement: the size at which the measures here were made.
+        pixels, the most expensive kind measured, takes a process to 1.0 GB, a pair of PNGs with transparency to 0.3.
+    :param min_side: pixels of an input's shorter side. A judgement: the size at which these measures were made.
     :param max_aspect_ratio: longer side divided by shorter side of an input. A judgement.
     :param min_contrast: standard deviation of the luma, 0 to 255. A blank picture has 0; the lowest of ten source
         photographs was 25, of their good swaps 37.
-    :param same_image_bits: two inputs that differ in so few of the 64 bits of their dHash, or fewer, are one picture.
-    :param min_resolution_share: a result's shorter side, as a share of the source's shorter side or of 512 pixels,
-        whichever is smaller. A judgement that lets a result be smaller than a large photograph.
-    :param max_aspect_ratio_delta: relative change. Editing models that round sizes move it by up to 0.03; squashed
+    :param same_image_bits: two inputs whose 64-bit dHashes differ in at most this many bits are the same picture.
+    :param min_resolution_share: a result's shorter side, as a share of the source's shorter side or of 512 pixels, the
+        smaller of the two. A judgement: a result may be smaller than a large photograph.
+    :param max_aspect_ratio_delta: relative change. Editing models that round sizes change it by up to 0.03; squashed
         pictures started at 0.17.
     :param max_flat_area_increase: share of 16-pixel blocks that became flat. Good swaps: mostly up to 0.18, one above
         0.25, after which it was raised from 0.25.
-    :param min_changed_area: share of 8-pixel blocks whose colour moved. Good swaps: 0.24 to 0.78; the source sent
+    :param min_changed_area: share of 8-pixel blocks whose colour changed. Good swaps: 0.24 to 0.78; the source sent
         back, however re-encoded: up to 0.001.
     :param max_changed_area: the same share; above it, the result has nothing in common with the source.
-    :param max_mirrored_gain: by which share less of the picture may have changed beside the mirrored source than
-        beside the source as it is. 42 good swaps of 21 photographs had up to 0.05; 14 of 21 mirrored ones 0.14 and
-        more, the others were of plain or symmetric scenes.
-    :param max_noise: how many times rougher the result may be than the source. The same swaps had up to 2.3, noise
-        4.7 and more.
-    :param reference_returned_bits: bits of the dHash, as above; good swaps of ten photographs were 9 or more away
-        from the reference.
-    :param no_person: what a source, a reference or a result without a person is: ``fail`` or ``warn``. Seen from the
-        back, or far away, a person may not be found.
-    :param min_face_score: 0 to 1, from which a face counts as a person. At this value, 10 of 10 photographs without
-        and 37 of 37 with one person were counted rightly; chosen on them. MediaPipe's own is 0.6.
-    :param min_body_score: likewise of the detector of bodies, which also finds persons seen from the back.
+    :param max_mirrored_gain: share by which the changed area may shrink against the mirrored source. 42 good swaps of
+        21 photographs had up to 0.05; 14 of 21 mirrored ones 0.14 and more, the others were of plain or symmetric
+        scenes.
+    :param max_noise: how many times rougher the result may be than the source. The same swaps had up to 2.3, noise 4.7
+        and more.
+    :param reference_returned_bits: bits of the dHash, as above; good swaps of ten photographs differed from the
+        reference in 9 or more.
+    :param no_person: verdict for a source, a reference or a result without a person: ``fail`` or ``warn``. A person
+        seen from the back, or far away, may not be found.
+    :param min_face_score: 0 to 1, from which a face counts as a person. At this value, 10 of 10 photographs without and
+        37 of 37 with one person were counted correctly; chosen on them. MediaPipe's own is 0.6.
+    :param min_body_score: likewise for the detector of bodies, which also finds persons seen from the back.
     :param min_subject_area: share of the source; below, ``subject_area`` warns. A judgement.
-    :param min_background_area: share of the picture that must be background in both, or it is not judged. Where less
-        was left, faults of the subject's mask decided; one good swap with 0.11 was stopped by its PSNR.
-    :param min_background_psnr: in dB; below, the background was changed, unless its similarity says otherwise. Any
-        cut from 18 to 24 did the same on 24 photographs; good swaps had 17.8 and more.
+    :param min_background_area: share of the picture that must be background in both; below, the background is not
+        judged. With less, errors of the subject's mask decided; one good swap with 0.11 failed by its PSNR.
+    :param min_background_psnr: in dB; below, the background was changed, unless its similarity is high. Any limit from
+        18 to 24 did the same on 24 photographs; good swaps had 17.8 and more.
     :param min_background_ssim: similarity below which the background was replaced. Good swaps had 0.70 and more.
-    :param sure_background_ssim: similarity from which a low PSNR does not count: a small fault of the subject's mask
-        takes the PSNR down to 17.8 and leaves a similarity of 0.98.
+    :param sure_background_ssim: similarity from which a low PSNR does not count: a small error of the subject's mask
+        lowers the PSNR to 17.8 and leaves a similarity of 0.98.
     :param max_background_luminance_shift: of 255, either way. Good swaps had up to 7.7, darkened ones 15.5 and more.
-    :param max_background_color_shift: of 255, of the channel that moved most. Good swaps had up to 10.1.
-    :param max_move_evidence: how many times smaller the background's error may be when the result is laid on the source
-        moved, zoomed or mirrored. Good swaps of 42 photographs had up to 1.02; shaded anew, 1 of 492 had
-        more than this.
+    :param max_background_color_shift: of 255, of the channel that changed most. Good swaps had up to 10.1.
+    :param max_move_evidence: how many times smaller the background's error may be if the result is laid on the source
+        moved, zoomed or mirrored. Good swaps of 42 photographs had up to 1.02; shaded anew, 1 of 492 had more than this
+        limit.
     :param max_subject_move: sideways, as a share of the longer side. The same good swaps had up to 0.04.
     :param max_subject_ssim: similarity of the subject above which it is still the old one. Good swaps had up to 0.42,
         the source sent back mostly 0.82 and more.
-    :param min_sharpness: how hard the result's hardest edges are, as a share of the source's, or of 128 if those are
+    :param min_sharpness: strength of the result's hardest edges, as a share of the source's, or of 128 if those are
         harder. 124 good swaps of 42 photographs had 0.43 and more; heavily blurred ones up to 0.20.
-    :param min_pose_oks: likeness of the poses, 0 to 1, below which the new person does not keep the old one's. COCO's
-        loosest match; it could not be fitted, since the good swaps at hand do not keep the pose. 0 only reports it.
-    :raises InvalidRequestError: when a value is not a number, or is outside of its range.
+    :param min_pose_oks: similarity of the poses, 0 to 1, below which the new person does not keep the old one's pose.
+        COCO's loosest match; it could not be fitted, since the available good swaps do not keep the pose. 0 only
+        reports it.
+    :raises InvalidRequestError: if a value is not a number, or out of its range.
     """
 
     max_pixels: int = MAX_PIXELS
@@ -113,10 +114,10 @@ class Thresholds:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Thresholds:
         """
-        Return the defaults with some of them replaced.
+        Return the defaults with some values replaced.
 
         :param values: by name.
-        :raises InvalidRequestError: when a name is unknown or a value is wrong; the message has both.
+        :raises InvalidRequestError: if a name is unknown or a value is wrong; the message has both.
         """
         known = [field.name for field in fields(cls)]
         unknown = [name for name in values if name not in known]

@@ -1,10 +1,10 @@
 """
 The process that checks pictures for :mod:`airflow_provider_segmind.quality.many`: frames in, frames out.
 
-A frame is its length in four bytes, big-endian, and that many bytes. A request is one frame of JSON and one for each
-picture; the answer is one frame of JSON. Nothing is pickled: whoever takes over a decoder with a picture must not get
-from here into the task, which holds the keys. So the environment, where connections may be, stays with the task, and
-before the first picture is decoded this process gives up the right to open any file or socket.
+A frame is four bytes of length, big-endian, and that many bytes. A request is one JSON frame and one per picture; the
+answer is one JSON frame. Nothing is pickled: an attacker who takes over a decoder with a picture must not get into the
+task, which holds the keys. So the worker does not get the task's environment, which may hold connections. And before it
+decodes the first picture, it gives up the right to open any file or socket.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from airflow_provider_segmind.quality.inspect import check_swap
 from airflow_provider_segmind.quality.thresholds import Thresholds
 
 _HEAD = struct.Struct(">I")
-# Of 1000. When memory runs out, the kernel shall end this process, which is reported, and not the task.
+# Of 1000. If memory runs out, the kernel must kill this process, which is reported, and not the task.
 _OOM_SCORE = "700"
 _ENVIRONMENT = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PATH",
@@ -32,7 +32,7 @@ _ENVIRONMENT = (
 
 
 def environment() -> dict[str, str]:
-    """Return what of the task's environment Python needs to start and to find its modules."""
+    """Return the part of the task's environment that Python needs to start and to find its modules."""
     return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
 
 
@@ -43,7 +43,7 @@ def send(stream: IO[bytes], frame: bytes) -> None:
 
 
 def receive(stream: IO[bytes]) -> bytes | None:
-    """Return one frame, or ``None`` when the stream has ended."""
+    """Return one frame; ``None`` at the end of the stream."""
     head = stream.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None
@@ -52,10 +52,10 @@ def receive(stream: IO[bytes]) -> bytes | None:
 
 
 def main() -> None:
-    """Answer until there is nothing more to read."""
+    """Answer requests until the input ends."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
-    # Whatever a library prints belongs to the log, not between the frames.
+    # Output of libraries belongs in the log, not between the frames.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     is_sealed = False
@@ -78,8 +78,8 @@ def main() -> None:
 
 
 def _seal(options: dict[str, Any]) -> None:
-    """Load all that a check can need, by a check of our own pictures; then let nothing more be opened."""
-    from PIL import Image  # here, because importing an operator must not import Pillow
+    """Load everything that a check may need by checking our own pictures; then forbid opening files."""
+    from PIL import Image  # here, since importing an operator must not import Pillow
 
     drawn = Image.radial_gradient("L").resize((64, 64)).convert("RGB")
     turned = Image.Exif()
