@@ -1,5 +1,5 @@
 """
-Read answers safely: the only place where outside data enters.
+Read answers safely; the data of every answer passes here.
 
 An answer comes from Segmind or from a proxy in between. Here it becomes limited in size, depth and work, loses the API
 key, and fits every database that Airflow uses: PostgreSQL's JSON takes neither NUL nor half a surrogate pair, and one

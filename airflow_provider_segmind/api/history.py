@@ -35,7 +35,7 @@ LOOK_STEP = 15.0
 SETTLED = 60.0
 """Seconds after which the history lists every accepted order, if it lists orders at all."""
 LONGER = 3.0
-"""Factor on the slowest job of the time until a history of ended jobs only must list an order."""
+"""An order may take this many times the slowest listed job until a history of ended jobs lists it."""
 USUAL = 40.0
 """Assumed job duration in seconds if the history lists nothing of that time."""
 SLOW = 300.0

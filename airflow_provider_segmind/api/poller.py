@@ -25,7 +25,7 @@ MOMENT = 0.1
 """Shortest pause in seconds between two looks at the schedule, unless all connections were in use."""
 JOINED = 30.0
 """
-Longest time in seconds between order and wait from which the schedule may learn how long a job takes.
+Largest seconds between an order and the start of its wait for which the schedule learns the job's duration.
 
 A later wait is no measure: the sensor was late, the triggerer restarted, or another machine's clock set the time.
 """

@@ -20,7 +20,7 @@ _HOMES = {"Charge": "records", "Emulator": "server", "Fault": "faults"}
 
 
 def __getattr__(name: str) -> object:
-    # Importing aiohttp takes a third of a second; a mere import of the package should not.
+    # Importing aiohttp takes a third of a second, so the import of the package must not need it.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -17,7 +17,7 @@ HEADERS = (
         "frame-ancestors 'none'",
     ),
 )
-"""The page runs no script and cannot be framed."""
+"""The page runs no script, and no other page can embed it."""
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem; color: #22303c }
 h1 { font-size: 1.4rem } .figures { display: flex; gap: 2rem; margin: 1rem 0 }

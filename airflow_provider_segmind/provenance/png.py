@@ -60,7 +60,7 @@ class PngParts:
 
     def with_packet(self, packet: bytes) -> bytes:
         """Return the file with this XMP packet right after the header, without the old packet."""
-        # Uncompressed, as the XMP specification demands, and without a language.
+        # Uncompressed, as the XMP specification asks, and without a language.
         body = b"iTXt" + _KEYWORD + b"\0\0\0\0" + packet
         chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
         header = self.chunks[0].end

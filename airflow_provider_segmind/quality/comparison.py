@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 SUBJECT = 0.5
 """Likelihood from which a pixel is a person."""
-# The masks have half of that size and are not exact. So where the background is judged, half shadows, hair and 16 of
-# 512 pixels around the subject count as subject.
+# The masks have 256 of the pictures' 512 pixels and are not exact. So where the background is judged, half shadows,
+# hair and 16 of 512 pixels around the subject count as subject.
 _NEAR_SUBJECT = 0.3
 _MARGIN = 1 / 32
 _WINDOW = 7
