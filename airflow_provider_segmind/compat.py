@@ -104,13 +104,10 @@ def task_listeners() -> list[str]:
 
 
 def live_stats() -> Any:
-    """
-    Return Airflow's metrics, or ``None`` if they are off.
-
-    A triggerer sets up only the server's own metrics. The import of the task SDK's serialization
-    (``airflow.sdk.serde``, Airflow 3.2 and 3.3) sets up the task SDK's metrics, which triggers may use, before any
-    trigger runs.
-    """
+    """Return Airflow's metrics, or ``None`` if they are off."""
+    # A triggerer sets up only the server's own metrics. The import of the task SDK's serialization
+    # (``airflow.sdk.serde``, Airflow 3.2 and 3.3) sets up the task SDK's metrics, which triggers may use, before any
+    # trigger runs.
     if not any(conf.getboolean("metrics", name, fallback=False) for name in _METRICS_ON):
         # Otherwise Airflow 3.3 reads its whole list of metrics before it notices that metrics are off.
         return None

@@ -34,11 +34,10 @@ def waits_deferred(deferrable: bool | None) -> bool:
     """
     Return whether a task waits in a triggerer.
 
-    Airflow ships ``[operators] default_deferrable = False`` in every new airflow.cfg, so the option in that file shows
-    no intention. As an environment variable, somebody set it on purpose.
-
     :param deferrable: the DAG author's choice; ``None`` for the administrator's, by default ``True``.
     """
+    # Airflow ships ``[operators] default_deferrable = False`` in every new airflow.cfg, so the option in that file
+    # shows no intention. As an environment variable, somebody set it on purpose.
     if deferrable is not None:
         return deferrable
     section = "operators" if _OPERATORS in os.environ else ""

@@ -29,15 +29,14 @@ def task_error(error: SegmindError) -> Exception:
 
 def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
     """
-    Return the exception for a task that has placed an order: retryable if a retry can resume the order, else permanent.
-
-    After a payment, only errors of the order itself are permanent: its job is gone, its outcome is unknown, or the
-    inputs have changed. A wrong key, connection, balance or file can be corrected before the retries end, and a retry
-    costs nothing.
+    Return the exception for a task that has placed an order: retryable if a retry can resume it, else permanent.
 
     :param kept: whether a retry knows the order, or may order again at any cost.
     :param how: what a person should do instead of a retry, as a sentence.
     """
+    # After a payment, only errors of the order itself are permanent: its job is gone, its outcome is unknown, or the
+    # inputs have changed. A wrong key, connection, balance or file can be corrected before the retries end, and a retry
+    # costs nothing.
     of_the_order = isinstance(error, JobExpiredError | OutcomeUnknownError | ChangedError)
     if kept and isinstance(error, SegmindError) and not of_the_order:
         return error
@@ -52,12 +51,9 @@ def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
 
 
 def sensor_error(error: SegmindError) -> Exception:
-    """
-    Return the exception for a task that waits.
-
-    Permanent for a job that FAILED, because waiting again cannot help. A timeout becomes Airflow's own exception, so
-    that ``soft_fail`` applies.
-    """
+    """Return the exception for a task that waits."""
+    # Permanent for a job that FAILED, because waiting again cannot help. A timeout becomes Airflow's own exception, so
+    # that ``soft_fail`` applies.
     if isinstance(error, JobTimeoutError):
         return AirflowSensorTimeout(f"{type(error).__name__}: {error}")
     if not ends_a_sensor_for_good(error):
@@ -67,20 +63,14 @@ def sensor_error(error: SegmindError) -> Exception:
 
 
 def ends_a_sensor_for_good(error: SegmindError) -> bool:
-    """
-    Return whether a retry of a waiting task would fail again; Airflow does not retry a sensor's timeout either.
-
-    A refused key is not permanent: it was valid when the order was placed, and can be corrected before the retries end.
-    """
+    """Return whether a retry of a waiting task would fail again; Airflow does not retry a sensor's timeout either."""
+    # A refused key is not permanent: it was valid for the order, and can be corrected before the retries end.
     if isinstance(error, AuthenticationError) and error.status is not None:
         return False
     return isinstance(error, JobTimeoutError | JobFailedError) or not error.retryable
 
 
 def is_of_the_job(error: SegmindError) -> bool:
-    """
-    Return whether the job itself has no result, which ``soft_fail`` may skip.
-
-    Any other permanent failure is a wrong key, connection or setting, or an account that cannot pay.
-    """
+    """Return whether the job itself has no result, which ``soft_fail`` may skip."""
+    # Any other permanent failure is a wrong key, connection or setting, or an account that cannot pay.
     return isinstance(error, JobTimeoutError | JobFailedError | JobExpiredError)

@@ -69,12 +69,9 @@ def result_picture(result: object) -> dict[str, str]:
 
 
 def links_of(ti: Any, record: GalleryRecord) -> dict[str, str]:
-    """
-    Return the links that can be shown before the task has ended, by XCom key.
-
-    Airflow writes links only when a task ends on a worker: too late for a deferred task, and never for a task that ends
-    in the triggerer.
-    """
+    """Return the links that can be shown before the task has ended, by XCom key."""
+    # Airflow writes links only when a task ends on a worker: too late for a deferred task, and never for a task that
+    # ends in the triggerer.
     operator = getattr(ti, "task", None)
     own = getattr(operator, "operator_extra_links", ())
     links = {link.xcom_key: link.get_link(operator, ti_key=ti) for link in own if isinstance(link, BeforeAfterLink)}

@@ -14,12 +14,10 @@ else:
 
 
 class AuthorsTemplatesMixin(_Base):
-    """
-    Prevents the rendering of values from ``expand_kwargs(task.output)``; list it before Airflow's class.
+    """Prevents the rendering of values from ``expand_kwargs(task.output)``; list it before Airflow's class."""
 
-    Airflow treats XCom values as data elsewhere, but here, at least up to 3.3.2, as templates: a row with ``{{
-    conn.segmind_default.password }}`` would be replaced by the key.
-    """
+    # Airflow treats XCom values as data elsewhere, but here, at least up to 3.3.2, as templates: a row with
+    # ``{{ conn.segmind_default.password }}`` would be replaced by the key.
 
     def _do_render_template_fields(
         self,

@@ -206,12 +206,10 @@ def _named(item: Item) -> Iterator[tuple[str, str]]:
 
 
 class _Reader:
-    """
-    Reads pictures from several threads.
+    """Reads pictures from several threads."""
 
-    Airflow 3.1 allows only one thread of a task at a time to ask for a connection. So the hook's connection is looked
-    up before the threads start, and a storage's connection by one thread, on first use, while the others wait.
-    """
+    # Airflow 3.1 allows only one thread of a task at a time to ask for a connection. So the hook's connection is looked
+    # up before the threads start, and a storage's connection by one thread, on first use, while the others wait.
 
     def __init__(self, hook: SegmindHook) -> None:
         self._hook = hook

@@ -114,12 +114,8 @@ class BatchFiles:
         return {row["index"]: row for part in self._part_files() for row in _rows(part)}
 
     def compact(self) -> dict[int, Row]:
-        """
-        Return the final results and delete all others, so that a retry asks for unfinished swaps again.
-
-        One new part replaces the old ones. If the process is killed in between, some rows exist twice, which does no
-        harm.
-        """
+        """Return the final results and delete all others, so that a retry asks for unfinished swaps again."""
+        # One new part replaces the old ones. A kill in between leaves some rows twice, which does no harm.
         old = self._part_files()
         standing = {index: row for index, row in self.read_parts().items() if row["status"] in _STANDING}
         if old:

@@ -168,12 +168,9 @@ class Ordering:
             self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))
 
     def _keep(self, index: int, entry: Entry) -> None:
-        """
-        Record a handle and start waiting for its job.
-
-        This does not wait until the record is written. The next intent cannot be written before it, so at most as many
-        orders lack a record as are in progress at the same time.
-        """
+        """Record a handle and start waiting for its job."""
+        # This does not wait until the record is written. The next intent cannot be written before it, so at most as
+        # many orders lack a record as are in progress at the same time.
         self.errors.pop(index, None)
         self._book.note(index, entry)
         # Log each order at once, so that the log names all paid orders even if this process dies.

@@ -67,11 +67,8 @@ def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
 def paid_batch_error(
     context: Context, error: Ending, entries: Mapping[int, Entry], workflow: str
 ) -> Exception | AirflowTaskTimeout:
-    """
-    Return the exception for a task that may have ordered, and name every paid order.
-
-    The log has each request id; the XCom ``ordered`` has the handles, with which a sensor can fetch the results.
-    """
+    """Return the exception for a task that may have ordered, and name every paid order."""
+    # The log has each request id; the XCom ``ordered`` has the handles, with which a sensor can fetch the results.
     if isinstance(error, AirflowFailException):
         return error
     kept = BatchStore(context).durable
@@ -143,11 +140,8 @@ def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
 def unplanned_error(
     context: Context, error: Ending, workflow: str, connect: Callable[[], SharedConnection]
 ) -> Exception | AirflowTaskTimeout:
-    """
-    Return the exception for a task that failed to plan, and name every order that earlier attempts paid for.
-
-    It also looks up orders of unknown outcome, and waits for the history if no attempt follows.
-    """
+    """Return the exception for a task that failed to plan, and name every order that earlier attempts paid for."""
+    # It also looks up orders of unknown outcome, and waits for the history if no attempt follows.
     store, ti = BatchStore(context), context["ti"]
     max_tries = int(getattr(ti, "max_tries", 0))
     if any(entry.pending for entry in store.on_record(max_tries).values()):

@@ -74,11 +74,8 @@ class Plan:
         return wanted
 
     def affordable(self, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
-        """
-        Return the indexes of swaps to order, or none and the error if the money is not enough but earlier orders exist.
-
-        The task must still wait for those earlier orders, or look them up. Without any, the error is raised.
-        """
+        """Return the indexes to order; if the money is short but earlier orders exist, return none and the error."""
+        # The task must still wait for those earlier orders, or look them up. Without any, raise the error.
         try:
             return self.open_orders(failed), None
         except (CreditsError, InvalidRequestError) as error:
@@ -129,12 +126,9 @@ def make_plan(
     consent_reference: str | None,
     check_spend: Callable[[int, int], None],
 ) -> Plan:
-    """
-    Read and check a batch, and load what an earlier attempt of the task ordered.
-
-    Once something is ordered, a bad manifest is a retryable error: its file may be unreachable or half written, and a
-    retry costs nothing. After a permanent failure only a clear is left, which pays again.
-    """
+    """Read and check a batch, and load what an earlier attempt of the task ordered."""
+    # Once something is ordered, a bad manifest is a retryable error: its file may be unreachable or half written, and a
+    # retry costs nothing. After a permanent failure only a clear is left, which pays again.
     if on_unknown not in ON_UNKNOWN:
         raise InvalidRequestError(f"on_unknown_outcome is {on_unknown!r}: it must be 'fail' or 'resubmit'.")
     workflow = check_workflow(workflow)

@@ -31,11 +31,8 @@ _Place = tuple[str, str, str]
 
 
 def storage_path(name: str, uri: str) -> ObjectStoragePath:
-    """
-    Return a path in a storage that this Airflow knows, or raise.
-
-    Airflow passes any other protocol to fsspec, which can read from web servers and foreign clusters.
-    """
+    """Return a path in a storage that this Airflow knows, or raise."""
+    # Airflow passes any other protocol to fsspec, which can read from web servers and foreign clusters.
     try:
         parts = urlsplit(uri)
         known = parts.scheme in LOCAL or has_fs(parts.scheme)

@@ -12,11 +12,8 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 
 def readable_url(hook: SegmindHook, name: str, uri: str) -> str:
-    """
-    Return a URL of a picture, after an upload if it has none.
-
-    An upload is public and cannot be deleted, so a file is uploaded only if its bytes show a picture.
-    """
+    """Return a URL of a picture, after an upload if it has none."""
+    # An upload is public and cannot be deleted, so a file is uploaded only if its bytes show a picture.
     if is_url(uri):
         return uri
     data, media_type = read_picture(name, uri)

@@ -22,12 +22,9 @@ _FOLDER_MODE = 0o770
 
 
 def write_whole(path: ObjectStoragePath, data: bytes) -> None:
-    """
-    Write a file so that readers see all of it, or the previous content.
-
-    On a local file system only owner and group can read it, because it shows people or names them; the umask can
-    restrict this further. An existing file keeps its mode. Missing local folders are created.
-    """
+    """Write a file so that readers see all of it, or the previous content."""
+    # On a local file system only owner and group can read it, because it shows people or names them; the umask can
+    # restrict this further. An existing file keeps its mode. Missing local folders are created.
     if path.protocol in ("", "file", "local"):
         # Object stores publish a file only when it is whole; a local file could be read half written.
         _write_local(Path(path.path), data)

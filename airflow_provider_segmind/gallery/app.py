@@ -65,12 +65,9 @@ _lanes: RunVar[CapacityLimiter] = RunVar("segmind_gallery")
 
 
 def _in_lane(route: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """
-    Run a route in one of a few threads.
-
-    Further gallery requests wait without a thread. This leaves the other threads to the rest of Airflow's API and
-    limits the memory to that of a few requests.
-    """
+    """Run a route in one of a few threads."""
+    # Further gallery requests wait without a thread. This leaves the other threads to the rest of Airflow's API and
+    # limits the memory to that of a few requests.
 
     @wraps(route)
     async def run(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -120,12 +120,9 @@ def _failed_of(said: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _read_lines(uri: str | None, within: tuple[Root, ...]) -> Lines:
-    """
-    Return the lines of a manifest, cached for a minute because every picture of a page needs them.
-
-    Only one manifest is read at a time, and the cache has a size limit, so manifests never use more of the API server's
-    memory than two of the largest.
-    """
+    """Return the lines of a manifest, cached for a minute because every picture of a page needs them."""
+    # Only one manifest is read at a time, and the cache has a size limit, so manifests never use more of the API
+    # server's memory than two of the largest.
     key = f"{within} {uri}"  # other folders, other access rights
     known = _known(key)
     if known is not None:

@@ -112,11 +112,8 @@ def _real(root: Root) -> Path:
 
 
 def _descriptor(path: Path) -> int:
-    """
-    Open a file whose path has no links, step by step from the root of the file system.
-
-    This does not follow a file or folder that was replaced by a link since the path was checked.
-    """
+    """Open a file whose path has no links, step by step from the root of the file system."""
+    # This does not follow a file or folder that was replaced by a link since the path was checked.
     folder = os.open("/", _FOLDER)
     try:
         for name in path.parts[1:-1]:

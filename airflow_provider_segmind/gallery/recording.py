@@ -33,12 +33,11 @@ def show(context: Context, *records: GalleryRecord) -> None:
     """
     Show swaps in the gallery and link to them from their task, even while the task is deferred.
 
-    Never raises: the gallery must not cost a result. If ``[segmind] gallery_roots`` is empty, there is no gallery and
-    nothing is stored.
-
     :param records: the current state of each swap; they replace the task's earlier records. Of very many, only the
         first are shown.
     """
+    # Never raises: the gallery must not cost a result. If ``[segmind] gallery_roots`` is empty, there is no gallery and
+    # nothing is stored.
     try:
         if not records or not _is_on():
             return

@@ -100,11 +100,8 @@ class Card:
 
 
 def find(wanted: Wanted) -> tuple[list[Found], bool]:
-    """
-    Return the newest valid records, newest first, and whether there are more.
-
-    It reads row by row and stops at a size limit, so that no writer of XComs can exhaust the memory.
-    """
+    """Return the newest valid records, newest first, and whether there are more."""
+    # It reads row by row and stops at a size limit, so that no writer of XComs can exhaust the memory.
     found: list[Found] = []
     if not wanted.dag_ids:
         return found, False

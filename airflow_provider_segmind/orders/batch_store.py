@@ -84,12 +84,10 @@ class BatchStore:
 
 
 class Book:
-    """
-    Entries of a batch while it orders.
+    """Entries of a batch while it orders."""
 
-    Changes that arrive during a write go into the next write together, because each call of the store takes about ten
-    milliseconds and uses a single socket.
-    """
+    # Changes that arrive during a write go into the next write together, because each call of the store takes about ten
+    # milliseconds and uses a single socket.
 
     def __init__(self, store: BatchStore, head: Head, entries: Mapping[int, Entry]) -> None:
         self.head = head
@@ -136,11 +134,8 @@ class Book:
             await self._kept(index)
 
     async def restore(self, index: int, before: Entry | None) -> None:
-        """
-        Restore the entry from before an order that was refused, and so not billed.
-
-        An earlier order whose job FAILED must stay on record, or a look-up could take it for the next order.
-        """
+        """Restore the entry from before an order that was refused, and so not billed."""
+        # An earlier order whose job FAILED must stay on record, or a look-up could take it for the next order.
         if before is None:
             await self.drop(index)
         elif self.entries.get(index) != before:

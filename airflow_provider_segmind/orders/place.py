@@ -76,11 +76,10 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     """
     Order a job, or resume the order of an earlier attempt of this task.
 
-    Each attempt pushes the XComs ``poll_url`` and ``request_id``, because Airflow clears them when an attempt begins.
-
     :raises OutcomeUnknownError: an order may have been accepted and cannot be found.
     :raises SegmindError: the order was refused; nothing was billed.
     """
+    # Each attempt pushes the XComs ``poll_url`` and ``request_id``, because Airflow clears them when an attempt begins.
     if order.on_unknown not in ON_UNKNOWN:
         raise InvalidRequestError(f"on_unknown_outcome is {order.on_unknown!r}: it must be 'fail' or 'resubmit'.")
     store = OrderStore(context)
@@ -119,11 +118,9 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
 
 
 def place_error(context: Context, error: SegmindError) -> Exception:
-    """
-    Return the exception for a task that could not place or resume its order.
-
-    If an attempt of this series has paid, a retry may follow any temporary error. The message names each paid request.
-    """
+    """Return the exception for a task that could not place or resume its order."""
+    # If an attempt of this series has paid, a retry may follow any temporary error. The message names paid
+    # requests.
     store = OrderStore(context)
     try:
         record = store.load()

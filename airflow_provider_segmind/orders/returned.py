@@ -49,11 +49,8 @@ def _one(returned: Swap) -> Swap:
 
 
 def check_kind(context: Context, *, many: bool) -> None:
-    """
-    Raise if an earlier attempt ordered the other kind: one swap instead of a list, or a list instead of one swap.
-
-    Each kind has its own record, so neither would see the paid orders of the other.
-    """
+    """Raise if an earlier attempt ordered the other kind: one swap instead of a list, or a list instead of one swap."""
+    # Each kind has its own record, so neither would see the paid orders of the other.
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     if many:
         record = OrderStore(context).load()

@@ -67,11 +67,8 @@ def spend_limit() -> float | None:
 
 
 def note_orders(context: Context, orders: int) -> None:
-    """
-    Push the number of a task's orders for the other tasks of its run; Airflow clears it when an attempt begins.
-
-    Never raises: the orders are already paid for, so a bad limit setting must not fail the task.
-    """
+    """Push the number of a task's orders for the other tasks of its run; Airflow clears it when an attempt begins."""
+    # Never raises: the orders are already paid for, so a bad limit setting must not fail the task.
     try:
         if spend_limit() is not None:
             context["ti"].xcom_push(key=ORDERS, value=orders)
@@ -83,15 +80,14 @@ def check_spend(context: Context, task: BaseOperator, *, ordered: int, more: int
     """
     Raise if this task's orders would exceed the spend limit of the DAG run.
 
-    A task publishes the orders it wants before it counts those of other tasks. If two tasks start at the same moment,
-    both may be refused, but they never both pass if the money covers only one. A refused task withdraws its number.
-
     :param ordered: this task's orders so far, including earlier attempts.
     :param more: the number of new orders.
     :param first: orders of this mapped task's instances with a lower index. If its instances counted each other, all
         would be refused although the limit covers some. ``None``: count what they published.
     :raises CreditsError: the run would spend too much; nothing was ordered now.
     """
+    # A task publishes the orders it wants before it counts those of other tasks. If two tasks start at the same moment,
+    # both may be refused, but they never both pass if the money covers only one. A refused task withdraws its number.
     if not more:
         note_orders(context, ordered)
         return
@@ -152,12 +148,9 @@ def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
 
 
 def _is_first_try(context: Context) -> bool:
-    """
-    Return whether this is the first attempt, or the first one after a person cleared the task.
-
-    After a clear, Airflow adds the current ``retries`` to the attempts so far. That alone proves nothing: a person who
-    lowers ``retries`` while a retry is pending causes the same numbers. So the run must have been cleared, too.
-    """
+    """Return whether this is the first attempt, or the first one after a person cleared the task."""
+    # After a clear, Airflow adds the current ``retries`` to the attempts so far. That alone proves nothing: a person
+    # who lowers ``retries`` while a retry is pending causes the same numbers. So the run must have been cleared, too.
     ti = context["ti"]
     tries = int(getattr(ti, "try_number", 1))
     if tries <= 1:

@@ -17,12 +17,9 @@ KEY = "segmind_order"
 
 
 def check_running(context: Mapping[str, Any]) -> None:
-    """
-    Raise if Airflow says that this task no longer runs; call it right before each order is sent.
-
-    A task that a person marks failed, or clears, runs until its next heartbeat, and the store still accepts its writes.
-    If Airflow cannot answer, the task continues: while its API is down, no person can mark a task.
-    """
+    """Raise if Airflow says that this task no longer runs; call it right before each order is sent."""
+    # A task that a person marks failed, or clears, runs until its next heartbeat, and the store still accepts its
+    # writes. If Airflow cannot answer, the task continues: while its API is down, no person can mark a task.
     ti = context["ti"]
     ask = getattr(ti, "get_task_states", None)
     if ask is None or not (THREADS_MAY_ASK or threading.current_thread() is threading.main_thread()):

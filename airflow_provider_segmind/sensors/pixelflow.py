@@ -118,7 +118,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Map the sensor as Airflow does, and build the arguments for a start in the triggerer."""
         if kwargs.get("start_from_trigger"):
-            # Airflow applies default_args to a sensor's own parameters only on a worker, and this task may never run on
+            # Airflow applies default_args to a sensor's own parameters only on a worker, and this task may never see
             # one.
             defaults = default_args_of(kwargs)
             kwargs = {**{name: defaults[name] for name in _OF_DEFAULT_ARGS if name in defaults}, **kwargs}
@@ -215,12 +215,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             raise sensor_error(error) from error
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """
-        Resume after a deferral, with the same errors as in the other modes.
-
-        If Airflow itself ended the wait (the backstop passed or the trigger broke), ask for the job once more, because
-        its result may be there and is paid for.
-        """
+        """Resume after a deferral, with the same errors as in the other modes."""
+        # If Airflow itself ended the wait (the backstop passed or the trigger broke), ask for the job once more,
+        # because its result may be there and is paid for.
         with skipping(self):
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)

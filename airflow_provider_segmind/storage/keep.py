@@ -142,12 +142,11 @@ def add_to_sidecar(result: Mapping[str, Any], picture: bytes, dag_id: str | None
     """
     Add facts to the sidecar of a picture that this DAG stored, and write nowhere else.
 
-    The result comes from an XCom and may name any file. So the file next to the picture must be the sidecar that this
-    DAG's storage operator wrote for exactly this picture. If not, or if it cannot be written, only the log says so.
-
     :param picture: the bytes at the result's ``uri``.
     :param facts: facts to add or replace.
     """
+    # The result comes from an XCom and may name any file. So the file next to the picture must be the sidecar that this
+    # DAG's storage operator wrote for exactly this picture. If not, or if it cannot be written, only the log says so.
     base, dot, suffix = str(result.get("uri")).rpartition(".")
     try:
         if f"{dot}{suffix}" not in _SUFFIXES.values():

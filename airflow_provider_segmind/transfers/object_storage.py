@@ -153,11 +153,8 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         return shelf
 
     def _write_manifest(self, context: Context, found: Deliveries, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-        """
-        Write the outcome of each swap next to the manifest, if a batch of this DAG wrote it, else to the destination.
-
-        An XCom may name any other manifest, and the task must not write next to that.
-        """
+        """Write the outcome of each swap next to a manifest of this DAG's own batch, else to the destination."""
+        # An XCom may name any other manifest, and the task must not write next to that.
         manifest, told = str(found.manifest), {}
         place = manifest
         if found.dag_ids != {dag_of(context)}:

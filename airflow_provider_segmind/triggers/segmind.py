@@ -103,11 +103,8 @@ class PixelFlowTrigger(BaseTrigger):
         )
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """
-        Render nothing: a worker has rendered the author's templates, and the results are data.
-
-        Airflow 3.3 renders a trigger whose task has ``start_from_trigger``, even if a worker deferred it.
-        """
+        """Render nothing: a worker has rendered the author's templates, and the results are data."""
+        # Airflow 3.3 renders a trigger whose task has ``start_from_trigger``, even if a worker deferred it.
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: the end of the task if nothing is lost by that, else the event to resume with."""

@@ -213,12 +213,9 @@ _WORKERS_OWN = {
 
 
 def _without_default(dag: Any, own_params: Any) -> list[str]:
-    """
-    Return the params without a valid default.
-
-    Before it starts such a trigger, Airflow 3.3.2 checks the params outside of any ``try`` (``create_triggers``) and
-    without the run's own values. A param without a valid default ends the whole triggerer, again after each restart.
-    """
+    """Return the params without a valid default."""
+    # Before it starts such a trigger, Airflow 3.3.2 checks the params outside of any ``try`` (``create_triggers``) and
+    # without the run's own values. A param without a valid default ends the whole triggerer, again after each restart.
     params = ParamsDict(suppress_exception=True)
     for more in (dag.params if dag else {}, own_params):
         params.update(more)
@@ -292,12 +289,9 @@ _flights: dict[tuple[object, ...], asyncio.Task[Any]] = {}
 
 
 async def _pull_list(ti: Any, task_id: str) -> Any:
-    """
-    Return a task's whole output, with one pull for all callers at the same moment.
-
-    If each of a thousand mapped tasks pulled a list of a thousand, a million entries would pass through the triggerer's
-    single supervisor. The output is not cached: a person may clear the task, which orders again.
-    """
+    """Return a task's whole output, with one pull for all callers at the same moment."""
+    # If each of a thousand mapped tasks pulled a list of a thousand, a million entries would pass through the
+    # triggerer's single supervisor. The output is not cached: a person may clear the task, which orders again.
     loop = asyncio.get_running_loop()
     name = (loop, ti.dag_id, ti.run_id, task_id)
     flight = _flights.get(name)

@@ -205,12 +205,9 @@ async def conclude(
 
 
 async def push(ti: Any, value: object, key: str = "return_value") -> None:
-    """
-    Set an XCom of the task as a worker does.
-
-    Airflow's own ``TaskSuccessEvent(xcoms=…)`` bypasses custom XCom backends and stores the value as a JSON string
-    (``XComModel.set`` of 3.3.2), so that the next task would get a string instead of a dict.
-    """
+    """Set an XCom of the task as a worker does."""
+    # Airflow's own ``TaskSuccessEvent(xcoms=…)`` bypasses custom XCom backends and stores the value as a JSON string
+    # (``XComModel.set`` of 3.3.2), so that the next task would get a string instead of a dict.
     await asyncio.to_thread(
         XCom.set,
         key=key,

@@ -18,7 +18,7 @@ START = "start"
 MAX_OUTPUTS = 8 * 1024
 """Bytes of outputs in an event; for a job with more, the worker asks Segmind again."""
 MAX_MESSAGE = 8 * 1024
-"""Bytes of an error message, and twice the bytes of the service's own text: an event stays below 16 KiB."""
+"""Bytes of an error message; the service's own text gets half of that. An event stays below 16 KiB."""
 
 
 def event_of_job(job: Job) -> dict[str, Any]:

@@ -17,12 +17,9 @@ GRACE = 5.0
 
 @contextmanager
 def timeout_told(tell: Callable[[BaseException], None]) -> Iterator[None]:
-    """
-    Call ``tell`` with the timeout exception inside the running loop.
-
-    Airflow raises the exception wherever the process is at that moment. In an event loop this may be a callback, where
-    asyncio only logs it, or a task whose result is never read.
-    """
+    """Call ``tell`` with the timeout exception inside the running loop."""
+    # Airflow raises the exception wherever the process is at that moment. In an event loop this may be a callback,
+    # where asyncio only logs it, or a task whose result is never read.
     airflows: Any = signal.getsignal(signal.SIGALRM)
     if not callable(airflows) or threading.current_thread() is not threading.main_thread():
         yield
