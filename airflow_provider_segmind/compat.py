@@ -1,4 +1,4 @@
-"""What has a different place, or is missing, in one of the Airflow versions that are supported."""
+"""Differences between the supported Airflow versions."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ __all__ = [
     "task_listeners",
 ]
 
-_RELEASE = Version(__version__).release  # that of 3.4.0b2 is (3, 4, 0), since a beta has what its release will have
+_RELEASE = Version(__version__).release  # (3, 4, 0) for 3.4.0b2: a beta has the features of its release
 AIRFLOW_V_3_3_PLUS = _RELEASE >= (3, 3)
 THREADS_MAY_ASK = _RELEASE >= (3, 2)
-"""Whether threads of a task may ask its supervisor at the same time; before, one takes the other's answer."""
+"""Whether several threads of a task may ask its supervisor at the same time; before, one can get the other's answer."""
 ALIAS_EXTRAS_NEST = _RELEASE >= (3, 1, 3)
-"""Whether the API server takes an alias' event with a dict in it; before, it fails when the task says it succeeded."""
+"""Whether an alias' event may contain a dict; before, the API server fails when the task reports success."""
 
 _METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _TASK_HOOKS = ("success", "failed", "skipped", "running")
@@ -74,18 +74,17 @@ async def async_connection(
     conn_id: str, source: type[BaseHook] = BaseHook, *, in_loop: bool = hasattr(Connection, "aextra_dejson")
 ) -> tuple[Connection, dict[str, Any]]:
     """
-    Return a connection and its extras, without blocking the event loop.
+    Return a connection and its extras without blocking the event loop.
 
-    :param conn_id: the connection's id.
-    :param source: what looks it up.
-    :param in_loop: whether this Airflow can do it in the event loop.
+    :param source: the class that looks it up.
+    :param in_loop: whether this Airflow can look it up in the event loop.
     """
     if in_loop:
         connection = await source.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
 
-    # Before Airflow 3.3.2, both mask secrets by a blocking call, which fails in the loop while another call is under
-    # way. From asgiref's thread, and from no other, Airflow can hand that call back to the loop.
+    # Before Airflow 3.3.2, both calls mask secrets with a blocking call, which fails in the loop during another call.
+    # Only from asgiref's thread can Airflow pass that call back to the loop.
     def look_up() -> tuple[Connection, dict[str, Any]]:
         connection = source.get_connection(conn_id)
         return connection, connection.extra_dejson
@@ -94,7 +93,7 @@ async def async_connection(
 
 
 def task_listeners() -> list[str]:
-    """Return the names of the plugins that listen to tasks, which Airflow calls on workers only."""
+    """Return the names of plugins that listen to task events, which Airflow calls only on workers."""
     try:
         from airflow.sdk.listener import get_listener_manager
     except ImportError:  # before Airflow 3.3
@@ -105,14 +104,12 @@ def task_listeners() -> list[str]:
 
 
 def live_stats() -> Any:
-    """
-    Return Airflow's metrics, or ``None`` where they are off.
-
-    A triggerer sets up the server's own metrics only. Those of the task SDK, which triggers may use, are set up there
-    by the import of its serialization (``airflow.sdk.serde``, Airflow 3.2 and 3.3), before any trigger runs.
-    """
+    """Return Airflow's metrics, or ``None`` if they are off."""
+    # A triggerer sets up only the server's own metrics. The import of the task SDK's serialization
+    # (``airflow.sdk.serde``, Airflow 3.2 and 3.3) sets up the task SDK's metrics, which triggers may use, before any
+    # trigger runs.
     if not any(conf.getboolean("metrics", name, fallback=False) for name in _METRICS_ON):
-        # Airflow 3.3 would read its whole list of metrics before it finds that nobody listens.
+        # Otherwise Airflow 3.3 reads its whole list of metrics before it notices that metrics are off.
         return None
     try:
         from airflow.sdk.observability.stats import Stats
@@ -123,7 +120,7 @@ def live_stats() -> Any:
 
 
 def default_args_of(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the ``default_args`` that a task gets which is made here and now: of its DAG, of its groups, its own."""
+    """Return the merged ``default_args`` for a task created here: from its DAG, its task groups, and its own."""
     from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
 
     dag = given.get("dag") or DagContext.get_current()

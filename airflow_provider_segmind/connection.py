@@ -1,4 +1,4 @@
-"""From an Airflow connection to checked settings, the same for a worker and a triggerer."""
+"""Turn an Airflow connection into checked settings, in the same way for a worker and a triggerer."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from airflow_provider_segmind.get_provider_info import get_provider_info
 log = logging.getLogger(__name__)
 
 LOOKUP_PAUSES = (1.0, 4.0)
-"""Seconds between tries to look a connection up. Airflow says of a secrets backend or an API that fails for a moment
-that there is no such connection."""
+"""Seconds between attempts: during a short outage of secrets backend or API, Airflow reports a missing connection."""
 _OPERATORS = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"
 
 
@@ -35,11 +34,10 @@ def waits_deferred(deferrable: bool | None) -> bool:
     """
     Return whether a task waits in a triggerer.
 
-    Airflow ships ``[operators] default_deferrable = False`` in each new airflow.cfg, so there it says nothing about
-    what somebody wants. As an environment variable it was set on purpose.
-
-    :param deferrable: what the DAG's author says; ``None`` for what the administrator says, which is yes by default.
+    :param deferrable: the DAG author's choice; ``None`` for the administrator's, by default ``True``.
     """
+    # Airflow ships ``[operators] default_deferrable = False`` in every new airflow.cfg, so the option in that file
+    # shows no intention. As an environment variable, somebody set it on purpose.
     if deferrable is not None:
         return deferrable
     section = "operators" if _OPERATORS in os.environ else ""
@@ -50,16 +48,16 @@ def waits_deferred(deferrable: bool | None) -> bool:
 
 def load_settings(conn_id: str) -> Settings:
     """
-    Look a connection up, on a worker.
+    Look up a connection on a worker.
 
-    :raises AuthenticationError: when there is no such connection, or it has no key.
-    :raises InvalidRequestError: when one of its values cannot be used.
-    :raises TransportError: when Airflow cannot look it up now.
+    :raises AuthenticationError: there is no such connection, or it has no key.
+    :raises InvalidRequestError: one of its values cannot be used.
+    :raises TransportError: Airflow cannot look it up now.
     """
     for pause in (*LOOKUP_PAUSES, None):
         try:
             connection = BaseHook.get_connection(conn_id)
-        except Exception as error:  # noqa: BLE001 - secrets backends raise what they like
+        except Exception as error:  # noqa: BLE001 - secrets backends raise any type
             failed = _not_found(conn_id, error)
         else:
             return settings_of(connection, connection.extra_dejson, conn_id)
@@ -70,28 +68,18 @@ def load_settings(conn_id: str) -> Settings:
 
 
 async def aload_settings(conn_id: str) -> Settings:
-    """
-    Look a connection up, in a triggerer, without blocking its loop.
-
-    :raises AuthenticationError: when there is no such connection, or it has no key.
-    :raises InvalidRequestError: when one of its values cannot be used.
-    """
+    """Look up a connection in a triggerer, once and without blocking its loop; raises like ``load_settings``."""
     try:
         connection, extra = await async_connection(conn_id)
-    except Exception as error:  # noqa: BLE001 - secrets backends raise what they like
+    except Exception as error:  # noqa: BLE001 - secrets backends raise any type
         raise _not_found(conn_id, error) from None
     return settings_of(connection, extra, conn_id)
 
 
 def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) -> Settings:
-    """
-    Make settings of a connection, and have Airflow mask its key wherever it may be printed.
-
-    :raises AuthenticationError: when it has no key.
-    :raises InvalidRequestError: when it is of another type, or one of its values cannot be used.
-    """
+    """Return the checked settings of a connection, and have Airflow mask its key in all logs."""
     if connection.conn_type not in (None, "", "segmind"):
-        # Who may name the connection could otherwise have the password of any other one sent.
+        # Otherwise a person who may name the connection could have the password of any connection sent.
         raise InvalidRequestError(
             f"Connection '{conn_id}' has the type {connection.conn_type!r}, so its password is sent to nobody: name a "
             "connection of type 'segmind'."
@@ -130,7 +118,7 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) 
 
 
 def _not_found(conn_id: str, error: Exception) -> SegmindError:
-    """Return the error for a lookup that failed; its own words may hold a secret, so they are not quoted."""
+    """Return the error for a failed lookup, without the original message, which may contain a secret."""
     if isinstance(error, AirflowNotFoundException):
         return missing(conn_id)
     return TransportError(
@@ -148,7 +136,7 @@ def missing(conn_id: str) -> AuthenticationError:
 
 
 def ui_field_behaviour() -> dict[str, Any]:
-    """Return how the form shows the standard fields, under the names that a hook's method uses."""
+    """Return how the form shows the standard fields, with the key names that a hook's method uses."""
     behaviour = _connection_type()["ui-field-behaviour"]
     return {name.replace("-", "_"): value for name, value in behaviour.items()}
 

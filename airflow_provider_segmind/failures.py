@@ -1,4 +1,4 @@
-"""How an error of Segmind ends an Airflow task: for good, or as its retries say."""
+"""How a Segmind error ends an Airflow task: permanently, or according to its ``retries``."""
 
 from __future__ import annotations
 
@@ -15,34 +15,28 @@ from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorT
 
 
 class WrongSettingsError(AirflowFailException):
-    """A person must set something right, so the task fails for good and ``soft_fail`` does not hide it."""
+    """A person must correct a setting, so the task fails permanently and ``soft_fail`` does not hide it."""
 
 
 class ChangedError(InvalidRequestError):
-    """What a task is to order has changed since an earlier attempt ordered: another attempt meets the same."""
+    """The inputs have changed since an earlier attempt ordered; every further attempt would meet the same error."""
 
 
 def task_error(error: SegmindError) -> Exception:
-    """
-    Return what a submitting task raises.
-
-    Where a retry cannot help, or would bill, the task fails for good; otherwise its own ``retries`` decide.
-    """
+    """Return the exception for a task that orders: permanent if a retry cannot help or would be billed."""
     return error if error.retryable else AirflowFailException(f"{type(error).__name__}: {error}")
 
 
 def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
     """
-    Return what a task raises that has ordered: a retry goes on with what is ordered, or there is none.
+    Return the exception for a task that has placed an order: retryable if a retry can resume it, else permanent.
 
-    Once something is paid for, only what concerns that itself ends the task for good: its job is gone, nobody knows
-    whether there is one, or something else is wanted now. A key, a connection, a balance or a file that is wrong now
-    can be set right while retries last, and a retry costs nothing.
-
-    :param error: what went wrong since.
-    :param kept: whether a retry knows what is ordered, or may order again whatever it costs.
-    :param how: what a person does instead of a retry, in a sentence.
+    :param kept: whether a retry knows the order, or may order again at any cost.
+    :param how: what a person should do instead of a retry, as a sentence.
     """
+    # After a payment, only errors of the order itself are permanent: its job is gone, its outcome is unknown, or the
+    # inputs have changed. A wrong key, connection, balance or file can be corrected before the retries end, and a retry
+    # costs nothing.
     of_the_order = isinstance(error, JobExpiredError | OutcomeUnknownError | ChangedError)
     if kept and isinstance(error, SegmindError) and not of_the_order:
         return error
@@ -57,12 +51,9 @@ def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
 
 
 def sensor_error(error: SegmindError) -> Exception:
-    """
-    Return what a waiting task raises.
-
-    Waiting again for a job that FAILED cannot help either; a timeout is Airflow's own kind, so that ``soft_fail``
-    applies.
-    """
+    """Return the exception for a task that waits."""
+    # Permanent for a job that FAILED, because waiting again cannot help. A timeout becomes Airflow's own exception, so
+    # that ``soft_fail`` applies.
     if isinstance(error, JobTimeoutError):
         return AirflowSensorTimeout(f"{type(error).__name__}: {error}")
     if not ends_a_sensor_for_good(error):
@@ -72,20 +63,14 @@ def sensor_error(error: SegmindError) -> Exception:
 
 
 def ends_a_sensor_for_good(error: SegmindError) -> bool:
-    """
-    Whether a waiting task that is tried again would fail again; Airflow, too, does not retry a sensor's timeout.
-
-    A key that is refused now was right when the order was placed, and can be set right while retries last.
-    """
+    """Return whether a retry of a waiting task would fail again; Airflow does not retry a sensor's timeout either."""
+    # A refused key is not permanent: it was valid for the order, and can be corrected before the retries end.
     if isinstance(error, AuthenticationError) and error.status is not None:
         return False
     return isinstance(error, JobTimeoutError | JobFailedError) or not error.retryable
 
 
 def is_of_the_job(error: SegmindError) -> bool:
-    """
-    Whether the job itself has no result, which ``soft_fail`` may skip.
-
-    Any other failure for good is a wrong key, connection or setting, or an account that cannot pay.
-    """
+    """Return whether the job itself has no result, which ``soft_fail`` may skip."""
+    # Any other permanent failure is a wrong key, connection or setting, or an account that cannot pay.
     return isinstance(error, JobTimeoutError | JobFailedError | JobExpiredError)

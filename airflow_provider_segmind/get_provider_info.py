@@ -1,4 +1,4 @@
-"""What Airflow learns about this provider without importing the rest of it."""
+"""Metadata that Airflow reads without importing the rest of the provider."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def get_provider_info() -> dict[str, Any]:
             {
                 "integration-name": "Segmind",
                 "external-doc-url": "https://docs.segmind.com/",
-                "logo": "/segmind/static/logo.svg",  # where this package's plugin serves it
+                "logo": "/segmind/static/logo.svg",  # served by this package's plugin
                 "how-to-guide": [
                     "/docs/how-to/connection.md",
                     "/docs/how-to/money.md",
@@ -218,10 +218,10 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": {
                     "hidden-fields": ["login", "schema", "extra"],
                     "relabeling": {"password": "API key", "host": "Base URL"},
-                    # The port stays in view: without one the Test button of Airflow 3.3.2 answers 400.
+                    # The port stays visible: without one, the Test button of Airflow 3.3.2 answers 400.
                     "placeholders": {"password": "SG_…", "host": "https://api.segmind.com", "port": "443"},
                 },
-                # Types always admit null: a bare type would mark the field as required.
+                # Every type allows null: otherwise the field would be required.
                 "conn-fields": {
                     "auth_scheme": {
                         "label": "Authentication",

@@ -15,33 +15,33 @@ TASK_TAB = "body-swaps-task"
 
 
 class BeforeAfterLink(BaseOperatorLink):
-    """The gallery's tab of the task."""
+    """Link to the gallery's tab of the task."""
 
     name = "Before / after"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return where the tab is, relative to Airflow's own address, which a worker need not know."""
+        """Return the tab's address relative to Airflow's own, which a worker need not know."""
         return f"{_task_url(ti_key)}/plugin/{TASK_TAB}"
 
 
 class ResultPictureLink(BaseOperatorLink):
-    """The result in full size: as it is stored, or, of a task that waited for it, where Segmind keeps it for a week."""
+    """Link to the result in full size: the stored file or, for a task that waited, Segmind's copy, kept for a week."""
 
     name = "Result picture"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
-        """Return where the picture is, or nothing as long as there is none."""
+        """Return the picture's address, or an empty string if there is none yet."""
         value = XCom.get_value(ti_key=ti_key, key=XCOM_KEY)
         record = read_record(value)
         if record is not None and record.after:
             return picture_url(ti_key)
-        # Only a task that waited has a result; it is asked for last, since each XCom is a request.
+        # Only a task that waited has a result. Ask for it last, because each XCom is a request.
         return result_url(XCom.get_value(ti_key=ti_key, key="return_value")) if hasattr(operator, "output_key") else ""
 
 
 def picture_url(ti: Any, slot: str = "after") -> str:
     """
-    Return where the gallery serves a picture of a task, relative to Airflow's own address.
+    Return the gallery's address of a task's picture, relative to Airflow's own address.
 
     :param ti: a task instance or its key.
     :param slot: ``before``, ``reference`` or ``after``.
@@ -51,39 +51,27 @@ def picture_url(ti: Any, slot: str = "after") -> str:
 
 
 def result_url(result: object) -> str:
-    """
-    Return where a person can see the picture of a result, or nothing if there is none.
-
-    The URL is Segmind's answer, so it is no link unless a browser would only fetch it.
-
-    :param result: what a task returned that waited.
-    """
+    """Return the URL of a result's picture, or an empty string; only http(s), as Segmind's answer is not trusted."""
     url = result.get("image_url") if isinstance(result, Mapping) else None
     return url if isinstance(url, str) and url.lower().startswith(("https://", "http://")) else ""
 
 
 def before_after(ti: Any) -> dict[str, str]:
-    """Return the link to a task's swap, by the key of the XCom that Airflow looks for."""
+    """Return the link to a task's swap, by its XCom key."""
     link = BeforeAfterLink()
     return {link.xcom_key: link.get_link(None, ti_key=ti)}
 
 
 def result_picture(result: object) -> dict[str, str]:
-    """Return the link to the picture of a result, by the key of the XCom that Airflow looks for; none without one."""
+    """Return the link to a result's picture, by its XCom key; empty if there is no picture."""
     url = result_url(result)
     return {ResultPictureLink().xcom_key: url} if url else {}
 
 
 def links_of(ti: Any, record: GalleryRecord) -> dict[str, str]:
-    """
-    Return the links that can be shown before the task has ended, by the key of the XCom that Airflow looks for.
-
-    Airflow writes links when a task ends on a worker: too late while it is deferred, and not at all when it ends in the
-    triggerer.
-
-    :param ti: the task instance.
-    :param record: what is known of its swap now.
-    """
+    """Return the links that can be shown before the task has ended, by XCom key."""
+    # Airflow writes links only when a task ends on a worker: too late for a deferred task, and never for a task that
+    # ends in the triggerer.
     operator = getattr(ti, "task", None)
     own = getattr(operator, "operator_extra_links", ())
     links = {link.xcom_key: link.get_link(operator, ti_key=ti) for link in own if isinstance(link, BeforeAfterLink)}

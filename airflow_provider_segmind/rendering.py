@@ -1,4 +1,4 @@
-"""Render what a DAG's author wrote, and nothing that came from an XCom."""
+"""Render templates that a DAG author wrote, and never values from an XCom."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ else:
 
 
 class AuthorsTemplatesMixin(_Base):
-    """
-    Keeps the values of ``expand_kwargs(task.output)`` from being rendered.
+    """Prevents the rendering of values from ``expand_kwargs(task.output)``; list it before Airflow's class."""
 
-    Airflow takes what an XCom gives elsewhere for data, and there, up to 3.3.2 at least, for templates: a row with
-    ``{{ conn.segmind_default.password }}`` would be replaced by the key. It stands before Airflow's class.
-    """
+    # Airflow treats XCom values as data elsewhere, but here, at least up to 3.3.2, as templates: a row with
+    # ``{{ conn.segmind_default.password }}`` would be replaced by the key.
 
     def _do_render_template_fields(
         self,
@@ -35,7 +33,7 @@ class AuthorsTemplatesMixin(_Base):
 
 
 def _mapped_data(task: Any, fields: Iterable[str], context: Context) -> Iterator[Any]:
-    """Return the values of a task that it is mapped over with ``expand_kwargs``, unless its author wrote them."""
+    """Return the task's values that come from ``expand_kwargs``, unless the DAG author wrote them."""
     dag = task.get_dag()
     mapped: Any = dag.task_dict.get(task.task_id) if dag is not None else None
     expanded: Any = getattr(mapped, "op_kwargs_expand_input", getattr(mapped, "expand_input", None))

@@ -1,1 +1,1 @@
-"""Any number of swaps in one task: plan, ordering, waits, files and checks."""
+"""Batches of any number of swaps in one task: plan, ordering, waits, files and checks."""

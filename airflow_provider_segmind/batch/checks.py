@@ -1,4 +1,4 @@
-"""Check all results of a batch in one task: find them, check them several at a time, and sum up."""
+"""Check all results of a batch in one task, several at a time, and summarize the checks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 30.0
 MOST_TOLD = 50
-"""Results whose reasons the XCom tells; all are in the file of reports, if there is one."""
+"""Results with reasons in the XCom; the reports file, if there is one, has all."""
 _LONGEST_REASON = 300
 _MANIFESTS = (".jsonl", ".ndjson")
 
@@ -39,13 +39,11 @@ _MANIFESTS = (".jsonl", ".ndjson")
 @dataclass(frozen=True)
 class Item:
     """
-    One result to check, and where its pictures are.
+    One result to check, and the URIs of its pictures.
 
-    :param index: its number in the batch.
-    :param id: the author's own name for it, if there is one.
-    :param images: the scene, the result, and the new person if there is one; empty when there is no result.
+    :param images: the scene, the result and, if there is one, the new person; empty if there is no result.
     :param why_not: why there is nothing to check.
-    :param dag_id: the DAG that ordered it, as the manifest says.
+    :param dag_id: the DAG that ordered it, according to the manifest.
     """
 
     index: int
@@ -57,12 +55,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Checked:
-    """
-    What became of one result.
-
-    :param report: what the checks say, if they could.
-    :param error: why they could not.
-    """
+    """One result with its report, or the error that prevented the check."""
 
     item: Item
     report: Report | None = None
@@ -83,7 +76,7 @@ class Checked:
         return [why[:_LONGEST_REASON]]
 
     def to_json(self) -> dict[str, Any]:
-        """Return a line of the file of reports."""
+        """Return one line of the reports file."""
         line: dict[str, Any] = {"index": self.item.index, "id": self.item.id, "verdict": self.verdict}
         if self.report is None:
             return {**line, "reasons": self.reasons}
@@ -91,7 +84,7 @@ class Checked:
 
 
 def manifest_of(result: object) -> str | None:
-    """Return the URI of the manifest of results, if that is what was given: itself, or what names it."""
+    """Return the URI of the results manifest if the value is or names one, else ``None``."""
     if isinstance(result, Mapping):
         if isinstance(result.get("results_uri"), str):
             return str(result["results_uri"])
@@ -103,23 +96,22 @@ def manifest_of(result: object) -> str | None:
 
 
 def is_many(result: object) -> bool:
-    """Whether it stands for several results."""
+    """Return whether the value stands for several results."""
     return manifest_of(result) is not None or (isinstance(result, Sequence) and not isinstance(result, (str, bytes)))
 
 
 def result_uri(result: object) -> object:
-    """Return where a result is: stored by this package, or still where Segmind keeps it."""
+    """Return the URI of a result's picture: where this package stored it, or else at Segmind."""
     return (result.get("uri") or result.get("image_url")) if isinstance(result, Mapping) else result
 
 
 def items_of(result: object, scenes: object, persons: object) -> list[Item]:
     """
-    Return what is to be checked.
+    Return the results to check.
 
-    :param result: a batch's summary, the URI of its manifest, or a list of results.
-    :param scenes: the scene of all, or a list with one for each; ``None`` takes those that the results name.
-    :param persons: the new person, likewise.
-    :raises InvalidRequestError: when the manifest cannot be read, or something is missing or does not fit together.
+    :param result: the summary of a batch, the URI of its manifest, or a list of results.
+    :param scenes: one scene for all or a list with one for each; ``None`` uses those that the results name.
+    :param persons: the new persons, in the same forms.
     """
     manifest = manifest_of(result)
     if manifest is not None:
@@ -135,7 +127,7 @@ def items_of(result: object, scenes: object, persons: object) -> list[Item]:
 
 
 def _stored(result: object, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows with the pictures where the storage operator put them, if its manifest was given."""
+    """Return the rows with the URIs of the stored pictures, if the storage operator's manifest was given."""
     uri = result.get("stored_uri") if isinstance(result, Mapping) else result
     if not isinstance(uri, str) or not uri.endswith(STORED):
         return rows
@@ -193,14 +185,7 @@ def check_all(
     qa: bool | None = None,
     pose_model: Path | None = None,
 ) -> list[Checked]:
-    """
-    Check all results, as many at a time as this machine has room for.
-
-    :param hook: fetches the pictures.
-    :param qa: whether with models, see :func:`~airflow_provider_segmind.quality.inspect.check_swap`.
-    :param pose_model: likewise.
-    :return: what became of each, in the order of ``items``.
-    """
+    """Check the results in parallel, as far as this machine's cores and memory allow; keep their order."""
     reader = _Reader(hook)
     done = [Checked(item) for item in items]
     ready = [position for position, item in enumerate(items) if item.images]
@@ -221,12 +206,10 @@ def _named(item: Item) -> Iterator[tuple[str, str]]:
 
 
 class _Reader:
-    """
-    Fetches pictures from several threads.
+    """Reads pictures from several threads."""
 
-    Airflow 3.1 lets one thread of a task ask for a connection at a time. So the hook's is looked up here, before there
-    are threads, and a storage's when it is first read from, by one thread while the others wait.
-    """
+    # Airflow 3.1 allows only one thread of a task at a time to ask for a connection. So the hook's connection is looked
+    # up before the threads start, and a storage's connection by one thread, on first use, while the others wait.
 
     def __init__(self, hook: SegmindHook) -> None:
         self._hook = hook
@@ -246,12 +229,7 @@ class _Reader:
 
 
 def write_reports(manifest: str, checked: Iterable[Checked]) -> str:
-    """
-    Write what became of each result beside the manifest, as JSON Lines.
-
-    :return: its URI.
-    :raises SegmindError: when it cannot be written.
-    """
+    """Write all reports as JSON Lines next to the manifest and return the URI of the file."""
     uri = f"{manifest}{CHECKS}"
     try:
         write_whole(ObjectStoragePath(uri), lines_of(one.to_json() for one in checked))
@@ -264,13 +242,7 @@ def write_reports(manifest: str, checked: Iterable[Checked]) -> str:
 
 
 def summary_of(checked: Sequence[Checked]) -> dict[str, Any]:
-    """
-    Return what an XCom says of all checks.
-
-    :return: ``verdict`` (the worst one), ``checked``, ``passed``, ``warned``, ``failed``, ``not_checked`` (no picture,
-        or it could not be had), and ``reports``: ``index``, ``id``, ``verdict`` and ``reasons`` of those that did not
-        pass, the failed ones first, 50 at most.
-    """
+    """Return the summary of all checks for the XCom: worst verdict, counts, and up to 50 bad reports, worst first."""
     counts = {verdict: sum(one.verdict == verdict for one in checked) for verdict in _ORDER}
     told = sorted((one for one in checked if one.verdict != "pass"), key=lambda one: _ORDER.index(one.verdict))
     return {
@@ -288,7 +260,7 @@ def summary_of(checked: Sequence[Checked]) -> dict[str, Any]:
 
 
 def first_error(checked: Iterable[Checked]) -> Exception | None:
-    """Return what kept results from being checked, if anything did: rather one that a retry may do away with."""
+    """Return the exception for results that could not be checked, if any; prefer one that a retry may resolve."""
     errors = [one.error for one in checked if one.error is not None]
     if not errors:
         return None
@@ -302,7 +274,7 @@ _ORDER = ("fail", "not checked", "warn", "pass")
 
 
 def told(summary: Mapping[str, Any]) -> str:
-    """Return a summary in a few lines, for a log or an error."""
+    """Return a summary as a few lines for a log or an error."""
     head = ", ".join(f"{summary[name]} {name.replace('_', ' ')}" for name in _TOLD)
     first = [f"{one['id'] or one['index']}: {'; '.join(one['reasons'])}" for one in summary["reports"][:5]]
     return "\n".join((head, *first))

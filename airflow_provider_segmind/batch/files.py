@@ -1,8 +1,6 @@
 """
-The files of a batch in object storage: what was ordered, results as they come, and the manifest of results.
-
-Object storage cannot append, so results come in part files, each written once. Whoever reads them takes the newest row
-of each swap, so a part that is written twice does no harm.
+Files of a batch in object storage, which cannot append: results arrive in part files, each written once.
+The newest row of a swap counts, so a part that is written twice does no harm.
 """
 
 from __future__ import annotations
@@ -24,17 +22,17 @@ from airflow_provider_segmind.files.publish import lines_of, write_whole
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
 EXPIRED = "EXPIRED"
-"""Paid for, and its result can no longer be asked for."""
+"""Paid for, but Segmind no longer has the result."""
 UNFINISHED = "UNFINISHED"
-"""Ordered, and not done in time or not answered for; asked for again by a retry."""
+"""Ordered, but not done in time or without an answer; a retry asks for it again."""
 UNKNOWN = "UNKNOWN"
-"""Perhaps ordered; a person has to look."""
+"""Possibly ordered; a person has to look."""
 NOT_ORDERED = "NOT_ORDERED"
 
 STORED = ".stored.jsonl"
-"""What follows the manifest's name in the name of the one that says where its pictures are stored."""
+"""Suffix of the manifest that says where the pictures are stored."""
 CHECKS = ".checks.jsonl"
-"""What follows it in the name of the one that says, line by line, what checks found in them."""
+"""Suffix of the file with the result of the checks, one line per result."""
 
 _STANDING = (COMPLETED, FAILED, EXPIRED)
 
@@ -42,17 +40,12 @@ Row = dict[str, Any]
 
 
 def dag_of(context: Mapping[str, Any]) -> str | None:
-    """Return the DAG of a task, by which files that it writes are known as its own."""
+    """Return the id of the task's DAG, which marks the files that the task writes."""
     return getattr(context.get("ti"), "dag_id", None)
 
 
 def read_file(name: str, uri: str) -> bytes:
-    """
-    Read a manifest from object storage.
-
-    :param name: the operator's parameter, for messages.
-    :raises InvalidRequestError: when it cannot be read, or is too large.
-    """
+    """Return the bytes of a manifest; ``name`` is the operator's parameter, for error messages."""
     data = read_up_to(MAX_MANIFEST + 1, name, uri)
     if len(data) > MAX_MANIFEST:
         raise InvalidRequestError(f"{name} {shown(uri)!r} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
@@ -60,13 +53,7 @@ def read_file(name: str, uri: str) -> bytes:
 
 
 def read_lines(name: str, uri: str) -> Iterator[tuple[int, bytes, Row | None]]:
-    """
-    Read a manifest of results.
-
-    :param name: the operator's parameter, for messages.
-    :return: the number of each line from 1, the line, and its row, or ``None`` where it is no JSON object.
-    :raises InvalidRequestError: when it cannot be read, or is too large.
-    """
+    """Yield each line's number (from 1), its bytes, and its row, or ``None`` for a line that is not a JSON object."""
     for number, line in enumerate(read_file(name, uri).splitlines(), 1):
         try:
             row = json.loads(line)
@@ -78,10 +65,10 @@ def read_lines(name: str, uri: str) -> Iterator[tuple[int, bytes, Row | None]]:
 @dataclass(frozen=True)
 class BatchFiles:
     """
-    Where a batch keeps its files.
+    Files of one batch.
 
-    :param results: URI of the manifest of results.
-    :param batch: the batch's own name, so that an earlier one's parts are not mistaken for its own.
+    :param results: URI of the results manifest.
+    :param batch: unique name of the batch; it keeps the part files of an earlier batch apart.
     """
 
     results: str
@@ -92,11 +79,7 @@ class BatchFiles:
         return ObjectStoragePath(f"{self.results}.parts") / self.batch
 
     def check(self, swaps: Iterable[Row]) -> None:
-        """
-        Make sure that results can be written, by writing the swaps before any is ordered.
-
-        :raises InvalidRequestError: when they cannot.
-        """
+        """Check that results can be written, by writing the list of swaps before the first order."""
         storage_path("results_uri", self.results)
         try:
             self.write_swaps(swaps)
@@ -107,15 +90,11 @@ class BatchFiles:
             ) from error
 
     def write_swaps(self, swaps: Iterable[Row]) -> None:
-        """Write all swaps of the batch with their handles, for whoever waits for them."""
+        """Write all swaps of the batch with their handles, for the trigger."""
         self._write(self._parts / "swaps.jsonl", swaps)
 
     def read_swaps(self) -> list[Row]:
-        """
-        Return all swaps of the batch with their handles.
-
-        :raises SegmindError: when they are not there: a batch without swaps would count as a success.
-        """
+        """Return all swaps with their handles. Raise if there are none: an empty batch would count as a success."""
         swaps = list(_rows(self._parts / "swaps.jsonl"))
         if not swaps:
             raise SegmindError(
@@ -127,7 +106,7 @@ class BatchFiles:
         return swaps
 
     def write_part(self, rows: Iterable[Row]) -> None:
-        """Store results that have just come."""
+        """Store new results in a part file."""
         self._write(self._parts / f"part-{time.time_ns():020d}.jsonl", rows)
 
     def read_parts(self) -> dict[int, Row]:
@@ -135,11 +114,8 @@ class BatchFiles:
         return {row["index"]: row for part in self._part_files() for row in _rows(part)}
 
     def compact(self) -> dict[int, Row]:
-        """
-        Return the results that stand, and forget the others: those that were not there in time are asked for again.
-
-        One new part takes the place of all others. What is killed in between leaves rows twice, which does no harm.
-        """
+        """Return the final results and delete all others, so that a retry asks for unfinished swaps again."""
+        # One new part replaces the old ones. A kill in between leaves some rows twice, which does no harm.
         old = self._part_files()
         standing = {index: row for index, row in self.read_parts().items() if row["status"] in _STANDING}
         if old:
@@ -149,7 +125,7 @@ class BatchFiles:
         return standing
 
     def write_results(self, rows: Iterable[Row]) -> None:
-        """Write the manifest of results, whole or not at all."""
+        """Write the results manifest, whole or not at all."""
         self._write(ObjectStoragePath(self.results), rows)
 
     def _part_files(self) -> list[ObjectStoragePath]:
@@ -164,18 +140,13 @@ class BatchFiles:
 
 
 def own(swaps: Iterable[Row], parts: Mapping[int, Row]) -> dict[int, Row]:
-    """Return the results of the swaps' own orders, without those of orders that were placed anew since."""
+    """Return the results of the swaps' current orders, without results of orders that were replaced."""
     ids = {swap["index"]: swap["request_id"] for swap in swaps}
     return {index: row for index, row in parts.items() if index in ids and ids[index] == row["request_id"]}
 
 
 def compose(swaps: Iterable[Row], parts: Mapping[int, Row]) -> list[Row]:
-    """
-    Return the manifest of results: each swap with what became of it, in the order of the batch.
-
-    :param swaps: all swaps, with their handles.
-    :param parts: results by index.
-    """
+    """Return the rows of the results manifest: each swap with its result, in the order of the batch."""
     swaps = list(swaps)
     results = own(swaps, parts)
     return [_composed(swap, results.get(swap["index"])) for swap in swaps]
@@ -190,13 +161,9 @@ def _composed(swap: Row, part: Row | None) -> Row:
 
 def summary_of(rows: Iterable[Row], results: str, price: float) -> dict[str, Any]:
     """
-    Return what an XCom says of a batch.
+    Return the summary of a batch for the XCom.
 
-    :param rows: the manifest of results.
-    :param results: its URI.
-    :param price: US dollars for one swap.
-    :return: ``results_uri``, ``total``, ``completed``, ``failed`` (all others), ``by_status``, and ``cost`` in US
-        dollars, an estimate: every accepted order times the price, also of those that were ordered again.
+    :param price: US dollars for one swap; ``cost`` counts every accepted order, repeated orders included.
     """
     by_status: dict[str, int] = {}
     good = ordered = 0
@@ -216,28 +183,24 @@ def summary_of(rows: Iterable[Row], results: str, price: float) -> dict[str, Any
 
 
 def orders_of(row: Mapping[str, Any]) -> int:
-    """Return how many orders of a swap were accepted, each of which is billed."""
-    # What an earlier version of this package wrote names only the newest.
+    """Return the number of accepted, and thus billed, orders of a swap."""
+    # Rows from an earlier version of this package name only the newest order.
     return len(row["requests"]) if "requests" in row else int(bool(row["request_id"]))
 
 
 def is_good(row: Mapping[str, Any]) -> bool:
-    """Whether a swap has its picture."""
+    """Return whether a swap has its picture."""
     return bool(row["status"] == COMPLETED and not row.get("error"))
 
 
 def too_many(summary: Mapping[str, Any], max_failures: float) -> bool:
-    """Whether more swaps failed than the author accepts: a count, or below 1 a share of all."""
+    """Return whether more swaps failed than allowed: a count, or below 1 a share of all."""
     failed, total = summary["failed"], summary["total"]
     return bool(failed > max_failures * total if 0 < max_failures < 1 else failed > max_failures)
 
 
 def check_failures(value: Any) -> float:
-    """
-    Return the value of ``max_failures``, if it is a count or a share.
-
-    :raises InvalidRequestError: when it is neither.
-    """
+    """Return the value of ``max_failures`` as a float, or raise if it is neither a count nor a share."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if number and (0 <= value < 1 or (value >= 1 and float(value).is_integer())):
         return float(value)

@@ -1,4 +1,4 @@
-"""Order the swaps of a batch, several at a time and each once, however often the task is tried."""
+"""Order the swaps of a batch, several at a time, and each only once across all attempts of the task."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from airflow_provider_segmind.waiting.shared import SharedConnection
 log = logging.getLogger(__name__)
 
 STRIKES = 5
-"""Orders in a row that fail, each in its own way, after which the rest is not tried: something is wrong for all."""
+"""Failed orders in a row, each with its own error, after which ordering stops: the cause is probably common to all."""
 PATIENCE = 1200.0
-"""Seconds that the end of an attempt waits until the request history can tell what was not accepted."""
+"""Seconds that the end of an attempt waits for the request history to show which orders were not accepted."""
 OUTAGE = history.PATIENCE
-"""Seconds that it waits for a history that does not answer: what took the orders' answers often takes its own, too."""
+"""Seconds to wait for a request history that does not answer: one outage often affects orders and history."""
 SLOWEST = 600.0
-"""Seconds that reading it may take; that of a large account has a thousand pages."""
+"""Seconds that reading the history may take; a large account's history has a thousand pages."""
 OUTAGE_STEP = 30.0
-"""Seconds until that is asked again."""
+"""Seconds between attempts to read the history during an outage."""
 
 Accepted = Callable[[int, Job], None]
 
@@ -42,11 +42,10 @@ Accepted = Callable[[int, Job], None]
 @dataclass(frozen=True)
 class Terms:
     """
-    On what terms a batch is ordered.
+    Terms of a batch's orders.
 
-    :param workflow: the workflow.
-    :param concurrency: orders that are under way at once.
-    :param resubmit: whether an order whose outcome stays unknown is sent again, as its author accepts.
+    :param concurrency: number of orders in progress at the same time.
+    :param resubmit: whether to send an order again if its outcome stays unknown, as the DAG author accepts.
     """
 
     workflow: str
@@ -56,13 +55,10 @@ class Terms:
 
 class Ordering:
     """
-    Orders swaps. What it could not order, and why, is in ``errors`` afterwards; what concerns all is in ``stopped``.
+    Orders swaps. Afterwards ``errors`` holds the error of each failed swap, and ``stopped`` what ended ordering for
+    all.
 
-    :param connection: whom to order from.
-    :param book: keeps what was ordered.
-    :param swaps: all swaps of the batch.
-    :param terms: on what terms.
-    :param accepted: told of each accepted order.
+    :param accepted: called with the index and job of each accepted order.
     """
 
     def __init__(
@@ -83,12 +79,12 @@ class Ordering:
         self._halted: SegmindError | None = None
 
     async def run(self, indexes: Iterable[int]) -> None:
-        """Find out what became of earlier intents, and order these swaps, and those that were never accepted."""
+        """Resolve earlier intents, then order these swaps and those whose earlier order was not accepted."""
         wanted = deque(sorted({*indexes, *await self._settle(patient=False)}))
         while True:
             await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
             await self._book.flush()
-            # Also when ordering has stopped: what may be paid for is found out about while its record is young.
+            # Also after ordering stopped: look up orders that may be paid for while their history entries are recent.
             wanted.extend(sorted(await self._settle(patient=self._patient)))
             if self.stopped is None:
                 self._resume_or_stop()
@@ -103,17 +99,17 @@ class Ordering:
                 self.errors[index].message += can_be(entry.candidates)
 
     def stop(self, why: Exception) -> None:
-        """Order no more, and wait for no history; what is under way comes to its end."""
+        """Place no more orders and do not wait for the history; let running orders finish."""
         self.stopped = self.stopped or why
         self._patient = False
 
     async def find_out(self, *, patient: bool) -> None:
-        """Find out what became of earlier intents, and order nothing."""
+        """Resolve the intents of earlier attempts, without ordering."""
         await self._settle(patient=patient)
         await self._book.flush()
 
     def _resume_or_stop(self) -> None:
-        """Go on after many lost answers in a row only if each of them was found out about."""
+        """After many lost answers in a row, continue only if every one is resolved."""
         if self._halted is not None and self._intents():
             self.stopped = self._halted
         self._halted, self._strikes = None, 0
@@ -126,7 +122,7 @@ class Ordering:
             index = wanted.popleft()
             try:
                 await self._order(index)
-            except Exception as error:  # noqa: BLE001 - the other workers must come to the end of their orders
+            except Exception as error:  # noqa: BLE001 - the other workers must finish their orders
                 self.stopped = self.stopped or error
 
     async def _order(self, index: int) -> None:
@@ -148,7 +144,7 @@ class Ordering:
             try:
                 await self._book.intend(index, intent)
             except Exception:
-                self._book.take_back(index, before)  # so nothing was sent
+                self._book.take_back(index, before)  # nothing was sent
                 raise
 
         try:
@@ -157,7 +153,7 @@ class Ordering:
             job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend)
         except OutcomeUnknownError as error:
             self._strike(index, error)
-            if error.request_id:  # the answer names it, and only its poll URL has to be guessed
+            if error.request_id:  # the answer names the order; only its poll URL is a guess
                 self._book.note(index, replace(intent, candidates=(error.request_id,)))
                 await self._adopt(index, error.request_id, certain=True)
         except InvalidRequestError as error:
@@ -172,15 +168,12 @@ class Ordering:
             self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))
 
     def _keep(self, index: int, entry: Entry) -> None:
-        """
-        Record a handle, and have it waited for.
-
-        Nobody waits for the record, since the next intent is not kept before it: there are never more orders without a
-        record than are under way at once.
-        """
+        """Record a handle and start waiting for its job."""
+        # This does not wait until the record is written. The next intent cannot be written before it, so at most as
+        # many orders lack a record as are in progress at the same time.
         self.errors.pop(index, None)
         self._book.note(index, entry)
-        # At once, and one by one: whatever ends this process, its log has what is paid for.
+        # Log each order at once, so that the log names all paid orders even if this process dies.
         log.info("%s: Segmind accepted request %s: %s", self._place(index), entry.request_id, entry.poll_url)
         self._accepted(index, entry.job(self._terms.workflow))
 
@@ -196,9 +189,9 @@ class Ordering:
 
     async def _settle(self, *, patient: bool) -> set[int]:
         """
-        Find out what became of intents without a handle; return those that are to be ordered again.
+        Resolve intents without a handle; return the indexes of swaps to order again.
 
-        :param patient: whether to wait until the history can tell, as nothing else is left to do.
+        :param patient: whether to wait until the history can tell, because there is nothing else to do.
         """
         if not self._intents():
             return set()
@@ -231,19 +224,19 @@ class Ordering:
         return self._given_up()
 
     async def _within(self) -> float:
-        """Return seconds after its intent in which an order can have been accepted."""
+        """Return the seconds after its intent within which Segmind can have accepted an order."""
         settings = (await self._connection.client()).settings
         return settings.connect_timeout + settings.read_timeout
 
     async def _look_early(self) -> None:
-        """Look while orders of this batch still run: only then it shows whether the history lists what runs."""
+        """Read the history while orders of this batch run: only then can we see whether it lists running jobs."""
         try:
             await self._look_up()
         except SegmindError as error:
             log.info("The request history does not answer yet, and is asked again: %s", error)
 
     async def _look_up(self) -> Found:
-        """Ask the request history about the intents, take over what it has, and forget what was not accepted."""
+        """Look up the intents in the request history: adopt the orders it has, drop those that were not accepted."""
         entries = self._book.entries
         times = [entries[index].at for index in self._intents()]
         search = history.Search(min(times) - NEAR - history.EARLY, max(times) + NEAR)
@@ -271,13 +264,13 @@ class Ordering:
         return found
 
     def _given_up(self) -> set[int]:
-        """Return the intents that are ordered again although nobody knows, as the author accepts."""
+        """Return the swaps to order again although their outcome is unknown, if ``resubmit`` allows it."""
         if not self._terms.resubmit:
             return set()
         return {index for index in self._intents() if index not in self.errors}
 
     async def _adopt(self, index: int, request_id: str, *, certain: bool = False) -> None:
-        """Take over an order that is known by its id, if its poll URL, which is only built from that, is known."""
+        """Adopt an order by its request id, if the poll URL built from that id works."""
         entry = self._book.entries[index]
         poll_url = history.poll_url_of((await self._connection.client()).settings, request_id)
         try:
@@ -296,11 +289,11 @@ class Ordering:
         self._keep(index, replace(entry, request_id=request_id, poll_url=poll_url, candidates=(request_id,)))
 
     def _place(self, index: int) -> str:
-        """Return where a swap stands, in words; a list that has changed may no longer have it."""
+        """Return the position of a swap in words; a changed list may no longer contain it."""
         return self._swaps[index].place if index < len(self._swaps) else f"swap {index + 1} of an earlier attempt"
 
     async def _url(self, name: str, uri: str) -> str:
-        """Return the URL of a picture, uploading it once however many swaps have it."""
+        """Return the URL of a picture; upload it only once, even if several swaps use it."""
         if is_url(uri):
             return uri
         if uri not in self._uploads:
@@ -313,7 +306,7 @@ class Ordering:
 
 
 async def find_out(connection: SharedConnection, store: BatchStore, workflow: str, *, patient: bool) -> None:
-    """Find out what became of intents that an earlier attempt left, and order nothing."""
+    """Resolve the intents of an earlier attempt, without ordering."""
     head, entries = store.load()
     if head is None:
         return

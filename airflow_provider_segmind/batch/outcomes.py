@@ -1,4 +1,4 @@
-"""What became of a batch's orders: in words, as rows of its results, and as what its task raises."""
+"""Outcomes of a batch's orders: in words, as result rows, and as the exception for the task."""
 
 from __future__ import annotations
 
@@ -25,35 +25,27 @@ from airflow_provider_segmind.waiting.shared import SharedConnection
 log = logging.getLogger(__name__)
 
 Ending = Exception | AirflowTaskTimeout
-"""What ends a task; Airflow's timeout is no ``Exception``."""
+"""An exception that ends a task; Airflow's timeout is not an ``Exception``."""
 
 PAUSES = (1.0, 4.0, 10.0, 20.0, 40.0)
-"""Seconds between tries to write down what is paid for: storage that is away for a minute loses nothing."""
+"""Seconds between attempts to write what is paid for; they survive a storage outage of a minute."""
 NAMED = 20
-"""Request ids that an error names; the log has all."""
+"""Request ids in an error message; the log has all."""
 
 
 def patiently(write: Callable[[], None]) -> None:
-    """
-    Write what is known of orders that are paid for, and try for a minute before giving up.
-
-    :raises Exception: what the storage raises at last.
-    """
+    """Call a function that writes records of paid orders; on failure, retry for a minute before raising."""
     for pause in PAUSES:
         try:
             return write()
-        except Exception as error:  # noqa: BLE001 - storage raises what it likes
+        except Exception as error:  # noqa: BLE001 - storage backends raise any type
             log.warning("The batch's files cannot be written; trying again in %.0f s. %s", pause, error)
             time.sleep(pause)
     return write()
 
 
 def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
-    """
-    Make sure that results can be written, and return those of earlier attempts.
-
-    :raises InvalidRequestError: when they cannot; where something is ordered, a retry may help.
-    """
+    """Check that results can be written, and return the results of earlier attempts."""
     swaps, standing = plan.rows(), {}
 
     def begin() -> None:
@@ -75,13 +67,8 @@ def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
 def paid_batch_error(
     context: Context, error: Ending, entries: Mapping[int, Entry], workflow: str
 ) -> Exception | AirflowTaskTimeout:
-    """
-    Return what a task raises that may have ordered, and name all that is paid for.
-
-    The log names each request, the XCom ``ordered`` has the handles by which a sensor fetches their results.
-
-    :param entries: what is kept of the batch.
-    """
+    """Return the exception for a task that may have ordered, and name every paid order."""
+    # The log has each request id; the XCom ``ordered`` has the handles, with which a sensor can fetch the results.
     if isinstance(error, AirflowFailException):
         return error
     kept = BatchStore(context).durable
@@ -93,7 +80,7 @@ def paid_batch_error(
         log.warning("Ordered and paid for: %s", ", ".join(paid[first : first + 50]))
     try:
         context["ti"].xcom_push(key="ordered", value=handles_of(entries, workflow))
-    except Exception:  # the error itself is what must be seen
+    except Exception:  # must not hide the original error
         log.exception("The XCom 'ordered' could not be pushed.")
     more = f" and {len(paid) - NAMED} more, which the log names" if len(paid) > NAMED else ""
     named = f"{len(paid)} orders are accepted and paid for: {', '.join(paid[:NAMED]) or 'none is known'}{more}."
@@ -115,7 +102,7 @@ def paid_batch_error(
 
 
 def failure(ordering: Ordering, said: str) -> SegmindError:
-    """Return what the task raises because of what could not be ordered."""
+    """Return the exception for a batch in which some swaps could not be ordered."""
     why = _why(ordering)
     error = SegmindError(f"{said} {reason(ordering)}")
     error.retryable = why.retryable if isinstance(why, SegmindError) else True
@@ -123,7 +110,7 @@ def failure(ordering: Ordering, said: str) -> SegmindError:
 
 
 def reason(ordering: Ordering) -> str:
-    """Return why not all could be ordered."""
+    """Return why some swaps could not be ordered."""
     why = _why(ordering)
     return f"{type(why).__name__}: {why}"
 
@@ -133,7 +120,7 @@ def _why(ordering: Ordering) -> Exception:
 
 
 def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
-    """Return a result for each swap that was not ordered, or perhaps was."""
+    """Return a result row for each swap that was not, or only possibly, ordered."""
     rows: dict[int, Row] = {}
     for swap in plan.swaps:
         entry = plan.book.entries.get(swap.index)
@@ -153,11 +140,8 @@ def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
 def unplanned_error(
     context: Context, error: Ending, workflow: str, connect: Callable[[], SharedConnection]
 ) -> Exception | AirflowTaskTimeout:
-    """
-    Return what a task raises that could not even plan, and name all that earlier attempts paid for.
-
-    What was being sent is looked up and named as well; where no attempt follows, this one waits for it.
-    """
+    """Return the exception for a task that failed to plan, and name every order that earlier attempts paid for."""
+    # It also looks up orders of unknown outcome, and waits for the history if no attempt follows.
     store, ti = BatchStore(context), context["ti"]
     max_tries = int(getattr(ti, "max_tries", 0))
     if any(entry.pending for entry in store.on_record(max_tries).values()):
@@ -165,13 +149,13 @@ def unplanned_error(
         last = for_good or getattr(ti, "try_number", 1) > max_tries
         try:
             asyncio.run(find_out(connect(), store, workflow, patient=last))
-        except Exception as why:  # noqa: BLE001 - the error that ends the task is what must be seen
+        except Exception as why:  # noqa: BLE001 - must not hide the original error
             log.warning("What an earlier attempt was sending could not be looked up: %s", why)
     return paid_batch_error(context, error, store.on_record(max_tries), workflow)
 
 
 def in_words(summary: Mapping[str, Any]) -> str:
-    """Return a batch's counts."""
+    """Return the counts of a batch in words."""
     counts = ", ".join(f"{count} {status}" for status, count in sorted(summary["by_status"].items()))
     return f"{summary['completed']} of {summary['total']} have their picture ({counts})"
 
@@ -179,7 +163,7 @@ def in_words(summary: Mapping[str, Any]) -> str:
 def missing_error(
     summary: Mapping[str, Any], results_uri: str, max_failures: float, *, durable: bool
 ) -> tuple[Exception, bool]:
-    """Return the error of a batch with too many missing pictures, and whether a retry can only help."""
+    """Return the error for a batch with too many missing pictures, and whether to raise it as it is."""
     said = f"{in_words(summary)}; max_failures is {max_failures:g}. What became of each is in {shown(results_uri)}"
     if not summary["by_status"].keys() & {FAILED, UNFINISHED, NOT_ORDERED, UNKNOWN}:
         return AirflowFailException(f"Too many swaps are without a picture, and a retry cannot help: {said}."), True

@@ -1,4 +1,4 @@
-"""Place the orders of a batch, and keep what is ordered whatever happens meanwhile."""
+"""Place the orders of a batch, and keep a record of accepted orders even if something fails."""
 
 from __future__ import annotations
 
@@ -28,12 +28,10 @@ async def place_all(
     refused: Exception | None = None,
 ) -> Ordering:
     """
-    Order some swaps of a batch; what has gone wrong is in what is returned.
+    Order some swaps of a batch; the returned ``Ordering`` holds what went wrong.
 
-    :param indexes: which.
-    :param results: waits for what is ordered, until this ends.
-    :param accepted: is called after each order.
-    :param refused: why the others are not to be ordered.
+    :param results: waits for accepted orders until this function ends.
+    :param refused: the reason to place no orders at all.
     """
     if results is not None:
         results.begin(connection)
@@ -49,7 +47,7 @@ async def place_all(
     leaving = asyncio.ensure_future(handles.leave_often())
     try:
         await until_timeout(ordering.run(indexes), ordering.stop)
-    except Exception as error:  # noqa: BLE001 - what was ordered has to be kept before it is raised
+    except Exception as error:  # noqa: BLE001 - accepted orders must be recorded before it is raised
         ordering.stopped = ordering.stopped or error
     finally:
         leaving.cancel()

@@ -1,4 +1,4 @@
-"""Find out what a batch has to order, and refuse it as a whole before anything is charged where it cannot be."""
+"""Plan the orders of a batch, and refuse a bad batch as a whole before anything is charged."""
 
 from __future__ import annotations
 
@@ -29,21 +29,18 @@ from airflow_provider_segmind.orders.store import check_running
 log = logging.getLogger(__name__)
 
 LOOKERS = 16
-"""Pictures that are looked at at once before the first charge."""
+"""Pictures that are checked in parallel before the first charge."""
 
 
 @dataclass
 class Plan:
     """
-    What an attempt of a batch has to do.
+    Work that one attempt of a batch has to do.
 
-    :param hook: whom to order from.
-    :param swaps: all swaps.
-    :param book: what is ordered already.
-    :param terms: on what terms.
-    :param check_spend: refuses what the run may not spend; it is given what is ordered, and how much more is to be.
-    :param dag_id: the DAG that orders; its tasks may write beside the results.
-    :param again: swaps that are ordered again, since their jobs FAILED.
+    :param book: orders on record.
+    :param check_spend: raises if the run may not spend that much; its arguments are the numbers of past and new orders.
+    :param dag_id: the DAG that orders; its tasks may write next to the results.
+    :param again: indexes of swaps to order again because their jobs FAILED.
     """
 
     hook: SegmindHook
@@ -56,11 +53,9 @@ class Plan:
 
     def open_orders(self, failed: Iterable[int]) -> list[int]:
         """
-        Return the swaps that have to be ordered, without those whose outcome is unknown.
+        Return the indexes of swaps to order, without those whose outcome is unknown.
 
-        :param failed: those whose jobs FAILED.
-        :raises CreditsError: when the balance, or what the run may spend, cannot pay for all of them; nothing was
-            ordered.
+        :raises CreditsError: the balance or the spend limit does not cover all of them; nothing was ordered.
         """
         self.again = frozenset(failed)
         ordered = {index for index, entry in self.book.entries.items() if entry.known or entry.pending}
@@ -79,13 +74,8 @@ class Plan:
         return wanted
 
     def affordable(self, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
-        """
-        Return the swaps to order, or none and why, if an earlier attempt ordered, or may have.
-
-        What it ordered has to be waited for, and what it may have ordered to be looked up.
-
-        :raises SegmindError: as :meth:`open_orders`, where there is neither, or a retry may help.
-        """
+        """Return the indexes to order; if the money is short but earlier orders exist, return none and the error."""
+        # The task must still wait for those earlier orders, or look them up. Without any, raise the error.
         try:
             return self.open_orders(failed), None
         except (CreditsError, InvalidRequestError) as error:
@@ -95,12 +85,12 @@ class Plan:
 
     @property
     def known(self) -> int:
-        """How many swaps are known to be ordered."""
+        """Number of swaps whose order is accepted."""
         return sum(entry.known for entry in self.book.entries.values())
 
     @property
     def paid(self) -> bool:
-        """Whether anything is ordered, or may be."""
+        """Whether any order is accepted, or may be."""
         return any(entry.requests or entry.pending for entry in self.book.entries.values())
 
     def rows(self) -> list[Row]:
@@ -136,15 +126,9 @@ def make_plan(
     consent_reference: str | None,
     check_spend: Callable[[int, int], None],
 ) -> Plan:
-    """
-    Read and check a batch, and take over what an earlier attempt of the task ordered.
-
-    Once something is ordered, what is wrong with a manifest does not end the task for good: its file may be out of
-    reach or half written, and a retry costs nothing, while all that is left afterwards is a clear, which pays again.
-
-    :raises InvalidRequestError: when anything is wrong with it; nothing was ordered now.
-    :raises OutcomeUnknownError: when what an earlier attempt left cannot be read.
-    """
+    """Read and check a batch, and load what an earlier attempt of the task ordered."""
+    # Once something is ordered, a bad manifest is a retryable error: its file may be unreachable or half written, and a
+    # retry costs nothing. After a permanent failure only a clear is left, which pays again.
     if on_unknown not in ON_UNKNOWN:
         raise InvalidRequestError(f"on_unknown_outcome is {on_unknown!r}: it must be 'fail' or 'resubmit'.")
     workflow = check_workflow(workflow)
@@ -208,7 +192,7 @@ def _check_consent(swaps: Sequence[Swap], problems: Problems) -> None:
 
 
 def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems) -> None:
-    """Check that Segmind can be given every picture, each of them once."""
+    """Check, once per picture, that it can be passed to Segmind."""
     first: dict[str, tuple[str, str]] = {}
     for swap in swaps:
         for name in BODY_SWAP_IMAGES:

@@ -1,4 +1,4 @@
-"""Wait for the jobs of a batch and store each result as it comes, on a worker that still orders and in a triggerer."""
+"""Wait for the jobs of a batch and store each result as it arrives, on a worker or in a triggerer."""
 
 from __future__ import annotations
 
@@ -20,19 +20,17 @@ log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
 MAX_OUTPUTS, MAX_TEXT = 20, 2048
-"""Outputs in a row, and characters of each: more is at the job's poll URL."""
+"""Outputs in a row, and characters of each; the job's poll URL has the rest."""
 FLUSH_ROWS = 500
 REPORT_SECONDS = 30.0
 
 
 class Collector:
     """
-    Collects results, stores them a few seconds later at most, and says in the log how far the batch is.
+    Collects results, stores them within a few seconds, and logs the progress of the batch.
 
-    :param files: where they go.
-    :param total: number of swaps in the batch.
-    :param done: results that are there already, by index.
-    :param log: whose log says it.
+    :param done: results of earlier attempts, by index.
+    :param log: the logger for progress messages.
     """
 
     def __init__(self, files: BatchFiles, total: int, done: Mapping[int, Row], log: Any) -> None:
@@ -54,11 +52,7 @@ class Collector:
             self._full.set()
 
     async def flush(self) -> None:
-        """
-        Store what has come.
-
-        :raises Exception: whatever the storage raises; nothing is dropped, the next flush tries again.
-        """
+        """Store all new results. If the storage raises, keep them for the next flush."""
         async with self._lock:
             rows = self._buffer[:]
             if rows:
@@ -69,7 +63,7 @@ class Collector:
         """
         Store and report until cancelled.
 
-        :param ordered: what is ordered by now, if that goes on.
+        :param ordered: the orders so far, if ordering still continues.
         """
         while True:
             with suppress(TimeoutError):
@@ -77,7 +71,7 @@ class Collector:
             self._full.clear()
             try:
                 await self.flush()
-            except Exception:  # noqa: BLE001 - storage raises what it likes
+            except Exception:  # noqa: BLE001 - storage backends raise any type
                 self._log.exception("Results could not be stored now; trying again.")
                 await asyncio.sleep(FLUSH_SECONDS)
             if time.monotonic() - self._reported >= REPORT_SECONDS:
@@ -85,7 +79,7 @@ class Collector:
                 self.report(None if ordered is None else len(ordered))
 
     def report(self, ordered: int | None = None) -> None:
-        """Say how far the batch is."""
+        """Log the progress of the batch."""
         done, bad = len(self.rows), sum(not is_good(row) for row in self.rows.values())
         rate = 60 * (done - self._had) / max(time.monotonic() - self._began, 1e-3)
         left = f"about {(self._total - done) / rate:.0f} min left" if rate > 0 else "time left unknown"
@@ -109,12 +103,11 @@ async def wait_for(
     said: Said | None = None,
 ) -> Row:
     """
-    Wait for one job of a batch, and return what became of it, whatever that is.
+    Wait for one job of a batch and return its result row, whatever the outcome.
 
     :param deadline: seconds since the epoch.
-    :param max_outage: seconds after which a wait gives up in an outage; its result may then be asked for too late.
+    :param max_outage: seconds of outage after which the wait gives up; the result may then expire before a retry.
     :param clock_offset: see :meth:`~airflow_provider_segmind.api.poller.Poller.wait`.
-    :param said: likewise.
     """
     row: Row = {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "error": None}
     try:
@@ -130,7 +123,7 @@ async def wait_for(
         )
     except SegmindError as error:
         return {**row, "status": EXPIRED if isinstance(error, JobExpiredError) else UNFINISHED, "error": str(error)}
-    except Exception as error:  # of one wait; the others of the batch go on
+    except Exception as error:  # must not end the other waits of the batch
         log.exception("Waiting for %s broke", job.poll_url)
         return {**row, "status": UNFINISHED, "error": f"The wait broke: {type(error).__name__}. Ask for it again."}
     row["seconds"] = round(max(0.0, time.time() - job.submitted_at), 1) if job.submitted_at else None
@@ -144,7 +137,7 @@ async def wait_for(
 
 
 def _shortened(outputs: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return outputs with the beginning of their texts: thousands of rows are held in memory and in one file."""
+    """Return outputs with long texts cut: thousands of rows are held in memory and in one file."""
     return [{**output, "url": _beginning(output["url"])} for output in outputs[:MAX_OUTPUTS]]
 
 

@@ -1,4 +1,4 @@
-"""Wait on a worker for the jobs of a batch that is still being ordered, and leave their handles behind."""
+"""Wait on a worker for jobs of a batch that is still being ordered, and push their handles as an XCom."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from airflow_provider_segmind.waiting.shared import SharedConnection
 log = logging.getLogger(__name__)
 
 LEAVE_SECONDS = 3.0
-"""Seconds between two times that handles are pushed while more are being ordered."""
+"""Seconds between two pushes of the handles while ordering continues."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,8 @@ class Waiting:
     How to wait for a job.
 
     :param timeout: seconds.
-    :param poll_interval: seconds between polls.
-    :param output_key: ``keyname`` of the output that ``image_url`` names.
-    :param max_outage: seconds that an outage may last before the wait is left to the triggerer.
+    :param poll_interval: seconds.
+    :param max_outage: seconds of outage after which the wait is left to the triggerer.
     """
 
     timeout: float
@@ -47,14 +46,7 @@ class Waiting:
 
 
 class Waits:
-    """
-    Waits for jobs while others are still being ordered, so that no result is asked for too late.
-
-    :param waiting: how to wait.
-    :param plan: the batch.
-    :param files: where results go.
-    :param done: results that are there already, by index.
-    """
+    """Waits for jobs while others are still being ordered, so that no result expires in the meantime."""
 
     def __init__(self, waiting: Waiting, plan: Plan, files: BatchFiles, done: Mapping[int, Row]) -> None:
         self._waiting = waiting
@@ -66,11 +58,11 @@ class Waits:
 
     @property
     def rows(self) -> dict[int, Row]:
-        """The results that have come."""
+        """The results so far, by index."""
         return self._results.rows
 
     def begin(self, connection: SharedConnection) -> None:
-        """Wait, from now on, also for what earlier attempts ordered."""
+        """Start waiting, also for orders of earlier attempts."""
         self._connection = connection
         self._start(self._results.run(self._plan.book.entries))
         for index, entry in self._plan.book.entries.items():
@@ -78,11 +70,11 @@ class Waits:
                 self.wait(index, entry.job(self._plan.terms.workflow))
 
     def wait(self, index: int, job: Job) -> None:
-        """Wait for one more."""
+        """Start waiting for one more job."""
         self._start(self._one(index, job))
 
     async def end(self) -> None:
-        """Stop waiting, and store what has come; a triggerer waits for the rest, and for what cannot be stored now."""
+        """Stop waiting and store the results; a triggerer waits for the rest and repeats what cannot be stored now."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,7 +84,7 @@ class Waits:
             log.exception("Results could not be stored; they are asked for again.")
 
     async def _one(self, index: int, job: Job) -> None:
-        assert self._connection is not None  # noqa: S101 - begin() comes first
+        assert self._connection is not None  # noqa: S101 - begin() sets it
         waiting = self._waiting
         row = await wait_for(
             self._connection.poller,
@@ -104,7 +96,7 @@ class Waits:
             max_outage=waiting.max_outage,
             said=self._said,
         )
-        if row["status"] != UNFINISHED:  # a triggerer asks for it again
+        if row["status"] != UNFINISHED:  # the triggerer asks again
             self._connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
             self._results.add(row)
 
@@ -115,17 +107,12 @@ class Waits:
 
 
 def handles_of(entries: Mapping[int, Entry], workflow: str) -> list[dict[str, Any]]:
-    """Return the handles of all orders of a batch that are known to be accepted, in the batch's order."""
+    """Return the handles of all accepted orders of a batch, in the batch's order."""
     return [handle_of(entry.job(workflow)) for _, entry in sorted(entries.items()) if entry.known]
 
 
 class Handles:
-    """
-    Leaves the handles of a batch as XCom ``ordered``, where nothing else keeps them and the worker may be killed.
-
-    :param context: the task's context.
-    :param plan: the batch.
-    """
+    """Pushes the handles of a batch as XCom ``ordered``, in case the worker is killed and no other record exists."""
 
     def __init__(self, context: Context, plan: Plan) -> None:
         self._push = context["ti"].xcom_push
@@ -134,17 +121,17 @@ class Handles:
         self._left = 0
 
     async def leave_often(self) -> None:
-        """Leave them every few seconds, until cancelled."""
+        """Push the handles every few seconds, until cancelled."""
         pause = LEAVE_SECONDS
         while True:
             await asyncio.sleep(pause)
             began = time.monotonic()
             await self.leave()
-            # What thousands of handles take grows with each: never more than a tenth of the time.
+            # A push of thousands of handles takes long: spend at most a tenth of the time on it.
             pause = max(LEAVE_SECONDS, 9 * (time.monotonic() - began))
 
     async def leave(self) -> None:
-        """Leave them now, if there are more than before."""
+        """Push the handles now, if there are new ones."""
         handles = handles_of(self._plan.book.entries, self._plan.terms.workflow)
         if self._durable or len(handles) == self._left:
             return
@@ -153,7 +140,7 @@ class Handles:
                 await asyncio.to_thread(self._push, key="ordered", value=handles)
             else:
                 self._push(key="ordered", value=handles)
-        except Exception:  # the log has them, too
+        except Exception:  # the log has the orders, too
             log.exception("The XCom 'ordered' could not be pushed; the log names each order.")
         else:
             self._left = len(handles)

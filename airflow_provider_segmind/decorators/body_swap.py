@@ -1,4 +1,4 @@
-"""``@task.body_swap``: a function returns what is to be swapped, and the task swaps it."""
+"""The decorator ``@task.body_swap``: a function returns the inputs of swaps, and the task makes them."""
 
 from __future__ import annotations
 
@@ -30,24 +30,9 @@ _LATER: Any = SET_DURING_EXECUTION
 
 class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
     """
-    Swap what a function returns: one swap for a dict, a batch for a list of dicts.
+    Swaps what a function returns: one swap for a dict, a batch for a list of dicts.
 
-    The function runs once in each attempt, on the worker and before anything is ordered. It does not run again after
-    the wait.
-
-    :param python_callable: returns a dict with ``character_image``, ``reference_character_image`` and, if wanted,
-        ``select_character`` and ``consent_reference``; or a list of such dicts. What it returns is data and is
-        not rendered.
-    :param op_args: its positional arguments (templated).
-    :param op_kwargs: its keyword arguments (templated).
-    :param select_character: who is replaced, where the function does not say so.
-    :param consent_reference: where consent is on record, where the function does not say so.
-    :param timeout: seconds to wait at most; an hour for one swap and a day for a list, if not given.
-    :param results_uri: URI of the manifest of results, required when the function returns a list.
-    :param max_failures: how many swaps of a list may be without a picture; below 1, which share of them.
-    :return: what ``BodySwapOperator`` returns, or what ``BodySwapBatchOperator`` returns.
-    :raises AirflowFailException: where a retry cannot help or would bill; also for a returned value that is no swap.
-    :raises SegmindError: where a retry may help; it never orders again what is on record.
+    :param timeout: seconds to wait at most; by default an hour for one swap and a day for a list.
     """
 
     template_fields: Sequence[str] = (
@@ -91,7 +76,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         self._batch: _Batch | None = None
 
     def execute(self, context: Context) -> Any:
-        """Ask the function what is to be swapped, order that, and wait for it in a triggerer."""
+        """Call the function, order the swaps it returns, and wait for them in a triggerer."""
         try:
             returned = self._ask_function(context)
         except Exception:
@@ -99,7 +84,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             before = broken.message
             self._refused(context, broken)
             if broken.message != before:
-                log.warning("%s", broken)  # what is paid for; the function's own error decides what happens
+                log.warning("%s", broken)  # names the paid orders; the function's own error decides what happens
             raise
         try:
             given = read_returned(returned)
@@ -115,52 +100,52 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         return super().execute(context)
 
     def _refused(self, context: Context, error: SegmindError) -> Exception | AirflowTaskTimeout:
-        """Return what the task raises where the function returned no swaps: it names what is on record."""
+        """Return the exception for a function that returned no valid swaps; it names the orders on record."""
         entries = BatchStore(context).on_record(int(getattr(context["ti"], "max_tries", 0)))
         if not entries:
             return place_error(context, error)
         try:
             return self._as_batch(()).ended(context, error)
-        except InvalidRequestError:  # its author has taken results_uri away
+        except InvalidRequestError:  # the author has removed results_uri
             return paid_batch_error(context, error, entries, self.workflow)
 
     def execute_one(self, context: Context, event: Any = None, given: Swap | None = None) -> dict[str, Any]:
         """
-        Go on after the trigger's event for one swap, with what the function returned before the wait.
+        Resume one swap with the trigger's event.
 
-        :param given: the inputs; ``dag.test()`` forgets them, and the result does not need them.
+        :param given: the inputs from before the wait; ``dag.test()`` loses them, and the result does not need them.
         """
         self._take(given or {})
         return self.execute_complete(context, event)
 
     def execute_batch(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Go on after the trigger's event for a batch."""
+        """Resume a batch with the trigger's event."""
         batch = self._as_batch(())
         with self._being(batch):
             return batch.execute_complete(context, event)
 
     def defer(self, **how: Any) -> Any:
-        """Defer, and keep what the function returned until the resume."""
+        """Defer, and keep the returned inputs for the resume."""
         given = {name: getattr(self, name) for name in NAMES}
         kept = {**(how.get("kwargs") or {}), "given": given}
         super().defer(**{**how, "method_name": "execute_one", "kwargs": kept})
 
     def on_kill(self) -> None:
-        """Say that nothing can be cancelled."""
+        """Log that nothing can be cancelled."""
         if self._batch is not None:
             self._batch.on_kill()
         else:
             super().on_kill()
 
     def lineage_inputs(self) -> list[object]:
-        """Return the pictures that the function returned."""
+        """Return the URIs of the pictures that the function returned."""
         inputs = self._batch.lineage_inputs() if self._batch is not None else super().lineage_inputs()
         return [uri for uri in inputs if isinstance(uri, str)]
 
     def _ask_function(self, context: Context) -> object:
         context_merge(context, self.op_kwargs)
         kwargs = determine_kwargs(self.python_callable, self.op_args, context)
-        # It is not rendered: what a function returns may come from anywhere, and only a DAG's author writes templates.
+        # Do not render the value: it may come from anywhere, and only a DAG author may write templates.
         return self.python_callable(*self.op_args, **kwargs)
 
     def _take(self, given: Swap | Any) -> None:
@@ -200,21 +185,21 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         try:
             yield
         finally:
-            # OpenLineage asks the task that Airflow knows.
+            # OpenLineage asks the decorated task.
             self.lineage_facts, self.lineage_made = batch.lineage_facts, batch.lineage_made
 
     def _last_look(self, context: Context, ended: Exception) -> dict[str, Any]:
         ti = context["ti"]
         if not ti.xcom_pull(task_ids=self.task_id, key="poll_url", map_indexes=ti.map_index):
-            raise ended  # a batch has none; its retry goes on with what is ordered
+            raise ended  # a batch has no poll_url; its retry resumes the orders
         return super()._last_look(context, ended)
 
 
 class _Batch(BodySwapBatchOperator):
     """
-    The batch that a decorated task is, once its function has returned a list.
+    Batch operator behind a decorated task whose function returned a list.
 
-    :param stands_for: the task that Airflow knows: its settings decide, and it is resumed.
+    :param stands_for: the decorated task; its settings count, and Airflow resumes it.
     """
 
     def __init__(self, *, stands_for: BaseOperator, **kwargs: Any) -> None:
@@ -237,16 +222,19 @@ def body_swap_task(
     """
     Wrap a function that returns the inputs of one body swap, or a list of them, into a task that swaps.
 
-    One dict becomes what :class:`~airflow_provider_segmind.operators.body_swap.BodySwapOperator` does, and a list what
-    :class:`~airflow_provider_segmind.operators.body_swap.BodySwapBatchOperator` does, which needs ``results_uri``. The
-    function runs once in each attempt. A retry goes on with what is ordered, if the function returns the same again;
-    if it returns something else, the task fails for good and orders nothing.
+    For one dict the task works like :class:`~airflow_provider_segmind.operators.body_swap.BodySwapOperator`, for a list
+    like :class:`~airflow_provider_segmind.operators.body_swap.BodySwapBatchOperator`, which needs ``results_uri``. The
+    function runs once in each attempt, on the worker, before anything is ordered; it does not run again after the wait.
+    A retry resumes the order if the function returns the same again. If it returns something else, the task fails
+    permanently and orders nothing.
 
-    :param python_callable: the function.
-    :param multiple_outputs: whether each value of the result becomes an XCom of its own; otherwise not, whatever type
-        the function says that it returns, since that is the type of the inputs.
-    :param kwargs: parameters of ``BodySwapOperator`` but the pictures, and ``results_uri`` and ``max_failures`` of
-        ``BodySwapBatchOperator``; or those of any task.
+    :param python_callable: returns a dict with ``character_image``, ``reference_character_image`` and optionally
+        ``select_character`` and ``consent_reference``, or a list of such dicts. Airflow does not render these values.
+    :param multiple_outputs: whether each value of the result becomes its own XCom. By default it does not, whatever
+        return type the function declares, because that is the type of the inputs.
+    :param kwargs: parameters of ``BodySwapOperator`` except the pictures; ``results_uri`` and ``max_failures`` of
+        ``BodySwapBatchOperator``; or those of any task. ``select_character`` and ``consent_reference`` apply to swaps
+        that do not set them. ``timeout`` is by default an hour for one swap and a day for a list.
     """
     return task_decorator_factory(
         python_callable=python_callable,

@@ -1,4 +1,4 @@
-"""Connect only to addresses that are public, the very ones that were checked."""
+"""Connect only to public addresses, and only to those that were checked."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from airflow_provider_segmind.api.transport import BoundConnection, NoticingAdap
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")
-"""All that IANA gives out of IPv6 to anybody; what it may come to give out one day is not public yet."""
+"""All public IPv6 addresses that IANA has allocated so far; later allocations do not count as public."""
 
-# IANA's special-purpose registries, written down here since the releases of Python that are in use disagree about six
-# of them; and one address that is formally public, at which Azure tells each machine its secrets.
+# IANA's special-purpose registries. Listed here because current Python releases disagree about six of the entries.
+# 168.63.129.16 is formally public, but Azure serves each machine's secrets there.
 _SPECIAL = tuple(
     ipaddress.ip_network(network)
     for network in (
@@ -29,29 +29,18 @@ _SPECIAL = tuple(
 
 
 class ForbiddenAddressError(Exception):
-    """A host has an address that is not public. It is no ``OSError``, so that nothing below tries again."""
+    """A host has an address that is not public. It is not an ``OSError``, so that lower layers do not try again."""
 
 
 def check_address(host: str, address: str) -> None:
-    """
-    Refuse every address but those that are given out to anybody in the public internet.
-
-    :param host: for the message.
-    :param address: IPv4 or IPv6.
-    :raises ForbiddenAddressError: when it is private, loopback, link-local, multicast or kept for anything special, or
-        stands for an IPv4 address that is.
-    """
+    """Raise ``ForbiddenAddressError`` unless an address, or the IPv4 address it stands for, is public."""
     ip = _meant(ipaddress.ip_address(address.partition("%")[0]))
     if any(ip in network for network in _SPECIAL) or (ip.version == 6 and ip not in _UNICAST):
         raise ForbiddenAddressError(f"{host} has the address {address}, which is not public")
 
 
 def check_host(host: str) -> None:
-    """
-    Refuse a host that is, or is known here as, an address that is not public; for requests that a proxy sends.
-
-    :raises ForbiddenAddressError: as :func:`check_address`. A name that only the proxy can resolve passes.
-    """
+    """Raise if this machine resolves a proxied host to a non-public address; pass if only the proxy can resolve it."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
@@ -61,7 +50,7 @@ def check_host(host: str) -> None:
 
 
 def _connect(connection: HTTPConnection) -> socket.socket:
-    # Resolving and connecting are one step here: a name that is looked up twice can change in between.
+    # Resolve and connect in one step: between two look-ups a name can change (DNS rebinding).
     host = connection.host
     try:
         found = socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM)
@@ -100,13 +89,13 @@ _POOLS: Mapping[str, type[urllib3.HTTPConnectionPool]] = {"http": _Pool, "https"
 
 
 class PublicOnly(NoticingAdapter):
-    """A transport that resolves a host once, checks every address, and connects to those and no other."""
+    """Transport that resolves a host once, checks every address, and connects only to these."""
 
     direct = _POOLS
 
 
 def _meant(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Return the IPv4 address that an IPv6 address stands for: mapped, or translated where only IPv6 is spoken."""
+    """Return the IPv4 address that an IPv6 address stands for (IPv4-mapped or NAT64), else the address itself."""
     if isinstance(ip, ipaddress.IPv6Address) and ip in _NAT64:
         return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
     return getattr(ip, "ipv4_mapped", None) or ip

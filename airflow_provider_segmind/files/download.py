@@ -1,4 +1,4 @@
-"""Fetch an output of a job: bounded, checked, and with the key only for hosts that may have it."""
+"""Download an output of a job with size and time limits, sending the key only to hosts that may receive it."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ _MOVED = (301, 302, 303, 307, 308)
 @dataclass(frozen=True)
 class Limits:
     """
-    How far a download may go.
+    Limits of a download.
 
     :param size: bytes of one picture.
     :param seconds: for one attempt, with its redirects.
-    :param pauses: seconds before each further attempt after a transient error; ``Retry-After`` can lengthen one.
-    :param longest_pause: seconds; who asks for more is left to the task's own retry.
+    :param pauses: seconds before each further attempt after a temporary error; ``Retry-After`` can lengthen a pause.
+    :param longest_pause: seconds; for a longer ``Retry-After``, leave it to the task's own retry.
     """
 
     size: int = MAX_BYTES
@@ -57,11 +57,10 @@ class Limits:
 @dataclass(frozen=True)
 class Downloaded:
     """
-    A picture that was fetched whole.
+    A picture that was downloaded completely.
 
-    :param data: its bytes.
-    :param media_type: by its bytes.
-    :param sha256: of the bytes, hexadecimal.
+    :param media_type: determined from the bytes.
+    :param sha256: of the bytes, in hexadecimal.
     """
 
     data: bytes
@@ -71,14 +70,11 @@ class Downloaded:
 
 def download(hook: SegmindHook, url: str, limits: Limits | None = None) -> Downloaded:
     """
-    Fetch a picture, again after a transient error.
+    Download a picture, with more attempts after temporary errors.
 
-    :param hook: its connection says who may receive the key.
-    :param url: ``https://`` from anywhere public, or on the connection's own host.
-    :raises JobExpiredError: when it is gone (404, 410): paid for, and lost.
-    :raises InvalidRequestError: when the URL, or where it leads, is not allowed, or the picture is too large.
-    :raises TransportError: when it could not be fetched whole; a retry may help.
-    :raises ServiceError: when the host fails, or sends something else than a picture.
+    :param hook: its connection decides which hosts may receive the key.
+    :param url: ``https://`` on any public host, or a URL on the connection's own host.
+    :raises JobExpiredError: the picture is gone (404, 410): paid for, and lost.
     """
     limits = limits or Limits()
     for pause in (*limits.pauses, None):
@@ -117,14 +113,14 @@ def _fetch(hook: SegmindHook, url: str, limits: Limits) -> Downloaded:
 def _open(hook: SegmindHook, url: str, whole: Exchange, *, with_key: bool) -> Iterator[requests.Response]:
     settings, shown = hook.settings, uris.shown(url)
     own = _check_url(settings, url)
-    # "identity": a length and a cap mean something only for bytes that arrive as they are.
+    # "identity": length and size limit are meaningful only for uncompressed bytes.
     headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "airflow-provider-segmind"}
     if with_key and settings.may_receive_key(url):
         scheme = hook.client.auth.order(settings)[0]
         headers = {**protocol.headers(settings, Request("GET", url, scheme)), **headers}
     with requests.Session() as session:
-        session.trust_env = False  # no password of a .netrc for a host that an answer named
-        # Plain http, and with it perhaps a key, goes to the emulator itself or nowhere.
+        session.trust_env = False  # an answer chose this host: never send it a password from .netrc
+        # Plain http may carry a key, so it goes directly to the emulator and never through a proxy.
         plain = urlsplit(url).scheme == "http"
         proxies = {} if plain else {**requests.utils.get_environ_proxies(url), **settings.proxies}
         session.mount("http://", NoticingAdapter())
@@ -150,18 +146,18 @@ def _open(hook: SegmindHook, url: str, whole: Exchange, *, with_key: bool) -> It
             raise TransportError(
                 f"{shown} could not be fetched ({_reason(error, whole)}); the result is kept for seven days, and "
                 "fetching it again costs nothing."
-            ) from None  # a traceback would show the error's own words, with the signature in the URL
+            ) from None  # a traceback would show the URL with its signature
         with answer:
             yield answer
 
 
 def _bundle() -> str | bool:
-    """Return the CA bundle that the environment names, as requests does for all else that this package sends."""
+    """Return the CA bundle from the environment, which requests uses for all other requests of this package."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
 def _check_url(settings: Settings, url: str) -> bool:
-    """Return whether this is the connection's own host and port; refuse what is neither that nor https."""
+    """Return whether a URL is on the connection's own host and port; raise if it is not and is not https."""
     target, base = parse_url(url), urlsplit(settings.base_url)
     own = target is not None and (target.scheme, target.netloc.lower()) == (base.scheme, base.netloc.lower())
     if target is None or not (target.scheme == "https" or own):
@@ -223,7 +219,7 @@ def _read(answer: requests.Response, url: str, limits: Limits, whole: Exchange, 
 
 def _chunks(answer: requests.Response, shown: str, whole: Exchange) -> Iterator[bytes]:
     try:
-        # read1 gives what has come; iter_content would wait for a whole chunk however slowly it drips.
+        # read1 returns the bytes that have arrived; iter_content would wait for a whole chunk from a slow host.
         while chunk := answer.raw.read1(65536, decode_content=False):
             yield chunk
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -243,7 +239,7 @@ def _check_length(answer: requests.Response, shown: str, size: int) -> None:
 
 
 def _check_end(data: bytes, shown: str, media_type: str) -> None:
-    # A wrong Content-Length cuts a picture without a trace in HTTP, and decoders forgive a missing end.
+    # With a wrong Content-Length, HTTP does not show that a picture is cut off, and decoders accept a missing end.
     cut = (
         (media_type == "image/png" and b"IEND\xaeB`\x82" not in data)
         or (media_type == "image/jpeg" and b"\xff\xd9" not in data)

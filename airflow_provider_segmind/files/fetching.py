@@ -1,4 +1,4 @@
-"""Get a picture's bytes from wherever it is: object storage, a path, or a URL that anyone can read."""
+"""Read a picture from object storage, a path, or a public URL."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ def picture_bytes(hook: SegmindHook, name: str, uri: str) -> bytes:
     """
     Return the bytes of a file.
 
-    :param hook: its connection says which host may be in a private network, and which may receive the key.
-    :param name: the parameter that named it, for messages.
-    :param uri: an ``https://`` URL, a path, or a URI that Airflow's object storage reads.
-    :raises InvalidRequestError: when it cannot be read, may not be fetched, or is too large.
-    :raises SegmindError: when it could not be fetched, see :func:`airflow_provider_segmind.files.download.download`.
+    :param hook: its connection decides which host may be in a private network, and which may receive the key.
+    :param name: the operator's parameter, for error messages.
     """
     return download(hook, uri).data if is_url(uri) else read_whole(name, uri)

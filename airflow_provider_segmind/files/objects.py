@@ -1,7 +1,6 @@
 """
-Object storage as tasks may use it: protocols that Airflow knows, and inputs from where an administrator lets them come.
-
-What names an input may come from anywhere: from whoever triggers a DAG, from an XCom, or from a manifest.
+Object storage for tasks: only protocols that Airflow knows, and inputs only from allowed folders.
+The URI of an input is not trusted: it may come from a person who triggers a DAG, an XCom, or a manifest.
 """
 
 from __future__ import annotations
@@ -23,23 +22,17 @@ from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, shown
 from airflow_provider_segmind.compat import conf
 
 LOCAL = ("", "file", "local")
-"""Protocols of files of this machine."""
+"""Protocols of local files."""
 SYSTEM = ("/dev", "/etc", "/proc", "/run", "/sys", "/var/run")
-"""Folders from which nothing is read, unless an administrator names a folder there."""
+"""Folders that tasks must not read, unless an administrator allows a folder in them."""
 
 _Place = tuple[str, str, str]
-"""Protocol, connection, and path with the bucket; a local path without links."""
+"""Protocol, connection, and path with the bucket; a local path has its links resolved."""
 
 
 def storage_path(name: str, uri: str) -> ObjectStoragePath:
-    """
-    Return a path in a storage that this Airflow knows.
-
-    Airflow leaves any other protocol to fsspec, which fetches from web servers and other people's clusters.
-
-    :param name: the parameter that named it, for messages.
-    :raises InvalidRequestError: when it is in no such storage.
-    """
+    """Return a path in a storage that this Airflow knows, or raise."""
+    # Airflow passes any other protocol to fsspec, which can read from web servers and foreign clusters.
     try:
         parts = urlsplit(uri)
         known = parts.scheme in LOCAL or has_fs(parts.scheme)
@@ -48,7 +41,7 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
     except (ValueError, ImportError) as error:
         raise InvalidRequestError(f"{name} {shown(uri)!r} is no URI of a file ({cause(error)}): check it.") from None
     if known:
-        # Airflow would look for a connection of that name, and say in the log that there is none.
+        # Airflow would look for a connection of that name, and log the password with the error.
         raise InvalidRequestError(
             f"{name} {shown(uri)!r} has a password before '@', where Airflow's object storage takes the id of a "
             "connection: keep the password in a connection and name that."
@@ -61,11 +54,10 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
 
 def input_path(name: str, uri: str) -> ObjectStoragePath:
     """
-    Return the path of an input, if it may be read: below ``[segmind] input_roots``, or outside of the system's folders.
+    Return the path of an input if it is below ``[segmind] input_roots`` or, without this option, not in ``SYSTEM``.
 
-    :param name: the parameter that named it, for messages.
-    :param uri: a path, ``file://``, ``s3://`` or any other URI that Airflow's object storage reads.
-    :raises InvalidRequestError: when it may not.
+    :param name: the operator's parameter, for error messages.
+    :raises InvalidRequestError: the input must not be read.
     """
     roots = _roots(conf.get("segmind", "input_roots", fallback="") or "")
     try:
@@ -87,25 +79,14 @@ def input_path(name: str, uri: str) -> ObjectStoragePath:
 
 
 def read_up_to(size: int, name: str, uri: str) -> bytes:
-    """
-    Return the beginning of an input.
-
-    :param size: bytes to read at most.
-    :param name: the parameter that named the file, for messages.
-    :param uri: see :func:`input_path`.
-    :raises InvalidRequestError: when it may not be read, or cannot.
-    """
+    """Return the first ``size`` bytes of an input."""
     with _opened(name, uri) as file:
         data: bytes = file.read(size)
     return data
 
 
 def size_of(name: str, uri: str) -> int:
-    """
-    Return the size of an input in bytes.
-
-    :raises InvalidRequestError: when it may not be read, or cannot.
-    """
+    """Return the size of an input in bytes."""
     with _errors(name, uri):
         return int(input_path(name, uri).stat().st_size)
 
@@ -139,18 +120,18 @@ def _errors(name: str, uri: str) -> Iterator[None]:
     except (OSError, ValueError, ImportError) as error:
         raise InvalidRequestError(
             f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path and who may read it."
-        ) from None  # a traceback would show the error's own words, with whatever is secret in the URI
+        ) from None  # a traceback would show secrets in the URI
 
 
 def _hold(path: str) -> int:
     """
-    Open a file without following any link, also one that takes a folder's place from now on.
+    Open a file without following links, even if a folder is replaced by a link meanwhile.
 
     :param path: absolute and without links.
     """
     folder = os.open("/", os.O_RDONLY)
     *folders, last = path.strip("/").split("/")
-    # A folder need not be readable to be passed through; a pipe must not keep anybody waiting.
+    # O_PATH: a folder may be traversable but not readable. O_NONBLOCK: a pipe must not block us.
     through = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
     try:
         for part in folders:
@@ -182,12 +163,12 @@ def _system() -> tuple[_Place, ...]:
 
 
 def _place(uri: str) -> _Place:
-    """Return where a URI leads, split as Airflow splits it."""
+    """Return the place that a URI leads to, split as Airflow splits it."""
     parts = urlsplit(uri)
     if parts.scheme in LOCAL:
         try:
-            real = os.path.realpath(os.path.expanduser(ObjectStoragePath(uri).path))  # noqa: PTH111 - not all is a Path
-        except OSError as error:  # a link went away between two looks at it
+            real = os.path.realpath(os.path.expanduser(ObjectStoragePath(uri).path))  # noqa: PTH111 - not a Path
+        except OSError as error:  # a link disappeared meanwhile
             raise InvalidRequestError(
                 f"{shown(uri)} changed while it was looked at: try again ({type(error).__name__})."
             ) from None
@@ -198,11 +179,11 @@ def _place(uri: str) -> _Place:
 
 
 def _is_below(place: _Place, root: _Place) -> bool:
-    """Whether a place is below a folder of the same storage and connection."""
+    """Return whether a place is below a folder of the same storage and connection."""
     folder = root[2].rstrip("/")
     return place[:2] == root[:2] and (not folder or place[2].startswith(f"{folder}/"))
 
 
 def _climbs(place: _Place) -> bool:
-    """Whether a storage could read a path as one that leads upwards."""
+    """Return whether a storage could interpret a path as leading upwards."""
     return not {".", ".."}.isdisjoint(re.split(r"[/\\]", unquote(place[2])))

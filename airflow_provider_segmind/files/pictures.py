@@ -1,4 +1,4 @@
-"""Make a picture readable for Segmind: a public URL goes as it is, anything else is read and uploaded."""
+"""Make a picture readable for Segmind: a public URL is sent unchanged, anything else is uploaded."""
 
 from __future__ import annotations
 
@@ -12,16 +12,8 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 
 def readable_url(hook: SegmindHook, name: str, uri: str) -> str:
-    """
-    Return an ``https://`` URL of a picture, uploading it if it has none.
-
-    :param hook: sends the upload.
-    :param name: the input's name, for messages.
-    :param uri: an ``http(s)://`` URL, which is returned as it is, or a path, ``file://``, ``s3://`` or any other
-        URI that Airflow's object storage reads.
-    :raises InvalidRequestError: when it cannot be read, or is no picture. An upload is public and cannot be deleted,
-        so only what its bytes show to be a picture leaves.
-    """
+    """Return a URL of a picture, after an upload if it has none."""
+    # An upload is public and cannot be deleted, so a file is uploaded only if its bytes show a picture.
     if is_url(uri):
         return uri
     data, media_type = read_picture(name, uri)
@@ -29,26 +21,18 @@ def readable_url(hook: SegmindHook, name: str, uri: str) -> str:
 
 
 def is_url(uri: str) -> bool:
-    """Whether it is a URL that goes to Segmind as it is."""
+    """Return whether it is a URL that goes to Segmind unchanged."""
     return urlsplit(uri).scheme.lower() in ("http", "https", "data")
 
 
 def read_picture(name: str, uri: str) -> tuple[bytes, str]:
-    """
-    Return a picture's bytes and media type.
-
-    :raises InvalidRequestError: when it cannot be read, is too large, or is no picture.
-    """
+    """Return a picture's bytes and media type; raise if it is unreadable, too large, or not a picture."""
     data = read_whole(name, uri)
     return data, _type_of(name, uri, data)
 
 
 def read_whole(name: str, uri: str) -> bytes:
-    """
-    Return a file's bytes, whatever they are.
-
-    :raises InvalidRequestError: when it cannot be read, or is too large for a picture.
-    """
+    """Return a file's bytes unchecked; raise if it is unreadable or too large for a picture."""
     data = read_up_to(MAX_BYTES + 1, name, uri)
     if len(data) > MAX_BYTES:
         raise _too_large(name, uri)
@@ -56,11 +40,7 @@ def read_whole(name: str, uri: str) -> bytes:
 
 
 def look_at_picture(name: str, uri: str) -> None:
-    """
-    Check that a picture can be read, without reading more than its beginning.
-
-    :raises InvalidRequestError: as :func:`read_picture`.
-    """
+    """Check that a picture can be read and is not too large, by its first bytes and its size."""
     _type_of(name, uri, read_up_to(16, name, uri))
     if size_of(name, uri) > MAX_BYTES:
         raise _too_large(name, uri)

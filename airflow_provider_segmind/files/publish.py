@@ -1,4 +1,4 @@
-"""Write to object storage whole or not at all, and never over something else."""
+"""Write to object storage whole or not at all, and never over other content."""
 
 from __future__ import annotations
 
@@ -16,22 +16,17 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
 from airflow_provider_segmind.api.uris import cause, shown
 
-# What the umask leaves of it: usually that the group reads, so that the API server of the gallery can be one of it.
+# Reduced by the umask. Usually the group can read, so that the gallery's API server can be in that group.
 _FILE_MODE = 0o660
 _FOLDER_MODE = 0o770
 
 
 def write_whole(path: ObjectStoragePath, data: bytes) -> None:
-    """
-    Write a file so that whoever reads it finds all of it, or what was there before.
-
-    On a local file system its owner and group may read it and nobody else, since it shows people, or says who they are;
-    the umask can take away more. A file that was there keeps its mode.
-
-    :param path: where; folders are made on local file systems.
-    """
+    """Write a file so that readers see all of it, or the previous content."""
+    # On a local file system only owner and group can read it, because it shows people or names them; the umask can
+    # restrict this further. An existing file keeps its mode. Missing local folders are created.
     if path.protocol in ("", "file", "local"):
-        # Others may be reading; object stores publish a file only when it is whole, and file systems do not.
+        # Object stores publish a file only when it is whole; a local file could be read half written.
         _write_local(Path(path.path), data)
     else:
         path.write_bytes(data)
@@ -46,7 +41,7 @@ def _write_local(path: Path, data: bytes) -> None:
         descriptor = os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor has no path
             file.write(data)
-            with suppress(OSError):  # there was none, or its file system knows no modes
+            with suppress(OSError):  # no previous file, or a file system without modes
                 os.fchmod(descriptor, stat.S_IMODE(path.stat().st_mode))
         whole.rename(path)
     except BaseException:
@@ -55,11 +50,7 @@ def _write_local(path: Path, data: bytes) -> None:
 
 
 def put(path: ObjectStoragePath, data: bytes) -> None:
-    """
-    Write a file whole, in place of what was there.
-
-    :raises TransportError: when the storage cannot be written; a retry may help.
-    """
+    """Write a file whole, over any previous content; raise ``TransportError`` if the storage fails."""
     try:
         write_whole(path, data)
     except (OSError, ImportError) as error:
@@ -72,13 +63,7 @@ def lines_of(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def publish(path: ObjectStoragePath, data: bytes) -> bool:
-    """
-    Write a file unless it is there already.
-
-    :return: whether the same content was there already.
-    :raises InvalidRequestError: when other content is there; it is not overwritten.
-    :raises TransportError: when the storage cannot be read or written; a retry may help.
-    """
+    """Write a file unless it exists; return whether it had the same content, and raise if it has other content."""
     try:
         if path.exists():
             if path.stat().st_size == len(data) and path.read_bytes() == data:

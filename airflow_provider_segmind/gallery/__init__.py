@@ -1,1 +1,1 @@
-"""The gallery in Airflow's UI: what tasks record, and the pages that show it."""
+"""The gallery in Airflow's UI: the records of tasks, and the pages that show them."""

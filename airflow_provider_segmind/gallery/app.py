@@ -1,4 +1,4 @@
-"""The gallery's routes: every one asks who the user is and which DAGs that user may read, and none changes anything."""
+"""Routes of the gallery. Each checks the user and the DAGs this user may read; none changes anything."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _Part = Annotated[int, Query(ge=0, le=10_000)]
 
 
 class _WholeFiles(StaticFiles):
-    """Files without a part of one: Airflow 3.1 holds a starlette that a long Range keeps busy (CVE-2025-62727)."""
+    """Static files without range requests: Airflow 3.1's starlette is slow on long Range headers (CVE-2025-62727)."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kept = [field for field in scope.get("headers", ()) if field[0].lower() != b"range"]
@@ -58,19 +58,16 @@ class _WholeFiles(StaticFiles):
 
 
 app = FastAPI(title="Segmind", docs_url=None, redoc_url=None, openapi_url=None)
-# Scripts, styles and icons of this package, the same for everybody; nothing else is open to everybody.
+# This package's scripts, styles and icons: the only route without access control.
 app.mount("/static", _WholeFiles(directory=Path(__file__).parents[1] / "plugin" / "static"), name="static")
 
 _lanes: RunVar[CapacityLimiter] = RunVar("segmind_gallery")
 
 
 def _in_lane(route: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """
-    Run a route in one of a few threads.
-
-    Who asks the gallery for much waits for it, without a thread: all others are left to the rest of Airflow's API, and
-    memory is what a few requests take.
-    """
+    """Run a route in one of a few threads."""
+    # Further gallery requests wait without a thread. This leaves the other threads to the rest of Airflow's API and
+    # limits the memory to that of a few requests.
 
     @wraps(route)
     async def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -96,7 +93,7 @@ def list_swaps(
     offset: _Offset = 0,
     limit: _Limit = PAGE,
 ) -> Response:
-    """Return a page of swaps, newest first, of the DAGs that the user may read, and what all of them cost."""
+    """Return a page of swaps, newest first, of the DAGs that the user may read, and the total cost of all of them."""
     readable = frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
     dag_ids = readable & {dag_id} if dag_id else readable
     found, more = find(Wanted(dag_ids, run_id, since=since, until=until))
@@ -126,11 +123,11 @@ def list_swaps(
 def show_picture(
     dag_id: str, run_id: str, task_id: str, map_index: str, slot: str, size: str | None = None, part: _Part = 0
 ) -> Response:
-    """Return a picture of a task's swap; which one, the task's record says, never the client."""
+    """Return a picture of a task's swap; the task's record decides which file, never the client."""
     place = Place(dag_id, run_id, task_id, _map_index(map_index), part)
     which, record = _slot(slot), _record_at(place)
     if getattr(record, which) is None and record.request_id:
-        # The task that stored the result does not know the scene; the one that ordered it does.
+        # The task that stored the result does not know the scene; the task that ordered it does.
         record = _whole_swap(place) or record
     return _picture(_uri(record, which, size), _folders([dag_id])[dag_id])
 
@@ -153,7 +150,7 @@ def list_items(
 def show_item_picture(
     dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
 ) -> Response:
-    """Return a picture of one swap of a batch; which one, the batch's manifest says."""
+    """Return a picture of one swap of a batch; the batch's manifest decides which file."""
     which, record = _slot(slot), _record_at(Place(dag_id, run_id, task_id, _map_index(map_index)))
     folders = _folders([dag_id])[dag_id]
     _, items = _shown(lambda: read_page(record.items, folders, max(0, index), int(index >= 0)))
@@ -170,7 +167,7 @@ def _folders(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
 
 
 def _readable(request: Request, user: Any, found: Iterable[Found]) -> list[Found]:
-    """Leave out what is of DAGs whose XComs the user may not read; to see a DAG is less than to see its data."""
+    """Drop records of DAGs whose XComs the user may not read: access to a DAG does not include its data."""
     found = list(found)
     known: dict[str, bool] = {}
     for dag_id in {each.place.dag_id for each in found}:
@@ -183,7 +180,7 @@ def _readable(request: Request, user: Any, found: Iterable[Found]) -> list[Found
 
 
 def _map_index(said: str | None) -> int:
-    """Return a map index; a task that is not mapped has none, and then the browser sends what it has instead."""
+    """Return the map index, or -1 for the placeholder that the browser sends for a task that is not mapped."""
     return int(said) if said and said.isascii() and said.isdigit() and len(said) < 9 else -1
 
 
@@ -207,7 +204,7 @@ def _record_at(place: Place) -> GalleryRecord:
 
 
 def _whole_swap(place: Place) -> GalleryRecord | None:
-    """Return what all tasks of the run say of a task's swap."""
+    """Return the combined record of a task's swap from all tasks of its run."""
     found, _ = find(Wanted(frozenset({place.dag_id}), place.run_id))
     return next((card.newest.record for card in cards(found) if place in card.places), None)
 
@@ -219,7 +216,7 @@ def _uri(record: GalleryRecord, slot: Slot, size: str | None) -> str | None:
 
 
 def _picture(uri: str | None, folders: tuple[Root, ...]) -> Response:
-    """Return a picture that is read as fast as the browser takes it."""
+    """Stream a picture at the speed of the browser."""
     chunks = read_chunks(uri, folders, MAX_PICTURE)
     first = _shown(lambda: next(chunks, b""))
     kind = _shown(lambda: media_type(first))
@@ -265,7 +262,7 @@ def _batch_swap(place: Place, item: Item, folders: tuple[Root, ...]) -> dict[str
 
 
 def _said(record: GalleryRecord, urls: Mapping[Slot, str], folders: tuple[Root, ...]) -> dict[str, Any]:
-    """Return what the browser shows; it gets no URI, only addresses of our own routes."""
+    """Return the facts for the browser, with addresses of our own routes instead of URIs."""
     return {
         "label": record.label,
         "state": record.state,
@@ -281,7 +278,7 @@ def _said(record: GalleryRecord, urls: Mapping[Slot, str], folders: tuple[Root, 
 def _addresses(
     record: GalleryRecord, slot: Slot, url: str | None, folders: tuple[Root, ...]
 ) -> dict[str, str | None] | None:
-    """Return where to get a picture in both sizes, each only if it may be shown; nothing if there is no picture."""
+    """Return a picture's addresses in both sizes, each only if it may be shown; ``None`` if there is no picture."""
     full: str | None = getattr(record, slot)
     small: str | None = getattr(record.thumbs, slot)
     if url is None or not full:

@@ -1,4 +1,4 @@
-"""The swaps of a batch, from the manifest that the storage operator wrote and the sidecars beside the pictures."""
+"""Swaps of a batch, from the storage operator's manifest and the sidecars next to the pictures."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from airflow_provider_segmind.gallery.pictures import PictureError, read_allowed
 from airflow_provider_segmind.gallery.roots import Root
 
 MAX_MANIFEST = 64 * 2**20
-"""Bytes of a manifest that is read, and of all that are kept; a batch of 10,000 swaps has about 8 MB."""
+"""Bytes of a manifest to read, and of all cached ones together; a batch of 10,000 swaps has about 8 MB."""
 _MAX_LINE = 65_536
 _MAX_SIDECAR = 65_536
-_KEPT = 6  # of three batches: what is stored, and what checks say
+_KEPT = 6  # manifests and check files of three batches
 _KEPT_SECONDS = 60.0
-_BUDGET = MAX_MANIFEST + 2**20  # of what is kept, with what Python adds to it
+_BUDGET = MAX_MANIFEST + 2**20  # of the cache, with Python's overhead
 _BUSY_SECONDS = 20.0
 _THREADS = 8
 _STEP = 4096
@@ -33,30 +33,26 @@ _reading = threading.Lock()
 
 
 class Lines:
-    """
-    The lines of a text. There may be millions, so none is an object of its own before somebody asks for it.
-
-    :param text: the lines.
-    """
+    """The lines of a text. There may be millions, so a line becomes an object only on access."""
 
     def __init__(self, text: bytes | bytearray) -> None:
         self._text = text
         counts = (text.count(b"\n", at, at + _STEP) for at in range(0, len(text), _STEP))
-        # How many lines end before each step of the text, and in all of it.
+        # Number of lines that end before each step of the text, and in all of it.
         self._ended = list(accumulate(counts, initial=0))
 
     def __len__(self) -> int:
         return self._ended[-1] + (bool(self._text) and not self._text.endswith(b"\n"))
 
     def __getitem__(self, index: int) -> bytes:
-        """Return a line, or the beginning of one that is too long to be read."""
+        """Return a line, cut if it is longer than ``_MAX_LINE``."""
         begin = self._begin(index)
         end = self._text.find(b"\n", begin, begin + _MAX_LINE + 1)
         return bytes(self._text[begin : end if end >= 0 else begin + _MAX_LINE + 1])
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, about."""
+        """Approximate memory in bytes."""
         return len(self._text) + 40 * len(self._ended)
 
     def _begin(self, index: int) -> int:
@@ -75,8 +71,7 @@ class Item:
     One swap of a batch.
 
     :param index: its line in the manifest, from 0.
-    :param record: what is known of it.
-    :param sidecar: URI of the file that says where its picture comes from.
+    :param sidecar: URI of the sidecar file of its picture.
     """
 
     index: int
@@ -86,13 +81,11 @@ class Item:
 
 def read_page(uri: str | None, within: Iterable[Root], offset: int, limit: int) -> tuple[int, list[Item]]:
     """
-    Return how many swaps a batch has, and some of them, with what their sidecars and checks say.
+    Return the number of swaps in a batch, and a page of them with facts from sidecars and checks.
 
-    :param uri: where its manifest is.
-    :param within: the folders whose files may be shown.
-    :param offset: the first of them, from 0.
-    :param limit: how many.
-    :raises PictureError: when the manifest may not be read, or cannot be.
+    :param uri: URI of its manifest.
+    :param within: folders whose files may be shown.
+    :raises PictureError: the manifest may not or cannot be read.
     """
     within = tuple(within)
     total, page = _page(uri, within, offset, limit)
@@ -103,13 +96,13 @@ def read_page(uri: str | None, within: Iterable[Root], offset: int, limit: int) 
 
 
 def _page(uri: str | None, within: tuple[Root, ...], offset: int, limit: int) -> tuple[int, list[Mapping[str, Any]]]:
-    # Only what is asked for leaves this function: whoever waits for a sidecar must not hold a whole manifest.
+    # Return only the page: a request that waits for a sidecar must not hold a whole manifest in memory.
     lines = _read_lines(uri, within)
     return len(lines), [_json(lines[index], _MAX_LINE) for index in range(len(lines))[offset : offset + limit]]
 
 
 def _failed(uri: str | None, within: tuple[Root, ...], rows: Iterable[Any]) -> dict[Any, list[dict[str, str]]]:
-    """Return the failed checks of some swaps, by their line in the batch; none if it was not checked."""
+    """Return the failed checks of some swaps by line in the batch; empty if the batch was not checked."""
     try:
         lines = _read_lines(f"{(uri or '').removesuffix(STORED)}{CHECKS}", within)
     except PictureError:
@@ -127,20 +120,17 @@ def _failed_of(said: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _read_lines(uri: str | None, within: tuple[Root, ...]) -> Lines:
-    """
-    Return the lines of a manifest, which is not read again for a minute: every picture of a page asks for it.
-
-    One is read at a time, and what is kept has a limit in bytes and an end, so manifests cost the API server no more
-    than two of the largest, for no longer than that.
-    """
-    key = f"{within} {uri}"  # other folders are another question
+    """Return the lines of a manifest, cached for a minute because every picture of a page needs them."""
+    # Only one manifest is read at a time, and the cache has a size limit, so manifests never use more of the API
+    # server's memory than two of the largest.
+    key = f"{within} {uri}"  # other folders, other access rights
     known = _known(key)
     if known is not None:
         return known
     if not _reading.acquire(timeout=_BUSY_SECONDS):
         raise PictureError(503, "Other batches are being read just now: try again.")
     try:
-        lines = _known(key)  # whoever was waited for may have read the same
+        lines = _known(key)  # another thread may have read it meanwhile
         if lines is None:
             lines = Lines(read_allowed(uri, within, MAX_MANIFEST))
             _keep(key, lines)
@@ -155,9 +145,9 @@ def _known(key: str) -> Lines | None:
 
 
 def _keep(key: str, lines: Lines) -> None:
-    """Keep lines for a minute, in the place of the oldest if there is no room."""
+    """Cache lines for a minute; if there is no room, drop the oldest."""
     end = threading.Timer(_KEPT_SECONDS, _forget, (key, lines))
-    end.daemon = True  # it keeps no server from stopping
+    end.daemon = True  # must not delay the server's shutdown
     with _lock:
         while _kept and (len(_kept) >= _KEPT or sum(each.size for each, _ in _kept.values()) + lines.size > _BUDGET):
             _, timer = _kept.pop(next(iter(_kept)))
@@ -188,7 +178,7 @@ def _item(index: int, said: Mapping[str, Any], found: Mapping[Any, list[dict[str
         }
     )
     sidecar = file.get("sidecar")
-    # A line that is not as it must be still counts: the numbers of the others are their places.
+    # Keep an item for a bad line too: the index of the others is their line number.
     return Item(index, record or GalleryRecord("failed"), sidecar if record and isinstance(sidecar, str) else None)
 
 

@@ -1,4 +1,4 @@
-"""Read what the gallery may show, and nothing else: URIs come from XComs, which many people may write."""
+"""Read only files that the gallery may show: their URIs come from XComs, which many people may write."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from airflow_provider_segmind.api.media import media_type_of
 from airflow_provider_segmind.gallery.roots import Root, allowed
 
 MAX_PICTURE = 32 * 2**20
-"""Bytes of a picture that is shown. A photograph of 50 megapixels has about 20 MB as JPEG."""
-_CHUNK = 2**16  # what each client that does not read makes the server hold
-_BLOCK = 4 * 2**20  # bytes of one request to a storage; the default of some is 50 MB, for each file that is open
+"""Bytes of a picture to show. A photograph of 50 megapixels has about 20 MB as JPEG."""
+_CHUNK = 2**16  # memory that each slow client takes
+_BLOCK = 4 * 2**20  # bytes per request to a storage; some use 50 MB per open file by default
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
-# A pipe does not keep us waiting.
+# O_NONBLOCK: a pipe must not block us.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
@@ -27,8 +27,8 @@ class PictureError(Exception):
     """
     Something that is not shown.
 
-    :param status: the HTTP status that says so.
-    :param said: why, for the person who looks.
+    :param status: the HTTP status.
+    :param said: the reason, for the user.
     """
 
     def __init__(self, status: int, said: str) -> None:
@@ -38,12 +38,11 @@ class PictureError(Exception):
 
 def read_chunks(uri: str | None, within: Iterable[Root], limit: int) -> Iterator[bytes]:
     """
-    Yield a file's bytes bit by bit, if it may be shown, so that no more than a bit of it is in memory.
+    Yield a file in small chunks if it may be shown.
 
-    :param uri: where it is.
-    :param within: the folders whose files may be shown.
-    :param limit: bytes; of a larger one nothing is read, and of one that grows no more than that.
-    :raises PictureError: when it may not be shown, is not there, or is too large.
+    :param within: folders whose files may be shown.
+    :param limit: bytes; a larger file is not read, and of a growing file not more than this.
+    :raises PictureError: the file may not be shown, does not exist, or is too large.
     """
     within = tuple(within)
     if uri is None or not allowed(uri, within):
@@ -58,19 +57,12 @@ def read_chunks(uri: str | None, within: Iterable[Root], limit: int) -> Iterator
     except PictureError:
         raise
     except Exception as error:
-        # Whatever a storage's library raises: a stack trace in the browser helps nobody, and tells too much.
+        # Storage libraries raise any type, and a stack trace in the browser would reveal too much.
         raise PictureError(404, f"The picture cannot be read ({type(error).__name__}).") from error
 
 
 def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytearray:
-    """
-    Return a file's bytes, if it may be shown.
-
-    :param uri: where it is.
-    :param within: the folders whose files may be shown.
-    :param limit: bytes; a larger one is not read at all.
-    :raises PictureError: when it may not be shown, is not there, or is too large.
-    """
+    """Return a file's bytes if it may be shown; see ``read_chunks``."""
     data = bytearray()
     for chunk in read_chunks(uri, within, limit):
         data += chunk
@@ -79,9 +71,9 @@ def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytearr
 
 def media_type(data: bytes) -> str:
     """
-    Return what a picture is, by how it begins: what a name or a storage says can be wrong on purpose.
+    Return the type of a picture from its first bytes, because a name or a storage can lie.
 
-    :raises PictureError: when it is none of the three kinds that carry no script.
+    :raises PictureError: it is not PNG, JPEG or WebP, the types that cannot carry a script.
     """
     kind = media_type_of(data)
     if kind is None:
@@ -115,16 +107,13 @@ def _open_local(uri: str, within: Iterable[Root], limit: int) -> IO[bytes]:
 
 
 def _real(root: Root) -> Path:
-    """Return where a folder is. Links that an administrator wrote out are followed, and none of a team's or a DAG's."""
+    """Return the real path of a folder. Follow links only in the part that the administrator wrote out."""
     return Path(root.fixed or "/").resolve() / root.path.removeprefix(root.fixed).lstrip("/")
 
 
 def _descriptor(path: Path) -> int:
-    """
-    Open a file whose path has no links, step by step from the root of the file system.
-
-    Whatever became a link since the path was looked at, a folder as well, is not followed.
-    """
+    """Open a file whose path has no links, step by step from the root of the file system."""
+    # This does not follow a file or folder that was replaced by a link since the path was checked.
     folder = os.open("/", _FOLDER)
     try:
         for name in path.parts[1:-1]:

@@ -1,4 +1,4 @@
-"""Give the gallery in Airflow's UI something to show."""
+"""Records with which tasks show their swaps in the gallery in Airflow's UI."""
 
 from __future__ import annotations
 
@@ -31,15 +31,13 @@ log = logging.getLogger(__name__)
 
 def show(context: Context, *records: GalleryRecord) -> None:
     """
-    Show swaps in the gallery, and link to them from their task, from now on: also while the task is deferred.
+    Show swaps in the gallery and link to them from their task, even while the task is deferred.
 
-    Nothing is raised: pictures in the UI must not cost a result. Where ``[segmind] gallery_roots`` is empty there is no
-    gallery, and nothing is kept for it.
-
-    :param context: the task's context.
-    :param records: what is known of each swap now; it takes the place of what this task said before. Of very many, the
+    :param records: the current state of each swap; they replace the task's earlier records. Of very many, only the
         first are shown.
     """
+    # Never raises: the gallery must not cost a result. If ``[segmind] gallery_roots`` is empty, there is no gallery and
+    # nothing is stored.
     try:
         if not records or not _is_on():
             return
@@ -55,22 +53,12 @@ def show(context: Context, *records: GalleryRecord) -> None:
 
 
 def is_shown(workflow: str | None, needs_image: bool) -> bool:
-    """
-    Whether what is waited for belongs into the gallery.
-
-    :param workflow: id and version, if known.
-    :param needs_image: whether a picture is waited for: that is a swap of people.
-    """
+    """Return whether a job belongs in the gallery: every job that needs an image is a swap of people."""
     return needs_image or is_body_swap(workflow or "")
 
 
 def show_end(context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
-    """
-    Show how a swap ended that a task waited for; nothing is raised, as by :func:`show`.
-
-    :param context: the task's context.
-    :param outcome: the task's result, or the error that ended its wait.
-    """
+    """Show how a swap ended that a task waited for. Never raises, like :func:`show`."""
     try:
         record = ended(outcome)
         if record is not None:
@@ -82,16 +70,12 @@ def show_end(context: Context, outcome: Mapping[str, Any] | SegmindError) -> Non
 
 
 def _is_on() -> bool:
-    """Whether an administrator lets a gallery show anything."""
+    """Return whether the administrator configured folders for the gallery."""
     return bool(str(conf.get("segmind", "gallery_roots", fallback="") or "").strip())
 
 
 def ended(outcome: Mapping[str, Any] | SegmindError) -> GalleryRecord | None:
-    """
-    Return the record of a swap that has ended; nothing if only the wait for it has, or if there is no gallery.
-
-    :param outcome: the task's result, or the error that ended its wait.
-    """
+    """Return the record of a swap that has ended; ``None`` if only the wait has ended or there is no gallery."""
     if not _is_on():
         return None
     if not isinstance(outcome, SegmindError):
@@ -103,10 +87,10 @@ def ended(outcome: Mapping[str, Any] | SegmindError) -> GalleryRecord | None:
 
 def waiting(poll_url: str, request_id: object = None, submitted_at: object = None) -> GalleryRecord | None:
     """
-    Return the record of a swap that a task waits for, or nothing if there is no gallery.
+    Return the record of a swap that a task waits for, or ``None`` if there is no gallery.
 
-    :param request_id: Segmind's id, if known; otherwise its URL ends with it.
-    :param submitted_at: seconds since the epoch at which it was ordered, if known.
+    :param request_id: Segmind's id, if known; otherwise it is read from the URL.
+    :param submitted_at: time of the order in seconds since the epoch, if known.
     """
     if not _is_on():
         return None
@@ -119,13 +103,7 @@ def waiting(poll_url: str, request_id: object = None, submitted_at: object = Non
 
 
 def ordered(job: Job, inputs: Mapping[str, Any], error: str | None = None) -> GalleryRecord:
-    """
-    Return the record of an order that was accepted.
-
-    :param job: its job.
-    :param inputs: ``character_image`` and ``reference_character_image`` as the DAG's author gave them.
-    :param error: why it failed, if it did; otherwise it is waited for.
-    """
+    """Return the record of an accepted order: failed if ``error`` is given, else waiting."""
     return GalleryRecord(
         state="failed" if error else "waiting",
         before=_in_storage(inputs.get("character_image")),
@@ -140,14 +118,7 @@ def ordered(job: Job, inputs: Mapping[str, Any], error: str | None = None) -> Ga
 def stored(
     row: Mapping[str, Any], seconds: float | None = None, inputs: Mapping[str, Any] | None = None
 ) -> GalleryRecord:
-    """
-    Return the record of a result that is stored, or could not be.
-
-    :param row: what :class:`~airflow_provider_segmind.transfers.object_storage.SegmindToObjectStorageOperator` returns
-        of it.
-    :param seconds: how long the swap took.
-    :param inputs: ``character_image`` and ``reference_character_image``, where they are known here too.
-    """
+    """Return the record of a result that was stored, or could not be; ``row`` is the storage operator's output."""
     given = inputs or {}
     first: Mapping[str, Any] = next(iter(row["files"]), {})
     return GalleryRecord(
@@ -166,11 +137,9 @@ def checked(
     report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> tuple[GalleryRecord, ...]:
     """
-    Return the record of pictures in which a check found something, or none if all is well.
+    Return the record of pictures in which a check failed, or no record if none failed.
 
-    :param report: of the checks, as ``Report.to_json`` returns it.
-    :param inputs: ``character_image`` and ``reference_character_image``.
-    :param result: what is known of the swap; ``None`` for pictures that are not ordered yet.
+    :param result: the known facts of the swap; ``None`` for pictures that are not ordered yet.
     """
     failed = tuple(FailedCheck(each["name"], each["why"]) for each in report["checks"] if each["verdict"] == "fail")
     if not failed:
@@ -188,12 +157,7 @@ def checked(
 
 
 def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryRecord, ...]:
-    """
-    Return the record of a batch in which checks found something, or none if all is well.
-
-    :param results: URI of its manifest of results.
-    :param summary: what the check returns of it.
-    """
+    """Return the record of a batch in which checks failed, or no record if none failed."""
     if not summary["failed"]:
         return ()
     why = f"{summary['failed']} of {summary['checked']} results failed a check."
@@ -202,22 +166,16 @@ def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryReco
 
 def ordered_batch(results: str, total: int, cost: float) -> GalleryRecord:
     """
-    Return the record of a batch that is waited for.
+    Return the record of a batch that a task waits for.
 
-    :param results: URI of its manifest of results, by which what is stored of it later is known to be the same batch.
-    :param total: how many swaps it has.
-    :param cost: US dollars for those that were ordered.
+    :param results: URI of its results manifest, by which later records are matched to this batch.
+    :param cost: US dollars for all its orders.
     """
     return GalleryRecord(state="waiting", request_id=_batch_id(results), cost=cost, label=f"Batch of {total}")
 
 
 def stored_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord:
-    """
-    Return the record of a batch whose results are stored.
-
-    :param results: URI of its manifest of results.
-    :param summary: what the storage operator returns of it.
-    """
+    """Return the record of a batch whose results are stored; ``summary`` is the storage operator's output."""
     missing = summary["failed"] + summary["without_picture"]
     return GalleryRecord(
         state="completed" if summary["completed"] else "failed",
@@ -236,5 +194,5 @@ def _batch_id(results: str) -> str | None:
 
 
 def _in_storage(uri: Any) -> str | None:
-    """Return a URI that the gallery can read; from a web server it reads nothing."""
+    """Return a URI that the gallery can read, else ``None``; it reads nothing from web servers."""
     return public_uri(uri) if isinstance(uri, str) and not uri.lower().startswith(("http:", "https:")) else None

@@ -1,4 +1,4 @@
-"""Find what tasks say of their swaps: one query, in one place, since Airflow's tables are nobody's contract."""
+"""Find the gallery records of tasks, with a single query, because Airflow's tables are not a stable interface."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from airflow_provider_segmind.api.gallery import (
 )
 
 MAX_RECORDS = 10_000
-"""How many records are looked at, newest first, some four for each swap; a DAG, a run or dates lead to older ones."""
+"""Newest records read per request (about four per swap); filter by DAG, run or date to see older ones."""
 MAX_SAID = 8 * 2**20
-"""Characters of all these records, as JSON: twice what 10,000 usual ones have."""
-_ROWS = 50  # that are fetched at once
+"""Characters of JSON in all these records: twice the size of 10,000 usual ones."""
+_ROWS = 50  # fetched at once
 _END = -1
 _TASK = ("dag_id", "run_id", "task_id", "map_index")
 
@@ -40,11 +40,8 @@ class Place(NamedTuple):
     """
     A task instance, and which of its swaps.
 
-    :param dag_id: its DAG.
-    :param run_id: its run.
-    :param task_id: its task.
     :param map_index: -1 for a task that is not mapped.
-    :param part: 0, or the number of the swap in a task that has several; -1 where a task says how its swap ended.
+    :param part: 0, or the number of the swap if the task has several; -1 for the record of a swap's end.
     """
 
     dag_id: str
@@ -57,11 +54,9 @@ class Place(NamedTuple):
 @dataclass(frozen=True)
 class Found:
     """
-    A record, and where it was.
+    A record and its origin.
 
-    :param place: the task instance that said it.
-    :param record: what it said.
-    :param at: when, in seconds since the epoch.
+    :param at: its time, in seconds since the epoch.
     """
 
     place: Place
@@ -72,14 +67,11 @@ class Found:
 @dataclass(frozen=True)
 class Wanted:
     """
-    Which records are looked for.
+    Filter for records.
 
     :param dag_ids: the DAGs that the user may read.
-    :param run_id: one run.
-    :param task_id: one task.
-    :param map_index: one instance of a mapped task.
-    :param since: not before this day (UTC).
-    :param until: not after this day (UTC).
+    :param since: the first day (UTC).
+    :param until: the last day (UTC), inclusive.
     """
 
     dag_ids: frozenset[str]
@@ -93,12 +85,12 @@ class Wanted:
 @dataclass(frozen=True)
 class Card:
     """
-    A swap, of which several tasks may have said something: one that ordered it, one that stored its result, a check.
+    A swap, combined from the records of several tasks, such as those that ordered, stored or checked it.
 
-    :param newest: what was said last; what it left out is from those before it.
+    :param newest: the newest record, completed from older ones.
     :param sources: the place that named each picture.
-    :param places: all places that said something.
-    :param ended_at: when a task that waited saw it end, in seconds since the epoch.
+    :param places: all places with a record of the swap.
+    :param ended_at: when a waiting task saw it end, in seconds since the epoch.
     """
 
     newest: Found
@@ -108,11 +100,8 @@ class Card:
 
 
 def find(wanted: Wanted) -> tuple[list[Found], bool]:
-    """
-    Return the newest records, newest first, and whether there are more; what is no record is passed over.
-
-    Rows are read one after the other, and no more of them than have room in memory, whoever wrote them.
-    """
+    """Return the newest valid records, newest first, and whether there are more."""
+    # It reads row by row and stops at a size limit, so that no writer of XComs can exhaust the memory.
     found: list[Found] = []
     if not wanted.dag_ids:
         return found, False
@@ -130,17 +119,13 @@ def find(wanted: Wanted) -> tuple[list[Found], bool]:
 
 def teams_of(dag_ids: Iterable[str]) -> Mapping[str, str | None]:
     """Return the team of each DAG that belongs to one."""
-    look_up = getattr(DagModel, "get_dag_id_to_team_name_mapping", None)  # not before teams came to Airflow
+    look_up = getattr(DagModel, "get_dag_id_to_team_name_mapping", None)  # missing before Airflow had teams
     teams: Mapping[str, str | None] = look_up(list(dag_ids)) if look_up else {}
     return teams
 
 
 def cards(found: Iterable[Found]) -> list[Card]:
-    """
-    Return the swaps that records speak of, newest first.
-
-    :param found: the records, newest first.
-    """
+    """Combine records, given newest first, into swaps, newest first."""
     same: dict[tuple[str, ...], list[Found]] = {}
     for each in found:
         same.setdefault(_key(each), []).append(each)
@@ -148,7 +133,7 @@ def cards(found: Iterable[Found]) -> list[Card]:
 
 
 def _query(wanted: Wanted) -> Any:
-    if hasattr(XComModel, "task_instance_id"):  # Airflow 3.4, which has no index for the other way
+    if hasattr(XComModel, "task_instance_id"):  # Airflow 3.4, which has no index on the four columns
         same = [XComModel.task_instance_id == TaskInstance.id]
     else:
         same = [getattr(XComModel, name) == getattr(TaskInstance, name) for name in _TASK]
@@ -175,7 +160,7 @@ def _query(wanted: Wanted) -> Any:
 
 
 def _found(row: Any) -> Iterator[Found]:
-    # The end has no pictures, so nobody asks for it by its place.
+    # The record of an end has no pictures, so its place is never requested.
     first = _END if row.key == END_KEY else 0
     for part, record in enumerate(read_records(row.value), first):
         if record is not None:
@@ -184,14 +169,14 @@ def _found(row: Any) -> Iterator[Found]:
 
 
 def _ended(record: GalleryRecord, task_state: str | None, run_state: str | None) -> GalleryRecord:
-    """Return a record that is not waiting any more if nobody is left who would say what became of the swap."""
+    """Return a waiting record as ended if no task is left that could report the end."""
     if record.state != "waiting":
         return record
     if task_state == "failed" or run_state == "failed":
         which = "task" if task_state == "failed" else "run"
         why = FailedCheck(which, f"The {which} failed before the swap had a result.")
         return replace(record, state="failed", checks=(*record.checks, why))
-    # In a run that succeeded so did whoever waited; its result is not stored, or not shown.
+    # In a successful run the waiting task succeeded; its result is not stored, or not shown.
     return replace(record, state="completed") if run_state == "success" else record
 
 
@@ -203,7 +188,7 @@ def _key(found: Found) -> tuple[str, ...]:
 
 
 def _card(same: Sequence[Found]) -> Card:
-    """Return a swap, of what was said of it, newest first."""
+    """Combine the records of one swap, given newest first."""
     record = same[0].record
     sources: dict[Slot, Place] = {}
     for each in same:
@@ -216,7 +201,7 @@ def _card(same: Sequence[Found]) -> Card:
 
 
 def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
-    """Return a record with what is empty in it from an older one; how it ended only if it does not wait again."""
+    """Fill the empty fields of a record from an older one; a newer waiting state drops the older end."""
     names = ["cost", "submitted_at", "label", "items", *SLOTS]
     checks = newest.checks
     if newest.state != "waiting":
@@ -229,7 +214,7 @@ def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
 
 
 def _timed(card: Card) -> Card:
-    """Return a card that says how long its swap took, if that follows from what its tasks said."""
+    """Return a card with the duration of its swap, if its records contain both times."""
     record, ended_at = card.newest.record, card.ended_at
     if record.state == "waiting" or record.seconds is not None or record.submitted_at is None or ended_at is None:
         return card

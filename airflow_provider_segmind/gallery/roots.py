@@ -1,4 +1,4 @@
-"""Which folders' files a DAG may show: ``[segmind] gallery_roots``, and who may be shown what is below them."""
+"""Folders whose files each DAG may show in the gallery: ``[segmind] gallery_roots``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TEAM = "{team}"
 DAG_ID = "{dag_id}"
 
 _FIELD = re.compile(r"\{team\}|\{dag_id\}")
-# Airflow's own rule for ids, without those that are a step in a path.
+# Airflow's own rule for ids, except ids of dots only, which can be path steps.
 _VALUE = re.compile(r"(?!\.+$)[\w.-]+")
-# Reading from these would be a request of the API server's to an address that somebody wrote into an XCom.
+# With these, the API server would send requests to any address in an XCom (server-side request forgery).
 _NO_STORAGE = ("", "http", "https")
 
 
@@ -30,10 +30,9 @@ class Root:
     """
     A folder whose files may be shown.
 
-    :param scheme: of its URI.
-    :param netloc: of its URI: bucket, and connection if one is named.
-    :param path: without a slash at its end.
-    :param fixed: the part of the path that an administrator wrote out, up to the first field.
+    :param netloc: of its URI: bucket and, if named, connection.
+    :param path: without a trailing slash.
+    :param fixed: the part of the path before its first field.
     """
 
     scheme: str
@@ -43,22 +42,22 @@ class Root:
 
     @property
     def text(self) -> str:
-        """What an administrator wrote."""
+        """The folder as the administrator wrote it."""
         return f"{self.scheme}://{self.netloc}{self.path}"
 
     @property
     def parts(self) -> list[str]:
-        """Bucket and folders; two connections can lead to the same bucket."""
+        """Bucket and folders, without the connection: two connections can lead to the same bucket."""
         return [self.netloc.rpartition("@")[2], *self.path.split("/")[1:]]
 
 
 @dataclass(frozen=True)
 class Roots:
     """
-    What an administrator configured.
+    The configured folders.
 
-    :param folders: which may be shown, with the fields ``{team}`` and ``{dag_id}`` in them.
-    :param refused: why others may not, one sentence for each.
+    :param folders: folders that may be shown, which may contain ``{team}`` and ``{dag_id}``.
+    :param refused: why other folders may not, one sentence each.
     """
 
     folders: tuple[Root, ...]
@@ -66,22 +65,17 @@ class Roots:
 
     @property
     def by_team(self) -> bool:
-        """Whether a DAG's team has to be known."""
+        """Whether the team of a DAG is needed."""
         return any(TEAM in root.text for root in self.folders)
 
     def of(self, dag_id: str, team: str | None) -> tuple[Root, ...]:
-        """
-        Return the folders whose files a DAG may show.
-
-        :param dag_id: the DAG.
-        :param team: the team that it belongs to, if any. Without one it is shown nothing that is a team's.
-        """
+        """Return the folders whose files a DAG may show; without a team, no folder that belongs to a team."""
         filled = (_filled(root, dag_id, team) for root in self.folders)
         return tuple(root for root in filled if root is not None)
 
 
 def roots() -> Roots:
-    """Return what an administrator lets the gallery show: ``[segmind] gallery_roots``."""
+    """Return the folders in ``[segmind] gallery_roots``."""
     said = conf.get("segmind", "gallery_roots", fallback="") or ""
     return roots_of(
         said.replace("\n", ",").split(","), multi_team=conf.getboolean("core", "multi_team", fallback=False)
@@ -89,17 +83,16 @@ def roots() -> Roots:
 
 
 def log_refused() -> None:
-    """Say in the log which of the configured folders are not shown, and why; for the start of the API server."""
+    """Log which configured folders are not shown and why; called when the API server starts."""
     for why in roots().refused:
         log.error("%s Until then the gallery shows nothing of it.", why)
 
 
 def roots_of(uris: Iterable[str], *, multi_team: bool = False) -> Roots:
     """
-    Return the folders that URIs name, without those that are not safe to show.
+    Return the folders of some URIs, without those that are not safe to show.
 
-    :param uris: of folders of an object storage.
-    :param multi_team: whether teams share this Airflow, who must not see each other's files.
+    :param multi_team: whether several teams, who must not see each other's files, share this Airflow.
     """
     folders: list[Root] = []
     refused: list[str] = []
@@ -121,12 +114,7 @@ def roots_of(uris: Iterable[str], *, multi_team: bool = False) -> Roots:
 
 
 def allowed(uri: str | None, within: Iterable[Root]) -> bool:
-    """
-    Whether a URI is below one of the folders, read as strictly as it can be.
-
-    :param uri: a URI, or a path on this machine.
-    :param within: the folders.
-    """
+    """Return whether a URI or local path is below one of the folders, under the strictest reading."""
     parts = _split(uri) if uri else None
     if parts is None:
         return False
@@ -148,7 +136,7 @@ def _root(uri: str) -> Root | None:
 
 
 def _unsafe(uri: str, root: Root | None, multi_team: bool) -> str | None:
-    """Return why a folder is not shown, or nothing if it may be."""
+    """Return why a folder is not shown, or ``None`` if it may be."""
     said = f"[segmind] gallery_roots has {uri!r}, "
     if root is None:
         return f"{said}which is no folder of an object storage: write it as a DAG writes its destination."
@@ -165,7 +153,7 @@ def _unsafe(uri: str, root: Root | None, multi_team: bool) -> str | None:
 
 
 def _filled(root: Root, dag_id: str, team: str | None) -> Root | None:
-    """Return a DAG's own folder, or nothing where it has none."""
+    """Return a folder with a DAG's values in its fields, or ``None`` if a value is missing or unsafe."""
     values = {TEAM: team or "", DAG_ID: dag_id}
     if any(not _VALUE.fullmatch(values[field]) for field in _FIELD.findall(root.text)):
         return None
@@ -177,7 +165,7 @@ def _filled(root: Root, dag_id: str, team: str | None) -> Root | None:
 
 
 def _clashes(folders: Iterable[Root]) -> Iterator[tuple[Root, Root]]:
-    """Return the folders with fields that can become one inside the other for different teams or DAGs."""
+    """Return pairs of folders that can be inside each other for some names of teams or DAGs."""
     for one, other in combinations([root for root in folders if _FIELD.search(root.text)], 2):
         pairs = list(zip(one.parts, other.parts, strict=False))
         differ = any(a != b for a, b in pairs)
@@ -190,7 +178,7 @@ def _storage(root: Root) -> str:
 
 
 def _may_be_same(one: str, other: str) -> bool:
-    """Whether two names can be the same once their fields are filled."""
+    """Return whether two names can be equal once their fields are filled."""
     (a, *more_a), (b, *more_b) = _FIELD.split(one), _FIELD.split(other)
     if not more_a and not more_b:
         return a == b
@@ -199,7 +187,7 @@ def _may_be_same(one: str, other: str) -> bool:
 
 
 def _split(uri: str) -> tuple[str, str, str] | None:
-    """Return scheme, netloc and path, or nothing for what can be read in more than one way."""
+    """Return scheme, netloc and path, or ``None`` for a URI that can be read in more than one way."""
     if any(sign in uri for sign in ("?", "#", "\\", "::")) or not uri.isprintable():
         return None
     try:

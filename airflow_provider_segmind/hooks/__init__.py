@@ -1,1 +1,1 @@
-"""From an Airflow connection to settings and clients."""
+"""Hook for Airflow connections to Segmind."""

@@ -1,4 +1,4 @@
-"""The former place of :mod:`airflow_provider_segmind.observability.assets`, for DAGs that import it from here."""
+"""Old location of :mod:`airflow_provider_segmind.observability.assets`, for DAGs that import it from here."""
 
 from airflow_provider_segmind.observability.assets import Stored, announce
 

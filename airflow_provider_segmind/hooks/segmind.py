@@ -1,4 +1,4 @@
-"""The hook: authenticated, bounded, redirect-free requests to Segmind for an Airflow connection."""
+"""Hook for Segmind: authenticated requests with timeouts and without redirects."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 class SegmindHook(HttpHook):
     """
-    Talks to Segmind for an Airflow connection of type ``segmind``.
+    Sends requests to Segmind for an Airflow connection of type ``segmind``.
 
-    The connection's password is the API key; it is sent only to the connection's own host and its trusted hosts.
+    The connection's password is the API key. The hook sends it only to the connection's own host and its trusted hosts.
 
-    :param segmind_conn_id: the connection.
+    :param segmind_conn_id: id of the Airflow connection.
     """
 
     conn_name_attr = "segmind_conn_id"
@@ -48,7 +48,7 @@ class SegmindHook(HttpHook):
 
     @cached_property
     def settings(self) -> Settings:
-        """The connection, checked. It is looked up once per hook."""
+        """The connection's checked settings; looked up once per hook."""
         return load_settings(self.segmind_conn_id)
 
     @cached_property
@@ -58,31 +58,31 @@ class SegmindHook(HttpHook):
 
     @cached_property
     def tally(self) -> Tally:
-        """What is to be told to Airflow's metrics about this hook's requests and jobs."""
+        """Counts of this hook's requests and jobs, for Airflow's metrics."""
         return Tally(self.segmind_conn_id, self.client.traffic)
 
     def submit(self, workflow: str, inputs: Mapping[str, Any], *, before: Callable[[], None] = lambda: None) -> Job:
         """
-        Order a job with one POST. It bills when it is accepted, and it cannot be cancelled.
+        Order a job with one POST. An accepted order is billed and cannot be cancelled.
 
         :param workflow: id and version, like ``678b67a76426baad7e539337-v4``.
-        :param inputs: the workflow's inputs by name. For body swap both images are required, as ``https://`` URLs.
+        :param inputs: the workflow's inputs by name. A body swap needs both images, as ``https://`` URLs.
         :param before: called right before the order is sent; if it raises, nothing is sent.
-        :return: the job, not done yet; keep its ``poll_url``.
-        :raises SegmindError: see the subclasses; only
-            :class:`~airflow_provider_segmind.api.errors.OutcomeUnknownError` may have been billed.
+        :return: the job, not done yet. Keep its ``poll_url``.
+        :raises SegmindError: see its subclasses. Only :class:`~airflow_provider_segmind.api.errors.OutcomeUnknownError`
+            may have been billed.
         """
-        # Nothing comes between an accepted order and its record: what was counted is told with the next request.
+        # Nothing may come between an accepted order and its record, so metrics are sent with the next request.
         return self.client.run(flow.submit(self.settings, self.client.auth, workflow, inputs, before=before))
 
     def get_job(self, poll_url: str) -> Job:
         """
-        Ask for a job's state with one GET, and raise whatever goes wrong at once.
+        Ask for a job's state with one GET, and raise any error at once.
 
-        :param poll_url: the URL that the submit returned.
-        :return: the job, also one that is ``FAILED``.
-        :raises JobExpiredError: when Segmind does not know it; a job that was just ordered may only be late.
-        :raises SegmindError: when the job cannot be asked for.
+        :param poll_url: URL of the job as the submit returned it.
+        :return: the job, even if it is ``FAILED``.
+        :raises JobExpiredError: Segmind does not know the job. Right after the order it may just not be visible yet.
+        :raises SegmindError: the job's state is not available.
         """
         return self._run(flow.get_job(self.settings, self.client.auth, poll_url), polls=True)
 
@@ -97,18 +97,18 @@ class SegmindHook(HttpHook):
         """
         Block until a job is done, and ask once more before giving up.
 
-        An outage of the service is waited out, since the job is paid for; a line in the log says when one begins and
-        when it ends.
+        An outage of the service does not end the wait, because the job is paid for. The log says when an outage begins
+        and ends.
 
-        :param poll_url: the URL that the submit returned.
-        :param poll_interval: seconds between polls; 7 is what Segmind documents.
+        :param poll_url: URL of the job as the submit returned it.
+        :param poll_interval: seconds between polls. Segmind documents 7.
         :param timeout: seconds to wait at most.
         :param max_outage: seconds that an outage may last before its last error is raised; ``None`` for ``timeout``.
         :return: the job, ``COMPLETED``.
-        :raises JobFailedError: when it FAILED, with the reason.
-        :raises JobExpiredError: when Segmind has not known it for a minute and a half.
-        :raises JobTimeoutError: when it is not done in time; it may still finish, and is billed.
-        :raises SegmindError: when the job cannot be asked for any more.
+        :raises JobFailedError: the job FAILED; the message has the reason.
+        :raises JobExpiredError: Segmind has not known the job for a minute and a half.
+        :raises JobTimeoutError: the job is not done in time. It may still finish, and is billed.
+        :raises SegmindError: the job's state is no longer available.
         """
         return check_not_failed(
             self.wait_for_end(poll_url, poll_interval=poll_interval, timeout=timeout, max_outage=max_outage)
@@ -123,14 +123,14 @@ class SegmindHook(HttpHook):
         max_outage: timedelta | float | None,
     ) -> Job:
         """
-        Block as :meth:`wait` does, and return also a job that FAILED.
+        Block like :meth:`wait`, but also return a job that FAILED.
 
-        :param poll_url: the URL that the submit returned.
+        :param poll_url: URL of the job as the submit returned it.
         :param poll_interval: seconds between polls.
         :param timeout: seconds to wait at most.
         :param max_outage: seconds that an outage may last; ``None`` for ``timeout``.
         :return: the job, ``COMPLETED`` or ``FAILED``.
-        :raises SegmindError: as :meth:`wait`, but for a job that FAILED.
+        :raises SegmindError: as :meth:`wait`, except for a job that FAILED.
         """
         clock = self.client.clock
         steps = flow.wait(
@@ -146,43 +146,43 @@ class SegmindHook(HttpHook):
 
     def poke(self, watch: Watch) -> Job | flow.Pause:
         """
-        Ask for a job that somebody waits for: with one GET, or until it is clear whether a 404 is to be believed.
+        Ask once for a job during a wait: with one GET, or more until a 404 is confirmed or not.
 
-        :param watch: the wait; what is seen is noted in it.
-        :return: the job if it is done, also one that is ``FAILED``; else how long to wait before asking again.
-        :raises SegmindError: when the wait is over without the job being done.
+        :param watch: the wait; the method records in it what it sees.
+        :return: the job if it is done, even if it is ``FAILED``; else the pause before the next poke.
+        :raises SegmindError: the wait is over and the job is not done.
         """
         return self._run(flow.poke(self.settings, self.client.auth, watch, self.client.clock), polls=True)
 
     def attach(self, poll_url: str) -> Job:
         """
-        Ask for a job until there is an answer about it, waiting out an outage and 404s for five minutes at most.
+        Ask for a job until there is an answer, for five minutes at most during an outage or 404s.
 
-        :param poll_url: where a job of an earlier attempt should be.
-        :return: the job, in whatever state.
-        :raises SegmindError: when there is no such job, or no answer.
+        :param poll_url: poll URL of a job that an earlier attempt may have ordered.
+        :return: the job, in any state.
+        :raises SegmindError: there is no such job, or no answer.
         """
         steps = flow.attach(self.settings, self.client.auth, poll_url, clock=self.client.clock)
         return self._run(steps, polls=True)
 
     def get_credits(self) -> float:
-        """Return the balance in US dollars, credits and free credits together. It is free of charge."""
+        """Return the balance in US dollars, paid and free credits together. The request is free of charge."""
         return self.client.run(flow.get_credits(self.settings, self.client.auth))
 
     def find_orders(self, record: Record) -> list[Job]:
         """
-        Look an order whose answer was lost up in the account's request history. It is free of charge.
+        Search the account's request history for an order whose answer was lost. The request is free of charge.
 
-        :param record: the order's intent.
-        :return: the jobs that can be it; their poll URLs are built from their ids, so they have to be tried.
-        :raises SegmindError: when the history does not answer.
+        :param record: the intent of the order.
+        :return: the candidate jobs. Their poll URLs are built from their ids and may not work.
+        :raises SegmindError: the history does not answer.
         """
         found = self.client.run(history.find(self.settings, self.client.auth, record, clock=self.client.clock))
         return [Job(request_id, history.poll_url_of(self.settings, request_id), "QUEUED") for request_id in found]
 
     def upload(self, data: bytes, *, media_type: str) -> str:
         """
-        Upload a file that a job is to read. It is not billed, but public for whoever knows its URL.
+        Upload an input file for a job. The upload is free, but public to anyone who knows its URL.
 
         :param data: the file's bytes.
         :param media_type: like ``image/png``.
@@ -191,16 +191,16 @@ class SegmindHook(HttpHook):
         return self.client.run(flow.upload(self.settings, self.client.auth, data, media_type))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask for the balance, which is free, and say whether the key works."""
+        """Ask for the balance, which is free, and return whether the key works."""
         try:
             balance = self.get_credits()
-        except Exception as error:  # noqa: BLE001 - Airflow shows the text; an exception would be a blank page
+        except Exception as error:  # noqa: BLE001 - Airflow shows the text, but a blank page for an exception
             return False, str(error)
         return True, f"The key works at {self.settings.base_url}. Balance: ${balance:.2f}."
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return how the form shows the standard fields; Airflow 3.2 and later read it from the provider info."""
+        """Return how the form shows the standard fields; Airflow 3.2 and later read this from the provider info."""
         return connection.ui_field_behaviour()
 
     @classmethod
@@ -208,13 +208,13 @@ class SegmindHook(HttpHook):
         """Return the form's own fields; Airflow 3.2 and later read them from the provider info."""
         return connection.widgets()
 
-    # What follows closes the traps of HttpHook for those who call its own `run`: connection extras as headers,
-    # absolute URLs glued to the base URL, no timeout, redirects that carry the key, errors without the body.
+    # The overrides below make HttpHook's own `run` safe. Without them it sends connection extras as headers, appends
+    # absolute URLs to the base URL, has no timeout, follows redirects with the key, and drops the body of errors.
 
     def get_conn(
         self, headers: dict[Any, Any] | None = None, extra_options: dict[str, Any] | None = None
     ) -> requests.Session:
-        """Return a session that adds the key, to requests for hosts that may receive it and to no other."""
+        """Return a session that adds the key to requests, but only for hosts that may receive it."""
         session = prepare_session(self._new_session())
         session.auth = self._add_key
         session.headers.update(headers or {})
@@ -222,7 +222,7 @@ class SegmindHook(HttpHook):
         return session
 
     def url_from_endpoint(self, endpoint: str | None) -> str:
-        """Return an absolute URL as it is, and a path below the connection's base URL."""
+        """Return an absolute URL unchanged, and a path as a URL below the connection's base URL."""
         if endpoint and "://" in endpoint:
             return endpoint
         return f"{self.settings.base_url}/{(endpoint or '').lstrip('/')}"
@@ -230,14 +230,14 @@ class SegmindHook(HttpHook):
     def run_and_check(
         self, session: requests.Session, prepped_request: requests.PreparedRequest, extra_options: dict[Any, Any]
     ) -> Any:
-        """Send a request without following redirects, in finite time unless the caller has timeouts of their own."""
+        """Send a request without redirects, and with timeouts unless the caller sets them."""
         timeouts = (self.settings.connect_timeout, self.settings.read_timeout)
         bounded = {"timeout": timeouts, **extra_options, "allow_redirects": False}
         with nullcontext() if "timeout" in extra_options else exchange(sum(timeouts)):
             return super().run_and_check(session, prepped_request, bounded)
 
     def check_response(self, response: requests.Response) -> None:
-        """Raise the error that says who must act, with the service's own words."""
+        """Raise the error that says who must act, with the service's own message."""
         if response.status_code >= 300:
             fields = {name.lower(): value for name, value in response.headers.items()}
             answer = Response(response.status_code, fields, response.content, time.time())

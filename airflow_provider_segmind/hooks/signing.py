@@ -1,4 +1,4 @@
-"""The former place of :mod:`airflow_provider_segmind.storage.signing`, for DAGs that import it from here."""
+"""Old location of :mod:`airflow_provider_segmind.storage.signing`, for DAGs that import it from here."""
 
 from airflow_provider_segmind.storage.signing import Signer, signer
 

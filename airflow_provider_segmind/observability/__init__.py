@@ -1,1 +1,1 @@
-"""What other programs are told about swaps: metrics, lineage and asset events."""
+"""What this package reports to other systems: metrics, lineage and asset events."""

@@ -1,4 +1,4 @@
-"""Tell DAGs that are scheduled on assets what a task has stored."""
+"""Asset events about stored files, for DAGs that are scheduled on assets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_segmind.compat import ALIAS_EXTRAS_NEST
 log = logging.getLogger(__name__)
 
 MAX_EVENTS = 100
-"""Events that one task adds to an alias. With more files than that, one event tells of all."""
+"""Events that one task adds to an alias; for more files than this, one event stands for all."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Stored:
     """
     A file that a task has stored.
 
-    :param uri: where it is. What may be secret in it, a query or a password, is not told.
-    :param extra: what the event says of it, as plain JSON: ``request_id``, ``cost`` (US dollars), ``seconds``,
-        ``checks`` (a verdict), ``sha256``.
+    :param uri: its URI. The event omits secrets: the query and any password.
+    :param extra: facts for the event, as plain JSON: ``request_id``, ``cost`` (US dollars), ``seconds``, ``checks`` (a
+        verdict), ``sha256``.
     """
 
     uri: str
@@ -36,15 +36,16 @@ class Stored:
 
 def announce(context: Context, stored: Sequence[Stored], *, whole: Stored | None = None) -> None:
     """
-    Say in the asset events of a task's outlets what it has stored.
+    Describe in the asset events of a task's outlets what the task has stored.
 
-    An ``AssetAlias`` gets one event for each file, with the file as its asset. An ``Asset`` has one event for each run
-    of the task, whose ``extra`` names the file, or how many there are. It raises nothing: what is stored is there,
-    whether or not anybody is told.
+    An ``AssetAlias`` gets one event per file, with the file as its asset. An ``Asset`` has one event per run of the
+    task; its ``extra`` names the file, or the number of files. Never raises: the files are stored, with or without
+    events.
 
     :param context: the task's context, on the worker on which it succeeds.
-    :param stored: what was stored.
-    :param whole: what stands for more than :data:`MAX_EVENTS` files, such as a manifest; without it, their folder.
+    :param stored: the stored files.
+    :param whole: stands for more than :data:`MAX_EVENTS` files, such as a manifest; by default their common folder
+        does.
     """
     outlets = getattr(context.get("task"), "outlets", None) or ()
     if not outlets or not stored:
@@ -73,7 +74,7 @@ def _tell(events: Any, outlet: object, files: Sequence[Stored]) -> None:
         told = {"uri": files[0].uri, **files[0].extra}
     else:
         told = {"count": len(files), "files": [{"uri": file.uri, **file.extra} for file in files]}
-    # What a task's author has put there stays.
+    # Values that the DAG author has set there stay.
     events.extra = {**told, **events.extra}
 
 
@@ -93,5 +94,5 @@ def _folder(uris: Sequence[str]) -> str:
 
 def _told(file: Stored) -> Stored:
     known = {key: value for key, value in file.extra.items() if value is not None}
-    # Not every database can keep what is no number.
+    # Not every database can store NaN.
     return Stored(bare_uri(file.uri), json.loads(json.dumps(known, default=str, allow_nan=False)))

@@ -1,8 +1,4 @@
-"""
-What OpenLineage is told about jobs, in the shapes that ``facets.json`` describes.
-
-This module is imported only where OpenLineage asks, since it is no dependency of this package.
-"""
+"""OpenLineage facets in the format of ``facets.json``. Import this module only if OpenLineage asks: it is optional."""
 
 from __future__ import annotations
 
@@ -17,9 +13,9 @@ SCHEMA = "urn:airflow-provider-segmind:facets:1"
 
 @attrs.define(kw_only=True)
 class SegmindJobRunFacet(RunFacet):
-    """One job; ``facets.json`` says what the fields mean."""
+    """Facts of one job; ``facets.json`` explains the fields."""
 
-    requestId: str | None = None  # noqa: N815 - OpenLineage's way to write names
+    requestId: str | None = None  # noqa: N815 - OpenLineage uses camel case
     workflow: str | None = None
     status: str | None = None
     costUsd: float | None = None  # noqa: N815
@@ -35,7 +31,7 @@ class SegmindJobRunFacet(RunFacet):
 
 @attrs.define(kw_only=True)
 class SegmindBatchRunFacet(RunFacet):
-    """Many jobs; ``facets.json`` says what the fields mean."""
+    """Facts of many jobs; ``facets.json`` explains the fields."""
 
     workflow: str | None = None
     total: int | None = None

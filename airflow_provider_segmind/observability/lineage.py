@@ -1,8 +1,4 @@
-"""
-Say where pictures came from and where they went, for OpenLineage, if it is there.
-
-A task notes what it knows while it runs; the listener asks when it has ended.
-"""
+"""Lineage of pictures for OpenLineage, if it is installed: tasks note facts, and the listener reads them at the end."""
 
 from __future__ import annotations
 
@@ -21,20 +17,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INPUTS_KEY = "segmind_inputs"
-"""XCom of a task that orders: the photographs, for the lineage of the task that waits."""
+"""XCom of a task that orders: the URIs of its photographs, for the lineage of the task that waits."""
 _MAX_ERROR = 2000
 MAX_DATASETS = 100
-"""Datasets that one event names; a batch that is given as a list may have thousands."""
+"""Datasets in one event; a batch that is given as a list may have thousands."""
 
 
 @dataclass(frozen=True)
 class JobFacts:
     """
-    What is known of one job; ``None`` where nothing is.
+    Known facts of one job; ``None`` if unknown.
 
     :param request_id: Segmind's id.
     :param workflow: id and version.
-    :param status: how it was last seen.
+    :param status: its last known status.
     :param cost: estimated price in US dollars.
     :param seconds: from the order until the task had its result.
     :param consent: where consent is on record.
@@ -55,13 +51,13 @@ class JobFacts:
 @dataclass(frozen=True)
 class BatchFacts:
     """
-    What is known of a batch.
+    Known facts of a batch.
 
     :param workflow: id and version.
-    :param ordered: swaps that this run of the task ordered.
-    :param summary: ``total``, ``completed``, ``failed``, ``by_status`` and ``cost``, once there is one.
-    :param cost: estimated price in US dollars, where there is no summary.
-    :param consent: where consent is on record, for swaps that do not say so themselves.
+    :param ordered: number of swaps that this run of the task ordered.
+    :param summary: ``total``, ``completed``, ``failed``, ``by_status`` and ``cost``, if there is a summary.
+    :param cost: estimated price in US dollars, if there is no summary.
+    :param consent: where consent is on record, for swaps that do not set it.
     :param error: what went wrong.
     """
 
@@ -74,32 +70,32 @@ class BatchFacts:
 
 
 class LineageMixin:
-    """Answers OpenLineage for a task, which notes what it knows while it runs, and says what it read and wrote."""
+    """Lets a task note facts while it runs, and answers OpenLineage with them."""
 
     lineage_facts: JobFacts | BatchFacts = JobFacts()
     lineage_made: Sequence[object] = ()
 
     def note_facts(self, **known: Any) -> None:
-        """Note facts, by the names of the task's kind of facts; what may be secret in an error's URIs is left out."""
+        """Note facts, by the field names of the task's facts; secrets in an error's URIs are removed."""
         if "error" in known:
             known["error"] = shown(known["error"], most=_MAX_ERROR)
         self.lineage_facts = replace(self.lineage_facts, **known)
 
     def note_result(self, result: Mapping[str, Any], submitted_at: float | None, **known: Any) -> None:
         """
-        Note what a job made.
+        Note the result of a job.
 
         :param result: the task's result, with ``request_id``, ``status`` and ``outputs``.
-        :param submitted_at: seconds since the epoch at which the job was ordered, if known.
+        :param submitted_at: time of the order in seconds since the epoch, if known.
         """
         self.lineage_made = [output["url"] for output in result["outputs"]]
         seconds = None
-        if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so from anywhere
+        if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so it can have any type
             seconds = round(max(0.0, time.time() - submitted_at), 3)
         self.note_facts(request_id=result["request_id"], status=result["status"], seconds=seconds, **known)
 
     def note_error(self, error: SegmindError) -> None:
-        """Note what went wrong."""
+        """Note an error."""
         self.note_facts(error=f"{type(error).__name__}: {error}")
         if error.request_id and isinstance(self.lineage_facts, JobFacts):
             self.note_facts(request_id=error.request_id)
@@ -109,35 +105,35 @@ class LineageMixin:
         return ()
 
     def lineage_outputs(self) -> Iterable[object]:
-        """Return the URIs that the task wrote, or made Segmind write."""
+        """Return the URIs that the task, or Segmind on its behalf, wrote."""
         return self.lineage_made
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Return what OpenLineage's listener asks for when the task has succeeded."""
+        """Return the lineage of a task that succeeded, for OpenLineage's listener."""
         return operator_lineage(self.lineage_inputs(), self.lineage_outputs(), self.lineage_facts)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Return what it asks for when the task has failed; Airflow adds the exception itself."""
+        """Return the lineage of a task that failed; Airflow adds the exception itself."""
         return operator_lineage(self.lineage_inputs(), self.lineage_outputs(), self.lineage_facts)
 
 
 def is_listened_to() -> bool:
-    """Whether OpenLineage is installed and on; only then photographs are kept and looked up for it."""
+    """Return whether OpenLineage is installed and on; otherwise no photographs are stored or looked up for it."""
     try:
         from airflow.providers.openlineage.conf import is_disabled
 
         return not is_disabled()
-    except Exception as error:  # noqa: BLE001 - a hint for metrics must not cost the job
+    except Exception as error:  # noqa: BLE001 - lineage must not cost the job
         log.debug("OpenLineage is not asked: %s", error)
         return False
 
 
 def leave_inputs(context: Mapping[str, Any], poll_url: str, uris: Iterable[object]) -> None:
     """
-    Keep what an order was made from as an XCom, for the task that waits; nothing is raised.
+    Push the URIs of an order's pictures as an XCom for the task that waits. Never raises.
 
-    :param poll_url: the order's, by which the other task knows that it is the same.
-    :param uris: what was read; passwords and signatures are left out.
+    :param poll_url: the order's URL, by which the other task recognizes it.
+    :param uris: passwords and signatures are removed.
     """
     if not is_listened_to():
         return
@@ -152,12 +148,12 @@ def operator_lineage(
     inputs: Iterable[object], outputs: Iterable[object], facts: JobFacts | BatchFacts
 ) -> OperatorLineage[Any, Any]:
     """
-    Return a task's lineage as OpenLineage's listener wants it.
+    Return a task's lineage in the form that OpenLineage's listener expects.
 
-    :param inputs: URIs and paths of what was read; what is none is left out.
-    :param outputs: URIs and paths of what was written.
-    :param facts: what is known of the job, or of the batch.
-    :raises ImportError: when OpenLineage is not installed; only it asks.
+    :param inputs: URIs and paths that were read; other values are ignored.
+    :param outputs: URIs and paths that were written.
+    :param facts: the known facts of the job or batch.
+    :raises ImportError: OpenLineage is not installed; only OpenLineage needs this function.
     """
     from airflow.providers.openlineage.extractors import OperatorLineage
     from openlineage.client.event_v2 import Dataset

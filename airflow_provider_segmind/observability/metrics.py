@@ -1,8 +1,6 @@
 """
-Tell Airflow's metrics what happened, under names that only this module knows.
-
-Noting costs an addition, so it may be done in a triggerer's event loop for thousands of jobs. Telling reads files and
-opens a socket the first time, so there it is done in a thread, every few seconds.
+Airflow metrics of this package and their names. Recording is cheap enough for a triggerer's event loop;
+sending reads files and opens a socket the first time, so a triggerer sends from a thread, every few seconds.
 """
 
 from __future__ import annotations
@@ -27,49 +25,47 @@ from airflow_provider_segmind.compat import live_stats
 log = logging.getLogger(__name__)
 
 SUBMITTED = "segmind.submitted"
-"""Counter: orders that were accepted, each a bill."""
+"""Counter: accepted orders, each of which is billed."""
 COST = "segmind.cost"
 """
 Counter: estimated price of accepted body swaps, in millionths of a US dollar.
 
-A gauge would need one process that knows the sum. Counters add up over workers, and some backends take whole numbers
-only.
+A gauge would need one process that knows the sum. Counters add up over workers, and some backends accept only whole
+numbers.
 """
 COMPLETED = "segmind.completed"
-"""Counter: jobs that a task saw end with a result."""
+"""Counter: jobs that ended with a result, as a task saw it."""
 FAILED = "segmind.failed"
-"""Counter: orders that were refused, and waits that ended without a result; the tag ``reason`` is the error's class."""
+"""Counter: refused orders, and waits that ended without a result; the tag ``reason`` is the class of the error."""
 DURATION = "segmind.duration"
-"""Timing: from the order of a job until a task saw it end, in milliseconds as Airflow's own ``task.duration``."""
+"""Timing: from a job's order until a task saw it end, in milliseconds, like Airflow's own ``task.duration``."""
 POLLS = "segmind.polls"
-"""Counter: questions about a job."""
+"""Counter: polls for the state of a job."""
 RATE_LIMITED = "segmind.rate_limited"
-"""Counter: answers that were a 429."""
+"""Counter: answers with status 429."""
 
 _Tags = tuple[tuple[str, str], ...]
 
 
 class Tally:
     """
-    What happened on one connection since it was last told. Nothing here raises: it is about what is paid for already.
+    Events on one connection since the last report. Its methods never raise: the jobs are already paid for.
 
-    :param conn_id: the connection; a tag of every metric.
-    :param traffic: counts that somebody else keeps, taken when it is told.
+    :param traffic: counts kept by a client or poller; read when the tally is taken.
     """
 
     def __init__(self, conn_id: str, traffic: Traffic | None = None) -> None:
         self._conn_id = conn_id
         self._traffic = traffic or Traffic()
         self.counts: Counter[tuple[str, _Tags]] = Counter()
-        """What is noted and not told, by metric and tags."""
+        """Counts not reported yet, by metric and tags."""
         self._durations: list[tuple[float, _Tags]] = []
 
     def ordered(self, workflow: str | None, dollars: float | None = None) -> None:
         """
-        Note an accepted order.
+        Record an accepted order.
 
-        :param workflow: which workflow.
-        :param dollars: estimated price, a finite number, or ``None`` where none is known.
+        :param dollars: estimated price, a finite number, or ``None`` if unknown.
         """
         self._count(SUBMITTED, workflow=workflow)
         self._count(COST, round((dollars or 0.0) * 1e6), workflow=workflow)
@@ -78,21 +74,20 @@ class Tally:
         self, outcome: Mapping[str, Any] | SegmindError, workflow: str | None = None, submitted_at: float | None = None
     ) -> None:
         """
-        Note that a job was seen to end, or that there was none.
+        Record the end of a job, or an error instead of a job.
 
-        :param outcome: the task's result, or the error instead.
-        :param workflow: which workflow, if known.
-        :param submitted_at: seconds since the epoch at which it was ordered, if known.
+        :param outcome: the task's result, or the error.
+        :param submitted_at: time of the order in seconds since the epoch, if known.
         """
         if isinstance(outcome, SegmindError):
             self._count(FAILED, workflow=workflow, reason=type(outcome).__name__)
             return
         self._count(COMPLETED, workflow=workflow)
-        if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so from anywhere
+        if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so it can have any type
             self._durations.append((max(0.0, time.time() - submitted_at), _tags(workflow=workflow)))
 
     def take(self) -> Tally:
-        """Return what was noted, and begin anew, so that it can be told in another thread."""
+        """Return the recorded events as a new tally, for a report from another thread, and start again at zero."""
         taken = Tally(self._conn_id)
         taken.counts, taken._durations = self.counts, self._durations
         self.counts, self._durations = Counter(), []
@@ -102,7 +97,7 @@ class Tally:
         return taken
 
     def tell(self) -> None:
-        """Give everything noted to Airflow's metrics, and begin anew; it raises nothing."""
+        """Send all recorded events to Airflow's metrics, and start again at zero. Never raises."""
         taken = self.take()
         if not taken.counts and not taken._durations:
             return
@@ -115,7 +110,7 @@ class Tally:
             for seconds, tags in taken._durations:
                 stats.timing(DURATION, timedelta(seconds=seconds), tags={"connection": self._conn_id, **dict(tags)})
         except Exception:
-            # What is ordered is paid for, whether or not anybody counts it.
+            # The order is paid for, so a metrics failure must not fail the task.
             log.exception("Metrics could not be told; the task goes on.")
 
     def _count(self, name: str, count: int = 1, **tags: str | None) -> None:
@@ -124,11 +119,7 @@ class Tally:
 
 
 def outcome_of(row: Mapping[str, Any]) -> Mapping[str, Any] | SegmindError:
-    """
-    Return what became of one swap of a batch, as :meth:`Tally.ended` takes it.
-
-    :param row: a row of the batch's results.
-    """
+    """Return a row of a batch's results in the form for :meth:`Tally.ended`."""
     if row.get("image_url"):
         return row
     error = {"FAILED": JobFailedError, "EXPIRED": JobExpiredError, "COMPLETED": ServiceError}.get(row["status"])
@@ -141,7 +132,7 @@ def tell_end(
     workflow: str | None = None,
     submitted_at: float | None = None,
 ) -> None:
-    """Tell, on a worker, that a job was seen to end; see :meth:`Tally.ended`."""
+    """Record, and send at once, the end of a job that a worker saw; see :meth:`Tally.ended`."""
     tally = Tally(conn_id)
     tally.ended(outcome, workflow, submitted_at)
     tally.tell()

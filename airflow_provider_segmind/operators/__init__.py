@@ -1,1 +1,1 @@
-"""Tasks that order."""
+"""Operators."""

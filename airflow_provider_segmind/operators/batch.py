@@ -1,4 +1,4 @@
-"""Order many body swaps in one task, and wait for all of them in one trigger."""
+"""Operators that order many body swaps in one task and wait for all of them in one trigger."""
 
 from __future__ import annotations
 
@@ -65,23 +65,24 @@ from airflow_provider_segmind.waiting.timeouts import until_timeout
 
 class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """
-    Order many body swaps in one task, and do not wait for them.
+    Order many body swaps in one task, without waiting for them.
 
-    Everything is checked before the first charge. On Airflow 3.3 and later a retry orders only what was not ordered.
-    Map a sensor over its result: ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
+    The operator checks everything before the first charge. On Airflow 3.3 and later, a retry orders only the swaps that
+    are not ordered yet. Map a sensor over the result:
+    ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
 
-    :param swaps: a list of dicts with ``character_image``, ``reference_character_image`` and, if wanted,
-        ``select_character``, ``consent_reference`` and a name of your own, ``id``; or the URI of a manifest in CSV
-        or JSON Lines with those columns; or an XCom that is one of the two.
-    :param select_character: who is replaced where a swap does not say so.
+    :param swaps: a list of dicts with ``character_image``, ``reference_character_image`` and optionally
+        ``select_character``, ``consent_reference`` and ``id`` (your own name for the swap); or the URI of a CSV or JSON
+        Lines manifest with these columns; or an XCom with one of the two.
+    :param select_character: the person to replace, in words, for swaps that do not set it.
     :param workflow: id and version of the workflow.
-    :param segmind_conn_id: the connection.
+    :param segmind_conn_id: id of the Airflow connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, for orders whose outcome stays unknown.
-    :param consent_reference: where the consent of the people in the pictures is on record, for swaps that do not
-        say so themselves. It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
+    :param consent_reference: where the consent of the people in the pictures is on record, for swaps that do not set
+        it. It is never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
-    :raises AirflowFailException: where a retry cannot help or would bill.
-    :raises SegmindError: where a retry may help; it orders only what was not ordered.
+    :raises AirflowFailException: a retry cannot help or would be billed.
+    :raises SegmindError: a retry may help; it orders only what is not ordered yet.
     """
 
     template_fields: Sequence[str] = ("swaps", "select_character", "workflow", "segmind_conn_id", "consent_reference")
@@ -110,7 +111,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         self._ordered = 0
 
     def execute(self, context: Context) -> Any:
-        """Order all swaps, or the rest of what an earlier attempt ordered."""
+        """Order all swaps, except those that an earlier attempt ordered."""
         plan = self.plan(context)
         try:
             indexes, refused = plan.affordable(())
@@ -126,11 +127,11 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
 
     @property
     def known_task(self) -> BaseOperator:
-        """The task that Airflow knows: whose settings and DAG count."""
+        """The task in the DAG; its settings count."""
         return self
 
     def plan(self, context: Context) -> Plan:
-        """Check everything, and find out what an earlier attempt ordered."""
+        """Check everything and load what an earlier attempt ordered."""
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
         hook = SegmindHook(self.segmind_conn_id)
         try:
@@ -149,7 +150,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             raise self.ended(context, error) from error
 
     def ended(self, context: Context, error: Ending, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
-        """Return what the task raises before it has written its results: it names all that is ordered."""
+        """Return the exception for a task that has not written its results; it names every paid order."""
         if plan is not None:
             return paid_batch_error(context, error, plan.book.entries, self.workflow)
         return unplanned_error(
@@ -178,14 +179,14 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
 
     def lineage_inputs(self) -> list[object]:
-        """Return the manifest, or the pictures of the swaps."""
+        """Return the URI of the manifest, or the pictures of the swaps."""
         if isinstance(self.swaps, str):
             return [self.swaps]
         swaps: Any = self.swaps
         return [swap.get(name) for swap in swaps if isinstance(swap, Mapping) for name in BODY_SWAP_IMAGES]
 
     def on_kill(self) -> None:
-        """Say that nothing can be cancelled; the records stay, so that a retry goes on with the orders."""
+        """Log that nothing can be cancelled. The records stay, so a retry can resume the orders."""
         self.log.warning(
             "This task is being killed. Segmind cannot cancel: the %d swaps that it ordered go on and are billed. A "
             "retry goes on with them.",
@@ -195,26 +196,28 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
 
 class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     """
-    Order many body swaps and wait for them, in one task that holds no worker once all are ordered.
+    Order many body swaps and wait for them in one task, which holds no worker once all are ordered.
 
-    Results are stored as they come, beside ``results_uri``, and a swap that fails does not lose the others. On Airflow
-    3.3 and later a retry orders only what was not ordered and what FAILED, each of those at the price of a swap.
+    The operator stores results next to ``results_uri`` as they arrive. A swap that fails does not affect the others. On
+    Airflow 3.3 and later, a retry orders only the swaps that are not ordered yet and those that FAILED, each at the
+    price of a swap.
 
     :param swaps: see :class:`SubmitBodySwapBatchOperator`.
-    :param results_uri: URI of the manifest of results that is written: JSON Lines, one line for each swap, in order.
-    :param max_failures: how many swaps may be without a picture before the task fails; below 1, which share of them.
-    :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
-    :param deferrable: whether to wait in a triggerer once all are ordered, or on the worker; left out, as
-        ``[segmind] default_deferrable`` says.
-    :param poll_interval: seconds between polls of one job; 7 is what Segmind documents.
-    :param timeout: seconds to wait at most, by the clock on the wall, once all are ordered.
-    :param max_outage: seconds that an outage of Segmind may last before a swap is given up; a retry asks for it again.
-        By default an outage is waited out until ``timeout``.
+    :param results_uri: URI of the results manifest to write: JSON Lines, one line per swap, in order.
+    :param max_failures: number of swaps that may lack a picture before the task fails; below 1, their share of all
+        swaps.
+    :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
+    :param deferrable: whether to wait in a triggerer, rather than on the worker, once all are ordered. Default: the
+        option ``[segmind] default_deferrable``.
+    :param poll_interval: seconds between polls of one job. Segmind documents 7.
+    :param timeout: seconds to wait at most once all are ordered, in wall-clock time.
+    :param max_outage: seconds that a Segmind outage may last before the task gives up a swap. A retry asks for it
+        again. Default: wait until ``timeout``.
     :param end_in_trigger: ``auto``, ``True`` or ``False``, as for the sensors.
-    :return: ``results_uri``, ``total``, ``completed``, ``failed``, ``by_status`` and ``cost`` (US dollars,
-        an estimate).
-    :raises AirflowFailException: where a retry cannot help or would bill.
-    :raises SegmindError: when too many failed, or not all could be ordered, and a retry may help.
+    :return: ``results_uri``, ``total``, ``completed``, ``failed``, ``by_status`` and ``cost`` (US dollars, an
+        estimate).
+    :raises AirflowFailException: a retry cannot help or would be billed.
+    :raises SegmindError: too many swaps failed, or some could not be ordered, and a retry may help.
     """
 
     operator_extra_links = (BeforeAfterLink(),)
@@ -244,11 +247,11 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Order all swaps, or the rest of what an earlier attempt ordered, and wait for them."""
+        """Order all swaps, except those that an earlier attempt ordered, and wait for them."""
         return self.order_and_wait(context)
 
     def order_and_wait(self, context: Context) -> dict[str, Any]:
-        """Do what ``execute`` does; Airflow lets only its task runner call that."""
+        """Do the work of ``execute``, which Airflow lets only its task runner call."""
         plan = self.plan(context)
         try:
             summary = self._results_of(context, plan)
@@ -259,7 +262,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         return self._finish(context, summary)
 
     def _results_of(self, context: Context, plan: Plan) -> dict[str, Any]:
-        """Order and wait, and return the summary of the results; deferred, the trigger does."""
+        """Order and wait, and return the summary of the results; a deferrable task defers instead."""
         files = BatchFiles(self.results_uri, plan.book.head.batch)
         done = begun(plan, files)
         failed = [index for index, row in done.items() if row["status"] == FAILED]
@@ -272,7 +275,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             patiently(lambda: files.write_swaps(swaps))
         results = own(swaps, done | waits.rows)
         if any(row["request_id"] and row["index"] not in results for row in swaps):
-            # Also when ordering stopped half-way: what is ordered is paid for, whatever becomes of the rest.
+            # Wait also if ordering stopped half-way: the accepted orders are paid for.
             patiently(lambda: files.write_part(problems.values()))
             paid = sum(orders_of(row) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
             show(context, ordered_batch(self.results_uri, len(swaps), round(paid, 4)))
@@ -286,7 +289,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         return summary_of(rows, self.results_uri, price_per_swap())
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Go on after the trigger's event."""
+        """Resume with the trigger's event."""
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
         try:
             return self._finish(context, read_batch_event(event))
@@ -295,14 +298,14 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             raise self._paid(context, error) from error
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; when Airflow ended the wait itself, a retry goes on with it, or there is none."""
+        """Resume after a deferral. If Airflow itself ended the wait, raise an error: retryable if a retry can help."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralTimeout, TaskDeferralError) as ended:
             raise self._paid(context, ended) from ended
 
     def _paid(self, context: Context, error: Exception) -> Exception | AirflowTaskTimeout:
-        """Return what the task raises after its wait: a retry goes on with what is ordered, or there is none."""
+        """Return the exception for a task whose wait ended: retryable if a retry can resume, else permanent."""
         if BatchStore(context).durable:
             return self.ended(context, error)
         how = (

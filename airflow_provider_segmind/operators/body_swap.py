@@ -1,4 +1,4 @@
-"""Order body swaps."""
+"""Operators that order one body swap, with or without waiting for it."""
 
 from __future__ import annotations
 
@@ -45,20 +45,21 @@ __all__ = ["BodySwapBatchOperator", "BodySwapOperator", "SubmitBodySwapBatchOper
 
 class SubmitBodySwapOperator(SubmitPixelFlowOperator):
     """
-    Order one body swap, and do not wait for it.
+    Order one body swap, without waiting for it.
 
-    :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI that is uploaded.
-    :param reference_character_image: the new person, likewise.
-    :param select_character: who in the scene is replaced, in words.
+    :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI, which is uploaded.
+    :param reference_character_image: the new person, in the same forms.
+    :param select_character: the person in the scene to replace, in words.
     :param workflow: id and version of the workflow.
-    :param segmind_conn_id: the connection.
+    :param segmind_conn_id: id of the Airflow connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, see
         :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
-    :param consent_reference: where the consent of the people in the pictures is on record: an id or a URL of your own.
-        It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
+    :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
+        never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
-    :raises AirflowFailException: where a retry cannot help or would bill: key, credits, inputs, unknown outcome.
-    :raises SegmindError: where a retry may help; nothing was billed.
+    :raises AirflowFailException: a retry cannot help or would be billed: wrong key, credits or inputs, or unknown
+        outcome.
+    :raises SegmindError: a retry may help; nothing was billed.
     """
 
     operator_extra_links = (BeforeAfterLink(), ResultPictureLink())
@@ -87,22 +88,22 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
 
     @property
     def swaps_people(self) -> bool:
-        """Whatever the workflow's id is, this is a body swap."""
+        """Always true: this is a body swap, whatever the workflow id."""
         return True
 
     def given_inputs(self) -> Mapping[str, Any]:
-        """Return the three inputs as the author gave them."""
+        """Return the three inputs as the DAG author gave them."""
         return {
             **{name: getattr(self, name) for name in BODY_SWAP_IMAGES},
             "select_character": self.select_character,
         }
 
     def lineage_inputs(self) -> list[object]:
-        """Return the two pictures."""
+        """Return the URIs of the two pictures."""
         return [getattr(self, name) for name in BODY_SWAP_IMAGES]
 
     def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
-        """Return the three inputs of a body swap, checked before anything is uploaded or ordered."""
+        """Check the three inputs, upload local pictures, and return what to send."""
         workflow = check_workflow(self.workflow)
         character = check_character(self.select_character)
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
@@ -115,35 +116,35 @@ class BodySwapOperator(SubmitBodySwapOperator):
     """
     Order one body swap and wait for it, in one task that holds no worker while it waits.
 
-    On Airflow 3.3 and later a retry after any fault goes on with the same order. A job that FAILED is ordered again
-    only by this task's own ``retries``, each at the price of a swap. On Airflow 3.1 and 3.2 nothing is kept between
-    attempts: there a wait that ends before its job fails for good, and a retry orders nothing. There, use
+    On Airflow 3.3 and later, a retry resumes the same order, whatever the fault was. If the job FAILED, the task's own
+    ``retries`` order it again, each at the price of a swap. Airflow 3.1 and 3.2 keep nothing between attempts: if the
+    wait ends before the job, the task fails permanently, and a retry orders nothing. On these versions use
     :class:`SubmitBodySwapOperator` and a sensor, which a retry can help.
 
-    :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI that is uploaded.
-    :param reference_character_image: the new person, likewise.
-    :param select_character: who in the scene is replaced, in words.
+    :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI, which is uploaded.
+    :param reference_character_image: the new person, in the same forms.
+    :param select_character: the person in the scene to replace, in words.
     :param workflow: id and version of the workflow.
-    :param segmind_conn_id: the connection.
+    :param segmind_conn_id: id of the Airflow connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, see
         :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
-    :param consent_reference: where the consent of the people in the pictures is on record: an id or a URL of your own.
-        It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
-    :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
+    :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
+        never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
+    :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
     :param deferrable: whether to wait in a triggerer; ``False`` waits on the worker, with the same results and errors.
-        Left out, ``[segmind] default_deferrable`` decides, which is ``True`` by default.
-    :param poll_interval: seconds between polls; 7 is what Segmind documents.
-    :param timeout: seconds that one attempt waits at most, by the clock on the wall.
-    :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
-        waiting for the same job. By default an outage is waited out until ``timeout``.
-    :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, when its job is
-        done and nothing is lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and
-        ``False`` never. A failure is always a worker's, which keeps the record of the order.
+        Default: the option ``[segmind] default_deferrable``, itself ``True`` by default.
+    :param poll_interval: seconds between polls. Segmind documents 7.
+    :param timeout: seconds that one attempt waits at most, in wall-clock time.
+    :param max_outage: seconds that a Segmind outage may last before the task raises the last error. A retry then waits
+        for the same job. Default: wait until ``timeout``.
+    :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, if its job is
+        done and nothing is lost (no callbacks, outlets, listeners and the like). ``True`` always does so, ``False``
+        never. A failed job always resumes on a worker, which keeps the record of the order.
     :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
-    :raises AirflowFailException: where a retry cannot help or would bill.
-    :raises JobFailedError: when the job FAILED; a retry is a new order.
-    :raises JobTimeoutError: when it is not done in time; a retry goes on waiting for the same job.
-    :raises SegmindError: where a retry may help; it never orders again what is on record.
+    :raises AirflowFailException: a retry cannot help or would be billed.
+    :raises JobFailedError: the job FAILED; a retry is a new order.
+    :raises JobTimeoutError: the job is not done in time; a retry waits for the same job.
+    :raises SegmindError: a retry may help; it never repeats an order that is on record.
     """
 
     template_fields: Sequence[str] = (*SubmitBodySwapOperator.template_fields, "output_key")
@@ -168,12 +169,12 @@ class BodySwapOperator(SubmitBodySwapOperator):
         self.end_in_trigger = check_mode(end_in_trigger)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Order, or go on with what an earlier attempt ordered, and wait."""
+        """Order, or resume the order of an earlier attempt, and wait."""
         placed = self.place(context)
         job = self._look(context, placed.job.poll_url) if placed.attached else None
         if job is not None and job.done and job.status == "FAILED":
             self._tell(job)
-            # The job of an earlier attempt: this attempt is the retry that may order it again.
+            # An earlier attempt ordered this job, so this attempt is a retry and may order again.
             mark_failed(context, job)
             placed, job = self.place(context), None
         if job is None or not job.done:
@@ -196,7 +197,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         return self._finish(context, job)
 
     def _wait_here(self, context: Context, job: Job) -> Job:
-        """Wait on this worker, and tell the metrics how it ended."""
+        """Wait on this worker and record the outcome in the metrics."""
         try:
             ended = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at)
         except SegmindError as error:
@@ -212,7 +213,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         return ended
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Go on after the trigger's event."""
+        """Resume with the trigger's event."""
         self.note_facts(
             workflow=self.workflow, consent=consent_of(self.consent_reference), cost=estimated_cost(self.workflow)
         )
@@ -226,7 +227,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         return self._finish(context, job)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; when Airflow ended the wait itself, ask for the job once more, since it is paid for."""
+        """Resume after a deferral. If Airflow itself ended the wait, ask for the paid job once more."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralTimeout, TaskDeferralError) as ended:
@@ -235,7 +236,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
     def _last_look(self, context: Context, ended: Exception) -> dict[str, Any]:
         ti = context["ti"]
         poll_url = ti.xcom_pull(task_ids=self.task_id, key="poll_url", map_indexes=ti.map_index)
-        job = self._look(context, poll_url) if poll_url else None  # what it raises, a retry cannot mend
+        job = self._look(context, poll_url) if poll_url else None  # a retry cannot repair what it raises
         if job is not None and job.done:
             self._tell(job)
             return self._finish(context, job)
@@ -265,7 +266,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
         return result
 
     def _paid(self, context: Context, error: Exception) -> Exception:
-        """Return what the task raises once it has ordered: a retry must go on with that order, or there is none."""
+        """Return the exception for a task that has ordered: retryable if a retry can resume it, else permanent."""
         if isinstance(error, SegmindError) and not error.request_id:
             error.request_id = self._ordered_id(context)
         return paid_error(
@@ -276,17 +277,17 @@ class BodySwapOperator(SubmitBodySwapOperator):
         )
 
     def _ordered_id(self, context: Context) -> str | None:
-        """Return the id of the order, which an error that comes from a triggerer may lack."""
+        """Return the id of the order; an error from a triggerer may lack it."""
         ti = context["ti"]
         try:
             request_id = ti.xcom_pull(task_ids=self.task_id, key="request_id", map_indexes=ti.map_index)
-        except Exception:  # the error itself is what must be seen
+        except Exception:  # must not hide the original error
             self.log.warning("The id of the order could not be read.", exc_info=True)
             return None
         return request_id if isinstance(request_id, str) else None
 
     def _tell(self, job: Job) -> None:
-        """Tell the metrics of a job that this worker saw end; what a triggerer saw, that has told."""
+        """Record in the metrics a job whose end this worker saw; the triggerer records those that it sees."""
         try:
             outcome: dict[str, Any] | SegmindError = result_of(job, output_key=self.output_key, needs_image=True)
         except SegmindError as error:

@@ -1,4 +1,4 @@
-"""Order a job of any Segmind workflow (a PixelFlow)."""
+"""Operator that orders a job of any Segmind workflow (a PixelFlow)."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 
 class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """
-    Order a job with one POST, and do not wait for it.
+    Order a job with one POST, without waiting for it.
 
-    On Airflow 3.3 and later a retry of this task goes on with the order of an earlier attempt; clearing the task is a
+    On Airflow 3.3 and later, a retry of this task resumes the order of an earlier attempt. Clearing the task places a
     new order.
 
-    It pushes the XComs ``poll_url`` and ``request_id`` as soon as the order is accepted; give
+    The operator pushes the XComs ``poll_url`` and ``request_id`` as soon as Segmind accepts the order. Pass
     ``submit.output["poll_url"]`` to a :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor`.
 
     :param workflow: id and version of the workflow, like ``678b67a76426baad7e539337-v4``.
     :param inputs: the workflow's inputs by name.
-    :param segmind_conn_id: the connection.
-    :param on_unknown_outcome: what to do when an earlier attempt ended without knowing whether its order was
-        accepted: ``fail`` for good, with a message that says where to look, or ``resubmit``, which may pay twice.
-    :param consent_reference: where the consent of the people in the pictures is on record: an id or a URL of your own.
-        It is never sent to Segmind; ``[segmind] require_consent`` makes it obligatory.
+    :param segmind_conn_id: id of the Airflow connection.
+    :param on_unknown_outcome: what to do if an earlier attempt ended without knowing whether Segmind accepted its
+        order: ``fail`` permanently, with a message that says where to look, or ``resubmit``, which may pay twice.
+    :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
+        never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
-    :raises AirflowFailException: where a retry cannot help or would bill: key, credits, inputs, unknown outcome.
-    :raises SegmindError: where a retry may help; nothing was billed.
+    :raises AirflowFailException: a retry cannot help or would be billed: wrong key, credits or inputs, or unknown
+        outcome.
+    :raises SegmindError: a retry may help; nothing was billed.
     """
 
     template_fields: Sequence[str] = ("workflow", "inputs", "segmind_conn_id", "consent_reference")
@@ -68,13 +69,13 @@ class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator)
         self._clock_offset: float | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Order the job, or return the order that an earlier attempt placed."""
+        """Order the job, or return the order of an earlier attempt."""
         job = self.place(context).job
         leave_inputs(context, job.poll_url, self.lineage_inputs())
         return handle_of(job)
 
     def place(self, context: Context) -> Placed:
-        """Place the order once, however often this task is tried."""
+        """Place the order once, however often Airflow retries this task."""
         hook = SegmindHook(self.segmind_conn_id)
 
         def build(earlier: Sequence[str]) -> Mapping[str, Any]:
@@ -90,7 +91,7 @@ class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator)
             self.note_error(error)
             raise place_error(context, error) from error
         self._request_id = placed.job.request_id
-        # An order that is there already needs no connection to be known; whoever waits for it says what is wrong.
+        # The order exists already, so a broken connection must not fail here; the wait reports it.
         with contextlib.suppress(SegmindError):
             self._clock_offset = hook.client.clock_offset
         self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=estimated_cost(self.workflow))
@@ -107,24 +108,24 @@ class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator)
 
     @property
     def swaps_people(self) -> bool:
-        """Whether what is ordered needs the consent of people."""
+        """Whether the order needs the consent of people."""
         return is_body_swap(self.workflow)
 
     def lineage_inputs(self) -> list[object]:
-        """Return the inputs that name a file."""
+        """Return the inputs that are URIs."""
         return [value for value in self.given_inputs().values() if isinstance(value, str) and "://" in value]
 
     def given_inputs(self) -> Mapping[str, Any]:
-        """Return the inputs as the author gave them."""
+        """Return the inputs as the DAG author gave them."""
         return self.inputs
 
     def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
-        """Return the inputs to send, checked."""
+        """Return the checked inputs to send."""
         workflow = check_workflow(self.workflow)
         return check_inputs(workflow, self.inputs, base_url=hook.settings.base_url)
 
     def on_kill(self) -> None:
-        """Say that nothing can be cancelled; the record stays, so that a retry goes on with the order."""
+        """Log that nothing can be cancelled. The record stays, so a retry can resume the order."""
         known = f"request {self._request_id}" if self._request_id else "an order that was just being sent"
         self.log.warning(
             "This task is being killed. Segmind cannot cancel: %s goes on and is billed. A retry goes on with it.",

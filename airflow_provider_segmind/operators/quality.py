@@ -1,4 +1,4 @@
-"""Check pictures before a body swap is paid for, and its result afterwards."""
+"""Operators that check pictures before a body swap is paid for, and its result afterwards."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
     """
     Check the pictures of a body swap before it is paid for.
 
-    The report is the XCom ``report``, also when the task fails or is skipped.
+    The report is in the XCom ``report``, even if the task fails or is skipped.
 
     :param character_image: the scene: an ``https://`` URL, or a path or storage URI.
-    :param reference_character_image: the new person, likewise; ``None`` checks the scene alone.
-    :param thresholds: cuts that differ from the defaults, by name, see ``docs/quality.md``.
-    :param on_failure: what a failed check does to the task: ``fail`` it for good, ``skip`` it and what follows, or only
-        ``report``.
-    :param qa: ``True`` requires the checks with models, ``False`` leaves them out, ``None`` makes them where the extra
-        ``qa`` is installed.
-    :param segmind_conn_id: the connection, whose own host is the only one that may be in a private network.
+    :param reference_character_image: the new person, in the same forms; ``None`` checks only the scene.
+    :param thresholds: thresholds that differ from the defaults, by name; see ``docs/quality.md``.
+    :param on_failure: what a failed check does to the task: ``fail`` it permanently, ``skip`` it and the tasks that
+        follow, or only ``report``.
+    :param qa: ``True`` requires the checks with models, ``False`` omits them, ``None`` runs them if the extra ``qa`` is
+        installed.
+    :param segmind_conn_id: id of the Airflow connection. Only its own host may be in a private network.
     :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``fail``), ``layers``, ``seconds`` and ``checks``.
-    :raises AirflowFailException: when a check fails, or a picture cannot be had and a retry cannot help.
-    :raises SegmindError: when a picture cannot be had now.
+    :raises AirflowFailException: a check failed, or a picture is not available and a retry cannot help.
+    :raises SegmindError: a picture is not available now.
     """
 
     template_fields: Sequence[str] = (
@@ -77,29 +77,29 @@ class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
         self.segmind_conn_id = segmind_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Read the pictures, check them, and end as ``on_failure`` says."""
+        """Read and check the pictures, and act on the verdict as ``on_failure`` says."""
         try:
             report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
         except SegmindError as error:
             raise task_error(error) from error
         said, result = report.to_json(), self._checked_result()
         self.keep_report(context, said)
-        if result is not None or self.on_failure != "report":  # otherwise they may be ordered all the same
+        if result is not None or self.on_failure != "report":  # otherwise the swap may still be ordered
             show(context, *checked(said, self._given(), result))
         return self.end(context, said, report.summary())
 
     def keep_report(self, context: Context, report: Mapping[str, Any]) -> None:
-        """Keep the report where more than this task finds it."""
+        """Store the report outside this task's XComs; does nothing here."""
 
     def _given(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in BODY_SWAP_IMAGES}
 
     def _checked_result(self) -> Mapping[str, Any] | None:
-        """Return what is known of the swap whose pictures these are, if it was ordered."""
+        """Return the known facts of the ordered swap, or ``None`` if the pictures are not ordered yet."""
         return None
 
     def end(self, context: Context, report: dict[str, Any], said: str) -> dict[str, Any]:
-        """End as ``on_failure`` says; what was found is an XCom before the task can fail."""
+        """Push the report as an XCom, then fail, skip or return as ``on_failure`` says."""
         self.log.info("%s", said)
         context["ti"].xcom_push(key="report", value=report)
         if report["verdict"] == "fail" and self.on_failure == "fail":
@@ -109,12 +109,12 @@ class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
         return report
 
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
-        """Return what the checks say of the pictures."""
+        """Check the pictures and return the report."""
         scene, person = self.inputs(hook)
         return check_input(scene, person, thresholds=thresholds, qa=self.qa)
 
     def inputs(self, hook: SegmindHook) -> tuple[bytes, bytes | None]:
-        """Return the pictures that were, or are to be, sent."""
+        """Return the bytes of the two input pictures."""
         person = self.reference_character_image
         scene = _picture(hook, "character_image", self.character_image)
         return scene, None if person is None else _picture(hook, "reference_character_image", person)
@@ -122,34 +122,33 @@ class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
 
 class CheckSwapOperator(CheckSwapInputOperator):
     """
-    Check the result of a body swap, or the results of many, beside the pictures that they were made from.
+    Check the result of a body swap, or the results of many, against the pictures they were made from.
 
-    The report is the XCom ``report``, also when the task fails or is skipped. What is plainly wrong is found: nothing
-    changed, blank, squashed, the reference sent back. Whether a swap is a good one, a person has to see.
+    The report is in the XCom ``report``, even if the task fails or is skipped. The checks find gross faults: nothing
+    changed, a blank or squashed picture, the reference returned. Only a person can judge whether a swap is good.
 
-    Whether the new person keeps the old one's pose is checked where the administrator gave a model for it, in
-    ``[segmind] pose_model``.
+    If the administrator set ``[segmind] pose_model``, the operator also checks that the new person keeps the pose.
 
-    The report of a picture that the storage operator of the same DAG has stored is also in its sidecar.
+    If the storage operator of the same DAG stored the picture, the operator also adds the report to its sidecar.
 
-    Many are checked several at a time, as this machine has cores and memory for. A result whose pictures cannot be had
-    does not keep the others from being checked.
+    It checks many results in parallel, as far as cores and memory allow. A result whose pictures are not available does
+    not stop the other checks.
 
-    :param results: what came back: what a sensor, ``BodySwapOperator`` or the storage operator returns, or a URI. For
-        many: what ``BodySwapBatchOperator`` returns, the URI of its manifest (``.jsonl``), or a list of results.
-    :param character_image: the scene that was sent; for a list, one for all or a list of them. A batch's manifest
-        names its own.
-    :param reference_character_image: the new person that was sent, likewise; ``None`` leaves the checks out that need
-        it, unless a manifest names one.
-    :param thresholds: cuts that differ from the defaults, by name, see ``docs/quality.md``.
+    :param results: the output of a sensor, of ``BodySwapOperator`` or of the storage operator, or a URI. For many: the
+        output of ``BodySwapBatchOperator``, the URI of its manifest (``.jsonl``), or a list of results.
+    :param character_image: the scene that was sent; for a list, one scene for all or a list of scenes. The manifest of
+        a batch names its own.
+    :param reference_character_image: the new person that was sent, in the same forms. ``None`` omits the checks that
+        need it, unless a manifest names one.
+    :param thresholds: thresholds that differ from the defaults, by name; see ``docs/quality.md``.
     :param qa: as for :class:`CheckSwapInputOperator`.
-    :param on_failure: as for :class:`CheckSwapInputOperator`; for many, what one failed check does to the task.
-    :param segmind_conn_id: the connection.
-    :return: the report, as of :class:`CheckSwapInputOperator`; for many, ``verdict``, ``checked``, ``passed``,
-        ``warned``, ``failed``, ``not_checked``, ``reports`` of those that did not pass, 50 at most, and for a manifest
-        ``reports_uri``, JSON Lines beside it with the report of each, if this DAG ordered the batch.
-    :raises AirflowFailException: when a check fails, or a picture cannot be had and a retry cannot help.
-    :raises SegmindError: when a picture cannot be had now.
+    :param on_failure: as for :class:`CheckSwapInputOperator`; for many results, what one failed check does to the task.
+    :param segmind_conn_id: id of the Airflow connection.
+    :return: the report, as of :class:`CheckSwapInputOperator`. For many: ``verdict``, ``checked``, ``passed``,
+        ``warned``, ``failed``, ``not_checked``, ``reports`` of those that did not pass (50 at most), and for a manifest
+        of this DAG's own batch ``reports_uri``: JSON Lines next to the manifest with the report of each.
+    :raises AirflowFailException: a check failed, or a picture is not available and a retry cannot help.
+    :raises SegmindError: a picture is not available now.
     """
 
     template_fields: Sequence[str] = (*CheckSwapInputOperator.template_fields, "results")
@@ -169,24 +168,24 @@ class CheckSwapOperator(CheckSwapInputOperator):
         self.reference_character_image = reference_character_image
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Read the pictures, check them, and end as ``on_failure`` says."""
+        """Read and check the pictures, and act on the verdict as ``on_failure`` says."""
         return self._check_many(context) if quality_batch.is_many(self.results) else super().execute(context)
 
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
-        """Return what the checks say of the result."""
+        """Check the result and return the report."""
         made = self._made = _picture(hook, "results", quality_batch.result_uri(self.results))
         scene, person = self.inputs(hook)
         return check_swap(scene, made, person, thresholds=thresholds, qa=self.qa, pose_model=self._pose_model())
 
     def keep_report(self, context: Context, report: Mapping[str, Any]) -> None:
-        """Say what was found in the picture's sidecar, if this DAG has stored the picture."""
+        """Add the report to the picture's sidecar if this DAG stored the picture."""
         if isinstance(self.results, Mapping) and self.results.get("files"):
             add_to_sidecar(self.results, self._made, dag_of(context), {"checks": report})
 
     def _write_reports(
         self, context: Context, manifest: str, found: Sequence[quality_batch.Checked], summary: dict[str, Any]
     ) -> None:
-        """Write all reports beside the manifest, if it is this DAG's own: an XCom may name any other."""
+        """Write all reports next to the manifest, but only for a batch of this DAG: an XCom may name any manifest."""
         owners = {one.item.dag_id for one in found}
         if owners == {dag_of(context)}:
             summary["reports_uri"] = quality_batch.write_reports(manifest, found)
@@ -226,16 +225,12 @@ class CheckSwapOperator(CheckSwapInputOperator):
 
 
 def _picture(hook: SegmindHook, name: str, uri: object) -> bytes:
-    """Return a picture's bytes, whatever they are: a check judges them."""
+    """Return a picture's bytes unchecked; the checks judge them."""
     return picture_bytes(hook, name, check_image(name, uri))
 
 
 def pose_model() -> Path | None:
-    """
-    Return what ``[segmind] pose_model`` names, or ``None`` where the administrator gave nothing.
-
-    :raises InvalidRequestError: when it is not the model of poses.
-    """
+    """Return the path in ``[segmind] pose_model`` after checking the model, or ``None`` if the option is empty."""
     path = str(conf.get("segmind", "pose_model", fallback=None) or "").strip()
     if not path:
         return None

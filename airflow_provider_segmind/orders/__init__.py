@@ -1,1 +1,1 @@
-"""Orders that are paid for once: their records, their placing, and the rules that they must meet."""
+"""Orders, each paid for only once: their records, their placing, and the rules for them."""

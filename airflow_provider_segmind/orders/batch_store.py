@@ -1,4 +1,4 @@
-"""Keep the entries of a batch in Airflow's task state store, many in one call, and each before its order goes out."""
+"""Keep the entries of a batch in Airflow's task state store, many per call, and each before its order is sent."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ KEY = "segmind_batch"
 
 
 class BatchStore:
-    """
-    What is kept of one task's batch between its attempts; nothing on Airflow 3.1 and 3.2.
-
-    :param context: the task's context.
-    """
+    """Record of one task's batch between its attempts; Airflow 3.1 and 3.2 keep none."""
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._context = context
@@ -28,15 +24,11 @@ class BatchStore:
 
     @property
     def durable(self) -> bool:
-        """Whether anything is kept."""
+        """Whether Airflow keeps a record."""
         return self._store is not None
 
     def load(self) -> tuple[Head | None, dict[int, Entry]]:
-        """
-        Return what an earlier attempt left.
-
-        :raises OutcomeUnknownError: when there is something that cannot be read.
-        """
+        """Return the head and entries of an earlier attempt; raise ``OutcomeUnknownError`` if they are unreadable."""
         if self._store is None:
             return None, {}
         try:
@@ -58,7 +50,7 @@ class BatchStore:
         return entries
 
     def earlier(self, head: Head) -> frozenset[str]:
-        """Return the ids of what the task ordered before it was cleared."""
+        """Return the request ids of orders from before the task was cleared."""
         try:
             entries = self._entries(head.before, head.count_before)
         except ValueError:
@@ -66,7 +58,7 @@ class BatchStore:
         return frozenset(request_id for entry in entries.values() for request_id in entry.requests)
 
     def on_record(self, max_tries: int) -> dict[int, Entry]:
-        """Return the entries that an attempt goes on with; none where they are of another series, or unreadable."""
+        """Return the entries that this attempt resumes; none if they are unreadable or from before a clear."""
         try:
             head, entries = self.load()
         except OutcomeUnknownError:
@@ -74,7 +66,7 @@ class BatchStore:
         return entries if head is not None and head.max_tries == max_tries else {}
 
     def save_head(self, head: Head) -> None:
-        """Begin a batch; whatever was kept of an earlier one does not count any more."""
+        """Begin a batch; the entries of an earlier one no longer count."""
         if self._store is not None:
             self._store.set(KEY, head.to_json())
 
@@ -82,7 +74,7 @@ class BatchStore:
         """
         Keep chunks of entries, by number.
 
-        :param before_order: whether an order goes out next, which an attempt that Airflow has ended must not send.
+        :param before_order: whether an order follows; raises if Airflow has ended this attempt, so that it is not sent.
         """
         for number, chunk in chunks.items():
             if self._store is not None:
@@ -92,16 +84,10 @@ class BatchStore:
 
 
 class Book:
-    """
-    The entries of a batch while it orders.
+    """Entries of a batch while it orders."""
 
-    Changes that come while others are being written are written together, since each call of the store takes some ten
-    milliseconds and goes through one socket.
-
-    :param store: keeps them.
-    :param head: the batch.
-    :param entries: what is kept of it already.
-    """
+    # Changes that arrive during a write go into the next write together, because each call of the store takes about ten
+    # milliseconds and uses a single socket.
 
     def __init__(self, store: BatchStore, head: Head, entries: Mapping[int, Entry]) -> None:
         self.head = head
@@ -115,39 +101,31 @@ class Book:
         self._writer: asyncio.Task[None] | None = None
 
     async def intend(self, index: int, entry: Entry) -> None:
-        """
-        Keep the intent of an order, and return when it is kept and the order may go out.
-
-        :raises Exception: when it may not, or whatever the store raises.
-        """
+        """Keep the intent of an order, and return once the order may be sent; raises if it may not."""
         self.entries[index] = entry
         self._before_order = True
         await self._kept(index)
 
     async def put(self, index: int, entry: Entry) -> None:
-        """Keep an entry, and return when it is kept."""
+        """Keep an entry, and return once it is written."""
         self.entries[index] = entry
         await self._kept(index)
 
     def note(self, index: int, entry: Entry) -> None:
-        """Keep an entry soon: with or before whatever is kept next, which fails if this does."""
+        """Queue an entry for the next write. If that write fails, the next ``put`` raises."""
         self.entries[index] = entry
         self._dirty.add(index // CHUNK)
         self._begin()
 
     async def flush(self) -> None:
-        """
-        Return when all is kept.
-
-        :raises Exception: whatever the store raises.
-        """
+        """Return once all entries are written; raises what the store raises."""
         if self._writer is not None:
             await self._writer
         for number in tuple(self._dirty):
             await self._kept(number * CHUNK)
 
     async def drop(self, index: int) -> None:
-        """Keep nothing of an order that was not accepted, but for the earlier ones of the same swap."""
+        """Forget an order that was not accepted, but keep earlier orders of the same swap."""
         entry = self.entries.pop(index, None)
         if entry is not None:
             earlier = entry.refuted()
@@ -156,24 +134,21 @@ class Book:
             await self._kept(index)
 
     async def restore(self, index: int, before: Entry | None) -> None:
-        """
-        Keep of a swap what was kept before its order was refused, and not billed.
-
-        An earlier order, whose job FAILED, must not be forgotten: it would be mistaken for the next one.
-        """
+        """Restore the entry from before an order that was refused, and so not billed."""
+        # An earlier order whose job FAILED must stay on record, or a look-up could take it for the next order.
         if before is None:
             await self.drop(index)
         elif self.entries.get(index) != before:
             await self.put(index, before)
 
     def take_back(self, index: int, before: Entry | None) -> None:
-        """Undo a change that could not be kept; the next that can be keeps this as well."""
+        """Undo a change that could not be written; the next successful write includes this."""
         self.entries.pop(index, None)
         if before is not None:
             self.entries[index] = before
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the writer thread."""
         self._thread.shutdown()
 
     async def _kept(self, index: int) -> None:
@@ -197,12 +172,12 @@ class Book:
             save = functools.partial(self._store.save, self.head, chunks, before_order=before_order)
             try:
                 await loop.run_in_executor(self._thread, save)
-            except Exception as error:  # noqa: BLE001 - it is raised where the next change is made
+            except Exception as error:  # noqa: BLE001 - the waiting callers raise it
                 self._dirty |= dirty
                 for future in waiting:
                     if not future.done():
                         future.set_exception(error)
-                if not self._waiting:  # nobody to tell: the next change tries again
+                if not self._waiting:  # no caller waits: the next change tries again
                     return
             else:
                 for future in waiting:

@@ -1,4 +1,4 @@
-"""Place an order so that however often the task is tried, it is billed once."""
+"""Place an order so that it is billed once, however often Airflow retries the task."""
 
 from __future__ import annotations
 
@@ -33,24 +33,23 @@ log = logging.getLogger(__name__)
 
 ON_UNKNOWN = ("fail", "resubmit")
 MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, AuthenticationError)
-"""Errors after which the same question can be answered later; a key can be set right."""
+"""Errors that a later attempt may not meet; also a wrong key, which can be corrected."""
 SHARED = (
     "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
     "well: then both get its result, and this one's own charge, if there is one, is not in the history yet."
 )
-"""What is said where an order is adopted by inputs that others can have."""
+"""Log text for an order adopted by inputs that another order can share."""
 
 
 @dataclass(frozen=True)
 class Order:
     """
-    What a task wants to order.
+    Order that a task wants to place.
 
-    :param workflow: the workflow.
-    :param given: the inputs as the DAG's author gave them; they tell whether a retry wants the same.
-    :param build: returns the inputs to send, after any checks and uploads; called only when there is something to
-        send, with the ids of the orders that this task has placed before.
-    :param on_unknown: ``fail`` or ``resubmit``, when an earlier attempt's outcome is unknown.
+    :param given: the inputs as the DAG author gave them; they show whether a retry wants the same order.
+    :param build: returns the inputs to send, after checks and uploads. Called only before an order is sent, with the
+        ids of the task's earlier orders.
+    :param on_unknown: ``fail`` or ``resubmit``, if the outcome of an earlier attempt is unknown.
     """
 
     workflow: str
@@ -62,11 +61,10 @@ class Order:
 @dataclass(frozen=True)
 class Placed:
     """
-    An order that is placed.
+    Placed order.
 
-    :param job: its job.
     :param attached: whether an earlier attempt placed it.
-    :param orders: how many orders the task has placed in all.
+    :param orders: number of orders that the task has placed in total.
     """
 
     job: Job
@@ -76,13 +74,12 @@ class Placed:
 
 def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     """
-    Order a job, or go on with the order that an earlier attempt of this task placed.
+    Order a job, or resume the order of an earlier attempt of this task.
 
-    The XComs ``poll_url`` and ``request_id`` are pushed on every attempt, since Airflow clears them when one begins.
-
-    :raises OutcomeUnknownError: when an order may have been accepted and cannot be found.
-    :raises SegmindError: when it was refused; nothing was billed.
+    :raises OutcomeUnknownError: an order may have been accepted and cannot be found.
+    :raises SegmindError: the order was refused; nothing was billed.
     """
+    # Each attempt pushes the XComs ``poll_url`` and ``request_id``, because Airflow clears them when an attempt begins.
     if order.on_unknown not in ON_UNKNOWN:
         raise InvalidRequestError(f"on_unknown_outcome is {order.on_unknown!r}: it must be 'fail' or 'resubmit'.")
     store = OrderStore(context)
@@ -121,19 +118,17 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
 
 
 def place_error(context: Context, error: SegmindError) -> Exception:
-    """
-    Return what a task raises that could not place its order, or go on with one.
-
-    Once an attempt of this series has paid, a retry can follow whatever may pass, and each paid request is named.
-    """
+    """Return the exception for a task that could not place or resume its order."""
+    # If an attempt of this series has paid, a retry may follow any temporary error. The message names paid
+    # requests.
     store = OrderStore(context)
     try:
         record = store.load()
-    except Exception:  # noqa: BLE001 - unreadable, or the store is away: the error itself is what must be seen
+    except Exception:  # noqa: BLE001 - record unreadable or store unavailable: must not hide the original error
         return task_error(error)
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     if record is None or record.max_tries != max_tries or (error.status and not record.perhaps):
-        return task_error(error)  # nothing is paid for, also where the intent of a refused order could not be removed
+        return task_error(error)  # nothing is paid for, even if the intent of a refused order is still on record
     for said, ids in (
         ("Earlier attempts of this task ordered and paid for", record.ordered),
         ("An order of unknown outcome can be", record.candidates if record.state is State.INTENT else ()),
@@ -146,7 +141,7 @@ def place_error(context: Context, error: SegmindError) -> Exception:
 
 
 def mark_failed(context: Context, job: Job) -> None:
-    """Note that a task's job ended FAILED, so that its next retry orders anew instead of asking again."""
+    """Record that a job ended FAILED, so that the next retry orders again."""
     store = OrderStore(context)
     record = store.load()
     if record is not None and record.request_id == job.request_id:
@@ -166,7 +161,7 @@ def _submit(
     going_out = False
 
     def intend() -> None:
-        # After a 429 this may be long after the first time, and whoever looks the order up goes by its time.
+        # After a 429 this can be much later than the first call, and the look-up in the history relies on the time.
         nonlocal intent, going_out
         going_out = False
         intent = replace(intent, at=time.time())
@@ -177,7 +172,7 @@ def _submit(
     try:
         job = hook.submit(intent.workflow, inputs, before=intend)
     except OutcomeUnknownError as error:
-        # Where the answer names a request, that is the order, and only its poll URL has to be guessed.
+        # If the answer names a request, that is the order; only its poll URL is a guess.
         intent = replace(intent, request_id=error.request_id or "")
         if intent.request_id:
             _note(store, intent)
@@ -185,7 +180,7 @@ def _submit(
         intent = _with_candidates(store, intent, recovery)
         if recovery.job is None:
             error.message = f"{error.message} {recovery.note}"
-            # A retry looks again where there is a record; with `resubmit` it orders again, as the author accepts.
+            # With a record, a retry looks again; with `resubmit` it orders again, as the DAG author accepts.
             error.retryable = resubmit or (recovery.out_of_reach and store.durable)
             raise
         job = recovery.job
@@ -200,7 +195,7 @@ def _submit(
 
 
 def _with_candidates(store: OrderStore, record: Record, recovery: _Recovery) -> Record:
-    """Return the record with what the history showed; where that is no order yet, keep it for whoever looks next."""
+    """Return the record with the candidates from the history; if none is the order yet, also save it."""
     known = replace(record, candidates=recovery.candidates or record.candidates)
     if recovery.job is None and known.candidates:
         _note(store, known)
@@ -208,7 +203,7 @@ def _with_candidates(store: OrderStore, record: Record, recovery: _Recovery) -> 
 
 
 def _note(store: OrderStore, record: Record) -> None:
-    """Keep what is known of an order whose outcome is not; the error that says so comes first."""
+    """Save what is known of an order of unknown outcome; log failures, so that they do not hide the original error."""
     try:
         store.save(record)
     except Exception:
@@ -216,7 +211,7 @@ def _note(store: OrderStore, record: Record) -> None:
 
 
 def _tell(hook: SegmindHook, job: Job) -> None:
-    """Tell the metrics of an accepted order, once: by the attempt that first knows its id."""
+    """Record an accepted order in the metrics, once: in the attempt that first knows its id."""
     hook.tally.ordered(job.workflow, estimated_cost(job.workflow))
     hook.tally.tell()
 
@@ -232,14 +227,14 @@ def _changed(record: Record) -> ChangedError:
 
 
 def _restore(store: OrderStore, before: Record | None) -> None:
-    """Keep what was kept before an order that was refused: an earlier one is not to be taken for the next."""
+    """Restore the record from before a refused order, so that an earlier order is not taken for the next one."""
     try:
         if before is None:
             store.forget()
         else:
             store.save(before)
     except Exception:
-        # The refusal is what a person must see; the intent that stays makes a retry ask, and never order.
+        # Do not hide the refusal. With the intent still on record, a retry looks for the order and never orders.
         log.exception("The intent of a refused order could not be removed.")
 
 
@@ -247,7 +242,7 @@ def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None
     try:
         store.save(record)
     except Exception:
-        # The order is placed; losing the task over its record would lose the result as well.
+        # The order is placed; a failed task would lose its result as well.
         log.exception("The record of request %s could not be kept; a retry would not find it.", job.request_id)
     ti = context["ti"]
     ti.xcom_push(key="poll_url", value=job.poll_url)
@@ -256,7 +251,7 @@ def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None
 
 @dataclass(frozen=True)
 class _Recovery:
-    """What became of an order whose outcome was unknown: its job, or what is known instead."""
+    """Outcome of a search for an order of unknown outcome: its job, or what is known instead."""
 
     job: Job | None
     note: str = ""
@@ -265,13 +260,13 @@ class _Recovery:
 
 
 def _recover(hook: SegmindHook, record: Record) -> _Recovery:
-    """Look for the one job in the account's history that can be this order."""
+    """Search the account's history for the one job that can be this order."""
     try:
         found = hook.find_orders(record)
     except MAY_PASS as error:
         return _unrecovered(f"The request history did not answer now: {error}", record.candidates, out_of_reach=True)
     except SegmindError as error:
-        # Without a status nobody was asked: a connection that is wrong now can be set right.
+        # No status means no request was sent: a wrong connection can be corrected.
         unasked = isinstance(error, InvalidRequestError) and error.status is None
         return _unrecovered(f"The request history could not help: {error}", record.candidates, out_of_reach=unasked)
     ids = [job.request_id for job in found]
@@ -283,7 +278,7 @@ def _recover(hook: SegmindHook, record: Record) -> _Recovery:
     try:
         job = hook.attach(found[0].poll_url)
     except MAY_PASS as error:
-        # It is there; whoever waits for it waits an outage out, and does so without holding a worker.
+        # The order exists. The wait survives an outage and holds no worker.
         log.warning("Request %s does not answer yet, and is waited for: %s", ids[0], error)
         job = found[0]
     except SegmindError as error:
@@ -304,18 +299,18 @@ def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:
         f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
         "then clear the task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second time."
     )
-    # The next attempt only looks again: it finds the same intent, and never orders after one.
+    # The next attempt finds the same intent, so it only looks again and never orders.
     error.retryable = recovery.out_of_reach
     return error
 
 
 def can_be(candidates: Sequence[str]) -> str:
-    """Return a sentence, after a blank, that names the requests of which one can be an order; nothing if none is."""
+    """Return a sentence, with a leading space, that names the candidate requests; empty if there are none."""
     return f" It can be: {', '.join(candidates)}." if candidates else ""
 
 
 def moment(at: float) -> str:
-    """Return a time for messages."""
+    """Return a time as text for messages."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 

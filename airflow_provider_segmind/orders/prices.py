@@ -1,4 +1,4 @@
-"""What a swap costs, as far as anyone but the bill knows."""
+"""Price of a swap, as configured: only Segmind's bill has the real one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,12 @@ log = logging.getLogger(__name__)
 
 
 def price_per_swap() -> float:
-    """Return US dollars for one swap, as the administrator says; the service names no price in its answers."""
+    """Return the configured US dollars for one swap; the service's answers contain no price."""
     return float(conf.getfloat("segmind", "price_per_swap", fallback=0.2687))
 
 
 def estimated_cost(workflow: str | None) -> float | None:
-    """
-    Return US dollars for one job, to tell others, or ``None`` where no price is known.
-
-    It raises nothing: what is told about comes after what is paid for.
-    """
+    """Return the estimated US dollars for one job, or ``None`` if unknown. Never raises: the order is paid for."""
     if not is_body_swap(workflow or ""):
         return None
     try:

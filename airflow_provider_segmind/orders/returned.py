@@ -1,4 +1,4 @@
-"""Read what the function of a decorated task returned, and refuse what would be ordered beside an earlier order."""
+"""Read what the function of a decorated task returned, and refuse orders that conflict with an earlier one."""
 
 from __future__ import annotations
 
@@ -15,18 +15,13 @@ from airflow_provider_segmind.orders.batch_store import BatchStore
 from airflow_provider_segmind.orders.store import OrderStore
 
 NAMES = (*BODY_SWAP_INPUTS, "consent_reference")
-"""What the dict of one swap may have."""
+"""Allowed keys in the dict of one swap."""
 
 Swap = Mapping[str, Any]
 
 
 def read_returned(returned: object) -> Swap | list[Swap]:
-    """
-    Return one swap's inputs, or a list of them.
-
-    :param returned: what the function returned.
-    :raises InvalidRequestError: when it is neither; what is in a list is checked by the batch.
-    """
+    """Return the inputs of one swap, or a list of them, which the batch checks later."""
     if isinstance(returned, Mapping):
         return _one(returned)
     if isinstance(returned, (list, tuple)):
@@ -54,14 +49,8 @@ def _one(returned: Swap) -> Swap:
 
 
 def check_kind(context: Context, *, many: bool) -> None:
-    """
-    Make sure that no earlier attempt ordered the other kind: one swap where this one has many, or many instead of one.
-
-    Each kind keeps a record of its own, so neither would see that the other has been paid for.
-
-    :param many: whether this attempt has a list.
-    :raises InvalidRequestError: when one did.
-    """
+    """Raise if an earlier attempt ordered the other kind: one swap instead of a list, or a list instead of one swap."""
+    # Each kind has its own record, so neither would see the paid orders of the other.
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     if many:
         record = OrderStore(context).load()

@@ -1,9 +1,4 @@
-"""
-Rules that an order must meet before it is sent.
-
-An administrator's: consent on record, a limit to what a DAG run spends, a tag. And our own: no order in a retry that
-cannot know what an earlier try ordered.
-"""
+"""Rules to check before an order is sent: consent, spend limit, tag, and no blind order in a retry without a record."""
 
 from __future__ import annotations
 
@@ -23,33 +18,25 @@ from airflow_provider_segmind.orders.prices import price_per_swap
 log = logging.getLogger(__name__)
 
 ORDERS = "segmind_orders"
-"""XCom with the number of orders that a task has placed or is about to place, where spend is limited."""
+"""XCom with the number of orders that a task has placed or will place now, if spend is limited."""
 
 _BLANK = ("", "none", "null")
-"""What a template makes of a value that is not there."""
+"""Texts that a template can produce for a missing value."""
 
 
 def consent_of(reference: object) -> str | None:
-    """
-    Return the reference to the consent of the people in the pictures, if there is one.
-
-    :param reference: what the DAG's author gave: an id or a URL that a person can look up.
-    """
+    """Return the reference to the consent of the people in the pictures, or ``None`` if it is blank."""
     text = "" if reference is None else str(reference).strip()
     return None if text.lower() in _BLANK else text
 
 
 def consent_required() -> bool:
-    """Return whether the administrator requires a reference to a consent."""
+    """Return whether the administrator requires a consent reference."""
     return bool(conf.getboolean("segmind", "require_consent", fallback=False))
 
 
 def check_consent(reference: object) -> None:
-    """
-    Make sure that there is a reference to a consent, where the administrator requires one.
-
-    :raises InvalidRequestError: when there is none.
-    """
+    """Raise if the administrator requires a consent reference and there is none."""
     if consent_of(reference) is None and consent_required():
         raise InvalidRequestError(
             f"consent_reference is {reference!r}, and [segmind] require_consent is on, so nothing is ordered: the "
@@ -58,18 +45,14 @@ def check_consent(reference: object) -> None:
 
 
 def tagged(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the inputs of a body swap with a tag of this order's own, where the administrator wants that."""
+    """Return the inputs of a body swap, with a unique tag if the administrator wants one."""
     if not conf.getboolean("segmind", "tag_orders", fallback=False):
         return inputs
     return tag_scene(inputs, uuid.uuid4().hex[:12])
 
 
 def spend_limit() -> float | None:
-    """
-    Return US dollars that one DAG run may spend, or ``None`` for no limit.
-
-    :raises InvalidRequestError: when the configured value is no amount, or no price tells what an order costs.
-    """
+    """Return the US dollars that one DAG run may spend, or ``None`` for no limit; raise if the options are unusable."""
     limit = float(conf.getfloat("segmind", "max_spend_per_run", fallback=0.0))
     if not math.isfinite(limit) or limit < 0:
         raise InvalidRequestError(
@@ -84,11 +67,8 @@ def spend_limit() -> float | None:
 
 
 def note_orders(context: Context, orders: int) -> None:
-    """
-    Say how many orders a task has placed, for the others of its run; Airflow forgets it when an attempt begins.
-
-    It raises nothing: what is ordered is paid for, and is gone on with whatever is wrong with a limit.
-    """
+    """Push the number of a task's orders for the other tasks of its run; Airflow clears it when an attempt begins."""
+    # Never raises: the orders are already paid for, so a bad limit setting must not fail the task.
     try:
         if spend_limit() is not None:
             context["ti"].xcom_push(key=ORDERS, value=orders)
@@ -98,17 +78,16 @@ def note_orders(context: Context, orders: int) -> None:
 
 def check_spend(context: Context, task: BaseOperator, *, ordered: int, more: int, first: int | None = None) -> None:
     """
-    Make sure that a run stays inside its limit, before this task orders anything.
+    Raise if this task's orders would exceed the spend limit of the DAG run.
 
-    A task says what it is about to order before it counts what the others say. So of two that begin at the same moment
-    both may be refused, but never do both go through where there is money for one. One that is refused takes it back.
-
-    :param ordered: what this task has ordered, earlier attempts included.
-    :param more: what it is about to order.
-    :param first: orders of the instances of a mapped task that come before this one. Instances of one task that
-        counted each other would all be refused where some can be paid for. ``None``: count what they say.
-    :raises CreditsError: when the run would spend more; nothing was ordered now.
+    :param ordered: this task's orders so far, including earlier attempts.
+    :param more: the number of new orders.
+    :param first: orders of this mapped task's instances with a lower index. If its instances counted each other, all
+        would be refused although the limit covers some. ``None``: count what they published.
+    :raises CreditsError: the run would spend too much; nothing was ordered now.
     """
+    # A task publishes the orders it wants before it counts those of other tasks. If two tasks start at the same moment,
+    # both may be refused, but they never both pass if the money covers only one. A refused task withdraws its number.
     if not more:
         note_orders(context, ordered)
         return
@@ -118,7 +97,7 @@ def check_spend(context: Context, task: BaseOperator, *, ordered: int, more: int
     orders = ordered + more
     context["ti"].xcom_push(key=ORDERS, value=orders)
     others = _orders_of(context, _ordering_tasks(task, but_own=first is not None))
-    # A task that counts all instances of itself has itself among them.
+    # With first=None, `others` includes this task.
     total = others if first is None else others + first + orders
     needed = price_per_swap() * max(total, orders)
     if needed > limit + 1e-9:
@@ -151,11 +130,10 @@ def _orders_of(context: Context, task_ids: list[str]) -> int:
 
 def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
     """
-    Refuse to order in a retry of a task whose attempts keep no record: an earlier one may have ordered.
+    Raise in a retry of a task that keeps no record between attempts: an earlier attempt may have ordered.
 
-    :param durable: whether a record of the order is kept between attempts, as Airflow 3.3 does.
-    :param resubmit: whether the author accepts that a retry may pay again.
-    :raises OutcomeUnknownError: when this is such a retry.
+    :param durable: whether Airflow keeps a record of the order between attempts (3.3 and later).
+    :param resubmit: whether the DAG author accepts that a retry may pay again.
     """
     if durable or resubmit:
         return
@@ -170,12 +148,9 @@ def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
 
 
 def _is_first_try(context: Context) -> bool:
-    """
-    Whether no attempt came before this one, or a person cleared the task since the last.
-
-    After a clear, Airflow adds today's ``retries`` to the attempts so far. That alone proves nothing: somebody may have
-    lowered ``retries`` while a retry was pending, which gives the same numbers. So the run must have been cleared, too.
-    """
+    """Return whether this is the first attempt, or the first one after a person cleared the task."""
+    # After a clear, Airflow adds the current ``retries`` to the attempts so far. That alone proves nothing: a person
+    # who lowers ``retries`` while a retry is pending causes the same numbers. So the run must have been cleared, too.
     ti = context["ti"]
     tries = int(getattr(ti, "try_number", 1))
     if tries <= 1:

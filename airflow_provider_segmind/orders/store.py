@@ -17,15 +17,9 @@ KEY = "segmind_order"
 
 
 def check_running(context: Mapping[str, Any]) -> None:
-    """
-    Make sure that Airflow still wants this task to run; to be called right before each order goes out.
-
-    A task that a person marks failed, or clears, runs on until its next heartbeat, and its store still takes what it
-    writes. Where Airflow cannot be asked, the task goes on: whoever cannot reach Airflow's API has marked nothing.
-
-    :param context: the task's context.
-    :raises SegmindError: when Airflow says that the task is not running; nothing may be ordered then.
-    """
+    """Raise if Airflow says that this task no longer runs; call it right before each order is sent."""
+    # A task that a person marks failed, or clears, runs until its next heartbeat, and the store still accepts its
+    # writes. If Airflow cannot answer, the task continues: while its API is down, no person can mark a task.
     ti = context["ti"]
     ask = getattr(ti, "get_task_states", None)
     if ask is None or not (THREADS_MAY_ASK or threading.current_thread() is threading.main_thread()):
@@ -50,26 +44,18 @@ def check_running(context: Mapping[str, Any]) -> None:
 
 
 class OrderStore:
-    """
-    The record of one task's order.
-
-    :param context: the task's context.
-    """
+    """Record of one task's order."""
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._store = context.get("task_state_store")
 
     @property
     def durable(self) -> bool:
-        """Whether anything is kept; Airflow 3.1 and 3.2 have no such store."""
+        """Whether Airflow keeps a record; Airflow 3.1 and 3.2 have no such store."""
         return self._store is not None
 
     def load(self) -> Record | None:
-        """
-        Return the record that an earlier attempt left, if any.
-
-        :raises OutcomeUnknownError: when there is one that cannot be read.
-        """
+        """Return the record of an earlier attempt, if any; raise ``OutcomeUnknownError`` if it is unreadable."""
         stored = self._store.get(KEY) if self._store is not None else None
         try:
             return read_record(stored)
@@ -80,11 +66,11 @@ class OrderStore:
             ) from error
 
     def save(self, record: Record) -> None:
-        """Keep a record."""
+        """Save a record."""
         if self._store is not None:
             self._store.set(KEY, record.to_json())
 
     def forget(self) -> None:
-        """Keep nothing: what was about to be ordered was refused, and not billed."""
+        """Delete the record, because the order was refused and not billed."""
         if self._store is not None:
             self._store.delete(KEY)

@@ -1,4 +1,4 @@
-"""Pictures of body swaps in Airflow's own UI. Every Airflow process imports this, so it imports next to nothing."""
+"""Plugin for the gallery in Airflow's UI. Every Airflow process imports this module, so it imports very little."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow_provider_segmind import __version__
 
 PREFIX = "/segmind"
-NAME = "Body swaps"  # also the name under which the browser finds the component, so the same for all places
+NAME = "Body swaps"  # the browser finds the component by this name, so all places use it
 
 
 class SegmindPlugin(AirflowPlugin):
-    """The gallery: what serves it, and the three places where it is shown."""
+    """The gallery: its application, and the three places that show it."""
 
     name = "segmind"
 
     @cached_property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
-        """The application; imported when the API server asks for it, since that takes a second or two."""
+        """The application; imported only when the API server asks for it, because the import takes a second or two."""
         from airflow_provider_segmind.gallery.app import app
         from airflow_provider_segmind.gallery.roots import log_refused
 
@@ -30,7 +30,7 @@ class SegmindPlugin(AirflowPlugin):
 
     @cached_property
     def react_apps(self) -> list[Any]:  # type: ignore[override]
-        """The tabs, unless an administrator wants none: before Airflow 3.4 they are on every DAG."""
+        """The tabs, unless the administrator turned them off: before Airflow 3.4 they are on every DAG."""
         from airflow_provider_segmind.compat import conf
 
         if not conf.getboolean("segmind", "ui_tabs", fallback=True):
@@ -38,7 +38,7 @@ class SegmindPlugin(AirflowPlugin):
         static = f"{_base()}{PREFIX.lstrip('/')}/static"
         shared = {
             "name": NAME,
-            "bundle_url": f"{static}/gallery.js?v={__version__}",  # a browser may keep another version's
+            "bundle_url": f"{static}/gallery.js?v={__version__}",  # a browser may cache another version
             "icon": f"{static}/icon.svg",
             "icon_dark_mode": f"{static}/icon-dark.svg",
         }
@@ -50,7 +50,7 @@ class SegmindPlugin(AirflowPlugin):
 
 
 def _base() -> str:
-    """Return what leads to Airflow's own address: nothing, or its path where a bundle's URL cannot be relative."""
+    """Return the prefix of a bundle's URL: empty, or Airflow's own path before 3.3, where it cannot be relative."""
     from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS, conf
 
     if AIRFLOW_V_3_3_PLUS:

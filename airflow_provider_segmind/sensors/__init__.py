@@ -1,1 +1,1 @@
-"""Tasks that wait."""
+"""Sensors."""

@@ -1,4 +1,4 @@
-"""Wait for body swaps."""
+"""Sensor for body swaps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor
 
 class BodySwapSensor(PixelFlowSensor):
     """
-    Wait until a body swap is done, and return its picture.
+    Wait until a body swap is done and return its picture.
 
-    Works mapped: ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``. It takes what
-    :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor` takes, and ends in an error rather than
-    without a picture.
+    It takes the parameters of :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor`, but raises an error
+    if the job has no picture. It can be mapped:
+    ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
     """
 
     operator_extra_links = (BeforeAfterLink(), ResultPictureLink())

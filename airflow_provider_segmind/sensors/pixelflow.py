@@ -1,4 +1,4 @@
-"""Wait for a job of any Segmind workflow (a PixelFlow)."""
+"""Sensor for a job of any Segmind workflow (a PixelFlow)."""
 
 from __future__ import annotations
 
@@ -43,34 +43,34 @@ if TYPE_CHECKING:
 
 class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     """
-    Wait until a job is done, and return what it made.
+    Wait until a Segmind job is done and return its result.
 
-    Deferrable by default: a triggerer waits and no worker slot is held. ``deferrable=False`` gives the poke and
-    reschedule modes with the same results, errors and ``soft_fail``.
+    Deferrable by default: a triggerer waits and the task holds no worker slot. ``deferrable=False`` gives the poke and
+    reschedule modes, with the same results, errors and ``soft_fail``.
 
-    :param poll_url: the URL that the submit returned, as in ``submit.output["poll_url"]``, or all that it returned, as
-        in ``submit.output``. Airflow cannot map over an XCom with a key of its own, so after a mapped submit it is
-        ``.expand(poll_url=submit.output)``.
-    :param segmind_conn_id: the connection.
-    :param output_key: ``keyname`` of the output that ``image_url`` names; otherwise the first image.
-    :param deferrable: whether to wait in a triggerer. Left out, ``[segmind] default_deferrable`` decides, which is
+    :param poll_url: URL of the job as the submit task returned it (``submit.output["poll_url"]``), or the whole output
+        of the submit task (``submit.output``). After a mapped submit task use ``.expand(poll_url=submit.output)``,
+        because Airflow cannot map over an XCom with its own key.
+    :param segmind_conn_id: id of the Airflow connection.
+    :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
+    :param deferrable: whether to wait in a triggerer. Default: the option ``[segmind] default_deferrable``, itself
         ``True`` by default.
-    :param poke_interval: seconds between polls; 7 is what Segmind documents.
-    :param timeout: seconds to wait at most, by the clock on the wall.
-    :param max_outage: seconds that an outage of Segmind may last before its last error is raised; a retry goes on
-        waiting for the same job. By default an outage is waited out until ``timeout``. In reschedule mode each poke is
-        a process that knows of no outage before it, so there it always is.
-    :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, where nothing is
-        lost by that: no callbacks, outlets, listeners and the like. ``True`` does so always and ``False`` never.
-    :param start_from_trigger: whether the task starts in the triggerer, so that it needs no worker at all, on Airflow
-        3.3 and later. ``poll_url`` is then a submit's output, mapped or not, or a text. Where another setting would be
-        lost or mean something else by that, the task starts on a worker all the same, and the log says why.
-    :param start_trigger_args: made from the others; not to be given.
+    :param poke_interval: seconds between polls. Segmind documents 7.
+    :param timeout: seconds to wait at most, in wall-clock time.
+    :param max_outage: seconds that a Segmind outage may last before the sensor raises the last error. A retry then
+        waits for the same job. Default: wait until ``timeout``. Ignored in reschedule mode, where each poke is a new
+        process that does not know of an earlier outage.
+    :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, if nothing is
+        lost (no callbacks, outlets, listeners and the like). ``True`` always does so, ``False`` never.
+    :param start_from_trigger: whether the task starts in the triggerer and needs no worker at all (Airflow 3.3 and
+        later). ``poll_url`` must then be the output of a submit task, mapped or not, or a string. If another setting
+        would be lost or change its meaning, the task starts on a worker and the log says why.
+    :param start_trigger_args: do not set; the sensor builds it from its other parameters.
     :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
-    :raises AirflowSensorTimeout: when the job is not done in time; it may still finish, and is billed.
-    :raises AirflowFailException: when waiting again cannot help: the job FAILED or expired, or the key, the
-        connection or ``poll_url`` is wrong.
-    :raises SegmindError: when the service stayed out of reach; a retry goes on waiting for the same job.
+    :raises AirflowSensorTimeout: the job is not done in time. It may still finish, and is billed.
+    :raises AirflowFailException: waiting again cannot help: the job FAILED or expired, or the key, the connection or
+        ``poll_url`` is wrong.
+    :raises SegmindError: the service stayed unreachable. A retry waits for the same job.
     """
 
     template_fields: Sequence[str] = ("poll_url", "output_key", "segmind_conn_id")
@@ -116,9 +116,10 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
-        """Map the sensor, as Airflow does; how the triggerer starts it is made of what is given here."""
+        """Map the sensor as Airflow does, and build the arguments for a start in the triggerer."""
         if kwargs.get("start_from_trigger"):
-            # Airflow fills in a sensor's own parameters of default_args only on a worker, which is not reached here.
+            # Airflow applies default_args to a sensor's own parameters only on a worker, and this task may never see
+            # one.
             defaults = default_args_of(kwargs)
             kwargs = {**{name: defaults[name] for name in _OF_DEFAULT_ARGS if name in defaults}, **kwargs}
             kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
@@ -133,7 +134,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         return made
 
     def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
-        # Whether another task is mapped over this one is known only when the DAG is complete.
+        # mapped=True: only a complete DAG shows whether another task is mapped over this one.
         read = settings_of(self, mapped=True)
         grouped = self.get_closest_mapped_task_group() is not None
         starts = may_start(read, self.get_dag(), self.params, grouped=grouped)
@@ -143,7 +144,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             self.start_trigger_args = how
 
     def execute(self, context: Context) -> Any:
-        """Wait: in a triggerer, or on this worker."""
+        """Wait in a triggerer or on this worker."""
         with skipping(self):
             self._check_named(context)
         self._learn(context)
@@ -161,7 +162,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             return super().execute(context)
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
-        """Render a value; a missing XCom that ``poll_url`` names becomes ``None``; the sensor reports it later."""
+        """Render a value. If the XCom for ``poll_url`` is missing, return ``None``; ``execute`` reports it."""
         try:
             return super().render_template(content, *args, **kwargs)
         except XComNotFound:
@@ -170,22 +171,22 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             raise
 
     def _learn(self, context: Context) -> None:
-        """Take what is known of the job besides its URL."""
+        """Load what the submit task left about the job besides its URL."""
         self._known = known_job(self, self.poll_url, self._before, context)
         self._photographs = photographs(self, self._url, self._before, context)
 
     def _check_named(self, context: Context) -> None:
-        """Say what happened if the task before left no job."""
+        """Raise an error that explains why the upstream task left no job."""
         error = nothing_to_wait_for(self, self._before, context) if self._url in (None, "None") else None
         if error is not None:
             raise error
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Ask for the job: with one GET, or a few where the answer is a 404. The next pokes wait an outage out."""
+        """Ask for the job with one GET, or a few if the answer is a 404. During an outage, later pokes try again."""
         if self._watch is None:
             self._show_wait(context)
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
-        assert self._pokes is not None  # noqa: S101 - execute() comes first
+        assert self._pokes is not None  # noqa: S101 - execute() sets it
         try:
             seen = self._pokes.ask(self._watch)
         except SegmindError as error:
@@ -196,7 +197,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         return PokeReturnValue(is_done=False)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Go on after the trigger's event."""
+        """Resume with the trigger's event."""
         if is_start(event):
             result: dict[str, Any] = self.execute(context)
             return result
@@ -214,12 +215,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             raise sensor_error(error) from error
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """
-        Resume after a deferral, with the same ladder of errors as the other modes.
-
-        When Airflow ended the wait itself (the backstop passed, or the trigger broke), the job is asked for once
-        more, because its result may be there and is paid for.
-        """
+        """Resume after a deferral, with the same errors as in the other modes."""
+        # If Airflow itself ended the wait (the backstop passed or the trigger broke), ask for the job once more,
+        # because its result may be there and is paid for.
         with skipping(self):
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
@@ -227,11 +225,11 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
                 return self._last_look(error, context)
 
     def lineage_inputs(self) -> list[str]:
-        """Return the photographs that the job was made from."""
+        """Return the URIs of the photographs that the job used."""
         return self._photographs
 
     def _first_look(self, context: Context) -> dict[str, Any] | None:
-        """Return the result if it is there already, which saves a trigger and a second start of this task."""
+        """Return the result if it is ready, which saves a trigger and a second start of this task."""
         try:
             job = self._ask()
         except WAITED_OUT as error:
@@ -277,7 +275,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
 
     @property
     def _job(self) -> Job:
-        """What is known of the job."""
+        """The job with all known facts."""
         return Job(
             request_id=str(self._known.get("request_id") or ""),
             poll_url=str(self._url),
@@ -293,7 +291,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         return job
 
     def _take(self, job: Job, context: Context) -> dict[str, Any]:
-        """Return the result of a job that this worker saw end; what a triggerer saw, that has told the metrics of."""
+        """Return the finished job's result and record its metrics."""
         try:
             result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
         except SegmindError as error:
@@ -302,14 +300,14 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         return self._finish(job, context)
 
     def _ended(self, error: SegmindError, context: Context) -> Exception:
-        """Tell the metrics and the gallery of an error that ends the wait, and return what the task raises."""
+        """Record an error that ends the wait in metrics and gallery, and return the exception for the task."""
         tell_end(self.segmind_conn_id, error, self._job.workflow)
         self._show_end(context, error)
         self.note_error(error)
         return sensor_error(error)
 
     def _show_wait(self, context: Context) -> None:
-        """Show the swap, and link to it, while it is waited for."""
+        """Show the waiting swap in the gallery and link to it."""
         job = self._job
         record = waiting(job.poll_url, job.request_id, job.submitted_at)
         if record is not None and is_shown(job.workflow, self.needs_image):
@@ -344,7 +342,7 @@ _OF_DEFAULT_ARGS = (
 
 
 def _may_defer(deferrable: bool | None) -> bool:
-    """Return whether a task that asks for a start in the triggerer gets one: there is none where nothing defers."""
+    """Return whether a ``start_from_trigger=True`` task may defer; raise ``ValueError`` if ``deferrable=False``."""
     if deferrable is False:
         raise ValueError("start_from_trigger=True needs deferrable=True: only a triggerer can start it.")
     return waits_deferred(deferrable)

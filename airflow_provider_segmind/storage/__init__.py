@@ -1,1 +1,1 @@
-"""Keeping results: names, sidecars, signatures and thumbnails in object storage."""
+"""Storing results: names, sidecars, signatures and thumbnails in object storage."""

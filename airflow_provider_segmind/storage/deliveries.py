@@ -1,4 +1,4 @@
-"""What there is to store: the pictures of finished jobs, of one, of a list, or of a whole batch's manifest."""
+"""Pictures to store: those of one finished job, of a list of jobs, or of a whole batch's manifest."""
 
 from __future__ import annotations
 
@@ -22,10 +22,8 @@ class Delivery:
     """
     A finished job with its pictures.
 
-    :param request_id: the job's id.
     :param row: its position in the list or batch, from 0.
-    :param pictures: its outputs of type image.
-    :param facts: what is known of its origin.
+    :param facts: what is known of its origin, for the sidecar.
     """
 
     request_id: str
@@ -37,12 +35,11 @@ class Delivery:
 @dataclass(frozen=True)
 class Deliveries:
     """
-    All jobs that one task stores.
+    All jobs that one task stores, in the given order.
 
-    :param jobs: in the order in which they were given.
-    :param manifest: URI of the batch's manifest of results that they come from, if they do.
-    :param without_picture: how many swaps of it have no picture.
-    :param dag_ids: the DAGs that ordered its swaps, as it says.
+    :param manifest: URI of the results manifest, if they come from one.
+    :param without_picture: number of swaps in the manifest without a picture.
+    :param dag_ids: the DAGs that ordered its swaps, according to the manifest.
     """
 
     jobs: tuple[Delivery, ...]
@@ -52,12 +49,7 @@ class Deliveries:
 
 
 def read_deliveries(results: Any) -> Deliveries:
-    """
-    Read what an operator was given to store.
-
-    :param results: a result, a list of them, a batch's summary, or the URI of its manifest of results.
-    :raises InvalidRequestError: when it is none of those; the message names the entry or the line.
-    """
+    """Read the jobs to store from a result, a list of results, a batch's summary, or the URI of its manifest."""
     if isinstance(results, Mapping) and "outputs" not in results and isinstance(results.get("results_uri"), str):
         results = results["results_uri"]
     if isinstance(results, str) and results.strip():
@@ -128,5 +120,5 @@ def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _public(value: Any) -> Any:
-    """Return an input without the signature that a URL of it may carry."""
+    """Return an input; if it is a URL, without its signature."""
     return public_uri(value) if isinstance(value, str) and "://" in value else value

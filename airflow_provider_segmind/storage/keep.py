@@ -1,4 +1,4 @@
-"""Store one output: picture, thumbnail, and a sidecar that says where it came from."""
+"""Store one output: the picture, a thumbnail, and a sidecar file that records its origin."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ log = logging.getLogger(__name__)
 THUMBNAIL_SIDE = 640
 _SUFFIXES = {known.media_type: known.suffix for known in FORMATS}
 MAX_SIDECAR = 2**20
-"""Bytes of a sidecar that is read."""
+"""Bytes of a sidecar to read at most."""
 
 
 @dataclass(frozen=True)
 class Item:
     """
-    An output to be stored.
+    An output to store.
 
-    :param base: where, without the suffix: ``s3://bucket/folder/name``.
-    :param url: where it is now.
-    :param facts: what its sidecar says of its origin; ``request_id`` and ``keyname`` and ``index`` identify it.
+    :param base: URI of the stored picture without its suffix: ``s3://bucket/folder/name``.
+    :param url: where to fetch it.
+    :param facts: its origin, for the sidecar; ``request_id``, ``keyname`` and ``index`` identify it.
     """
 
     base: str
@@ -46,33 +46,31 @@ class Item:
 
     @property
     def request_id(self) -> str:
-        """The job that made it."""
+        """Id of the job that made it."""
         return str(self.facts["request_id"])
 
     @property
     def sidecar(self) -> ObjectStoragePath:
-        """Where its sidecar is. The whole of it is written last, so what has one is whole."""
+        """Path of its sidecar. The complete sidecar is written last, so its presence means a complete output."""
         return ObjectStoragePath(f"{self.base}.json")
 
     def picture(self, media_type: str) -> ObjectStoragePath:
-        """Return where its picture is."""
+        """Return the path of its picture."""
         return ObjectStoragePath(f"{self.base}{_SUFFIXES[media_type]}")
 
     @property
     def thumbnail(self) -> ObjectStoragePath:
-        """Where its thumbnail is, if it has one."""
+        """Path of its thumbnail, if it has one."""
         return ObjectStoragePath(f"{self.base}.thumb.webp")
 
 
 @dataclass(frozen=True)
 class Manner:
     """
-    How outputs are stored.
+    How to store outputs.
 
-    :param thumbnails: whether with a small picture beside each.
-    :param labels: whether each says in its metadata that a model made part of it.
-    :param signer: what signs each, if anything does; a signature comes with the label.
-    :param limits: how far a download may go.
+    :param labels: whether the metadata of each picture says that a model made part of it.
+    :param signer: signs each picture, if set; a signature includes the label.
     """
 
     thumbnails: bool = True
@@ -82,14 +80,7 @@ class Manner:
 
 
 def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
-    """
-    Store an output, unless an earlier attempt did.
-
-    :return: ``uri``, ``keyname``, ``media_type``, ``size`` (bytes), ``sha256``, ``width``, ``height`` (pixels),
-        ``labelled``, ``signed``, ``thumbnail`` and ``sidecar`` (URIs), ``skipped``.
-    :raises SegmindError: see :func:`~airflow_provider_segmind.files.download.download` and
-        :func:`~airflow_provider_segmind.files.publish.publish`.
-    """
+    """Store an output unless an earlier attempt did, and return the facts of its files; ``size`` is in bytes."""
     stored = _stored_before(item)
     if stored is not None:
         return {**stored, "skipped": True}
@@ -98,7 +89,7 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
     picture = item.picture(found.media_type)
     data, labelled, signed = _marked(item, found, manner)
     if signed:
-        # Signing the same picture again gives other bytes, which would not be known as ours after a kill in between.
+        # Signing the same picture again gives other bytes. After a kill in between we could not recognize them as ours.
         data = _promised(item, picture) or _promise(item, picture, data)
     skipped = publish(picture, data)
     thumb = item.thumbnail if small else None
@@ -122,7 +113,7 @@ def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
 
 
 def _publish_thumbnail(item: Item, thumb: ObjectStoragePath, small: bytes) -> bool:
-    """Write a thumbnail over nothing else: another picture can have its name, as that of ``x.thumb`` has for ``x``."""
+    """Write a thumbnail unless another file has its name: a picture ``x.thumb`` has that of the thumbnail of ``x``."""
     try:
         publish(thumb, small)
     except InvalidRequestError as error:
@@ -143,23 +134,19 @@ def _sidecar(item: Item, found: Downloaded, entry: Mapping[str, Any]) -> bytes:
 
 
 def _readable(said: Mapping[str, Any]) -> bytes:
-    """Return a sidecar's bytes, for people as well."""
+    """Return the bytes of a sidecar, formatted for people."""
     return (json.dumps(said, indent=2, default=str) + "\n").encode()
 
 
 def add_to_sidecar(result: Mapping[str, Any], picture: bytes, dag_id: str | None, facts: Mapping[str, Any]) -> None:
     """
-    Say more of a picture that this DAG has stored, in its sidecar, and write nowhere else.
+    Add facts to the sidecar of a picture that this DAG stored, and write nowhere else.
 
-    A result comes from an XCom, so it is no reason to write to what it names: the file beside the picture must be the
-    sidecar that the storage operator of this DAG wrote for this very picture. Otherwise, and where it cannot be
-    written, only the log says so, since nothing depends on it.
-
-    :param result: what the storage operator returned.
-    :param picture: the bytes that are at its ``uri``.
-    :param dag_id: the DAG of the task that found the facts.
-    :param facts: what is added, or takes the place of what was there.
+    :param picture: the bytes at the result's ``uri``.
+    :param facts: facts to add or replace.
     """
+    # The result comes from an XCom and may name any file. So the file next to the picture must be the sidecar that this
+    # DAG's storage operator wrote for exactly this picture. If not, or if it cannot be written, only the log says so.
     base, dot, suffix = str(result.get("uri")).rpartition(".")
     try:
         if f"{dot}{suffix}" not in _SUFFIXES.values():
@@ -174,12 +161,12 @@ def add_to_sidecar(result: Mapping[str, Any], picture: bytes, dag_id: str | None
         if not isinstance(said, dict) or any(said.get(name) != value for name, value in wanted.items()):
             raise InvalidRequestError("it is not the sidecar that this DAG's storage operator wrote for this picture.")
         put(input_path("sidecar", f"{base}.json"), _readable({**said, **facts}))
-    except Exception as error:  # noqa: BLE001 - the picture is checked, whatever its storage raises
+    except Exception as error:  # noqa: BLE001 - a storage failure must not fail the check
         log.warning("The sidecar of %s does not say what was found: %s", shown(result.get("uri")), shown(str(error)))
 
 
 def _marked(item: Item, found: Downloaded, manner: Manner) -> tuple[bytes, bool, bool]:
-    """Return what is stored, whether it says that a model made part of it, and whether it is signed here."""
+    """Return the bytes to store, whether they carry the AI label, and whether they are signed."""
     try:
         if manner.signer is not None:
             data = manner.signer.sign(found.data, title=item.base.rpartition("/")[2])
@@ -188,20 +175,20 @@ def _marked(item: Item, found: Downloaded, manner: Manner) -> tuple[bytes, bool,
             data = label(found.data, found.media_type)
             return data, source_type(data, found.media_type) == AI_COMPOSITE, False
     except InvalidRequestError as error:
-        # It is paid for. Whoever publishes it finds in the sidecar that it has no label.
+        # It is paid for, so store it without a label; the sidecar says so.
         log.warning("Request %s: a picture is stored as it came: %s", item.request_id, error)
     return found.data, False, False
 
 
 def _promise(item: Item, picture: ObjectStoragePath, data: bytes) -> bytes:
-    """Say in the sidecar which file is about to be written."""
+    """Record in the sidecar which file will be written next."""
     said = {**_identity(item), "promised": str(picture), "sha256": hashlib.sha256(data).hexdigest()}
     put(item.sidecar, _readable(said))
     return data
 
 
 def _promised(item: Item, picture: ObjectStoragePath) -> bytes | None:
-    """Return the file that an earlier attempt wrote before it could write the sidecar, if there is one."""
+    """Return the file that an earlier attempt wrote before it could complete the sidecar, if there is one."""
     try:
         if not (item.sidecar.exists() and picture.exists()):
             return None
@@ -212,7 +199,7 @@ def _promised(item: Item, picture: ObjectStoragePath) -> bytes | None:
 
 
 def _stored_before(item: Item) -> dict[str, Any] | None:
-    """Return what an earlier attempt stored, if it is whole and the same output's."""
+    """Return the facts of what an earlier attempt stored, if it is complete and of the same output."""
     try:
         if not item.sidecar.exists():
             return None
@@ -221,7 +208,7 @@ def _stored_before(item: Item) -> dict[str, Any] | None:
         if same and "promised" in said:
             return None
         picture = item.picture(said["media_type"])
-        # Where the files are is known here; whoever wrote into the sidecar does not decide what is read or returned.
+        # Compute the paths here: the content of a sidecar must not decide what is read or returned.
         entry = {name: said[name] for name in _ENTRY} | {
             "uri": str(picture),
             "thumbnail": str(item.thumbnail) if said["thumbnail"] else None,
@@ -261,13 +248,13 @@ _ENTRY = (
 
 
 def _look(item: Item, data: bytes, *, thumbnail: bool) -> tuple[int, int, bytes | None]:
-    """Return a picture's width, height and thumbnail; a picture that cannot be decoded is not stored as if it could."""
+    """Return a picture's width, height and thumbnail; raise if it cannot be decoded, so that it is not stored."""
     from airflow_provider_segmind.quality import reading
 
     try:
         small = reading.thumbnail(data, THUMBNAIL_SIDE)
     except reading.TooManyPixelsError as error:
-        # It is paid for, and its bytes are few enough to be stored.
+        # It is paid for, and its file is small enough to store.
         log.warning("Request %s: a picture is stored without being decoded: %s", item.request_id, error)
         return *error.size, None
     except reading.UnreadableError as error:

@@ -1,4 +1,4 @@
-"""Names of stored files: a template of known fields, whose values cannot leave the destination."""
+"""Names of stored files, from a template of known fields whose values cannot leave the destination."""
 
 from __future__ import annotations
 
@@ -16,11 +16,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
 
 
 def check_name(name: str) -> None:
-    """
-    Refuse a template that names unknown fields or leaves its destination.
-
-    :raises InvalidRequestError: with the unknown field and the known ones.
-    """
+    """Raise if a template has unknown fields or leaves its destination."""
     try:
         parts = list(Formatter().parse(name))
     except ValueError as error:
@@ -38,12 +34,7 @@ def check_name(name: str) -> None:
 
 
 def name_of(name: str, values: Mapping[str, Any]) -> str:
-    """
-    Fill a template that was checked.
-
-    :param values: by field; each is made safe for a path: no ``/``, no leading dot, at most 100 characters.
-    :raises InvalidRequestError: when a field that the template uses has no value.
-    """
+    """Fill a checked template; each value becomes safe for a path: no ``/``, no leading dot, at most 100 characters."""
     fields = {field for _, field, _, _ in Formatter().parse(name) if field is not None}
     return name.format(**{field: _safe(name, field, values.get(field)) for field in fields})
 

@@ -1,4 +1,4 @@
-"""Give Segmind a URL of a picture that only its owner can read."""
+"""Make URLs for Segmind of pictures that only their owner can read."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ THREADS = 4
 
 def share_all(hook: SegmindHook, sources: Any, share: str, expires: float) -> list[str]:
     """
-    Return a URL for each picture, after all of them were looked at.
+    Check all pictures, then return a URL for each.
 
-    :param sources: paths and URIs; one that is an ``https://`` URL is returned as it is.
+    :param sources: paths and URIs; an ``https://`` URL is returned unchanged.
     :param share: ``upload`` or ``sign``.
-    :param expires: seconds that a signed link lasts.
-    :raises InvalidRequestError: when one cannot be read, is no picture, or cannot be signed; nothing is uploaded then.
+    :param expires: seconds that a signed link is valid.
     """
     if isinstance(sources, bytes) or not hasattr(sources, "__iter__"):
         raise InvalidRequestError(
@@ -33,7 +32,7 @@ def share_all(hook: SegmindHook, sources: Any, share: str, expires: float) -> li
         )
     uris = [check_image(f"source[{index}]", uri) for index, uri in enumerate(sources)]
     _each(lambda uri: None if is_url(uri) else look_at_picture("source", uri), uris)
-    _ = hook.settings  # before the threads, which would each look the connection up
+    _ = hook.settings  # look up the connection once, before the threads start
     if share == "sign":
         return [uri if is_url(uri) else _signed(uri, expires) for uri in uris]
     return _each(lambda uri: readable_url(hook, "source", uri), uris)

@@ -1,4 +1,4 @@
-"""With which certificate an Airflow signs pictures, as its administrator says in ``[segmind]``."""
+"""The certificate with which this Airflow signs pictures, from the options in ``[segmind]``."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Signer:
     Signs pictures.
 
     :param certificate: PEM chain.
-    :param key: PEM; it appears in no ``repr``.
+    :param key: PEM; no ``repr`` shows it.
     :param algorithm: see :func:`~airflow_provider_segmind.provenance.signing.sign`.
-    :param time_stamp_url: time-stamp authority, or ``None``.
+    :param time_stamp_url: URL of a time-stamp authority, or ``None``.
     """
 
     certificate: bytes = field(repr=False)
@@ -39,11 +39,11 @@ class Signer:
 
         :param data: a whole JPEG, PNG or WebP file.
         :param source: the picture that was sent to be edited.
-        :param title: what the picture is called in its manifest.
-        :param source_title: what ``source`` is called.
+        :param title: title of the picture in its manifest.
+        :param source_title: title of ``source``.
         :return: the whole file.
-        :raises InvalidRequestError: when the certificate or the picture cannot be used.
-        :raises TransportError: when the time-stamp authority gives no time stamp.
+        :raises InvalidRequestError: the certificate or the picture cannot be used.
+        :raises TransportError: the time-stamp authority returns no time stamp.
         """
         return sign(
             data,
@@ -59,12 +59,12 @@ class Signer:
 
 def signer() -> Signer | None:
     """
-    Return what this Airflow signs with, or ``None`` where its administrator configured nothing.
+    Return this Airflow's signer, or ``None`` if the administrator configured none.
 
-    ``[segmind] signing_certificate`` and ``signing_key`` are paths of PEM files or the PEM itself, as a secrets
-    backend gives it; Airflow masks the key wherever it may be printed.
+    ``[segmind] signing_certificate`` and ``signing_key`` are paths of PEM files, or the PEM itself from a secrets
+    backend. Airflow masks the key in all logs.
 
-    :raises InvalidRequestError: when one of the options cannot be used; the message names it and never the key.
+    :raises InvalidRequestError: an option cannot be used; the message names the option and never shows the key.
     """
     given = {name: _option(name) for name in ("signing_certificate", _KEY)}
     if not any(given.values()):
@@ -102,7 +102,7 @@ def _pem(name: str, value: str) -> bytes:
     try:
         data = Path(value).read_bytes()
     except (OSError, ValueError) as error:
-        # A key that was given in some other form must not be shown as if it were a path.
+        # The value may be a key in another format, so never show it as if it were a path.
         shown = "what it says" if name == _KEY else repr(value)
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InvalidRequestError(

@@ -1,4 +1,4 @@
-"""Store the pictures of many jobs, a few at a time, none of them lost to another's fault."""
+"""Store the pictures of many jobs, a few at a time; one failure does not affect the others."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ REPORT_SECONDS = 30.0
 @dataclass(frozen=True)
 class Shelf:
     """
-    Where pictures are stored, and under which names.
+    Folder and names for stored pictures.
 
-    :param destination: URI of a folder.
-    :param name: template of a path below it, see :mod:`airflow_provider_segmind.storage.names`.
-    :param values: the template's fields that are the same for all.
+    :param name: template of a path in ``destination``, see :mod:`airflow_provider_segmind.storage.names`.
+    :param values: template fields that are the same for all pictures.
     :param details: more facts for each sidecar.
     """
 
@@ -46,11 +45,7 @@ class Shelf:
             raise InvalidRequestError(f"destination is {self.destination!r}: give the URI of a folder.")
 
     def items(self, jobs: Iterable[Delivery]) -> list[Item]:
-        """
-        Return what is to be stored: one item for each picture, in the order of the jobs and of their pictures.
-
-        :raises InvalidRequestError: when two would get the same name; nothing is written then.
-        """
+        """Return an item for each picture, in order; raise, before anything is written, if two names are the same."""
         items = [item for job in jobs for item in self._items(job)]
         _check_distinct(items)
         return items
@@ -64,19 +59,14 @@ class Shelf:
 
 
 def _price(job: Delivery) -> dict[str, Any]:
-    # A result need not say of which workflow it is; what is stored here is mostly a swap.
+    # A result may lack its workflow; most stored results are swaps.
     cost = estimated_cost(job.facts.get("workflow") or BODY_SWAP_WORKFLOW)
     return {} if cost is None else {"cost": cost}
 
 
 def store_all(hook: SegmindHook, items: Sequence[Item], manner: Manner) -> list[dict[str, Any] | SegmindError]:
-    """
-    Store all that is not stored yet.
-
-    :return: what became of each, in order: what :func:`~airflow_provider_segmind.storage.keep.keep` returns, or the
-        error that kept it from being stored.
-    """
-    _ = hook.settings  # before the threads, which would each look the connection up
+    """Store all items that are not stored yet; return for each, in order, the result of ``keep`` or the error."""
+    _ = hook.settings  # look up the connection once, before the threads start
     began = reported = time.monotonic()
     outcomes: list[dict[str, Any] | SegmindError] = []
     with ThreadPoolExecutor(THREADS) as pool:
@@ -108,7 +98,7 @@ def _keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any] | Seg
 def _check_distinct(items: Iterable[Item]) -> None:
     taken: dict[str, Item] = {}
     for item in items:
-        # Without case, as some file systems compare.
+        # Ignore case, as some file systems do.
         other = taken.setdefault(item.base.casefold(), item)
         if other is not item:
             raise InvalidRequestError(

@@ -1,1 +1,1 @@
-"""Transfers: results to object storage."""
+"""Transfers between Segmind and object storage."""

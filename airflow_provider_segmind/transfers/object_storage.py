@@ -1,4 +1,4 @@
-"""Carry pictures between object storage and Segmind."""
+"""Operators that transfer pictures between object storage and Segmind."""
 
 from __future__ import annotations
 
@@ -36,28 +36,29 @@ Outcome = dict[str, Any] | SegmindError
 
 class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """
-    Store the pictures of one result, of a list of them, or of a batch, each with a thumbnail and a sidecar.
+    Store the pictures of one result, a list of results, or a batch, each with a thumbnail and a sidecar file.
 
-    A file is there whole or not at all. What an earlier attempt stored is not fetched again, and other content is
-    never overwritten. A result that is lost or failed does not keep the others from being stored.
+    A file is stored whole or not at all. The operator does not fetch again what an earlier attempt stored, and never
+    overwrites other content. A lost or failed result does not stop the others.
 
-    :param results: what a sensor or ``BodySwapOperator`` returned, or a list of those; or what
-        ``BodySwapBatchOperator`` returned, or the URI of its manifest of results.
+    :param results: the output of a sensor or ``BodySwapOperator``, or a list of such outputs; or the output of
+        ``BodySwapBatchOperator``, or the URI of its results manifest.
     :param destination: URI of a folder: ``s3://…``, ``gs://…``, ``abfs://…``, ``file://…`` or a path.
-    :param name: path of each picture below it, without a suffix, with the fields ``{request_id}``, ``{row}``,
-        ``{index}``, ``{keyname}``, ``{id}``, ``{ds}``, ``{ts_nodash}``, ``{run_id}``, ``{dag_id}``, ``{task_id}``.
-        A run without a logical date has the day and time at which it was to run as ``{ds}`` and ``{ts_nodash}``.
-    :param details: more facts for each sidecar, such as the inputs or a reference of the consent.
-    :param thumbnails: whether to store a WebP of at most 640 pixels beside each picture.
-    :param label_pictures: whether each stored picture says in its metadata that a model made part of it (IPTC's
-        digital source type). No pixel changes.
-    :param max_failures: how many pictures may stay away before the task fails; below 1, which share of them.
-    :param segmind_conn_id: the connection; its key goes to its own hosts only.
-    :return: ``request_id``, ``uri`` (of the first picture) and ``files``; a list of those for a list. For a batch
-        ``stored_uri`` (URI of a manifest with one such line a swap), ``total``, ``completed``, ``failed``, ``skipped``
-        and ``without_picture``.
-    :raises AirflowFailException: where a retry cannot help.
-    :raises SegmindError: where a retry may help; it fetches only what is not stored.
+    :param name: path of each picture in ``destination``, without a suffix, with the fields ``{request_id}``, ``{row}``,
+        ``{index}``, ``{keyname}``, ``{id}``, ``{ds}``, ``{ts_nodash}``, ``{run_id}``, ``{dag_id}``, ``{task_id}``. In a
+        run without a logical date, ``{ds}`` and ``{ts_nodash}`` are the day and time at which it was due to run.
+    :param details: more facts for each sidecar, such as the inputs or a consent reference.
+    :param thumbnails: whether to store a WebP of at most 640 pixels next to each picture.
+    :param label_pictures: whether the metadata of each stored picture says that a model made part of it (IPTC's digital
+        source type). No pixel changes.
+    :param max_failures: number of pictures that may be missing before the task fails; below 1, their share of all
+        pictures.
+    :param segmind_conn_id: id of the Airflow connection. Its key is sent to its own hosts only.
+    :return: ``request_id``, ``uri`` (of the first picture) and ``files``; for a list, a list of these. For a batch:
+        ``stored_uri`` (URI of a manifest with one such line per swap), ``total``, ``completed``, ``failed``,
+        ``skipped`` and ``without_picture``.
+    :raises AirflowFailException: a retry cannot help.
+    :raises SegmindError: a retry may help; it fetches only what is not stored.
     """
 
     operator_extra_links = (BeforeAfterLink(), ResultPictureLink())
@@ -113,7 +114,7 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         return rows[0] if isinstance(self.results, Mapping) else rows
 
     def lineage_inputs(self) -> list[object]:
-        """Return where the pictures were fetched."""
+        """Return the URLs of the fetched pictures."""
         return self._fetched
 
     def _show(
@@ -145,18 +146,15 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
     def _shelf(self, context: Context) -> Shelf:
         values: dict[str, Any] = {"run_id": context.get("run_id"), **_times(context)}
         values |= {"dag_id": dag_of(context), "task_id": self.task_id}
-        # By its DAG a sidecar is known as one that the tasks of this DAG may add to.
+        # Only tasks of the DAG named in a sidecar may add to it.
         own = {"dag_id": values["dag_id"]} if values["dag_id"] else {}
         shelf = Shelf(self.destination, self.name, values, {**(self.details or {}), **own})
         storage_path("destination", self.destination)
         return shelf
 
     def _write_manifest(self, context: Context, found: Deliveries, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-        """
-        Write what became of each swap beside the manifest that this DAG's batch wrote.
-
-        Any other manifest, which an XCom may name as well, is no place to write at: then it is in the destination.
-        """
+        """Write the outcome of each swap next to a manifest of this DAG's own batch, else to the destination."""
+        # An XCom may name any other manifest, and the task must not write next to that.
         manifest, told = str(found.manifest), {}
         place = manifest
         if found.dag_ids != {dag_of(context)}:
@@ -173,7 +171,7 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         _, errors = _parted(outcomes)
         if len(outcomes) == 1:
             raise task_error(errors[0]) from errors[0]
-        # One that a retry may help decides: the retry skips what is stored, and the others cost it one request each.
+        # Prefer a retryable error: the retry skips stored pictures, and each other failure costs only one request.
         first = next((error for error in errors if error.retryable), errors[0])
         said = (
             f"{len(errors)} of {len(outcomes)} pictures could not be stored in {shown(self.destination)}; the others "
@@ -186,18 +184,18 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
     """
     Make private photographs readable for Segmind, and return their URLs.
 
-    The ordering operators do the same with a URI by themselves. A task of its own is for pictures that several swaps
-    share, and for a signed link instead of an upload.
+    The ordering operators do this themselves for a URI. Use this operator for pictures that several swaps share, or for
+    a signed link instead of an upload.
 
-    :param source: a path or a URI that Airflow's object storage reads, or a list of those.
-    :param share: ``upload`` puts a copy on Segmind's storage, where whoever has its URL can see it and nobody can
-        delete it; ``sign`` returns a link to the object itself that ends after ``expires``, where the storage can sign
-        (S3, GCS, Azure).
-    :param expires: seconds that a signed link lasts; it must outlast the queue.
-    :param segmind_conn_id: the connection.
-    :return: the ``https://`` URL, or a list of those for a list. A signed one is a secret until it ends.
-    :raises AirflowFailException: when a picture cannot be read, or is none; nothing is shared then.
-    :raises SegmindError: where a retry may help.
+    :param source: a path or URI that Airflow's object storage reads, or a list of these.
+    :param share: ``upload`` puts a copy on Segmind's storage, which anyone with the URL can see and nobody can delete.
+        ``sign`` returns a link to the object itself that expires after ``expires``, if the storage can sign (S3, GCS,
+        Azure).
+    :param expires: seconds that a signed link is valid; it must outlast the queue.
+    :param segmind_conn_id: id of the Airflow connection.
+    :return: the ``https://`` URL; for a list, a list of URLs. Keep a signed URL secret until it expires.
+    :raises AirflowFailException: a file cannot be read or is not a picture; nothing is shared then.
+    :raises SegmindError: a retry may help.
     """
 
     template_fields: Sequence[str] = ("source", "share", "segmind_conn_id")
@@ -219,7 +217,7 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
         self.segmind_conn_id = segmind_conn_id
 
     def execute(self, context: Context) -> str | list[str]:
-        """Look at all pictures, then share them."""
+        """Check all pictures, then share them."""
         sources = [self.source] if isinstance(self.source, str) else self.source
         try:
             if self.share not in SHARES:
@@ -231,7 +229,7 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
 
 
 def _times(context: Context) -> dict[str, str | None]:
-    """Return the fields for the time of the run: its logical date, or else when it was to run, which every run has."""
+    """Return ``ds`` and ``ts_nodash`` of the logical date, or else of the time at which the run was due."""
     run_after: Any = getattr(context.get("dag_run"), "run_after", None)
     formats = {"ds": "%Y-%m-%d", "ts_nodash": "%Y%m%dT%H%M%S"}
     meant = {name: run_after.strftime(form) if run_after else None for name, form in formats.items()}
@@ -240,13 +238,13 @@ def _times(context: Context) -> dict[str, str | None]:
 
 
 def _rows(found: Deliveries, outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
-    """Return what a task says of each job: its files, and why others of it are not there."""
+    """Return the result row of each job: its files, and the errors of missing ones."""
     left = iter(outcomes)
     return [_row(job.request_id, [next(left) for _ in job.pictures]) for job in found.jobs]
 
 
 def _parted(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], list[SegmindError]]:
-    """Return the files, and why others are not there."""
+    """Split outcomes into stored files and errors."""
     files: list[dict[str, Any]] = []
     errors: list[SegmindError] = []
     for outcome in outcomes:
@@ -275,7 +273,7 @@ def _summary(found: Deliveries, outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 
 def _told(items: Iterable[Item], outcomes: Iterable[Outcome]) -> list[Stored]:
-    """Return what DAGs that are scheduled on the pictures are told of each."""
+    """Return an asset event for each stored picture."""
     return [
         Stored(
             outcome["uri"],

@@ -1,1 +1,1 @@
-"""What waits in a triggerer, and how it tells the task."""
+"""Triggers, which wait in a triggerer and end with one event for the task."""

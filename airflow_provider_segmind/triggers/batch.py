@@ -1,4 +1,4 @@
-"""Wait for all jobs of a batch in one trigger, and store each result as it comes."""
+"""Trigger that waits for all jobs of a batch and stores each result as it arrives."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from airflow_provider_segmind.waiting.warming import warm_up
 
 class BodySwapBatchTrigger(BaseTrigger):
     """
-    Waits until all jobs of a batch are done, and ends in one small event whatever happens.
+    Waits until all jobs of a batch are done, and always ends with one small event.
 
-    Its arguments stay small, too: which jobs there are is in the batch's files.
+    Its arguments are small too: the list of jobs is in the batch's files.
 
-    :param results: URI of the manifest of results.
-    :param batch: the batch's own name.
-    :param segmind_conn_id: the connection.
+    :param results: URI of the results manifest.
+    :param batch: unique name of the batch.
+    :param segmind_conn_id: id of the Airflow connection.
     :param deadline: seconds since the epoch.
     :param poll_interval: seconds between polls of one job.
-    :param output_key: ``keyname`` of the output that ``image_url`` names.
-    :param max_failures: how many swaps may fail; below 1, which share.
+    :param output_key: ``keyname`` of the output to return as ``image_url``.
+    :param max_failures: number of swaps that may fail; below 1, their share of all swaps.
     :param price: US dollars for one swap, for the summary.
-    :param ending: how the task may end here.
-    :param max_outage: seconds that an outage may last before a swap is given up; ``None`` for any number.
-    :param clock_offset: seconds that the clock which set the deadline is ahead of Segmind's, if known.
-    :param later: what a newer version of this package may have written; ignored.
+    :param ending: how the task may end in the triggerer.
+    :param max_outage: seconds that an outage may last before the trigger gives up a swap; ``None`` for no limit.
+    :param clock_offset: seconds that the clock behind ``deadline`` is ahead of Segmind's clock, if known.
+    :param later: arguments from another version of this package; ignored.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class BodySwapBatchTrigger(BaseTrigger):
         self._said = Said()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what another triggerer needs to wait for the same batch."""
+        """Return the arguments with which another triggerer can wait for the same batch."""
         names = ("results", "batch", "segmind_conn_id", "deadline", "poll_interval", "output_key")
         more = ("max_failures", "price", "max_outage", "clock_offset")
         kwargs = {name: getattr(self, name) for name in (*names, *more)}
         return f"{type(self).__module__}.{type(self).__qualname__}", {**kwargs, "ending": self.ending.to_json()}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield one event: the task's end where nothing is lost by that, else what it resumes with."""
+        """Wait, and yield one event: the end of the task if nothing is lost by that, else the event to resume with."""
         warm_up(self.ending, self.task_instance)
         try:
             summary = await self._wait()
@@ -86,12 +86,12 @@ class BodySwapBatchTrigger(BaseTrigger):
         except SegmindError as error:
             yield TriggerEvent(event_of_error(error))
         except Exception as error:
-            # An exception would fail the task without its own words.
+            # An exception would fail the task without its message.
             self.log.exception("Waiting for the batch of %s broke", self.results)
             yield TriggerEvent(event_of_error(SegmindError(f"Waiting for the batch broke: {type(error).__name__}.")))
 
     async def on_kill(self) -> None:
-        """Say that a person ended the wait but not the jobs, which cannot be cancelled (Airflow 3.3 calls this)."""
+        """Log that a person ended the wait, but not the jobs, which cannot be cancelled (called by Airflow 3.3)."""
         self.log.warning(
             "A person ended this wait. Segmind cannot cancel: the jobs of the batch go on and are billed. Their poll "
             "URLs and the results so far are in %s.parts/%s",
@@ -103,12 +103,7 @@ class BodySwapBatchTrigger(BaseTrigger):
             return await self.wait(connection, self.log)
 
     async def wait(self, connection: SharedConnection, log: Any) -> dict[str, Any]:
-        """
-        Wait for all jobs, write the manifest of results, and return its summary; a worker may call this, too.
-
-        :param connection: what to ask through.
-        :param log: whose log says how far the batch is.
-        """
+        """Wait for all jobs, write the results manifest, and return its summary; also usable on a worker."""
         files = BatchFiles(self.results, self.batch)
         swaps = await asyncio.to_thread(files.read_swaps)
         results = Collector(files, len(swaps), own(swaps, await asyncio.to_thread(files.read_parts)), log)

@@ -1,4 +1,4 @@
-"""Wait for one job in a triggerer, which holds no worker."""
+"""Trigger that waits for one job, so that no worker has to."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from airflow_provider_segmind.waiting.warming import warm_up
 
 BACKSTOP = -UNKNOWN
 """
-Seconds after the trigger's own deadline at which Airflow ends a wait whose triggerer does not.
+Seconds after the trigger's own deadline at which Airflow ends a wait that the triggerer did not end.
 
-By Airflow's own clock, so it is also what ends a wait in time whose deadline was set by a clock that nobody knows.
+Airflow measures them with its own clock, so this also ends a wait whose deadline came from an unknown clock.
 """
 
 
 class PixelFlowTrigger(BaseTrigger):
     """
-    Waits until a job is done, and ends in one event whatever happens.
+    Waits until a job is done, and always ends with one event.
 
-    It only ever asks: triggers are restarted and can run twice, so nothing is ordered here.
+    It only reads and never orders, because triggers are restarted and can run twice.
 
-    :param poll_url: the URL that the submit returned.
-    :param segmind_conn_id: the connection.
-    :param deadline: seconds since the epoch, so that a restart of the triggerer does not prolong the wait.
+    :param poll_url: URL of the job as the submit returned it.
+    :param segmind_conn_id: id of the Airflow connection.
+    :param deadline: seconds since the epoch, so that a restart of the triggerer does not extend the wait.
     :param poll_interval: seconds between polls.
-    :param max_outage: seconds that an outage may last before its last error ends the wait; ``None`` for any number.
-    :param request_id: the job's id, for messages.
-    :param workflow: which workflow it is, to learn how long its jobs take.
-    :param submitted_at: seconds since the epoch at which it was ordered, if known.
-    :param output_key: ``keyname`` of the output that the result's ``image_url`` names; otherwise the first image.
+    :param max_outage: seconds that an outage may last before its last error ends the wait; ``None`` for no limit.
+    :param request_id: id of the job, for messages.
+    :param workflow: id and version of the workflow, to learn how long its jobs take.
+    :param submitted_at: time of the order in seconds since the epoch, if known.
+    :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
     :param needs_image: whether a job without an image is an error.
-    :param ending: how the task may end here, see :class:`~airflow_provider_segmind.waiting.ending.Ending`; without it,
-        the task resumes on a worker.
-    :param clock_offset: seconds that the clock which set the deadline is ahead of Segmind's, if known.
-    :param later: what a newer version of this package may have written, or an older one; ignored.
+    :param ending: how the task may end in the triggerer, see :class:`~airflow_provider_segmind.waiting.ending.Ending`;
+        without it, the task resumes on a worker.
+    :param clock_offset: seconds that the clock behind ``deadline`` is ahead of Segmind's clock, if known.
+    :param later: arguments from another version of this package; ignored.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class PixelFlowTrigger(BaseTrigger):
         self.clock_offset = clock_offset
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what another triggerer needs to wait for the same job."""
+        """Return the arguments with which another triggerer can wait for the same job."""
         return (
             "airflow_provider_segmind.triggers.segmind.PixelFlowTrigger",
             {
@@ -103,14 +103,11 @@ class PixelFlowTrigger(BaseTrigger):
         )
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """
-        Leave all as it is: a worker has rendered what the DAG's author wrote, and what came of that is data.
-
-        Airflow 3.3 renders a trigger whose task has ``start_from_trigger``, also where a worker has deferred it.
-        """
+        """Render nothing: a worker has rendered the author's templates, and the results are data."""
+        # Airflow 3.3 renders a trigger whose task has ``start_from_trigger``, even if a worker deferred it.
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, and yield one event: the task's end where nothing is lost by that, else what it resumes with."""
+        """Wait, and yield one event: the end of the task if nothing is lost by that, else the event to resume with."""
         warm_up(self.ending, self.task_instance)
         outcome = await self._outcome()
         event = await self._end(outcome)
@@ -119,7 +116,7 @@ class PixelFlowTrigger(BaseTrigger):
         yield event
 
     async def on_kill(self) -> None:
-        """Say that a person ended the wait but not the job, which cannot be cancelled (Airflow 3.3 calls this)."""
+        """Log that a person ended the wait, but not the job, which cannot be cancelled (called by Airflow 3.3)."""
         self.log.warning(
             "A person ended this wait. Segmind cannot cancel: request %s goes on and is billed. Its result can be "
             "asked for at %s",
@@ -142,7 +139,7 @@ class PixelFlowTrigger(BaseTrigger):
                 submitted_at=self.submitted_at,
                 clock_offset=known_offset(self.clock_offset),
             )
-            # An answer about a job does not say when it was ordered.
+            # The answer lacks the time of the order.
             return replace(job, submitted_at=self.submitted_at)
         except SegmindError as error:
             error.request_id = error.request_id or self._known_as
@@ -155,16 +152,16 @@ class PixelFlowTrigger(BaseTrigger):
                 connection.tally.ended(self._result(outcome), self.workflow, self.submitted_at)
                 return outcome
         except Exception as error:
-            # An exception would fail the task without its own words, and without a word about the paid job.
+            # An exception would fail the task without its message and without naming the paid job.
             self.log.exception("Waiting for %s broke", self.poll_url)
             broken = f"Waiting for {self.poll_url} broke: {type(error).__name__}."
             return SegmindError(broken, request_id=self._known_as)
 
     async def _end(self, outcome: Job | SegmindError) -> TriggerEvent | None:
-        """Return the event that ends the task here, or ``None`` if it has to resume on a worker."""
+        """Return the event that ends the task here, or ``None`` if it must resume on a worker."""
         result = self._result(outcome)
         record = ended(result) if is_shown(self.workflow, self.needs_image) else None
-        # A task that needs an image has the link to it; an error has none.
+        # Only a task that needs an image has a link to it; an error has no link.
         links = result_picture(result) if self.needs_image else None
         event = await conclude(self.ending, self.task_instance, result, self.log, record, links)
         if event is not None and isinstance(result, SegmindError):
@@ -195,12 +192,11 @@ def deferral(
     ending: Ending | None = None,
 ) -> dict[str, Any]:
     """
-    Return the arguments with which a task defers to wait for a job, and is resumed in ``execute_complete``.
+    Return the arguments for a task's ``defer`` to wait for a job and resume in ``execute_complete``.
 
-    :param job: the job, with whatever is known of it besides its poll URL.
     :param timeout: seconds to wait at most, from now.
     :param clock_offset: seconds that this machine's clock is ahead of Segmind's, if known.
-    :param ending: how the task may end in the triggerer; without it, it resumes.
+    :param ending: how the task may end in the triggerer; without it, the task resumes on a worker.
     """
     return {
         "trigger": PixelFlowTrigger(

@@ -1,9 +1,6 @@
 """
-Start a waiting task in the triggerer, so that it needs no worker at all (Airflow 3.3's ``start_from_trigger``).
-
-Airflow starts such a task from arguments that were fixed when the DAG was parsed; which job to wait for is known only
-when it runs. So the trigger finds that out itself: from a text that Airflow renders, or from the XCom of the task that
-ordered. Where it cannot, the task starts on a worker, which knows all shapes.
+Start a waiting task in the triggerer, so that it needs no worker (Airflow 3.3's ``start_from_trigger``).
+Its arguments are fixed when the DAG is parsed, so the trigger finds the job itself, or starts the task on a worker.
 """
 
 from __future__ import annotations
@@ -34,27 +31,27 @@ from airflow_provider_segmind.waiting.events import event_of_start
 log = logging.getLogger(__name__)
 
 POLL_INTERVAL = 7.0
-"""Seconds between polls, unless an author says otherwise."""
+"""Default seconds between polls."""
 TIMEOUT = 3600.0
-"""Seconds that a wait takes at most, unless an author says otherwise."""
+"""Default seconds that a wait takes at most."""
 RETURN_VALUE = "return_value"
 _NEVER_RUN = ("on_execute_callback", "pre_execute")
-"""What only a start on a worker runs."""
+"""Settings that only a start on a worker runs."""
 
 
 class UnknownShapeError(Exception):
-    """The task is connected in a way that only a worker understands."""
+    """Only a worker can find the job, because of how the task is connected."""
 
 
 class StartedPixelFlowTrigger(PixelFlowTrigger):
     """
     Waits for a job from the very start of a task.
 
-    :param source: ``task_id`` and ``key`` of the XCom that names the job; without it, ``poll_url`` does, or, for a
-        mapped task, what it is mapped over.
-    :param grace: seconds between the task's own deadline and the time at which Airflow ends the wait.
+    :param source: ``task_id`` and ``key`` of the XCom that names the job. Without it, ``poll_url`` names the job or,
+        for a mapped task, the value it is mapped over.
+    :param grace: seconds from the task's own deadline until Airflow ends the wait.
     :param end_in_trigger: the task's ``end_in_trigger``.
-    :param waiting: the arguments of :class:`~airflow_provider_segmind.triggers.segmind.PixelFlowTrigger`.
+    :param waiting: arguments of :class:`~airflow_provider_segmind.triggers.segmind.PixelFlowTrigger`.
     """
 
     def __init__(
@@ -71,20 +68,20 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
         self.end_in_trigger = end_in_trigger
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what another triggerer needs to wait for the same job."""
+        """Return the arguments with which another triggerer can wait for the same job."""
         _, waiting = super().serialize()
         own = {"source": self.source, "grace": self.grace, "end_in_trigger": self.end_in_trigger}
         return f"{type(self).__module__}.{type(self).__qualname__}", {**waiting, **own}
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
-        """Render what the DAG's author wrote: no worker has, and nothing else is in it."""
+        """Render the author's templates: no worker has done so, and the fields hold nothing else."""
         BaseTrigger.render_template_fields(self, context, jinja_env)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Find out which job it is, wait for it, and yield one event."""
+        """Find the job, wait for it, and yield one event."""
         try:
             await self._prepare()
-        except Exception as error:  # noqa: BLE001 - whatever it is, a worker can do it, or says what is wrong
+        except Exception as error:  # noqa: BLE001 - a worker can handle it, or reports it
             self.log.info("This task starts on a worker instead: %s: %s", type(error).__name__, error)
             yield TriggerEvent(event_of_start())
             return
@@ -102,7 +99,7 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
             self._take(await self._named_job())
 
     async def _show_wait(self) -> None:
-        """Show the swap, and link to it, as a worker does that defers."""
+        """Show the waiting swap in the gallery and link to it, as a worker does before it defers."""
         record = waiting(self.poll_url, self.request_id, self.submitted_at)
         if record is None or self.task_instance is None or not is_shown(self.workflow, self.needs_image):
             return
@@ -123,7 +120,7 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
             success=success and (parsed.success or forced),
             failure=failure and (parsed.failure or forced),
             skip=skip and (parsed.skip or forced),
-            # A person's clear gives more tries than these, of which a triggerer knows nothing.
+            # A person's clear adds tries that a triggerer cannot see.
             retries_left=bool(getattr(task, "retries", 1)) or getattr(ti, "try_number", 2) > 1,
         )
 
@@ -152,13 +149,10 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
 
 def sensor_start(read: Read, poll_url: object, *, mapped: bool, needs_image: bool) -> StartTriggerArgs:
     """
-    Return how Airflow starts a sensor in the triggerer.
+    Return the arguments with which Airflow starts a sensor in the triggerer.
 
-    :param read: gives the sensor's settings by name; of a mapped one only those that were given.
-    :param poll_url: what the sensor was given; for a mapped one it is not known yet.
-    :param mapped: whether it is mapped.
-    :param needs_image: whether a job without an image is an error.
-    :raises InvalidRequestError: when the poll URL comes from where the triggerer cannot take it.
+    :param read: returns a sensor's setting by name; for a mapped sensor only the settings that were given.
+    :param poll_url: the sensor's ``poll_url``; unknown for a mapped sensor.
     """
     timeout = check_interval("timeout", read("timeout") or TIMEOUT)
     lost = settings_lost(read, *_NEVER_RUN)
@@ -190,11 +184,9 @@ def sensor_start(read: Read, poll_url: object, *, mapped: bool, needs_image: boo
 
 def may_start(read: Read, dag: Any, own_params: Any, *, grouped: bool = False) -> bool:
     """
-    Whether a task may start in the triggerer; if not, the log says why. It must not change any other setting.
+    Return whether a task may start in the triggerer without losing a setting; if not, log why.
 
-    :param read: gives the task's settings by the names that its constructor has for them.
-    :param dag: the task's DAG, if it has one.
-    :param own_params: the task's own params.
+    :param read: returns a task's setting by the name of its constructor parameter.
     :param grouped: whether the task is in a mapped task group.
     """
     reasons = [why for name, why in _WORKERS_OWN.items() if read(name)]
@@ -217,17 +209,13 @@ _WORKERS_OWN = {
     ),
     "map_index_template": "it has a map_index_template, which only a worker renders",
 }
-"""Settings that Airflow 3.3.2 takes otherwise, or not at all, for a task that starts in the triggerer, and why not."""
+"""Settings that Airflow 3.3.2 ignores, or treats differently, for a task that starts in the triggerer; and why."""
 
 
 def _without_default(dag: Any, own_params: Any) -> list[str]:
-    """
-    Return the params without a valid default.
-
-    Airflow 3.3.2 checks the params outside of any ``try`` before it starts such a trigger (``create_triggers``), and
-    before it looks at the run's own values. A param without a valid default ends the whole triggerer, again after each
-    restart.
-    """
+    """Return the params without a valid default."""
+    # Before it starts such a trigger, Airflow 3.3.2 checks the params outside of any ``try`` (``create_triggers``) and
+    # without the run's own values. A param without a valid default ends the whole triggerer, again after each restart.
     params = ParamsDict(suppress_exception=True)
     for more in (dag.params if dag else {}, own_params):
         params.update(more)
@@ -244,9 +232,9 @@ def mapped_over(task: Any) -> Any:
     """
     Return the task whose output a mapped task's ``poll_url`` is mapped over.
 
-    :param task: the mapped task, as the scheduler knows it.
-    :raises UnknownShapeError: when it is mapped in any other way, or may run although the other task failed, after
-        which the indexes of the two need not agree.
+    :param task: the mapped task as the scheduler knows it.
+    :raises UnknownShapeError: the task is mapped in another way, or may run although the other task failed; then their
+        map indexes may differ.
     """
     mapping = getattr(getattr(task, "expand_input", None), "value", None)
     arg = mapping.get("poll_url") if isinstance(mapping, Mapping) and len(mapping) == 1 else None
@@ -271,27 +259,27 @@ def _origin(poll_url: object) -> dict[str, Any]:
 
 
 def _serialized(task: Any) -> Read:
-    """Return how to read the settings of a task as the scheduler knows it."""
+    """Return a function that reads the settings of a task as the scheduler knows it."""
 
     def read(name: str) -> Any:
         if name == "mapped_over":
             return not task.is_mapped and next(task.iter_mapped_dependants(), None) is not None
         if name.startswith("on_"):
             return getattr(task, f"has_{name}", False)
-        # Methods of the scheduler's own class have these names, too; whether the author gave some was read before.
+        # The scheduler's class has methods with these names; the author's settings were read at parse time.
         return getattr(task, name, None) if name == "outlets" else None
 
     return read
 
 
 def _pull_job(ti: Any, task_id: str, key: str) -> Any:
-    """Return the XCom that names the job, or all that its task returned if that is the same job."""
+    """Return the whole output of the task that ordered if it is the same job, else the XCom that names the job."""
     named = ti.xcom_pull(task_ids=task_id, key=key, map_indexes=-1)
     if key == RETURN_VALUE or not isinstance(named, str):
         return named
     try:
         handle = ti.xcom_pull(task_ids=task_id, key=RETURN_VALUE, map_indexes=-1)
-    except Exception as error:  # noqa: BLE001 - it is a hint, and the job is paid for
+    except Exception as error:  # noqa: BLE001 - only a hint; the job is paid for
         log.debug("What task %s knows of the job cannot be read: %s", task_id, error)
         return named
     return handle if isinstance(handle, Mapping) and handle.get("poll_url") == named else named
@@ -301,12 +289,9 @@ _flights: dict[tuple[object, ...], asyncio.Task[Any]] = {}
 
 
 async def _pull_list(ti: Any, task_id: str) -> Any:
-    """
-    Return a task's whole output, with one pull for all who ask at the same moment.
-
-    A thousand mapped tasks that each pulled a list of a thousand would move a million entries through the triggerer's
-    single supervisor. Nothing is kept beyond the pull: the task may be cleared and order anew.
-    """
+    """Return a task's whole output, with one pull for all callers at the same moment."""
+    # If each of a thousand mapped tasks pulled a list of a thousand, a million entries would pass through the
+    # triggerer's single supervisor. The output is not cached: a person may clear the task, which orders again.
     loop = asyncio.get_running_loop()
     name = (loop, ti.dag_id, ti.run_id, task_id)
     flight = _flights.get(name)
@@ -321,4 +306,4 @@ async def _pull_list(ti: Any, task_id: str) -> Any:
 def _landed(name: tuple[object, ...], flight: asyncio.Task[Any]) -> None:
     _flights.pop(name, None)
     if not flight.cancelled():
-        flight.exception()  # looked at, so that asyncio does not complain when nobody waits any more
+        flight.exception()  # retrieve it, or asyncio complains if no caller waits any more

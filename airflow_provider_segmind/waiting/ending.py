@@ -1,9 +1,6 @@
 """
-Decide whether a waiting task may end in the triggerer, without another start on a worker, and with which event.
-
-A start costs 0.15 s of CPU and seconds of delay, and Airflow 3.3.2 loses about one resume in a hundred. But callbacks,
-listeners, asset events and some of a task's settings exist only on a worker. So a task ends in the triggerer where it
-loses nothing by that, and resumes otherwise; one function decides, and says what it decided by.
+Decide whether a waiting task may end in the triggerer, which saves 0.15 s of CPU, seconds of delay, and the one resume
+in a hundred that Airflow 3.3.2 loses. Callbacks, listeners, asset events and some settings exist only on a worker.
 """
 
 from __future__ import annotations
@@ -27,24 +24,18 @@ from airflow_provider_segmind.failures import ends_a_sensor_for_good, is_of_the_
 log = logging.getLogger(__name__)
 
 _EXAMPLE = "airflow.example_dags."
-"""Airflow's example listener, there wherever example DAGs are loaded, only prints."""
+"""Prefix of Airflow's example listener, which only prints; it is loaded together with the example DAGs."""
 _ON_SUCCESS = ("outlets", "on_success_callback", "post_execute", "multiple_outputs", "mapped_over")
 _ON_FAILURE = ("on_failure_callback", "on_retry_callback", "retry_policy", "email")
 _ON_SKIP = ("on_skipped_callback",)
 
 Read = Callable[[str], Any]
-"""Gives a task's setting by its name in the constructor; something false if it has none."""
+"""Returns a task's setting by the name of its constructor parameter; a false value if it is not set."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """
-    What a task would lose by ending in the triggerer, in words, by the way in which it ends.
-
-    :param success: what is lost when it succeeds.
-    :param failure: what is lost when it fails, or is to be tried again.
-    :param skip: what is lost when it is skipped.
-    """
+    """Settings that a task would lose by ending in the triggerer, if it succeeds, fails (or retries), or is skipped."""
 
     success: tuple[str, ...] = ()
     failure: tuple[str, ...] = ()
@@ -54,14 +45,12 @@ class Losses:
 @dataclass(frozen=True, slots=True)
 class Ending:
     """
-    How a wait may end in the triggerer. It crosses to the triggerer as plain JSON.
+    How a wait may end in the triggerer; sent to the triggerer as plain JSON.
 
-    :param success: whether the task may succeed there.
-    :param failure: whether it may fail there.
-    :param skip: whether it may be skipped there.
-    :param retries_left: whether Airflow would try it again; a failure for good then needs the worker, which alone can
-        keep Airflow from doing so.
-    :param soft_fail: whether it is a skip when the job has no result.
+    :param success: whether the task may succeed there; ``failure`` and ``skip`` likewise.
+    :param retries_left: whether Airflow would retry the task. A permanent failure then needs a worker, because only a
+        worker can prevent the retry.
+    :param soft_fail: whether the task is skipped if the job has no result.
     :param never_fail: whether every failure is a skip.
     :param push: whether the result becomes an XCom.
     """
@@ -80,17 +69,13 @@ class Ending:
 
 
 def read_ending(stored: Mapping[str, Any] | None) -> Ending:
-    """Read what was stored, by this version or another; nothing stored means to resume, as older versions did."""
+    """Read an ending that this or another version stored; nothing stored means to resume, as older versions did."""
     known = {field.name for field in fields(Ending)}
     return Ending(**{name: bool(value) for name, value in (stored or {}).items() if name in known})
 
 
 def check_mode(mode: object) -> str | bool:
-    """
-    Return the value of ``end_in_trigger`` if it is one.
-
-    :raises InvalidRequestError: when it is not.
-    """
+    """Return the value of ``end_in_trigger``, or raise if it is invalid."""
     if mode == "auto" or isinstance(mode, bool):
         return mode
     raise InvalidRequestError(f"end_in_trigger is {mode!r}: it must be 'auto', True or False.")
@@ -100,11 +85,10 @@ def ending_of(
     task: Any, context: Context, mode: str | bool, *, skips: bool = False, never_fails: bool = False
 ) -> Ending:
     """
-    Decide, on a worker that is about to defer, how the task may end.
+    Decide, on a worker before it defers, how the task may end in the triggerer.
 
-    :param task: the task.
-    :param mode: its ``end_in_trigger``.
-    :param skips: whether it is a skip when the job has no result.
+    :param mode: the task's ``end_in_trigger``.
+    :param skips: whether the task is skipped if the job has no result.
     :param never_fails: whether every failure is a skip.
     """
     ti = context["ti"]
@@ -122,10 +106,10 @@ def allowed(mode: str | bool, losses: Losses) -> tuple[bool, bool, bool]:
     """
     Return whether a task may succeed, fail and be skipped in the triggerer.
 
-    :param mode: ``auto``: where nothing is lost, unless ``[segmind] end_in_trigger`` says never. ``True``: also where
-        something is lost, which is said in the log. ``False``: never.
+    :param mode: ``auto``: if nothing is lost, and ``[segmind] end_in_trigger`` is on. ``True``: always; the log names
+        what is lost. ``False``: never.
     """
-    if not AIRFLOW_V_3_3_PLUS:  # older versions do not try again a task that failed in the triggerer
+    if not AIRFLOW_V_3_3_PLUS:  # older versions do not retry a task that failed in the triggerer
         return False, False, False
     if mode is True:
         lost = sorted({*losses.success, *losses.failure, *losses.skip})
@@ -139,16 +123,16 @@ def allowed(mode: str | bool, losses: Losses) -> tuple[bool, bool, bool]:
 
 def losses_of(read: Read, *also: str) -> Losses:
     """
-    Return what a task with these settings would lose by ending in the triggerer, in this Airflow.
+    Return what a task would lose by ending in the triggerer of this Airflow, listeners included.
 
-    :param also: further settings that are lost however the task ends.
+    :param also: more settings that are lost however the task ends.
     """
     lost, anyway = settings_lost(read, *also), tuple(f"listener {name}" for name in _listeners())
     return Losses(*((*anyway, *names) for names in (lost.success, lost.failure, lost.skip)))
 
 
 def settings_lost(read: Read, *also: str) -> Losses:
-    """Return the same for the task's settings alone, without looking at this Airflow's plugins and configuration."""
+    """Return what a task's own settings would lose, without this Airflow's plugins and configuration."""
     return Losses(
         tuple(name for name in (*_ON_SUCCESS, *also) if read(name)),
         tuple(name for name in (*_ON_FAILURE, *also) if read(name)),
@@ -158,10 +142,10 @@ def settings_lost(read: Read, *also: str) -> Losses:
 
 def settings_of(task: Any, *, mapped: bool) -> Read:
     """
-    Return how to read the settings of an operator, as it is on a worker or in the DAG processor.
+    Return a function that reads the settings of an operator on a worker or in the DAG processor.
 
-    :param mapped: whether it is one of a mapped task's. The triggerer does not note how many elements a result has,
-        which a task that is mapped over the result of one that is not needs to know.
+    :param mapped: whether it is an instance of a mapped task. The triggerer does not record the length of a result,
+        which a task mapped over the result of an unmapped task needs.
     """
 
     def read(name: str) -> Any:
@@ -176,11 +160,7 @@ def settings_of(task: Any, *, mapped: bool) -> Read:
 
 
 def end(ending: Ending, outcome: Mapping[str, Any] | SegmindError) -> TriggerEvent | None:
-    """
-    Return the event that ends the task in the triggerer, or ``None`` if it has to resume on a worker.
-
-    :param outcome: the task's result, or the error that ended its wait.
-    """
+    """Return the event that ends the task in the triggerer, or ``None`` if it must resume on a worker."""
     if not isinstance(outcome, SegmindError):
         return TaskSuccessEvent() if ending.success else None
     for_good = ends_a_sensor_for_good(outcome)
@@ -200,13 +180,11 @@ async def conclude(
     links: Mapping[str, str] | None = None,
 ) -> TriggerEvent | None:
     """
-    Return the event that ends the task in the triggerer, its result kept, or ``None`` if it has to resume on a worker.
+    Store the result and return the event that ends the task in the triggerer, or ``None`` to resume on a worker.
 
-    :param ti: the task instance that the trigger waits for; ``dag.test()`` has none, and resumes whatever the event.
-    :param outcome: the task's result, or the error that ended its wait.
-    :param log: the trigger's log.
-    :param record: what the gallery shows of the end, if there is a gallery.
-    :param links: the task's links, which only a worker would write, by the keys of their XComs.
+    :param ti: the trigger's task instance; ``dag.test()`` has none and always resumes.
+    :param record: the gallery record of the end, if there is a gallery.
+    :param links: the task's links by XCom key; otherwise only a worker would write them.
     """
     event = end(ending, outcome)
     if event is None or ti is None:
@@ -227,14 +205,9 @@ async def conclude(
 
 
 async def push(ti: Any, value: object, key: str = "return_value") -> None:
-    """
-    Make a value the task's XCom, as a worker does.
-
-    Airflow's own ``TaskSuccessEvent(xcoms=…)`` writes it as a text that holds JSON (``XComModel.set`` of 3.3.2), which
-    the next task would get instead of the dict, and past an XCom backend of one's own.
-
-    :param ti: the task instance that the trigger waits for.
-    """
+    """Set an XCom of the task as a worker does."""
+    # Airflow's own ``TaskSuccessEvent(xcoms=…)`` bypasses custom XCom backends and stores the value as a JSON string
+    # (``XComModel.set`` of 3.3.2), so that the next task would get a string instead of a dict.
     await asyncio.to_thread(
         XCom.set,
         key=key,

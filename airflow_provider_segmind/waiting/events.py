@@ -1,8 +1,6 @@
 """
-The one small event with which a trigger ends, and how a task reads it.
-
-Airflow logs events in full and keeps them in its database until the task resumes, possibly on a newer version of this
-package. So they carry no secret and nothing large, have a version, and reading tolerates what it does not know.
+The event with which a trigger ends. Airflow logs it in full and stores it, so it is small and has no secrets; a newer
+version of this package may read it, so it has a version, and the reader ignores unknown fields.
 """
 
 from __future__ import annotations
@@ -18,13 +16,13 @@ from airflow_provider_segmind.api.models import Job, Output
 VERSION = 1
 START = "start"
 MAX_OUTPUTS = 8 * 1024
-"""Bytes of outputs that an event carries; a job with more is asked for them once more on the worker."""
+"""Bytes of outputs in an event; for a job with more, the worker asks Segmind again."""
 MAX_MESSAGE = 8 * 1024
-"""Bytes of an error's message, and half of that for the service's own words: an event stays below 16 KiB."""
+"""Bytes of an error message; the service's own text gets half of that. An event stays below 16 KiB."""
 
 
 def event_of_job(job: Job) -> dict[str, Any]:
-    """Return the event for a job that is done, be it ``COMPLETED`` or ``FAILED``."""
+    """Return the event for a job that is ``COMPLETED`` or ``FAILED``."""
     outputs = None
     if sum(len(output.url) for output in job.outputs) <= MAX_OUTPUTS:
         listed = [[output.keyname, output.type, output.url] for output in job.outputs]
@@ -44,7 +42,7 @@ def event_of_job(job: Job) -> dict[str, Any]:
 
 
 def event_of_error(error: SegmindError) -> dict[str, Any]:
-    """Return the event for a wait that ended without the job being done."""
+    """Return the event for a wait that ended before the job was done."""
     return {
         "version": VERSION,
         "status": "error",
@@ -59,21 +57,16 @@ def event_of_error(error: SegmindError) -> dict[str, Any]:
 
 
 def event_of_batch(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event for a batch whose wait is over, be it good or bad; the rows are in its manifest of results."""
+    """Return the event for a batch whose wait ended, well or badly; the rows are in its results manifest."""
     return {"version": VERSION, "status": "batch", "summary": dict(summary)}
 
 
 def read_batch_event(event: object) -> dict[str, Any]:
-    """
-    Read the event of a batch.
-
-    :return: the summary.
-    :raises SegmindError: the error that ended the wait, or that the event cannot be read.
-    """
+    """Return the summary in a batch's event, or raise the error that ended the wait."""
     summary = event.get("summary") if isinstance(event, dict) else None
     if isinstance(summary, dict):
         summary = dict(summary)
-        if "results" in summary:  # its name in events that older versions stored
+        if "results" in summary:  # its name in events of older versions
             summary["results_uri"] = summary.pop("results")
         return summary
     read_event(event)
@@ -81,22 +74,21 @@ def read_batch_event(event: object) -> dict[str, Any]:
 
 
 def event_of_start() -> dict[str, Any]:
-    """Return the event of a task that began in the triggerer and has to begin on a worker after all."""
+    """Return the event of a task that started in the triggerer but must start on a worker."""
     return {"version": VERSION, "status": START}
 
 
 def is_start(event: object) -> bool:
-    """Whether a task has to begin."""
+    """Return whether the event says that the task must start on a worker."""
     return isinstance(event, dict) and event.get("status") == START
 
 
 def read_event(event: object) -> tuple[Job, bool]:
     """
-    Read an event.
+    Return the job in an event, and whether its outputs are complete.
 
-    :return: the job, and whether its outputs are all there.
-    :raises SegmindError: the error that ended the wait, of its own class.
-    :raises ServiceError: when the event cannot be read; the job is then worth asking for once more.
+    :raises SegmindError: the error that ended the wait, with its own class.
+    :raises ServiceError: the event is unreadable; ask for the job once more.
     """
     if not isinstance(event, dict):
         raise ServiceError(f"The trigger ended without an event that can be read ({type(event).__name__}).")
@@ -127,7 +119,7 @@ def read_event(event: object) -> tuple[Job, bool]:
 
 
 def _bounded(text: str, size: int) -> str:
-    """Return a text that takes at most so many bytes of JSON, and that a database can hold."""
+    """Return a text cut to at most so many bytes of JSON, without characters that a database cannot store."""
     text = storable(text)
     while (length := len(json.dumps(text))) > size:
         text = f"{text[: len(text) * size // length - 2]}…"

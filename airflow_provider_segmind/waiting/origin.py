@@ -1,9 +1,6 @@
 """
-The task whose output a sensor waits for: what it knows of the job beside its URL, and why it may have left none.
-
-An XCom with a key of its own, as ``submit.output["poll_url"]``, is the URL alone. The task's whole output is one more
-XCom, and tells which workflow it is and when it was ordered. That is for metrics and lineage: without it the sensor
-waits all the same.
+What the upstream task left for a sensor: facts about the job besides its URL, or why there is no job.
+The facts serve only metrics and lineage: without them the sensor waits just the same.
 """
 
 from __future__ import annotations
@@ -28,22 +25,21 @@ _LEFT_NONE = {
     "upstream_failed": "did not run, since a task before it failed,",
     "removed": "was removed",
 }
-"""How a task can end that leaves nothing to wait for, in words."""
+"""States of a task that leaves nothing to wait for, in words."""
 
 
 def task_id_of(poll_url: object) -> str | None:
-    """Return the id of the task whose output ``poll_url`` is, if it is a task's output and not a text."""
+    """Return the id of the task whose output ``poll_url`` is, or ``None`` for plain text."""
     operator = getattr(poll_url, "operator", None)
     return None if operator is None else str(operator.task_id)
 
 
 def known_job(task: Any, poll_url: object, before: str | None, context: Context) -> Mapping[str, Any]:
     """
-    Return what is known of a job: its URL, and where it can be found, ``request_id``, ``workflow``, ``submitted_at``.
+    Return the known facts of a job: its URL and, if found, ``request_id``, ``workflow`` and ``submitted_at``.
 
-    :param task: the sensor.
-    :param poll_url: what it was given, rendered: the URL, or all that the task before it returned.
-    :param before: id of the task that it came from, if known.
+    :param poll_url: the rendered value: the URL, or the whole output of the upstream task.
+    :param before: id of the upstream task, if known.
     """
     if isinstance(poll_url, Mapping):
         return read_handle(poll_url)
@@ -52,24 +48,20 @@ def known_job(task: Any, poll_url: object, before: str | None, context: Context)
         return known
     try:
         handle = _pull(_task(task, before), RETURN_VALUE, context)
-    except Exception as error:  # noqa: BLE001 - it is a hint, and the job is paid for
+    except Exception as error:  # noqa: BLE001 - only a hint; the job is paid for
         log.debug("What task %s knows of the job cannot be read: %s", before, error)
         return known
     return read_handle(handle) if isinstance(handle, Mapping) and handle.get("poll_url") == poll_url else known
 
 
 def photographs(task: Any, poll_url: object, before: str | None, context: Context) -> list[str]:
-    """
-    Return what the job was made from, for its lineage, where a task left that before this one and OpenLineage asks.
-
-    :param poll_url: the job's URL.
-    """
+    """Return the job's input URIs for lineage, if OpenLineage is on and the upstream task left them."""
     before = before or _mapped_over(task)
     if before is None or not is_listened_to():
         return []
     try:
         left = _pull(_task(task, before), INPUTS_KEY, context)
-    except Exception as error:  # noqa: BLE001 - a hint for metrics must not cost the job
+    except Exception as error:  # noqa: BLE001 - only a hint; the job is paid for
         log.debug("What the job was made from cannot be read from task %s: %s", before, error)
         return []
     known = isinstance(left, Mapping) and left.get("poll_url") == poll_url
@@ -77,12 +69,7 @@ def photographs(task: Any, poll_url: object, before: str | None, context: Contex
 
 
 def nothing_to_wait_for(task: Any, before: str | None, context: Context) -> Exception | None:
-    """
-    Return what a sensor raises that was given no poll URL, if it is known where that should have come from.
-
-    :param task: the sensor.
-    :param before: id of the task that it came from, if known.
-    """
+    """Return the exception for a sensor without a poll URL, or ``None`` if its upstream task is unknown."""
     before = before or _mapped_over(task) or _only_one_before(task)
     if before is None:
         return None
@@ -114,13 +101,13 @@ def _mapped_over(task: Any) -> str | None:
 
 
 def _only_one_before(task: Any) -> str | None:
-    """Return the id of the one task before a sensor, from which a text like ``{{ ti.xcom_pull(…) }}`` must be."""
+    """Return the id of the only upstream task, which a template like ``{{ ti.xcom_pull(…) }}`` must refer to."""
     before = sorted(task.upstream_task_ids)
     return before[0] if len(before) == 1 else None
 
 
 def _pull(upstream: Any, key: str, context: Context) -> Any:
-    """Return an XCom of the task before, of the same map index where both are mapped."""
+    """Return an XCom of the upstream task, with the same map index if both are mapped."""
     if upstream.is_mapped:
         ti = context["ti"]
         return ti.xcom_pull(task_ids=upstream.task_id, key=key, map_indexes=ti.map_index)
@@ -128,11 +115,11 @@ def _pull(upstream: Any, key: str, context: Context) -> Any:
 
 
 def _state(task_id: str, context: Context) -> str | None:
-    """Return the state in which a task of this run is, if Airflow says so."""
+    """Return the state of a task in this run, or ``None`` if Airflow does not say."""
     ti: Any = context["ti"]
     try:
         states = ti.get_task_states(dag_id=ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id])[ti.run_id]
-    except Exception as error:  # noqa: BLE001 - it only makes the message more exact
+    except Exception as error:  # noqa: BLE001 - only for a more exact message
         log.debug("The state of task %s cannot be read: %s", task_id, error)
         return None
     state = states.get(task_id) or states.get(f"{task_id}_{ti.map_index}")

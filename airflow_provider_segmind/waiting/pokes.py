@@ -1,4 +1,4 @@
-"""How a sensor asks for its job from a worker, in the poke and reschedule modes."""
+"""Polling from a worker, in the sensors' poke and reschedule modes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 class Pokes:
     """
-    Pokes of one sensor. A lookup of its connection that fails for a moment ends no wait that has begun.
+    Pokes of one sensor; a temporary failure to look up its connection does not end a wait that has begun.
 
-    :param conn_id: the connection.
-    :param log: where a failed lookup is logged.
-    :param found: whether an earlier poke has found the connection, maybe in another process.
+    :param found: whether an earlier poke, maybe in another process, has found the connection.
     """
 
     def __init__(self, conn_id: str, log: logging.Logger, *, found: bool) -> None:
@@ -28,21 +26,17 @@ class Pokes:
         self._hook: SegmindHook | None = None
 
     def ask(self, watch: Watch) -> Job | Pause | None:
-        """
-        Ask for the job, and once more at the deadline; ``None`` where the next poke has to look the connection up.
-
-        :raises SegmindError: what ends the wait.
-        """
+        """Ask for the job, and once more at the deadline; return ``None`` if the next poke must find the connection."""
         hook = self._connected(watch)
         if hook is None:
             return None
         try:
             seen = hook.poke(watch)
             if not isinstance(seen, Job) and time.time() >= watch.deadline:
-                # The last look, now; after this poke Airflow would end the wait without it, and without our words.
+                # Take the last look now: after this poke Airflow ends the wait, without asking and without our message.
                 seen = hook.poke(watch)
         except AuthenticationError:
-            self._hook = None  # a key that was changed meanwhile is looked up, once
+            self._hook = None  # the key may have changed: look it up again, once
             fresh = self._connected(watch)
             if fresh is None or fresh.settings == hook.settings:
                 raise

@@ -1,8 +1,6 @@
 """
-What all triggers of one connection share in a triggerer: one session, one poller, one lookup, one knowledge of the key.
-
-A lookup costs 20 to 30 ms of the triggerer's single supervisor thread and Airflow does not cache it, so it is kept
-for :data:`LOOKUP_TTL` seconds and made once however many wait for it.
+Session, poller, connection lookup and key state that all triggers of one connection share in a triggerer.
+A lookup takes 20 to 30 ms of its only supervisor thread, and Airflow does not cache it: keep it for ``LOOKUP_TTL``.
 """
 
 from __future__ import annotations
@@ -26,28 +24,22 @@ from airflow_provider_segmind.observability.metrics import Tally
 log = logging.getLogger(__name__)
 
 LOOKUP_TTL = 300.0
-"""Seconds for which a looked-up connection is good, unless the service refuses its key before."""
+"""Seconds for which a looked-up connection is valid, unless the service refuses its key earlier."""
 
 LOOKUP_PATIENCE = 60.0
-"""Seconds for which the first lookup is tried again: a triggerer may start while a secrets backend is away."""
+"""Seconds to retry the first lookup: a triggerer may start while a secrets backend is unavailable."""
 
 LOOKUP_RETRY = 30.0
-"""Seconds after which a lookup that failed is made again, while the one before it serves."""
+"""Seconds until a failed lookup is repeated; until then the previous result is used."""
 
 TELL_SECONDS = 5.0
-"""Seconds between two times that Airflow's metrics are told what happened."""
+"""Seconds between two reports to Airflow's metrics."""
 
 _Loaded = Callable[[str], Awaitable[Settings]]
 
 
 class SharedConnection:
-    """
-    One connection in one event loop.
-
-    :param conn_id: the connection.
-    :param load: looks it up.
-    :param sleep: waits so many seconds.
-    """
+    """One connection in one event loop."""
 
     def __init__(
         self,
@@ -71,10 +63,10 @@ class SharedConnection:
 
     async def client(self, *, refused: AsyncClient | None = None) -> AsyncClient:
         """
-        Return the client that all share, looking the connection up when that is due.
+        Return the shared client, and look up the connection if that is due.
 
-        :param refused: a client whose key was refused; its connection is looked up again at once, so that a rotated
-            key ends no wait.
+        :param refused: a client whose key was refused. Its connection is looked up again at once, so that a key
+            rotation does not end the waits.
         """
         if refused is None and self._client is not None and monotonic() < self._good_until:
             return self._client
@@ -91,10 +83,10 @@ class SharedConnection:
 
     async def _look_up(self, refused: bool) -> Settings:
         """
-        Look the connection up, and do not let a lookup that fails end what is paid for.
+        Look up the connection; a failed lookup must not end waits for paid jobs.
 
-        :raises TransportError: when the key that is known was refused, and there is no other to be had now.
-        :raises SegmindError: when no lookup was ever good, and none is within :data:`LOOKUP_PATIENCE` seconds.
+        :raises TransportError: the current key was refused and no other can be looked up now.
+        :raises SegmindError: no lookup has ever succeeded, nor did one within :data:`LOOKUP_PATIENCE` seconds.
         """
         give_up, pause = monotonic() + LOOKUP_PATIENCE, LOOKUP_PATIENCE / 60
         while True:
@@ -116,7 +108,7 @@ class SharedConnection:
                 return found
 
     async def close(self) -> None:
-        """Close what is open, and tell what happened; the lookup and what was learned stay for whoever comes next."""
+        """Close the session and report metrics; keep the looked-up settings and learned state for the next user."""
         session, self._session, self._client = self._session, None, None
         telling, self._telling = self._telling, None
         await self.poller.close()
@@ -139,7 +131,7 @@ _shared = weakref.WeakKeyDictionary()
 
 @asynccontextmanager
 async def shared_connection(conn_id: str) -> AsyncIterator[SharedConnection]:
-    """Give the connection that everybody in the running loop shares; the last to leave closes its session."""
+    """Yield the connection that all triggers in the running loop share; the last user closes its session."""
     connections = _shared.setdefault(asyncio.get_running_loop(), {})
     connection = connections.get(conn_id)
     if connection is None:

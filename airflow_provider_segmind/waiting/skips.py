@@ -1,4 +1,4 @@
-"""Which failures of a sensor are skips: ``soft_fail`` hides that a job has no result, and never a wrong setting."""
+"""Sensor failures that become skips: ``soft_fail`` hides a job without a result, but never a wrong setting."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_segmind.failures import WrongSettingsError
 
 @contextmanager
 def skipping(task: Any) -> Iterator[None]:
-    """Turn failures of a deferrable sensor into skips, as Airflow's own loop does for the poke and reschedule modes."""
+    """Turn failures of a deferrable sensor into skips, as Airflow's own loop does in poke and reschedule mode."""
     try:
         yield
     except AirflowSkipException:
@@ -32,7 +32,7 @@ def skipping(task: Any) -> Iterator[None]:
 
 @contextmanager
 def failing(task: Any) -> Iterator[None]:
-    """Fail where Airflow's own loop has skipped a wrong setting, which it does for every failure for good."""
+    """Fail for a wrong setting that Airflow's own loop has skipped; it skips every permanent failure."""
     try:
         yield
     except AirflowSkipException as skip:

@@ -1,4 +1,4 @@
-"""Airflow's ``execution_timeout`` in a task that runs an event loop, and may be paying while it rings."""
+"""Airflow's ``execution_timeout`` in a task that runs an event loop and may be placing a paid order at that moment."""
 
 from __future__ import annotations
 
@@ -12,19 +12,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 GRACE = 5.0
-"""Seconds in which what is under way may come to its end: an answer that is on its way names a paid job."""
+"""Seconds for running requests to finish: an answer that is on its way names a paid job."""
 
 
 @contextmanager
 def timeout_told(tell: Callable[[BaseException], None]) -> Iterator[None]:
-    """
-    Have the timeout told inside the running loop.
-
-    Airflow raises it wherever the process is just then. In an event loop that may be a callback, where asyncio logs it
-    and goes on, or a task that nobody looks at.
-
-    :param tell: is given the exception that Airflow would have raised.
-    """
+    """Call ``tell`` with the timeout exception inside the running loop."""
+    # Airflow raises the exception wherever the process is at that moment. In an event loop this may be a callback,
+    # where asyncio only logs it, or a task whose result is never read.
     airflows: Any = signal.getsignal(signal.SIGALRM)
     if not callable(airflows) or threading.current_thread() is not threading.main_thread():
         yield
@@ -34,7 +29,7 @@ def timeout_told(tell: Callable[[BaseException], None]) -> Iterator[None]:
     def ring() -> None:
         try:
             airflows(signal.SIGALRM, None)
-        except BaseException as error:  # noqa: BLE001 - Airflow's own is no Exception
+        except BaseException as error:  # noqa: BLE001 - Airflow's timeout is not an Exception
             tell(error)
 
     signal.signal(signal.SIGALRM, lambda *_: void(loop.call_soon_threadsafe(ring)))
@@ -45,14 +40,7 @@ def timeout_told(tell: Callable[[BaseException], None]) -> Iterator[None]:
 
 
 async def until_timeout(work: Coroutine[Any, Any, T], stop: Callable[[Exception], None]) -> T:
-    """
-    Run a coroutine and return its result.
-
-    At the task's timeout have it stop, cancel it a few seconds later, and raise the timeout.
-
-    :param work: the coroutine.
-    :param stop: has it begin nothing more.
-    """
+    """Run a coroutine and return its result; at the task's timeout call ``stop``, cancel after ``GRACE``, and raise."""
     loop, running = asyncio.get_running_loop(), asyncio.ensure_future(work)
     ended: list[BaseException] = []
 
@@ -73,4 +61,4 @@ async def until_timeout(work: Coroutine[Any, Any, T], stop: Callable[[Exception]
 
 
 def void(_: object) -> None:
-    """Return nothing: the handler of a signal must not."""
+    """Return nothing, as a signal handler must."""

@@ -1,8 +1,6 @@
 """
-Have a triggerer load what ending a task needs, while all it has to do is wait.
-
-The first request of any trigger to Airflow's task API makes Airflow 3.3.2 import the whole of that API, for seconds
-(four of processor time, measured). Left to the first result, every task that waits would end so much later.
+Warm up a triggerer while its tasks wait: the first request to Airflow's task API makes Airflow 3.3.2 import all of
+that API, which takes seconds (four of CPU time, measured) and would delay the end of every waiting task.
 """
 
 from __future__ import annotations
@@ -22,15 +20,10 @@ _going: list[asyncio.Task[None]] = []
 
 
 def warm_up(ending: Ending, ti: Any) -> None:
-    """
-    Make the first request of this process, beside whatever the caller goes on to do.
-
-    :param ending: how the task may end; one that resumes on a worker needs no request here.
-    :param ti: the task instance that the trigger waits for, if it has one.
-    """
+    """Start the first request of this process in the background, unless the task resumes on a worker anyway."""
     if _going or ti is None or not (ending.success and ending.push):
         return
-    # Kept, because nobody else holds it, and so that there is one only.
+    # Keep a reference, or the task may be garbage-collected; it also prevents a second request.
     _going.append(asyncio.get_running_loop().create_task(_ask(ti)))
 
 
@@ -39,5 +32,5 @@ async def _ask(ti: Any) -> None:
         await asyncio.to_thread(
             XCom.get_one, key=_NOT_THERE, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
         )
-    except Exception as error:  # noqa: BLE001 - nothing depends on it
+    except Exception as error:  # noqa: BLE001 - only a warm-up
         log.debug("The first request to Airflow's task API failed: %s", error)
