@@ -90,6 +90,11 @@ class AirflowRest:
         if answer.status_code == requests.codes.unauthorized:
             self._login(timeout)
             answer = self._session.request(method, url, timeout=timeout, **options)
+        for _ in range(3):
+            if answer.status_code != requests.codes.server_error or '"Database error"' not in answer.text:
+                break
+            # SQLite has one writer at a time, and on a busy machine a request may wait longer than SQLite lets it.
+            answer = self._session.request(method, url, timeout=timeout, **options)
         if not answer.ok:
             message = f"{method} {path}: HTTP {answer.status_code}: {answer.text[:500]}"
             raise AirflowRestError(message, answer.status_code)

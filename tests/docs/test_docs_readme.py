@@ -20,6 +20,7 @@ from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.docs.home import Home
 from tests.docs.pages import README, ROOT, SAID, Block, blocks, shell_lines
+from tests.hurry import SETTINGS
 from tools.release.sources import listed
 
 EMULATOR = "python -m airflow_provider_segmind.emulator"
@@ -94,7 +95,13 @@ def test_the_tests_of_the_docs_pass(block: Block, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
         cwd=tmp_path,
-        env={**env, "AIRFLOW_HOME": str(tmp_path / "home"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        # A reader waits a minute and a half for a history of the real service; the emulator's shows all at once.
+        env={
+            **env,
+            "AIRFLOW_HOME": str(tmp_path / "home"),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": str(SETTINGS.parent),
+        },
         capture_output=True,
         text=True,
         timeout=240,

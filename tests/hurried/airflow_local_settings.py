@@ -13,10 +13,12 @@ from __future__ import annotations
 import airflow_provider_segmind.operators.quality
 import airflow_provider_segmind.sensors.body_swap
 import airflow_provider_segmind.transfers.object_storage  # noqa: F401
-from airflow_provider_segmind.api import history, schedule
+from airflow_provider_segmind.api import clocks, history, patience, schedule
 
 __all__: list[str] = []  # Airflow takes the public names of its local settings into its own
 
+clocks.UNKNOWN = 0.0  # all processes have the same clock
+patience.GONE_AFTER = 15.0
 schedule.PRIOR = 4.0
 history.SETTLED = -27.0  # six seconds after the last moment in which an order can be accepted
 history.SLOW = 3.0
