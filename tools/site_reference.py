@@ -134,7 +134,7 @@ def _error(name: str, cls: type[SegmindError]) -> str:
 
 def metrics() -> str:
     """Return a page with every metric, as the module that tells them describes it."""
-    source = ROOT / "airflow_provider_segmind" / "hooks" / "metrics.py"
+    source = ROOT / "airflow_provider_segmind" / "observability" / "metrics.py"
     parts = [
         "# Metrics\n\nThey come with Airflow's own, under its prefix, where Airflow's metrics are on. Each has the tag "
         "`connection`. [Monitoring](../monitoring.md) says how to switch them on, and what is worth an alert.\n\n"

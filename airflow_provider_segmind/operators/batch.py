@@ -153,9 +153,8 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         """Return the exception for a task that has not written its results; it names every paid order."""
         if plan is not None:
             return paid_batch_error(context, error, plan.book.entries, self.workflow)
-        return unplanned_error(
-            context, error, self.workflow, lambda: self._connection(SegmindHook(self.segmind_conn_id))
-        )
+        hook = SegmindHook(self.segmind_conn_id)
+        return unplanned_error(context, error, self.workflow, lambda: self._connection(hook))
 
     def _connection(self, hook: SegmindHook) -> SharedConnection:
         async def settings_of(_: str) -> Any:

@@ -205,9 +205,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         try:
             job, complete = read_event(event)
             if not complete:
-                wait = SegmindHook(self.segmind_conn_id).wait
-                how = {"poll_interval": self.poke_interval, "timeout": self.timeout, "max_outage": self.max_outage}
-                job = replace(wait(self._url, **how), submitted_at=job.submitted_at)
+                how: dict[str, Any] = {"poll_interval": self.poke_interval, "max_outage": self.max_outage}
+                again = SegmindHook(self.segmind_conn_id).wait(self._url, timeout=self.timeout, **how)
+                job = replace(again, submitted_at=job.submitted_at)
             return self._finish(job, context, job.submitted_at)
         except SegmindError as error:
             self._show_end(context, error)

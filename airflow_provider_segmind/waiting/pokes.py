@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
+from typing import Any
 
 from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError, TransportError
 from airflow_provider_segmind.api.flow import Pause
@@ -19,7 +19,7 @@ class Pokes:
     :param found: whether an earlier poke, maybe in another process, has found the connection.
     """
 
-    def __init__(self, conn_id: str, log: logging.Logger, *, found: bool) -> None:
+    def __init__(self, conn_id: str, log: Any, *, found: bool) -> None:
         self._conn_id = conn_id
         self._log = log
         self._found = found
