@@ -186,9 +186,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         if self._watch is None:
             self._show_wait(context)
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
-        assert self._pokes is not None  # noqa: S101 - execute() sets it
+        pokes = self._pokes = self._pokes or Pokes(self.segmind_conn_id, self.log, found=False)
         try:
-            seen = self._pokes.ask(self._watch)
+            seen = pokes.ask(self._watch)
         except SegmindError as error:
             raise self._ended(error, context) from error
         if isinstance(seen, Job):
