@@ -187,7 +187,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
     def on_kill(self) -> None:
         """Log that nothing can be cancelled. The records stay, so a retry can resume the orders."""
         self.log.warning(
-            "This task is being killed. Segmind cannot cancel: its %d swaps go on and are billed. A retry resumes them.",
+            "This task is being killed. Segmind cannot cancel: %d swaps go on and are billed. A retry resumes them.",
             self._ordered,
         )
 
