@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -11,7 +15,12 @@ from airflow_provider_segmind.api.errors import (
     OutcomeUnknownError,
     SegmindError,
 )
-from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorTimeout
+from airflow_provider_segmind.compat import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 
 
 class WrongSettingsError(AirflowFailException):
@@ -74,3 +83,30 @@ def is_of_the_job(error: SegmindError) -> bool:
     """Return whether the job itself has no result, which ``soft_fail`` may skip."""
     # Any other permanent failure is a wrong key, connection or setting, or an account that cannot pay.
     return isinstance(error, JobTimeoutError | JobFailedError | JobExpiredError)
+
+
+@contextmanager
+def skipping(task: Any) -> Iterator[None]:
+    """Turn failures of a deferrable sensor into skips, as Airflow's own loop does in poke and reschedule mode."""
+    try:
+        yield
+    except AirflowSkipException:
+        raise
+    except Exception as error:
+        ended = isinstance(error, (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException))
+        hidden = task.soft_fail and ended and not isinstance(error, WrongSettingsError)
+        if task.never_fail or hidden:
+            raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
+        raise
+
+
+@contextmanager
+def failing(task: Any) -> Iterator[None]:
+    """Fail for a wrong setting that Airflow's own loop has skipped; it skips every permanent failure."""
+    try:
+        yield
+    except AirflowSkipException as skip:
+        error = skip.__cause__
+        if isinstance(error, WrongSettingsError) and not task.never_fail:
+            raise error from error.__cause__
+        raise

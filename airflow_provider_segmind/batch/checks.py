@@ -19,7 +19,7 @@ from airflow_provider_segmind.api.uris import cause, shown
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.batch.files import CHECKS, STORED, is_good, read_lines
 from airflow_provider_segmind.compat import AirflowFailException
-from airflow_provider_segmind.files.fetching import picture_bytes
+from airflow_provider_segmind.files.download import picture_bytes
 from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.files.publish import lines_of, write_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook

@@ -29,6 +29,7 @@ from airflow_provider_segmind.api.models import Settings, parse_url
 from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter, exchange
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
+from airflow_provider_segmind.files.pictures import is_url, read_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 log = logging.getLogger(__name__)
@@ -258,3 +259,13 @@ def _no_picture(answer: requests.Response, shown: str, head: str) -> ServiceErro
         f"with {words!r}: nothing is stored. Look at the URL; a retry fetches it again and costs nothing.",
         status=answer.status_code,
     )
+
+
+def picture_bytes(hook: SegmindHook, name: str, uri: str) -> bytes:
+    """
+    Return the bytes of a file.
+
+    :param hook: its connection decides which host may be in a private network, and which may receive the key.
+    :param name: the operator's parameter, for error messages.
+    """
+    return download(hook, uri).data if is_url(uri) else read_whole(name, uri)

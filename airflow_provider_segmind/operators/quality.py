@@ -15,7 +15,7 @@ from airflow_provider_segmind.batch import checks as quality_batch
 from airflow_provider_segmind.batch.files import dag_of
 from airflow_provider_segmind.compat import AirflowFailException, AirflowSkipException, conf
 from airflow_provider_segmind.failures import task_error
-from airflow_provider_segmind.files.fetching import picture_bytes
+from airflow_provider_segmind.files.download import picture_bytes
 from airflow_provider_segmind.gallery.recording import checked, checked_batch, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.quality.inspect import check_input, check_swap

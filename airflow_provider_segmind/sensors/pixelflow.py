@@ -23,7 +23,7 @@ from airflow_provider_segmind.compat import (
     default_args_of,
 )
 from airflow_provider_segmind.connection import waits_deferred
-from airflow_provider_segmind.failures import sensor_error
+from airflow_provider_segmind.failures import failing, sensor_error, skipping
 from airflow_provider_segmind.gallery.recording import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.observability.lineage import LineageMixin
@@ -35,7 +35,6 @@ from airflow_provider_segmind.waiting.ending import check_mode, ending_of, setti
 from airflow_provider_segmind.waiting.events import is_start, read_event
 from airflow_provider_segmind.waiting.origin import known_job, nothing_to_wait_for, photographs, task_id_of
 from airflow_provider_segmind.waiting.pokes import Pokes
-from airflow_provider_segmind.waiting.skips import failing, skipping
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial

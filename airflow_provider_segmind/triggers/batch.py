@@ -15,10 +15,9 @@ from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.batch.files import BatchFiles, Row, compose, own, summary_of, too_many
 from airflow_provider_segmind.batch.results import Collector, wait_for
 from airflow_provider_segmind.observability.metrics import outcome_of
-from airflow_provider_segmind.waiting.ending import conclude, read_ending
+from airflow_provider_segmind.waiting.ending import conclude, read_ending, warm_up
 from airflow_provider_segmind.waiting.events import event_of_batch, event_of_error
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
-from airflow_provider_segmind.waiting.warming import warm_up
 
 
 class BodySwapBatchTrigger(BaseTrigger):

@@ -17,10 +17,9 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
-from airflow_provider_segmind.waiting.ending import Ending, conclude, read_ending
+from airflow_provider_segmind.waiting.ending import Ending, conclude, read_ending, warm_up
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
-from airflow_provider_segmind.waiting.warming import warm_up
 
 BACKSTOP = -UNKNOWN
 """

@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.waiting import ending as module
-from airflow_provider_segmind.waiting import warming
+from airflow_provider_segmind.waiting import ending as waiting_ending
 from airflow_provider_segmind.waiting.ending import (
     Ending,
     Losses,
@@ -188,13 +188,13 @@ async def test_the_first_wait_of_a_process_makes_the_first_request_and_others_ma
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     going: list[Any] = []
-    monkeypatch.setattr(warming, "_going", going)
+    monkeypatch.setattr(waiting_ending, "_warming", going)
     ti = TaskInstance()
-    warming.warm_up(HERE, None)
-    warming.warm_up(Ending(), ti)
-    warming.warm_up(replace(HERE, push=False), ti)
+    waiting_ending.warm_up(HERE, None)
+    waiting_ending.warm_up(Ending(), ti)
+    waiting_ending.warm_up(replace(HERE, push=False), ti)
     assert going == []
-    warming.warm_up(HERE, ti)
-    warming.warm_up(HERE, ti)
+    waiting_ending.warm_up(HERE, ti)
+    waiting_ending.warm_up(HERE, ti)
     (request,) = going
     await request  # there is no Airflow here to answer, which harms nothing
