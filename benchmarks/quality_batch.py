@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from airflow_provider_segmind.quality.inspect import check_swap
-from airflow_provider_segmind.quality.many import Pair, check_many
+from airflow_provider_segmind.quality.many import Pair, check_many, worker_count
 from airflow_provider_segmind.quality.report import Report
-from airflow_provider_segmind.quality.sizing import worker_count
 from benchmarks import results
 from benchmarks.quality_cost import in_fresh_process, peak_memory
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from airflow_provider_segmind.emulator.faults import Failure, FaultQueue
-from airflow_provider_segmind.emulator.rate import RateWindow
 from airflow_provider_segmind.emulator.records import Asset, Charge, Job, JobView, Status
 from airflow_provider_segmind.emulator.settings import Settings
 
@@ -173,3 +172,23 @@ class State:
                 ignored=tuple(name for name in job.inputs if name not in known),
             )
         )
+
+
+class RateWindow:
+    """A sliding window of requests."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque()
+
+    def take(self, now: float, limit: int | None, seconds: float) -> float:
+        """Count a request and return 0; over the limit, count nothing and return the seconds until one is allowed."""
+        if limit is None:
+            return 0.0
+        times = self._times
+        while times and times[0] <= now - seconds:
+            times.popleft()
+        if len(times) < limit:
+            times.append(now)
+            return 0.0
+        # If the limit was lowered at run time, several requests must leave the window before one may enter.
+        return max(0.001, times[len(times) - limit] + seconds - now) if limit > 0 else seconds

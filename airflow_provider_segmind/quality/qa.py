@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from PIL import Image
 
-from airflow_provider_segmind.quality import comparison, detectors, place, pose, registration
+from airflow_provider_segmind.quality import comparison, detectors, pose, registration
 from airflow_provider_segmind.quality.comparison import Difference, Pair
 from airflow_provider_segmind.quality.persons import Persons
 from airflow_provider_segmind.quality.report import Check, judged
@@ -55,7 +55,7 @@ def swap_checks(
         _person_count({"result": persons.count}, thresholds, {"result"}),
         *_background(pair, similarity, thresholds),
         _background_moved(pair, thresholds),
-        _subject_moved(place.sideways(pair, earlier, persons), thresholds),
+        _subject_moved(sideways(pair, earlier, persons), thresholds),
         _subject_ssim(pair, similarity, thresholds),
         _sharpness(pair, thresholds),
     )
@@ -138,7 +138,7 @@ def _background(
 
 def _background_moved(pair: Pair, thresholds: Thresholds) -> Check:
     most, least = thresholds.max_move_evidence, thresholds.min_background_area
-    # Each background by itself: after a move, less is background in both at the same place.
+    # Each background by itself: after a move, less is background in both at the same
     share = min(float(np.mean(known)) for known in pair.backgrounds)
     move = registration.move(pair) if share >= least else None
     if move is None:
@@ -209,3 +209,50 @@ def _pose(
     value = pose.likeness(before, after, area)
     why = f"{joints} joints, seen on both pictures, are alike by {value:.2f} (OKS), at least {least:g} is wanted"
     return judged("pose", value >= least, value, least, why)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from airflow_provider_segmind.quality.comparison import Pair
+    from airflow_provider_segmind.quality.persons import Persons
+
+_SHOULDERS = 2
+_EDGES = (2, 98)
+
+
+def sideways(pair: Pair, before: Persons, after: Persons) -> float | None:
+    """
+    Return how far the subject moved to the right, as a share of the longer side; negative to the left.
+
+    Takes the smallest move of face, shoulders, and the mask's left edge, right edge and middle; 0 if they disagree on
+    the side, as with a wider person or another pose. Ignores up and down, since a taller person moves all five.
+
+    :param before: the persons on the source, in its pixels.
+    :param after: the persons on the result, in the source's pixels.
+    :return: ``None`` unless each picture has exactly one person.
+    """
+    if before.count != 1 or after.count != 1:
+        return None
+    said = np.array(list(_said(pair, before, after))) / max(pair.before.shape[:2])
+    if not said.size or not (np.all(said > 0) or np.all(said < 0)):
+        return 0.0
+    return float(said[np.argmin(np.abs(said))])
+
+
+def _said(pair: Pair, before: Persons, after: Persons) -> Iterator[float]:
+    if before.faces and after.faces:
+        one, other = before.faces[0].box, after.faces[0].box
+        yield (other[0] + other[2] - one[0] - one[2]) / 2
+    if before.bodies and after.bodies:
+        yield float(after.bodies[0].points[_SHOULDERS, 0] - before.bodies[0].points[_SHOULDERS, 0])
+    masks = [mask > comparison.SUBJECT for mask in (pair.before_subject, pair.after_subject)]
+    if all(mask.any() for mask in masks):
+        yield from _extent(masks[1]) - _extent(masks[0])
+
+
+def _extent(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    columns = np.nonzero(mask)[1]
+    return np.array([*np.percentile(columns, _EDGES), columns.mean()])

@@ -17,6 +17,7 @@ from airflow_provider_segmind.batch.files import STORED, check_failures, dag_of,
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.failures import task_error
 from airflow_provider_segmind.files.objects import storage_path
+from airflow_provider_segmind.files.pictures import SHARES, share_all
 from airflow_provider_segmind.files.publish import lines_of, put
 from airflow_provider_segmind.gallery.recording import show, stored, stored_batch
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -27,7 +28,6 @@ from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.storage.deliveries import Deliveries, Delivery, read_deliveries
 from airflow_provider_segmind.storage.keep import Item, Manner
 from airflow_provider_segmind.storage.names import name_of
-from airflow_provider_segmind.storage.sharing import SHARES, share_all
 from airflow_provider_segmind.storage.signing import signer
 from airflow_provider_segmind.storage.store import Shelf, store_all
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from airflow_provider_segmind.emulator.rate import RateWindow
+from airflow_provider_segmind.emulator.state import RateWindow
 
 
 def test_each_accepted_submit_is_one_bill(client, emulator):

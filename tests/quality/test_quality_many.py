@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_segmind.quality.inspect import check_swap
-from airflow_provider_segmind.quality.many import CheckDiedError, Pair, check_many
+from airflow_provider_segmind.quality.many import CheckDiedError, Pair, check_many, worker_count
 from airflow_provider_segmind.quality.report import Report
-from airflow_provider_segmind.quality.sizing import worker_count
 from airflow_provider_segmind.quality.thresholds import Thresholds
 from tests.quality.drawing import trio
 
