@@ -111,8 +111,8 @@ def settings_of(connection: Connection, extra: Mapping[str, Any], conn_id: str) 
         )
     if isinstance(settings.verify, str) and not Path(settings.verify).exists():
         raise InvalidRequestError(
-            f"Connection '{conn_id}': verify is {settings.verify!r}, and there is no such CA bundle on this machine: "
-            "whoever manages the connection gives a path that every worker and triggerer has."
+            f"Connection '{conn_id}': verify is {settings.verify!r}, and there is no such CA bundle on this machine. "
+            "Set verify in the connection to the path of a CA bundle that every worker and triggerer has."
         )
     return settings
 
@@ -130,8 +130,8 @@ def _not_found(conn_id: str, error: Exception) -> SegmindError:
 def missing(conn_id: str) -> AuthenticationError:
     """Return the error for a connection that does not exist."""
     return AuthenticationError(
-        f"There is no connection '{conn_id}': whoever manages Airflow creates it with connection type 'segmind' "
-        "and the API key as its password."
+        f"There is no connection '{conn_id}'. Create it with connection type 'segmind' and the API key as its "
+        "password, or ask your Airflow administrator to create it."
     )
 
 

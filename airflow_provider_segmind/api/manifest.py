@@ -82,7 +82,7 @@ class Problems:
             more = len(self._found) - SHOWN
             listed = "\n".join(self._found[:SHOWN]) + (f"\n… and {more} more" if more > 0 else "")
             raise InvalidRequestError(
-                f"{shown(self.where)} cannot be ordered, and nothing was. Whoever made it corrects this:\n{listed}"
+                f"{shown(self.where)} cannot be ordered, and nothing was ordered. Correct these problems:\n{listed}"
             )
 
 

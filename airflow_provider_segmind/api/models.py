@@ -147,9 +147,7 @@ class Settings:
         where = f"Connection '{conn_id}'"
         key = (password or "").strip()
         if not key:
-            raise AuthenticationError(
-                f"{where} has no API key: put the key into its password field (whoever manages Airflow's connections)."
-            )
+            raise AuthenticationError(f"{where} has no API key: put the key into its password field.")
         if not key.isascii() or not key.isprintable() or " " in key:
             raise AuthenticationError(
                 f"{where} has an API key with blanks or unprintable characters: copy the key again."

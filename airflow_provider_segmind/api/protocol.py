@@ -87,7 +87,8 @@ def check_poll_url(settings: Settings, poll_url: object) -> str:
     if not settings.may_receive_key(url):
         raise InvalidRequestError(
             f"poll_url {quoted(url)} is not on the connection's host {settings.base_url}, so the API key is not sent "
-            "there. If Segmind really returned it, whoever manages the connection adds its host to trusted_hosts."
+            "there. Check where poll_url comes from. If Segmind returned it, add its host to trusted_hosts in the "
+            "connection."
         )
     return url
 

@@ -59,10 +59,12 @@ def refusal(settings: Settings, response: Response, message: str, *, request_id:
         tried = " and ".join(candidate_schemes(settings))
         return made(
             AuthenticationError,
-            f"The API key is missing or wrong (sent as {tried}): whoever manages the connection must check it.",
+            f"The API key is missing or wrong (sent as {tried}). Check the key in the connection.",
         )
     if status == 403:
-        return made(AuthenticationError, "The API key may not do this: whoever manages the account must allow it.")
+        return made(
+            AuthenticationError, "The API key may not do this. Ask the owner of the Segmind account to allow it."
+        )
     if status == 429:
         return RateLimitError(
             f"{message} Too many requests: nothing was billed, it can go out again later.",

@@ -139,8 +139,8 @@ def _rows(uri: str) -> Iterator[dict[str, Any]]:
     for number, _, row in read_lines("results", uri):
         if row is None:
             raise InvalidRequestError(
-                f"Line {number} of results {shown(uri)!r} is no JSON object: it takes the manifest that "
-                "BodySwapBatchOperator writes. Ask whoever changed it."
+                f"Line {number} of results {shown(uri)!r} is no JSON object. Give the manifest as "
+                "BodySwapBatchOperator wrote it, without changes."
             )
         yield row
 
@@ -235,8 +235,8 @@ def write_reports(manifest: str, checked: Iterable[Checked]) -> str:
         write_whole(ObjectStoragePath(uri), lines_of(one.to_json() for one in checked))
     except (OSError, ValueError, ImportError) as error:
         raise SegmindError(
-            f"{shown(uri)} cannot be written ({cause(error)}): whoever wrote the DAG checks the path and who "
-            "may write there. A retry checks again, which costs nothing."
+            f"{shown(uri)} cannot be written ({cause(error)}). A retry checks the pictures again, which costs "
+            "nothing. Check the path, and whether the worker may write there."
         ) from error
     return uri
 

@@ -98,10 +98,9 @@ class BatchFiles:
         swaps = list(_rows(self._parts / "swaps.jsonl"))
         if not swaps:
             raise SegmindError(
-                f"{shown(str(self._parts / 'swaps.jsonl'))} is not there, or empty, so nobody knows here what to wait "
-                "for. Whoever wrote the DAG gives results_uri a place that every worker and triggerer reads and "
-                "writes, and keeps what is beside it until the task has ended. A retry goes on with the orders that "
-                "are on record."
+                f"{shown(str(self._parts / 'swaps.jsonl'))} is missing or empty, so it is not known which orders to "
+                "wait for. A retry resumes the orders that are on record. Set results_uri to a place that every "
+                "worker and triggerer reads and writes, and keep the files next to it until the task has ended."
             )
         return swaps
 

@@ -89,8 +89,9 @@ def paid_batch_error(
         named += f" {len(pending)} more were being sent, and are to be looked up{': ' * bool(ids)}{', '.join(ids)}."
     if kept:
         for_good = isinstance(error, ChangedError) and not error.retryable
-        goes_on = "Clearing" if for_good else "A retry goes on with them; clearing"
-        named += f" {goes_on} the task orders, and pays for, all of them again."
+        if not for_good:
+            named += " A retry resumes them."
+        named += " Clearing the task orders, and pays for, all of them again."
     if isinstance(error, SegmindError):
         error.message = f"{error.message} {named}"
     elif isinstance(error, AirflowTaskTimeout) and kept:

@@ -67,9 +67,9 @@ class Plan:
             balance, needed = self.hook.get_credits(), price * len(wanted)
             if balance < needed:
                 raise CreditsError(
-                    f"{len(wanted)} swaps at ${price} are ${needed:.2f}, and the account has ${balance:.2f}. None was "
-                    "ordered now. Whoever pays adds credits; then "
-                    + ("a retry orders the rest." if self.paid else "clear the task.")
+                    f"{len(wanted)} swaps at ${price} cost ${needed:.2f}, and the account has ${balance:.2f}. None was "
+                    "ordered now. Add credits to the Segmind account, then "
+                    + ("let the task retry: a retry orders the rest." if self.paid else "clear the task.")
                 )
         return wanted
 

@@ -140,8 +140,8 @@ def _open(hook: SegmindHook, url: str, whole: Exchange, *, with_key: bool) -> It
             )
         except ForbiddenAddressError as error:
             raise InvalidRequestError(
-                f"{shown} is not fetched: {error}. Only the connection's own host may be elsewhere; ask whoever gave "
-                "this URL."
+                f"{shown} is not fetched: {error}. Only the connection's own host may have such an address. "
+                "Check where this URL comes from."
             ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise TransportError(
@@ -163,8 +163,8 @@ def _check_url(settings: Settings, url: str) -> bool:
     own = target is not None and (target.scheme, target.netloc.lower()) == (base.scheme, base.netloc.lower())
     if target is None or not (target.scheme == "https" or own):
         raise InvalidRequestError(
-            f"{uris.shown(url)!r} is not fetched: an output has to be an https:// URL, or http:// on a "
-            "connection's own host, an emulator. Ask whoever gave this URL."
+            f"{uris.shown(url)!r} is not fetched: an output must be an https:// URL. Only the connection's own "
+            "host, if it is an emulator, may have an http:// URL. Check where this URL comes from."
         )
     return own
 
@@ -176,7 +176,7 @@ def _check_status(answer: requests.Response, url: str) -> None:
     if status in (404, 410):
         raise JobExpiredError(
             f"{shown} is gone: the result was paid for and is lost, since Segmind deletes results after seven days. "
-            "Whoever runs the DAG stores results sooner; a new order is a new bill.",
+            "A new order is a new bill. Store results within seven days.",
             status=status,
         )
     if status == 429:
@@ -193,8 +193,8 @@ def _check_status(answer: requests.Response, url: str) -> None:
         )
     if status in (401, 403):
         raise AuthenticationError(
-            f"{shown} may not be read: the link may have run out, or its host wants a key and is not among the "
-            "connection's trusted_hosts. Whoever manages the connection looks at it.",
+            f"{shown} may not be read: the link may have expired, or its host needs the API key and is not in the "
+            "connection's trusted_hosts. Check trusted_hosts in the connection.",
             status=status,
         )
     raise InvalidRequestError(f"{shown} is answered with HTTP {status}, not with a picture.", status=status)

@@ -66,14 +66,14 @@ def input_path(name: str, uri: str) -> ObjectStoragePath:
         raise InvalidRequestError(f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path.") from None
     if roots and (_climbs(place) or not any(_is_below(place, root) for root in roots)):
         raise InvalidRequestError(
-            f"{name} {shown(uri)!r} is below no folder that [segmind] input_roots names, so it is not read: give a "
-            "file from one of those, or ask whoever manages Airflow to add its folder."
+            f"{name} {shown(uri)!r} is below no folder that [segmind] input_roots names, so it is not read. Give a "
+            "file from one of those folders, or ask your Airflow administrator to add the file's folder there."
         )
     local = place[0] == "file"
     if local and not roots and any(_is_below((*place[:2], place[2].casefold()), folder) for folder in _system()):
         raise InvalidRequestError(
-            f"{name} {shown(uri)!r} is in a folder of the system, from which nothing is read: check the path. Whoever "
-            "manages Airflow can name the folders that tasks read from in [segmind] input_roots."
+            f"{name} {shown(uri)!r} is in a folder of the system, from which nothing is read. Check the path. If it is "
+            "right, ask your Airflow administrator to name all folders that tasks may read in [segmind] input_roots."
         )
     return ObjectStoragePath(place[2]) if local else storage_path(name, uri)
 
@@ -151,7 +151,8 @@ def _roots(said: str) -> tuple[_Place, ...]:
             scheme = urlsplit(uri.strip()).scheme
             if not scheme and not uri.strip().startswith("/"):
                 raise InvalidRequestError(
-                    f"[segmind] input_roots has {uri.strip()!r}: whoever manages Airflow gives absolute paths and URIs."
+                    f"[segmind] input_roots has {uri.strip()!r}, which is not an absolute path or a URI. Ask your "
+                    "Airflow administrator to correct it."
                 )
             roots.append(_place(uri.strip()))
     return tuple(roots)

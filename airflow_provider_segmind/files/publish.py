@@ -71,8 +71,8 @@ def publish(path: ObjectStoragePath, data: bytes) -> bool:
             if path.is_dir():
                 raise IsADirectoryError("a folder is in the way")
             raise InvalidRequestError(
-                f"{shown(str(path))} holds other content, which is not overwritten: whoever wrote the DAG gives "
-                "another name or destination, or removes that file."
+                f"{shown(str(path))} holds other content, which is not overwritten. Set another name or "
+                "destination in the DAG, or remove that file."
             )
         write_whole(path, data)
     except (OSError, ImportError) as error:

@@ -128,6 +128,6 @@ class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator)
         """Log that nothing can be cancelled. The record stays, so a retry can resume the order."""
         known = f"request {self._request_id}" if self._request_id else "an order that was just being sent"
         self.log.warning(
-            "This task is being killed. Segmind cannot cancel: %s goes on and is billed. A retry goes on with it.",
+            "This task is being killed. Segmind cannot cancel: %s goes on and is billed. A retry resumes it.",
             known,
         )

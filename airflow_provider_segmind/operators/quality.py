@@ -238,6 +238,6 @@ def pose_model() -> Path | None:
         check_pose_model(Path(path))
     except InvalidRequestError as error:
         raise InvalidRequestError(
-            f"[segmind] pose_model, which whoever manages Airflow sets, cannot be used. {error.message}"
+            f"[segmind] pose_model cannot be used. {error.message} Ask your Airflow administrator to change the option."
         ) from None
     return Path(path)

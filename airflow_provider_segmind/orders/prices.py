@@ -23,6 +23,6 @@ def estimated_cost(workflow: str | None) -> float | None:
     try:
         price = price_per_swap()
     except Exception:
-        log.exception("[segmind] price_per_swap is no number: whoever manages Airflow corrects it.")
+        log.exception("[segmind] price_per_swap is not a number. Ask your Airflow administrator to set it to a number.")
         return None
     return price if math.isfinite(price) and price >= 0 else None

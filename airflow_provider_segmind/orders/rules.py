@@ -56,12 +56,14 @@ def spend_limit() -> float | None:
     limit = float(conf.getfloat("segmind", "max_spend_per_run", fallback=0.0))
     if not math.isfinite(limit) or limit < 0:
         raise InvalidRequestError(
-            f"[segmind] max_spend_per_run is {limit}: whoever manages Airflow gives US dollars, or 0 for no limit."
+            f"[segmind] max_spend_per_run is {limit}. Ask your Airflow administrator to set it to an amount in US "
+            "dollars, or to 0 for no limit."
         )
     if limit and not price_per_swap() > 0:
         raise InvalidRequestError(
-            f"[segmind] max_spend_per_run is {limit}, but price_per_swap is {price_per_swap()}, so nobody knows what "
-            "an order costs: whoever manages Airflow sets the price."
+            f"[segmind] max_spend_per_run is {limit}, but price_per_swap is {price_per_swap()}, so the cost of "
+            "an order is not known. Ask your Airflow administrator to set [segmind] price_per_swap to the price of one "
+            "swap."
         )
     return limit or None
 
@@ -102,11 +104,16 @@ def check_spend(context: Context, task: BaseOperator, *, ordered: int, more: int
     needed = price_per_swap() * max(total, orders)
     if needed > limit + 1e-9:
         note_orders(context, ordered)
-        then = "a retry goes on; clearing the task pays again for what it ordered" if ordered else "clear the task"
+        then = "Then clear the task."
+        if ordered:
+            then = (
+                "Then let the task retry: a retry continues where it stopped. Clearing the task pays again for what it "
+                "ordered."
+            )
         raise CreditsError(
-            f"With this task's {orders} this DAG run would have ordered {total} swaps, at ${price_per_swap()} each "
-            f"${needed:.2f}, and [segmind] max_spend_per_run is ${limit:.2f}. Nothing was ordered now. Whoever manages "
-            f"Airflow raises the limit, or the DAG's author orders less in one run; then {then}."
+            f"With this task's {orders} swaps, this DAG run would have ordered {total}. At ${price_per_swap()} each, "
+            f"that is ${needed:.2f}, but [segmind] max_spend_per_run is ${limit:.2f}. Nothing was ordered now. Ask "
+            f"your Airflow administrator to raise the limit, or order fewer swaps in one run. {then}"
         )
 
 

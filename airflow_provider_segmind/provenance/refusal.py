@@ -32,6 +32,6 @@ def refusal(kind: str, reason: str) -> InvalidRequestError:
     :param reason: the problem, as the end of a sentence.
     """
     return InvalidRequestError(
-        f"The {kind} picture cannot be labelled: {reason}. Its bytes were not changed: keep them as they came, "
-        "and let whoever publishes the picture check it and label it."
+        f"The {kind} picture cannot be labelled: {reason}. Its bytes were not changed. Keep the file as it is. "
+        "Before you publish the picture, check it and label it."
     )

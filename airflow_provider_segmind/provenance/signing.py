@@ -124,8 +124,8 @@ def verify(data: bytes, *, anchors: bytes | None = None) -> Signature | None:
                 return _signature(json.loads(reader.json()))
     except c2pa.C2paError as error:
         raise InvalidRequestError(
-            f"The C2PA manifest of the picture cannot be read: {error}. Whoever wants to publish it asks where it "
-            "came from; its bytes were not changed."
+            f"The C2PA manifest of the picture cannot be read: {error}. Its bytes were not changed. Before you "
+            "publish it, find out where it came from."
         ) from None
 
 
@@ -144,25 +144,25 @@ def check_pair(certificate: bytes, key: bytes, algorithm: str = "es256") -> None
         chain = load_pem_x509_certificates(certificate)
     except ValueError:
         raise InvalidRequestError(
-            "The signing certificate is no chain of PEM certificates: whoever manages the certificate gives a file "
-            "with the signer's own certificate first and those that vouch for it after it."
+            "The signing certificate is no chain of PEM certificates. Give a file with the signer's own "
+            "certificate first, and after it the certificates that vouch for it."
         ) from None
     try:
         private = load_pem_private_key(key, password=None)
     except (TypeError, ValueError, NotImplementedError):
         # The parser's message may quote the key.
         raise InvalidRequestError(
-            "The signing key is no private key in PEM without a passphrase: whoever manages it gives one."
+            "The signing key is no private key in PEM without a passphrase. Give such a key."
         ) from None
     if _public(private.public_key()) != _public(chain[0].public_key()):
         raise InvalidRequestError(
             f"The signing key does not belong to the first certificate of the chain, which is that of "
-            f"{chain[0].subject.rfc4514_string()!r}: whoever manages them gives the two that were made together."
+            f"{chain[0].subject.rfc4514_string()!r}. Give a key and a certificate that belong together."
         )
     if not _fits(private, algorithm):
         raise InvalidRequestError(
-            f"The signing algorithm {algorithm!r} does not fit the key, which is of {_kind(private)}: whoever manages "
-            "it gives the algorithm of the certificate."
+            f"The signing algorithm {algorithm!r} does not fit the key, which is of {_kind(private)}. Set the "
+            "algorithm of the certificate."
         )
 
 
@@ -171,8 +171,8 @@ def _library() -> Any:
         import c2pa
     except ImportError:
         raise InvalidRequestError(
-            "Signing needs a library that is not installed: whoever manages Airflow's workers runs "
-            "pip install 'airflow-provider-segmind[provenance]'."
+            "Signing needs a library that is not installed. Ask your Airflow administrator to run "
+            "pip install 'airflow-provider-segmind[provenance]' on every worker."
         ) from None
     return c2pa
 
@@ -265,9 +265,9 @@ def _unsigned(error: Exception, time_stamp_url: str | None) -> SegmindError:
     if time_stamp_url and "http" in str(error).lower():
         return TransportError(
             f"The time-stamp authority {time_stamp_url} gave no time stamp, so the picture is not signed: {error}. "
-            "Nobody must act if it works later. The picture's bytes were not changed."
+            "The picture's bytes were not changed. Try again later. If that fails too, check the authority's URL."
         )
     return InvalidRequestError(
-        f"The picture could not be signed: {error}. Whoever manages the signing certificate checks it. The picture's "
-        "bytes were not changed."
+        f"The picture could not be signed: {error}. The picture's bytes were not changed. Ask your Airflow "
+        "administrator to check the signing certificate."
     )

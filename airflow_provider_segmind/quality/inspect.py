@@ -134,8 +134,9 @@ def _layers(qa: bool | None) -> tuple[str, ...]:
         return ("core", "qa")
     if qa:
         raise InvalidRequestError(
-            "qa=True requires checks with models, which are not installed: whoever installs the workers must run "
-            "pip install 'airflow-provider-segmind[qa]'. Without it, qa=False runs the core checks."
+            "qa=True requires checks with models, which are not installed. Ask your Airflow administrator to "
+            "run pip install 'airflow-provider-segmind[qa]' on every worker, or set qa=False to run only the core "
+            "checks."
         )
     return ("core",)
 

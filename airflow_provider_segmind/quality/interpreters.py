@@ -105,9 +105,7 @@ def given_pose_model(file: Path) -> bytes:
     :raises InvalidRequestError: if the file cannot be read, or is another one.
     """
     wanted = "pose_landmark_full.tflite from the wheel of mediapipe 0.10.21"
-    remedy = (
-        f"Whoever chose the path gives one of {wanted} that every worker can read; without one, poses are not judged."
-    )
+    remedy = f"Set the path to {wanted} that every worker can read. To do without the check of poses, set no path."
     try:
         content = file.read_bytes()
     except (OSError, ValueError) as problem:
@@ -142,7 +140,8 @@ def _check_once(file: Path, changed_at: int, size: int) -> None:
 
 
 _REMEDY = (
-    "Whoever installed airflow-provider-segmind[qa] must install it again; until then, qa=False runs the core checks."
+    "Ask your Airflow administrator to install airflow-provider-segmind[qa] again on every worker. Until then, set "
+    "qa=False to run only the core checks."
 )
 
 

@@ -204,9 +204,10 @@ class _Worker:
         status = self._process.wait()
         how = f"by signal {-status}" if status < 0 else f"with exit status {status}"
         return (
-            f"The process that checked this pair ended {how}. Signal 9 mostly means that memory ran out, or that it "
-            f"took longer than {timeout:g} s; what else it said is in the task's log. Whoever runs the worker "
-            "gives it more memory, or the DAG's author lowers the threshold max_pixels. A retry may help."
+            f"The process that checked this pair ended {how}. Signal 9 mostly means that memory ran out, or that the "
+            f"check took longer than {timeout:g} s. The task's log has its other output. A retry may help. "
+            "If it does not, lower the threshold max_pixels, or ask your Airflow administrator to give the worker more "
+            "memory."
         )
 
 

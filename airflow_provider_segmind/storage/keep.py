@@ -222,8 +222,7 @@ def _stored_before(item: Item) -> dict[str, Any] | None:
     if not same:
         raise InvalidRequestError(
             f"{shown(str(item.sidecar))} belongs to something else than output {item.facts['keyname']!r} of request "
-            f"{item.facts['request_id']}, so nothing is written there: whoever wrote the DAG gives another name or "
-            "destination."
+            f"{item.facts['request_id']}, so nothing is written there. Set another name or destination in the DAG."
         )
     return entry if whole else None
 

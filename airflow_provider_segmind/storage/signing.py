@@ -72,8 +72,8 @@ def signer() -> Signer | None:
     for name, value in given.items():
         if not value:
             raise InvalidRequestError(
-                f"[segmind] {name} is not set, although the other of signing_certificate and signing_key is: whoever "
-                "manages Airflow sets both, or none."
+                f"[segmind] {name} is not set, but signing needs both signing_certificate and signing_key. Ask your "
+                "Airflow administrator to set both, or neither."
             )
     made = Signer(
         _pem("signing_certificate", given["signing_certificate"]),
@@ -85,7 +85,8 @@ def signer() -> Signer | None:
         check_pair(made.certificate, made.key, made.algorithm)
     except InvalidRequestError as error:
         raise InvalidRequestError(
-            f"[segmind] signing_certificate, signing_key and signing_algorithm cannot be used: {error.message}"
+            f"[segmind] signing_certificate, signing_key and signing_algorithm cannot be used: {error.message} "
+            "Ask your Airflow administrator to correct these options."
         ) from None
     return made
 
@@ -103,11 +104,11 @@ def _pem(name: str, value: str) -> bytes:
         data = Path(value).read_bytes()
     except (OSError, ValueError) as error:
         # The value may be a key in another format, so never show it as if it were a path.
-        shown = "what it says" if name == _KEY else repr(value)
+        shown = "its value" if name == _KEY else repr(value)
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InvalidRequestError(
-            f"[segmind] {name}: {shown} cannot be read as a file ({reason}): whoever manages Airflow gives the path "
-            "of a PEM file that every worker can read, or the PEM itself."
+            f"[segmind] {name}: {shown} cannot be read as a file ({reason}). Ask your Airflow administrator to set it "
+            "to the path of a PEM file that every worker can read, or to the PEM itself."
         ) from None
     if name == _KEY:
         mask_secret(data.decode("ascii", "replace"))
@@ -118,6 +119,7 @@ def _time_stamp_url() -> str | None:
     url = _option("signing_time_stamp_url")
     if url and not url.startswith(("https://", "http://")):
         raise InvalidRequestError(
-            f"[segmind] signing_time_stamp_url is {url!r}: whoever manages Airflow gives an https:// or http:// URL."
+            f"[segmind] signing_time_stamp_url is {url!r}. Ask your Airflow administrator to set it to an https:// or "
+            "http:// URL."
         )
     return url or None

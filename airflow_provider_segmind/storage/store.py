@@ -89,8 +89,8 @@ def _keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any] | Seg
     except Exception as error:
         log.exception("Not stored: request %s", item.request_id)
         return SegmindError(
-            f"{shown(item.base)} could not be stored ({cause(error)}): whoever manages Airflow checks "
-            "the destination's connection. A retry stores it without a second bill.",
+            f"{shown(item.base)} could not be stored ({cause(error)}). A retry stores it without a second bill. "
+            "Ask your Airflow administrator to check the destination's connection.",
             request_id=item.request_id,
         )
 

@@ -70,7 +70,7 @@ def test_csv_is_read_by_its_header_in_any_order_with_quotes_and_windows_ends() -
 def test_what_is_wrong_is_named_with_its_line(data: bytes, said: str) -> None:
     message = refused(data)
     assert said in message
-    assert message.startswith("swaps.jsonl cannot be ordered, and nothing was.")
+    assert message.startswith("swaps.jsonl cannot be ordered, and nothing was ordered.")
 
 
 @pytest.mark.parametrize(

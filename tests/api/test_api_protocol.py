@@ -139,9 +139,9 @@ def test_an_unknown_outcome_keeps_the_request_id_if_there_was_one() -> None:
         (
             answer({"error": "Missing Authorization or x-api-key in header"}, 401),
             AuthenticationError,
-            r"sent as bearer and x-api-key\): whoever manages the connection.*Missing Authorization",
+            r"sent as bearer and x-api-key\)\. Check the key in the connection.*Missing Authorization",
         ),
-        (answer({"error": "Forbidden"}, 403), AuthenticationError, "whoever manages the account"),
+        (answer({"error": "Forbidden"}, 403), AuthenticationError, "Ask the owner of the Segmind account"),
         (answer({"error": "Workflow not found"}, 404), InvalidRequestError, "check the workflow's id and version"),
         (answer(b"<html>405</html>", 405), InvalidRequestError, "check the connection's host"),
         (answer({"error": "Insufficient credits to run"}, 406), CreditsError, "add credits or raise the spend limit"),

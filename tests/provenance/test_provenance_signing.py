@@ -224,7 +224,7 @@ def test_without_the_extra_it_says_what_to_install_and_who(tmp_path: object) -> 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("InvalidRequestError ")
-    assert "whoever manages Airflow's workers runs pip install 'airflow-provider-segmind[provenance]'" in done.stdout
+    assert "Ask your Airflow administrator to run pip install 'airflow-provider-segmind[provenance]'" in done.stdout
 
 
 def _shows_no_key(error: BaseException, key: bytes) -> None:

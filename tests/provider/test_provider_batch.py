@@ -205,7 +205,7 @@ def test_a_balance_that_cannot_pay_for_all_is_refused_before_the_first_charge(
     emulator: Emulator, tmp_path: Path
 ) -> None:
     emulator.set(credits=1.0, free_credits=0.0)
-    with pytest.raises(AirflowFailException, match=r"CreditsError: 10 swaps at \$0.2687 are \$2.69, .* has \$1.00"):
+    with pytest.raises(AirflowFailException, match=r"CreditsError: 10 swaps at \$0.2687 cost \$2.69, .* has \$1.00"):
         Batch(emulator, tmp_path, swaps=swaps(emulator, 10)).attempt()
     assert not emulator.charges
 

@@ -75,12 +75,12 @@ def test_the_connection_test_says_what_is_wrong_and_never_raises(
     connect(monkeypatch, emulator, password="SG_wrong_key")
     works, words = SegmindHook().test_connection()
     assert not works
-    assert "whoever manages the connection must check it" in words
+    assert "Check the key in the connection" in words
     assert "SG_wrong_key" not in words
     assert SegmindHook("nowhere").test_connection() == (
         False,
-        "There is no connection 'nowhere': whoever manages Airflow creates it with connection type 'segmind' and the "
-        "API key as its password.",
+        "There is no connection 'nowhere'. Create it with connection type 'segmind' and the API key as its "
+        "password, or ask your Airflow administrator to create it.",
     )
 
 

@@ -128,7 +128,7 @@ class TestHalfWay:
             fault = Fault("502-html", on="history", times=None) if down else Fault(what, after=12, times=40)
             emulator.script(Fault("drop-after", after=3), fault)
         said = retryable(lambda: finish(task, operator, context))
-        assert cls is BodySwapBatchOperator or "clearing the task orders, and pays for, all of them again" in said
+        assert cls is BodySwapBatchOperator or "Clearing the task orders, and pays for, all of them again" in said
         known = json.dumps(task.store)
         assert all(request_id in caplog.text for request_id in ids(emulator) if request_id in known)
         emulator.clear_faults()

@@ -57,7 +57,7 @@ def test_a_wrong_file_names_the_option_the_path_and_who_must_act(
 ) -> None:
     monkeypatch.setenv(OPTION, scene)
     with pytest.raises(
-        InvalidRequestError, match=r"\[segmind\] pose_model, which whoever manages Airflow sets"
+        InvalidRequestError, match=r"\[segmind\] pose_model cannot be used.*Ask your Airflow administrator"
     ) as told:
         poses.pose_model()
     assert scene in str(told.value)

@@ -328,5 +328,5 @@ def test_a_key_that_is_refused_while_deferred_is_an_error_that_retries_can_follo
     deferred = defer(sensor)
     connect(monkeypatch, emulator, password="SG_wrong_key")
     event = asyncio.run(first_event(revive(deferred.trigger)))
-    with pytest.raises(AuthenticationError, match="whoever manages the connection"):
+    with pytest.raises(AuthenticationError, match="Check the key in the connection"):
         sensor.execute_complete(context(), event)

@@ -64,7 +64,7 @@ def test_soft_fail_does_not_hide_a_wrong_setting_and_never_fail_does(
     ("change", "words"),
     [
         ({"password": ""}, "has no API key"),
-        ({"password": "SG_wrong_key"}, "whoever manages the connection"),
+        ({"password": "SG_wrong_key"}, "Check the key in the connection"),
         ({"extra": {"timeout": "soon"}}, "timeout"),
     ],
     ids=["no key", "wrong key", "setting"],

@@ -58,7 +58,7 @@ def test_the_pem_itself_is_taken_as_a_secrets_backend_gives_it(monkeypatch: pyte
         ({"key": None}, r"\[segmind\] signing_key is not set"),
         ({"certificate": None}, r"\[segmind\] signing_certificate is not set"),
         ({"certificate": "nowhere.pem"}, r"\[segmind\] signing_certificate: 'nowhere.pem' cannot be read"),
-        ({"key": "MIGHAgEAMBMGByqGSM49"}, r"\[segmind\] signing_key: what it says cannot be read as a file"),
+        ({"key": "MIGHAgEAMBMGByqGSM49"}, r"\[segmind\] signing_key: its value cannot be read as a file"),
         ({"algorithm": "rs256"}, r"\[segmind\] signing_certificate, .* cannot be used: .*'rs256'"),
         ({"time_stamp_url": "ftp://stamp"}, r"\[segmind\] signing_time_stamp_url is 'ftp://stamp'"),
     ],

@@ -66,7 +66,7 @@ def test_a_damaged_model_is_an_error_that_says_who_must_act_and_no_verdict(harm,
         cwd=tmp_path,
     )
     assert done.stdout.startswith("ModelError The model pose_detection ")
-    assert "Whoever installed airflow-provider-segmind[qa] must install it again" in done.stdout
+    assert "Ask your Airflow administrator to install airflow-provider-segmind[qa] again" in done.stdout
 
 
 def test_a_runtime_that_cannot_be_imported_is_an_error_and_no_verdict(tmp_path):

@@ -90,7 +90,7 @@ def test_without_the_extra_requiring_it_is_refused_and_leaving_it_out_is_not(mis
     assert len(lines) == 2
     for line in lines:
         assert line.startswith("InvalidRequestError qa=True requires")
-        assert "whoever installs the workers must run pip install 'airflow-provider-segmind[qa]'" in line
+        assert "Ask your Airflow administrator to run pip install 'airflow-provider-segmind[qa]'" in line
 
 
 @pytest.mark.parametrize("module", ["report", "thresholds", "inspect"])
