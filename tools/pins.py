@@ -100,7 +100,7 @@ def _test(installed: Installed, pins: Path) -> list[Finding]:
     groups = (f"--group={ROOT / 'pyproject.toml'}:{name}" for name in ("dev", "s3"))
     wheel = f"{installed.package.path}[provenance,qa]"
     environments.pip(installed, "install", "--quiet", wheel, *groups, "--constraint", pins, remedy=_REMEDY)
-    command = (installed.python, "-m", "pytest", "-q", "-m", "not slow", *_TESTS)
+    command = (installed.python, "-m", "pytest", "-q", "--numprocesses", "auto", "-m", "not slow", *_TESTS)
     printed = run(*command, cwd=ROOT, env=clean_environment(), timeout=3600, remedy="KEEP=1 leaves the environment.")
     print(f"{'':10}{printed.splitlines()[-1]}")
     return []
