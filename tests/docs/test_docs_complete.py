@@ -184,7 +184,7 @@ def test_every_method_of_the_hook_is_described() -> None:
 
 @pytest.mark.parametrize("extra", sorted(KNOWN_EXTRAS | set(FIELDS)))
 def test_every_extra_of_the_connection_is_in_the_tables(extra: str) -> None:
-    assert f"\n| `{extra}` |" in README.read_text()
+    assert f"\n| `{extra}` |" in SETTINGS
     assert f"\n## `{extra}`\n" in REFERENCE["reference/connection.md"]
 
 
