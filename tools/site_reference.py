@@ -114,7 +114,7 @@ def _field(name: str, field: Mapping[str, Any]) -> str:
 
 
 def errors() -> str:
-    """Return a page with every error: its meaning, and what docs/reliability.md says of who must act."""
+    """Return a page with every error: its meaning, and what docs/reliability.md and the README say of it."""
     parts = [
         "# Errors\n\nAll are in `airflow_provider_segmind.api.errors`, and carry `message`, `status` (HTTP), `detail` "
         "(the service's own words) and `request_id`. A task that fails for good shows `AirflowFailException` in its "
@@ -127,8 +127,15 @@ def errors() -> str:
 
 def _error(name: str, cls: type[SegmindError]) -> str:
     bases = " and ".join(f"`{base.__name__}`" for base in cls.__bases__)
-    heading = ("When", "Billed", "Task", "Who acts, and how")
-    facts = [f"**{label}:** {cell}" for row in _rows("reliability.md", name) for label, cell in zip(heading, row[1:], strict=True)]
+    facts = [
+        f"**{label}:** {cell}"
+        for page, labels in (
+            ("reliability.md", ("When", "Billed", "Task")),
+            ("../README.md", ("Meaning", "What to do")),
+        )
+        for row in _rows(page, name)
+        for label, cell in zip(labels, row[1:], strict=True)
+    ]
     facts = [re.sub(r"(:\**) for good", r"\1 fails for good", fact) for fact in facts]
     return f"## `{name}`\n\n{_sentences(cls.__doc__ or '')}\n\n{_list([*facts, f'**Base class:** {bases}'])}\n"
 

@@ -193,7 +193,7 @@ def test_every_error_is_in_the_tables_with_who_must_act(error: str) -> None:
     assert f"\n| `{error}` |" in README.read_text()
     assert f"\n| `{error}` |" in RELIABILITY
     section = REFERENCE["reference/errors.md"].partition(f"\n## `{error}`\n")[2].partition("\n## ")[0]
-    for label in ("When", "Billed", "Task", "Who acts, and how"):
+    for label in ("When", "Billed", "Task", "Meaning", "What to do"):
         assert re.search(rf"\* \*\*{label}:\*\* \S", section)
 
 
