@@ -40,7 +40,7 @@ help:
 	@echo '                     SEGMIND_API_KEY=…  one swap from the live API instead; asks first, unless YES=1'
 	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api; some ten minutes'
 	@echo 'make test-fast     the tests that start no Airflow, no browser and no build; two minutes'
-	@echo 'make test-faults   kills, resets and locks in a real Airflow, a quarter of an hour; renews docs/reliability.md'
+	@echo 'make test-faults   kills, resets and locks in a real Airflow, a quarter of an hour; renews benchmarks/results.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
 	@echo 'make test-batch    a batch of 10,000 swaps whose worker is killed half-way    SWAPS=…  other sizes'
 	@echo 'make test-cluster  two Celery workers and two triggerers on Redis and PostgreSQL, of which one each is killed'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import posixpath
 import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +26,8 @@ _STANDARD = {
 }
 """What the fields mean that every connection has, as far as the form shows them."""
 SEE = {
-    "default_deferrable": "[Waiting](../readme.md#waiting)",
-    "end_in_trigger": "[Without a second start](../readme.md#without-a-second-start)",
+    "default_deferrable": "[Waiting](../how-to/waiting.md)",
+    "end_in_trigger": "[Without a second start](../how-to/waiting.md#without-a-second-start)",
     "submit_concurrency": "[Batches and rate limits](../how-to/batches.md)",
     "price_per_swap": "[Money and retries](../how-to/money.md)",
     "max_spend_per_run": "[Money and retries](../how-to/money.md#limit-what-a-run-spends)",
@@ -108,12 +109,12 @@ def _field(name: str, field: Mapping[str, Any]) -> str:
         *([f"One of: {', '.join(f'`{value}`' for value in schema['enum'])}"] if "enum" in schema else []),
         f"Default: {_value(getattr(settings, _SETTINGS.get(name, name)))}",
     ]
-    more = next(row[-1] for row in _rows(name))
+    more = next(row[-1] for row in _rows("reference/settings.md", name))
     return f"## `{name}`\n\n{field['description']}\n\n{_list(facts)}\n\n{more}\n"
 
 
 def errors() -> str:
-    """Return a page with every error: its meaning, and what the README says of who must act."""
+    """Return a page with every error: its meaning, and what docs/reliability.md and the README say of it."""
     parts = [
         "# Errors\n\nAll are in `airflow_provider_segmind.api.errors`, and carry `message`, `status` (HTTP), `detail` "
         "(the service's own words) and `request_id`. A task that fails for good shows `AirflowFailException` in its "
@@ -126,8 +127,15 @@ def errors() -> str:
 
 def _error(name: str, cls: type[SegmindError]) -> str:
     bases = " and ".join(f"`{base.__name__}`" for base in cls.__bases__)
-    heading = ("When", "Billed", "Task", "Who acts, and how")
-    facts = [f"**{label}:** {cell}" for row in _rows(name) for label, cell in zip(heading, row[1:], strict=True)]
+    facts = [
+        f"**{label}:** {cell}"
+        for page, labels in (
+            ("reliability.md", ("When", "Billed", "Task")),
+            ("../README.md", ("Meaning", "What to do")),
+        )
+        for row in _rows(page, name)
+        for label, cell in zip(labels, row[1:], strict=True)
+    ]
     facts = [re.sub(r"(:\**) for good", r"\1 fails for good", fact) for fact in facts]
     return f"## `{name}`\n\n{_sentences(cls.__doc__ or '')}\n\n{_list([*facts, f'**Base class:** {bases}'])}\n"
 
@@ -204,12 +212,17 @@ def _metavar(action: argparse.Action) -> str:
     return str(action.metavar or action.dest.upper())
 
 
-def _rows(name: str) -> Iterator[list[str]]:
-    """Return the cells of the README's table rows that are about this name, ready for a page below ``reference/``."""
-    for line in (ROOT / "README.md").read_text().splitlines():
+def _rows(page: str, name: str) -> Iterator[list[str]]:
+    """Return the cells of a page's table rows that are about this name, ready for a page below ``reference/``."""
+
+    def moved(link: re.Match[str]) -> str:
+        target = posixpath.join(posixpath.dirname(page), link[1]) if link[1] else page
+        return f"]({posixpath.relpath(target, 'reference')}{link[2] or ''})"
+
+    for line in (ROOT / "docs" / page).read_text().splitlines():
         if line.startswith(f"| `{name}` |"):
             cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-            yield [re.sub(r"\]\((?=#)", "](../readme.md", cell).rstrip("| ") for cell in cells]
+            yield [re.sub(r"\]\(([^)\s#:]*)(#[^)\s]*)?\)", moved, cell).rstrip("| ") for cell in cells]
 
 
 def _sentences(docstring: str) -> str:

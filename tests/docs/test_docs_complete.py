@@ -34,7 +34,10 @@ REFERENCE = {name: make() for name, make in site_reference.PAGES.items()}
 OPTIONS = [name for section in INFO["config"].values() for name in section["options"]]
 FIELDS = [name for connection in INFO["connection-types"] for name in connection["conn-fields"]]
 METRICS = [value for value in vars(metrics).values() if isinstance(value, str) and value.startswith("segmind.")]
-EMULATOR = (ROOT / "docs" / "emulator.md").read_text()
+EMULATOR, SETTINGS, HOOK, RELIABILITY = (
+    (ROOT / "docs" / page).read_text()
+    for page in ("emulator.md", "reference/settings.md", "reference/hook.md", "reliability.md")
+)
 
 
 def _classes(*groups: str) -> Iterator[type[Any]]:
@@ -85,8 +88,8 @@ def test_a_name_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("cls", TASKS, ids=lambda cls: cls.__name__)
 def test_every_operator_and_sensor_is_described_with_its_parameters(cls: type[Any]) -> None:
-    assert f"`{cls.__name__}`" in README.read_text()
-    assert f"`{cls.__module__.removeprefix('airflow_provider_segmind.')}`" in README.read_text()
+    assert f"`{cls.__name__}`" in SETTINGS
+    assert f"`{cls.__module__.removeprefix('airflow_provider_segmind.')}`" in SETTINGS
     assert [name for name in _parameters(cls) if f"`{name}" not in SAID] == []
 
 
@@ -176,20 +179,21 @@ def test_every_method_of_the_hook_is_described() -> None:
         and (name not in vars(HttpHook) or name == "test_connection")
     ]
     assert {"submit", "get_job", "wait", "get_credits", "upload"} <= set(own)
-    assert [name for name in own if f"`{name}(" not in README.read_text()] == []
+    assert [name for name in own if f"`{name}(" not in HOOK] == []
 
 
 @pytest.mark.parametrize("extra", sorted(KNOWN_EXTRAS | set(FIELDS)))
 def test_every_extra_of_the_connection_is_in_the_tables(extra: str) -> None:
-    assert f"\n| `{extra}` |" in README.read_text()
+    assert f"\n| `{extra}` |" in SETTINGS
     assert f"\n## `{extra}`\n" in REFERENCE["reference/connection.md"]
 
 
 @pytest.mark.parametrize("error", sorted(set(BY_NAME) - {"SegmindError"}))
 def test_every_error_is_in_the_tables_with_who_must_act(error: str) -> None:
     assert f"\n| `{error}` |" in README.read_text()
+    assert f"\n| `{error}` |" in RELIABILITY
     section = REFERENCE["reference/errors.md"].partition(f"\n## `{error}`\n")[2].partition("\n## ")[0]
-    for label in ("When", "Billed", "Task", "Who acts, and how"):
+    for label in ("When", "Billed", "Task", "Meaning", "What to do"):
         assert re.search(rf"\* \*\*{label}:\*\* \S", section)
 
 
