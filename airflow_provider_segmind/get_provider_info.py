@@ -19,6 +19,7 @@ def get_provider_info() -> dict[str, Any]:
                 "how-to-guide": [
                     "/docs/how-to/connection.md",
                     "/docs/how-to/money.md",
+                    "/docs/how-to/waiting.md",
                     "/docs/how-to/batches.md",
                     "/docs/how-to/taskflow.md",
                     "/docs/how-to/approval.md",
