@@ -248,7 +248,7 @@ class TestMany:
         with pytest.raises(TaskDeferred):
             task.execute(operator.context())
         task.on_kill()
-        assert "the 1 swaps go on" in capsys.readouterr().out
+        assert "1 swaps go on" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
