@@ -28,6 +28,8 @@ MAX_URL = 2048
 """Longest poll URL or URL of an uploaded file, in characters."""
 MAX_WORDS = 500
 """Longest quote of the service's words in a message, in characters."""
+_PAGE = 4096
+"""Bytes of a page that are read for its words."""
 SHORTEST_KEY = 8
 """Shortest key in characters that is also removed from URLs; a shorter one would match by chance."""
 
@@ -123,13 +125,19 @@ def _forms(key: str) -> frozenset[str]:
 def words_of(response: Response, key: str) -> str:
     """Return the beginning of a non-JSON body, such as a proxy's page, as one line without tags."""
     try:
-        body = unpacked(response.body[:MAX_BODY])[:4096]
+        whole = unpacked(response.body[:MAX_BODY])
     except ValueError as error:
         return f"(a body that cannot be read: {error})"
-    text = body.decode("utf-8", "replace")
+    text = beginning(whole, _PAGE, key)
     if len(_UNSHOWABLE.findall(text)) + text.count("\ufffd") > len(text) / 4 + 8:
         return f"(binary data, {len(response.body)} bytes)"
     return line(hidden(_TAG.sub(" ", text), key), MAX_WORDS)
+
+
+def beginning(data: bytes, size: int, key: str) -> str:
+    """Return the beginning of a body as text, without the key, also where the cut goes through it."""
+    # An encoded key can have six characters for each of its own.
+    return hidden(data[: size + 6 * len(key)].decode("utf-8", "replace"), key)[:size]
 
 
 def is_page(response: Response) -> bool:

@@ -24,8 +24,9 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.models import Job, Settings
-from airflow_provider_segmind.api.patience import PACE, WAITED_OUT, Watch, check_interval
+from airflow_provider_segmind.api.patience import GONE_AFTER, GONE_STEP, PACE, WAITED_OUT, Watch, check_interval
 from airflow_provider_segmind.api.patience import Pace as Pace
+from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow
 
@@ -204,7 +205,10 @@ def poke(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], float
     :raises SegmindError: if the job can no longer be polled.
     """
     watch.poll_url = protocol.check_poll_url(settings, watch.poll_url)
+    give_up = clock() + 2 * GONE_AFTER  # 404s and doubtful ends in turn would hold the worker until the deadline
     while isinstance(seen := (yield from _look(settings, auth, watch, clock)), Pause) and watch.doubted:
+        if clock() >= give_up:
+            break
         yield seen
     return seen
 
@@ -219,7 +223,7 @@ def _look(settings: Settings, auth: Auth, watch: Watch, clock: Callable[[], floa
     else:
         if watch.answered(job, asked_at):
             return job
-        seconds = watch.interval
+        seconds = min(watch.interval, GONE_STEP) if watch.doubted else watch.interval
     return Pause(max(0.0, min(seconds, watch.deadline - clock())))
 
 
@@ -282,6 +286,12 @@ class _Tries:
 
 def ask(settings: Settings, auth: Auth, poll_url: str) -> Flow[Job]:
     """Poll a job once; :func:`protocol.check_poll_url` must have passed the URL."""
+    if not settings.may_receive_key(poll_url):
+        # The connection was changed during the wait: the new key must not go to the former host.
+        raise TransportError(
+            f"The connection has another host now, {settings.base_url}, so the key was not sent to {quoted(poll_url)}. "
+            "Add the former host to trusted_hosts in the connection, or restore the connection."
+        )
     answer = yield from exchange(settings, auth, lambda scheme: protocol.poll_request(settings, poll_url, scheme))
     return protocol.read_poll(settings, _received(answer, settings), poll_url)
 

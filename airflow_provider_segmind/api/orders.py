@@ -130,7 +130,8 @@ def decide(record: Record | None, *, max_tries: int, fingerprint: str, resubmit_
     if record is None or record.max_tries != max_tries or record.state is State.FAILED:
         return Step.ORDER
     if record.state is State.INTENT:
-        return Step.ORDER if resubmit_unknown else Step.RECOVER
+        # An id that the answer had is an accepted order.
+        return Step.ORDER if resubmit_unknown and not record.request_id else Step.RECOVER
     return Step.ATTACH if record.fingerprint == fingerprint else Step.REFUSE
 
 

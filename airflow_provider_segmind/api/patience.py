@@ -140,7 +140,18 @@ class Watch:
     """
 
     # A triggerer has one Watch per job, for thousands of jobs.
-    __slots__ = ("_pace", "_refusals", "_said", "_status", "_trouble", "deadline", "interval", "max_outage", "poll_url")
+    __slots__ = (
+        "_pace",
+        "_refusals",
+        "_said",
+        "_status",
+        "_trouble",
+        "ahead",
+        "deadline",
+        "interval",
+        "max_outage",
+        "poll_url",
+    )
 
     def __init__(
         self,
@@ -161,6 +172,11 @@ class Watch:
         self._refusals = 0
         self._status = ""
         self._trouble: _Trouble | None = None
+        self.ahead = 0.0
+
+    def _is_last(self, asked_at: float) -> bool:
+        # Only the deadline is another machine's time. How long trouble lasts is measured by this machine's clock alone.
+        return asked_at - self.ahead >= self.deadline
 
     @property
     def _log(self) -> Said:
@@ -179,7 +195,7 @@ class Watch:
         :raises JobTimeoutError: if it is not done and the deadline has passed.
         """
         if job.doubtful and not self._believed(asked_at):
-            if asked_at >= self.deadline:
+            if self._is_last(asked_at):
                 raise timed_out(self.poll_url, f"its status is {job.status}, in an answer that may be of another job")
             return False
         trouble, self._trouble, self._refusals = self._trouble, None, 0
@@ -187,7 +203,7 @@ class Watch:
             self._log.over(asked_at)
         if job.done or job.doubtful:
             return True
-        if asked_at >= self.deadline:
+        if self._is_last(asked_at):
             raise timed_out(self.poll_url, f"its status is {job.status}")
         if job.status not in RUNNING and job.status != self._status:
             log.warning("Segmind: status %r is new to this package; waiting on", job.status)
@@ -212,7 +228,7 @@ class Watch:
             seconds = self._gone(error, asked_at)
         else:
             seconds = self._down(error, asked_at)
-        if asked_at >= self.deadline:
+        if self._is_last(asked_at):
             raise timed_out(self.poll_url, str(error)) from error
         return seconds
 

@@ -251,7 +251,8 @@ class Poller:
         except WAITED_OUT as error:
             if isinstance(error, RateLimitError):
                 self.limited(asked_at, error.retry_after)
-            pause = watch.failed(error, asked_at - self._ahead(waiting))
+            watch.ahead = self._ahead(waiting)
+            pause = watch.failed(error, asked_at)
             if isinstance(error, RateLimitError):
                 return Wish(self._clock())  # the budget knows when; the job that has waited longest goes first
             waiting.teaches = False  # it may end unseen during the outage
@@ -260,7 +261,8 @@ class Poller:
         if job is None:
             return Wish(now)
         age = now - waiting.started_at
-        if watch.answered(job, asked_at - self._ahead(waiting)):
+        watch.ahead = self._ahead(waiting)
+        if watch.answered(job, asked_at):
             if waiting.teaches:
                 schedule.timing(waiting.workflow).learn(age)
             if not waiting.result.done():

@@ -91,8 +91,10 @@ _INVALID = {
 
 
 def _is_of_a_request(words: str, request_id: str) -> bool:
-    """Whether a 404 is about the request, as Segmind's is; a gateway's 404 is about the path."""
-    return request_id in words or re.search(r"\brequest\b.*\bnot found\b", words, re.IGNORECASE) is not None
+    """Whether a 404 is about the request, as Segmind's is; a gateway's 404 is about the path, which has the id, too."""
+    words, own = words[: answers.MAX_WORDS], re.escape(request_id)
+    known = rf"(?<![\w/-]){own}(?![\w/-])|\brequest(?: id)?(?: {own})? (?:was |is )?not found\b"
+    return re.search(known, words, re.IGNORECASE) is not None
 
 
 def retry_after(response: Response) -> float | None:

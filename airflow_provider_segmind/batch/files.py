@@ -35,6 +35,7 @@ CHECKS = ".checks.jsonl"
 """Suffix of the file with the result of the checks, one line per result."""
 
 _STANDING = (COMPLETED, FAILED, EXPIRED)
+_STATUSES = (*_STANDING, UNFINISHED, NOT_ORDERED, UNKNOWN)
 
 Row = dict[str, Any]
 
@@ -110,7 +111,9 @@ class BatchFiles:
 
     def read_parts(self) -> dict[int, Row]:
         """Return the newest result of each swap, by index."""
-        return {row["index"]: row for part in self._part_files() for row in _rows(part)}
+        # Storage is data, too: a status that this package never writes would become part of an event.
+        rows = (row for part in self._part_files() for row in _rows(part))
+        return {row["index"]: row for row in rows if row.get("status") in _STATUSES}
 
     def compact(self) -> dict[int, Row]:
         """Return the final results and delete all others, so that a retry asks for unfinished swaps again."""

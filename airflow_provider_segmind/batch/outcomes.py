@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import Entry
-from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.batch.files import FAILED, NOT_ORDERED, UNFINISHED, UNKNOWN, BatchFiles, Row, own
 from airflow_provider_segmind.batch.ordering import Ordering, find_out
@@ -62,6 +62,29 @@ def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
         error.retryable = plan.paid
         raise
     return own(swaps, standing)
+
+
+def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> list[int]:
+    """
+    Return the swaps that may be ordered again, as Segmind itself says now that their jobs FAILED.
+
+    A row is data: others may write beside the results. What is not confirmed is waited for again.
+    """
+
+    def is_confirmed(index: int) -> bool:
+        entry = plan.book.entries.get(index)
+        if entry is None or not entry.known:
+            return True
+        try:
+            job = plan.hook.get_job(entry.poll_url)
+        except JobExpiredError:
+            return True
+        except SegmindError as error:
+            log.warning("Whether request %s FAILED cannot be asked now; it is waited for: %s", entry.request_id, error)
+            return False
+        return job.done and job.status == FAILED
+
+    return [index for index, row in done.items() if row["status"] == FAILED and is_confirmed(index)]
 
 
 def paid_batch_error(

@@ -213,7 +213,7 @@ def _read(answer: requests.Response, url: str, limits: Limits, whole: Exchange, 
     _check_length(answer, shown, len(data))
     media_type = media_type_of(data)
     if media_type is None:
-        raise _no_picture(answer, shown, answers.hidden(data[:512].decode("utf-8", "replace"), key))
+        raise _no_picture(answer, shown, answers.beginning(data, 512, key))
     _check_end(data, shown, media_type)
     return Downloaded(data, media_type, hashlib.sha256(data).hexdigest())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict
 from datetime import date
@@ -17,7 +18,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
@@ -231,7 +232,8 @@ def _shown(read: Callable[[], T]) -> T:
 
 
 def _facts(said: Mapping[str, Any]) -> Response:
-    return JSONResponse(said, headers=_FACTS_HEADERS)
+    # In ASCII: half a surrogate pair, which a sidecar may have, cannot be encoded.
+    return Response(json.dumps(said), media_type="application/json", headers=_FACTS_HEADERS)
 
 
 def _totals(chosen: Iterable[Card]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from airflow_provider_segmind.batch.ordering import Ordering
 from airflow_provider_segmind.batch.outcomes import (
     Ending,
     begun,
+    confirmed_failed,
     failure,
     in_words,
     missing_error,
@@ -263,7 +264,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         """Order and wait, and return the summary of the results; a deferrable task defers instead."""
         files = BatchFiles(self.results_uri, plan.book.head.batch)
         done = begun(plan, files)
-        failed = [index for index, row in done.items() if row["status"] == FAILED]
+        failed = confirmed_failed(plan, done)
+        done = {index: row for index, row in done.items() if row["status"] != FAILED or index in failed}
         waiting = Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)
         waits = Waits(waiting, plan, files, {index: row for index, row in done.items() if index not in failed})
         indexes, refused = plan.affordable(failed)
@@ -306,11 +308,8 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         """Return the exception for a task whose wait ended: retryable if a retry can resume, else permanent."""
         if BatchStore(context).durable:
             return self.ended(context, error)
-        how = (
-            f"What became of each is in {shown(self.results_uri)}, or beside it; the handles of all are this task's "
-            "XCom 'ordered', for a sensor. Order the rest in a run of its own."
-        )
-        return paid_error(error, kept=False, how=how)
+        how = f"What became of each is in {shown(self.results_uri)}, or beside it; the handles of all are this task's "
+        return paid_error(error, kept=False, how=f"{how}XCom 'ordered', for a sensor. Order the rest in another run.")
 
     def _wait_here(self, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
         async def wait() -> dict[str, Any]:

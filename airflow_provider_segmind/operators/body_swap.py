@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api.answers import id_in
+from airflow_provider_segmind.api.answers import MAX_URL, id_in, line
 from airflow_provider_segmind.api.errors import JobFailedError, SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, check_interval, check_outage, timed_out
@@ -262,7 +262,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
             raise self._paid(context, error) from error
         show_end(context, result)
         self.note_result(result, job.submitted_at)
-        self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"])
+        self.log.info("Request %s is %s: %s", job.request_id, job.status, line(result["image_url"] or "", MAX_URL))
         return result
 
     def _paid(self, context: Context, error: Exception) -> Exception:

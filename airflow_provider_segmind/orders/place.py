@@ -187,6 +187,10 @@ def _submit(
     except Exception as error:
         if isinstance(error, SegmindError) or not going_out:
             _restore(store, before)
+        if isinstance(error, SegmindError) and before is not None and before.state is State.INTENT:
+            # The refusal says nothing about the earlier order.
+            error.message += f" An earlier order at {moment(before.at)} may have been accepted; a retry looks it up."
+            error.retryable = True
         raise
     log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
     _keep(context, store, intent.submitted(job), job)

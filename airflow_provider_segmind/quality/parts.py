@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ _EXIF = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _SHORT = 3
 
+_MAX_PROFILE = 2**20 - 1
+"""Bytes of an unpacked colour profile that Pillow takes."""
 _PNG_NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
 _ALONE = {0x01, *range(0xD0, _SOS)}
@@ -60,6 +63,16 @@ def take_apart(kind: media.Format, data: bytes) -> Parts:
     return {media.PNG: _png, media.JPEG: _jpeg, media.WEBP: _webp}[kind](data)
 
 
+def _is_small(profile: bytes) -> bool:
+    """Whether Pillow takes a compressed colour profile; without it, the picture can still be read."""
+    unpacking = zlib.decompressobj()
+    try:
+        size = len(unpacking.decompress(profile.partition(b"\0")[2][1:], _MAX_PROFILE + 1))
+    except zlib.error:
+        return False
+    return size <= _MAX_PROFILE
+
+
 def _png(data: bytes) -> Parts:
     kept, position, orientation, colours = [data[:8]], 8, 0, False
     for _ in _counted():
@@ -69,7 +82,7 @@ def _png(data: bytes) -> Parts:
         name = data[position + 4 : position + 8]
         if name == b"eXIf":
             orientation = orientation or _orientation(data, position + 8, end - 4)
-        if name in _PNG_NEEDED or (name == b"iCCP" and not colours):
+        if name in _PNG_NEEDED or (name == b"iCCP" and not colours and _is_small(data[position + 8 : end - 4])):
             kept.append(data[position:end])
             colours = colours or name == b"iCCP"
         if name == b"IEND":

@@ -33,7 +33,9 @@ _DECODERS: dict[media.Format, type[ImageFile]] = {
     media.JPEG: JpegImageFile,
     media.WEBP: WebPImageFile,
 }
-_MAX_SCANS = 100
+_MAX_SIDE = 65_535
+"""Most pixels of one side, as in a JPEG; the decoder needs tables for each row, or copies of a whole row."""
+_MAX_SCANS = 40
 """Most scans of a JPEG. Each is a pass over the whole picture, even of few bytes; cameras and editors write 10."""
 # With the length for each number of components: a phone's video behind its photograph often has any two bytes.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
@@ -62,7 +64,8 @@ class TooManyPixelsError(UnreadableError):
     """
 
     def __init__(self, size: tuple[int, int], max_pixels: int) -> None:
-        super().__init__(f"{size[0]} x {size[1]} pixels are more than the {max_pixels} of max_pixels")
+        limit = f"a side may have {_MAX_SIDE}" if max(size) > _MAX_SIDE else f"max_pixels is {max_pixels}"
+        super().__init__(f"{size[0]} x {size[1]} pixels are too many: {limit}")
         self.size = size
 
 
@@ -170,7 +173,7 @@ def _opened(kind: media.Format, parts: Parts, side: int, max_pixels: int) -> _De
 
 
 def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
-    if size is not None and size[0] * size[1] > max_pixels:
+    if size is not None and (size[0] * size[1] > max_pixels or max(size) > _MAX_SIDE):
         raise TooManyPixelsError(size, max_pixels)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
 from airflow.triggers.base import StartTriggerArgs
 
+from airflow_provider_segmind.api.answers import MAX_URL, line
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_interval, check_outage, timed_out
@@ -326,7 +327,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             raise sensor_error(error) from error
         self._show_end(context, result)
         self.note_result(result, submitted_at or self._job.submitted_at, workflow=self._job.workflow)
-        self.log.info("Request %s is %s: %s", job.request_id, job.status, result["image_url"] or result["outputs"])
+        made = line(result["image_url"] or str(result["outputs"]), MAX_URL)
+        self.log.info("Request %s is %s: %s", job.request_id, job.status, made)
         return result
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_segmind.api.answers import id_in
+from airflow_provider_segmind.api.answers import MAX_URL, id_in, line
 from airflow_provider_segmind.api.clocks import UNKNOWN, known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
@@ -166,7 +166,9 @@ class PixelFlowTrigger(BaseTrigger):
         if event is not None and isinstance(result, SegmindError):
             self.log.error("%s: %s", type(result).__name__, result)
         elif event is not None and not isinstance(result, SegmindError):
-            self.log.info("Request %s is %s: %s", self._known_as, result["status"], result["image_url"])
+            self.log.info(
+                "Request %s is %s: %s", self._known_as, result["status"], line(result["image_url"] or "", MAX_URL)
+            )
         return event
 
     def _result(self, outcome: Job | SegmindError) -> dict[str, Any] | SegmindError:

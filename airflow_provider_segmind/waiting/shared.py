@@ -15,7 +15,7 @@ from time import monotonic
 import aiohttp
 
 from airflow_provider_segmind.api.aclient import AsyncClient, new_session, tls_of
-from airflow_provider_segmind.api.errors import AuthenticationError, TransportError
+from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError, TransportError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.connection import aload_settings
@@ -92,14 +92,15 @@ class SharedConnection:
         while True:
             try:
                 found = await self._load(self.conn_id)
-            except (AuthenticationError, TransportError) as error:
+            except SegmindError as error:
                 if refused:
                     raise TransportError(f"The API key was refused, and no other can be looked up: {error}") from None
                 if self._settings is not None:
                     log.warning("The connection that was looked up before is used on: %s", error)
                     self._good_until = monotonic() + LOOKUP_RETRY
                     return self._settings
-                if monotonic() + pause >= give_up:
+                may_pass = isinstance(error, AuthenticationError | TransportError)
+                if not may_pass or monotonic() + pause >= give_up:
                     raise
                 await self._sleep(pause)
                 pause *= 2

@@ -112,7 +112,7 @@ def test_a_paid_picture_that_is_too_large_to_be_decoded_is_stored_without_a_thum
         (entry,) = store(result(host, "large"), tmp_path / kind)["files"]
         assert (entry["width"], entry["height"], entry["thumbnail"]) == (*size, None)
         assert files(tmp_path / kind) == {f"r1/swapped-0.{kind}", "r1/swapped-0.json"}
-        assert f"is stored without being decoded: {size[0]} x {size[1]} pixels are more than" in caplog.text
+        assert f"is stored without being decoded: {size[0]} x {size[1]} pixels are too many" in caplog.text
 
 
 @pytest.mark.parametrize("mode", ["I;16", "LA", "P", "1"])
