@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.wire import Request, Response
 from tests.api import virtual
 from tests.api.drive import answer, settings
 
-KEY = "SG_4f9a8b7c6d5e4f3a"
+KEY = "SG_of-nobody-at-all"
 REQUEST = "0123456789abcdef0123456789abcdef"
 URL = f"https://api.segmind.com/workflows/request/{REQUEST}"
 FOREIGN = answer({"status": "FAILED", "request_id": "another", "error": "x"})
