@@ -131,13 +131,15 @@ def words_of(response: Response, key: str) -> str:
     text = beginning(whole, _PAGE, key)
     if len(_UNSHOWABLE.findall(text)) + text.count("\ufffd") > len(text) / 4 + 8:
         return f"(binary data, {len(response.body)} bytes)"
-    return line(hidden(_TAG.sub(" ", text), key), MAX_WORDS)
+    return line(_TAG.sub(" ", text), MAX_WORDS)
 
 
 def beginning(data: bytes, size: int, key: str) -> str:
     """Return the beginning of a body as text, without the key, also where the cut goes through it."""
-    # An encoded key can have six characters for each of its own.
-    return hidden(data[: size + 6 * len(key)].decode("utf-8", "replace"), key)[:size]
+    reach = max(map(len, _forms(key)))
+    text = hidden(data[: size + reach].decode("utf-8", "replace"), key)
+    # Cut from the end: characters are not bytes, and what was hidden is shorter, so a place from the start is no limit.
+    return text[: len(text) - reach] if len(data) > size + reach else text
 
 
 def is_page(response: Response) -> bool:

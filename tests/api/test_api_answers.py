@@ -16,7 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_segmind.api import answers, protocol
-from airflow_provider_segmind.api.errors import AuthenticationError, OutcomeUnknownError, SegmindError, ServiceError
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    OutcomeUnknownError,
+    SegmindError,
+    ServiceError,
+)
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.api.wire import Response
@@ -271,3 +276,19 @@ def test_a_picture_is_one_line_whatever_stands_there(kind: str) -> None:
 def test_a_number_of_thousands_of_digits_is_read_at_once() -> None:
     body = b'{"status": "QUEUED", "n": [' + b",".join([b"9" * 4299] * 900) + b"]}"
     assert poll(body).status == "QUEUED"
+
+
+@pytest.mark.parametrize("cut", range(1, len(KEY) + 1))
+def test_a_key_that_a_cut_goes_through_is_hidden(cut: int) -> None:
+    body = (b"x" * (4096 - cut)) + KEY.encode() + b"</html>"
+    assert KEY[:8] not in answers.beginning(body, 4096, KEY)
+    assert KEY[:8] not in answers.words_of(Response(502, {}, b"<br>" * 1000 + body[4000:], 1.0), KEY)
+
+
+@pytest.mark.parametrize(
+    "before", ["é" * 2000, KEY * 100], ids=["characters are not bytes", "what is hidden is shorter"]
+)
+def test_wherever_a_body_is_cut_no_part_of_a_key_is_left(before: str) -> None:
+    body = before.encode() + KEY.encode() * 10
+    for size in range(len(before.encode()) - 7 * len(KEY), len(before.encode())):
+        assert KEY[:4] not in answers.beginning(body, size, KEY)
