@@ -233,7 +233,8 @@ def _shown(read: Callable[[], T]) -> T:
 
 def _facts(said: Mapping[str, Any]) -> Response:
     # In ASCII: half a surrogate pair, which a sidecar may have, cannot be encoded.
-    return Response(json.dumps(said), media_type="application/json", headers=_FACTS_HEADERS)
+    body = json.dumps(said, allow_nan=False, separators=(",", ":"))
+    return Response(body, media_type="application/json", headers=_FACTS_HEADERS)
 
 
 def _totals(chosen: Iterable[Card]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jinja2
@@ -10,6 +11,7 @@ from airflow.models.taskinstancekey import TaskInstanceKey
 
 from airflow_provider_segmind.api.gallery import GalleryRecord, read_record
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.gallery.app import _facts
 from airflow_provider_segmind.gallery.recording import ordered, ordered_batch, show, stored, stored_batch
 from airflow_provider_segmind.links import BeforeAfterLink, picture_url
 from airflow_provider_segmind.preview import swap_preview
@@ -90,3 +92,12 @@ def test_an_approval_of_a_mapped_task_shows_its_own_pictures() -> None:
         assert f"![{slot}](segmind/image/{where}/{slot}?size=small)" in text
     assert "](/" not in text
     assert text.startswith("| Before | Reference | After |\n|---|---|---|\n| ![before]")
+
+
+def test_a_page_of_the_gallery_with_half_a_surrogate_pair_is_an_answer() -> None:
+    assert json.loads(bytes(_facts({"label": "\ud800"}).body)) == {"label": "\ud800"}
+
+
+def test_a_number_that_is_no_json_is_in_no_answer() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        _facts({"cost": float("nan")})
