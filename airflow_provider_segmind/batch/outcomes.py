@@ -64,9 +64,9 @@ def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
     return own(swaps, standing)
 
 
-def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> list[int]:
+def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> dict[int, Row]:
     """
-    Return the swaps that may be ordered again, as Segmind itself says now that their jobs FAILED.
+    Return the rows of swaps that may be ordered again, as Segmind itself says now that their jobs FAILED.
 
     A row is data: others may write beside the results. What is not confirmed is waited for again.
     """
@@ -84,7 +84,7 @@ def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> list[int]:
             return False
         return job.done and job.status == FAILED
 
-    return [index for index, row in done.items() if row["status"] == FAILED and is_confirmed(index)]
+    return {index: row for index, row in done.items() if row["status"] == FAILED and is_confirmed(index)}
 
 
 def paid_batch_error(

@@ -265,15 +265,14 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
         files = BatchFiles(self.results_uri, plan.book.head.batch)
         done = begun(plan, files)
         failed = confirmed_failed(plan, done)
-        done = {index: row for index, row in done.items() if row["status"] != FAILED or index in failed}
-        waiting = Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage)
-        waits = Waits(waiting, plan, files, {index: row for index, row in done.items() if index not in failed})
+        ended = {index: row for index, row in done.items() if row["status"] != FAILED}
+        waits = Waits(Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage), plan, files, ended)
         indexes, refused = plan.affordable(failed)
         ordering = asyncio.run(self._place(context, plan, indexes, waits, refused))
         swaps, problems = plan.rows(), problem_rows(plan, ordering)
         if plan.known:
             patiently(lambda: files.write_swaps(swaps))
-        results = own(swaps, done | waits.rows)
+        results = own(swaps, failed | waits.rows)
         if any(row["request_id"] and row["index"] not in results for row in swaps):
             # Wait also if ordering stopped half-way: the accepted orders are paid for.
             patiently(lambda: files.write_part(problems.values()))
