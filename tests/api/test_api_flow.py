@@ -18,6 +18,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
+from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.wire import Answer, Failure
 from tests.api.drive import (
     ACCEPTED,
@@ -369,3 +370,23 @@ def test_the_same_order_has_the_same_fingerprint_and_another_has_not() -> None:
     assert fingerprint(WORKFLOW, INPUTS) == fingerprint(WORKFLOW, again)
     assert fingerprint(WORKFLOW, INPUTS) != fingerprint(WORKFLOW, {**INPUTS, "select_character": "man"})
     assert fingerprint(WORKFLOW, INPUTS) != fingerprint("abc-v1", INPUTS)
+
+
+@pytest.mark.parametrize(
+    "former",
+    [
+        Settings.from_connection(host="https://gateway.example", password="old-key-1234"),
+        Settings.from_connection(
+            host="http://emulator.example:8080",
+            password="SG_0123456789abcdef",
+            extra={"emulator_host": "emulator.example"},
+        ),
+    ],
+    ids=["another host", "an emulator over plain http"],
+)
+def test_the_key_of_a_changed_connection_is_not_sent_to_its_former_host(former: Settings) -> None:
+    poll_url = f"{former.base_url}/workflows/request/abc"
+    steps = flow.ask(Settings.from_connection(host=None, password=KEY), flow.Auth(), poll_url)
+    with pytest.raises(TransportError, match="the key was not sent"):
+        next(steps)
+    assert next(flow.ask(former, flow.Auth(), poll_url)).request.url == poll_url  # type: ignore[union-attr]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +121,8 @@ def test_a_tag_goes_behind_a_fragment_that_is_there() -> None:
     url = "https://x/1.png"
     assert tag_scene({"character_image": url, "n": 1}, "t") == {"character_image": f"{url}#order=t", "n": 1}
     assert tag_scene({"character_image": f"{url}#x"}, "t") == {"character_image": f"{url}#x&order=t"}
+
+
+def test_an_order_whose_id_the_answer_had_is_looked_up_before_it_is_submitted_again() -> None:
+    record = Record(State.INTENT, "f", 1, time.time(), "w-v1", request_id="known")
+    assert decide(record, max_tries=1, fingerprint="f", resubmit_unknown=True) is Step.RECOVER

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import flow
-from airflow_provider_segmind.api.clocks import UNKNOWN, clock_offset, known_offset
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
     JobExpiredError,
@@ -18,18 +16,13 @@ from airflow_provider_segmind.api.errors import (
     RateLimitError,
     SegmindError,
     ServiceError,
-    TransportError,
 )
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import Said, Watch, check_interval, check_outage
-from airflow_provider_segmind.api.poller import Poller
-from airflow_provider_segmind.api.wire import Response
-from tests.api.drive import COMPLETED, POLL_URL, PROCESSING, answer
-from tests.api.virtual import DOWN, GONE, Clock, Service, between, run_virtually
+from tests.api.drive import COMPLETED, POLL_URL, PROCESSING, answer, settings
+from tests.api.virtual import DOWN, FOREIGN, GONE, REFUSED, Clock, Service, Triggerer, between
 
 MINUTES_10 = 600.0
-REFUSED = ConnectionRefusedError("no")
-SKEW = 150.0
 
 
 def wait(service: Service, *, timeout: float = 3600.0, **options: Any) -> Job:
@@ -39,37 +32,6 @@ def wait(service: Service, *, timeout: float = 3600.0, **options: Any) -> Job:
     return client.run(
         flow.wait(client.settings, client.auth, POLL_URL, deadline=deadline, clock=client.clock, **options)
     )
-
-
-class Triggerer:
-    """
-    A poller whose clock is ahead.
-
-    :param service: whom it asks.
-    :param ahead: seconds.
-    """
-
-    def __init__(self, service: Service, ahead: float = 0.0) -> None:
-        self.service = service
-        self.client = service.aclient(ahead)
-        self.poller = Poller(self.clients, clock=self.client.clock)
-
-    async def clients(self, *, refused: Any = None) -> Any:
-        """Return the client."""
-        return self.client
-
-    def wait(self, timeout: float = 3600.0, number: int = 0, **options: Any) -> Any:
-        """Wait for a job until a deadline that a machine with the true time has set."""
-        deadline = self.service.clock() + timeout
-        return self.poller.wait(f"{POLL_URL[:-3]}{number:03}", **{"deadline": deadline, "clock_offset": 0.0, **options})
-
-    def run(self, *waits: Any) -> list[Any]:
-        """Wait for all, and return what became of each."""
-
-        async def all_of_them() -> list[Any]:
-            return await asyncio.gather(*waits, return_exceptions=True)
-
-        return run_virtually(self.service.clock, all_of_them())
 
 
 def both(service: Service, **options: Any) -> Any:
@@ -289,92 +251,6 @@ def test_a_job_that_was_just_found_may_answer_late_but_not_for_ever() -> None:
         attach(between(0, 9999, answer({}, 429)))
 
 
-# -- clocks --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("ahead", [-SKEW, 0.0, SKEW])
-def test_the_first_poll_comes_within_half_the_usual_time_whatever_the_clocks_say(ahead: float) -> None:
-    service = Service(Clock())
-    triggerer = Triggerer(service, ahead)
-    triggerer.run(triggerer.wait(submitted_at=service.clock()))
-    assert service.asked[0] < 17.5 * 1.1
-
-
-@pytest.mark.parametrize("said", ["now", float("nan"), 4e9])
-def test_a_time_of_the_order_that_cannot_be_true_puts_nothing_off(said: Any) -> None:
-    service = Service(Clock())
-    triggerer = Triggerer(service)
-    (job,) = triggerer.run(triggerer.wait(submitted_at=said))
-    assert job.done
-    assert service.asked[0] < 17.5 * 1.1
-
-
-@pytest.mark.parametrize("ahead", [-SKEW, 0.0, SKEW])
-def test_a_deadline_is_not_brought_forward_by_a_clock_that_is_ahead(ahead: float) -> None:
-    service = Service(Clock(), lasts=lambda _: 9999.0)
-    triggerer = Triggerer(service, ahead)
-    (error,) = triggerer.run(triggerer.wait(timeout=120.0))
-    assert isinstance(error, JobTimeoutError)
-    assert 118.0 <= service.clock.passed <= 122.0 + max(0.0, -ahead)
-
-
-def test_two_machines_that_are_wrong_alike_end_a_wait_in_time() -> None:
-    service = Service(Clock(), lasts=lambda _: 9999.0)
-    triggerer = Triggerer(service, SKEW)
-    deadline = triggerer.client.clock() + 120.0
-    triggerer.run(triggerer.wait(deadline=deadline, clock_offset=SKEW))
-    assert 118.0 <= service.clock.passed <= 122.0
-
-
-def test_a_deadline_of_the_same_machine_is_taken_as_it_is() -> None:
-    service = Service(Clock(), lasts=lambda _: 9999.0)
-    triggerer = Triggerer(service, SKEW)
-    triggerer.run(triggerer.wait(deadline=triggerer.client.clock() + 120.0, clock_offset=None))
-    assert 118.0 <= service.clock.passed <= 122.0
-
-
-def test_orders_of_a_machine_whose_clock_is_behind_do_not_teach_that_jobs_take_long() -> None:
-    service = Service(Clock())
-    triggerer = Triggerer(service)
-    submitted_at = service.clock() - SKEW
-    triggerer.run(*(triggerer.wait(number=n, workflow="swap", submitted_at=submitted_at) for n in range(20)))
-    assert triggerer.poller._schedule.timing("swap").median == pytest.approx(35.0)
-
-
-def test_a_clock_that_nobody_knows_counts_as_far_behind() -> None:
-    assert (known_offset(7.0), known_offset(0.0), known_offset(None)) == (7.0, 0.0, UNKNOWN)
-
-
-@pytest.mark.parametrize(
-    ("date", "offset"),
-    [
-        ("Fri, 15 Jan 2027 08:00:00 GMT", 0.0),
-        ("Fri, 15 Jan 2027 07:59:59 GMT", 0.0),
-        ("Fri, 15 Jan 2027 07:57:30 GMT", 150.0),
-        ("Fri, 15 Jan 2027 08:02:30 GMT", -150.0),
-        ("", 7.0),
-        ("yesterday", 7.0),
-        ("0", 7.0),
-        ("Fri, 15 Jan 2010 08:00:00 GMT", 7.0),
-    ],
-)
-def test_an_answer_tells_how_far_a_clock_is_ahead_unless_that_cannot_be_true(date: str, offset: float) -> None:
-    assert clock_offset(Response(200, {"date": date}, at=1_800_000_000.0), 7.0) == offset
-
-
-@pytest.mark.parametrize("ahead", [-SKEW, 0.0, SKEW])
-def test_both_clients_learn_how_far_their_clocks_are_ahead(ahead: float) -> None:
-    service = Service(Clock())
-    client, other = service.client(ahead), service.aclient(ahead)
-    client.run(flow.get_job(client.settings, client.auth, POLL_URL))
-    run_virtually(service.clock, other.run(flow.get_job(other.settings, other.auth, POLL_URL)))
-    assert client.clock_offset == other.clock_offset == pytest.approx(ahead, abs=1.0)
-    service.fault = lambda _: REFUSED
-    with pytest.raises(TransportError):
-        client.run(flow.get_job(client.settings, client.auth, POLL_URL))
-    assert client.clock_offset == pytest.approx(ahead, abs=1.0)
-
-
 def test_a_doubtful_end_is_believed_when_it_stays() -> None:
     """A proxy's answer about another job passes; what the service says again and again is true."""
     doubtful = Job("abc", POLL_URL, "FAILED", doubtful=True)
@@ -387,3 +263,21 @@ def test_a_doubtful_end_is_believed_when_it_stays() -> None:
     last = Watch(POLL_URL, deadline=5.0)
     with pytest.raises(JobTimeoutError, match="may be of another job"):
         last.answered(doubtful, 6.0)
+
+
+@pytest.mark.parametrize("said", [(GONE,), (FOREIGN,), (GONE, FOREIGN)], ids=["404", "doubtful", "both in turn"])
+@pytest.mark.parametrize("interval", [60.0, 3600.0])
+def test_a_poke_holds_its_worker_for_minutes_at_most(said: tuple[Any, ...], interval: float) -> None:
+    now, asked = 0.0, 0
+    steps = flow.poke(settings(), flow.Auth(), Watch(POLL_URL, 86_400.0, interval=interval), lambda: now)
+    got: Any = None
+    try:
+        while now < 86_400:
+            step = steps.send(got)
+            if isinstance(step, flow.Send):
+                got, asked = said[asked % len(said)], asked + 1
+            else:
+                now, got = now + step.seconds, None
+    except (StopIteration, SegmindError):
+        pass
+    assert now < 300

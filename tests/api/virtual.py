@@ -11,13 +11,16 @@ from typing import Any, TypeVar
 
 from airflow_provider_segmind.api.aclient import AsyncClient, Sent
 from airflow_provider_segmind.api.client import Client
+from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.wire import Request, Response
-from tests.api.drive import COMPLETED, PROCESSING, answer, settings
+from tests.api.drive import COMPLETED, POLL_URL, PROCESSING, answer, settings
 
 T = TypeVar("T")
 
 GONE = answer({"error": "Request not found"}, 404)
 DOWN = answer(b"<html>502 Bad Gateway</html>", 502)
+REFUSED = ConnectionRefusedError("no")
+FOREIGN = answer({"status": "FAILED", "request_id": "another", "error": "x"})
 
 
 class Clock:
@@ -152,3 +155,34 @@ class VirtualAsyncClient(AsyncClient):
 def between(start: float, end: float, said: Response | OSError) -> Callable[[float], Response | OSError | None]:
     """Return a fault that lasts from one second to another."""
     return lambda seconds: said if start <= seconds < end else None
+
+
+class Triggerer:
+    """
+    A poller whose clock is ahead.
+
+    :param service: whom it asks.
+    :param ahead: seconds.
+    """
+
+    def __init__(self, service: Service, ahead: float = 0.0) -> None:
+        self.service = service
+        self.client = service.aclient(ahead)
+        self.poller = Poller(self.clients, clock=self.client.clock)
+
+    async def clients(self, *, refused: Any = None) -> Any:
+        """Return the client."""
+        return self.client
+
+    def wait(self, timeout: float = 3600.0, number: int = 0, **options: Any) -> Any:
+        """Wait for a job until a deadline that a machine with the true time has set."""
+        deadline = self.service.clock() + timeout
+        return self.poller.wait(f"{POLL_URL[:-3]}{number:03}", **{"deadline": deadline, "clock_offset": 0.0, **options})
+
+    def run(self, *waits: Any) -> list[Any]:
+        """Wait for all, and return what became of each."""
+
+        async def all_of_them() -> list[Any]:
+            return await asyncio.gather(*waits, return_exceptions=True)
+
+        return run_virtually(self.service.clock, all_of_them())

@@ -18,7 +18,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.batch import files as batch_files
 from airflow_provider_segmind.batch import ordering as batch_ordering
-from airflow_provider_segmind.batch.files import BatchFiles
+from airflow_provider_segmind.batch.files import BatchFiles, summary_of
 from airflow_provider_segmind.batch.results import Collector
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
@@ -168,3 +168,28 @@ def test_a_summary_that_cannot_be_kept_in_the_triggerer_is_left_to_a_worker(emul
     trigger.task_instance = SimpleNamespace(dag_id="d", task_id="batch", run_id="r", map_index=-1)
     event = asyncio.run(first_event(trigger))
     assert event["summary"]["completed"] == 2
+
+
+def test_a_row_that_says_failed_is_not_paid_for_again_before_segmind_says_so(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    """Others may write beside the results."""
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("will-fail", after=3))  # one really fails, so there is a retry
+    batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
+    with pytest.raises(SegmindError, match="9 COMPLETED, 1 FAILED"):
+        batch.attempt()
+    (folder,) = next(iter(tmp_path.rglob("*.parts"))).iterdir()
+    rows = [json.loads(line) for line in (folder / "swaps.jsonl").read_text().splitlines()]
+    forged = [
+        {"index": row["index"], "request_id": row["request_id"], "status": "FAILED", "error": "x"} for row in rows
+    ]
+    (folder / "part-99999999999999999999.jsonl").write_text("".join(json.dumps(row) + "\n" for row in forged))
+    assert batch.attempt()["completed"] == 10
+    assert sorted(charged(emulator)) == [1] * 9 + [2]
+
+
+def test_a_status_that_nobody_writes_is_in_no_summary(tmp_path: Path) -> None:
+    files = BatchFiles(f"{tmp_path}/r.jsonl", "b")
+    files.write_part([{"index": 0, "request_id": "r", "status": "\0" + "x" * 2000, "error": None}])
+    assert summary_of(files.read_parts().values(), files.results, 0.25)["by_status"] == {}

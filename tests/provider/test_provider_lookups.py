@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind import connection as settings
-from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError, TransportError
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    SegmindError,
+    TransportError,
+)
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.compat import AirflowNotFoundException
 from airflow_provider_segmind.connection import aload_settings, missing
@@ -20,6 +25,7 @@ from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
 from airflow_provider_segmind.waiting import shared
 from airflow_provider_segmind.waiting.events import read_event
+from airflow_provider_segmind.waiting.shared import SharedConnection
 from tests.api.drive import WORKFLOW
 from tests.provider.conftest import connect
 from tests.provider.running import context, first_event, run_in_mode
@@ -145,3 +151,26 @@ def test_a_key_that_was_changed_during_a_poke_is_looked_up_again(
     sensor.poke = first  # type: ignore[method-assign]
     with pytest.raises(AuthenticationError):
         sensor.execute(context())
+
+
+@pytest.mark.parametrize(
+    "error", [AuthenticationError("no such connection"), InvalidRequestError("verify is '/no/such'")]
+)
+async def test_waits_use_the_connection_that_they_have_while_it_cannot_be_looked_up(error: SegmindError) -> None:
+    good = Settings.from_connection(host=None, password="SG_0123456789abcdef")
+    said: list[Any] = [good, error]
+
+    async def load(conn_id: str) -> Settings:
+        one = said.pop(0)
+        if isinstance(one, Exception):
+            raise one
+        found: Settings = one
+        return found
+
+    connection = SharedConnection("segmind_default", load)
+    try:
+        first = await connection.client()
+        connection._good_until = 0.0
+        assert await connection.client() is first
+    finally:
+        await connection.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
 
 from airflow_provider_segmind.api import history
@@ -10,11 +13,15 @@ from airflow_provider_segmind.api.errors import (
     JobFailedError,
     OutcomeUnknownError,
 )
+from airflow_provider_segmind.api.orders import Record, State
+from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.orders.place import Order, moment, place, place_error
 from airflow_provider_segmind.orders.store import KEY
-from tests.provider.tries import Task
+from tests.provider.running import TaskInstance, context
+from tests.provider.tries import Store, Task
 
 
 class TestLostAnswers:
@@ -146,3 +153,22 @@ def test_a_refused_new_order_does_not_make_the_failed_one_be_forgotten(emulator:
     emulator.script(Fault("drop-after"))
     assert task.attempt()["request_id"] == emulator.charges[1].request_id
     assert len(emulator.charges) == 2
+
+
+def test_a_refused_second_order_leaves_the_first_to_a_retry_and_names_it() -> None:
+    given, at = {"a": "https://a.example/1"}, time.time() - 60
+    store = Store()
+    store.set("segmind_order", Record(State.INTENT, fingerprint("w-v1", given), 1, at, "w-v1").to_json())
+    ctx = {**context(TaskInstance(max_tries=1, try_number=2)), "task_state_store": store}
+
+    class Refusing:
+        def submit(self, workflow: str, inputs: Any, *, before: Any) -> None:
+            before()
+            raise CreditsError("no credits", status=406)
+
+    hook: Any = Refusing()
+    with pytest.raises(CreditsError) as raised:
+        place(ctx, hook, Order("w-v1", given, lambda earlier: given, "resubmit"))  # type: ignore[arg-type]
+    ends = place_error(ctx, raised.value)  # type: ignore[arg-type]
+    assert not isinstance(ends, AirflowFailException)
+    assert moment(at) in str(ends)

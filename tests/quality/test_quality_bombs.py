@@ -284,3 +284,14 @@ def test_one_module_opens_pictures():
             if isinstance(node, ast.Attribute) and node.attr == "open" and ast.unparse(node.value) == "Image":
                 opening.add(file.relative_to(root).as_posix())
     assert opening <= {"emulator/paint.py"}, "the emulator shares no code with the client"
+
+
+@pytest.mark.parametrize("size", [(70_000, 1), (1, 70_000)])
+def test_a_picture_with_a_side_that_needs_large_tables_is_not_decoded(size):
+    with pytest.raises(TooManyPixelsError, match="a side may have 65535"):
+        read(png(*size))
+
+
+def test_a_colour_profile_that_is_too_large_does_not_keep_a_picture_from_being_read():
+    profile = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(3 * MIB)))
+    assert read(png(64, 48, more=profile)).size == (64, 48)
