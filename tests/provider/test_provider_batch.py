@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,82 +11,16 @@ import pytest
 
 from airflow_provider_segmind.api import patience
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.batch import results as batch_results
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from tests.api.clock import Clock
+from tests.provider.batches import PNG, RUNNING, Batch, at_once, charged, swaps
 from tests.provider.conftest import connect
-from tests.provider.running import TaskInstance, first_event, revive
-from tests.provider.tries import Store
+from tests.provider.running import first_event, revive
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
-
-RUNNING = 2.0
-"""Seconds that jobs take where they must still run when the history is asked: only then absence from it counts."""
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Store results soon."""
-    monkeypatch.setattr(batch_results, "FLUSH_SECONDS", 0.05)
-
-
-class Batch:
-    """One task instance of a batch, tried and cleared as a scheduler and a person would."""
-
-    def __init__(self, emulator: Emulator, folder: Path, **options: Any) -> None:
-        self.emulator = emulator
-        self.results = folder / "results.jsonl"
-        self.store: Store | None = Store()
-        self.retries = self.max_tries = options.pop("retries", 2)
-        self.tries = 0
-        self.state: Any = "running"
-        self.ti = TaskInstance()
-        self.cls = options.pop("cls", BodySwapBatchOperator)
-        self.options = options
-        if self.cls is BodySwapBatchOperator:
-            self.options = {"results_uri": str(self.results), "poll_interval": 0.05, **options}
-
-    def task(self) -> Any:
-        return self.cls(task_id="batch", **self.options)
-
-    def context(self) -> Any:
-        self.tries += 1
-        self.ti = ti = TaskInstance(max_tries=self.max_tries, try_number=self.tries, retries=self.retries)
-        ti.state = self.state
-        return {"ti": ti} if self.store is None else {"ti": ti, "task_state_store": self.store}
-
-    def start(self) -> Any:
-        """Begin an attempt, up to its end or its deferral."""
-        return self.task().execute(self.context())
-
-    def attempt(self) -> Any:
-        """Run an attempt to its end."""
-        context = self.context()
-        try:
-            return self.task().execute(context)
-        except TaskDeferred as deferred:
-            event = asyncio.run(first_event(revive(deferred.trigger)))
-            return self.task().resume_execution(deferred.method_name, {"event": event}, context)
-
-    def rows(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.results.read_text().splitlines()]
-
-
-def swaps(emulator: Emulator, count: int) -> list[dict[str, Any]]:
-    person = emulator.sample("person")
-    scene = emulator.sample("scene")
-    return [
-        {"character_image": scene, "reference_character_image": person, "select_character": f"number {n}", "id": n}
-        for n in range(count)
-    ]
-
-
-def charged(emulator: Emulator) -> list[int]:
-    """Return how often each swap was charged."""
-    return sorted(Counter(charge.inputs["select_character"] for charge in emulator.charges).values())
+__all__ = ["at_once"]
 
 
 def test_every_swap_is_ordered_once_and_its_result_is_in_the_manifest(emulator: Emulator, tmp_path: Path) -> None:

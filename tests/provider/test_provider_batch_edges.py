@@ -24,8 +24,8 @@ from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.waiting.ending import Ending
 from tests.api.clock import Clock
+from tests.provider.batches import Batch, at_once, charged, swaps
 from tests.provider.running import first_event
-from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
 

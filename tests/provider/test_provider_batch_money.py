@@ -18,7 +18,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.waiting.shared import shared_connection
 from tests.provider import paces
-from tests.provider.test_provider_batch import PNG, Batch, at_once, charged, swaps
+from tests.provider.batches import PNG, Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
 

@@ -19,7 +19,7 @@ from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
 from airflow_provider_segmind.orders.batch_store import BatchStore
-from tests.provider.test_provider_batch import RUNNING, Batch, at_once, charged, swaps
+from tests.provider.batches import RUNNING, Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
 

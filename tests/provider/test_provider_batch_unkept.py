@@ -11,7 +11,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferralError, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
-from tests.provider.test_provider_batch import Batch, at_once, charged, swaps
+from tests.provider.batches import Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
 

@@ -12,7 +12,7 @@ from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
-from tests.provider.test_provider_batch import Batch, charged, swaps
+from tests.provider.batches import Batch, charged, swaps
 from tests.provider.tries import Task
 
 OURS = "AIRFLOW__SEGMIND__DEFAULT_DEFERRABLE"

@@ -14,7 +14,7 @@ from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.orders.store import KEY
-from tests.provider.test_provider_batch import PNG, RUNNING, Batch, at_once, swaps
+from tests.provider.batches import PNG, RUNNING, Batch, at_once, swaps
 from tests.provider.tries import Task
 
 __all__ = ["at_once"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +14,23 @@ import pytest
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.batch import ordering as batch_ordering
-from airflow_provider_segmind.batch import waits as batch_waits
-from airflow_provider_segmind.batch.files import BatchFiles
 from airflow_provider_segmind.compat import (
-    THREADS_MAY_ASK,
     AirflowFailException,
-    AirflowTaskTimeout,
     TaskDeferred,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapBatchOperator,
     BodySwapOperator,
-    SubmitBodySwapBatchOperator,
-    SubmitBodySwapOperator,
 )
 from airflow_provider_segmind.orders.store import KEY
+from tests.provider.batches import PNG, Batch, at_once, charged, swaps
+from tests.provider.paid import ALL, BATCHES, ids, logged, retryable, to_the_end
 from tests.provider.running import first_event, revive
-from tests.provider.test_provider_batch import PNG, Batch, at_once, charged, swaps
-from tests.provider.test_provider_decorator import Tried, pictures
 from tests.provider.test_provider_identical import shown
-from tests.provider.tries import Store, Task
+from tests.provider.tries import Task
 
-__all__ = ["at_once"]
-
-BATCHES = [BodySwapBatchOperator, SubmitBodySwapBatchOperator]
-ALL = [BodySwapOperator, SubmitBodySwapOperator, *BATCHES]
-
-
-@pytest.fixture(autouse=True)
-def logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    with caplog.at_level(logging.INFO):
-        yield
-
-
-def ids(emulator: Emulator) -> list[str]:
-    return [charge.request_id for charge in emulator.charges]
-
-
-def retryable(attempt: Callable[[], Any]) -> str:
-    """Run an attempt that must fail so that Airflow tries it again, and return what it said."""
-    with pytest.raises(SegmindError) as error:
-        attempt()
-    return str(error.value)
-
-
-def to_the_end(task: Any) -> Any:
-    """Run an attempt, whether it waits or only orders."""
-    return task.attempt() if task.cls in (BodySwapOperator, BodySwapBatchOperator) else task.start()
+__all__ = ["at_once", "logged"]
 
 
 class TestAbsence:
@@ -194,120 +161,6 @@ def moving(plan: Callable[[Any], Any], folder: Path, to: Path) -> Callable[[Any]
     return planned
 
 
-class TestTimeout:
-    """``execution_timeout`` and kills, at a time that the test chooses: right before some order goes out."""
-
-    pytestmark = pytest.mark.skipif(not THREADS_MAY_ASK, reason="nobody is asked before each order")
-
-    @staticmethod
-    def before_order(task: Batch, context: Any, charges: int, act: Callable[[], None]) -> None:
-        asked, done = context["ti"].get_task_states, []
-
-        def ask(**what: Any) -> Any:
-            if len(task.emulator.charges) >= charges and not done:
-                done.append(True)
-                act()
-            return asked(**what)
-
-        context["ti"].get_task_states = ask
-
-    @pytest.mark.parametrize("cls", BATCHES)
-    @pytest.mark.parametrize("durable", [True, False])
-    def test_a_batch_that_is_ended_by_its_timeout_names_what_is_paid_for(
-        self, emulator: Emulator, tmp_path: Path, caplog: pytest.LogCaptureFixture, cls: Any, durable: bool
-    ) -> None:
-        emulator.set(job_seconds=60)
-        task = Batch(emulator, tmp_path, swaps=swaps(emulator, 40), cls=cls)
-        task.store = Store() if durable else None
-        context = task.context()
-
-        def timeout(*_: Any) -> None:
-            raise AirflowTaskTimeout("Timeout, PID: 1")
-
-        before = signal.signal(signal.SIGALRM, timeout)
-        self.before_order(task, context, 10, lambda: os.kill(os.getpid(), signal.SIGALRM))
-        try:
-            with pytest.raises(AirflowTaskTimeout if durable else AirflowFailException, match="Timeout, PID") as error:
-                task.task().execute(context)
-        finally:
-            assert signal.signal(signal.SIGALRM, before) is timeout
-        assert 10 <= len(emulator.charges) < 40
-        assert f"{len(emulator.charges)} orders are accepted and paid for: " in str(error.value)
-        assert all(request_id in caplog.text for request_id in ids(emulator))
-        assert {handle["request_id"] for handle in task.ti.xcoms["ordered"]} == set(ids(emulator))
-        if durable:
-            emulator.finish_jobs()
-            emulator.set(job_seconds=0)
-            to_the_end(task)
-            assert charged(emulator) == [1] * 40
-
-    @pytest.mark.parametrize("durable", [True, False])
-    def test_a_wait_on_the_worker_that_is_ended_by_its_timeout_names_its_request(
-        self, emulator: Emulator, durable: bool
-    ) -> None:
-        emulator.set(job_seconds=60)
-        task = Task(emulator, deferrable=False, durable=durable)
-        operator = task.operator()
-
-        def timeout(*_: Any) -> None:
-            raise AirflowTaskTimeout("Timeout, PID: 1")
-
-        operator._fetch = timeout
-        with pytest.raises(
-            AirflowTaskTimeout if durable else AirflowFailException, match="goes on and is bil"
-        ) as error:
-            operator.execute(task.context())
-        assert ids(emulator)[0] in str(error.value)
-
-    @pytest.mark.parametrize("cls", BATCHES)
-    def test_what_a_killed_batch_ordered_is_in_its_log_and_its_xcom(
-        self,
-        emulator: Emulator,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-        cls: Any,
-    ) -> None:
-        """Nothing of a killed process runs any more, so what counts is what it has left by then."""
-        monkeypatch.setattr(batch_waits, "LEAVE_SECONDS", 0.01)
-        emulator.set(job_seconds=60)
-        task = Batch(emulator, tmp_path, swaps=swaps(emulator, 60), cls=cls)
-        task.store = None
-        context = task.context()
-        left: list[tuple[list[str], str, str]] = []
-        self.before_order(
-            task,
-            context,
-            40,
-            lambda: left.append((ids(emulator), caplog.text, json.dumps(context["ti"].xcoms.get("ordered", [])))),
-        )
-        if cls is SubmitBodySwapBatchOperator:
-            task.task().execute(context)
-        else:
-            with pytest.raises(TaskDeferred):
-                task.task().execute(context)
-        ((ordered, log, xcom),) = left
-        under_way = 8
-        assert sum(request_id in log for request_id in ordered) >= 40 - under_way
-        assert sum(request_id in xcom for request_id in ordered) > 0
-        assert {handle["request_id"] for handle in context["ti"].xcoms["ordered"]} == set(ids(emulator))
-
-    def test_a_last_write_that_fails_in_the_triggerer_says_where_the_handles_are(
-        self, emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        emulator.set(job_polls=3)
-        task = Batch(emulator, tmp_path, swaps=swaps(emulator, 3))
-        task.store = None
-
-        def read_only(*_: Any) -> None:
-            raise PermissionError(13, "read-only for a minute")
-
-        monkeypatch.setattr(BatchFiles, "write_results", read_only)
-        with pytest.raises(AirflowFailException, match="the handles of all are this task's XCom 'ordered'"):
-            task.attempt()
-        assert {handle["request_id"] for handle in task.ti.xcoms["ordered"]} == set(ids(emulator))
-
-
 class TestSettings:
     @pytest.mark.parametrize("cls", ALL)
     @pytest.mark.parametrize(
@@ -419,74 +272,3 @@ class TestAgain:
         assert set(task.rows()[0]["requests"]) == set(ids(emulator))
         assert summary["cost"] == round(3 * 0.2687, 4)
         assert "ordered again, as on_unknown_outcome='resubmit' says" in caplog.text
-
-
-class TestFunction:
-    @pytest.mark.parametrize("then", [None, {}, [], {"character_image": "https://a.example/a.png"}])
-    @pytest.mark.parametrize("many", [False, True])
-    def test_a_function_that_returns_no_swap_once_something_is_paid_is_for_a_retry(
-        self, emulator: Emulator, tmp_path: Path, many: bool, then: object
-    ) -> None:
-        emulator.set(job_seconds=60)
-        returned: list[Any] = [[pictures(emulator)] if many else pictures(emulator)]
-        tried = Tried(lambda: returned[0], results_uri=str(tmp_path / "results.jsonl"))
-        with pytest.raises(TaskDeferred):
-            tried.start()
-        right, returned[0] = returned[0], then
-        said = retryable(tried.attempt)
-        assert ids(emulator)[0] in said
-        assert "Nothing was ordered." not in said
-        returned[0] = right
-        emulator.finish_jobs()
-        tried.attempt()
-        assert len(emulator.charges) == 1
-
-    @pytest.mark.parametrize("then", [None, [], "a text"])
-    def test_what_was_being_sent_is_looked_up_and_named_though_the_function_returns_no_list_now(
-        self, emulator: Emulator, tmp_path: Path, then: object
-    ) -> None:
-        emulator.set(job_seconds=0)
-        full = [{**pictures(emulator), "select_character": f"number {number}"} for number in range(20)]
-        returned: list[Any] = [full]
-        tried = Tried(lambda: returned[0], results_uri=str(tmp_path / "results.jsonl"))
-        tried.store.broken_after = 5
-        with pytest.raises((SegmindError, TaskDeferred, RuntimeError)):
-            tried.start()
-        tried.store.broken_after = None
-        returned[0] = then
-        said = retryable(tried.attempt)
-        assert emulator.charges
-        assert all(request_id in said for request_id in ids(emulator))
-        returned[0] = full
-        assert tried.attempt()["completed"] == 20
-        assert charged(emulator) == [1] * 20
-
-    def test_a_function_that_breaks_keeps_its_own_error_and_the_log_names_what_is_paid_for(
-        self, emulator: Emulator, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        emulator.set(job_seconds=60)
-
-        def function() -> Any:
-            if tried.calls > 1:
-                raise OSError("the listing is away")
-            return pictures(emulator)
-
-        tried = Tried(function)
-        with pytest.raises(TaskDeferred):
-            tried.start()
-        caplog.clear()
-        with pytest.raises(OSError, match="the listing is away"):
-            tried.attempt()
-        assert ids(emulator)[0] in caplog.text
-
-    def test_what_was_being_sent_is_looked_up_before_other_inputs_are_refused(self, emulator: Emulator) -> None:
-        emulator.set(job_seconds=0, history=False)
-        emulator.script(Fault("drop-after"))
-        tried = Tried(lambda: pictures(emulator, min(tried.calls, 2)))
-        with pytest.raises(AirflowFailException):
-            tried.attempt()
-        emulator.set(history=True)
-        with pytest.raises(AirflowFailException, match="ordered something else") as error:
-            tried.attempt()
-        assert ids(emulator)[0] in str(error.value)
-        assert len(emulator.charges) == 1
