@@ -20,8 +20,8 @@ from airflow_provider_segmind.api.wire import MAX_BODY, Response
 
 MAX_DEPTH = 32
 """Most levels of nesting; real answers have five."""
-MAX_PARTS = 50_000
-"""Most values in an answer, roughly: more would block the event loop of all waits for too long."""
+MAX_PARTS = 20_000
+"""Most values in an answer, roughly: more would block the event loop of all waits for too long. Real ones have 50."""
 MAX_NAME = 200
 """Longest id, status or other name in characters; real ones have up to 40."""
 MAX_URL = 2048
@@ -45,16 +45,17 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def read_json(body: bytes | str, key: str) -> Any:
+def read_json(body: bytes | str, key: str, *, most: int = MAX_PARTS) -> Any:
     """
     Return the value of a JSON text, with every text in it storable and without the key.
 
     :param body: a body, or a text in a body that is itself JSON.
+    :param most: most values in it, roughly.
     :raises ValueError: if it is not JSON, or too deep or too long for an answer of Segmind.
     """
     text = unpacked(body).decode("utf-8-sig") if isinstance(body, bytes) else body
     containers = text.count("[") + text.count("{")
-    if containers + text.count(",") + text.count('"') // 2 > MAX_PARTS:
+    if containers + text.count(",") + text.count('"') // 2 > most:
         raise ValueError("it has too many parts")
     try:
         value = _DECODER.decode(text)

@@ -22,6 +22,8 @@ from airflow_provider_segmind.api.wire import Request, Response
 
 HISTORY_PATH = "/inference-request/request-history"
 PER_PAGE = 100
+MOST_PARTS = 50_000
+"""Most values on a page, roughly; only workers read it, so no event loop waits."""
 MOST_PAGES = 1000
 """Most pages to fetch: 100,000 requests."""
 EARLY = 60.0
@@ -74,6 +76,10 @@ class Listing:
     complete: bool
     size: int
 
+    def and_also(self, other: Listing) -> Listing:
+        """Return what two readings of the same history list together."""
+        return Listing(self.rows + other.rows, self.complete and other.complete, max(self.size, other.size))
+
 
 def find(
     settings: Settings, auth: flow.Auth, record: Record, *, clock: Callable[[], float], pace: flow.Pace = PACE
@@ -110,8 +116,8 @@ def find(
         if listing is None and clock() < give_up:
             continue
         rows = [row for row in (search.listing() if listing is None else listing).rows if in_time(row, record.at)]
-        # The history has one row per output.
-        found = list(dict.fromkeys(row.request_id for row in rows if _is_candidate(row, record)))
+        # The history has one row per output. What one look showed counts, even if the next one misses it.
+        found = list(dict.fromkeys([*found, *(row.request_id for row in rows if _is_candidate(row, record))]))
         accepted = record.at + settings.connect_timeout + settings.read_timeout
         settled = min(settled_at(accepted, rows), give_up)
         if (found and record.own) or clock() >= settled:
@@ -213,7 +219,7 @@ def read_history(settings: Settings, response: Response) -> Listing:
 
     :raises SegmindError: if the answer is no page of a history.
     """
-    body = refusals.json_value(settings, response)
+    body = refusals.json_value(settings, response, most=MOST_PARTS)
     rows = body if isinstance(body, list) else None
     if isinstance(body, dict):
         rows = next((value for value in body.values() if isinstance(value, list)), None)

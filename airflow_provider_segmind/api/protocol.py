@@ -154,10 +154,11 @@ def read_poll(settings: Settings, response: Response, poll_url: str) -> Job:
     :raises ServiceError: if the answer is not about the job; the caller should poll again.
     """
     request_id = answers.id_in(poll_url)
-    body = json_object(settings, response) or {}
+    said = json_object(settings, response)
+    body = said or {}
     status = _status(body)
     if not status or not _is_of_the_job(response.status, status, body, request_id):
-        raise no_answer(settings, response, request_id)
+        raise no_answer(settings, response, said, request_id)
     try:
         outputs = read_outputs(body.get("output"), settings.api_key) if status == "COMPLETED" else ()
     except ValueError as error:

@@ -130,38 +130,40 @@ def moment_of(text: str) -> float | None:
     return None
 
 
-def no_answer(settings: Settings, response: Response, request_id: str) -> SegmindError:
+def no_answer(settings: Settings, response: Response, body: Mapping[str, Any] | None, request_id: str) -> SegmindError:
     """
     Return the error for an answer to a poll that says nothing about the job.
 
     Only the service itself, in JSON or in plain words, can say that the key is wrong or the job unknown. Any other
     answer may come from a proxy or a firewall and be temporary. The job is paid for, so it is polled again.
+
+    :param body: the answer's JSON object; ``None`` if it is anything else.
     """
     status, page = response.status, answers.is_page(response)
-    if status == 404 and _is_of_a_request(error_text(json_object(settings, response) or {}), request_id):
+    if status == 404 and _is_of_a_request(error_text(body or {}), request_id):
         return JobExpiredError(
             "Segmind no longer knows this job: its record expired, or poll_url is not of this account. If it was "
             "accepted it was billed, and its result cannot be asked for any more.",
             status=404,
-            detail=detail_of(settings, response),
+            detail=_detail(settings, response, body),
             request_id=request_id,
         )
-    refused = (status == 401 and not page) or (status == 403 and json_object(settings, response) is not None)
+    refused = (status == 401 and not page) or (status == 403 and body is not None)
     if refused or status == 429:
         return refusal(settings, response, "Segmind did not answer the poll.", request_id=request_id)
     return ServiceError(
         "The answer to the poll says nothing about the job: a proxy or a firewall may have given it. If it lasts, "
         "check the connection's host and proxies, and poll_url.",
         status=status,
-        detail=detail_of(settings, response),
+        detail=_detail(settings, response, body),
         request_id=request_id,
     )
 
 
-def json_value(settings: Settings, response: Response) -> Any:
-    """Return the body as a JSON value; ``None`` if it is not JSON."""
+def json_value(settings: Settings, response: Response, *, most: int = answers.MAX_PARTS) -> Any:
+    """Return the body as a JSON value; ``None`` if it is not JSON, or has more than ``most`` values."""
     try:
-        return answers.read_json(response.body, settings.api_key)
+        return answers.read_json(response.body, settings.api_key, most=most)
     except ValueError:
         return None
 
@@ -174,7 +176,11 @@ def json_object(settings: Settings, response: Response) -> dict[str, Any] | None
 
 def detail_of(settings: Settings, response: Response) -> str:
     """Return the service's words: one line, shortened, without tags and without the key."""
-    text = error_text(json_object(settings, response) or {})
+    return _detail(settings, response, json_object(settings, response))
+
+
+def _detail(settings: Settings, response: Response, body: Mapping[str, Any] | None) -> str:
+    text = error_text(body or {})
     return redact(settings, text) if text else answers.words_of(response, settings.api_key)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from airflow_provider_segmind.api import flow, history
 from airflow_provider_segmind.api.batches import NEAR, Entry, Found, look_up, settles_at
 from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError, ServiceError
+from airflow_provider_segmind.api.history import Listing
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import digests, has_own_input
@@ -238,17 +239,17 @@ class Ordering:
     async def _look_up(self) -> Found:
         """Look up the intents in the request history: adopt the orders it has, drop those that were not accepted."""
         entries = self._book.entries
-        times = [entries[index].at for index in self._intents()]
-        search = history.Search(min(times) - NEAR - history.EARLY, max(times) + NEAR)
-        asked_at, listing = time.time(), None
-        while listing is None:
-            if time.time() > asked_at + SLOWEST:
-                raise ServiceError(f"The request history is too slow: {SLOWEST:.0f} s were not enough to read it.")
-            listing = await self._submitter.free(lambda client: search.page(client.settings, client.auth))
-        within = await self._within()
-        found = look_up(
-            entries, listing, asked_at, self._book.earlier, within=within, shows_running=self._shows_running
-        )
+        asked_at, within = time.time(), await self._within()
+        listing = await self._listing(asked_at + SLOWEST)
+
+        def read(listing: Listing) -> Found:
+            earlier, running = self._book.earlier, self._shows_running
+            return look_up(entries, listing, asked_at, earlier, within=within, shows_running=running)
+
+        found = read(listing)
+        if (found.adopted or found.refuted) and listing.size > history.PER_PAGE:
+            # If each change moves a request to the first page, who reads several pages can miss it once, but not twice.
+            found = read(listing.and_also(await self._listing(asked_at + 2 * SLOWEST)))
         self._shows_running = found.shows_running
         for index, ids in found.candidates.items():
             log.warning("%s can be one of these requests: %s", self._place(index), ", ".join(ids))
@@ -262,6 +263,17 @@ class Ordering:
             *map(len, (found.adopted, found.refuted, found.unknown)),
         )
         return found
+
+    async def _listing(self, give_up: float) -> Listing:
+        """Read all pages of the history that can list an order of unknown outcome."""
+        times = [self._book.entries[index].at for index in self._intents()]
+        search = history.Search(min(times) - NEAR - history.EARLY, max(times) + NEAR)
+        listing: Listing | None = None
+        while listing is None:
+            if time.time() > give_up:
+                raise ServiceError(f"The request history is too slow: {SLOWEST:.0f} s were not enough to read it.")
+            listing = await self._submitter.free(lambda client: search.page(client.settings, client.auth))
+        return listing
 
     def _given_up(self) -> set[int]:
         """Return the swaps to order again although their outcome is unknown, if ``resubmit`` allows it."""

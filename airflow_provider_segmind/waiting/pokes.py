@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError, TransportError
+from airflow_provider_segmind.api.errors import AuthenticationError, SegmindError
 from airflow_provider_segmind.api.flow import Pause
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import Watch
@@ -14,7 +14,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 class Pokes:
     """
-    Pokes of one sensor; a temporary failure to look up its connection does not end a wait that has begun.
+    Pokes of one sensor; a connection that cannot be looked up for a while does not end a wait that has begun.
 
     :param found: whether an earlier poke, maybe in another process, has found the connection.
     """
@@ -49,8 +49,8 @@ class Pokes:
             try:
                 _ = hook.settings
             except SegmindError as error:
-                may_pass = isinstance(error, AuthenticationError | TransportError)
-                if not (may_pass and self._found and time.time() < watch.deadline):
+                # Its secret may be out of reach, or somebody edits it right now.
+                if not (self._found and time.time() < watch.deadline):
                     raise
                 self._log.warning("The next poke looks the connection up again: %s", error)
                 return None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from airflow.sdk import Connection
 
 from airflow_provider_segmind import connection as settings
 from airflow_provider_segmind.api.errors import (
@@ -56,6 +57,26 @@ def failing(look_up: Callable[[str], Any], error: Exception, *fails: int) -> Cal
 def error(request: pytest.FixtureRequest) -> Exception:
     found: Exception = request.param
     return found
+
+
+def test_a_connection_that_is_edited_wrongly_for_a_moment_ends_no_wait_on_a_worker(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.set(job_polls=4)
+    poll_url, found, calls = order(emulator), settings.BaseHook.get_connection, 0
+    wrong = Connection(conn_id="segmind_default", password="SG_key", extra='{"auth_scheme": "digest"}')
+
+    def edited(conn_id: str) -> Any:
+        nonlocal calls
+        calls += 1
+        return wrong if calls in (2, 3) else found(conn_id)
+
+    monkeypatch.setattr(settings.BaseHook, "get_connection", edited)
+    made = run_in_mode(
+        lambda **how: BodySwapSensor(task_id="w", poll_url=poll_url, poke_interval=0.05, **how), "reschedule"
+    )
+    assert made["status"] == "COMPLETED"
+    assert calls > 3
 
 
 @pytest.mark.parametrize("mode", ["deferrable", "poke", "reschedule"])

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_a_triggerer_with_a_wrong_clock_sees_the_result_in_time(ahead: float, mo
     world = World(monkeypatch, service, ahead)
     trigger = PixelFlowTrigger(POLL_URL, "segmind_default", service.clock() + 20, submitted_at=service.clock())
     assert world.event(trigger)["job"]["status"] == "COMPLETED"
-    assert service.clock.passed < 26
+    assert service.clock.passed < 20 + 1.5 * 7  # the deadline, and one interval, which is spread at random
 
 
 @pytest.mark.parametrize("behind", [0.0, 110.0])
@@ -264,13 +265,51 @@ class Historian(Service):
         return DOWN if self.clock.passed < self.away else answer({"data": rows})
 
 
-def settle(monkeypatch: pytest.MonkeyPatch, service: Historian) -> tuple[Ordering, Entry]:
-    """Have a batch find out what became of its one order, and return how that went."""
+class Moving(Historian):
+    """A history of two pages; the order ends, and moves to the first page, before the second is read."""
+
+    def __init__(self, clock: Clock, ordered: list[str]) -> None:
+        super().__init__(clock)
+        self.ordered = ordered
+        self.pages: list[int] = []
+
+    def poll(self, request: Request, local: float) -> Response:
+        if "request-history" not in request.url:
+            return super().poll(request, local)
+        (number,) = map(int, parse_qs(urlsplit(request.url).query)["page"])
+        self.pages.append(number)
+        row = {"request_body": INPUTS, "model_created": str(self.clock.began)}
+        rows = [{**row, "request_body": {}, "request_id": f"other {n}"} for n in range(PER_PAGE)]
+        if number == 2:
+            rows = [{**row, "request_id": name, "model_completed": None} for name in self.ordered]
+        elif 2 in self.pages:
+            rows[0] = {**row, "request_id": "found"}
+        return answer({"data": rows})
+
+
+def test_an_order_that_moves_in_the_history_while_it_is_read_is_not_taken_for_absent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was paid for; as absent it would be ordered again."""
+    ordered = ["a", "b", "c"]
+    service = Moving(Clock(), ordered)
+    others = [
+        Entry(service.clock(), digests(INPUTS), request_id=name, poll_url=f"https://x/{name}") for name in ordered
+    ]
+    ordering, entry = settle(monkeypatch, service, *others)
+    assert service.pages[:4] == [1, 2, 1, 2]
+    assert entry.request_id == "found"
+    assert not ordering.errors
+
+
+def settle(monkeypatch: pytest.MonkeyPatch, service: Historian, *others: Entry) -> tuple[Ordering, Entry]:
+    """Have a batch find out what became of its one order, beside others that are known, and return how that went."""
     client = service.aclient()
     time = SimpleNamespace(time=service.clock, gmtime=lambda at: None, strftime=lambda form, at: "then")
     monkeypatch.setattr("airflow_provider_segmind.batch.ordering.time", time)
     swap = Swap(0, "item 0", INPUTS["character_image"], INPUTS["reference_character_image"], "woman")
-    book = Book(BatchStore({}), Head("f", 0, 1, "b"), {0: Entry(service.clock(), digests(INPUTS))})
+    entries = [Entry(service.clock(), digests(INPUTS)), *others]
+    book = Book(BatchStore({}), Head("f", 0, 1, "b"), dict(enumerate(entries)))
 
     async def clients(*, refused: Any = None) -> Any:
         return client
