@@ -10,15 +10,13 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from enum import Enum
 from typing import Any
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.history import Listing, Row, made_by
-from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.orders import digest
+from airflow_provider_segmind.api.orders import OrderRecord, Step, digest, read_order
 from airflow_provider_segmind.api.workflows import fingerprint
 
 VERSION = 1
@@ -31,57 +29,8 @@ WITNESSES = 3
 """Fewest orders in a control group."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """
-    The stored state of one swap: an intent, and the handle once the order is accepted.
-
-    :param at: time of the intent in seconds since the epoch.
-    :param sent: digest of each input as sent, by name.
-    :param replaced: ids of earlier orders of the same swap whose jobs FAILED.
-    :param candidates: ids from the request history, if the order's own id is uncertain.
-    :param own: whether one input was made for this order alone, so that no other order has the same inputs.
-    """
-
-    at: float
-    sent: Mapping[str, str] = field(default_factory=dict)
-    request_id: str = ""
-    poll_url: str = ""
-    replaced: Sequence[str] = ()
-    candidates: Sequence[str] = ()
-    own: bool = False
-
-    @property
-    def known(self) -> bool:
-        """Whether the order is known to be accepted."""
-        return bool(self.poll_url)
-
-    @property
-    def pending(self) -> bool:
-        """Whether there may be an order whose outcome is unknown."""
-        return not self.known and self.at > 0
-
-    @property
-    def requests(self) -> tuple[str, ...]:
-        """Ids of all accepted orders of the swap; each is billed."""
-        return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
-
-    @property
-    def perhaps(self) -> tuple[str, ...]:
-        """Ids of all orders of the swap that are or may be billed."""
-        return tuple(dict.fromkeys((*self.requests, *self.candidates)))
-
-    def refuted(self) -> Entry | None:
-        """Return the entry after an order proved not accepted: the earlier orders, or ``None``."""
-        return Entry(0.0, replaced=self.replaced) if self.replaced else None
-
-    def job(self, workflow: str) -> Job:
-        """Return the ordered job."""
-        return Job(self.request_id, self.poll_url, "QUEUED", workflow=workflow, submitted_at=self.at)
-
-
 @dataclass(frozen=True)
-class Head:
+class BatchHeader:
     """
     The stored state of a whole batch.
 
@@ -106,19 +55,11 @@ class Head:
         return {"version": VERSION, **asdict(self)}
 
 
-class Begin(Enum):
-    """What an attempt does with the state that an earlier attempt left."""
-
-    ANEW = "anew"
-    GO_ON = "go on"
-    REFUSE = "refuse"
-
-
-def begin(head: Head | None, wanted: Head) -> Begin:
-    """Decide whether an attempt continues the batch of an earlier attempt or starts a new one."""
-    if head is None or head.max_tries != wanted.max_tries:
-        return Begin.ANEW
-    return Begin.GO_ON if head.fingerprint == wanted.fingerprint else Begin.REFUSE
+def begin(header: BatchHeader | None, wanted: BatchHeader) -> Step:
+    """Decide whether an attempt continues the batch of an earlier attempt, starts a new one, or refuses."""
+    if header is None or header.max_tries != wanted.max_tries:
+        return Step.ORDER
+    return Step.ATTACH if header.fingerprint == wanted.fingerprint else Step.REFUSE
 
 
 def fingerprint_of(workflow: str, given: Iterable[Mapping[str, str]]) -> str:
@@ -126,7 +67,7 @@ def fingerprint_of(workflow: str, given: Iterable[Mapping[str, str]]) -> str:
     return fingerprint(workflow, {"swaps": [dict(inputs) for inputs in given]})
 
 
-def read_head(stored: object) -> Head | None:
+def read_header(stored: object) -> BatchHeader | None:
     """
     Read the stored state of a batch; fields of a newer version are ignored.
 
@@ -134,13 +75,15 @@ def read_head(stored: object) -> Head | None:
     """
     if stored is None:
         return None
+    if not isinstance(stored, Mapping):
+        raise ValueError(f"what is stored of the batch is {type(stored).__name__}, not an object")
     try:
-        return Head(**_known(Head, stored))
+        return BatchHeader(**{part.name: stored[part.name] for part in fields(BatchHeader) if part.name in stored})
     except TypeError:
         raise ValueError("the stored batch cannot be read") from None
 
 
-def read_chunk(stored: object) -> dict[int, Entry]:
+def read_chunk(stored: object) -> dict[int, OrderRecord]:
     """
     Read one chunk of entries.
 
@@ -152,23 +95,17 @@ def read_chunk(stored: object) -> dict[int, Entry]:
     if not isinstance(entries, Mapping):
         raise ValueError("a stored part of the batch cannot be read")
     try:
-        return {int(index): _entry(entry) for index, entry in entries.items()}
-    except TypeError:
+        return {int(index): read_order(entry) for index, entry in entries.items()}
+    except (AttributeError, TypeError):
         raise ValueError("a stored part of the batch cannot be read") from None
 
 
-def write_chunk(entries: Mapping[int, Entry], number: int) -> dict[str, Any]:
-    """Return one chunk as plain values to store."""
+def write_chunk(entries: Mapping[int, OrderRecord], number: int) -> dict[str, Any]:
+    """Return one chunk as plain values to store, without what is empty."""
     inside = range(number * CHUNK, (number + 1) * CHUNK)
-    # Airflow's store takes JSON types only, so no tuples.
-    kept = {
-        str(index): {
-            **asdict(entries[index]),
-            **{name: list(getattr(entries[index], name)) for name in ("replaced", "candidates")},
-        }
-        for index in inside
-        if index in entries
-    }
+    records = {str(index): entries[index].to_json() for index in inside if index in entries}
+    # The version before reads only what has ``at``.
+    kept = {index: {name: v for name, v in r.items() if v or name == "at"} for index, r in records.items()}
     return {"version": VERSION, "entries": kept}
 
 
@@ -194,7 +131,7 @@ class Found:
 
 
 def look_up(
-    entries: Mapping[int, Entry],
+    entries: Mapping[int, OrderRecord],
     listing: Listing,
     now: float,
     earlier: Collection[str] = frozenset(),
@@ -220,7 +157,7 @@ def look_up(
     """
     shown: dict[str, list[Row]] = {}
     free: dict[str, list[Row]] = {}
-    taken = {*earlier, *(name for entry in entries.values() for name in entry.requests)}
+    taken = {*earlier, *(name for entry in entries.values() for name in entry.ordered)}
     for row in listing.rows:
         shown.setdefault(row.request_id, []).append(row)
         if row.request_id not in taken:
@@ -261,30 +198,19 @@ def look_up(
     return Found(adopted, refuted, unknown, max(later, default=math.inf), candidates, shows_running)
 
 
-def settles_at(entries: Iterable[Entry], within: float = 0.0) -> float:
+def settles_at(entries: Iterable[OrderRecord], within: float = 0.0) -> float:
     """Return the time from which the history can decide these intents; see :func:`look_up`."""
     return max((entry.at for entry in entries if entry.pending), default=0.0) + within + history.SETTLED
 
 
-def _listed_from(intent: Entry, listing: Listing, within: float) -> float:
+def _listed_from(intent: OrderRecord, listing: Listing, within: float) -> float:
     rows = [row for row in listing.rows if history.in_time(row, intent.at)]
     return history.settled_at(intent.at + within, rows)
 
 
-def _has_control_group(intent: Entry, entries: Iterable[Entry], shown: Mapping[str, list[Row]]) -> bool:
+def _has_control_group(intent: OrderRecord, entries: Iterable[OrderRecord], shown: Mapping[str, list[Row]]) -> bool:
     """Whether the history shows all orders accepted at about an intent's time, and enough for a control group."""
     control = [entry for entry in entries if entry.known and abs(entry.at - intent.at) <= NEAR]
     return len(control) >= WITNESSES and all(
         any(made_by(row, entry.at, entry.sent) for row in shown.get(entry.request_id, ())) for entry in control
     )
-
-
-def _entry(stored: object) -> Entry:
-    known = _known(Entry, stored)
-    return Entry(**{**known, **{name: tuple(known.get(name, ())) for name in ("replaced", "candidates")}})
-
-
-def _known(cls: type[Any], stored: object) -> dict[str, Any]:
-    if not isinstance(stored, Mapping):
-        raise ValueError(f"what is stored of the batch is {type(stored).__name__}, not an object")
-    return {part.name: stored[part.name] for part in fields(cls) if part.name in stored}

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 from airflow_provider_segmind.api import answers, flow, refusals
 from airflow_provider_segmind.api.errors import RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.models import TERMINAL, Settings
-from airflow_provider_segmind.api.orders import Record, digest
+from airflow_provider_segmind.api.orders import OrderRecord, digest
 from airflow_provider_segmind.api.patience import PACE
 from airflow_provider_segmind.api.wire import Request, Response
 
@@ -82,7 +82,7 @@ class Listing:
 
 
 def find(
-    settings: Settings, auth: flow.Auth, record: Record, *, clock: Callable[[], float], pace: flow.Pace = PACE
+    settings: Settings, auth: flow.Auth, record: OrderRecord, *, clock: Callable[[], float], pace: flow.Pace = PACE
 ) -> flow.Flow[list[str]]:
     """
     Look for requests with an order's inputs, made at its time; five minutes at most, outages included.
@@ -127,7 +127,7 @@ def find(
         yield flow.Pause(min(2.0**looks, LOOK_STEP, max(settled - clock(), 0.0) + 0.1))
 
 
-def _is_candidate(row: Row, record: Record) -> bool:
+def _is_candidate(row: Row, record: OrderRecord) -> bool:
     return row.request_id not in record.replaced and matches(row, record)
 
 
@@ -178,7 +178,7 @@ class Search:
         return Listing(rows, complete, sum(listed.size for listed in self._pages))
 
 
-def matches(row: Row, record: Record) -> bool:
+def matches(row: Row, record: OrderRecord) -> bool:
     """Whether a request has an order's inputs and time; the service may have added defaults."""
     return made_by(row, record.at, record.sent)
 

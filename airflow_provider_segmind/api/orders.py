@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from enum import Enum, StrEnum
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
 from typing import Any
 
 from airflow_provider_segmind.api.models import Job
@@ -19,77 +19,96 @@ from airflow_provider_segmind.api.models import Job
 VERSION = 1
 
 
-class State(StrEnum):
-    """The known progress of an order."""
-
-    INTENT = "intent"
-    """About to be sent, or sent; the outcome is unknown."""
-    SUBMITTED = "submitted"
-    """Accepted; its handle is known."""
-    FAILED = "failed"
-    """Accepted, and its job ended FAILED."""
-
-
-@dataclass(frozen=True)
-class Record:
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
     """
-    The stored state of an order between the attempts of a task.
+    The stored state of the order of one swap, in a task of its own or in a batch.
 
-    :param fingerprint: digest of the workflow and the inputs as the DAG's author gave them.
-    :param max_tries: the task's ``max_tries`` at the order. A person's clear changes it, a retry does not
-        (``clear_task_instances`` in Airflow); this tells a new order from another attempt at the same one.
     :param at: time of the intent in seconds since the epoch.
     :param sent: digest of each input as sent, by name, to recognise the order in the request history.
-    :param replaced: ids of this task's earlier orders. They may have the same inputs and the same minutes, and must not
-        be taken for this order.
-    :param own: whether one input was made for this order alone, so that no other order has the same inputs.
+    :param replaced: ids of earlier orders of the same swap. They may have the same inputs and the same minutes, and
+        must not be taken for this order.
     :param candidates: ids from the request history, if the order's own id is uncertain.
+    :param own: whether one input was made for this order alone, so that no other order has the same inputs.
+    :param failed: whether its job ended FAILED.
+    :param fingerprint: digest of the workflow and the inputs as the DAG's author gave them. This and the next two are
+        those of the task; in a batch, its header has them.
+    :param max_tries: the task's ``max_tries`` at the order. A person's clear changes it, a retry does not
+        (``clear_task_instances`` in Airflow); this tells a new order from another attempt at the same one.
     """
 
-    state: State
-    fingerprint: str
-    max_tries: int
     at: float
-    workflow: str
     sent: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     poll_url: str = ""
     replaced: Sequence[str] = ()
-    own: bool = False
     candidates: Sequence[str] = ()
+    own: bool = False
+    failed: bool = False
+    fingerprint: str = ""
+    max_tries: int = 0
+    workflow: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether the order is known to be accepted, and where its job is asked for."""
+        return bool(self.poll_url)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there may be an order whose outcome is unknown."""
+        return not self.known and self.at > 0
 
     @property
     def ordered(self) -> tuple[str, ...]:
-        """Ids of all known orders of the task."""
+        """Ids of all accepted orders of the swap; each is billed."""
         return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
 
     @property
     def perhaps(self) -> tuple[str, ...]:
-        """Ids of all orders of the task that are or may be billed."""
+        """Ids of all orders of the swap that are or may be billed."""
         return tuple(dict.fromkeys((*self.ordered, *self.candidates)))
 
-    def submitted(self, job: Job) -> Record:
+    def submitted(self, job: Job) -> OrderRecord:
         """Return the record with the handle of the accepted order."""
-        return replace(self, state=State.SUBMITTED, request_id=job.request_id, poll_url=job.poll_url)
+        return replace(self, request_id=job.request_id, poll_url=job.poll_url)
 
-    def failed(self) -> Record:
-        """Return the record of an order whose job ended FAILED."""
-        return replace(self, state=State.FAILED)
+    def refuted(self) -> OrderRecord | None:
+        """Return the record after an order proved not accepted: the earlier orders, or ``None``."""
+        return OrderRecord(0.0, replaced=self.replaced) if self.replaced else None
 
-    def job(self) -> Job:
+    def job(self, workflow: str = "") -> Job:
         """Return the ordered job."""
-        return Job(self.request_id, self.poll_url, "QUEUED", workflow=self.workflow, submitted_at=self.at)
+        return Job(self.request_id, self.poll_url, "QUEUED", workflow=workflow or self.workflow, submitted_at=self.at)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values to store."""
-        # Airflow's store takes JSON types only, so no tuples.
-        lists = {"replaced": list(self.replaced), "candidates": list(self.candidates)}
-        return {"version": VERSION, **asdict(self), "state": self.state.value, **lists}
+        """Return plain values to store: JSON's own types only, as Airflow's store wants them."""
+        values = {name: getattr(self, name) for name in _FIELDS}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def read_record(stored: object) -> Record | None:
+_FIELDS = tuple(part.name for part in fields(OrderRecord))
+
+
+def read_order(stored: Mapping[str, Any]) -> OrderRecord:
     """
-    Read a stored record of any version; fields of a newer version are ignored; ``None`` if nothing was stored.
+    Read a record of any version; fields of a newer version are ignored.
+
+    :raises AttributeError, TypeError: if it cannot be read.
+    """
+    known = {name: stored[name] for name in _FIELDS if name in stored}
+    return OrderRecord(**{**known, **{name: tuple(known.get(name, ())) for name in ("replaced", "candidates")}})
+
+
+def write_record(record: OrderRecord) -> dict[str, Any]:
+    """Return the record of a task's only order as plain values to store."""
+    state = "failed" if record.failed else "submitted" if record.known else "intent"
+    return {"version": VERSION, "state": state, **record.to_json()}
+
+
+def read_record(stored: object) -> OrderRecord | None:
+    """
+    Read the stored record of a task's only order; ``None`` if nothing was stored.
 
     :raises ValueError: if the stored value cannot be read; do not order then.
     """
@@ -97,11 +116,12 @@ def read_record(stored: object) -> Record | None:
         return None
     if not isinstance(stored, Mapping):
         raise ValueError(f"the stored order is {type(stored).__name__}, not an object")
-    known = {part.name: stored[part.name] for part in fields(Record) if part.name in stored}
+    complete = stored.keys() >= {"fingerprint", "max_tries", "at", "workflow"}
+    if not complete or stored.get("state") not in ("intent", "submitted", "failed"):
+        raise ValueError("the stored order cannot be read")
     try:
-        lists = {name: tuple(stored.get(name, ())) for name in ("replaced", "candidates")}
-        return Record(**{**known, "state": State(stored["state"]), **lists})
-    except (KeyError, TypeError, ValueError):
+        return read_order({**stored, "failed": stored["state"] == "failed"})
+    except TypeError:
         raise ValueError("the stored order cannot be read") from None
 
 
@@ -118,7 +138,7 @@ class Step(Enum):
     """The recorded order has other inputs: stop, and report it."""
 
 
-def decide(record: Record | None, *, max_tries: int, fingerprint: str, resubmit_unknown: bool) -> Step:
+def decide(record: OrderRecord | None, *, max_tries: int, fingerprint: str, resubmit_unknown: bool) -> Step:
     """
     Decide what this attempt does.
 
@@ -127,9 +147,9 @@ def decide(record: Record | None, *, max_tries: int, fingerprint: str, resubmit_
     :param fingerprint: digest of what would be ordered now.
     :param resubmit_unknown: whether the author accepts a possible second bill for an order of unknown outcome.
     """
-    if record is None or record.max_tries != max_tries or record.state is State.FAILED:
+    if record is None or record.max_tries != max_tries or record.failed:
         return Step.ORDER
-    if record.state is State.INTENT:
+    if record.pending:
         # An id that the answer had is an accepted order.
         return Step.ORDER if resubmit_unknown and not record.request_id else Step.RECOVER
     return Step.ATTACH if record.fingerprint == fingerprint else Step.REFUSE

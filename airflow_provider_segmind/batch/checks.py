@@ -275,9 +275,9 @@ _ORDER = ("fail", "not checked", "warn", "pass")
 
 def told(summary: Mapping[str, Any]) -> str:
     """Return a summary as a few lines for a log or an error."""
-    head = ", ".join(f"{summary[name]} {name.replace('_', ' ')}" for name in _TOLD)
+    header = ", ".join(f"{summary[name]} {name.replace('_', ' ')}" for name in _TOLD)
     first = [f"{one['id'] or one['index']}: {'; '.join(one['reasons'])}" for one in summary["reports"][:5]]
-    return "\n".join((head, *first))
+    return "\n".join((header, *first))
 
 
 _TOLD = ("checked", "passed", "warned", "failed", "not_checked")

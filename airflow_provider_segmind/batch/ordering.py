@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from airflow_provider_segmind.api import flow, history
-from airflow_provider_segmind.api.batches import NEAR, Entry, Found, look_up, settles_at
+from airflow_provider_segmind.api.batches import NEAR, Found, look_up, settles_at
 from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError, ServiceError
 from airflow_provider_segmind.api.history import Listing
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.orders import digests, has_own_input
+from airflow_provider_segmind.api.orders import OrderRecord, digests, has_own_input
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
 from airflow_provider_segmind.files.pictures import is_url, read_picture
-from airflow_provider_segmind.orders.batch_store import BatchStore, Book
+from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import MAY_PASS, SHARED, can_be, moment
 from airflow_provider_segmind.orders.rules import tagged
+from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection
 
 log = logging.getLogger(__name__)
@@ -63,14 +64,14 @@ class Ordering:
     """
 
     def __init__(
-        self, connection: SharedConnection, book: Book, swaps: Sequence[Swap], terms: Terms, accepted: Accepted
+        self, connection: SharedConnection, ledger: OrderLedger, swaps: Sequence[Swap], terms: Terms, accepted: Accepted
     ) -> None:
         self.errors: dict[int, SegmindError] = {}
         self.stopped: Exception | None = None
         self._patient = True
         self._shows_running = False
         self._connection = connection
-        self._book = book
+        self._ledger = ledger
         self._swaps = swaps
         self._terms = terms
         self._accepted = accepted
@@ -84,16 +85,16 @@ class Ordering:
         wanted = deque(sorted({*indexes, *await self._settle(patient=False)}))
         while True:
             await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
-            await self._book.flush()
+            await self._ledger.flush()
             # Also after ordering stopped: look up orders that may be paid for while their history entries are recent.
             wanted.extend(sorted(await self._settle(patient=self._patient)))
             if self.stopped is None:
                 self._resume_or_stop()
             if not wanted or self.stopped is not None:
                 break
-        await self._book.flush()
+        await self._ledger.flush()
         for index in self._intents():
-            entry = self._book.entries[index]
+            entry = self._ledger.entries[index]
             if index not in self.errors:
                 self.errors[index] = _unknown(entry)
             else:
@@ -107,7 +108,7 @@ class Ordering:
     async def find_out(self, *, patient: bool) -> None:
         """Resolve the intents of earlier attempts, without ordering."""
         await self._settle(patient=patient)
-        await self._book.flush()
+        await self._ledger.flush()
 
     def _resume_or_stop(self) -> None:
         """After many lost answers in a row, continue only if every one is resolved."""
@@ -116,7 +117,7 @@ class Ordering:
         self._halted, self._strikes = None, 0
 
     def _intents(self) -> list[int]:
-        return [index for index, entry in self._book.entries.items() if entry.pending]
+        return [index for index, entry in self._ledger.entries.items() if entry.pending]
 
     async def _worker(self, wanted: deque[int]) -> None:
         while wanted and self.stopped is None and self._halted is None:
@@ -129,9 +130,9 @@ class Ordering:
     async def _order(self, index: int) -> None:
         client = await self._connection.client()
         swap, base_url = self._swaps[index], client.settings.base_url
-        before = self._book.entries.get(index)
+        before = self._ledger.entries.get(index)
         replaced = before.perhaps if before is not None else ()
-        intent = Entry(0.0)
+        intent = OrderRecord(0.0)
         if before is not None and before.pending:
             log.warning(
                 "%s is ordered again, as on_unknown_outcome='resubmit' says, though an order of it may be accepted and "
@@ -141,11 +142,11 @@ class Ordering:
 
         async def intend() -> None:
             nonlocal intent
-            intent = Entry(time.time(), digests(inputs), replaced=replaced, own=has_own_input(swap.given, inputs))
+            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=has_own_input(swap.given, inputs))
             try:
-                await self._book.intend(index, intent)
+                await self._ledger.intend(index, intent)
             except Exception:
-                self._book.take_back(index, before)  # nothing was sent
+                self._ledger.take_back(index, before)  # nothing was sent
                 raise
 
         try:
@@ -155,25 +156,25 @@ class Ordering:
         except OutcomeUnknownError as error:
             self._strike(index, error)
             if error.request_id:  # the answer names the order; only its poll URL is a guess
-                self._book.note(index, replace(intent, candidates=(error.request_id,)))
+                self._ledger.note(index, replace(intent, candidates=(error.request_id,)))
                 await self._adopt(index, error.request_id, certain=True)
         except InvalidRequestError as error:
-            await self._book.restore(index, before)
+            await self._ledger.restore(index, before)
             self._strike(index, error)
         except SegmindError as error:
             self._connection.tally.ended(error, self._terms.workflow)
-            await self._book.restore(index, before)
+            await self._ledger.restore(index, before)
             self.stopped = self.stopped or error
         else:
             self._strikes = 0
             self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))
 
-    def _keep(self, index: int, entry: Entry) -> None:
+    def _keep(self, index: int, entry: OrderRecord) -> None:
         """Record a handle and start waiting for its job."""
         # This does not wait until the record is written. The next intent cannot be written before it, so at most as
         # many orders lack a record as are in progress at the same time.
         self.errors.pop(index, None)
-        self._book.note(index, entry)
+        self._ledger.note(index, entry)
         # Log each order at once, so that the log names all paid orders even if this process dies.
         log.info("%s: Segmind accepted request %s: %s", self._place(index), entry.request_id, entry.poll_url)
         self._accepted(index, entry.job(self._terms.workflow))
@@ -197,7 +198,7 @@ class Ordering:
         if not self._intents():
             return set()
         within = await self._within()
-        due = settles_at((self._book.entries[index] for index in self._intents()), within)
+        due = settles_at((self._ledger.entries[index] for index in self._intents()), within)
         began = time.time()
         give_up = began + PATIENCE
         while self._intents():
@@ -238,12 +239,12 @@ class Ordering:
 
     async def _look_up(self) -> Found:
         """Look up the intents in the request history: adopt the orders it has, drop those that were not accepted."""
-        entries = self._book.entries
+        entries = self._ledger.entries
         asked_at, within = time.time(), await self._within()
         listing = await self._listing(asked_at + SLOWEST)
 
         def read(listing: Listing) -> Found:
-            earlier, running = self._book.earlier, self._shows_running
+            earlier, running = self._ledger.earlier, self._shows_running
             return look_up(entries, listing, asked_at, earlier, within=within, shows_running=running)
 
         found = read(listing)
@@ -253,11 +254,11 @@ class Ordering:
         self._shows_running = found.shows_running
         for index, ids in found.candidates.items():
             log.warning("%s can be one of these requests: %s", self._place(index), ", ".join(ids))
-            self._book.note(index, replace(entries[index], candidates=ids))
+            self._ledger.note(index, replace(entries[index], candidates=ids))
         await asyncio.gather(*(self._adopt(index, request_id) for index, request_id in found.adopted.items()))
         for index in found.refuted:
             self.errors.pop(index, None)
-            await self._book.drop(index)
+            await self._ledger.drop(index)
         log.info(
             "The request history has %d of them, %d were not accepted, %d stay unknown.",
             *map(len, (found.adopted, found.refuted, found.unknown)),
@@ -266,7 +267,7 @@ class Ordering:
 
     async def _listing(self, give_up: float) -> Listing:
         """Read all pages of the history that can list an order of unknown outcome."""
-        times = [self._book.entries[index].at for index in self._intents()]
+        times = [self._ledger.entries[index].at for index in self._intents()]
         search = history.Search(min(times) - NEAR - history.EARLY, max(times) + NEAR)
         listing: Listing | None = None
         while listing is None:
@@ -283,7 +284,7 @@ class Ordering:
 
     async def _adopt(self, index: int, request_id: str, *, certain: bool = False) -> None:
         """Adopt an order by its request id, if the poll URL built from that id works."""
-        entry = self._book.entries[index]
+        entry = self._ledger.entries[index]
         poll_url = history.poll_url_of((await self._connection.client()).settings, request_id)
         try:
             await self._submitter.free(
@@ -293,7 +294,7 @@ class Ordering:
             log.warning("Request %s does not answer yet, and is waited for: %s", request_id, error)
         except SegmindError as error:
             log.warning("Request %s of the history cannot be asked for: %s", request_id, error)
-            self._book.note(index, replace(entry, candidates=(request_id,)))
+            self._ledger.note(index, replace(entry, candidates=(request_id,)))
             return
         log.warning("The answer of %s was lost; it is request %s.", self._place(index), request_id)
         if not entry.own and not certain:
@@ -317,22 +318,22 @@ class Ordering:
         return await self._submitter.free(lambda client: flow.upload(client.settings, client.auth, data, media_type))
 
 
-async def find_out(connection: SharedConnection, store: BatchStore, workflow: str, *, patient: bool) -> None:
+async def find_out(connection: SharedConnection, store: OrderStore, workflow: str, *, patient: bool) -> None:
     """Resolve the intents of an earlier attempt, without ordering."""
-    head, entries = store.load()
-    if head is None:
+    header, entries = store.load_batch()
+    if header is None:
         return
-    book = Book(store, head, entries)
+    ledger = OrderLedger(store, header, entries)
     try:
-        await Ordering(connection, book, (), Terms(workflow, 1, resubmit=False), lambda *_: None).find_out(
+        await Ordering(connection, ledger, (), Terms(workflow, 1, resubmit=False), lambda *_: None).find_out(
             patient=patient
         )
     finally:
-        book.close()
+        ledger.close()
         await connection.close()
 
 
-def _unknown(entry: Entry) -> OutcomeUnknownError:
+def _unknown(entry: OrderRecord) -> OutcomeUnknownError:
     return OutcomeUnknownError(
         f"It was being ordered at {moment(entry.at)}, so it may have been accepted and billed, and the request "
         f"history cannot tell. It is not sent again.{can_be(entry.candidates)} Look there yourself."

@@ -10,8 +10,8 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api.batches import Entry
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.batch.files import FAILED, NOT_ORDERED, UNFINISHED, UNKNOWN, BatchFiles, Row, own
 from airflow_provider_segmind.batch.ordering import Ordering, find_out
@@ -19,7 +19,7 @@ from airflow_provider_segmind.batch.plan import Plan
 from airflow_provider_segmind.batch.waits import handles_of
 from airflow_provider_segmind.compat import AirflowFailException, AirflowTaskTimeout
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
-from airflow_provider_segmind.orders.batch_store import BatchStore
+from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> dict[int, Row]:
     """
 
     def is_confirmed(index: int) -> bool:
-        entry = plan.book.entries.get(index)
+        entry = plan.ledger.entries.get(index)
         if entry is None or not entry.known:
             return True
         try:
@@ -88,14 +88,14 @@ def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> dict[int, Row]:
 
 
 def paid_batch_error(
-    context: Context, error: Ending, entries: Mapping[int, Entry], workflow: str
+    context: Context, error: Ending, entries: Mapping[int, OrderRecord], workflow: str
 ) -> Exception | AirflowTaskTimeout:
     """Return the exception for a task that may have ordered, and name every paid order."""
     # The log has each request id; the XCom ``ordered`` has the handles, with which a sensor can fetch the results.
     if isinstance(error, AirflowFailException):
         return error
-    kept = BatchStore(context).durable
-    paid = [request_id for entry in entries.values() for request_id in entry.requests]
+    kept = OrderStore(context).durable
+    paid = [request_id for entry in entries.values() for request_id in entry.ordered]
     pending = [entry for entry in entries.values() if entry.pending]
     if not paid and not pending:
         return task_error(error) if isinstance(error, SegmindError) else error
@@ -147,7 +147,7 @@ def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
     """Return a result row for each swap that was not, or only possibly, ordered."""
     rows: dict[int, Row] = {}
     for swap in plan.swaps:
-        entry = plan.book.entries.get(swap.index)
+        entry = plan.ledger.entries.get(swap.index)
         if entry is not None and entry.known:
             continue
         error = ordering.errors.get(swap.index) or ordering.stopped
@@ -166,7 +166,7 @@ def unplanned_error(
 ) -> Exception | AirflowTaskTimeout:
     """Return the exception for a task that failed to plan, and name every order that earlier attempts paid for."""
     # It also looks up orders of unknown outcome, and waits for the history if no attempt follows.
-    store, ti = BatchStore(context), context["ti"]
+    store, ti = OrderStore(context), context["ti"]
     max_tries = int(getattr(ti, "max_tries", 0))
     if any(entry.pending for entry in store.on_record(max_tries).values()):
         for_good = isinstance(error, ChangedError) and not error.retryable

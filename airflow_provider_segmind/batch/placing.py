@@ -41,7 +41,7 @@ async def place_all(
         if results is not None:
             results.wait(index, job)
 
-    ordering = Ordering(connection, plan.book, plan.swaps, plan.terms, note)
+    ordering = Ordering(connection, plan.ledger, plan.swaps, plan.terms, note)
     ordering.stopped = refused
     handles = Handles(context, plan)
     leaving = asyncio.ensure_future(handles.leave_often())
@@ -58,6 +58,6 @@ async def place_all(
             log.warning("Ordering stopped; what is ordered goes on. %s: %s", type(why).__name__, why)
         if results is not None:
             await results.end()
-        plan.book.close()
+        plan.ledger.close()
         await connection.close()
     return ordering

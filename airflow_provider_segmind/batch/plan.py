@@ -10,9 +10,10 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api.batches import Begin, Head, begin, fingerprint_of
+from airflow_provider_segmind.api.batches import BatchHeader, begin, fingerprint_of
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
+from airflow_provider_segmind.api.orders import Step
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
 from airflow_provider_segmind.batch.files import Row, dag_of, read_file
 from airflow_provider_segmind.batch.ordering import Terms
@@ -20,11 +21,11 @@ from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.failures import ChangedError
 from airflow_provider_segmind.files.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.orders.batch_store import BatchStore, Book
+from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import ON_UNKNOWN
 from airflow_provider_segmind.orders.prices import price_per_swap
 from airflow_provider_segmind.orders.rules import check_consent, check_retry, consent_of, consent_required
-from airflow_provider_segmind.orders.store import check_running
+from airflow_provider_segmind.orders.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Plan:
     """
     Work that one attempt of a batch has to do.
 
-    :param book: orders on record.
+    :param ledger: orders on record.
     :param check_spend: raises if the run may not spend that much; its arguments are the numbers of past and new orders.
     :param dag_id: the DAG that orders; its tasks may write next to the results.
     :param again: indexes of swaps to order again because their jobs FAILED.
@@ -45,7 +46,7 @@ class Plan:
 
     hook: SegmindHook
     swaps: Sequence[Swap]
-    book: Book
+    ledger: OrderLedger
     terms: Terms
     check_spend: Callable[[int, int], None]
     dag_id: str | None = None
@@ -58,9 +59,9 @@ class Plan:
         :raises CreditsError: the balance or the spend limit does not cover all of them; nothing was ordered.
         """
         self.again = frozenset(failed)
-        ordered = {index for index, entry in self.book.entries.items() if entry.known or entry.pending}
+        ordered = {index for index, entry in self.ledger.entries.items() if entry.known or entry.pending}
         wanted = [swap.index for swap in self.swaps if swap.index not in ordered or swap.index in self.again]
-        placed = sum(len(entry.requests) + entry.pending for entry in self.book.entries.values())
+        placed = sum(len(entry.ordered) + entry.pending for entry in self.ledger.entries.values())
         self.check_spend(placed, len(wanted))
         price = price_per_swap()
         if wanted and price:
@@ -86,19 +87,19 @@ class Plan:
     @property
     def known(self) -> int:
         """Number of swaps whose order is accepted."""
-        return sum(entry.known for entry in self.book.entries.values())
+        return sum(entry.known for entry in self.ledger.entries.values())
 
     @property
     def paid(self) -> bool:
         """Whether any order is accepted, or may be."""
-        return any(entry.requests or entry.pending for entry in self.book.entries.values())
+        return any(entry.ordered or entry.pending for entry in self.ledger.entries.values())
 
     def rows(self) -> list[Row]:
         """Return all swaps with their handles as plain values."""
         return [self._row(swap) for swap in self.swaps]
 
     def _row(self, swap: Swap) -> Row:
-        entry = self.book.entries.get(swap.index)
+        entry = self.ledger.entries.get(swap.index)
         known = entry if entry is not None and entry.known else None
         return {
             "index": swap.index,
@@ -109,7 +110,7 @@ class Plan:
             "workflow": self.terms.workflow,
             **({"dag_id": self.dag_id} if self.dag_id else {}),
             "request_id": known.request_id if known else None,
-            "requests": list(entry.requests) if entry else [],
+            "requests": list(entry.ordered) if entry else [],
             "poll_url": known.poll_url if known else None,
             "submitted_at": known.at if known else None,
         }
@@ -135,9 +136,9 @@ def make_plan(
     if not is_body_swap(workflow):
         raise InvalidRequestError(f"workflow {workflow!r} is not AI Body Swap: a batch takes only that.")
     max_tries = int(getattr(context["ti"], "max_tries", 0))
-    store = BatchStore(context)
-    head, entries = store.load()
-    going_on = head is not None and head.max_tries == max_tries and bool(entries)
+    store = OrderStore(context)
+    header, entries = store.load_batch()
+    going_on = header is not None and header.max_tries == max_tries and bool(entries)
     where = swaps if isinstance(swaps, str) else "swaps"
     try:
         read = _read(swaps, select_character)
@@ -146,10 +147,10 @@ def make_plan(
         raise
     read = [replace(swap, consent_reference=consent_of(swap.consent_reference or consent_reference)) for swap in read]
     terms = Terms(workflow, conf.getint("segmind", "submit_concurrency", fallback=8), on_unknown == "resubmit")
-    wanted = Head(fingerprint_of(workflow, (swap.given for swap in read)), max_tries, len(read))
+    wanted = BatchHeader(fingerprint_of(workflow, (swap.given for swap in read)), max_tries, len(read))
     check_retry(context, durable=store.durable, resubmit=terms.resubmit)
-    step = begin(head, wanted)
-    if step is Begin.REFUSE:
+    step = begin(header, wanted)
+    if step is Step.REFUSE:
         changed = ChangedError(
             "An earlier attempt of this task ordered another batch: what it is given has changed since, so this retry "
             "neither takes those results nor orders. Do not use inputs that change from one attempt to the next. "
@@ -158,15 +159,15 @@ def make_plan(
         changed.retryable = going_on and isinstance(swaps, str)
         raise changed
     check_running(context)
-    if head is None or step is Begin.ANEW:
+    if header is None or step is Step.ORDER:
         _check_consent(read, Problems(where))
         _check_pictures(read, hook, Problems(where))
-        if head is not None:
-            wanted = replace(wanted, before=head.batch, count_before=head.count)
-        store.save_head(wanted)
-        return Plan(hook, read, Book(store, wanted, {}), terms, check_spend, dag_of(context))
+        if header is not None:
+            wanted = replace(wanted, before=header.batch, count_before=header.count)
+        store.save_header(wanted)
+        return Plan(hook, read, OrderLedger(store, wanted, {}), terms, check_spend, dag_of(context))
     _say(entries.values(), len(read))
-    return Plan(hook, read, Book(store, head, entries), terms, check_spend, dag_of(context))
+    return Plan(hook, read, OrderLedger(store, header, entries), terms, check_spend, dag_of(context))
 
 
 def _read(swaps: object, select_character: str) -> list[Swap]:

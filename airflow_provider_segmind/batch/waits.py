@@ -11,8 +11,8 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api.batches import Entry
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.batch.files import UNFINISHED, BatchFiles, Row
@@ -20,7 +20,7 @@ from airflow_provider_segmind.batch.plan import Plan
 from airflow_provider_segmind.batch.results import Collector, wait_for
 from airflow_provider_segmind.compat import THREADS_MAY_ASK
 from airflow_provider_segmind.observability.metrics import outcome_of
-from airflow_provider_segmind.orders.batch_store import BatchStore
+from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ class Waits:
     def begin(self, connection: SharedConnection) -> None:
         """Start waiting, also for orders of earlier attempts."""
         self._connection = connection
-        self._start(self._results.run(self._plan.book.entries))
-        for index, entry in self._plan.book.entries.items():
+        self._start(self._results.run(self._plan.ledger.entries))
+        for index, entry in self._plan.ledger.entries.items():
             if entry.known and index not in self.rows and index not in self._plan.again:
                 self.wait(index, entry.job(self._plan.terms.workflow))
 
@@ -106,7 +106,7 @@ class Waits:
         task.add_done_callback(self._tasks.discard)
 
 
-def handles_of(entries: Mapping[int, Entry], workflow: str) -> list[dict[str, Any]]:
+def handles_of(entries: Mapping[int, OrderRecord], workflow: str) -> list[dict[str, Any]]:
     """Return the handles of all accepted orders of a batch, in the batch's order."""
     return [handle_of(entry.job(workflow)) for _, entry in sorted(entries.items()) if entry.known]
 
@@ -117,7 +117,7 @@ class Handles:
     def __init__(self, context: Context, plan: Plan) -> None:
         self._push = context["ti"].xcom_push
         self._plan = plan
-        self._durable = BatchStore(context).durable
+        self._durable = OrderStore(context).durable
         self._left = 0
 
     async def leave_often(self) -> None:
@@ -132,7 +132,7 @@ class Handles:
 
     async def leave(self) -> None:
         """Push the handles now, if there are new ones."""
-        handles = handles_of(self._plan.book.entries, self._plan.terms.workflow)
+        handles = handles_of(self._plan.ledger.entries, self._plan.terms.workflow)
         if self._durable or len(handles) == self._left:
             return
         try:

@@ -19,9 +19,9 @@ from airflow_provider_segmind.batch.files import check_failures
 from airflow_provider_segmind.batch.outcomes import paid_batch_error
 from airflow_provider_segmind.compat import AirflowTaskTimeout, determine_kwargs
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
-from airflow_provider_segmind.orders.batch_store import BatchStore
 from airflow_provider_segmind.orders.place import place_error
 from airflow_provider_segmind.orders.returned import NAMES, Swap, check_kind, read_returned
+from airflow_provider_segmind.orders.store import OrderStore
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
     def _refused(self, context: Context, error: SegmindError) -> Exception | AirflowTaskTimeout:
         """Return the exception for a function that returned no valid swaps; it names the orders on record."""
-        entries = BatchStore(context).on_record(int(getattr(context["ti"], "max_tries", 0)))
+        entries = OrderStore(context).on_record(int(getattr(context["ti"], "max_tries", 0)))
         if not entries:
             return place_error(context, error)
         try:

@@ -16,7 +16,7 @@ from airflow_provider_segmind import connection
 from airflow_provider_segmind.api import flow, history, protocol, refusals
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
-from airflow_provider_segmind.api.orders import Record
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import Watch, check_interval, check_outage
 from airflow_provider_segmind.api.results import check_not_failed
 from airflow_provider_segmind.api.transport import Session, exchange, prepare_session
@@ -169,7 +169,7 @@ class SegmindHook(HttpHook):
         """Return the balance in US dollars, paid and free credits together. The request is free of charge."""
         return self.client.run(flow.get_credits(self.settings, self.client.auth))
 
-    def find_orders(self, record: Record) -> list[Job]:
+    def find_orders(self, record: OrderRecord) -> list[Job]:
         """
         Search the account's request history for an order whose answer was lost. The request is free of charge.
 

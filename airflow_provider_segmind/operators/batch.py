@@ -52,9 +52,9 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
-from airflow_provider_segmind.orders.batch_store import BatchStore
 from airflow_provider_segmind.orders.prices import estimated_cost, price_per_swap
 from airflow_provider_segmind.orders.rules import check_spend, consent_of
+from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
@@ -124,7 +124,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
             if isinstance(error, SegmindError):
                 self.note_error(error)
             raise self.ended(context, error, plan) from error
-        return handles_of(plan.book.entries, plan.terms.workflow)
+        return handles_of(plan.ledger.entries, plan.terms.workflow)
 
     @property
     def known_task(self) -> BaseOperator:
@@ -153,7 +153,7 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
     def ended(self, context: Context, error: Ending, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return the exception for a task that has not written its results; it names every paid order."""
         if plan is not None:
-            return paid_batch_error(context, error, plan.book.entries, self.workflow)
+            return paid_batch_error(context, error, plan.ledger.entries, self.workflow)
         hook = SegmindHook(self.segmind_conn_id)
         return unplanned_error(context, error, self.workflow, lambda: self._connection(hook))
 
@@ -262,7 +262,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
 
     def _results_of(self, context: Context, plan: Plan) -> dict[str, Any]:
         """Order and wait, and return the summary of the results; a deferrable task defers instead."""
-        files = BatchFiles(self.results_uri, plan.book.head.batch)
+        files = BatchFiles(self.results_uri, plan.ledger.header.batch)
         done = begun(plan, files)
         failed = confirmed_failed(plan, done)
         ended = {index: row for index, row in done.items() if row["status"] != FAILED}
@@ -305,7 +305,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
 
     def _paid(self, context: Context, error: Exception) -> Exception | AirflowTaskTimeout:
         """Return the exception for a task whose wait ended: retryable if a retry can resume, else permanent."""
-        if BatchStore(context).durable:
+        if OrderStore(context).durable:
             return self.ended(context, error)
         how = f"What became of each is in {shown(self.results_uri)}, or beside it; the handles of all are this task's "
         return paid_error(error, kept=False, how=f"{how}XCom 'ordered', for a sensor. Order the rest in another run.")
@@ -343,6 +343,6 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
             counts = {name: value for name, value in summary.items() if name != "results_uri"}
             announce(context, [Stored(self.results_uri, counts)])
             return summary
-        durable = BatchStore(context).durable
+        durable = OrderStore(context).durable
         error, kept = missing_error(summary, self.results_uri, self.max_failures, durable=durable)
         raise error if kept else self._paid(context, error)

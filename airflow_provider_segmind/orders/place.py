@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.orders import Record, State, Step, decide, digests, has_own_input
+from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
 from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -93,10 +93,14 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         check_retry(context, durable=store.durable, resubmit=resubmit)
         earlier = record.perhaps if record is not None else ()
         inputs = order.build(earlier)
-        intent = Record(
-            *(State.INTENT, wanted, max_tries, time.time(), order.workflow, digests(inputs)),
+        intent = OrderRecord(
+            time.time(),
+            digests(inputs),
             replaced=earlier,
             own=has_own_input(order.given, inputs),
+            fingerprint=wanted,
+            max_tries=max_tries,
+            workflow=order.workflow,
         )
         accepted = _submit(context, hook, store, record, intent, inputs, resubmit=resubmit)
         return Placed(accepted, attached=False, orders=len(earlier) + 1)
@@ -131,11 +135,11 @@ def place_error(context: Context, error: SegmindError) -> Exception:
         return task_error(error)  # nothing is paid for, even if the intent of a refused order is still on record
     for said, ids in (
         ("Earlier attempts of this task ordered and paid for", record.ordered),
-        ("An order of unknown outcome can be", record.candidates if record.state is State.INTENT else ()),
+        ("An order of unknown outcome can be", record.candidates if record.pending else ()),
     ):
         unnamed = [request_id for request_id in ids if request_id not in str(error)]
         error.message += f" {said}: {', '.join(unnamed)}." if unnamed else ""
-    if record.state is State.INTENT and not isinstance(error, OutcomeUnknownError):
+    if record.pending and not isinstance(error, OutcomeUnknownError):
         error.message += f" An order was being sent at {moment(record.at)}, and is looked up by a retry."
     return paid_error(error, kept=store.durable, how="Look at what it ordered before.")
 
@@ -145,15 +149,15 @@ def mark_failed(context: Context, job: Job) -> None:
     store = OrderStore(context)
     record = store.load()
     if record is not None and record.request_id == job.request_id:
-        store.save(record.failed())
+        store.save(replace(record, failed=True))
 
 
 def _submit(
     context: Context,
     hook: SegmindHook,
     store: OrderStore,
-    before: Record | None,
-    intent: Record,
+    before: OrderRecord | None,
+    intent: OrderRecord,
     inputs: Mapping[str, Any],
     *,
     resubmit: bool,
@@ -187,7 +191,7 @@ def _submit(
     except Exception as error:
         if isinstance(error, SegmindError) or not going_out:
             _restore(store, before)
-        if isinstance(error, SegmindError) and before is not None and before.state is State.INTENT:
+        if isinstance(error, SegmindError) and before is not None and before.pending:
             # The refusal says nothing about the earlier order.
             error.message += f" An earlier order at {moment(before.at)} may have been accepted; a retry looks it up."
             error.retryable = True
@@ -198,7 +202,7 @@ def _submit(
     return job
 
 
-def _with_candidates(store: OrderStore, record: Record, recovery: _Recovery) -> Record:
+def _with_candidates(store: OrderStore, record: OrderRecord, recovery: _Recovery) -> OrderRecord:
     """Return the record with the candidates from the history; if none is the order yet, also save it."""
     known = replace(record, candidates=recovery.candidates or record.candidates)
     if recovery.job is None and known.candidates:
@@ -206,7 +210,7 @@ def _with_candidates(store: OrderStore, record: Record, recovery: _Recovery) -> 
     return known
 
 
-def _note(store: OrderStore, record: Record) -> None:
+def _note(store: OrderStore, record: OrderRecord) -> None:
     """Save what is known of an order of unknown outcome; log failures, so that they do not hide the original error."""
     try:
         store.save(record)
@@ -220,7 +224,7 @@ def _tell(hook: SegmindHook, job: Job) -> None:
     hook.tally.tell()
 
 
-def _changed(record: Record) -> ChangedError:
+def _changed(record: OrderRecord) -> ChangedError:
     return ChangedError(
         f"An earlier attempt of this task ordered something else: request {record.request_id}, whose result is "
         f"at {record.poll_url}. Its inputs have changed since, so this retry neither takes that result nor orders "
@@ -230,7 +234,7 @@ def _changed(record: Record) -> ChangedError:
     )
 
 
-def _restore(store: OrderStore, before: Record | None) -> None:
+def _restore(store: OrderStore, before: OrderRecord | None) -> None:
     """Restore the record from before a refused order, so that an earlier order is not taken for the next one."""
     try:
         if before is None:
@@ -242,7 +246,7 @@ def _restore(store: OrderStore, before: Record | None) -> None:
         log.exception("The intent of a refused order could not be removed.")
 
 
-def _keep(context: Context, store: OrderStore, record: Record, job: Job) -> None:
+def _keep(context: Context, store: OrderStore, record: OrderRecord, job: Job) -> None:
     try:
         store.save(record)
     except Exception:
@@ -263,7 +267,7 @@ class _Recovery:
     candidates: Sequence[str] = ()
 
 
-def _recover(hook: SegmindHook, record: Record) -> _Recovery:
+def _recover(hook: SegmindHook, record: OrderRecord) -> _Recovery:
     """Search the account's history for the one job that can be this order."""
     try:
         found = hook.find_orders(record)
@@ -297,7 +301,7 @@ def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -
     return _Recovery(None, said + can_be(ids), out_of_reach, ids)
 
 
-def _unknown(record: Record, recovery: _Recovery) -> OutcomeUnknownError:
+def _unknown(record: OrderRecord, recovery: _Recovery) -> OutcomeUnknownError:
     error = OutcomeUnknownError(
         f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {moment(record.at)}, "
         f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
@@ -318,12 +322,12 @@ def moment(at: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
-def _say_why(record: Record | None, max_tries: int) -> None:
+def _say_why(record: OrderRecord | None, max_tries: int) -> None:
     if record is None:
         return
     if record.max_tries != max_tries:
         log.info("The task was cleared, which is a new order. The earlier one: %s", record.request_id or "unknown")
-    elif record.state is State.FAILED:
+    elif record.failed:
         log.info("Request %s ended FAILED; this retry orders anew.", record.request_id)
     else:
         log.warning(

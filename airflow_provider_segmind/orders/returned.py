@@ -8,10 +8,8 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.orders import State
 from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
-from airflow_provider_segmind.orders.batch_store import BatchStore
 from airflow_provider_segmind.orders.store import OrderStore
 
 NAMES = (*BODY_SWAP_INPUTS, "consent_reference")
@@ -54,12 +52,12 @@ def check_kind(context: Context, *, many: bool) -> None:
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     if many:
         record = OrderStore(context).load()
-        if record is not None and record.max_tries == max_tries and record.state is not State.FAILED:
+        if record is not None and record.max_tries == max_tries and not record.failed:
             raise _changed("one swap", f"request {record.request_id or 'unknown'}", "a list")
         return
-    head, entries = BatchStore(context).load()
-    if head is not None and head.max_tries == max_tries and entries:
-        raise _changed("a list", f"{len(entries)} of its {head.count} swaps", "one swap")
+    header, entries = OrderStore(context).load_batch()
+    if header is not None and header.max_tries == max_tries and entries:
+        raise _changed("a list", f"{len(entries)} of its {header.count} swaps", "one swap")
 
 
 def _changed(before: str, ordered: str, now: str) -> InvalidRequestError:

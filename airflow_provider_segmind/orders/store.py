@@ -1,4 +1,4 @@
-"""Keep the record of an order in Airflow's task state store, which survives the attempts of a task (Airflow 3.3)."""
+"""Keep the records of orders in Airflow's task state store, which survives the attempts of a task (Airflow 3.3)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_provider_segmind.api.batches import CHUNK, BatchHeader, read_chunk, read_header
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
-from airflow_provider_segmind.api.orders import Record, read_record
+from airflow_provider_segmind.api.orders import OrderRecord, read_record, write_record
 from airflow_provider_segmind.compat import THREADS_MAY_ASK
 
 log = logging.getLogger(__name__)
 
 KEY = "segmind_order"
+"""Key of the record of a task's only order."""
+BATCH_KEY = "segmind_batch"
+"""Key of a batch's header; the keys of its chunks begin with it."""
 
 
 def check_running(context: Mapping[str, Any]) -> None:
@@ -44,9 +48,10 @@ def check_running(context: Mapping[str, Any]) -> None:
 
 
 class OrderStore:
-    """Record of one task's order."""
+    """Records of one task's orders between its attempts: of its only order, or of a batch."""
 
     def __init__(self, context: Mapping[str, Any]) -> None:
+        self._context = context
         self._store = context.get("task_state_store")
 
     @property
@@ -54,7 +59,7 @@ class OrderStore:
         """Whether Airflow keeps a record; Airflow 3.1 and 3.2 have no such store."""
         return self._store is not None
 
-    def load(self) -> Record | None:
+    def load(self) -> OrderRecord | None:
         """Return the record of an earlier attempt, if any; raise ``OutcomeUnknownError`` if it is unreadable."""
         stored = self._store.get(KEY) if self._store is not None else None
         try:
@@ -65,12 +70,73 @@ class OrderStore:
                 "now. Look for it in your Segmind request history; then clear the task, which orders anew."
             ) from error
 
-    def save(self, record: Record) -> None:
+    def save(self, record: OrderRecord) -> None:
         """Save a record."""
         if self._store is not None:
-            self._store.set(KEY, record.to_json())
+            self._store.set(KEY, write_record(record))
 
     def forget(self) -> None:
         """Delete the record, because the order was refused and not billed."""
         if self._store is not None:
             self._store.delete(KEY)
+
+    def load_batch(self) -> tuple[BatchHeader | None, dict[int, OrderRecord]]:
+        """Return the header and entries of an earlier attempt; raise ``OutcomeUnknownError`` if they are unreadable."""
+        if self._store is None:
+            return None, {}
+        try:
+            header = read_header(self._store.get(BATCH_KEY))
+            entries = self._entries(header.batch, header.count) if header else {}
+        except ValueError as error:
+            raise OutcomeUnknownError(
+                f"An earlier attempt of this task left a batch behind, but {error}. Nothing was ordered now. Look for "
+                "its orders in your Segmind request history; then clear the task, which orders anew."
+            ) from error
+        return header, entries
+
+    def _entries(self, batch: str, count: int) -> dict[int, OrderRecord]:
+        entries: dict[int, OrderRecord] = {}
+        if self._store is None:
+            return entries
+        for number in range(-(-count // CHUNK)):
+            entries |= read_chunk(self._store.get(_key(batch, number)))
+        return entries
+
+    def earlier(self, header: BatchHeader) -> frozenset[str]:
+        """Return the request ids of orders from before the task was cleared."""
+        try:
+            entries = self._entries(header.before, header.count_before)
+        except ValueError:
+            return frozenset()
+        return frozenset(request_id for entry in entries.values() for request_id in entry.ordered)
+
+    def on_record(self, max_tries: int) -> dict[int, OrderRecord]:
+        """Return the entries that this attempt resumes; none if they are unreadable or from before a clear."""
+        try:
+            header, entries = self.load_batch()
+        except OutcomeUnknownError:
+            return {}
+        return entries if header is not None and header.max_tries == max_tries else {}
+
+    def save_header(self, header: BatchHeader) -> None:
+        """Begin a batch; the entries of an earlier one no longer count."""
+        if self._store is not None:
+            self._store.set(BATCH_KEY, header.to_json())
+
+    def save_chunks(
+        self, header: BatchHeader, chunks: Mapping[int, Mapping[str, Any]], *, before_order: bool = False
+    ) -> None:
+        """
+        Keep chunks of entries, by number.
+
+        :param before_order: whether an order follows; raises if Airflow has ended this attempt, so that it is not sent.
+        """
+        for number, chunk in chunks.items():
+            if self._store is not None:
+                self._store.set(_key(header.batch, number), dict(chunk))
+        if before_order:
+            check_running(self._context)
+
+
+def _key(batch: str, number: int) -> str:
+    return f"{BATCH_KEY}_{batch}_{number}"

@@ -14,21 +14,19 @@ from airflow_provider_segmind.api.batches import (
     CHUNK,
     NEAR,
     WITNESSES,
-    Begin,
-    Entry,
-    Head,
+    BatchHeader,
     begin,
     fingerprint_of,
     look_up,
     read_chunk,
-    read_head,
+    read_header,
     settles_at,
     write_chunk,
 )
 from airflow_provider_segmind.api.history import LONGER, SETTLED, SLOW, Listing, Row
-from airflow_provider_segmind.api.orders import digests
+from airflow_provider_segmind.api.orders import OrderRecord, Step, digests
 
-HEAD = Head("f", 2, 250)
+HEAD = BatchHeader("f", 2, 250)
 NOW = 10_000.0
 
 
@@ -36,12 +34,12 @@ def inputs(index: int) -> dict[str, str]:
     return {"character_image": f"https://a.example/{index}.png", "select_character": "woman"}
 
 
-def intent(index: int, at: float = NOW - 100) -> Entry:
-    return Entry(at, digests(inputs(index)))
+def intent(index: int, at: float = NOW - 100) -> OrderRecord:
+    return OrderRecord(at, digests(inputs(index)))
 
 
-def known(index: int, at: float = NOW - 100) -> Entry:
-    return Entry(at, digests(inputs(index)), f"r{index}", f"https://api.segmind.com/r{index}")
+def known(index: int, at: float = NOW - 100) -> OrderRecord:
+    return OrderRecord(at, digests(inputs(index)), f"r{index}", f"https://api.segmind.com/r{index}")
 
 
 def row(index: int, at: float = NOW - 100, *, running: bool = True, took: float | None = None) -> Row:
@@ -57,10 +55,10 @@ SHOWN = tuple(row(index) for index in range(WITNESSES))
 
 
 def test_a_batch_begins_anew_without_a_record_or_after_a_clear_and_refuses_another() -> None:
-    assert begin(None, HEAD) is Begin.ANEW
-    assert begin(HEAD, replace(HEAD, max_tries=4, batch="b")) is Begin.ANEW
-    assert begin(HEAD, replace(HEAD, batch="b")) is Begin.GO_ON
-    assert begin(HEAD, replace(HEAD, fingerprint="g")) is Begin.REFUSE
+    assert begin(None, HEAD) is Step.ORDER
+    assert begin(HEAD, replace(HEAD, max_tries=4, batch="b")) is Step.ORDER
+    assert begin(HEAD, replace(HEAD, batch="b")) is Step.ATTACH
+    assert begin(HEAD, replace(HEAD, fingerprint="g")) is Step.REFUSE
 
 
 def test_the_fingerprint_is_of_all_swaps_in_their_order() -> None:
@@ -70,7 +68,7 @@ def test_the_fingerprint_is_of_all_swaps_in_their_order() -> None:
 
 def test_records_survive_storage_and_ignore_what_a_newer_version_added() -> None:
     stored = json.loads(json.dumps({**HEAD.to_json(), "newer": 1}))
-    assert read_head(stored) == HEAD
+    assert read_header(stored) == HEAD
     entries = {0: intent(0), 99: known(99), 100: known(100)}
     first, second = (json.loads(json.dumps(write_chunk(entries, number))) for number in (0, 1))
     assert read_chunk(first) | read_chunk(second) == entries
@@ -78,13 +76,15 @@ def test_records_survive_storage_and_ignore_what_a_newer_version_added() -> None
     again = replace(known(0), replaced=("r7", "r8"))
     assert json.loads(json.dumps(write_chunk({0: again}, 0))) == write_chunk({0: again}, 0), "not JSON's own types"
     assert read_chunk(json.loads(json.dumps(write_chunk({0: again}, 0)))) == {0: again}
-    assert read_head(None) is None
+    assert read_header(None) is None
     assert read_chunk(None) == {}
 
 
 def test_a_full_chunk_stays_below_what_airflow_warns_of() -> None:
     entries = {
-        index: Entry(NOW, digests({**inputs(index), "reference_character_image": "x"}), "r" * 32, "https://" + "u" * 90)
+        index: OrderRecord(
+            NOW, digests({**inputs(index), "reference_character_image": "x"}), "r" * 32, "https://" + "u" * 90
+        )
         for index in range(CHUNK)
     }
     assert len(json.dumps(write_chunk(entries, 0))) < 65_535
@@ -93,7 +93,7 @@ def test_a_full_chunk_stays_below_what_airflow_warns_of() -> None:
 @pytest.mark.parametrize("stored", [7, "x", {"count": 1}, []])
 def test_a_head_that_cannot_be_read_is_an_error(stored: Any) -> None:
     with pytest.raises(ValueError, match=r"stored (of )?the batch|stored batch"):
-        read_head(stored)
+        read_header(stored)
 
 
 @pytest.mark.parametrize("stored", [7, {}, {"entries": 7}, {"entries": {"0": 7}}, {"entries": {"0": {"sent": {}}}}])
@@ -113,11 +113,11 @@ def test_the_one_request_with_its_inputs_at_its_time_is_the_order() -> None:
         ({7: intent(7)}, [row(7), replace(row(7), request_id="again")]),
         ({7: intent(7), 8: intent(7)}, [row(7)]),
         ({7: intent(7)}, [row(7, NOW - 2000)]),
-        ({7: Entry(NOW - 100)}, [row(7)]),
+        ({7: OrderRecord(NOW - 100)}, [row(7)]),
     ],
     ids=["two requests", "two intents", "another time", "an intent without inputs"],
 )
-def test_what_is_not_clear_is_not_adopted(entries: dict[int, Entry], rows: list[Row]) -> None:
+def test_what_is_not_clear_is_not_adopted(entries: dict[int, OrderRecord], rows: list[Row]) -> None:
     found = look_up(entries, listing(*rows), NOW)
     assert (found.adopted, found.refuted, found.unknown) == ({}, frozenset(), frozenset(entries))
 
@@ -145,7 +145,7 @@ def test_absence_beside_a_whole_control_group_proves_that_it_was_not_accepted() 
     ids=["no group", "one is not shown", "too small", "rows left out", "too soon", "another time"],
 )
 def test_without_a_whole_control_group_absence_proves_nothing(
-    entries: dict[int, Entry], listed: Listing, now: float
+    entries: dict[int, OrderRecord], listed: Listing, now: float
 ) -> None:
     assert look_up(entries, listed, now).unknown == {7}
 
@@ -252,12 +252,12 @@ def test_what_failed_before_an_order_that_was_not_accepted_stays() -> None:
     assert intent(0).refuted() is None
     left = replace(intent(0), replaced=("a", "b")).refuted()
     assert left is not None
-    assert (left.requests, left.pending, left.known) == (("a", "b"), False, False)
+    assert (left.ordered, left.pending, left.known) == (("a", "b"), False, False)
     assert read_chunk(json.loads(json.dumps(write_chunk({0: left}, 0)))) == {0: left}
     assert look_up({0: left, 1: intent(1)}, listing(), NOW).unknown == {1}
 
 
 def test_an_order_in_the_place_of_an_unknown_one_follows_all_that_it_can_be() -> None:
     left = replace(intent(0), replaced=("a",), candidates=("b", "c"))
-    assert (left.requests, left.perhaps) == (("a",), ("a", "b", "c"))
+    assert (left.ordered, left.perhaps) == (("a",), ("a", "b", "c"))
     assert known(7).job("w").request_id == "r7"

@@ -12,16 +12,18 @@ import pytest
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import AuthenticationError, RateLimitError, SegmindError, ServiceError
-from airflow_provider_segmind.api.orders import Record, State, digests
+from airflow_provider_segmind.api.orders import OrderRecord, digests
 from airflow_provider_segmind.api.wire import Answer
 from tests.api.drive import INPUTS, PACE, WORKFLOW, Driver, answer, new_auth, settings
 
 AT = 1795342770.0  # 2026-11-22 10:19:30 UTC
-INTENT = Record(State.INTENT, "print", 0, AT, WORKFLOW, digests(INPUTS))
+INTENT = OrderRecord(AT, digests(INPUTS), fingerprint="print", workflow=WORKFLOW)
 ROW = {"request_id": "abc", "request_body": INPUTS, "model_created": "2026-11-22T10:19:31.000+00:00"}
 
 
-def find(*answers: Answer, later: float = 3600.0, record: Record = INTENT, **parts: Any) -> tuple[Driver, list[str]]:
+def find(
+    *answers: Answer, later: float = 3600.0, record: OrderRecord = INTENT, **parts: Any
+) -> tuple[Driver, list[str]]:
     """Look for an order so many seconds after its intent; the last answer is given again and again."""
     driver = Driver(itertools.chain(answers, itertools.repeat(answers[-1]) if answers else ()), now=AT + later)
     steps = history.find(settings(**parts), new_auth(), record, clock=driver.clock, pace=PACE)

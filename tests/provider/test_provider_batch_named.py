@@ -18,7 +18,7 @@ from airflow_provider_segmind.batch.files import BatchFiles, compose, summary_of
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
-from airflow_provider_segmind.orders.batch_store import BatchStore
+from airflow_provider_segmind.orders.store import OrderStore
 from tests.provider.batches import RUNNING, Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
@@ -50,7 +50,7 @@ class Half:
     @property
     def ids(self) -> set[str]:
         """The requests that are on record now."""
-        entries = BatchStore({"task_state_store": self.batch.store}).load()[1].values()
+        entries = OrderStore({"task_state_store": self.batch.store}).load_batch()[1].values()
         return {entry.request_id for entry in entries if entry.known}
 
     def spoil_results(self) -> Callable[[], None]:

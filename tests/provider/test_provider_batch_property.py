@@ -25,12 +25,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_segmind.api import batches, flow, history
-from airflow_provider_segmind.api.batches import Head
+from airflow_provider_segmind.api.batches import BatchHeader
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.wire import Answer, Request
 from airflow_provider_segmind.batch.ordering import Ordering, Terms
-from airflow_provider_segmind.orders.batch_store import BatchStore, Book
+from airflow_provider_segmind.orders.ledger import OrderLedger
+from airflow_provider_segmind.orders.store import OrderStore
 from tests.api import drive
 from tests.provider.running import TaskInstance
 
@@ -38,7 +39,7 @@ BEARER = drive.settings(extra={"auth_scheme": "bearer"})
 ACCEPTED = ["accepted", "accepted, lost", "accepted, 500", "accepted, cut off"]
 ANSWERS = [*ACCEPTED, "accepted", "accepted", "lost", "refused", "429", "406", "404", "500"]
 ODD = ["none", "rewritten", "another clock", "unreadable row", "refuses"]
-HEAD = Head("f", 3, 6, "b")
+HEAD = BatchHeader("f", 3, 6, "b")
 SWAPS = [Swap(n, f"item {n}", f"{drive.SCENE}?{n}", drive.PERSON, "woman") for n in range(HEAD.count)]
 
 
@@ -180,17 +181,17 @@ class Attempt:
 def attempt(world: World, answers: list[str], lives: int | None, *, resubmit: bool = False) -> dict[int, Any]:
     """Make an attempt of the batch as the operator does, and return the entries that it knows in the end."""
     this = Attempt(world, answers, None)
-    store = BatchStore({"task_state_store": this, "ti": TaskInstance()})
-    head, entries = store.load()
-    store.save_head(head or HEAD)
+    store = OrderStore({"task_state_store": this, "ti": TaskInstance()})
+    header, entries = store.load_batch()
+    store.save_header(header or HEAD)
     this.lives = lives
-    book = Book(store, head or HEAD, entries)
+    ledger = OrderLedger(store, header or HEAD, entries)
     again = {index for index, entry in entries.items() if entry.request_id in world.failed}
     wanted = [swap.index for swap in SWAPS if swap.index not in entries or swap.index in again]
 
     async def work() -> None:
         connection: Any = this
-        ordering = Ordering(connection, book, SWAPS, Terms(drive.WORKFLOW, 3, resubmit), lambda index, job: None)
+        ordering = Ordering(connection, ledger, SWAPS, Terms(drive.WORKFLOW, 3, resubmit), lambda index, job: None)
 
         async def at_once(_: float) -> None:
             await asyncio.sleep(0)
@@ -202,8 +203,8 @@ def attempt(world: World, answers: list[str], lives: int | None, *, resubmit: bo
 
     with suppress(Crash, asyncio.CancelledError):
         asyncio.run(work())
-    book.close()
-    return {index: entry for index, entry in book.entries.items() if entry.known}
+    ledger.close()
+    return {index: entry for index, entry in ledger.entries.items() if entry.known}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -219,7 +220,7 @@ def no_waiting() -> Iterator[None]:
         patch.setattr(batches, "WITNESSES", 2)
         patch.setattr("airflow_provider_segmind.batch.ordering.OUTAGE", 0.0)
         # Threads would be most of the time of an example.
-        patch.setattr("airflow_provider_segmind.orders.batch_store.ThreadPoolExecutor", Later)
+        patch.setattr("airflow_provider_segmind.orders.ledger.ThreadPoolExecutor", Later)
         patch.setattr("airflow_provider_segmind.batch.ordering.log", SimpleNamespace(**_QUIET))
         yield
 

@@ -13,7 +13,7 @@ from airflow_provider_segmind.api.errors import (
     JobFailedError,
     OutcomeUnknownError,
 )
-from airflow_provider_segmind.api.orders import Record, State
+from airflow_provider_segmind.api.orders import OrderRecord, write_record
 from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
@@ -158,7 +158,8 @@ def test_a_refused_new_order_does_not_make_the_failed_one_be_forgotten(emulator:
 def test_a_refused_second_order_leaves_the_first_to_a_retry_and_names_it() -> None:
     given, at = {"a": "https://a.example/1"}, time.time() - 60
     store = Store()
-    store.set("segmind_order", Record(State.INTENT, fingerprint("w-v1", given), 1, at, "w-v1").to_json())
+    intent = OrderRecord(at, fingerprint=fingerprint("w-v1", given), max_tries=1, workflow="w-v1")
+    store.set("segmind_order", write_record(intent))
     ctx = {**context(TaskInstance(max_tries=1, try_number=2)), "task_state_store": store}
 
     class Refusing:

@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from airflow_provider_segmind.api.batches import Entry, Head
+from airflow_provider_segmind.api.batches import BatchHeader
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, JobTimeoutError, ServiceError
 from airflow_provider_segmind.api.history import PER_PAGE
 from airflow_provider_segmind.api.manifest import Swap
-from airflow_provider_segmind.api.orders import digests
+from airflow_provider_segmind.api.orders import OrderRecord, digests
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.batch.files import BatchFiles
@@ -26,7 +26,8 @@ from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorT
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.observability.metrics import Tally
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
-from airflow_provider_segmind.orders.batch_store import BatchStore, Book
+from airflow_provider_segmind.orders.ledger import OrderLedger
+from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
@@ -294,7 +295,7 @@ def test_an_order_that_moves_in_the_history_while_it_is_read_is_not_taken_for_ab
     ordered = ["a", "b", "c"]
     service = Moving(Clock(), ordered)
     others = [
-        Entry(service.clock(), digests(INPUTS), request_id=name, poll_url=f"https://x/{name}") for name in ordered
+        OrderRecord(service.clock(), digests(INPUTS), request_id=name, poll_url=f"https://x/{name}") for name in ordered
     ]
     ordering, entry = settle(monkeypatch, service, *others)
     assert service.pages[:4] == [1, 2, 1, 2]
@@ -302,14 +303,14 @@ def test_an_order_that_moves_in_the_history_while_it_is_read_is_not_taken_for_ab
     assert not ordering.errors
 
 
-def settle(monkeypatch: pytest.MonkeyPatch, service: Historian, *others: Entry) -> tuple[Ordering, Entry]:
+def settle(monkeypatch: pytest.MonkeyPatch, service: Historian, *others: OrderRecord) -> tuple[Ordering, OrderRecord]:
     """Have a batch find out what became of its one order, beside others that are known, and return how that went."""
     client = service.aclient()
     time = SimpleNamespace(time=service.clock, gmtime=lambda at: None, strftime=lambda form, at: "then")
     monkeypatch.setattr("airflow_provider_segmind.batch.ordering.time", time)
     swap = Swap(0, "item 0", INPUTS["character_image"], INPUTS["reference_character_image"], "woman")
-    entries = [Entry(service.clock(), digests(INPUTS)), *others]
-    book = Book(BatchStore({}), Head("f", 0, 1, "b"), dict(enumerate(entries)))
+    entries = [OrderRecord(service.clock(), digests(INPUTS)), *others]
+    ledger = OrderLedger(OrderStore({}), BatchHeader("f", 0, 1, "b"), dict(enumerate(entries)))
 
     async def clients(*, refused: Any = None) -> Any:
         return client
@@ -319,13 +320,13 @@ def settle(monkeypatch: pytest.MonkeyPatch, service: Historian, *others: Entry) 
             client=clients, poller=Poller(clients, clock=client.clock), tally=Tally("segmind_default")
         )
         client._sleep = lambda seconds: _sleep(service.clock, seconds)
-        ordering = Ordering(connection, book, [swap], Terms(WORKFLOW, 1, False), lambda index, job: None)
+        ordering = Ordering(connection, ledger, [swap], Terms(WORKFLOW, 1, False), lambda index, job: None)
         await ordering.run([])
         return ordering
 
     ordering = run_virtually(service.clock, run())
-    book.close()
-    return ordering, book.entries[0]
+    ledger.close()
+    return ordering, ledger.entries[0]
 
 
 def test_a_batch_waits_for_a_request_history_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from airflow_provider_segmind.api import flow
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.orders import Record
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.wire import Answer
 from airflow_provider_segmind.observability.metrics import Tally
 from airflow_provider_segmind.orders.place import Order, mark_failed, place
@@ -95,7 +95,7 @@ class World:
             self.ledger.append(f"request-{len(self.ledger)}")
         return drive.order_answers(self.ledger[-1] if self.ledger else "")[kind]
 
-    def find_orders(self, record: Record) -> list[Job]:
+    def find_orders(self, record: OrderRecord) -> list[Job]:
         """Look into the history, which shows all charges of this test's one order, or does not answer."""
         self.step()
         if not self.history:

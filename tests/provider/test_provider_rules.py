@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -249,7 +250,7 @@ def test_a_retry_that_orders_a_failed_job_again_counts_both(
     store = OrderStore(ctx)
     record = store.load()
     assert record is not None
-    store.save(record.failed())
+    store.save(replace(record, failed=True))
     with pytest.raises(
         CreditsError,
         match=r"this task's 2 swaps, this DAG run.* a retry continues where it stopped\. Clearing the task pays again",
@@ -279,7 +280,7 @@ def test_a_retry_that_goes_on_with_a_second_order_says_that_there_were_two(
     single(run, emulator).execute(ctx)
     record = OrderStore(ctx).load()
     assert record is not None
-    OrderStore(ctx).save(record.failed())
+    OrderStore(ctx).save(replace(record, failed=True))
     single(run, emulator).execute(run.context("swap"))
     again = run.context("swap")
     single(run, emulator).execute(again)
