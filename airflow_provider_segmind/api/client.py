@@ -12,9 +12,8 @@ import urllib3
 from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.models import Settings
-from airflow_provider_segmind.api.traffic import Traffic
 from airflow_provider_segmind.api.transport import exchange
-from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response
+from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response, Traffic
 
 T = TypeVar("T")
 

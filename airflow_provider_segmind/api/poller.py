@@ -19,7 +19,7 @@ from airflow_provider_segmind.api.errors import AuthenticationError, RateLimitEr
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, Pace, Said, Watch, check_interval
 from airflow_provider_segmind.api.schedule import Budget, Schedule, Wish
-from airflow_provider_segmind.api.traffic import Traffic
+from airflow_provider_segmind.api.wire import Traffic
 
 MOMENT = 0.1
 """Shortest pause in seconds between two looks at the schedule, unless all connections were in use."""

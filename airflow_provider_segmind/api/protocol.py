@@ -18,7 +18,6 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.api.models import TERMINAL, Job, Settings, parse_url
-from airflow_provider_segmind.api.outputs import failure_text, read_outputs
 from airflow_provider_segmind.api.refusals import (
     detail_of,
     error_text,
@@ -28,6 +27,7 @@ from airflow_provider_segmind.api.refusals import (
     refusal,
     text_of,
 )
+from airflow_provider_segmind.api.results import failure_text, read_outputs
 from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.api.wire import Request, Response
 

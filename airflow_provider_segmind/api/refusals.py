@@ -19,7 +19,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.api.models import Settings
-from airflow_provider_segmind.api.outputs import failure_text
+from airflow_provider_segmind.api.results import failure_text
 from airflow_provider_segmind.api.wire import Response
 
 MAX_RETRY_AFTER = 600.0

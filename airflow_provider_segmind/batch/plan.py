@@ -23,8 +23,13 @@ from airflow_provider_segmind.files.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import ON_UNKNOWN
-from airflow_provider_segmind.orders.prices import price_per_swap
-from airflow_provider_segmind.orders.rules import check_consent, check_retry, consent_of, consent_required
+from airflow_provider_segmind.orders.rules import (
+    check_consent,
+    check_retry,
+    consent_of,
+    consent_required,
+    price_per_swap,
+)
 from airflow_provider_segmind.orders.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW, is_body_swap
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.links import links_of
-from airflow_provider_segmind.orders.prices import estimated_cost
+from airflow_provider_segmind.orders.rules import estimated_cost
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from airflow_provider_segmind.api.errors import (
     SegmindError,
     ServiceError,
 )
-from airflow_provider_segmind.api.traffic import Traffic
+from airflow_provider_segmind.api.wire import Traffic
 from airflow_provider_segmind.compat import live_stats
 
 log = logging.getLogger(__name__)

@@ -37,9 +37,8 @@ from airflow_provider_segmind.batch.outcomes import (
     problem_rows,
     unplanned_error,
 )
-from airflow_provider_segmind.batch.placing import place_all
 from airflow_provider_segmind.batch.plan import Plan, make_plan
-from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of
+from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of, place_all
 from airflow_provider_segmind.compat import (
     AirflowTaskTimeout,
     TaskDeferralError,
@@ -52,8 +51,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
-from airflow_provider_segmind.orders.prices import estimated_cost, price_per_swap
-from airflow_provider_segmind.orders.rules import check_spend, consent_of
+from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, price_per_swap
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
@@ -64,27 +62,8 @@ from airflow_provider_segmind.waiting.shared import SharedConnection
 from airflow_provider_segmind.waiting.timeouts import until_timeout
 
 
-class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
-    """
-    Order many body swaps in one task, without waiting for them.
-
-    The operator checks everything before the first charge. On Airflow 3.3 and later, a retry orders only the swaps that
-    are not ordered yet. Map a sensor over the result:
-    ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
-
-    :param swaps: a list of dicts with ``character_image``, ``reference_character_image`` and optionally
-        ``select_character``, ``consent_reference`` and ``id`` (your own name for the swap); or the URI of a CSV or JSON
-        Lines manifest with these columns; or an XCom with one of the two.
-    :param select_character: the person to replace, in words, for swaps that do not set it.
-    :param workflow: id and version of the workflow.
-    :param segmind_conn_id: id of the Airflow connection.
-    :param on_unknown_outcome: ``fail`` or ``resubmit``, for orders whose outcome stays unknown.
-    :param consent_reference: where the consent of the people in the pictures is on record, for swaps that do not set
-        it. It is never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
-    :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
-    :raises AirflowFailException: a retry cannot help or would be billed.
-    :raises SegmindError: a retry may help; it orders only what is not ordered yet.
-    """
+class OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
+    """What both operators share that order a batch."""
 
     template_fields: Sequence[str] = ("swaps", "select_character", "workflow", "segmind_conn_id", "consent_reference")
     ui_color = "#ece8f6"
@@ -110,21 +89,6 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         self.on_unknown_outcome = on_unknown_outcome
         self.consent_reference = consent_reference
         self._ordered = 0
-
-    def execute(self, context: Context) -> Any:
-        """Order all swaps, except those that an earlier attempt ordered."""
-        plan = self.plan(context)
-        try:
-            indexes, refused = plan.affordable(())
-            ordering = asyncio.run(self._place(context, plan, indexes, None, refused))
-            if ordering.stopped or ordering.errors:
-                missing = len(plan.swaps) - plan.known
-                raise failure(ordering, f"{missing} of {len(plan.swaps)} swaps could not be ordered.")
-        except (Exception, AirflowTaskTimeout) as error:
-            if isinstance(error, SegmindError):
-                self.note_error(error)
-            raise self.ended(context, error, plan) from error
-        return handles_of(plan.ledger.entries, plan.terms.workflow)
 
     @property
     def known_task(self) -> BaseOperator:
@@ -193,7 +157,45 @@ class SubmitBodySwapBatchOperator(LineageMixin, AuthorsTemplatesMixin, BaseOpera
         )
 
 
-class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
+class SubmitBodySwapBatchOperator(OrdersBatch):
+    """
+    Order many body swaps in one task, without waiting for them.
+
+    The operator checks everything before the first charge. On Airflow 3.3 and later, a retry orders only the swaps that
+    are not ordered yet. Map a sensor over the result:
+    ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
+
+    :param swaps: a list of dicts with ``character_image``, ``reference_character_image`` and optionally
+        ``select_character``, ``consent_reference`` and ``id`` (your own name for the swap); or the URI of a CSV or JSON
+        Lines manifest with these columns; or an XCom with one of the two.
+    :param select_character: the person to replace, in words, for swaps that do not set it.
+    :param workflow: id and version of the workflow.
+    :param segmind_conn_id: id of the Airflow connection.
+    :param on_unknown_outcome: ``fail`` or ``resubmit``, for orders whose outcome stays unknown.
+    :param consent_reference: where the consent of the people in the pictures is on record, for swaps that do not set
+        it. It is never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
+    :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
+    :raises AirflowFailException: a retry cannot help or would be billed.
+    :raises SegmindError: a retry may help; it orders only what is not ordered yet.
+    """
+
+    def execute(self, context: Context) -> Any:
+        """Order all swaps, except those that an earlier attempt ordered."""
+        plan = self.plan(context)
+        try:
+            indexes, refused = plan.affordable(())
+            ordering = asyncio.run(self._place(context, plan, indexes, None, refused))
+            if ordering.stopped or ordering.errors:
+                missing = len(plan.swaps) - plan.known
+                raise failure(ordering, f"{missing} of {len(plan.swaps)} swaps could not be ordered.")
+        except (Exception, AirflowTaskTimeout) as error:
+            if isinstance(error, SegmindError):
+                self.note_error(error)
+            raise self.ended(context, error, plan) from error
+        return handles_of(plan.ledger.entries, plan.terms.workflow)
+
+
+class BodySwapBatchOperator(OrdersBatch):
     """
     Order many body swaps and wait for them in one task, which holds no worker once all are ordered.
 
@@ -220,7 +222,7 @@ class BodySwapBatchOperator(SubmitBodySwapBatchOperator):
     """
 
     operator_extra_links = (BeforeAfterLink(),)
-    template_fields: Sequence[str] = (*SubmitBodySwapBatchOperator.template_fields, "results_uri", "output_key")
+    template_fields: Sequence[str] = (*OrdersBatch.template_fields, "results_uri", "output_key")
 
     def __init__(
         self,

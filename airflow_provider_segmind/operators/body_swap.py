@@ -31,10 +31,9 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.observability.metrics import tell_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
-from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
+from airflow_provider_segmind.operators.pixelflow import OrdersPixelFlow
 from airflow_provider_segmind.orders.place import mark_failed
-from airflow_provider_segmind.orders.prices import estimated_cost
-from airflow_provider_segmind.orders.rules import consent_of, tagged
+from airflow_provider_segmind.orders.rules import consent_of, estimated_cost, tagged
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.triggers.segmind import deferral
 from airflow_provider_segmind.waiting.ending import check_mode, ending_of
@@ -43,24 +42,8 @@ from airflow_provider_segmind.waiting.events import read_event
 __all__ = ["BodySwapBatchOperator", "BodySwapOperator", "SubmitBodySwapBatchOperator", "SubmitBodySwapOperator"]
 
 
-class SubmitBodySwapOperator(SubmitPixelFlowOperator):
-    """
-    Order one body swap, without waiting for it.
-
-    :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI, which is uploaded.
-    :param reference_character_image: the new person, in the same forms.
-    :param select_character: the person in the scene to replace, in words.
-    :param workflow: id and version of the workflow.
-    :param segmind_conn_id: id of the Airflow connection.
-    :param on_unknown_outcome: ``fail`` or ``resubmit``, see
-        :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
-    :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
-        never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
-    :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
-    :raises AirflowFailException: a retry cannot help or would be billed: wrong key, credits or inputs, or unknown
-        outcome.
-    :raises SegmindError: a retry may help; nothing was billed.
-    """
+class OrdersBodySwap(OrdersPixelFlow):
+    """What both operators share that order one body swap."""
 
     operator_extra_links = (BeforeAfterLink(), ResultPictureLink())
     template_fields: Sequence[str] = (
@@ -112,7 +95,31 @@ class SubmitBodySwapOperator(SubmitPixelFlowOperator):
         return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))
 
 
-class BodySwapOperator(SubmitBodySwapOperator):
+class SubmitBodySwapOperator(OrdersBodySwap):
+    """
+    Order one body swap, without waiting for it.
+
+    :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI, which is uploaded.
+    :param reference_character_image: the new person, in the same forms.
+    :param select_character: the person in the scene to replace, in words.
+    :param workflow: id and version of the workflow.
+    :param segmind_conn_id: id of the Airflow connection.
+    :param on_unknown_outcome: ``fail`` or ``resubmit``, see
+        :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
+    :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
+        never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
+    :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
+    :raises AirflowFailException: a retry cannot help or would be billed: wrong key, credits or inputs, or unknown
+        outcome.
+    :raises SegmindError: a retry may help; nothing was billed.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Order the swap, or return the order of an earlier attempt."""
+        return self.submit(context)
+
+
+class BodySwapOperator(OrdersBodySwap):
     """
     Order one body swap and wait for it, in one task that holds no worker while it waits.
 
@@ -147,7 +154,7 @@ class BodySwapOperator(SubmitBodySwapOperator):
     :raises SegmindError: a retry may help; it never repeats an order that is on record.
     """
 
-    template_fields: Sequence[str] = (*SubmitBodySwapOperator.template_fields, "output_key")
+    template_fields: Sequence[str] = (*OrdersBodySwap.template_fields, "output_key")
 
     def __init__(
         self,

@@ -16,33 +16,12 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import tell_end
 from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
-from airflow_provider_segmind.orders.prices import estimated_cost
-from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, note_orders
+from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 
 
-class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
-    """
-    Order a job with one POST, without waiting for it.
-
-    On Airflow 3.3 and later, a retry of this task resumes the order of an earlier attempt. Clearing the task places a
-    new order.
-
-    The operator pushes the XComs ``poll_url`` and ``request_id`` as soon as Segmind accepts the order. Pass
-    ``submit.output["poll_url"]`` to a :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor`.
-
-    :param workflow: id and version of the workflow, like ``678b67a76426baad7e539337-v4``.
-    :param inputs: the workflow's inputs by name.
-    :param segmind_conn_id: id of the Airflow connection.
-    :param on_unknown_outcome: what to do if an earlier attempt ended without knowing whether Segmind accepted its
-        order: ``fail`` permanently, with a message that says where to look, or ``resubmit``, which may pay twice.
-    :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
-        never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
-    :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
-    :raises AirflowFailException: a retry cannot help or would be billed: wrong key, credits or inputs, or unknown
-        outcome.
-    :raises SegmindError: a retry may help; nothing was billed.
-    """
+class OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
+    """What all operators share that order a job."""
 
     template_fields: Sequence[str] = ("workflow", "inputs", "segmind_conn_id", "consent_reference")
     template_fields_renderers = {"inputs": "json"}  # noqa: RUF012 - Airflow's own way to declare it
@@ -67,12 +46,6 @@ class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator)
         self.consent_reference = consent_reference
         self._request_id: str | None = None
         self._clock_offset: float | None = None
-
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Order the job, or return the order of an earlier attempt."""
-        job = self.place(context).job
-        leave_inputs(context, job.poll_url, self.lineage_inputs())
-        return handle_of(job)
 
     def place(self, context: Context) -> Placed:
         """Place the order once, however often Airflow retries this task."""
@@ -124,6 +97,12 @@ class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator)
         workflow = check_workflow(self.workflow)
         return check_inputs(workflow, self.inputs, base_url=hook.settings.base_url)
 
+    def submit(self, context: Context) -> dict[str, Any]:
+        """Order the job, or find the order of an earlier attempt, and return its handle."""
+        job = self.place(context).job
+        leave_inputs(context, job.poll_url, self.lineage_inputs())
+        return handle_of(job)
+
     def on_kill(self) -> None:
         """Log that nothing can be cancelled. The record stays, so a retry can resume the order."""
         known = f"request {self._request_id}" if self._request_id else "an order that was just being sent"
@@ -131,3 +110,31 @@ class SubmitPixelFlowOperator(LineageMixin, AuthorsTemplatesMixin, BaseOperator)
             "This task is being killed. Segmind cannot cancel: %s goes on and is billed. A retry resumes it.",
             known,
         )
+
+
+class SubmitPixelFlowOperator(OrdersPixelFlow):
+    """
+    Order a job with one POST, without waiting for it.
+
+    On Airflow 3.3 and later, a retry of this task resumes the order of an earlier attempt. Clearing the task places a
+    new order.
+
+    The operator pushes the XComs ``poll_url`` and ``request_id`` as soon as Segmind accepts the order. Pass
+    ``submit.output["poll_url"]`` to a :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor`.
+
+    :param workflow: id and version of the workflow, like ``678b67a76426baad7e539337-v4``.
+    :param inputs: the workflow's inputs by name.
+    :param segmind_conn_id: id of the Airflow connection.
+    :param on_unknown_outcome: what to do if an earlier attempt ended without knowing whether Segmind accepted its
+        order: ``fail`` permanently, with a message that says where to look, or ``resubmit``, which may pay twice.
+    :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
+        never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
+    :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
+    :raises AirflowFailException: a retry cannot help or would be billed: wrong key, credits or inputs, or unknown
+        outcome.
+    :raises SegmindError: a retry may help; nothing was billed.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Order the job, or return the order of an earlier attempt."""
+        return self.submit(context)

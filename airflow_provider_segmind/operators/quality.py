@@ -28,24 +28,8 @@ from airflow_provider_segmind.storage.keep import add_to_sidecar
 ON_FAILURE = ("fail", "skip", "report")
 
 
-class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
-    """
-    Check the pictures of a body swap before it is paid for.
-
-    The report is in the XCom ``report``, even if the task fails or is skipped.
-
-    :param character_image: the scene: an ``https://`` URL, or a path or storage URI.
-    :param reference_character_image: the new person, in the same forms; ``None`` checks only the scene.
-    :param thresholds: thresholds that differ from the defaults, by name; see ``docs/quality.md``.
-    :param on_failure: what a failed check does to the task: ``fail`` it permanently, ``skip`` it and the tasks that
-        follow, or only ``report``.
-    :param qa: ``True`` requires the checks with models, ``False`` omits them, ``None`` runs them if the extra ``qa`` is
-        installed.
-    :param segmind_conn_id: id of the Airflow connection. Only its own host may be in a private network.
-    :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``fail``), ``layers``, ``seconds`` and ``checks``.
-    :raises AirflowFailException: a check failed, or a picture is not available and a retry cannot help.
-    :raises SegmindError: a picture is not available now.
-    """
+class ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
+    """What both operators share that check pictures."""
 
     template_fields: Sequence[str] = (
         "character_image",
@@ -58,8 +42,8 @@ class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
     def __init__(
         self,
         *,
-        character_image: str,
-        reference_character_image: str | None = None,
+        character_image: str | Sequence[str] | None,
+        reference_character_image: str | Sequence[str] | None = None,
         thresholds: Mapping[str, Any] | None = None,
         on_failure: str = "fail",
         qa: bool | None = None,
@@ -69,8 +53,8 @@ class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
         super().__init__(**kwargs)
         if on_failure not in ON_FAILURE:
             raise InvalidRequestError(f"on_failure is {on_failure!r}: the DAG's author gives one of {ON_FAILURE}.")
-        self.character_image: str | Sequence[str] | None = character_image
-        self.reference_character_image: str | Sequence[str] | None = reference_character_image
+        self.character_image = character_image
+        self.reference_character_image = reference_character_image
         self.thresholds = thresholds
         self.on_failure = on_failure
         self.qa = qa
@@ -110,8 +94,7 @@ class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
 
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Check the pictures and return the report."""
-        scene, person = self.inputs(hook)
-        return check_input(scene, person, thresholds=thresholds, qa=self.qa)
+        raise NotImplementedError
 
     def inputs(self, hook: SegmindHook) -> tuple[bytes, bytes | None]:
         """Return the bytes of the two input pictures."""
@@ -120,7 +103,32 @@ class CheckSwapInputOperator(AuthorsTemplatesMixin, BaseOperator):
         return scene, None if person is None else _picture(hook, "reference_character_image", person)
 
 
-class CheckSwapOperator(CheckSwapInputOperator):
+class CheckSwapInputOperator(ChecksPictures):
+    """
+    Check the pictures of a body swap before it is paid for.
+
+    The report is in the XCom ``report``, even if the task fails or is skipped.
+
+    :param character_image: the scene: an ``https://`` URL, or a path or storage URI.
+    :param reference_character_image: the new person, in the same forms; ``None`` checks only the scene.
+    :param thresholds: thresholds that differ from the defaults, by name; see ``docs/quality.md``.
+    :param on_failure: what a failed check does to the task: ``fail`` it permanently, ``skip`` it and the tasks that
+        follow, or only ``report``.
+    :param qa: ``True`` requires the checks with models, ``False`` omits them, ``None`` runs them if the extra ``qa`` is
+        installed.
+    :param segmind_conn_id: id of the Airflow connection. Only its own host may be in a private network.
+    :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``fail``), ``layers``, ``seconds`` and ``checks``.
+    :raises AirflowFailException: a check failed, or a picture is not available and a retry cannot help.
+    :raises SegmindError: a picture is not available now.
+    """
+
+    def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
+        """Check the pictures and return the report."""
+        scene, person = self.inputs(hook)
+        return check_input(scene, person, thresholds=thresholds, qa=self.qa)
+
+
+class CheckSwapOperator(ChecksPictures):
     """
     Check the result of a body swap, or the results of many, against the pictures they were made from.
 
@@ -151,7 +159,7 @@ class CheckSwapOperator(CheckSwapInputOperator):
     :raises SegmindError: a picture is not available now.
     """
 
-    template_fields: Sequence[str] = (*CheckSwapInputOperator.template_fields, "results")
+    template_fields: Sequence[str] = (*ChecksPictures.template_fields, "results")
 
     def __init__(
         self,
@@ -161,11 +169,9 @@ class CheckSwapOperator(CheckSwapInputOperator):
         reference_character_image: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(character_image="", **kwargs)
+        super().__init__(character_image=character_image, reference_character_image=reference_character_image, **kwargs)
         self.results = results
         self._made = b""
-        self.character_image = character_image
-        self.reference_character_image = reference_character_image
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read and check the pictures, and act on the verdict as ``on_failure`` says."""

@@ -25,8 +25,7 @@ from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, diges
 from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.orders.prices import estimated_cost
-from airflow_provider_segmind.orders.rules import check_retry
+from airflow_provider_segmind.orders.rules import check_retry, estimated_cost
 from airflow_provider_segmind.orders.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)

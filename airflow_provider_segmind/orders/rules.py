@@ -11,9 +11,8 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, OutcomeUnknownError
-from airflow_provider_segmind.api.workflows import tag_scene
+from airflow_provider_segmind.api.workflows import is_body_swap, tag_scene
 from airflow_provider_segmind.compat import conf
-from airflow_provider_segmind.orders.prices import price_per_swap
 
 log = logging.getLogger(__name__)
 
@@ -165,3 +164,20 @@ def _is_first_try(context: Context) -> bool:
     cleared = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
     retries = getattr(getattr(ti, "task", None), "retries", None)
     return bool(cleared) and retries is not None and tries <= int(getattr(ti, "max_tries", 0)) - int(retries) + 1
+
+
+def price_per_swap() -> float:
+    """Return the configured US dollars for one swap; the service's answers contain no price."""
+    return float(conf.getfloat("segmind", "price_per_swap", fallback=0.2687))
+
+
+def estimated_cost(workflow: str | None) -> float | None:
+    """Return the estimated US dollars for one job, or ``None`` if unknown. Never raises: the order is paid for."""
+    if not is_body_swap(workflow or ""):
+        return None
+    try:
+        price = price_per_swap()
+    except Exception:
+        log.exception("[segmind] price_per_swap is not a number. Ask your Airflow administrator to set it to a number.")
+        return None
+    return price if math.isfinite(price) and price >= 0 else None

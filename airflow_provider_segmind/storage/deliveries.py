@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import Output
-from airflow_provider_segmind.api.outputs import is_image
+from airflow_provider_segmind.api.results import is_image
 from airflow_provider_segmind.api.uris import public_uri, shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_INPUTS
 from airflow_provider_segmind.batch.files import is_good, read_lines

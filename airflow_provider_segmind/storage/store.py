@@ -13,7 +13,7 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindErro
 from airflow_provider_segmind.api.uris import cause, shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.orders.prices import estimated_cost
+from airflow_provider_segmind.orders.rules import estimated_cost
 from airflow_provider_segmind.storage.deliveries import Delivery
 from airflow_provider_segmind.storage.keep import Item, Manner, keep
 from airflow_provider_segmind.storage.names import check_name, name_of

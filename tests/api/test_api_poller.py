@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.poller import Poller
-from airflow_provider_segmind.api.traffic import Traffic
+from airflow_provider_segmind.api.wire import Traffic
 from airflow_provider_segmind.emulator import Emulator, Fault
 from tests.api.clock import LeapingClient, leaping, leapt, now
 from tests.api.drive import WORKFLOW

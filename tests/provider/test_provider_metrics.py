@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api.traffic import Traffic
+from airflow_provider_segmind.api.wire import Traffic
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.emulator.faults import Fault
