@@ -64,7 +64,9 @@ def test_a_connection_that_is_edited_wrongly_for_a_moment_ends_no_wait_on_a_work
 ) -> None:
     emulator.set(job_polls=4)
     poll_url, found, calls = order(emulator), settings.BaseHook.get_connection, 0
-    wrong = Connection(conn_id="segmind_default", password="SG_key", extra='{"auth_scheme": "digest"}')
+    wrong = Connection(
+        conn_id="segmind_default", conn_type="segmind", password="SG_key", extra='{"auth_scheme": "digest"}'
+    )
 
     def edited(conn_id: str) -> Any:
         nonlocal calls
