@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import json
 import os
 import signal
@@ -12,9 +11,9 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from airflow_provider_segmind.emulator import answers, settings
+from airflow_provider_segmind.emulator import answers, samples, settings
 
 if TYPE_CHECKING:
     from airflow_provider_segmind.emulator.faults import Fault
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "samples":
         return _write_samples(options.directory)
-    if not options.allow_remote and not _is_loopback(options.host):
+    if not options.allow_remote and not settings.is_loopback(options.host):
         parser.error(f"{options.host} can be reached from elsewhere; say --allow-remote if that is meant")
     return _serve(options)
 
@@ -64,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_listening(parser)
     _add_behaviour(parser)
     commands = parser.add_subparsers(dest="command", title="other commands")
-    samples = commands.add_parser("samples", help="write some drawn photographs and end")
-    samples.add_argument("directory", type=Path, help="where to; made if it is not there")
+    drawn = commands.add_parser("samples", help="write some drawn photographs and end")
+    drawn.add_argument("directory", type=Path, help="where to; made if it is not there")
     return parser
 
 
@@ -148,8 +147,6 @@ def _fault(text: str) -> Fault:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from airflow_provider_segmind.emulator.gallery import HAS_PILLOW
-    from airflow_provider_segmind.emulator.plain import HOW_TO_GET_PICTURES
     from airflow_provider_segmind.emulator.server import Emulator
 
     ended = threading.Event()
@@ -168,8 +165,11 @@ def _serve(options: argparse.Namespace) -> int:
         return 1
     emulator.script(*options.fault)
     _greet(emulator)
-    if not HAS_PILLOW:
-        print(f"Pillow is not installed: pictures are flat colours. For real ones: {HOW_TO_GET_PICTURES}", flush=True)
+    if not samples.HAS_PILLOW:
+        print(
+            f"Pillow is not installed: pictures are flat colours. For real ones: {samples.HOW_TO_GET_PICTURES}",
+            flush=True,
+        )
     if options.ready_file:
         _announce_ready(options.ready_file, emulator)
     ended.wait()
@@ -218,26 +218,16 @@ def _log(event: str, job: JobView) -> None:
 
 
 def _write_samples(directory: Path) -> int:
-    from airflow_provider_segmind.emulator.gallery import HAS_PILLOW, draw_sample
-    from airflow_provider_segmind.emulator.plain import HOW_TO_GET_PICTURES
-
-    if not HAS_PILLOW:
-        print(f"Pillow is not installed. {HOW_TO_GET_PICTURES}", file=sys.stderr)
+    if not samples.HAS_PILLOW:
+        print(f"Pillow is not installed. {samples.HOW_TO_GET_PICTURES}", file=sys.stderr)
         return 1
     directory.mkdir(parents=True, exist_ok=True)
-    for kind in ("scene", "person"):
-        for number, suffix in ((0, "png"), (1, "png"), (2, "png"), (3, "jpg")):
-            path = directory / f"{kind}-{number}.{suffix}"
-            path.write_bytes(draw_sample(kind, number, suffix))
+    for kind in get_args(samples.Kind):
+        for number in range(4):
+            path = directory / f"{kind}-{number}.{'png' if number < 3 else 'jpg'}"
+            path.write_bytes(samples.draw(kind, number, "PNG" if number < 3 else "JPEG"))
             print(path)
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

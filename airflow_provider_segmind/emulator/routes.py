@@ -18,8 +18,8 @@ from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.control import Control
 from airflow_provider_segmind.emulator.endpoints import Call
 from airflow_provider_segmind.emulator.faults import Endpoint, Fault
-from airflow_provider_segmind.emulator.gallery import FILE_PATHS, Gallery
 from airflow_provider_segmind.emulator.journal import Journal, Recorded
+from airflow_provider_segmind.emulator.pictures import FILE_PATHS, Pictures
 from airflow_provider_segmind.emulator.state import State
 
 _POLL = "/workflows/request/"
@@ -35,12 +35,12 @@ class Routes:
     """
 
     def __init__(
-        self, state: State, journal: Journal, gallery: Gallery, control: Control, names: tuple[str, ...]
+        self, state: State, journal: Journal, pictures: Pictures, control: Control, names: tuple[str, ...]
     ) -> None:
         self._names = frozenset(name.lower() for name in ("localhost", *names))
         self._state = state
         self._journal = journal
-        self._gallery = gallery
+        self._pictures = pictures
         self._control = control
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -99,7 +99,7 @@ class Routes:
             return answer
         base = f"{request.scheme}://{request.host}"
         if on == "file":
-            answer = await self._gallery.file(path)
+            answer = await self._pictures.file(path)
         else:
             answer = endpoints.carry_out(self._state, Call(on, subject, request, body, base))
         return self._spoil_late(fault, answer) if fault else answer

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 from airflow_provider_segmind.emulator.answers import RateLimitHeaders
 from airflow_provider_segmind.emulator.control import Control
 from airflow_provider_segmind.emulator.faults import Fault
-from airflow_provider_segmind.emulator.gallery import Gallery
 from airflow_provider_segmind.emulator.journal import Journal, Recorded
 from airflow_provider_segmind.emulator.listener import Listener
+from airflow_provider_segmind.emulator.pictures import Pictures
 from airflow_provider_segmind.emulator.records import Charge, JobView
 from airflow_provider_segmind.emulator.routes import Routes
 from airflow_provider_segmind.emulator.settings import DEFAULT_KEY, Auth, OutputAs, Settings, UploadAs
@@ -105,10 +105,10 @@ class Emulator:
         self._listener = Listener(host, port, ssl_context)
         self._journal = Journal()
         self._state = State(settings, clock, announce)
-        self._gallery = Gallery(self._state, lambda: self._listener.port)
+        self._pictures = Pictures(self._state, lambda: self._listener.port)
         self._names = tuple(names)
         control = Control(self._state, self._journal, self)
-        self._routes = Routes(self._state, self._journal, self._gallery, control, self._names)
+        self._routes = Routes(self._state, self._journal, self._pictures, control, self._names)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -280,7 +280,7 @@ class Emulator:
         """Forget everything; only in the emulator's thread, others call `reset`."""
         self._state.reset()
         self._journal.clear()
-        self._gallery.clear()
+        self._pictures.clear()
 
     def _call(self, work: Callable[[], T]) -> T:
         """Run a function in the emulator's thread, so that no lock is needed."""
@@ -305,7 +305,7 @@ class Emulator:
         started.set_result(None)
         await self._stopping.wait()
         await self._listener.close()
-        self._gallery.close()
+        self._pictures.close()
 
 
 def _fulfil(done: Future[T], work: Callable[[], T]) -> None:

@@ -1,11 +1,9 @@
-"""Serve files: uploads unchanged, samples and swaps drawn at the first request."""
+"""Serve files: uploads unchanged, samples and swaps made at the first request."""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
-import importlib.util
-import ipaddress
 import re
 import zlib
 from collections import OrderedDict
@@ -14,17 +12,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_segmind.emulator import answers
+from airflow_provider_segmind.emulator import answers, samples
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.endpoints import read_data_url
-from airflow_provider_segmind.emulator.plain import flat_png
 from airflow_provider_segmind.emulator.records import Job
+from airflow_provider_segmind.emulator.samples import Form, Kind
+from airflow_provider_segmind.emulator.settings import is_loopback
 from airflow_provider_segmind.emulator.state import State
 
 T = TypeVar("T")
 
 FILE_PATHS = ("/outputs/", "/assets/", "/samples/")
-HAS_PILLOW = importlib.util.find_spec("PIL") is not None
 MAX_CACHE_BYTES = 128 * 1024 * 1024
 MAX_FETCH_BYTES = 32 * 1024 * 1024
 _FETCH_SECONDS = 3.0
@@ -36,7 +34,7 @@ _SHOWN = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 _DOWNLOAD = (*_FILE, ("Content-Disposition", "attachment"))
 
 
-class Gallery:
+class Pictures:
     """
     Serves files, without drawing on the event loop or drawing a file twice at once.
 
@@ -88,18 +86,20 @@ class Gallery:
 
     def _draw(self, path: str) -> asyncio.Task[bytes] | None:
         if sample := _SAMPLE.fullmatch(path):
-            return asyncio.ensure_future(self._sample(path, sample[1], int(sample[2]), sample[3]))
+            kind: Kind = "scene" if sample[1] == "scene" else "person"
+            form: Form = "PNG" if sample[3] == "png" else "JPEG"
+            return asyncio.ensure_future(self._sample(path, kind, int(sample[2]), form))
         job = self._state.pictures.get(path.removeprefix("/outputs/"))
         if job and job.status(self._state.clock()) == "COMPLETED":
             return asyncio.ensure_future(self._swap(path, job))
         return None
 
-    async def _sample(self, path: str, kind: str, number: int, suffix: str) -> bytes:
-        return self._keep(path, await self._in_thread(lambda: draw_sample(kind, number, suffix)))
+    async def _sample(self, path: str, kind: Kind, number: int, form: Form) -> bytes:
+        return self._keep(path, await self._in_thread(lambda: samples.draw(kind, number, form)))
 
     async def _swap(self, path: str, job: Job) -> bytes:
-        if not HAS_PILLOW:
-            return self._keep(path, flat_png(job.request_id))
+        if not samples.HAS_PILLOW:
+            return self._keep(path, samples.flat_png(job.request_id))
         scene = await self._source("scene", job.inputs.get("character_image"))
         person = await self._source("person", job.inputs.get("reference_character_image"))
         return self._keep(path, await self._in_thread(lambda: _paint_swap(scene, person)))
@@ -121,14 +121,14 @@ class Gallery:
         if port == self._port() and parts.path.startswith(FILE_PATHS):
             answer = await self.file(parts.path)
             return answer.body if answer.status == 200 else None
-        if parts.scheme == "http" and _is_loopback(parts.hostname):
+        if parts.scheme == "http" and is_loopback(parts.hostname):
             target = parts.path + (f"?{parts.query}" if parts.query else "")
             return await self._in_thread(lambda: _fetch(parts.hostname or "", port or 80, target or "/"))
         return None
 
     async def _stand_in(self, kind: str, url: str) -> bytes:
         path = f"/samples/{kind}/{zlib.crc32(url.encode()) % 10**6}.png"
-        return await self._drawn(path) or flat_png(path)
+        return await self._drawn(path) or samples.flat_png(path)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -141,35 +141,14 @@ class Gallery:
         return data
 
 
-def draw_sample(kind: str, number: int, suffix: str) -> bytes:
-    """
-    Return a drawn photograph; without Pillow, a flat colour.
-
-    :param kind: ``scene`` or ``person``.
-    :param suffix: ``png`` or ``jpg``.
-    """
-    if not HAS_PILLOW:
-        return flat_png(f"{kind} {number}")
-    from airflow_provider_segmind.emulator import samples
-
-    return samples.draw("scene" if kind == "scene" else "person", number, "JPEG" if suffix == "jpg" else "PNG")
-
-
 def _paint_swap(scene: bytes, person: bytes) -> bytes:
-    from airflow_provider_segmind.emulator import paint, samples
+    from airflow_provider_segmind.emulator import paint
 
     try:
         return paint.swap(scene, person)
     except paint.NotAPictureError:
         # Real jobs fail on such inputs only sometimes, and late; here a picture is more useful than a failure.
         return paint.swap(samples.draw("scene", 0), samples.draw("person", 0))
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _fetch(host: str, port: int, target: str) -> bytes | None:
