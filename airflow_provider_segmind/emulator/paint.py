@@ -142,18 +142,15 @@ def _softly_joined(scene: Image.Image, background: Image.Image, old: Subject | N
 
 @dataclass(frozen=True)
 class Subject:
-    """
-    A person found in a photograph.
-
-    :param core: Mask of pixels that surely show the person.
-    :param region: Mask of the person and a margin.
-    :param background: The photograph without the person.
-    """
+    """A person found in a photograph."""
 
     box: Box
     core: Image.Image
+    """Mask of pixels that surely show the person."""
     region: Image.Image
+    """Mask of the person and a margin."""
     background: Image.Image
+    """The photograph without the person."""
 
 
 def find_subject(photograph: Image.Image) -> Subject | None:

@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 from airflow_provider_segmind.emulator import answers, samples
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.endpoints import read_data_url
-from airflow_provider_segmind.emulator.records import Job
 from airflow_provider_segmind.emulator.samples import Form, Kind
 from airflow_provider_segmind.emulator.settings import is_loopback
-from airflow_provider_segmind.emulator.state import State
+from airflow_provider_segmind.emulator.state import Job, State
 
 T = TypeVar("T")
 
@@ -35,11 +34,7 @@ _DOWNLOAD = (*_FILE, ("Content-Disposition", "attachment"))
 
 
 class Pictures:
-    """
-    Serves files, without drawing on the event loop or drawing a file twice at once.
-
-    :param port: Returns the emulator's own port, to recognise its own files.
-    """
+    """Serves files, without painting on the event loop or a file twice at once; ``port`` recognises its own files."""
 
     def __init__(self, state: State, port: Callable[[], int]) -> None:
         self._state = state

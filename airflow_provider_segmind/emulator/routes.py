@@ -28,11 +28,7 @@ _WORKFLOW = re.compile(r"/workflows/((?:v2/)?[\w.-]+)")
 
 
 class Routes:
-    """
-    Answers every request.
-
-    :param names: Host names of the emulator, beside addresses and ``localhost``.
-    """
+    """Answers every request; ``names``: the emulator's host names, beside addresses and ``localhost``."""
 
     def __init__(
         self, state: State, journal: Journal, pictures: Pictures, control: Control, names: tuple[str, ...]
@@ -171,11 +167,7 @@ _AS_SAID = {"X-Content-Type-Options": "nosniff"}
 
 
 async def deliver(request: web.BaseRequest, answer: Answer, record: Recorded | None) -> web.StreamResponse:
-    """
-    Send an answer.
-
-    :param record: Gets the status before the answer leaves, so that the client never sees it earlier.
-    """
+    """Send an answer; the record gets the status before the answer leaves, so that the client never sees it earlier."""
     if answer.delay > 0:
         await asyncio.sleep(answer.delay)
     if answer.delivery == "close":
@@ -208,7 +200,7 @@ def _reset_on_close(request: web.BaseRequest) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
-def _open(answer: Answer, length: int) -> web.StreamResponse:
+def _headed(answer: Answer, length: int) -> web.StreamResponse:
     response = web.StreamResponse(status=answer.status, headers={**_AS_SAID, **dict(answer.headers)})
     response.content_type = answer.media_type or "application/octet-stream"
     response.content_length = length
@@ -216,7 +208,7 @@ def _open(answer: Answer, length: int) -> web.StreamResponse:
 
 
 async def _truncate(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    response = _open(answer, len(answer.body) + 100)
+    response = _headed(answer, len(answer.body) + 100)
     # A client that disconnects first also gets no complete answer.
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)
@@ -227,7 +219,7 @@ async def _truncate(request: web.BaseRequest, answer: Answer) -> web.StreamRespo
 
 
 async def _stream(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    response = _open(answer, len(answer.body))
+    response = _headed(answer, len(answer.body))
     pieces = _DRIP_PIECES if answer.delivery == "drip" else -(-len(answer.body) // _MEBIBYTE)
     size = max(1, -(-len(answer.body) // pieces))
     with contextlib.suppress(ConnectionError):
