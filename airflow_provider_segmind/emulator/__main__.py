@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
@@ -40,6 +40,7 @@ while it runs:
   GET  /_emulator/{state,charges,requests,jobs}
   POST /_emulator/{faults,clear-faults,outage,set,reset}   with JSON, for example {"credits": 0} to set
   GET  /samples/{scene,person}/N.png         drawn photographs to use as inputs"""
+_GET_PICTURES = "pip install pillow"
 _PROGRAMS_ONLY = ("rate_window", "body_swap_workflow")
 
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _write_samples(options.directory)
     if not options.allow_remote and not settings.is_loopback(options.host):
         parser.error(f"{options.host} can be reached from elsewhere; say --allow-remote if that is meant")
-    chosen = {name: vars(options)[name] for name, *_ in settings.described() if name not in _PROGRAMS_ONLY}
+    chosen = {setting.name: vars(options)[setting.name] for setting in _options()}
     try:
         settings.Settings(**chosen)
     except ValueError as problem:
@@ -90,26 +91,25 @@ def _add_listening(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no line for each submit and each finished job")
 
 
+def _options() -> list[settings.Described]:
+    return [setting for setting in settings.described() if setting.name not in _PROGRAMS_ONLY]
+
+
 def _add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each setting but those that only programs need."""
-    for name, hint, default, meaning in settings.described():
-        option = name.replace("_", "-")
-        if name in _PROGRAMS_ONLY:
-            continue
+    for name, hint, default, meaning in _options():
+        option, shown = name.replace("_", "-"), _lower(meaning)
         if hint is bool:
-            parser.add_argument(f"--no-{option}", dest=name, action="store_false", help=_lower(meaning))
+            parser.add_argument(f"--no-{option}", dest=name, action="store_false", help=shown)
             continue
-        how: dict[str, Any] = {"choices": get_args(hint)} if get_origin(hint) is Literal else {"type": _reader(hint)}
-        if how.get("type") is _seconds:
-            how["metavar"] = "N|LOW-HIGH"
-        shown = _lower(meaning) if default is None else f"{_lower(meaning)} (%(default)s)"
+        kinds = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
+        how: dict[str, Any] = {"type": kinds[0]}
+        if get_origin(hint) is Literal:
+            how = {"choices": kinds}
+        elif len(kinds) > 1:
+            how = {"type": _seconds, "metavar": "N|LOW-HIGH"}
+        if default is not None:
+            shown += " (%(default)s)"
         parser.add_argument(f"--{option}", default=default, help=shown, **how)
-
-
-def _reader(hint: Any) -> Callable[[str], Any]:
-    """Return what reads an option's value of this type."""
-    kinds = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
-    return kinds[0] if len(kinds) == 1 else _seconds
 
 
 def _lower(sentence: str) -> str:
@@ -169,10 +169,7 @@ def _serve(options: argparse.Namespace, chosen: dict[str, Any]) -> int:
     emulator.script(*options.fault)
     _greet(emulator)
     if not samples.HAS_PILLOW:
-        print(
-            f"Pillow is not installed: pictures are flat colours. For real ones: {samples.HOW_TO_GET_PICTURES}",
-            flush=True,
-        )
+        print(f"Pillow is not installed: pictures are flat colours. For real ones: {_GET_PICTURES}", flush=True)
     if options.ready_file:
         _announce_ready(options.ready_file, emulator)
     ended.wait()
@@ -202,7 +199,7 @@ def _log(event: str, job: JobView) -> None:
 
 def _write_samples(directory: Path) -> int:
     if not samples.HAS_PILLOW:
-        print(f"Pillow is not installed. {samples.HOW_TO_GET_PICTURES}", file=sys.stderr)
+        print(f"Pillow is not installed. {_GET_PICTURES}", file=sys.stderr)
         return 1
     directory.mkdir(parents=True, exist_ok=True)
     for kind in get_args(samples.Kind):

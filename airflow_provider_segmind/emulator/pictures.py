@@ -7,7 +7,7 @@ import http.client
 import re
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -41,8 +41,8 @@ class Pictures:
         self._port = port
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
-        self._drawing: dict[str, asyncio.Task[bytes]] = {}
-        # One thread: drawing holds the interpreter's lock most of the time, and polls must continue.
+        self._making: dict[str, asyncio.Task[bytes]] = {}
+        # One thread: painting holds the interpreter's lock most of the time, and polls must continue.
         self._threads = ThreadPoolExecutor(1, "segmind-emulator-painter")
 
     async def file(self, path: str) -> Answer:
@@ -51,57 +51,55 @@ class Pictures:
             if asset.media_type not in _SHOWN:
                 return Answer(200, asset.data, "application/octet-stream", _DOWNLOAD)
             return Answer(200, asset.data, asset.media_type, _FILE)
-        data = await self._drawn(path)
+        data = await self._made(path)
         if data is None:
             return _NOT_FOUND
         media_type = "image/jpeg" if data.startswith(b"\xff\xd8") else "image/png"
         return Answer(200, data, media_type, _FILE)
 
     def clear(self) -> None:
-        """Forget all drawn files."""
+        """Forget all files but the uploads."""
         self._cache.clear()
         self._cached_bytes = 0
 
     def close(self) -> None:
-        """Stop the drawing thread."""
+        """Stop the painting thread."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _drawn(self, path: str) -> bytes | None:
+    async def _made(self, path: str) -> bytes | None:
         if path in self._cache:
             self._cache.move_to_end(path)
             return self._cache[path]
-        if path not in self._drawing:
-            task = self._draw(path)
-            if task is None:
+        if path not in self._making:
+            making = self._make(path)
+            if making is None:
                 return None
-            self._drawing[path] = task
-            task.add_done_callback(lambda _: self._drawing.pop(path, None))
-        # A client that disconnects must not cancel a drawing that others wait for.
-        return await asyncio.shield(self._drawing[path])
+            self._making[path] = asyncio.ensure_future(self._keep(path, making))
+            self._making[path].add_done_callback(lambda _: self._making.pop(path, None))
+        # A client that disconnects must not cancel what others wait for.
+        return await asyncio.shield(self._making[path])
 
-    def _draw(self, path: str) -> asyncio.Task[bytes] | None:
+    def _make(self, path: str) -> Awaitable[bytes] | None:
         if sample := _SAMPLE.fullmatch(path):
             kind: Kind = "scene" if sample[1] == "scene" else "person"
             form: Form = "PNG" if sample[3] == "png" else "JPEG"
-            return asyncio.ensure_future(self._sample(path, kind, int(sample[2]), form))
+            return self._in_thread(lambda: samples.draw(kind, int(sample[2]), form))
         job = self._state.pictures.get(path.removeprefix("/outputs/"))
-        if job and job.status(self._state.clock()) == "COMPLETED":
-            return asyncio.ensure_future(self._swap(path, job))
-        return None
+        return self._swap(job) if job and job.status(self._state.clock()) == "COMPLETED" else None
 
-    async def _sample(self, path: str, kind: Kind, number: int, form: Form) -> bytes:
-        return self._keep(path, await self._in_thread(lambda: samples.draw(kind, number, form)))
-
-    async def _swap(self, path: str, job: Job) -> bytes:
+    async def _swap(self, job: Job) -> bytes:
         if not samples.HAS_PILLOW:
-            return self._keep(path, samples.flat_png(job.request_id))
+            return samples.flat_png(job.request_id)
         scene = await self._source("scene", job.inputs.get("character_image"))
         person = await self._source("person", job.inputs.get("reference_character_image"))
-        return self._keep(path, await self._in_thread(lambda: _paint_swap(scene, person)))
+        return await self._in_thread(lambda: _paint_swap(scene, person))
 
-    async def _source(self, kind: str, url: object) -> bytes:
-        """Return the picture behind an input's URL, or a drawn substitute."""
-        return await self._find(url) or await self._stand_in(kind, str(url))
+    async def _source(self, kind: Kind, url: object) -> bytes:
+        """Return the picture behind an input's URL, or a sample in its place."""
+        number = zlib.crc32(str(url).encode("utf-8", "replace"))
+        if found := await self._find(url):
+            return found
+        return await self._in_thread(lambda: samples.draw(kind, number))
 
     async def _find(self, url: object) -> bytes | None:
         if not isinstance(url, str):
@@ -121,15 +119,11 @@ class Pictures:
             return await self._in_thread(lambda: _fetch(parts.hostname or "", port or 80, target or "/"))
         return None
 
-    async def _stand_in(self, kind: str, url: str) -> bytes:
-        path = f"/samples/{kind}/{zlib.crc32(url.encode()) % 10**6}.png"
-        return await self._drawn(path) or samples.flat_png(path)
-
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _keep(self, path: str, data: bytes) -> bytes:
-        self._cache[path] = data
+    async def _keep(self, path: str, making: Awaitable[bytes]) -> bytes:
+        data = self._cache[path] = await making
         self._cached_bytes += len(data)
         while self._cached_bytes > MAX_CACHE_BYTES and len(self._cache) > 1:
             self._cached_bytes -= len(self._cache.popitem(last=False)[1])

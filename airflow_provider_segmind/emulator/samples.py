@@ -13,7 +13,6 @@ Form = Literal["PNG", "JPEG"]
 Kind = Literal["scene", "person"]
 
 HAS_PILLOW = importlib.util.find_spec("PIL") is not None
-HOW_TO_GET_PICTURES = "pip install pillow"
 _FOLDER = Path(__file__).with_name("drawn")
 """Pictures of 768 x 1024 pixels that this project has drawn itself."""
 _NUMBERS = 6

@@ -219,7 +219,7 @@ class Emulator:
         Return the URL of a drawn picture.
 
         :param kind: ``scene``: a person in a place; ``person``: a person before a plain background.
-        :param number: Each number shows another person.
+        :param number: 0 to 5 show six people; further numbers repeat them.
         """
         return f"{self.url}/samples/{kind}/{number}.png"
 
