@@ -76,7 +76,7 @@ class Fault:
             object.__setattr__(self, "on", "poll")
         elif only not in (None, self.on):
             raise ValueError(f"{self.kind!r} can only happen to a {only}, not to {self.on!r}")
-        if self.times is not None and self.times < 1:
+        if self.times is not None and not (isinstance(self.times, int) and self.times >= 1):
             raise ValueError(f"times must be 1 or more, or none for ever, not {self.times!r}; else leave out the fault")
         if self.kind == "will-fail" and self.body not in (None, *get_args(FailureShape)):
             raise ValueError(f"will-fail takes as body one of: {', '.join(get_args(FailureShape))}")
