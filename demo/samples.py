@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from pathlib import Path
 
-from PIL import Image
-
-from airflow_provider_segmind.emulator import samples, scenery
-from airflow_provider_segmind.emulator.canvas import HEIGHT, WIDTH
+from airflow_provider_segmind.emulator import samples
 from demo.pictures import Photograph
 
 PERSON = 0
 
 
 def person() -> bytes:
-    """Draw the new person."""
+    """Return the new person."""
     return samples.draw("person", PERSON)
 
 
 def photographs() -> list[Photograph]:
-    """Draw two photographs that can be swapped, and one that nobody should pay for."""
+    """Return two photographs that can be swapped, and one that nobody should pay for."""
+    nobody = Path(__file__).with_name("nobody-there.png")
     return [
         Photograph("At home", "at-home.png", samples.draw("scene", 0)),
         Photograph("In the park", "in-the-park.png", samples.draw("scene", 1)),
-        Photograph("Nobody there", "nobody-there.png", _nobody_there()),
+        Photograph("Nobody there", nobody.name, nobody.read_bytes()),
     ]
-
-
-def _nobody_there() -> bytes:
-    out = BytesIO()
-    scenery.draw("scene 7").image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).convert("RGB").save(out, "PNG")
-    return out.getvalue()

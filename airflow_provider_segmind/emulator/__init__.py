@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_provider_segmind.emulator.faults import Fault
-    from airflow_provider_segmind.emulator.records import Charge
     from airflow_provider_segmind.emulator.server import Emulator
+    from airflow_provider_segmind.emulator.state import Charge
 
 __all__ = ["Charge", "Emulator", "Fault"]
 
-_HOMES = {"Charge": "records", "Emulator": "server", "Fault": "faults"}
+_HOMES = {"Charge": "state", "Emulator": "server", "Fault": "faults"}
 
 
 def __getattr__(name: str) -> object:

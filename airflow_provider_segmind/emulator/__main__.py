@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 import json
 import os
 import signal
@@ -12,14 +11,14 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from airflow_provider_segmind.emulator import answers, settings
+from airflow_provider_segmind.emulator import samples, settings
 
 if TYPE_CHECKING:
     from airflow_provider_segmind.emulator.faults import Fault
-    from airflow_provider_segmind.emulator.records import JobView
     from airflow_provider_segmind.emulator.server import Emulator
+    from airflow_provider_segmind.emulator.state import JobView
 
 _DESCRIPTION = """\
 A local Segmind: develop and test DAGs without a key and without a bill.
@@ -41,6 +40,8 @@ while it runs:
   GET  /_emulator/{state,charges,requests,jobs}
   POST /_emulator/{faults,clear-faults,outage,set,reset}   with JSON, for example {"credits": 0} to set
   GET  /samples/{scene,person}/N.png         drawn photographs to use as inputs"""
+_GET_PICTURES = "pip install pillow"
+_PROGRAMS_ONLY = ("rate_window", "body_swap_workflow")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,9 +50,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "samples":
         return _write_samples(options.directory)
-    if not options.allow_remote and not _is_loopback(options.host):
+    if not options.allow_remote and not settings.is_loopback(options.host):
         parser.error(f"{options.host} can be reached from elsewhere; say --allow-remote if that is meant")
-    return _serve(options)
+    chosen = {setting.name: vars(options)[setting.name] for setting in _options()}
+    try:
+        settings.Settings(**chosen)
+    except ValueError as problem:
+        parser.error(str(problem))
+    return _serve(options, chosen)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -62,10 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_listening(parser)
-    _add_behaviour(parser)
+    _add_settings(parser)
+    _add_faults(parser)
     commands = parser.add_subparsers(dest="command", title="other commands")
-    samples = commands.add_parser("samples", help="write some drawn photographs and end")
-    samples.add_argument("directory", type=Path, help="where to; made if it is not there")
+    drawn = commands.add_parser("samples", help="write some drawn photographs and end")
+    drawn.add_argument("directory", type=Path, help="where to; made if it is not there")
     return parser
 
 
@@ -84,34 +91,33 @@ def _add_listening(parser: argparse.ArgumentParser) -> None:
     add("--quiet", action="store_true", help="no line for each submit and each finished job")
 
 
-def _add_behaviour(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--api-key", default=settings.DEFAULT_KEY, help="the key that is let in (%(default)s)")
-    add("--auth", choices=("both", "bearer", "x-api-key"), default="both", help="header that is honoured (both)")
-    add("--credits", type=float, default=100.0, help="balance in US dollars (%(default)s)")
-    add("--free-credits", type=float, default=0.0, help="free balance in US dollars, spent first (%(default)s)")
-    add("--price", type=float, default=0.2687, help="US dollars for a job (%(default)s)")
-    add("--requests-per-minute", type=int, help="over it 429 (no limit)")
-    add(
-        "--rate-limit-headers",
-        choices=answers.RATE_LIMIT_HEADERS,
-        default="retry-after",
-        help="how a 429 tells the wait",
-    )
-    add("--job-seconds", type=_seconds, default=0.0, metavar="N|LOW-HIGH", help="seconds that a job takes (0)")
-    add("--job-polls", type=int, default=0, help="polls that find a job unfinished (%(default)s)")
-    add("--record-seconds", type=float, help="polls answer 404 so long after a job's end (never)")
-    add("--output-as", choices=("string", "list"), default="string", help="form of a job's output (%(default)s)")
-    add(
-        "--upload-as",
-        choices=("file_urls", "urls"),
-        default="file_urls",
-        help="name in an upload's answer (%(default)s)",
-    )
-    add("--latency", type=float, default=0.0, help="seconds added to every answer (%(default)s)")
-    add("--no-history", action="store_true", help="request history answers 404")
-    add("--seed", type=int, default=0, help="decides ids and durations (%(default)s)")
-    add(
+def _options() -> list[settings.Described]:
+    return [setting for setting in settings.described() if setting.name not in _PROGRAMS_ONLY]
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    for name, hint, default, meaning in _options():
+        option, shown = name.replace("_", "-"), _lower(meaning)
+        if hint is bool:
+            parser.add_argument(f"--no-{option}", dest=name, action="store_false", help=shown)
+            continue
+        kinds = [kind for kind in get_args(hint) or (hint,) if kind is not type(None)]
+        how: dict[str, Any] = {"type": kinds[0]}
+        if get_origin(hint) is Literal:
+            how = {"choices": kinds}
+        elif len(kinds) > 1:
+            how = {"type": _seconds, "metavar": "N|LOW-HIGH"}
+        if default is not None:
+            shown += " (%(default)s)"
+        parser.add_argument(f"--{option}", default=default, help=shown, **how)
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].removesuffix(".")
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--fault",
         type=_fault,
         action="append",
@@ -147,20 +153,14 @@ def _fault(text: str) -> Fault:
         raise argparse.ArgumentTypeError(str(problem)) from problem
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from airflow_provider_segmind.emulator.gallery import HAS_PILLOW
-    from airflow_provider_segmind.emulator.plain import HOW_TO_GET_PICTURES
+def _serve(options: argparse.Namespace, chosen: dict[str, Any]) -> int:
     from airflow_provider_segmind.emulator.server import Emulator
 
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    emulator = Emulator(
-        announce=None if options.quiet else _log,
-        history=not options.no_history,
-        names=options.name,
-        **{name: getattr(options, name) for name in _SHARED},
-    )
+    announce = None if options.quiet else _log
+    emulator = Emulator(options.host, options.port, names=options.name, announce=announce, **chosen)
     try:
         emulator.start()
     except OSError as problem:
@@ -168,34 +168,14 @@ def _serve(options: argparse.Namespace) -> int:
         return 1
     emulator.script(*options.fault)
     _greet(emulator)
-    if not HAS_PILLOW:
-        print(f"Pillow is not installed: pictures are flat colours. For real ones: {HOW_TO_GET_PICTURES}", flush=True)
+    if not samples.HAS_PILLOW:
+        print(f"Pillow is not installed: pictures are flat colours. For real ones: {_GET_PICTURES}", flush=True)
     if options.ready_file:
         _announce_ready(options.ready_file, emulator)
     ended.wait()
     emulator.stop()
     print(f"Ended. Jobs billed: {len(emulator.charges)}.", flush=True)
     return 0
-
-
-_SHARED = (
-    "host",
-    "port",
-    "api_key",
-    "auth",
-    "credits",
-    "free_credits",
-    "price",
-    "requests_per_minute",
-    "rate_limit_headers",
-    "job_seconds",
-    "job_polls",
-    "record_seconds",
-    "output_as",
-    "upload_as",
-    "latency",
-    "seed",
-)
 
 
 def _greet(emulator: Emulator) -> None:
@@ -218,26 +198,16 @@ def _log(event: str, job: JobView) -> None:
 
 
 def _write_samples(directory: Path) -> int:
-    from airflow_provider_segmind.emulator.gallery import HAS_PILLOW, draw_sample
-    from airflow_provider_segmind.emulator.plain import HOW_TO_GET_PICTURES
-
-    if not HAS_PILLOW:
-        print(f"Pillow is not installed. {HOW_TO_GET_PICTURES}", file=sys.stderr)
+    if not samples.HAS_PILLOW:
+        print(f"Pillow is not installed. {_GET_PICTURES}", file=sys.stderr)
         return 1
     directory.mkdir(parents=True, exist_ok=True)
-    for kind in ("scene", "person"):
-        for number, suffix in ((0, "png"), (1, "png"), (2, "png"), (3, "jpg")):
-            path = directory / f"{kind}-{number}.{suffix}"
-            path.write_bytes(draw_sample(kind, number, suffix))
+    for kind in get_args(samples.Kind):
+        for number in range(4):
+            path = directory / f"{kind}-{number}.{'png' if number < 3 else 'jpg'}"
+            path.write_bytes(samples.draw(kind, number, "PNG" if number < 3 else "JPEG"))
             print(path)
     return 0
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

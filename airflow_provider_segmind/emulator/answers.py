@@ -12,20 +12,10 @@ from typing import Any, Literal
 Delivery = Literal["whole", "close", "reset", "truncated", "drip"]
 RateLimitHeaders = Literal["retry-after", "http-date", "reset", "reset-epoch", "none"]
 
-RATE_LIMIT_HEADERS: tuple[RateLimitHeaders, ...] = ("retry-after", "http-date", "reset", "reset-epoch", "none")
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """
-    One HTTP answer before it is sent.
-
-    :param media_type: Content type; ``""`` for none.
-    :param headers: More headers as name, value pairs.
-    :param delivery: ``whole``, or how the connection fails.
-    :param delay: Seconds to wait before sending.
-    :param drip: Seconds over which a ``drip`` delivery spreads its body.
-    """
+    """One HTTP answer before it is sent; without a media type, the header is left out."""
 
     status: int
     body: bytes = b""
@@ -33,7 +23,9 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     delivery: Delivery = "whole"
     delay: float = 0.0
+    """Seconds to wait before sending."""
     drip: float = 0.0
+    """Seconds over which a ``drip`` delivery spreads its body."""
 
 
 def as_json(data: Any, status: int = 200, **more: Any) -> Answer:
@@ -61,12 +53,7 @@ NOT_JSON_TYPE = error(406, "Invalid content type")
 
 
 def rate_limited(style: RateLimitHeaders, wait: float, now: float) -> Answer:
-    """
-    Return a 429 that gives the wait in one of the known header forms.
-
-    :param wait: Seconds until a request is allowed again.
-    :param now: Seconds since the epoch.
-    """
+    """Return a 429 that gives the wait of so many seconds in one of the known header forms."""
     until = math.ceil(now + wait)
     forms: dict[RateLimitHeaders, tuple[tuple[str, str], ...]] = {
         "retry-after": (("Retry-After", str(max(1, math.ceil(wait)))),),

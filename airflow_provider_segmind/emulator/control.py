@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -16,37 +16,18 @@ from airflow_provider_segmind.emulator import answers
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.faults import Fault
 from airflow_provider_segmind.emulator.journal import Journal
-from airflow_provider_segmind.emulator.records import Job
-from airflow_provider_segmind.emulator.state import State
+from airflow_provider_segmind.emulator.state import Job, State
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.emulator.server import Emulator
 
 _PREFIX = "/_emulator/"
-
-
-class Server(Protocol):
-    """The part of the server that the control plane uses."""
-
-    @property
-    def connections(self) -> int:
-        """TCP connections accepted so far."""
-
-    @property
-    def open_connections(self) -> int:
-        """TCP connections open now."""
-
-    def go_dark(self, seconds: float) -> None:
-        """Stop listening for this many seconds."""
-
-    def change(self, **changes: Any) -> None:
-        """Change settings."""
-
-    def start_over(self) -> None:
-        """Forget everything that happened."""
 
 
 class Control:
     """Answers ``/`` and everything under ``/_emulator/``."""
 
-    def __init__(self, state: State, journal: Journal, server: Server) -> None:
+    def __init__(self, state: State, journal: Journal, server: Emulator) -> None:
         self._state = state
         self._journal = journal
         self._server = server
@@ -59,9 +40,9 @@ class Control:
         self._writes: dict[str, Callable[[Any], Any]] = {
             "faults": self._script,
             "clear-faults": lambda _: state.faults.clear(),
-            "outage": lambda data: server.go_dark(float(data["seconds"])),
-            "set": lambda data: server.change(**data),
-            "reset": lambda _: server.start_over(),
+            "outage": lambda data: server.outage(float(data["seconds"])),
+            "set": lambda data: server.set(**data),
+            "reset": lambda _: server.reset(),
         }
 
     async def answer(self, request: web.BaseRequest) -> Answer:

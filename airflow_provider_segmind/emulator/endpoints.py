@@ -9,15 +9,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segmind.emulator import answers
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.faults import Endpoint
-from airflow_provider_segmind.emulator.records import Asset, Job
-from airflow_provider_segmind.emulator.state import State
+from airflow_provider_segmind.emulator.state import Asset, Job, State
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _DATA_URL = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)(?:;[\w=.-]+)*;base64,(?P<data>.*)", re.DOTALL)
+_MAX_WINDOW = timedelta(days=31)
+_DEFAULT_WINDOW = timedelta(days=7)
 _WORKFLOW = re.compile(r"v2/.+|.+-v\d+")
 _SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "image/webp": ".webp", "image/gif": ".gif"}
 _RUNNING = {
@@ -26,28 +30,17 @@ _RUNNING = {
 }
 
 
-class _Request(Protocol):
-    @property
-    def content_type(self) -> str: ...
-
-    @property
-    def query(self) -> Mapping[str, str]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
-    """
-    One request that passed the key check and the rate limit.
-
-    :param subject: A workflow's or a job's id.
-    :param base: URL under which the client reaches the emulator.
-    """
+    """One request that passed the key check and the rate limit."""
 
     on: Endpoint
     subject: str
-    request: _Request
+    """A workflow's or a job's id."""
+    request: web.BaseRequest
     body: bytes
     base: str
+    """URL under which the client reaches the emulator."""
 
 
 def carry_out(state: State, call: Call) -> Answer:
@@ -117,8 +110,8 @@ def _history(state: State, call: Call) -> Answer:
     if not state.settings.history:
         return answers.error(404, "Not found")
     if call.subject:
-        return one(state, call.subject, call.base)
-    return page(state, call.request.query, call.base)
+        return _one(state, call.subject, call.base)
+    return _page(state, call.request.query, call.base)
 
 
 def read_data_url(url: object) -> Asset | None:
@@ -140,26 +133,8 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-_ENDPOINTS: dict[Endpoint, Callable[[State, Call], Answer]] = {
-    "submit": _submit,
-    "poll": _poll,
-    "credits": _credits,
-    "upload": _upload,
-    "history": _history,
-}
-
-
-_MAX_WINDOW = timedelta(days=31)
-_DEFAULT_WINDOW = timedelta(days=7)
-
-
-def page(state: State, query: Mapping[str, str], base: str) -> Answer:
-    """
-    Answer one page of the history, newest request first.
-
-    :param query: ``page``, ``per_page``, ``from_date``, ``to_date``, ``status``, ``model_name``.
-    :param base: URL under which the client reaches the emulator.
-    """
+def _page(state: State, query: Mapping[str, str], base: str) -> Answer:
+    """Answer one page of the history, newest request first."""
     try:
         number, size = int(query.get("page", 1)), int(query.get("per_page", 20))
         first, last = _window(query, datetime.fromtimestamp(state.clock(), UTC).date())
@@ -178,7 +153,7 @@ def page(state: State, query: Mapping[str, str], base: str) -> Answer:
     return answers.as_json({"data": shown, "page": number, "per_page": size, "total": len(rows)})
 
 
-def one(state: State, request_id: str, base: str) -> Answer:
+def _one(state: State, request_id: str, base: str) -> Answer:
     """Answer the history of one request."""
     job = state.jobs.get(request_id)
     return answers.as_json(_row(state, job, base)) if job else answers.no_request(request_id)
@@ -209,3 +184,12 @@ def _row(state: State, job: Job, base: str) -> dict[str, Any]:
 
 def _timestamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+_ENDPOINTS: dict[Endpoint, Callable[[State, Call], Answer]] = {
+    "submit": _submit,
+    "poll": _poll,
+    "credits": _credits,
+    "upload": _upload,
+    "history": _history,
+}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
 
 from airflow_provider_segmind.emulator import answers
-from airflow_provider_segmind.emulator.answers import RATE_LIMIT_HEADERS, Answer, RateLimitHeaders
+from airflow_provider_segmind.emulator.answers import Answer, RateLimitHeaders
 
 Endpoint = Literal["submit", "poll", "credits", "upload", "history", "file"]
 FailureShape = Literal["error", "error-message", "error-list", "empty"]
@@ -19,13 +19,7 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Failure:
-    """
-    How a FAILED job reports its reason.
-
-    :param shape: Where the reason stands: ``error`` (a string), ``error-message`` (an object), ``error-list`` (a list
-        of objects) or ``empty`` (nowhere).
-    :param status: HTTP status of the poll, 200 or 422.
-    """
+    """How a FAILED job reports its reason, with the poll's HTTP status 200 or 422."""
 
     shape: FailureShape = "error"
     status: int = 200
@@ -77,16 +71,17 @@ class Fault:
             raise ValueError(f"unknown fault {self.kind!r}; known are: {', '.join(KINDS)}")
         if self.on not in get_args(Endpoint):
             raise ValueError(f"unknown endpoint {self.on!r}; known are: {', '.join(get_args(Endpoint))}")
-        if self.kind in POLL_KINDS and self.on == "submit":
+        only = KINDS[self.kind].only
+        if only == "poll" and self.on == "submit":
             object.__setattr__(self, "on", "poll")
-        if self.kind in POLL_KINDS and self.on != "poll":
-            raise ValueError(f"{self.kind!r} can only happen to a poll, not to {self.on!r}")
-        if self.kind in SUBMIT_KINDS and self.on != "submit":
-            raise ValueError(f"{self.kind!r} can only happen to a submit, not to {self.on!r}")
+        elif only not in (None, self.on):
+            raise ValueError(f"{self.kind!r} can only happen to a {only}, not to {self.on!r}")
+        if self.times is not None and not (isinstance(self.times, int) and self.times >= 1):
+            raise ValueError(f"times must be 1 or more, or none for ever, not {self.times!r}; else leave out the fault")
         if self.kind == "will-fail" and self.body not in (None, *get_args(FailureShape)):
             raise ValueError(f"will-fail takes as body one of: {', '.join(get_args(FailureShape))}")
-        if self.kind == "429" and self.body not in (None, *RATE_LIMIT_HEADERS):
-            raise ValueError(f"429 takes as body one of: {', '.join(RATE_LIMIT_HEADERS)}")
+        if self.kind == "429" and self.body not in (None, *get_args(RateLimitHeaders)):
+            raise ValueError(f"429 takes as body one of: {', '.join(get_args(RateLimitHeaders))}")
 
     @classmethod
     def from_mapping(cls, data: Mapping[str, Any]) -> Fault:
@@ -105,7 +100,8 @@ class Fault:
     def is_after_acceptance(self) -> bool:
         """Whether the request is carried out (a submit: accepted and billed) although its answer fails."""
         # Only an HTTP 200 is billed, so a garbled answer means a bill exactly if its status is 200.
-        return self.kind in AFTER_KINDS or (self.kind in OPEN_KINDS and (self.status or 200) == 200)
+        billed = KINDS[self.kind].billed
+        return billed == "yes" or (billed == "with 200" and (self.status or 200) == 200)
 
     @property
     def failure(self) -> Failure | None:
@@ -118,19 +114,14 @@ class Fault:
         return Failure(shape, self.status or 200, self.body or Failure.text)
 
     def answer(self, good: Answer | None, rate_limit_headers: RateLimitHeaders, now: float) -> Answer | None:
-        """
-        Return the answer to send instead; None if this kind changes only the job.
-
-        :param good: The regular answer; None if the request was not carried out.
-        :param rate_limit_headers: Default form of a 429.
-        :param now: Seconds since the epoch.
-        """
+        """Return what to send instead of the good answer, if there is one; None if this kind changes only the job."""
         if self.kind == "429":
             return answers.rate_limited(self.body or rate_limit_headers, self.seconds or 1.0, now)
-        if self.kind in _FIXED:
-            return _FIXED[self.kind]
-        make = _MADE.get(self.kind)
-        return make(self, good or Answer(self.status or 200)) if make else None
+        return KINDS[self.kind].answer(self, good or Answer(self.status or 200))
+
+
+def _or(given: Any, default: Any) -> Any:
+    return default if given is None else given
 
 
 def _raw(fault: Fault, _: Answer) -> Answer:
@@ -141,107 +132,89 @@ def _raw(fault: Fault, _: Answer) -> Answer:
     return Answer(fault.status or 200, json.dumps(fault.body).encode())
 
 
-def _without(good: Answer, key: str) -> bytes:
-    data = json.loads(good.body)
-    data.pop(key, None)
-    return json.dumps(data).encode()
-
-
-def _with(good: Answer, **fields: Any) -> bytes:
-    return json.dumps({**json.loads(good.body), **fields}).encode()
-
-
 def _huge(fault: Fault, good: Answer) -> Answer:
     filler = b" " * (int(fault.body or 64) * MEBIBYTE)
-    return dataclasses.replace(good, status=fault.status or good.status, body=good.body + filler)
+    return replace(good, status=fault.status or good.status, body=good.body + filler)
 
 
-def _html(fault: Fault, _: Answer) -> Answer:
-    return answers.html(fault.status or 200, fault.body or "Just a moment...")
+def _without_poll_url(good: Answer) -> Answer:
+    data = {name: value for name, value in json.loads(good.body).items() if name != "poll_url"}
+    return replace(good, body=json.dumps(data).encode())
 
 
-def _not_json(fault: Fault, _: Answer) -> Answer:
-    return Answer(fault.status or 200, str(fault.body or "upstream said: {oops").encode())
+def _with_poll_url(good: Answer, url: str) -> Answer:
+    return replace(good, body=json.dumps({**json.loads(good.body), "poll_url": url}).encode())
 
 
-def _odd_status(fault: Fault, _: Answer) -> Answer:
-    return answers.as_json({"output": "", "status": fault.body or "PAUSED"}, fault.status or 200)
+def _poll_says(fault: Fault, status: str, output: Any) -> Answer:
+    return answers.as_json({"output": output, "status": status}, fault.status or 200)
 
 
-def _completed(fault: Fault, output: Any) -> Answer:
-    return answers.as_json({"output": output, "status": "COMPLETED"}, fault.status or 200)
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of fault: the answer to send, given the good one, and what the service has done before."""
+
+    answer: Callable[[Fault, Answer], Answer | None]
+    billed: Literal["no", "yes", "with 200"] = "no"
+    only: Endpoint | None = None
+
+
+def _always(answer: Answer, billed: Literal["no", "yes"] = "no") -> _Kind:
+    return _Kind(lambda _fault, _good: answer, billed)
+
+
+def _only_the_job(_fault: Fault, _good: Answer) -> None:
+    """Return no answer of its own, since this kind changes only the job."""
 
 
 _FOREIGN_URL = "https://poll.example.net/workflows/request/4f7471d8ac431cffe0468dc487b5d354"
 _REDIRECT_URL = "https://elsewhere.example.net/"
+_SERVER_ERROR = answers.error(500, "Internal server error")
+_BAD_GATEWAY = answers.html(502, "502 Bad Gateway")
 
-_FIXED: dict[str, Answer] = {
-    "400": answers.error(400, "Bad Request: invalid parameters or format"),
-    "400-text": answers.WRONG_PATH,
-    "401": answers.UNAUTHORIZED,
-    "403": answers.error(403, "Forbidden: insufficient permissions"),
-    "404": answers.NO_WORKFLOW,
-    "405-html": answers.WRONG_METHOD,
-    "406-credits": answers.NO_CREDITS,
-    "406-spend-limit": answers.error(406, "Team member's spend limit exceeded"),
-    "406-content-type": answers.NOT_JSON_TYPE,
-    "406-parameter": answers.error(406, "Invalid value for parameter 'select_character'"),
-    "500": answers.error(500, "Internal server error"),
-    "502-html": answers.html(502, "502 Bad Gateway"),
-    "504-html": answers.html(504, "504 Gateway Time-out"),
-    "500-after": answers.error(500, "Internal server error"),
-    "502-after": answers.html(502, "502 Bad Gateway"),
-    "drop-before": Answer(0, delivery="close"),
-    "drop-after": Answer(0, delivery="reset"),
+KINDS: dict[str, _Kind] = {
+    "400": _always(answers.error(400, "Bad Request: invalid parameters or format")),
+    "400-text": _always(answers.WRONG_PATH),
+    "401": _always(answers.UNAUTHORIZED),
+    "403": _always(answers.error(403, "Forbidden: insufficient permissions")),
+    "404": _always(answers.NO_WORKFLOW),
+    "405-html": _always(answers.WRONG_METHOD),
+    "406-credits": _always(answers.NO_CREDITS),
+    "406-spend-limit": _always(answers.error(406, "Team member's spend limit exceeded")),
+    "406-content-type": _always(answers.NOT_JSON_TYPE),
+    "406-parameter": _always(answers.error(406, "Invalid value for parameter 'select_character'")),
+    "429": _Kind(_only_the_job),  # made by `Fault.answer`, which knows the time
+    "500": _always(_SERVER_ERROR),
+    "502-html": _always(_BAD_GATEWAY),
+    "504-html": _always(answers.html(504, "504 Gateway Time-out")),
+    "500-after": _always(_SERVER_ERROR, "yes"),
+    "502-after": _always(_BAD_GATEWAY, "yes"),
+    "drop-before": _always(Answer(0, delivery="close")),
+    "drop-after": _always(Answer(0, delivery="reset"), "yes"),
+    "hang-after": _Kind(lambda fault, good: replace(good, delay=_or(fault.seconds, 30.0)), "yes"),
+    "slow-drip": _Kind(lambda fault, good: replace(good, delivery="drip", drip=_or(fault.seconds, 5.0)), "yes"),
+    "truncated": _Kind(lambda _, good: replace(good, delivery="truncated"), "yes"),
+    "no-poll-url": _Kind(lambda _, good: _without_poll_url(good), "yes", "submit"),
+    "foreign-poll-url": _Kind(lambda fault, good: _with_poll_url(good, fault.body or _FOREIGN_URL), "yes", "submit"),
+    "will-fail": _Kind(_only_the_job, "yes", "submit"),
+    "redirect": _Kind(
+        lambda fault, _: Answer(fault.status or 307, b"", "", (("Location", fault.body or _REDIRECT_URL),))
+    ),
+    "html": _Kind(lambda fault, _: answers.html(fault.status or 200, fault.body or "Just a moment..."), "with 200"),
+    "not-json": _Kind(
+        lambda fault, _: Answer(fault.status or 200, str(fault.body or "upstream said: {oops").encode()), "with 200"
+    ),
+    "empty": _Kind(lambda fault, _: Answer(fault.status or 200), "with 200"),
+    "huge": _Kind(_huge, "with 200"),
+    "raw": _Kind(_raw, "with 200"),
+    "status": _Kind(lambda fault, _: _poll_says(fault, fault.body or "PAUSED", ""), only="poll"),
+    "expired": _Kind(_only_the_job, only="poll"),
+    **{f"failed-{shape}": _Kind(_only_the_job, only="poll") for shape in get_args(FailureShape)},
+    "completed-bad-output": _Kind(
+        lambda fault, _: _poll_says(fault, "COMPLETED", _or(fault.body, "[{oops")), only="poll"
+    ),
+    "completed-empty-output": _Kind(lambda fault, _: _poll_says(fault, "COMPLETED", "[]"), only="poll"),
 }
-
-_MADE: dict[str, Callable[[Fault, Answer], Answer]] = {
-    "hang-after": lambda fault, good: dataclasses.replace(good, delay=30.0 if fault.seconds is None else fault.seconds),
-    "truncated": lambda _, good: dataclasses.replace(good, delivery="truncated"),
-    "slow-drip": lambda fault, good: dataclasses.replace(
-        good, delivery="drip", drip=5.0 if fault.seconds is None else fault.seconds
-    ),
-    "no-poll-url": lambda _, good: dataclasses.replace(good, body=_without(good, "poll_url")),
-    "foreign-poll-url": lambda fault, good: dataclasses.replace(
-        good, body=_with(good, poll_url=fault.body or _FOREIGN_URL)
-    ),
-    "redirect": lambda fault, _: Answer(
-        fault.status or 307, b"", "", headers=(("Location", fault.body or _REDIRECT_URL),)
-    ),
-    "html": _html,
-    "not-json": _not_json,
-    "empty": lambda fault, _: Answer(fault.status or 200, b""),
-    "huge": _huge,
-    "raw": _raw,
-    "status": _odd_status,
-    "completed-bad-output": lambda fault, _: _completed(fault, "[{oops" if fault.body is None else fault.body),
-    "completed-empty-output": lambda fault, _: _completed(fault, "[]"),
-}
-
-POLL_KINDS = (
-    "status",
-    "expired",
-    "failed-error",
-    "failed-error-message",
-    "failed-error-list",
-    "failed-empty",
-    "completed-bad-output",
-    "completed-empty-output",
-)
-SUBMIT_KINDS = ("no-poll-url", "foreign-poll-url", "will-fail")
-AFTER_KINDS = (
-    "drop-after",
-    "hang-after",
-    "500-after",
-    "502-after",
-    "truncated",
-    "slow-drip",
-    "no-poll-url",
-    "foreign-poll-url",
-    "will-fail",
-)
-OPEN_KINDS = ("html", "not-json", "empty", "huge", "raw")
-KINDS = tuple(dict.fromkeys([*_FIXED, "429", *_MADE, *POLL_KINDS, *SUBMIT_KINDS]))
 
 
 @dataclass

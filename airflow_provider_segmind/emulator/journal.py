@@ -59,12 +59,7 @@ class Journal:
     def add(
         self, at: float, method: str, path: str, headers: tuple[tuple[bytes, bytes], ...], body: bytes, key: str
     ) -> Recorded:
-        """
-        Record a request; the caller sets the status later.
-
-        :param key: The emulator's own key. Any other key is not kept, since a client may have sent a real one by
-            mistake.
-        """
+        """Record a request, whose status comes later; a key other than the emulator's may be real and is not kept."""
         record = Recorded(at, method, path, self._intern(headers, key), body)
         self._records.append(record)
         self._body_bytes += len(body)
@@ -107,11 +102,7 @@ class Journal:
         return f"{scheme}{blank}(not this emulator's key: {len(token)} characters)"
 
     def without_keys(self, text: bytes, key: str) -> bytes:
-        """
-        Return a text without foreign keys: by look, by name, or sent as a key before; they may be real ones.
-
-        :param key: The emulator's own key, which stays.
-        """
+        """Return a text without keys that are not the emulator's: by look, by name, or sent as a key before."""
         own = key.encode()
         for secret in self._foreign:
             for form in {secret, quote(secret, safe="")}:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import hmac
 import ipaddress
+import math
 import re
 import socket
 import struct
@@ -18,29 +19,32 @@ from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.control import Control
 from airflow_provider_segmind.emulator.endpoints import Call
 from airflow_provider_segmind.emulator.faults import Endpoint, Fault
-from airflow_provider_segmind.emulator.gallery import FILE_PATHS, Gallery
 from airflow_provider_segmind.emulator.journal import Journal, Recorded
+from airflow_provider_segmind.emulator.pictures import FILE_PATHS, Pictures
 from airflow_provider_segmind.emulator.state import State
 
 _POLL = "/workflows/request/"
 _HISTORY = "/inference-request/request-history"
 _WORKFLOW = re.compile(r"/workflows/((?:v2/)?[\w.-]+)")
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_DRIP_PIECES = 20
+_MISSING = 100
+"""Bytes that a truncated answer promises beyond its end."""
+_MEBIBYTE = 1024 * 1024
+_AS_SAID = {"X-Content-Type-Options": "nosniff"}
+"""Browsers must not guess another content type, such as a page with scripts."""
 
 
 class Routes:
-    """
-    Answers every request.
-
-    :param names: Host names of the emulator, beside addresses and ``localhost``.
-    """
+    """Answers every request; ``names``: the emulator's host names, beside addresses and ``localhost``."""
 
     def __init__(
-        self, state: State, journal: Journal, gallery: Gallery, control: Control, names: tuple[str, ...]
+        self, state: State, journal: Journal, pictures: Pictures, control: Control, names: tuple[str, ...]
     ) -> None:
         self._names = frozenset(name.lower() for name in ("localhost", *names))
         self._state = state
         self._journal = journal
-        self._gallery = gallery
+        self._pictures = pictures
         self._control = control
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -99,7 +103,7 @@ class Routes:
             return answer
         base = f"{request.scheme}://{request.host}"
         if on == "file":
-            answer = await self._gallery.file(path)
+            answer = await self._pictures.file(path)
         else:
             answer = endpoints.carry_out(self._state, Call(on, subject, request, body, base))
         return self._spoil_late(fault, answer) if fault else answer
@@ -163,31 +167,15 @@ def _has_key(request: web.BaseRequest, auth: str, key: str) -> bool:
     return any(matches)
 
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_DRIP_PIECES = 20
-_MEBIBYTE = 1024 * 1024
-_AS_SAID = {"X-Content-Type-Options": "nosniff"}
-"""Browsers must not guess another content type, such as a page with scripts."""
-
-
 async def deliver(request: web.BaseRequest, answer: Answer, record: Recorded | None) -> web.StreamResponse:
-    """
-    Send an answer.
-
-    :param record: Gets the status before the answer leaves, so that the client never sees it earlier.
-    """
+    """Send an answer; the record gets the status before the answer leaves, so that the client never sees it earlier."""
     if answer.delay > 0:
         await asyncio.sleep(answer.delay)
-    if answer.delivery == "close":
-        return _hang_up(request)
-    if answer.delivery == "reset":
-        _reset_on_close(request)
-        return _hang_up(request)
+    if answer.delivery in ("close", "reset"):
+        return _hang_up(request, answer.delivery == "reset")
     if record:
         record.status = answer.status
-    if answer.delivery == "truncated":
-        return await _truncate(request, answer)
-    if answer.delivery == "drip" or len(answer.body) > _MEBIBYTE:
+    if answer.delivery != "whole" or len(answer.body) > _MEBIBYTE:
         return await _stream(request, answer)
     headers = {**_AS_SAID, **dict(answer.headers)}
     if answer.media_type:
@@ -195,45 +183,33 @@ async def deliver(request: web.BaseRequest, answer: Answer, record: Recorded | N
     return web.Response(status=answer.status, body=answer.body, headers=headers)
 
 
-def _hang_up(request: web.BaseRequest) -> web.Response:
+def _hang_up(request: web.BaseRequest, is_reset: bool) -> web.Response:
+    connection = request.transport.get_extra_info("socket") if request.transport and is_reset else None
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     if request.transport:
         request.transport.abort()
     # Never sent: the connection is gone.
     return web.Response()
 
 
-def _reset_on_close(request: web.BaseRequest) -> None:
-    connection = request.transport.get_extra_info("socket") if request.transport else None
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-
-
-def _open(answer: Answer, length: int) -> web.StreamResponse:
+async def _stream(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    """Send an answer in pieces; one that is to be truncated ends half-way."""
+    is_cut = answer.delivery == "truncated"
+    body = answer.body[: max(1, len(answer.body) // 2)] if is_cut else answer.body
     response = web.StreamResponse(status=answer.status, headers={**_AS_SAID, **dict(answer.headers)})
     response.content_type = answer.media_type or "application/octet-stream"
-    response.content_length = length
-    return response
-
-
-async def _truncate(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    response = _open(answer, len(answer.body) + 100)
+    response.content_length = len(answer.body) + (_MISSING if is_cut else 0)
+    pieces = _DRIP_PIECES if answer.delivery == "drip" else max(1, math.ceil(len(body) / _MEBIBYTE))
+    size = max(1, math.ceil(len(body) / pieces))
     # A client that disconnects first also gets no complete answer.
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)
-        await response.write(answer.body[: max(1, len(answer.body) // 2)])
-        if request.transport:
-            request.transport.close()
-    return response
-
-
-async def _stream(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-    response = _open(answer, len(answer.body))
-    pieces = _DRIP_PIECES if answer.delivery == "drip" else -(-len(answer.body) // _MEBIBYTE)
-    size = max(1, -(-len(answer.body) // pieces))
-    with contextlib.suppress(ConnectionError):
-        await response.prepare(request)
-        for start in range(0, len(answer.body), size):
-            await response.write(answer.body[start : start + size])
+        for start in range(0, len(body), size):
+            await response.write(body[start : start + size])
             await asyncio.sleep(answer.drip / pieces)
-        await response.write_eof()
+        if not is_cut:
+            await response.write_eof()
+        elif request.transport:
+            request.transport.close()
     return response

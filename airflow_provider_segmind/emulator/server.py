@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_segmind.emulator.answers import RateLimitHeaders
+from aiohttp import web
+
 from airflow_provider_segmind.emulator.control import Control
 from airflow_provider_segmind.emulator.faults import Fault
-from airflow_provider_segmind.emulator.gallery import Gallery
 from airflow_provider_segmind.emulator.journal import Journal, Recorded
-from airflow_provider_segmind.emulator.listener import Listener
-from airflow_provider_segmind.emulator.records import Charge, JobView
+from airflow_provider_segmind.emulator.pictures import Pictures
 from airflow_provider_segmind.emulator.routes import Routes
-from airflow_provider_segmind.emulator.settings import DEFAULT_KEY, Auth, OutputAs, Settings, UploadAs
-from airflow_provider_segmind.emulator.state import State
+from airflow_provider_segmind.emulator.settings import Settings
+from airflow_provider_segmind.emulator.state import Charge, JobView, State
 
 T = TypeVar("T")
+
+_MAX_BODY_BYTES = 256 * 1024 * 1024
+_BACKLOG = 1024
+# Not 0: aiohttp treats 0 as "wait for ever", and clients keep idle connections open.
+_GOODBYE_SECONDS = 0.05
 
 
 class Emulator:
@@ -33,28 +37,12 @@ class Emulator:
 
     :param host: Address to listen on.
     :param port: Port to listen on; 0: a free one.
-    :param api_key: The accepted key.
-    :param auth: The accepted header: ``both``, ``bearer`` or ``x-api-key``.
-    :param credits: Balance in US dollars.
-    :param free_credits: Free balance in US dollars, spent first.
-    :param price: US dollars per accepted submit.
-    :param requests_per_minute: Requests per minute before a 429; None: no limit.
-    :param rate_limit_headers: How a 429 gives the wait: ``retry-after``, ``http-date``, ``reset``
-        (``x-rate-limit-reset-at-utc`` as ISO 8601), ``reset-epoch`` (the same in seconds) or ``none``.
-    :param rate_window: Seconds in the rate limit's minute, for faster tests.
-    :param job_seconds: Seconds that a job takes, or a (low, high) range.
-    :param job_polls: Polls that find a job unfinished, whatever the time.
-    :param record_seconds: Seconds after a job's end from which its polls answer 404; None: never.
-    :param output_as: ``string`` (JSON in a string, as documented) or ``list``.
-    :param upload_as: Name of the URLs in an upload's answer: ``file_urls`` or ``urls``.
-    :param latency: Seconds added to every answer.
-    :param history: Whether there is a request history.
     :param ssl_context: Serve https with this.
     :param names: Host names under which others reach it, such as its service's name in docker compose. Requests for
         other hosts, except addresses and ``localhost``, are refused.
-    :param seed: Decides ids and durations.
     :param announce: Called in the emulator's thread with ``submitted`` or ``finished`` and the job.
     :param clock: Returns seconds since the epoch, for tests that skip time.
+    :param settings: Those of `Settings`, by name.
     :raises ValueError: If a value is invalid.
     """
 
@@ -62,53 +50,20 @@ class Emulator:
         self,
         host: str = "127.0.0.1",
         port: int = 0,
-        api_key: str = DEFAULT_KEY,
-        auth: Auth = "both",
-        credits: float = 100.0,  # noqa: A002 - it is what the API calls it
-        free_credits: float = 0.0,
-        price: float = 0.2687,
-        requests_per_minute: int | None = None,
-        rate_limit_headers: RateLimitHeaders = "retry-after",
-        job_seconds: float | tuple[float, float] = 0.0,
-        job_polls: int = 0,
-        record_seconds: float | None = None,
-        output_as: OutputAs = "string",
-        latency: float = 0.0,
-        history: bool = True,
-        ssl_context: ssl.SSLContext | None = None,
-        seed: int = 0,
         *,
+        ssl_context: ssl.SSLContext | None = None,
         names: Sequence[str] = (),
-        upload_as: UploadAs = "file_urls",
-        rate_window: float = 60.0,
         announce: Callable[[str, JobView], None] | None = None,
         clock: Callable[[], float] = time.time,
+        **settings: Any,
     ) -> None:
-        settings = Settings(
-            api_key=api_key,
-            auth=auth,
-            credits=credits,
-            free_credits=free_credits,
-            price=price,
-            requests_per_minute=requests_per_minute,
-            rate_limit_headers=rate_limit_headers,
-            rate_window=rate_window,
-            job_seconds=job_seconds,
-            job_polls=job_polls,
-            record_seconds=record_seconds,
-            output_as=output_as,
-            upload_as=upload_as,
-            latency=latency,
-            history=history,
-            seed=seed,
-        )
         self._listener = Listener(host, port, ssl_context)
         self._journal = Journal()
-        self._state = State(settings, clock, announce)
-        self._gallery = Gallery(self._state, lambda: self._listener.port)
+        self._state = State(Settings(**settings), clock, announce)
+        self._pictures = Pictures(self._state, lambda: self._listener.port)
         self._names = tuple(names)
         control = Control(self._state, self._journal, self)
-        self._routes = Routes(self._state, self._journal, self._gallery, control, self._names)
+        self._routes = Routes(self._state, self._journal, self._pictures, control, self._names)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -174,7 +129,7 @@ class Emulator:
     @property
     def settings(self) -> Settings:
         """The current settings, with the balance."""
-        return self._call(lambda: self._state.settings.changed())
+        return self._call(lambda: self._state.settings)
 
     @property
     def charges(self) -> tuple[Charge, ...]:
@@ -221,16 +176,20 @@ class Emulator:
 
         :param seconds: Length of the outage.
         """
-        self._call(lambda: self.go_dark(seconds))
+        self._call(lambda: self._listener.go_dark(seconds))
 
     def set(self, **changes: Any) -> None:
         """
         Change settings while running.
 
-        :param changes: New values, by the names of the constructor's parameters.
+        :param changes: New values, by the names of `Settings`.
         :raises ValueError: If a name or a value is unknown.
         """
-        self._call(lambda: self.change(**changes))
+
+        def change() -> None:
+            self._state.settings = self._state.settings.changed(**changes)
+
+        self._call(change)
 
     def finish_jobs(self) -> None:
         """Let all accepted jobs end now."""
@@ -238,7 +197,13 @@ class Emulator:
 
     def reset(self) -> None:
         """Forget jobs, bills, requests, uploads and faults; restore the initial settings and balance."""
-        self._call(self.start_over)
+
+        def start_over() -> None:
+            self._state.reset()
+            self._journal.clear()
+            self._pictures.clear()
+
+        self._call(start_over)
 
     def airflow_connection(self) -> dict[str, Any]:
         """Return an Airflow connection to this emulator, in the JSON form of ``AIRFLOW_CONN_…``."""
@@ -254,42 +219,22 @@ class Emulator:
         Return the URL of a drawn picture.
 
         :param kind: ``scene``: a person in a place; ``person``: a person before a plain background.
-        :param number: Each number shows another person.
+        :param number: 0 to 5 show six people; further numbers repeat them.
         """
         return f"{self.url}/samples/{kind}/{number}.png"
 
     # --- in the emulator's own thread ---
-
-    def go_dark(self, seconds: float) -> None:
-        """
-        Stop listening; only in the emulator's thread, others call `outage`.
-
-        :param seconds: Length of the outage.
-        """
-        self._listener.go_dark(seconds)
-
-    def change(self, **changes: Any) -> None:
-        """
-        Change settings; only in the emulator's thread, others call `set`.
-
-        :param changes: New values by name.
-        """
-        self._state.settings = self._state.settings.changed(**changes)
-
-    def start_over(self) -> None:
-        """Forget everything; only in the emulator's thread, others call `reset`."""
-        self._state.reset()
-        self._journal.clear()
-        self._gallery.clear()
 
     def _call(self, work: Callable[[], T]) -> T:
         """Run a function in the emulator's thread, so that no lock is needed."""
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or not thread.is_alive() or thread is threading.current_thread():
             return work()
-        done: Future[T] = Future()
-        loop.call_soon_threadsafe(functools.partial(_fulfil, done, work))
-        return done.result()
+
+        async def there() -> T:
+            return work()
+
+        return asyncio.run_coroutine_threadsafe(there(), loop).result()
 
     def _run(self, started: Future[None]) -> None:
         try:
@@ -305,11 +250,84 @@ class Emulator:
         started.set_result(None)
         await self._stopping.wait()
         await self._listener.close()
-        self._gallery.close()
+        self._pictures.close()
 
 
-def _fulfil(done: Future[T], work: Callable[[], T]) -> None:
-    try:
-        done.set_result(work())
-    except BaseException as problem:  # noqa: BLE001 - raised in the thread that asked
-        done.set_exception(problem)
+class Listener:
+    """Listens on one address, in one event loop; port 0 becomes the one that was free."""
+
+    def __init__(self, host: str, port: int, ssl_context: ssl.SSLContext | None) -> None:
+        self.host = host
+        self.port = port
+        self.ssl_context = ssl_context
+        self.connections = 0
+        self._protocols: web.Server | None = None
+        self._server: asyncio.Server | None = None
+        self._held: socket.socket | None = None
+        self._returning: asyncio.Task[None] | None = None
+
+    @property
+    def open_connections(self) -> int:
+        """TCP connections open now."""
+        return len(self._protocols.connections) if self._protocols else 0
+
+    async def open(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        """Start listening."""
+        self._protocols = web.Server(handle, request_factory=_make_request, access_log=None, keepalive_timeout=75.0)
+        bound = self._bind()
+        self.port = bound.getsockname()[1]
+        await self._listen(bound)
+
+    def go_dark(self, seconds: float) -> None:
+        """Refuse new connections for this many seconds, and drop open ones."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        # Bound but not listening: connections are refused, and no other process can take the port.
+        self._held = self._bind()
+        for connection in self._protocols.connections if self._protocols else ():
+            if connection.transport:
+                connection.transport.abort()
+        asyncio.get_running_loop().call_later(seconds, self.come_back)
+
+    def come_back(self) -> None:
+        """End an outage early."""
+        held, self._held = self._held, None
+        if held:
+            self._returning = asyncio.get_running_loop().create_task(self._listen(held))
+
+    async def close(self) -> None:
+        """Close the socket and all connections."""
+        if self._server:
+            self._server.close()
+        if self._held:
+            self._held.close()
+        if self._protocols:
+            await self._protocols.shutdown(_GOODBYE_SECONDS)
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((self.host, self.port))
+        except OSError:
+            bound.close()
+            raise
+        return bound
+
+    async def _listen(self, bound: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._connect, sock=bound, ssl=self.ssl_context, backlog=_BACKLOG)
+
+    def _connect(self) -> asyncio.Protocol:
+        self.connections += 1
+        if self._protocols is None:
+            raise RuntimeError("a connection before the start")
+        return self._protocols()
+
+
+def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY_BYTES)

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from airflow_provider_segmind.emulator import gallery
+from airflow_provider_segmind.emulator import pictures, samples
 
 
 @contextmanager
 def drawn_once() -> Iterator[None]:
     """Have all emulators of this process share what they draw, which is the same for the same inputs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gallery, "draw_sample", functools.cache(gallery.draw_sample))
-        patch.setattr(gallery, "_paint_swap", functools.cache(gallery._paint_swap))
+        patch.setattr(samples, "draw", functools.cache(samples.draw))
+        patch.setattr(pictures, "_paint_swap", functools.cache(pictures._paint_swap))
         yield

@@ -89,6 +89,7 @@ def test_help_explains_with_examples():
     [
         (["--fault", "explode"], "known are"),
         (["--fault", "500:submit:1,colour=red"], "colour"),
+        (["--fault", "500:submit:0"], "times must be 1 or more"),
         (["--host", "0.0.0.0"], "--allow-remote"),
     ],
 )

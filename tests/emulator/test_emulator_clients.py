@@ -106,11 +106,23 @@ def test_a_taken_port_is_an_error_at_the_start(emulator):
         Emulator(port=emulator.port).start()
 
 
-@pytest.mark.parametrize("wrong", [{"auth": "basic"}, {"price": -1}, {"rate_limit_headers": "soon"}, {"api_key": ""}])
-def test_wrong_settings_are_refused_at_once_and_while_running(emulator, wrong):
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"auth": "basic"}, "auth must be one of both, bearer, x-api-key, not 'basic'"),
+        ({"rate_limit_headers": "soon"}, "rate_limit_headers must be one of retry-after, .*, not 'soon'"),
+        ({"price": -1}, "price must be 0 or more, not -1"),
+        ({"credits": "much"}, "credits must be float, not 'much'"),
+        ({"job_seconds": [1, "2-3"]}, "2-3"),
+        ({"requests_per_minute": True}, "requests_per_minute must be int | None, not True"),
+        ({"history": 0}, "history must be bool, not 0"),
+        ({"api_key": ""}, "api_key must not be empty"),
+    ],
+)
+def test_wrong_settings_are_refused_at_once_and_while_running(emulator, wrong, words):
+    with pytest.raises(ValueError, match=words.replace("|", r"\|")):
         Emulator(**wrong)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=words.replace("|", r"\|")):
         emulator.set(**wrong)
     with pytest.raises(ValueError, match="no such setting: colour"):
         emulator.set(colour="red")

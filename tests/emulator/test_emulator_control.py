@@ -54,7 +54,14 @@ def test_a_reset_forgets_everything(client, emulator):
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("faults", [{"kind": "500"}, {"kind": "explode"}]), ("set", {"colour": "red"}), ("outage", {}), ("set", [1])],
+    [
+        ("faults", [{"kind": "500"}, {"kind": "explode"}]),
+        ("faults", {"kind": "500", "times": "3"}),
+        ("set", {"colour": "red"}),
+        ("set", {"credits": None}),
+        ("outage", {}),
+        ("set", [1]),
+    ],
 )
 def test_wrong_orders_are_refused_and_change_nothing(client, path, body):
     answer = client.request("POST", f"/_emulator/{path}", json=body)

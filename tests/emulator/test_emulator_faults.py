@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from airflow_provider_segmind.emulator import Fault
-from airflow_provider_segmind.emulator.faults import KINDS, POLL_KINDS
+from airflow_provider_segmind.emulator.faults import KINDS
 from tests.emulator.conftest import come_back
 
 NOT_BILLED = {
@@ -43,6 +43,7 @@ BILLED = {
     "will-fail": (200, "request_id"),
 }
 BROKEN = {"drop-before": 0, "drop-after": 1, "truncated": 1}
+POLL_KINDS = [name for name, kind in KINDS.items() if kind.only == "poll"]
 
 
 def test_every_kind_is_tested_here():
@@ -220,9 +221,10 @@ def test_requests_without_the_key_neither_fire_nor_count(client, emulator):
         ({"kind": "expired", "on": "file"}, "only happen to a poll"),
         ({"kind": "no-poll-url", "on": "poll"}, "only happen to a submit"),
         ({"kind": "will-fail", "body": "loudly"}, "error-list"),
+        ({"kind": "500", "times": 0}, "times must be 1 or more.* not 0"),
     ],
 )
-def test_unknown_faults_are_refused_with_what_is_known(fields, words):
+def test_impossible_faults_are_refused_with_what_is_possible(fields, words):
     with pytest.raises(ValueError, match=words):
         Fault(**fields)
 

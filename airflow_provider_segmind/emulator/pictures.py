@@ -1,30 +1,27 @@
-"""Serve files: uploads unchanged, samples and swaps drawn at the first request."""
+"""Serve files: uploads unchanged, samples and swaps made at the first request."""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
-import importlib.util
-import ipaddress
 import re
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_segmind.emulator import answers
+from airflow_provider_segmind.emulator import answers, samples
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.endpoints import read_data_url
-from airflow_provider_segmind.emulator.plain import flat_png
-from airflow_provider_segmind.emulator.records import Job
-from airflow_provider_segmind.emulator.state import State
+from airflow_provider_segmind.emulator.samples import Form, Kind
+from airflow_provider_segmind.emulator.settings import is_loopback
+from airflow_provider_segmind.emulator.state import Job, State
 
 T = TypeVar("T")
 
 FILE_PATHS = ("/outputs/", "/assets/", "/samples/")
-HAS_PILLOW = importlib.util.find_spec("PIL") is not None
 MAX_CACHE_BYTES = 128 * 1024 * 1024
 MAX_FETCH_BYTES = 32 * 1024 * 1024
 _FETCH_SECONDS = 3.0
@@ -36,20 +33,16 @@ _SHOWN = ("image/avif", "image/gif", "image/jpeg", "image/png", "image/webp")
 _DOWNLOAD = (*_FILE, ("Content-Disposition", "attachment"))
 
 
-class Gallery:
-    """
-    Serves files, without drawing on the event loop or drawing a file twice at once.
-
-    :param port: Returns the emulator's own port, to recognise its own files.
-    """
+class Pictures:
+    """Serves files, without painting on the event loop or a file twice at once; ``port`` recognises its own files."""
 
     def __init__(self, state: State, port: Callable[[], int]) -> None:
         self._state = state
         self._port = port
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
-        self._drawing: dict[str, asyncio.Task[bytes]] = {}
-        # One thread: drawing holds the interpreter's lock most of the time, and polls must continue.
+        self._making: dict[str, asyncio.Task[bytes]] = {}
+        # One thread: painting holds the interpreter's lock most of the time, and polls must continue.
         self._threads = ThreadPoolExecutor(1, "segmind-emulator-painter")
 
     async def file(self, path: str) -> Answer:
@@ -58,55 +51,55 @@ class Gallery:
             if asset.media_type not in _SHOWN:
                 return Answer(200, asset.data, "application/octet-stream", _DOWNLOAD)
             return Answer(200, asset.data, asset.media_type, _FILE)
-        data = await self._drawn(path)
+        data = await self._made(path)
         if data is None:
             return _NOT_FOUND
         media_type = "image/jpeg" if data.startswith(b"\xff\xd8") else "image/png"
         return Answer(200, data, media_type, _FILE)
 
     def clear(self) -> None:
-        """Forget all drawn files."""
+        """Forget all files but the uploads."""
         self._cache.clear()
         self._cached_bytes = 0
 
     def close(self) -> None:
-        """Stop the drawing thread."""
+        """Stop the painting thread."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _drawn(self, path: str) -> bytes | None:
+    async def _made(self, path: str) -> bytes | None:
         if path in self._cache:
             self._cache.move_to_end(path)
             return self._cache[path]
-        if path not in self._drawing:
-            task = self._draw(path)
-            if task is None:
+        if path not in self._making:
+            making = self._make(path)
+            if making is None:
                 return None
-            self._drawing[path] = task
-            task.add_done_callback(lambda _: self._drawing.pop(path, None))
-        # A client that disconnects must not cancel a drawing that others wait for.
-        return await asyncio.shield(self._drawing[path])
+            self._making[path] = asyncio.ensure_future(self._keep(path, making))
+            self._making[path].add_done_callback(lambda _: self._making.pop(path, None))
+        # A client that disconnects must not cancel what others wait for.
+        return await asyncio.shield(self._making[path])
 
-    def _draw(self, path: str) -> asyncio.Task[bytes] | None:
+    def _make(self, path: str) -> Awaitable[bytes] | None:
         if sample := _SAMPLE.fullmatch(path):
-            return asyncio.ensure_future(self._sample(path, sample[1], int(sample[2]), sample[3]))
+            kind: Kind = "scene" if sample[1] == "scene" else "person"
+            form: Form = "PNG" if sample[3] == "png" else "JPEG"
+            return self._in_thread(lambda: samples.draw(kind, int(sample[2]), form))
         job = self._state.pictures.get(path.removeprefix("/outputs/"))
-        if job and job.status(self._state.clock()) == "COMPLETED":
-            return asyncio.ensure_future(self._swap(path, job))
-        return None
+        return self._swap(job) if job and job.status(self._state.clock()) == "COMPLETED" else None
 
-    async def _sample(self, path: str, kind: str, number: int, suffix: str) -> bytes:
-        return self._keep(path, await self._in_thread(lambda: draw_sample(kind, number, suffix)))
-
-    async def _swap(self, path: str, job: Job) -> bytes:
-        if not HAS_PILLOW:
-            return self._keep(path, flat_png(job.request_id))
+    async def _swap(self, job: Job) -> bytes:
+        if not samples.HAS_PILLOW:
+            return samples.flat_png(job.request_id)
         scene = await self._source("scene", job.inputs.get("character_image"))
         person = await self._source("person", job.inputs.get("reference_character_image"))
-        return self._keep(path, await self._in_thread(lambda: _paint_swap(scene, person)))
+        return await self._in_thread(lambda: _paint_swap(scene, person))
 
-    async def _source(self, kind: str, url: object) -> bytes:
-        """Return the picture behind an input's URL, or a drawn substitute."""
-        return await self._find(url) or await self._stand_in(kind, str(url))
+    async def _source(self, kind: Kind, url: object) -> bytes:
+        """Return the picture behind an input's URL, or a sample in its place."""
+        number = zlib.crc32(str(url).encode("utf-8", "replace"))
+        if found := await self._find(url):
+            return found
+        return await self._in_thread(lambda: samples.draw(kind, number))
 
     async def _find(self, url: object) -> bytes | None:
         if not isinstance(url, str):
@@ -121,55 +114,30 @@ class Gallery:
         if port == self._port() and parts.path.startswith(FILE_PATHS):
             answer = await self.file(parts.path)
             return answer.body if answer.status == 200 else None
-        if parts.scheme == "http" and _is_loopback(parts.hostname):
+        if parts.scheme == "http" and is_loopback(parts.hostname):
             target = parts.path + (f"?{parts.query}" if parts.query else "")
             return await self._in_thread(lambda: _fetch(parts.hostname or "", port or 80, target or "/"))
         return None
 
-    async def _stand_in(self, kind: str, url: str) -> bytes:
-        path = f"/samples/{kind}/{zlib.crc32(url.encode()) % 10**6}.png"
-        return await self._drawn(path) or flat_png(path)
-
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _keep(self, path: str, data: bytes) -> bytes:
-        self._cache[path] = data
+    async def _keep(self, path: str, making: Awaitable[bytes]) -> bytes:
+        data = self._cache[path] = await making
         self._cached_bytes += len(data)
         while self._cached_bytes > MAX_CACHE_BYTES and len(self._cache) > 1:
             self._cached_bytes -= len(self._cache.popitem(last=False)[1])
         return data
 
 
-def draw_sample(kind: str, number: int, suffix: str) -> bytes:
-    """
-    Return a drawn photograph; without Pillow, a flat colour.
-
-    :param kind: ``scene`` or ``person``.
-    :param suffix: ``png`` or ``jpg``.
-    """
-    if not HAS_PILLOW:
-        return flat_png(f"{kind} {number}")
-    from airflow_provider_segmind.emulator import samples
-
-    return samples.draw("scene" if kind == "scene" else "person", number, "JPEG" if suffix == "jpg" else "PNG")
-
-
 def _paint_swap(scene: bytes, person: bytes) -> bytes:
-    from airflow_provider_segmind.emulator import paint, samples
+    from airflow_provider_segmind.emulator import paint
 
     try:
         return paint.swap(scene, person)
     except paint.NotAPictureError:
         # Real jobs fail on such inputs only sometimes, and late; here a picture is more useful than a failure.
         return paint.swap(samples.draw("scene", 0), samples.draw("person", 0))
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _fetch(host: str, port: int, target: str) -> bytes | None:
