@@ -78,7 +78,7 @@ def check_poll_url(settings: Settings, poll_url: object) -> str:
     if not url or url == "None":
         raise InvalidRequestError(
             f"poll_url is empty ({quoted(poll_url)}): pass the submitting task's XCom, for example "
-            "submit.output['poll_url']; the DAG's author must connect the two tasks."
+            "submit.output['poll_url'], which also connects the two tasks."
         )
     if not _is_url(url):
         raise InvalidRequestError(

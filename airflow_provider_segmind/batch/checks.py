@@ -119,9 +119,7 @@ def items_of(result: object, scenes: object, persons: object) -> list[Item]:
     else:
         given = list(result) if isinstance(result, Sequence) else []
     if not given:
-        raise InvalidRequestError(
-            "results is empty, so nothing would be checked: the DAG's author gives what came back."
-        )
+        raise InvalidRequestError("results is empty, so nothing would be checked: give what came back.")
     scenes, persons = _each("character_image", scenes, given), _each("reference_character_image", persons, given)
     return [_item(*entry) for entry in zip(range(len(given)), given, scenes, persons, strict=True)]
 
@@ -150,7 +148,7 @@ def _each(name: str, value: object, given: Sequence[object]) -> list[object]:
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         if len(value) != len(given):
             raise InvalidRequestError(
-                f"{name} has {len(value)} entries and results has {len(given)}: the DAG's author gives one for all, or "
+                f"{name} has {len(value)} entries and results has {len(given)}: give one for all, or "
                 "as many as there are results."
             )
         return list(value)
@@ -169,7 +167,7 @@ def _item(position: int, result: object, scene: object, person: object) -> Item:
         return Item(index, row.get("id"), (), str(why), dag_id)
     if scene is None:
         raise InvalidRequestError(
-            f"Nothing says which scene result {index} was made from: the DAG's author gives character_image, one for "
+            f"Nothing says which scene result {index} was made from: give character_image, one for "
             "all or a list, or the manifest of a batch, which names them."
         )
     images = [check_image("character_image", scene), check_image("results", uri)]

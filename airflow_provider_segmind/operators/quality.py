@@ -52,7 +52,7 @@ class ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         if on_failure not in ON_FAILURE:
-            raise InvalidRequestError(f"on_failure is {on_failure!r}: the DAG's author gives one of {ON_FAILURE}.")
+            raise InvalidRequestError(f"on_failure is {on_failure!r}: set it to one of {ON_FAILURE}.")
         self.character_image = character_image
         self.reference_character_image = reference_character_image
         self.thresholds = thresholds

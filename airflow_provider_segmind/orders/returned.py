@@ -25,7 +25,7 @@ def read_returned(returned: object) -> Swap | list[Swap]:
     if isinstance(returned, (list, tuple)):
         return list(returned)
     raise InvalidRequestError(
-        f"The function of a @task.body_swap returned {quoted(returned, most=200)}: its author lets it return a dict "
+        f"The function of a @task.body_swap returned {quoted(returned, most=200)}: let it return a dict "
         f"with {', '.join(BODY_SWAP_IMAGES)}, or a list of such dicts. Nothing was ordered now."
     )
 
@@ -63,6 +63,6 @@ def check_kind(context: Context, *, many: bool) -> None:
 def _changed(before: str, ordered: str, now: str) -> InvalidRequestError:
     return InvalidRequestError(
         f"The function of this @task.body_swap returned {before} to an earlier attempt, which ordered {ordered}, and "
-        f"now {now}. This retry orders nothing. Its author lets it return the same in each attempt. Clearing the task "
+        f"now {now}. This retry orders nothing. Let it return the same in each attempt. Clearing the task "
         "orders what it returns now, at the price of that."
     )

@@ -38,8 +38,8 @@ def check_consent(reference: object) -> None:
     """Raise if the administrator requires a consent reference and there is none."""
     if consent_of(reference) is None and consent_required():
         raise InvalidRequestError(
-            f"consent_reference is {reference!r}, and [segmind] require_consent is on, so nothing is ordered: the "
-            "DAG's author gives a reference to the consent of the people in the pictures."
+            f"consent_reference is {reference!r}, and [segmind] require_consent is on, so nothing is ordered. Give "
+            "a reference to the consent of the people in the pictures."
         )
 
 

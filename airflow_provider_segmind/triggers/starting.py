@@ -254,7 +254,7 @@ def _origin(poll_url: object) -> dict[str, Any]:
     raise InvalidRequestError(
         f"poll_url is {quoted(poll_url)}, and start_from_trigger=True takes it only from a task's output, as in "
         "submit.output['poll_url'], or from a text; one with xcom_pull must say map_indexes=, without which Airflow "
-        "3.3 waits for ever. The DAG's author changes one of the two."
+        "3.3 waits for ever. Change one of the two."
     )
 
 
