@@ -254,7 +254,7 @@ class TestMany:
 @pytest.mark.parametrize(
     ("returned", "said"),
     [
-        (None, r"returned None: its author lets it return a dict"),
+        (None, r"returned None: let it return a dict"),
         ("s3://photos/swaps.csv", r"returned 's3://photos/swaps\.csv'"),
         ({}, r"no character_image and no reference_character_image"),
         ({"character_image": "https://a/b.png"}, r"no reference_character_image"),
