@@ -12,10 +12,8 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.provenance.refusal import refusal
+from airflow_provider_segmind.provenance.containers import MAX_PACKET, refusal
 
-MAX_PACKET = 2**20
-"""Largest packet to read, in bytes; Photoshop writes half of it for a long history."""
 _MAX_DEPTH = 500
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

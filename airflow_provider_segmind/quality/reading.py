@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
-from airflow_provider_segmind.quality.parts import Parts, PartsError, take_apart
+from airflow_provider_segmind.quality.parts import Decodable, PartsError, take_apart
 
 WORK_SIDE = 512
 """Longer side in pixels at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
@@ -156,7 +156,7 @@ def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
         raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
 
 
-def _opened(kind: media.Format, parts: Parts, side: int, max_pixels: int) -> _Decoded:
+def _opened(kind: media.Format, parts: Decodable, side: int, max_pixels: int) -> _Decoded:
     _check_pixels(parts.size, max_pixels)
     with _DECODERS[kind](io.BytesIO(parts.data)) as image:
         size = image.size
