@@ -91,6 +91,31 @@ def size_of(name: str, uri: str) -> int:
         return int(input_path(name, uri).stat().st_size)
 
 
+def open_regular(path: str) -> int:
+    """
+    Open a file and return its descriptor; follow no link, even if one replaces a folder meanwhile.
+
+    :param path: absolute and without links.
+    :raises OSError: it is a link, no regular file, or cannot be read.
+    """
+    # O_PATH: a folder may be traversable but not readable. O_NONBLOCK: a pipe must not block us.
+    through = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+    folder = os.open("/", through)
+    *folders, last = path.strip("/").split("/")
+    try:
+        for part in folders:
+            inner = os.open(part, through, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        file = os.open(last or ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError("it is no file")
+    return file
+
+
 @contextmanager
 def _opened(name: str, uri: str) -> Iterator[Any]:
     path = input_path(name, uri)
@@ -99,10 +124,8 @@ def _opened(name: str, uri: str) -> Iterator[Any]:
             with path.open("rb") as file:
                 yield file
             return
-        held = _hold(path.path)
+        held = open_regular(path.path)
         try:
-            if not stat.S_ISREG(os.fstat(held).st_mode):
-                raise OSError("it is no file")
             with path.open("rb") as file:
                 if not os.path.sameopenfile(held, file.fileno()):
                     raise OSError("another file took its place")
@@ -121,26 +144,6 @@ def _errors(name: str, uri: str) -> Iterator[None]:
         raise InvalidRequestError(
             f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path and who may read it."
         ) from None  # a traceback would show secrets in the URI
-
-
-def _hold(path: str) -> int:
-    """
-    Open a file without following links, even if a folder is replaced by a link meanwhile.
-
-    :param path: absolute and without links.
-    """
-    folder = os.open("/", os.O_RDONLY)
-    *folders, last = path.strip("/").split("/")
-    # O_PATH: a folder may be traversable but not readable. O_NONBLOCK: a pipe must not block us.
-    through = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
-    try:
-        for part in folders:
-            inner = os.open(part, through, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(last or ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 @lru_cache(maxsize=8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -12,15 +11,13 @@ from urllib.parse import urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.media import media_type_of
+from airflow_provider_segmind.files.objects import LOCAL, open_regular
 from airflow_provider_segmind.gallery.roots import Root, allowed
 
 MAX_PICTURE = 32 * 2**20
 """Bytes of a picture to show. A photograph of 50 megapixels has about 20 MB as JPEG."""
 _CHUNK = 2**16  # memory that each slow client takes
 _BLOCK = 4 * 2**20  # bytes per request to a storage; some use 50 MB per open file by default
-_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
-# O_NONBLOCK: a pipe must not block us.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class PictureError(Exception):
@@ -82,7 +79,7 @@ def media_type(data: bytes) -> str:
 
 
 def _open(uri: str, within: Iterable[Root], limit: int) -> IO[Any]:
-    if urlsplit(uri).scheme in ("", "file", "local"):
+    if urlsplit(uri).scheme in LOCAL:
         return _open_local(uri, within, limit)
     path = ObjectStoragePath(uri)
     _check_size(path.stat().st_size, limit)
@@ -94,12 +91,9 @@ def _open_local(uri: str, within: Iterable[Root], limit: int) -> IO[bytes]:
     path = Path(urlsplit(uri).path).resolve(strict=True)
     if not any(path.is_relative_to(_real(root)) for root in within if root.scheme == "file"):
         raise PictureError(404, "There is no such picture.")
-    file = open(_descriptor(path), "rb")  # noqa: SIM115 - a descriptor has no path; the caller closes it
+    file = open(open_regular(str(path)), "rb")  # noqa: PTH123, SIM115 - of a descriptor; the caller closes it
     try:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise PictureError(404, "There is no such picture.")
-        _check_size(found.st_size, limit)
+        _check_size(os.fstat(file.fileno()).st_size, limit)
     except BaseException:
         file.close()
         raise
@@ -109,20 +103,6 @@ def _open_local(uri: str, within: Iterable[Root], limit: int) -> IO[bytes]:
 def _real(root: Root) -> Path:
     """Return the real path of a folder. Follow links only in the part that the administrator wrote out."""
     return Path(root.fixed or "/").resolve() / root.path.removeprefix(root.fixed).lstrip("/")
-
-
-def _descriptor(path: Path) -> int:
-    """Open a file whose path has no links, step by step from the root of the file system."""
-    # This does not follow a file or folder that was replaced by a link since the path was checked.
-    folder = os.open("/", _FOLDER)
-    try:
-        for name in path.parts[1:-1]:
-            inner = os.open(name, _FOLDER, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(path.name, _FILE, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 def _check_size(size: int, limit: int) -> None:
