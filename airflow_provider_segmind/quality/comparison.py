@@ -26,7 +26,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
-class Pair:
+class BeforeAfter:
     """
     A source and a result of the same size.
 
@@ -42,7 +42,7 @@ class Pair:
     after_subject: NDArray[np.float32]
 
     @classmethod
-    def of(cls, before: Image.Image, after: Image.Image) -> Pair:
+    def of(cls, before: Image.Image, after: Image.Image) -> BeforeAfter:
         """Return the pair of two RGB pictures of the same size."""
         return cls(
             np.asarray(before, np.float32),
@@ -81,7 +81,7 @@ class Difference:
     colour: float
 
     @classmethod
-    def of(cls, pair: Pair, area: NDArray[np.bool_]) -> Difference:
+    def of(cls, pair: BeforeAfter, area: NDArray[np.bool_]) -> Difference:
         """Return the difference in an area, height x width, which must not be empty."""
         moved = pair.after[area] - pair.before[area]
         # Over the area alone: PnPInversion's own script averages over the whole frame, which gives better values.
@@ -104,7 +104,7 @@ def edge(picture: NDArray[np.float32]) -> float:
     return float(np.percentile(np.hypot(across, down), 99.8)) if across.size else 0.0
 
 
-def similarity(pair: Pair) -> NDArray[np.float32]:
+def similarity(pair: BeforeAfter) -> NDArray[np.float32]:
     """
     Return the structural similarity of the luma around each pixel, height x width, -1 to 1.
 

@@ -12,7 +12,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from airflow_provider_segmind.quality.comparison import Pair
+    from airflow_provider_segmind.quality.comparison import BeforeAfter
 
 _SIDE = 96
 # A correct result leaves the background in place, except for what models crop to round a size.
@@ -63,7 +63,7 @@ class _Layer:
     known: NDArray[np.float64]
 
 
-def move(pair: Pair) -> Move | None:
+def move(pair: BeforeAfter) -> Move | None:
     """
     Return how the background of a pair was moved, or ``None`` if there is too little background.
 
@@ -92,7 +92,7 @@ def move(pair: Pair) -> Move | None:
     return answer
 
 
-def _layers(pair: Pair) -> tuple[_Layer, _Layer]:
+def _layers(pair: BeforeAfter) -> tuple[_Layer, _Layer]:
     height, width = pair.before.shape[:2]
     share = _SIDE / max(height, width)
     size = max(8, round(width * share)), max(8, round(height * share))
