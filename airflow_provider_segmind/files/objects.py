@@ -53,12 +53,7 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
 
 
 def input_path(name: str, uri: str) -> ObjectStoragePath:
-    """
-    Return the path of an input if it is below ``[segmind] input_roots`` or, without this option, not in ``SYSTEM``.
-
-    :param name: the operator's parameter, for error messages.
-    :raises InvalidRequestError: the input must not be read.
-    """
+    """Return the path of an input below ``[segmind] input_roots``, or if unset, outside of ``SYSTEM``; else raise."""
     roots = _roots(conf.get("segmind", "input_roots", fallback="") or "")
     try:
         place = _place(uri)
@@ -92,12 +87,7 @@ def size_of(name: str, uri: str) -> int:
 
 
 def open_regular(path: str) -> int:
-    """
-    Open a file and return its descriptor; follow no link, even if one replaces a folder meanwhile.
-
-    :param path: absolute and without links.
-    :raises OSError: it is a link, no regular file, or cannot be read.
-    """
+    """Open a regular file by its real path and return its descriptor; follow no link, even one made meanwhile."""
     # O_PATH: a folder may be traversable but not readable. O_NONBLOCK: a pipe must not block us.
     through = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
     folder = os.open("/", through)

@@ -21,12 +21,7 @@ _BLOCK = 4 * 2**20  # bytes per request to a storage; some use 50 MB per open fi
 
 
 class PictureError(Exception):
-    """
-    Something that is not shown.
-
-    :param status: the HTTP status.
-    :param said: the reason, for the user.
-    """
+    """Something that is not shown: the HTTP status, and the reason for the user."""
 
     def __init__(self, status: int, said: str) -> None:
         super().__init__(said)
@@ -34,13 +29,7 @@ class PictureError(Exception):
 
 
 def read_chunks(uri: str | None, within: Iterable[Root], limit: int) -> Iterator[bytes]:
-    """
-    Yield a file in small chunks if it may be shown.
-
-    :param within: folders whose files may be shown.
-    :param limit: bytes; a larger file is not read, and of a growing file not more than this.
-    :raises PictureError: the file may not be shown, does not exist, or is too large.
-    """
+    """Yield a file in small chunks if it is in one of the folders and has at most ``limit`` bytes, else raise."""
     within = tuple(within)
     if uri is None or not allowed(uri, within):
         raise PictureError(404, "There is no such picture, or [segmind] gallery_roots does not have its folder.")
@@ -67,11 +56,7 @@ def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytearr
 
 
 def media_type(data: bytes) -> str:
-    """
-    Return the type of a picture from its first bytes, because a name or a storage can lie.
-
-    :raises PictureError: it is not PNG, JPEG or WebP, the types that cannot carry a script.
-    """
+    """Return the type of a picture from its first bytes, since a name or a storage can lie; raise if it is none."""
     kind = media_type_of(data)
     if kind is None:
         raise PictureError(415, "This is no PNG, JPEG or WebP.")

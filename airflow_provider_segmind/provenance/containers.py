@@ -36,11 +36,7 @@ def refusal(kind: str, reason: str) -> InvalidRequestError:
 
 
 class Container(ABC):
-    """
-    A picture's file, split into its parts.
-
-    :raises InvalidRequestError: if it is of another format, is cut off or is malformed.
-    """
+    """A picture's file, split into its parts; raises if it is of another format, is cut off or is malformed."""
 
     kind: Format
     xmp: tuple[bytes, bytes]
@@ -70,11 +66,7 @@ class Container(ABC):
 
     @abstractmethod
     def with_packet(self, packet: bytes) -> bytes:
-        """
-        Return the file with this XMP packet instead of its own.
-
-        :raises InvalidRequestError: if the file has no room for it.
-        """
+        """Return the file with this XMP packet instead of its own, or raise if it has no room for it."""
 
     @abstractmethod
     def _split(self) -> Iterator[Part]: ...

@@ -30,20 +30,13 @@ _TAG = re.compile(rb"""<([^\s/>]+)(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*(/
 
 
 def source_type_of(packet: bytes, kind: str) -> str | None:
-    """
-    Return the packet's ``Iptc4xmpExt:DigitalSourceType``, or ``None``.
-
-    :raises InvalidRequestError: if the packet cannot be read.
-    """
+    """Return the packet's ``Iptc4xmpExt:DigitalSourceType``, or ``None``; raise if the packet cannot be read."""
     return _Packet(packet, kind).values.get(_SOURCE_TYPE)
 
 
 def names_remote_manifest(packet: bytes, kind: str) -> bool:
-    """
-    Whether the packet names a remote C2PA manifest, which covers this file's bytes; ``False`` if unreadable.
-
-    The property is ``dcterms:provenance``: C2PA specification, "Embedding a reference to the active manifest".
-    """
+    """Whether the packet names a remote C2PA manifest, which covers this file's bytes; ``False`` if unreadable."""
+    # C2PA specification, "Embedding a reference to the active manifest": the property is dcterms:provenance.
     try:
         return _Packet(packet, kind).values.get(_MANIFEST, "").startswith(("http://", "https://"))
     except InvalidRequestError:
@@ -51,14 +44,7 @@ def names_remote_manifest(packet: bytes, kind: str) -> bool:
 
 
 def with_source_type(packet: bytes | None, value: str, kind: str) -> bytes:
-    """
-    Return a packet in which the picture's digital source type is ``value``.
-
-    :param packet: the picture's packet, whose other properties stay, or ``None``.
-    :param value: a URI of IPTC's vocabulary ``http://cv.iptc.org/newscodes/digitalsourcetype/``.
-    :param kind: the picture's format, for messages.
-    :raises InvalidRequestError: if the packet cannot be read.
-    """
+    """Return a packet, or a new one, in which the digital source type is ``value``; raise if it cannot be read."""
     found = _Packet(_EMPTY if packet is None else packet, kind)
     # It declares its own prefixes, whatever others the packet uses. All descriptions of a packet must be about the same
     # resource: XMP specification part 1, 7.4.
@@ -71,11 +57,7 @@ def with_source_type(packet: bytes | None, value: str, kind: str) -> bytes:
 
 
 class _Packet:
-    """
-    The parsed properties of a packet, and their positions.
-
-    :raises InvalidRequestError: if the packet cannot be read.
-    """
+    """The parsed properties of a packet, and their positions; raises if it cannot be read."""
 
     def __init__(self, packet: bytes, kind: str) -> None:
         self.values: dict[str, str] = {}

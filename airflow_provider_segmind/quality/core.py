@@ -163,11 +163,8 @@ def _changed_share(before: Image.Image, after: Image.Image) -> float:
 
 
 def _mirrored_gain(before: Image.Image, after: Image.Image) -> float:
-    """
-    Return by how much the changed area shrinks against the mirrored source, as a share of the picture.
-
-    A swap leaves the surroundings of the person in place, so only a mirrored result gains much.
-    """
+    """Return by how much the changed area shrinks against the mirrored source, as a share of the picture."""
+    # A swap leaves the surroundings of the person in place, so only a mirrored result gains much.
     return _changed_share(before, after) - _changed_share(ImageOps.mirror(before), after)
 
 

@@ -46,44 +46,26 @@ class PartsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """
-    A chunk or segment as its own length says, which may be wrong: positions can be behind the end of the file.
+    """A chunk or segment as its own length says, which may be wrong: positions can be behind the end of the file."""
 
-    :param name: four letters, or a JPEG's marker without 0xFF.
-    :param start: position of its first byte.
-    :param body: position of its content.
-    :param end: position behind its content.
-    :param after: position behind the whole part, with checksum or padding.
-    """
-
-    name: bytes
-    start: int
-    body: int
-    end: int
-    after: int
+    name: bytes  # four letters, or a JPEG's marker without 0xFF
+    start: int  # of the whole part
+    body: int  # where its content begins
+    end: int  # behind its content
+    after: int  # behind the whole part, with checksum or padding
 
 
 @dataclass(frozen=True)
 class Decodable:
-    """
-    A file that is safe for a decoder.
-
-    :param data: the file with only the parts that its pixels need.
-    :param orientation: EXIF's orientation, 1 to 8; 1 if there is none.
-    :param size: width and height in pixels, only if the decoder would allocate them at opening.
-    """
+    """A file that is safe for a decoder: only the parts that its pixels need."""
 
     data: bytes
-    orientation: int = 1
-    size: tuple[int, int] | None = None
+    orientation: int = 1  # EXIF's, 1 to 8
+    size: tuple[int, int] | None = None  # in pixels, only if the decoder would allocate them at opening
 
 
 def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
-    """
-    Yield a file's parts in order: of a PNG up to ``IEND``, of a JPEG without compressed data.
-
-    :raises PartsError: if there are more than any encoder writes.
-    """
+    """Yield a file's parts in order, up to the limit: of a PNG up to ``IEND``, of a JPEG without compressed data."""
     walk = {media.PNG: _png_parts, media.JPEG: _jpeg_parts, media.WEBP: _webp_parts}[kind]
     for number, part in enumerate(walk(data)):
         if number == media.MAX_PARTS:
@@ -92,11 +74,7 @@ def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
 
 
 def take_apart(kind: media.Format, data: bytes) -> Decodable:
-    """
-    Return what a decoder needs of a file.
-
-    :raises PartsError: if it has more parts than any encoder writes, or cannot be split.
-    """
+    """Return what a decoder needs of a file; raise ``PartsError`` if it cannot be split."""
     return {media.PNG: _png, media.JPEG: _jpeg, media.WEBP: _webp}[kind](data)
 
 

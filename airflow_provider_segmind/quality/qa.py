@@ -48,12 +48,7 @@ class Persons:
 
 
 def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) -> tuple[Check, ...]:
-    """
-    Return the checks named in ``inspect.QA_INPUT``.
-
-    :param pictures: RGB: ``source``, and ``reference`` if there is one.
-    :raises ModelError: if a model cannot be run.
-    """
+    """Return the checks named in ``inspect.QA_INPUT`` of the RGB pictures ``source`` and, if given, ``reference``."""
     counts = {name: Persons.on(picture, thresholds).count for name, picture in pictures.items()}
     return _person_count(counts, thresholds, {"source"}), _subject_area(pictures["source"], thresholds)
 
@@ -61,14 +56,7 @@ def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) ->
 def swap_checks(
     before: Image.Image, after: Image.Image, thresholds: Thresholds, pose_model: Path | None = None
 ) -> tuple[Check, ...]:
-    """
-    Return the checks named in ``inspect.QA_SWAP``, and with a pose model those in ``inspect.POSE_SWAP``.
-
-    :param before: the source, RGB.
-    :param after: the result, RGB.
-    :raises ModelError: if a model cannot be run.
-    :raises InvalidRequestError: if ``pose_model`` is another file.
-    """
+    """Return the checks of RGB pictures named in ``inspect.QA_SWAP``, and with a pose model in ``POSE_SWAP``."""
     if after.size != before.size:
         after = after.resize(before.size, Image.Resampling.BICUBIC)
     earlier, persons = Persons.on(before, thresholds), Persons.on(after, thresholds)
@@ -235,16 +223,9 @@ def _pose(
 
 
 def sideways(pair: BeforeAfter, before: Persons, after: Persons) -> float | None:
-    """
-    Return how far the subject moved to the right, as a share of the longer side; negative to the left.
-
-    Takes the smallest move of face, shoulders, and the mask's left edge, right edge and middle; 0 if they disagree on
-    the side, as with a wider person or another pose. Ignores up and down, since a taller person moves all five.
-
-    :param before: the persons on the source, in its pixels.
-    :param after: the persons on the result, in the source's pixels.
-    :return: ``None`` unless each picture has exactly one person.
-    """
+    """Return how far a single subject moved to the right, as a share of the longer side, or ``None``."""
+    # The smallest move of face, shoulders, and the mask's edges and middle; 0 if they disagree on the side, as with a
+    # wider person or another pose. Up and down are ignored, since a taller person moves all five.
     if before.count != 1 or after.count != 1:
         return None
     said = np.array(list(_said(pair, before, after))) / max(pair.before.shape[:2])

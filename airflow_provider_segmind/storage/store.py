@@ -31,18 +31,12 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
 
 @dataclass(frozen=True)
 class Shelf:
-    """
-    Folder and names for stored pictures.
-
-    :param name: template of a path in ``destination``; a value of one of its ``FIELDS`` cannot leave it.
-    :param values: template fields that are the same for all pictures.
-    :param details: more facts for each sidecar.
-    """
+    """Folder and names for stored pictures."""
 
     destination: str
-    name: str
-    values: Mapping[str, Any]
-    details: Mapping[str, Any]
+    name: str  # template of a path in the destination, with FIELDS
+    values: Mapping[str, Any]  # of template fields that are the same for all pictures
+    details: Mapping[str, Any]  # more facts for each sidecar
 
     def __post_init__(self) -> None:
         check_name(self.name)
