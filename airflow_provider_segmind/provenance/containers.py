@@ -87,7 +87,7 @@ class Container(ABC):
     def _walk(self, data: bytes) -> Iterator[Part]:
         for part in parts_of(self.kind, data):
             if not part.body <= part.end <= len(data):
-                raise self._refusal(f"the part {part.name!r} at byte {part.start} is cut off or has a wrong length")
+                raise self._refusal(f"the part {_shown(part)} is cut off or has a wrong length")
             yield part
 
     def _refusal(self, reason: str) -> InvalidRequestError:
@@ -111,7 +111,7 @@ class Png(Container):
         names, view = [], memoryview(self.data)
         for part in self._walk(self.data):
             if zlib.crc32(view[part.start + 4 : part.end]).to_bytes(4, "big") != view[part.end : part.after]:
-                raise self._refusal(f"the chunk {part.name!r} at byte {part.start} is damaged: its checksum is wrong")
+                raise self._refusal(f"the chunk {_shown(part)} is damaged: its checksum is wrong")
             names.append(part.name)
             yield part
         if names[:1] != [b"IHDR"] or b"IDAT" not in names:
@@ -137,11 +137,7 @@ class Png(Container):
 
 
 class Jpeg(Container):
-    """
-    ITU-T T.81, Annex B; XMP specification part 3, 1.1.3; C2PA specification, A.3.1.
-
-    Its parts are those before the first scan; the scans are only read to find the end of the file.
-    """
+    """ITU-T T.81, Annex B; XMP specification part 3, 1.1.3; C2PA specification, A.3.1. It keeps parts before scans."""
 
     kind, xmp, manifest = JPEG, (APP1, b"http://ns.adobe.com/xap/1.0/\0"), APP11
 
@@ -163,7 +159,7 @@ class Jpeg(Container):
             if in_scan and part.name == EOI:
                 return
             if part.name in (SOI, EOI):
-                raise self._refusal(f"marker {part.name!r} at byte {part.start} does not belong before its picture")
+                raise self._refusal(f"the marker {_shown(part)} does not belong before its picture")
             in_scan = in_scan or part.name == SOS
             if not in_scan:
                 yield part
@@ -195,7 +191,8 @@ class Webp(Container):
         chunks = [(part.name, self._body(part)) for part in self.parts]
         place = next((i for i, (name, _) in enumerate(chunks) if name == b"XMP "), len(chunks))
         chunks[place : place + 1] = [(b"XMP ", packet)]
-        chunks[: chunks[0][0] == b"VP8X"] = [(b"VP8X", self._header(*chunks[0]))]
+        header = (b"VP8X", self._header(*chunks[0]))
+        chunks = [header, *(chunks[1:] if chunks[0][0] == b"VP8X" else chunks)]
         padded = (name + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2) for name, body in chunks)
         whole = b"WEBP" + b"".join(padded)
         return b"".join((b"RIFF", len(whole).to_bytes(4, "little"), whole, self.data[self._size :]))
@@ -225,3 +222,8 @@ class Webp(Container):
             raise self._refusal(f"its first chunk {name!r} has no size that can be read")
         flags = _HAS_XMP | (_HAS_ALPHA if name == b"VP8L" and body[4] & 0x10 else 0)
         return bytes([flags, 0, 0, 0]) + b"".join((side - 1).to_bytes(3, "little") for side in size)
+
+
+def _shown(part: Part) -> str:
+    name = f"0x{part.name.hex().upper()}" if len(part.name) == 1 else repr(part.name)
+    return f"{name} at byte {part.start}"
