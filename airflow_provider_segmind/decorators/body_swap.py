@@ -29,11 +29,7 @@ _LATER: Any = SET_DURING_EXECUTION
 
 
 class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
-    """
-    Swaps what a function returns: one swap for a dict, a batch for a list of dicts.
-
-    :param timeout: seconds to wait at most; by default an hour for one swap and a day for a list.
-    """
+    """Swaps what a function returns: one swap for a dict, a batch for a list of dicts."""
 
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
@@ -110,11 +106,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             return paid_batch_error(context, error, entries, self.workflow)
 
     def execute_one(self, context: Context, event: Any = None, given: Swap | None = None) -> dict[str, Any]:
-        """
-        Resume one swap with the trigger's event.
-
-        :param given: the inputs from before the wait; ``dag.test()`` loses them, and the result does not need them.
-        """
+        """Resume one swap with the trigger's event; ``dag.test()`` loses ``given``, and the result does not need it."""
         self._take(given or {})
         return self.execute_complete(context, event)
 
@@ -196,11 +188,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
 
 class _Batch(BodySwapBatchOperator):
-    """
-    Batch operator behind a decorated task whose function returned a list.
-
-    :param stands_for: the decorated task; its settings count, and Airflow resumes it.
-    """
+    """Batch operator behind a decorated task whose function returned a list; Airflow resumes that task."""
 
     def __init__(self, *, stands_for: BaseOperator, **kwargs: Any) -> None:
         super().__init__(**kwargs)

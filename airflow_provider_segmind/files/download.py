@@ -40,43 +40,25 @@ _MOVED = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True)
 class Limits:
-    """
-    Limits of a download.
+    """Limits of a download."""
 
-    :param size: bytes of one picture.
-    :param seconds: for one attempt, with its redirects.
-    :param pauses: seconds before each further attempt after a temporary error; ``Retry-After`` can lengthen a pause.
-    :param longest_pause: seconds; for a longer ``Retry-After``, leave it to the task's own retry.
-    """
-
-    size: int = MAX_BYTES
-    seconds: float = 300.0
-    pauses: tuple[float, ...] = (1.0, 4.0, 15.0)
-    longest_pause: float = 60.0
+    size: int = MAX_BYTES  # bytes
+    seconds: float = 300.0  # for one attempt, with its redirects
+    pauses: tuple[float, ...] = (1.0, 4.0, 15.0)  # seconds before each further attempt; Retry-After can lengthen one
+    longest_pause: float = 60.0  # seconds; a longer Retry-After is left to the task's own retry
 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """
-    A picture that was downloaded completely.
-
-    :param media_type: determined from the bytes.
-    :param sha256: of the bytes, in hexadecimal.
-    """
+    """A picture that was downloaded completely."""
 
     data: bytes
-    media_type: str
-    sha256: str
+    media_type: str  # determined from the bytes
+    sha256: str  # hexadecimal
 
 
 def download(hook: SegmindHook, url: str, limits: Limits | None = None) -> Downloaded:
-    """
-    Download a picture, with more attempts after temporary errors.
-
-    :param hook: its connection decides which hosts may receive the key.
-    :param url: ``https://`` on any public host, or a URL on the connection's own host.
-    :raises JobExpiredError: the picture is gone (404, 410): paid for, and lost.
-    """
+    """Download a picture from a public host or the connection's own; try again after temporary errors."""
     limits = limits or Limits()
     for pause in (*limits.pauses, None):
         try:
@@ -262,10 +244,5 @@ def _no_picture(answer: requests.Response, shown: str, head: str) -> ServiceErro
 
 
 def picture_bytes(hook: SegmindHook, name: str, uri: str) -> bytes:
-    """
-    Return the bytes of a file.
-
-    :param hook: its connection decides which host may be in a private network, and which may receive the key.
-    :param name: the operator's parameter, for error messages.
-    """
+    """Return the bytes of a file; the hook's connection decides which private host is asked and which gets the key."""
     return download(hook, uri).data if is_url(uri) else read_whole(name, uri)

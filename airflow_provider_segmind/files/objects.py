@@ -53,12 +53,7 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
 
 
 def input_path(name: str, uri: str) -> ObjectStoragePath:
-    """
-    Return the path of an input if it is below ``[segmind] input_roots`` or, without this option, not in ``SYSTEM``.
-
-    :param name: the operator's parameter, for error messages.
-    :raises InvalidRequestError: the input must not be read.
-    """
+    """Return the path of an input below ``[segmind] input_roots``, or if unset, outside of ``SYSTEM``; else raise."""
     roots = _roots(conf.get("segmind", "input_roots", fallback="") or "")
     try:
         place = _place(uri)
@@ -91,6 +86,26 @@ def size_of(name: str, uri: str) -> int:
         return int(input_path(name, uri).stat().st_size)
 
 
+def open_regular(path: str) -> int:
+    """Open a regular file by its real path and return its descriptor; follow no link, even one made meanwhile."""
+    # O_PATH: a folder may be traversable but not readable. O_NONBLOCK: a pipe must not block us.
+    through = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
+    folder = os.open("/", through)
+    *folders, last = path.strip("/").split("/")
+    try:
+        for part in folders:
+            inner = os.open(part, through, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        file = os.open(last or ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError("it is no file")
+    return file
+
+
 @contextmanager
 def _opened(name: str, uri: str) -> Iterator[Any]:
     path = input_path(name, uri)
@@ -99,10 +114,8 @@ def _opened(name: str, uri: str) -> Iterator[Any]:
             with path.open("rb") as file:
                 yield file
             return
-        held = _hold(path.path)
+        held = open_regular(path.path)
         try:
-            if not stat.S_ISREG(os.fstat(held).st_mode):
-                raise OSError("it is no file")
             with path.open("rb") as file:
                 if not os.path.sameopenfile(held, file.fileno()):
                     raise OSError("another file took its place")
@@ -121,26 +134,6 @@ def _errors(name: str, uri: str) -> Iterator[None]:
         raise InvalidRequestError(
             f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path and who may read it."
         ) from None  # a traceback would show secrets in the URI
-
-
-def _hold(path: str) -> int:
-    """
-    Open a file without following links, even if a folder is replaced by a link meanwhile.
-
-    :param path: absolute and without links.
-    """
-    folder = os.open("/", os.O_RDONLY)
-    *folders, last = path.strip("/").split("/")
-    # O_PATH: a folder may be traversable but not readable. O_NONBLOCK: a pipe must not block us.
-    through = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
-    try:
-        for part in folders:
-            inner = os.open(part, through, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(last or ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 @lru_cache(maxsize=8)

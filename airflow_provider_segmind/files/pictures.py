@@ -70,13 +70,7 @@ THREADS = 4
 
 
 def share_all(hook: SegmindHook, sources: Any, share: str, expires: float) -> list[str]:
-    """
-    Check all pictures, then return a URL for each.
-
-    :param sources: paths and URIs; an ``https://`` URL is returned unchanged.
-    :param share: ``upload`` or ``sign``.
-    :param expires: seconds that a signed link is valid.
-    """
+    """Check all pictures, then upload or sign each, and return the URLs; a link expires after some seconds."""
     if isinstance(sources, bytes) or not hasattr(sources, "__iter__"):
         raise InvalidRequestError(
             f"source is {shown(sources)}: the DAG's author gives a path, a URI or a list of those."

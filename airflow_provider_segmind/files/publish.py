@@ -15,6 +15,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
 from airflow_provider_segmind.api.uris import cause, shown
+from airflow_provider_segmind.files.objects import LOCAL
 
 # Reduced by the umask. Usually the group can read, so that the gallery's API server can be in that group.
 _FILE_MODE = 0o660
@@ -25,7 +26,7 @@ def write_whole(path: ObjectStoragePath, data: bytes) -> None:
     """Write a file so that readers see all of it, or the previous content."""
     # On a local file system only owner and group can read it, because it shows people or names them; the umask can
     # restrict this further. An existing file keeps its mode. Missing local folders are created.
-    if path.protocol in ("", "file", "local"):
+    if path.protocol in LOCAL:
         # Object stores publish a file only when it is whole; a local file could be read half written.
         _write_local(Path(path.path), data)
     else:

@@ -67,26 +67,15 @@ class Lines:
 
 @dataclass(frozen=True)
 class Item:
-    """
-    One swap of a batch.
+    """One swap of a batch."""
 
-    :param index: its line in the manifest, from 0.
-    :param sidecar: URI of the sidecar file of its picture.
-    """
-
-    index: int
+    index: int  # its line in the manifest, from 0
     record: GalleryRecord
-    sidecar: str | None
+    sidecar: str | None  # URI
 
 
 def read_page(uri: str | None, within: Iterable[Root], offset: int, limit: int) -> tuple[int, list[Item]]:
-    """
-    Return the number of swaps in a batch, and a page of them with facts from sidecars and checks.
-
-    :param uri: URI of its manifest.
-    :param within: folders whose files may be shown.
-    :raises PictureError: the manifest may not or cannot be read.
-    """
+    """Return the number of swaps of the manifest at a URI, and a page of them with facts from sidecars and checks."""
     within = tuple(within)
     total, page = _page(uri, within, offset, limit)
     found = _failed(uri, within, [said.get("row") for said in page])

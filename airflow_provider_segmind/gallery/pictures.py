@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -12,24 +11,17 @@ from urllib.parse import urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.media import media_type_of
+from airflow_provider_segmind.files.objects import LOCAL, open_regular
 from airflow_provider_segmind.gallery.roots import Root, allowed
 
 MAX_PICTURE = 32 * 2**20
 """Bytes of a picture to show. A photograph of 50 megapixels has about 20 MB as JPEG."""
 _CHUNK = 2**16  # memory that each slow client takes
 _BLOCK = 4 * 2**20  # bytes per request to a storage; some use 50 MB per open file by default
-_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
-# O_NONBLOCK: a pipe must not block us.
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class PictureError(Exception):
-    """
-    Something that is not shown.
-
-    :param status: the HTTP status.
-    :param said: the reason, for the user.
-    """
+    """Something that is not shown: the HTTP status, and the reason for the user."""
 
     def __init__(self, status: int, said: str) -> None:
         super().__init__(said)
@@ -37,13 +29,7 @@ class PictureError(Exception):
 
 
 def read_chunks(uri: str | None, within: Iterable[Root], limit: int) -> Iterator[bytes]:
-    """
-    Yield a file in small chunks if it may be shown.
-
-    :param within: folders whose files may be shown.
-    :param limit: bytes; a larger file is not read, and of a growing file not more than this.
-    :raises PictureError: the file may not be shown, does not exist, or is too large.
-    """
+    """Yield a file in small chunks if it is in one of the folders and has at most ``limit`` bytes, else raise."""
     within = tuple(within)
     if uri is None or not allowed(uri, within):
         raise PictureError(404, "There is no such picture, or [segmind] gallery_roots does not have its folder.")
@@ -70,11 +56,7 @@ def read_allowed(uri: str | None, within: Iterable[Root], limit: int) -> bytearr
 
 
 def media_type(data: bytes) -> str:
-    """
-    Return the type of a picture from its first bytes, because a name or a storage can lie.
-
-    :raises PictureError: it is not PNG, JPEG or WebP, the types that cannot carry a script.
-    """
+    """Return the type of a picture from its first bytes, since a name or a storage can lie; raise if it is none."""
     kind = media_type_of(data)
     if kind is None:
         raise PictureError(415, "This is no PNG, JPEG or WebP.")
@@ -82,7 +64,7 @@ def media_type(data: bytes) -> str:
 
 
 def _open(uri: str, within: Iterable[Root], limit: int) -> IO[Any]:
-    if urlsplit(uri).scheme in ("", "file", "local"):
+    if urlsplit(uri).scheme in LOCAL:
         return _open_local(uri, within, limit)
     path = ObjectStoragePath(uri)
     _check_size(path.stat().st_size, limit)
@@ -94,12 +76,9 @@ def _open_local(uri: str, within: Iterable[Root], limit: int) -> IO[bytes]:
     path = Path(urlsplit(uri).path).resolve(strict=True)
     if not any(path.is_relative_to(_real(root)) for root in within if root.scheme == "file"):
         raise PictureError(404, "There is no such picture.")
-    file = open(_descriptor(path), "rb")  # noqa: SIM115 - a descriptor has no path; the caller closes it
+    file = open(open_regular(str(path)), "rb")  # noqa: PTH123, SIM115 - of a descriptor; the caller closes it
     try:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise PictureError(404, "There is no such picture.")
-        _check_size(found.st_size, limit)
+        _check_size(os.fstat(file.fileno()).st_size, limit)
     except BaseException:
         file.close()
         raise
@@ -109,20 +88,6 @@ def _open_local(uri: str, within: Iterable[Root], limit: int) -> IO[bytes]:
 def _real(root: Root) -> Path:
     """Return the real path of a folder. Follow links only in the part that the administrator wrote out."""
     return Path(root.fixed or "/").resolve() / root.path.removeprefix(root.fixed).lstrip("/")
-
-
-def _descriptor(path: Path) -> int:
-    """Open a file whose path has no links, step by step from the root of the file system."""
-    # This does not follow a file or folder that was replaced by a link since the path was checked.
-    folder = os.open("/", _FOLDER)
-    try:
-        for name in path.parts[1:-1]:
-            inner = os.open(name, _FOLDER, dir_fd=folder)
-            os.close(folder)
-            folder = inner
-        return os.open(path.name, _FILE, dir_fd=folder)
-    finally:
-        os.close(folder)
 
 
 def _check_size(size: int, limit: int) -> None:

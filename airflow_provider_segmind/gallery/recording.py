@@ -30,12 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def show(context: Context, *records: GalleryRecord) -> None:
-    """
-    Show swaps in the gallery and link to them from their task, even while the task is deferred.
-
-    :param records: the current state of each swap; they replace the task's earlier records. Of very many, only the
-        first are shown.
-    """
+    """Show the current state of swaps, instead of the task's earlier records, and link to them from their task."""
     # Never raises: the gallery must not cost a result. If ``[segmind] gallery_roots`` is empty, there is no gallery and
     # nothing is stored.
     try:
@@ -86,12 +81,7 @@ def ended(outcome: Mapping[str, Any] | SegmindError) -> GalleryRecord | None:
 
 
 def waiting(poll_url: str, request_id: object = None, submitted_at: object = None) -> GalleryRecord | None:
-    """
-    Return the record of a swap that a task waits for, or ``None`` if there is no gallery.
-
-    :param request_id: Segmind's id, if known; otherwise it is read from the URL.
-    :param submitted_at: time of the order in seconds since the epoch, if known.
-    """
+    """Return the record of a swap that a task waits for, or ``None`` if there is no gallery."""
     if not _is_on():
         return None
     known = isinstance(submitted_at, (int, float)) and not isinstance(submitted_at, bool)
@@ -136,11 +126,7 @@ def stored(
 def checked(
     report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> tuple[GalleryRecord, ...]:
-    """
-    Return the record of pictures in which a check failed, or no record if none failed.
-
-    :param result: the known facts of the swap; ``None`` for pictures that are not ordered yet.
-    """
+    """Return the record of pictures in which a check failed, if any; ``result`` is ``None`` before the order."""
     failed = tuple(FailedCheck(each["name"], each["why"]) for each in report["checks"] if each["verdict"] == "fail")
     if not failed:
         return ()
@@ -165,12 +151,7 @@ def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryReco
 
 
 def ordered_batch(results: str, total: int, cost: float) -> GalleryRecord:
-    """
-    Return the record of a batch that a task waits for.
-
-    :param results: URI of its results manifest, by which later records are matched to this batch.
-    :param cost: US dollars for all its orders.
-    """
+    """Return the record of a batch that a task waits for: URI of its results, number of swaps, and US dollars."""
     return GalleryRecord(state="waiting", request_id=_batch_id(results), cost=cost, label=f"Batch of {total}")
 
 

@@ -37,66 +37,44 @@ _TASK = ("dag_id", "run_id", "task_id", "map_index")
 
 
 class Place(NamedTuple):
-    """
-    A task instance, and which of its swaps.
-
-    :param map_index: -1 for a task that is not mapped.
-    :param part: 0, or the number of the swap if the task has several; -1 for the record of a swap's end.
-    """
+    """A task instance, and which of its swaps."""
 
     dag_id: str
     run_id: str
     task_id: str
-    map_index: int
-    part: int = 0
+    map_index: int  # -1 for a task that is not mapped
+    part: int = 0  # number of the swap if the task has several; -1 for the record of a swap's end
 
 
 @dataclass(frozen=True)
 class Found:
-    """
-    A record and its origin.
-
-    :param at: its time, in seconds since the epoch.
-    """
+    """A record and its origin."""
 
     place: Place
     record: GalleryRecord
-    at: float
+    at: float  # seconds since the epoch
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """
-    Filter for records.
+    """Filter for records."""
 
-    :param dag_ids: the DAGs that the user may read.
-    :param since: the first day (UTC).
-    :param until: the last day (UTC), inclusive.
-    """
-
-    dag_ids: frozenset[str]
+    dag_ids: frozenset[str]  # those that the user may read
     run_id: str | None = None
     task_id: str | None = None
     map_index: int | None = None
-    since: date | None = None
-    until: date | None = None
+    since: date | None = None  # the first day (UTC)
+    until: date | None = None  # the last day (UTC), inclusive
 
 
 @dataclass(frozen=True)
 class Card:
-    """
-    A swap, combined from the records of several tasks, such as those that ordered, stored or checked it.
+    """A swap, combined from the records of several tasks, such as those that ordered, stored or checked it."""
 
-    :param newest: the newest record, completed from older ones.
-    :param sources: the place that named each picture.
-    :param places: all places with a record of the swap.
-    :param ended_at: when a waiting task saw it end, in seconds since the epoch.
-    """
-
-    newest: Found
-    sources: Mapping[Slot, Place] = field(default_factory=dict)
+    newest: Found  # completed from older ones
+    sources: Mapping[Slot, Place] = field(default_factory=dict)  # which place named each picture
     places: tuple[Place, ...] = ()
-    ended_at: float | None = None
+    ended_at: float | None = None  # when a waiting task saw it end, in seconds since the epoch
 
 
 def find(wanted: Wanted) -> tuple[list[Found], bool]:

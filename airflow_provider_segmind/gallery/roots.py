@@ -27,18 +27,12 @@ _NO_STORAGE = ("", "http", "https")
 
 @dataclass(frozen=True)
 class Root:
-    """
-    A folder whose files may be shown.
-
-    :param netloc: of its URI: bucket and, if named, connection.
-    :param path: without a trailing slash.
-    :param fixed: the part of the path before its first field.
-    """
+    """A folder whose files may be shown."""
 
     scheme: str
-    netloc: str
-    path: str
-    fixed: str
+    netloc: str  # bucket and, if named, connection
+    path: str  # without a trailing slash
+    fixed: str  # the part of the path before its first field
 
     @property
     def text(self) -> str:
@@ -53,15 +47,10 @@ class Root:
 
 @dataclass(frozen=True)
 class Roots:
-    """
-    The configured folders.
-
-    :param folders: folders that may be shown, which may contain ``{team}`` and ``{dag_id}``.
-    :param refused: why other folders may not, one sentence each.
-    """
+    """The configured folders, which may have ``{team}`` and ``{dag_id}``, and why others may not be shown."""
 
     folders: tuple[Root, ...]
-    refused: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()  # one sentence each
 
     @property
     def by_team(self) -> bool:
@@ -89,11 +78,7 @@ def log_refused() -> None:
 
 
 def roots_of(uris: Iterable[str], *, multi_team: bool = False) -> Roots:
-    """
-    Return the folders of some URIs, without those that are not safe to show.
-
-    :param multi_team: whether several teams, who must not see each other's files, share this Airflow.
-    """
+    """Return the folders that are safe to show; if several teams share this Airflow, each must name its team."""
     folders: list[Root] = []
     refused: list[str] = []
     for uri in (each.strip() for each in uris):

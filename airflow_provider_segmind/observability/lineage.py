@@ -82,12 +82,7 @@ class LineageMixin:
         self.lineage_facts = replace(self.lineage_facts, **known)
 
     def note_result(self, result: Mapping[str, Any], submitted_at: float | None, **known: Any) -> None:
-        """
-        Note the result of a job.
-
-        :param result: the task's result, with ``request_id``, ``status`` and ``outputs``.
-        :param submitted_at: time of the order in seconds since the epoch, if known.
-        """
+        """Note the result of a job; ``submitted_at`` is in seconds since the epoch, if known."""
         self.lineage_made = [output["url"] for output in result["outputs"]]
         seconds = None
         if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so it can have any type
@@ -129,12 +124,7 @@ def is_listened_to() -> bool:
 
 
 def leave_inputs(context: Mapping[str, Any], poll_url: str, uris: Iterable[object]) -> None:
-    """
-    Push the URIs of an order's pictures as an XCom for the task that waits. Never raises.
-
-    :param poll_url: the order's URL, by which the other task recognizes it.
-    :param uris: passwords and signatures are removed.
-    """
+    """Push the URIs of an order's pictures, without secrets, as an XCom for the task that waits. Never raises."""
     if not is_listened_to():
         return
     try:

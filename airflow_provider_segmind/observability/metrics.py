@@ -48,11 +48,7 @@ _Tags = tuple[tuple[str, str], ...]
 
 
 class Tally:
-    """
-    Events on one connection since the last report. Its methods never raise: the jobs are already paid for.
-
-    :param traffic: counts kept by a client or poller; read when the tally is taken.
-    """
+    """Events on one connection since the last report. Its methods never raise: the jobs are already paid for."""
 
     def __init__(self, conn_id: str, traffic: Traffic | None = None) -> None:
         self._conn_id = conn_id
@@ -62,23 +58,14 @@ class Tally:
         self._durations: list[tuple[float, _Tags]] = []
 
     def ordered(self, workflow: str | None, dollars: float | None = None) -> None:
-        """
-        Record an accepted order.
-
-        :param dollars: estimated price, a finite number, or ``None`` if unknown.
-        """
+        """Record an accepted order and its estimated price, if known."""
         self._count(SUBMITTED, workflow=workflow)
         self._count(COST, round((dollars or 0.0) * 1e6), workflow=workflow)
 
     def ended(
         self, outcome: Mapping[str, Any] | SegmindError, workflow: str | None = None, submitted_at: float | None = None
     ) -> None:
-        """
-        Record the end of a job, or an error instead of a job.
-
-        :param outcome: the task's result, or the error.
-        :param submitted_at: time of the order in seconds since the epoch, if known.
-        """
+        """Record a job's result or an error; ``submitted_at``: seconds since the epoch, if known."""
         if isinstance(outcome, SegmindError):
             self._count(FAILED, workflow=workflow, reason=type(outcome).__name__)
             return

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
-
 from airflow_provider_segmind.provenance import xmp
-from airflow_provider_segmind.provenance.jpeg import JpegParts
-from airflow_provider_segmind.provenance.png import PngParts
-from airflow_provider_segmind.provenance.refusal import refusal
-from airflow_provider_segmind.provenance.webp import WebpParts
+from airflow_provider_segmind.provenance.containers import Container, Jpeg, Png, Webp, refusal
 
 AI_COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's term for a photo into which a model has put something, as a body swap does."""
 
 
-class _Parts(Protocol):
-    @property
-    def packet(self) -> bytes | None: ...
-    @property
-    def signed(self) -> bool: ...
-    def with_packet(self, packet: bytes) -> bytes: ...
-
-
-_READERS: dict[str, tuple[str, Callable[[bytes], _Parts]]] = {
-    "image/jpeg": ("JPEG", JpegParts.read),
-    "image/png": ("PNG", PngParts.read),
-    "image/webp": ("WebP", WebpParts.read),
-}
+_READERS: dict[str, type[Container]] = {known.kind.media_type: known for known in (Jpeg, Png, Webp)}
 
 
 def label(data: bytes, media_type: str) -> bytes:
@@ -42,13 +24,13 @@ def label(data: bytes, media_type: str) -> bytes:
     :return: the whole file, about 600 bytes longer.
     :raises InvalidRequestError: if the file or its XMP packet cannot be read, or the type is another one.
     """
-    kind, parts = _read(data, media_type)
-    if _has_c2pa(kind, parts):
+    file = _read(data, media_type)
+    if _has_c2pa(file):
         return data
-    packet = parts.packet
+    packet, kind = file.packet, file.kind.name
     if packet is not None and xmp.source_type_of(packet, kind) == AI_COMPOSITE:
         return data
-    return parts.with_packet(xmp.with_source_type(packet, AI_COMPOSITE, kind))
+    return file.with_packet(xmp.with_source_type(packet, AI_COMPOSITE, kind))
 
 
 def source_type(data: bytes, media_type: str) -> str | None:
@@ -57,9 +39,9 @@ def source_type(data: bytes, media_type: str) -> str | None:
 
     :raises InvalidRequestError: as :func:`label`.
     """
-    kind, parts = _read(data, media_type)
-    packet = parts.packet
-    return None if packet is None else xmp.source_type_of(packet, kind)
+    file = _read(data, media_type)
+    packet = file.packet
+    return None if packet is None else xmp.source_type_of(packet, file.kind.name)
 
 
 def has_c2pa(data: bytes, media_type: str) -> bool:
@@ -68,19 +50,18 @@ def has_c2pa(data: bytes, media_type: str) -> bool:
 
     :raises InvalidRequestError: if the file cannot be read, or its type is not one of those in :func:`label`.
     """
-    return _has_c2pa(*_read(data, media_type))
+    return _has_c2pa(_read(data, media_type))
 
 
-def _has_c2pa(kind: str, parts: _Parts) -> bool:
-    if parts.signed:
+def _has_c2pa(file: Container) -> bool:
+    if file.signed:
         return True
-    packet = parts.packet
-    return packet is not None and xmp.names_remote_manifest(packet, kind)
+    packet = file.packet
+    return packet is not None and xmp.names_remote_manifest(packet, file.kind.name)
 
 
-def _read(data: bytes, media_type: str) -> tuple[str, _Parts]:
+def _read(data: bytes, media_type: str) -> Container:
     plain = media_type.partition(";")[0].strip().lower()
     if plain not in _READERS:
         raise refusal(repr(media_type), f"only {', '.join(_READERS)} can be")
-    kind, read = _READERS[plain]
-    return kind, read(data)
+    return _READERS[plain](data)

@@ -180,12 +180,9 @@ def _library() -> Any:
 def _manifest(
     title: str, source_title: str, came_signed: bytes | None, source: bytes | None
 ) -> tuple[dict[str, Any], list[tuple[dict[str, Any], bytes]]]:
-    """
-    Return a manifest's definition and its ingredients.
-
-    The first action must be "opened" or "created" (C2PA specification, 18.15.4.2), and there is at most one parent.
-    Whether a model made a picture that came signed is for its own manifest (Segmind's) to say.
-    """
+    """Return a manifest's definition and its ingredients."""
+    # The first action must be "opened" or "created" (C2PA specification, 18.15.4.2), and there is at most one parent.
+    # Whether a model made a picture that came signed is for its own manifest (Segmind's) to say.
     ingredients, actions = [], []
     edited: dict[str, Any] = {"action": "c2pa.edited", "digitalSourceType": AI_COMPOSITE}
     parent = came_signed if came_signed is not None else source

@@ -12,10 +12,8 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.provenance.refusal import refusal
+from airflow_provider_segmind.provenance.containers import MAX_PACKET, refusal
 
-MAX_PACKET = 2**20
-"""Largest packet to read, in bytes; Photoshop writes half of it for a long history."""
 _MAX_DEPTH = 500
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -32,20 +30,13 @@ _TAG = re.compile(rb"""<([^\s/>]+)(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*(/
 
 
 def source_type_of(packet: bytes, kind: str) -> str | None:
-    """
-    Return the packet's ``Iptc4xmpExt:DigitalSourceType``, or ``None``.
-
-    :raises InvalidRequestError: if the packet cannot be read.
-    """
+    """Return the packet's ``Iptc4xmpExt:DigitalSourceType``, or ``None``; raise if the packet cannot be read."""
     return _Packet(packet, kind).values.get(_SOURCE_TYPE)
 
 
 def names_remote_manifest(packet: bytes, kind: str) -> bool:
-    """
-    Whether the packet names a remote C2PA manifest, which covers this file's bytes; ``False`` if unreadable.
-
-    The property is ``dcterms:provenance``: C2PA specification, "Embedding a reference to the active manifest".
-    """
+    """Whether the packet names a remote C2PA manifest, which covers this file's bytes; ``False`` if unreadable."""
+    # C2PA specification, "Embedding a reference to the active manifest": the property is dcterms:provenance.
     try:
         return _Packet(packet, kind).values.get(_MANIFEST, "").startswith(("http://", "https://"))
     except InvalidRequestError:
@@ -53,14 +44,7 @@ def names_remote_manifest(packet: bytes, kind: str) -> bool:
 
 
 def with_source_type(packet: bytes | None, value: str, kind: str) -> bytes:
-    """
-    Return a packet in which the picture's digital source type is ``value``.
-
-    :param packet: the picture's packet, whose other properties stay, or ``None``.
-    :param value: a URI of IPTC's vocabulary ``http://cv.iptc.org/newscodes/digitalsourcetype/``.
-    :param kind: the picture's format, for messages.
-    :raises InvalidRequestError: if the packet cannot be read.
-    """
+    """Return a packet, or a new one, in which the digital source type is ``value``; raise if it cannot be read."""
     found = _Packet(_EMPTY if packet is None else packet, kind)
     # It declares its own prefixes, whatever others the packet uses. All descriptions of a packet must be about the same
     # resource: XMP specification part 1, 7.4.
@@ -73,11 +57,7 @@ def with_source_type(packet: bytes | None, value: str, kind: str) -> bytes:
 
 
 class _Packet:
-    """
-    The parsed properties of a packet, and their positions.
-
-    :raises InvalidRequestError: if the packet cannot be read.
-    """
+    """The parsed properties of a packet, and their positions; raises if it cannot be read."""
 
     def __init__(self, packet: bytes, kind: str) -> None:
         self.values: dict[str, str] = {}

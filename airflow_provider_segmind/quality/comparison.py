@@ -26,23 +26,16 @@ _LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
-class Pair:
-    """
-    A source and a result of the same size.
+class BeforeAfter:
+    """A source and a result of the same size, with the likelihood of a person per pixel, 0 to 1."""
 
-    :param before: the source, RGB, height x width x 3, 0 to 255.
-    :param after: the result, likewise.
-    :param before_subject: likelihood of a person per pixel of the source, height x width, 0 to 1.
-    :param after_subject: likewise of the result.
-    """
-
-    before: NDArray[np.float32]
+    before: NDArray[np.float32]  # RGB, height x width x 3, 0 to 255
     after: NDArray[np.float32]
-    before_subject: NDArray[np.float32]
+    before_subject: NDArray[np.float32]  # height x width
     after_subject: NDArray[np.float32]
 
     @classmethod
-    def of(cls, before: Image.Image, after: Image.Image) -> Pair:
+    def of(cls, before: Image.Image, after: Image.Image) -> BeforeAfter:
         """Return the pair of two RGB pictures of the same size."""
         return cls(
             np.asarray(before, np.float32),
@@ -68,20 +61,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Difference:
-    """
-    The difference between an area of the result and of the source.
+    """The difference between an area of the result and of the source."""
 
-    :param psnr: in dB, over the pixels of the area alone; 99 if equal.
-    :param luminance: mean luma of the result minus that of the source, -255 to 255.
-    :param colour: the largest change of a channel's mean, 0 to 255.
-    """
-
-    psnr: float
-    luminance: float
-    colour: float
+    psnr: float  # in dB, over the pixels of the area alone; 99 if equal
+    luminance: float  # mean luma of the result minus that of the source, -255 to 255
+    colour: float  # the largest change of a channel's mean, 0 to 255
 
     @classmethod
-    def of(cls, pair: Pair, area: NDArray[np.bool_]) -> Difference:
+    def of(cls, pair: BeforeAfter, area: NDArray[np.bool_]) -> Difference:
         """Return the difference in an area, height x width, which must not be empty."""
         moved = pair.after[area] - pair.before[area]
         # Over the area alone: PnPInversion's own script averages over the whole frame, which gives better values.
@@ -92,24 +79,15 @@ class Difference:
 
 
 def edge(picture: NDArray[np.float32]) -> float:
-    """
-    Return the strength of the strongest edges: the luma's change over two pixels, 0 to 361.
-
-    Only 0.2 % of the pixels have more; 0 if the picture is too small.
-
-    :param picture: height x width x 3, 0 to 255.
-    """
+    """Return the strength that only 0.2 % of a picture's edges exceed: the luma's change over two pixels, 0 to 361."""
     luma = picture @ np.array(_LUMA, np.float32)
     across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
     return float(np.percentile(np.hypot(across, down), 99.8)) if across.size else 0.0
 
 
-def similarity(pair: Pair) -> NDArray[np.float32]:
-    """
-    Return the structural similarity of the luma around each pixel, height x width, -1 to 1.
-
-    As in Wang et al. 2004 (IEEE TIP 13, 4), with a plain window of 7 pixels instead of a Gaussian one.
-    """
+def similarity(pair: BeforeAfter) -> NDArray[np.float32]:
+    """Return the structural similarity of the luma around each pixel, height x width, -1 to 1."""
+    # As in Wang et al. 2004 (IEEE TIP 13, 4), with a plain window of 7 pixels instead of a Gaussian one.
     one, other = (picture @ np.array(_LUMA, np.float32) for picture in (pair.before, pair.after))
     means = _smooth(one), _smooth(other)
     squares = _smooth(one * one) - means[0] ** 2 + _smooth(other * other) - means[1] ** 2

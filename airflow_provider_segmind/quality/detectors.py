@@ -21,17 +21,11 @@ _SAME = 0.3
 
 @dataclass(frozen=True)
 class Detector:
-    """
-    A single-shot detector; facts from MediaPipe's graphs that its files do not contain.
+    """A single-shot detector; facts from MediaPipe's graphs that its files do not contain."""
 
-    :param model: a key of ``interpreters.SHA256``.
-    :param side: side of the square input in pixels, with values from -1 to 1.
-    :param grids: per grid, cells along a side and boxes in each cell, in order.
-    """
-
-    model: str
-    side: int
-    grids: tuple[tuple[int, int], ...]
+    model: str  # a key of interpreters.SHA256
+    side: int  # of the square input in pixels, with values from -1 to 1
+    grids: tuple[tuple[int, int], ...]  # per grid, cells along a side and boxes in each cell, in order
 
 
 FACES = Detector("face_detection_full_range_sparse", 192, ((48, 1),))
@@ -42,17 +36,11 @@ BODIES = Detector("pose_detection", 224, ((28, 2), (14, 2), (7, 6)))
 
 @dataclass(frozen=True)
 class Found:
-    """
-    A face or a body.
+    """A face or a body."""
 
-    :param score: 0 to 1.
-    :param box: left, top, right, bottom in pixels of the picture.
-    :param points: n x 2, x and y in pixels of the picture.
-    """
-
-    score: float
-    box: tuple[float, float, float, float]
-    points: NDArray[np.float32]
+    score: float  # 0 to 1
+    box: tuple[float, float, float, float]  # left, top, right, bottom in pixels of the picture
+    points: NDArray[np.float32]  # n x 2, x and y in pixels of the picture
 
 
 def find(detector: Detector, picture: Image.Image, least: float) -> tuple[Found, ...]:
@@ -112,11 +100,8 @@ def _overlap(one: NDArray[np.float32], many: NDArray[np.float32]) -> NDArray[np.
 
 
 def subject(picture: Image.Image) -> NDArray[np.float32]:
-    """
-    Return the likelihood of a person per pixel of an RGB picture, height x width, 0 to 1.
-
-    Not a test of presence: an animal or an object in front also counts.
-    """
+    """Return the likelihood of a person per pixel of an RGB picture, height x width, 0 to 1."""
+    # Not a test of presence: an animal or an object in front also counts.
     square = picture.resize((_MASK_SIDE, _MASK_SIDE), Image.Resampling.BILINEAR)
     (mask,) = interpreters.run("selfie_segmentation", np.asarray(square, np.float32) / np.float32(255))
     small = Image.fromarray(np.round(np.clip(mask[..., 0], 0, 1) * 255).astype(np.uint8))

@@ -35,15 +35,7 @@ class ModelError(RuntimeError):
 
 
 def run(name: str, picture: NDArray[np.float32], file: Path | None = None) -> list[NDArray[np.float32]]:
-    """
-    Return the outputs of a model, in its own order.
-
-    :param name: a key of ``SHA256``, or ``POSE``.
-    :param picture: height x width x 3, in the model's own range.
-    :param file: path of the model, only for ``POSE``.
-    :raises ModelError: if the model cannot be loaded or run; the package must be installed again.
-    :raises InvalidRequestError: if ``file`` is another file.
-    """
+    """Return a model's outputs for a picture, height x width x 3, in its own range; only ``POSE`` has a ``file``."""
     # An interpreter has its own buffers, which two threads must not share.
     with _lock:
         interpreter = _interpreter(name, file)
@@ -56,12 +48,7 @@ def run(name: str, picture: NDArray[np.float32], file: Path | None = None) -> li
 
 
 def load(pose_model: Path | None) -> None:
-    """
-    Load every model now, so that later checks open no file.
-
-    :raises ModelError: as :func:`run`.
-    :raises InvalidRequestError: if ``pose_model`` is another file.
-    """
+    """Load every model now, so that later checks open no file."""
     for name in SHA256:
         _interpreter(name, None)
     if pose_model is not None:
@@ -83,11 +70,7 @@ def _interpreter(name: str, file: Path | None) -> Any:
 
 
 def verified(name: str, file: Any) -> bytes:
-    """
-    Return a shipped model's bytes.
-
-    :raises ModelError: if the file is missing or another one.
-    """
+    """Return a shipped model's bytes, or raise ``ModelError`` if the file is missing or another one."""
     try:
         content: bytes = file.read_bytes()
     except OSError as problem:
@@ -99,11 +82,7 @@ def verified(name: str, file: Any) -> bytes:
 
 
 def given_pose_model(file: Path) -> bytes:
-    """
-    Return the bytes of the user's pose model.
-
-    :raises InvalidRequestError: if the file cannot be read, or is another one.
-    """
+    """Return the bytes of the user's pose model, or raise if the file cannot be read or is another one."""
     wanted = "pose_landmark_full.tflite from the wheel of mediapipe 0.10.21"
     remedy = f"Set the path to {wanted} that every worker can read. To do without the check of poses, set no path."
     try:
@@ -121,11 +100,7 @@ def given_pose_model(file: Path) -> bytes:
 
 
 def check_pose_model(file: Path) -> None:
-    """
-    Check that a file is the pose model; an unchanged file is not read again.
-
-    :raises InvalidRequestError: as :func:`given_pose_model`.
-    """
+    """Check that a file is the pose model; an unchanged file is not read again."""
     try:
         found = file.stat()
     except (OSError, ValueError):

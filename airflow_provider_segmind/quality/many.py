@@ -65,8 +65,7 @@ def check_many(
     :param thresholds: the limits.
     :param qa: see :func:`airflow_provider_segmind.quality.inspect.qa_available`.
     :param pose_model: see :func:`airflow_provider_segmind.quality.inspect.check_swap`.
-    :param workers: number of processes; ``None``: as many as fit, see
-        :func:`airflow_provider_segmind.quality.sizing.worker_count`.
+    :param workers: number of processes; ``None``: as many as fit, see :func:`worker_count`.
     :param timeout: seconds after which the check of one pair is stopped; the largest accepted pictures take a few.
     :param command: the command that starts a worker.
     :return: for each pair, in order of completion, its number from 0 and its report; instead of a report, the exception

@@ -1,9 +1,10 @@
 """
-Split a picture's file before a decoder sees it, in one pass with a limited number of parts.
+Split a picture's file into its parts without a decoder: the only code that knows how PNG, JPEG and WebP are built.
 
 Decoders handle pixels carefully, but not the rest: they join many small pieces anew for each, unpack unneeded data, and
 follow every pointer of an EXIF packet. So a decoder gets only the pixels and their colours; the orientation is read
-here.
+here. The walk is one pass with a limited number of parts, and it goes on past what is wrong: a picture with broken
+metadata can still be read. Who writes into a file must look at each part's end.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from dataclasses import dataclass
 
 from airflow_provider_segmind.api import media
 
+SOI, EOI, SOS, APP0, APP1, APP2, APP11, APP14, COM = (bytes([code]) for code in b"\xd8\xd9\xda\xe0\xe1\xe2\xeb\xee\xfe")
+"""Markers of a JPEG (ITU-T T.81, table B.1)."""
+ALONE = frozenset(bytes([code]) for code in (0x01, *range(0xD0, 0xDA)))
+"""Markers without a length."""
+
 _EXIF = b"Exif\0\0"
 _ORIENTATION = 0x0112
 _SHORT = 3
-
 _MAX_PROFILE = 2**20 - 1
 """Bytes of an unpacked colour profile that Pillow takes."""
 _PNG_NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP14, _APP15, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xEF, 0xFE
-_ALONE = {0x01, *range(0xD0, _SOS)}
-_MARKER = re.compile(rb"\xff[^\x00\xff]")
-_ONCE = {_APP0: b"JFIF\0", _APP14: b"Adobe"}
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_MARKER_IN_SCAN = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
+"""In compressed data, 0xFF is always followed by 0x00 or a restart marker's number."""
+_ONCE = {APP0: b"JFIF\0", APP14: b"Adobe"}
 """Segments that say how the colours are stored; kept once."""
 _ICC = b"ICC_PROFILE\0"
 _MAX_ICC = 255
@@ -39,28 +44,130 @@ class PartsError(ValueError):
     """A file cannot be split."""
 
 
-@dataclass(frozen=True)
-class Parts:
-    """
-    A file that is safe for a decoder.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A chunk or segment as its own length says, which may be wrong: positions can be behind the end of the file."""
 
-    :param data: the file with only the parts that its pixels need.
-    :param orientation: EXIF's orientation, 1 to 8; 1 if there is none.
-    :param size: width and height in pixels, only if the decoder would allocate them at opening.
-    """
+    name: bytes  # four letters, or a JPEG's marker without 0xFF
+    start: int  # of the whole part
+    body: int  # where its content begins
+    end: int  # behind its content
+    after: int  # behind the whole part, with checksum or padding
+
+
+@dataclass(frozen=True)
+class Decodable:
+    """A file that is safe for a decoder: only the parts that its pixels need."""
 
     data: bytes
-    orientation: int = 1
-    size: tuple[int, int] | None = None
+    orientation: int = 1  # EXIF's, 1 to 8
+    size: tuple[int, int] | None = None  # in pixels, only if the decoder would allocate them at opening
 
 
-def take_apart(kind: media.Format, data: bytes) -> Parts:
-    """
-    Split a file.
+def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
+    """Yield a file's parts in order, up to the limit: of a PNG up to ``IEND``, of a JPEG without compressed data."""
+    walk = {media.PNG: _png_parts, media.JPEG: _jpeg_parts, media.WEBP: _webp_parts}[kind]
+    for number, part in enumerate(walk(data)):
+        if number == media.MAX_PARTS:
+            raise PartsError(f"it is in more than {media.MAX_PARTS} parts")
+        yield part
 
-    :raises PartsError: if it has more parts than any encoder writes, or cannot be split.
-    """
+
+def take_apart(kind: media.Format, data: bytes) -> Decodable:
+    """Return what a decoder needs of a file; raise ``PartsError`` if it cannot be split."""
     return {media.PNG: _png, media.JPEG: _jpeg, media.WEBP: _webp}[kind](data)
+
+
+def webp_size(name: bytes, head: bytes) -> tuple[int, int] | None:
+    """Return width and height from the first ten bytes of a WebP's canvas or picture: RFC 9649; RFC 6386, 9.1."""
+    if len(head) == 10 and name == b"VP8X":
+        return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
+    if len(head) == 10 and name == b"VP8 ":
+        width, height = struct.unpack("<HH", head[6:10])
+        return width & 0x3FFF, height & 0x3FFF
+    if len(head) >= 5 and name == b"VP8L":
+        bits = int.from_bytes(head[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return None
+
+
+def _png_parts(data: bytes) -> Iterator[Part]:
+    position, name = 8, b""
+    while position < len(data) and name != b"IEND":
+        body, name = position + 8, data[position + 4 : position + 8]
+        end = body + int.from_bytes(data[position : position + 4], "big")
+        yield Part(name, position, body, end, end + 4)
+        position = end + 4
+
+
+def _jpeg_parts(data: bytes) -> Iterator[Part]:
+    position, marker = 2, _MARKER
+    while found := marker.search(data, position):
+        start, name = found.start(), found[1]
+        body = end = start + 2
+        if name not in ALONE:
+            body, end = start + 4, start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        position = max(body, end)
+        yield Part(name, start, body, end, position)
+        if name == SOS:
+            marker = _MARKER_IN_SCAN
+
+
+def _webp_parts(data: bytes) -> Iterator[Part]:
+    position = 12
+    while position < len(data):
+        body = position + 8
+        size = int.from_bytes(data[position + 4 : body], "little")
+        after = body + size + size % 2
+        yield Part(data[position : position + 4], position, body, body + size, after)
+        position = after
+
+
+def _png(data: bytes) -> Decodable:
+    kept, orientation, colours = [data[:8]], 0, False
+    for part in parts_of(media.PNG, data):
+        if part.name == b"eXIf":
+            orientation = orientation or _orientation(data, part)
+        elif part.name == b"iCCP" and not colours:
+            colours = _is_small(data[part.body : part.end])
+            kept += [data[part.start : part.after]] * colours
+        elif part.name in _PNG_NEEDED:
+            kept.append(data[part.start : part.after])
+    return Decodable(b"".join(kept), orientation or 1)
+
+
+def _jpeg(data: bytes) -> Decodable:
+    kept, orientation, tables, icc, once = [data[:2]], 0, 0, 0, dict(_ONCE)
+    for part in parts_of(media.JPEG, data):
+        if part.after > len(data):
+            break
+        name, body, whole = part.name, part.body, data[part.start : part.after]
+        if name == SOS:
+            return Decodable(b"".join((*kept, data[part.start :])), orientation or 1)
+        if name == APP1 and data.startswith(_EXIF, body):
+            orientation = orientation or _orientation(data, part)
+        elif name == APP2 and data.startswith(_ICC, body):
+            icc += 1
+            if icc <= _MAX_ICC:
+                kept.append(whole)
+        elif name in once and data.startswith(once[name], body):
+            del once[name]
+            kept.append(whole)
+        elif not (APP0 <= name <= b"\xef" or name == COM):
+            tables += len(whole)
+            if tables > _MAX_TABLES:
+                raise PartsError(f"it has more than {_MAX_TABLES} bytes of tables")
+            kept.append(whole)
+    raise PartsError("it ends before its picture begins")
+
+
+def _webp(data: bytes) -> Decodable:
+    orientation, size = 0, None
+    for part in parts_of(media.WEBP, data):
+        if part.name == b"EXIF":
+            orientation = orientation or _orientation(data, part)
+        size = size or webp_size(part.name, data[part.body : part.body + 10])
+    return Decodable(data, orientation or 1, size)
 
 
 def _is_small(profile: bytes) -> bool:
@@ -73,93 +180,9 @@ def _is_small(profile: bytes) -> bool:
     return size <= _MAX_PROFILE
 
 
-def _png(data: bytes) -> Parts:
-    kept, position, orientation, colours = [data[:8]], 8, 0, False
-    for _ in _counted():
-        if position >= len(data):
-            break
-        end = position + 12 + int.from_bytes(data[position : position + 4], "big")
-        name = data[position + 4 : position + 8]
-        if name == b"eXIf":
-            orientation = orientation or _orientation(data, position + 8, end - 4)
-        if name in _PNG_NEEDED or (name == b"iCCP" and not colours and _is_small(data[position + 8 : end - 4])):
-            kept.append(data[position:end])
-            colours = colours or name == b"iCCP"
-        if name == b"IEND":
-            break
-        position = end
-    return Parts(b"".join(kept), orientation or 1)
-
-
-def _jpeg(data: bytes) -> Parts:
-    kept, orientation, tables, icc, once = [data[:2]], 0, 0, 0, set(_ONCE)
-    for marker, start, end in _segments(data):
-        payload = start + 4
-        if marker == _SOS:
-            return Parts(b"".join((*kept, data[start:])), orientation or 1)
-        if marker == _APP1 and data.startswith(_EXIF, payload):
-            orientation = orientation or _orientation(data, payload, end)
-        elif marker == _APP2 and data.startswith(_ICC, payload):
-            icc += 1
-            if icc <= _MAX_ICC:
-                kept.append(data[start:end])
-        elif marker in once and data.startswith(_ONCE[marker], payload):
-            once.remove(marker)
-            kept.append(data[start:end])
-        elif not (_APP0 <= marker <= _APP15 or marker == _COM):
-            tables += end - start
-            if tables > _MAX_TABLES:
-                raise PartsError(f"it has more than {_MAX_TABLES} bytes of tables")
-            kept.append(data[start:end])
-    raise PartsError("it ends before its picture begins")
-
-
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of each segment up to the first scan; skip bytes in between."""
-    position = 2
-    for _ in _counted():
-        found = _MARKER.search(data, position)
-        if found is None:
-            return
-        start, marker = found.start(), found[0][1]
-        position = start + 2
-        if marker not in _ALONE and marker != _EOI:
-            position += max(2, int.from_bytes(data[position : position + 2], "big"))
-        if position > len(data):
-            return
-        yield marker, start, position
-
-
-def _webp(data: bytes) -> Parts:
-    position, orientation, size = 12, 0, None
-    for _ in _counted():
-        if position >= len(data):
-            break
-        name, start = data[position : position + 4], position + 8
-        end = start + int.from_bytes(data[position + 4 : start], "little")
-        if name == b"EXIF":
-            orientation = orientation or _orientation(data, start, end)
-        size = size or _webp_size(name, data[start : start + 10])
-        position = end + (end - start) % 2
-    return Parts(data, orientation or 1, size)
-
-
-def _webp_size(name: bytes, head: bytes) -> tuple[int, int] | None:
-    """Return width and height from the canvas or the picture: RFC 9649, and RFC 6386, section 9.1."""
-    if len(head) == 10 and name == b"VP8X":
-        return int.from_bytes(head[4:7], "little") + 1, int.from_bytes(head[7:10], "little") + 1
-    if len(head) == 10 and name == b"VP8 ":
-        width, height = struct.unpack("<HH", head[6:10])
-        return width & 0x3FFF, height & 0x3FFF
-    if len(head) >= 5 and name == b"VP8L":
-        bits = int.from_bytes(head[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    return None
-
-
-def _orientation(data: bytes, start: int, end: int) -> int:
+def _orientation(data: bytes, part: Part) -> int:
     """Return the orientation in an EXIF packet's first directory, or 0; read no other tag and no pointer."""
-    end = min(end, len(data))
+    start, end = part.body, min(part.end, len(data))
     start += len(_EXIF) * data.startswith(_EXIF, start, end)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[start : start + 4])
     try:
@@ -174,8 +197,3 @@ def _orientation(data: bytes, start: int, end: int) -> int:
     except struct.error:
         pass  # it ends too soon: broken metadata must not make a picture unreadable
     return 0
-
-
-def _counted() -> Iterator[int]:
-    yield from range(media.MAX_PARTS)
-    raise PartsError(f"it is in more than {media.MAX_PARTS} parts")

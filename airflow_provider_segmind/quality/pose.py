@@ -37,27 +37,14 @@ _SIGMAS = np.array(
 
 @dataclass(frozen=True)
 class Pose:
-    """
-    The joints of a person.
+    """The joints of a person."""
 
-    :param joints: 17 x 2, COCO's key points, x and y in pixels of the picture.
-    :param seen: 17, whether the picture shows each joint.
-    """
-
-    joints: NDArray[np.float64]
-    seen: NDArray[np.bool_]
+    joints: NDArray[np.float64]  # 17 x 2, COCO's key points, x and y in pixels of the picture
+    seen: NDArray[np.bool_]  # 17, whether the picture shows each joint
 
 
 def find(picture: Image.Image, body: Found, model: Path) -> Pose | None:
-    """
-    Return the pose of a body, or ``None`` if there is none.
-
-    :param picture: RGB.
-    :param body: found by ``detectors.BODIES``.
-    :param model: path of ``pose_landmark_full.tflite``.
-    :raises InvalidRequestError: if ``model`` is another file.
-    :raises ModelError: if the model cannot be run.
-    """
+    """Return the pose of a body that ``detectors.BODIES`` found in an RGB picture, or ``None`` if there is none."""
     pixels = np.asarray(picture, np.float32)
     middle = body.points[_MIDDLE].astype(np.float64)
     axes = _axes(body)
@@ -95,12 +82,7 @@ def _crop(pixels: NDArray[np.float32], middle: NDArray[np.float64], axes: NDArra
 
 
 def _refined(places: NDArray[np.float64], heat: NDArray[np.float32]) -> NDArray[np.float64]:
-    """
-    Return landmarks moved to the centre of their heatmap's warm area.
-
-    :param places: n x 2, x and y, 0 to 1.
-    :param heat: height x width x n, logits.
-    """
+    """Move landmarks (n x 2, 0 to 1) to the middle of their heatmap's warm area (height x width x n, logits)."""
     refined = places.copy()
     height, width = heat.shape[:2]
     for number, (x, y) in enumerate(places):
@@ -122,13 +104,7 @@ def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def likeness(before: Pose, after: Pose, area: float) -> float:
-    """
-    Return COCO's object key point similarity (OKS) over the joints seen in both: 1 is the same pose, 0 another.
-
-    :param after: the other pose, in the same pixels.
-    :param area: pixels that the person of ``before`` covers.
-    :raises ValueError: if no joint is seen in both.
-    """
+    """Return COCO's object key point similarity (OKS), 0 to 1; ``area``: pixels that the earlier person covers."""
     both = before.seen & after.seen
     if not both.any():
         raise ValueError("no joint is seen in both poses")

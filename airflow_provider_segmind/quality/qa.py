@@ -2,35 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from PIL import Image
 
 from airflow_provider_segmind.quality import comparison, detectors, pose, registration
-from airflow_provider_segmind.quality.comparison import Difference, Pair
-from airflow_provider_segmind.quality.persons import Persons
+from airflow_provider_segmind.quality.comparison import BeforeAfter, Difference
 from airflow_provider_segmind.quality.report import Check, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from airflow_provider_segmind.quality.detectors import Found
     from airflow_provider_segmind.quality.thresholds import Thresholds
 
-
 _USUAL_EDGE = 128.0
+_SHOULDERS = 2
+_EDGES = (2, 98)
+
+
+@dataclass(frozen=True)
+class Persons:
+    """The persons found in a picture, best first."""
+
+    faces: tuple[Found, ...]
+    bodies: tuple[Found, ...]
+
+    @classmethod
+    def on(cls, picture: Image.Image, thresholds: Thresholds) -> Persons:
+        """Return the persons found in an RGB picture."""
+        return cls(
+            detectors.find(detectors.FACES, picture, thresholds.min_face_score),
+            detectors.find(detectors.BODIES, picture, thresholds.min_body_score),
+        )
+
+    @property
+    def count(self) -> int:
+        """The larger count: each detector misses some persons, and seldom finds a false one."""
+        return max(len(self.faces), len(self.bodies))
 
 
 def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) -> tuple[Check, ...]:
-    """
-    Return the checks named in ``inspect.QA_INPUT``.
-
-    :param pictures: RGB: ``source``, and ``reference`` if there is one.
-    :raises ModelError: if a model cannot be run.
-    """
+    """Return the checks named in ``inspect.QA_INPUT`` of the RGB pictures ``source`` and, if given, ``reference``."""
     counts = {name: Persons.on(picture, thresholds).count for name, picture in pictures.items()}
     return _person_count(counts, thresholds, {"source"}), _subject_area(pictures["source"], thresholds)
 
@@ -38,18 +56,11 @@ def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) ->
 def swap_checks(
     before: Image.Image, after: Image.Image, thresholds: Thresholds, pose_model: Path | None = None
 ) -> tuple[Check, ...]:
-    """
-    Return the checks named in ``inspect.QA_SWAP``, and with a pose model those in ``inspect.POSE_SWAP``.
-
-    :param before: the source, RGB.
-    :param after: the result, RGB.
-    :raises ModelError: if a model cannot be run.
-    :raises InvalidRequestError: if ``pose_model`` is another file.
-    """
+    """Return the checks of RGB pictures named in ``inspect.QA_SWAP``, and with a pose model in ``POSE_SWAP``."""
     if after.size != before.size:
         after = after.resize(before.size, Image.Resampling.BICUBIC)
     earlier, persons = Persons.on(before, thresholds), Persons.on(after, thresholds)
-    pair = Pair.of(before, after)
+    pair = BeforeAfter.of(before, after)
     similarity = comparison.similarity(pair)
     checks: tuple[Check, ...] = (
         _person_count({"result": persons.count}, thresholds, {"result"}),
@@ -87,7 +98,7 @@ def _subject_area(picture: Image.Image, thresholds: Thresholds) -> Check:
 
 
 def _background(
-    pair: Pair, similarity: NDArray[np.float32], thresholds: Thresholds
+    pair: BeforeAfter, similarity: NDArray[np.float32], thresholds: Thresholds
 ) -> tuple[Check, Check, Check, Check]:
     before, after = pair.backgrounds
     kept = before & after
@@ -136,7 +147,7 @@ def _background(
     )
 
 
-def _background_moved(pair: Pair, thresholds: Thresholds) -> Check:
+def _background_moved(pair: BeforeAfter, thresholds: Thresholds) -> Check:
     most, least = thresholds.max_move_evidence, thresholds.min_background_area
     # Each background by itself: after a move, less is background in both at the same
     share = min(float(np.mean(known)) for known in pair.backgrounds)
@@ -162,7 +173,7 @@ def _subject_moved(value: float | None, thresholds: Thresholds) -> Check:
     return judged("subject_moved", abs(value) <= most, value, most, why)
 
 
-def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thresholds) -> Check:
+def _subject_ssim(pair: BeforeAfter, similarity: NDArray[np.float32], thresholds: Thresholds) -> Check:
     subject, most = pair.subject, thresholds.max_subject_ssim
     if not subject.any():
         return Check("subject_ssim", "skipped", None, most, "no subject was found, neither before nor after")
@@ -171,7 +182,7 @@ def _subject_ssim(pair: Pair, similarity: NDArray[np.float32], thresholds: Thres
     return judged("subject_ssim", value <= most, value, most, why)
 
 
-def _sharpness(pair: Pair, thresholds: Thresholds) -> Check:
+def _sharpness(pair: BeforeAfter, thresholds: Thresholds) -> Check:
     before, after = comparison.edge(pair.before), comparison.edge(pair.after)
     least = thresholds.min_sharpness
     # Compared with very hard edges, as in print, a photograph's edges would be a small share.
@@ -211,29 +222,10 @@ def _pose(
     return judged("pose", value >= least, value, least, why)
 
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
-    from airflow_provider_segmind.quality.comparison import Pair
-    from airflow_provider_segmind.quality.persons import Persons
-
-_SHOULDERS = 2
-_EDGES = (2, 98)
-
-
-def sideways(pair: Pair, before: Persons, after: Persons) -> float | None:
-    """
-    Return how far the subject moved to the right, as a share of the longer side; negative to the left.
-
-    Takes the smallest move of face, shoulders, and the mask's left edge, right edge and middle; 0 if they disagree on
-    the side, as with a wider person or another pose. Ignores up and down, since a taller person moves all five.
-
-    :param before: the persons on the source, in its pixels.
-    :param after: the persons on the result, in the source's pixels.
-    :return: ``None`` unless each picture has exactly one person.
-    """
+def sideways(pair: BeforeAfter, before: Persons, after: Persons) -> float | None:
+    """Return how far a single subject moved to the right, as a share of the longer side, or ``None``."""
+    # The smallest move of face, shoulders, and the mask's edges and middle; 0 if they disagree on the side, as with a
+    # wider person or another pose. Up and down are ignored, since a taller person moves all five.
     if before.count != 1 or after.count != 1:
         return None
     said = np.array(list(_said(pair, before, after))) / max(pair.before.shape[:2])
@@ -242,7 +234,7 @@ def sideways(pair: Pair, before: Persons, after: Persons) -> float | None:
     return float(said[np.argmin(np.abs(said))])
 
 
-def _said(pair: Pair, before: Persons, after: Persons) -> Iterator[float]:
+def _said(pair: BeforeAfter, before: Persons, after: Persons) -> Iterator[float]:
     if before.faces and after.faces:
         one, other = before.faces[0].box, after.faces[0].box
         yield (other[0] + other[2] - one[0] - one[2]) / 2

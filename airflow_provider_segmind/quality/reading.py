@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
-from airflow_provider_segmind.quality.parts import Parts, PartsError, take_apart
+from airflow_provider_segmind.quality.parts import Decodable, PartsError, take_apart
 
 WORK_SIDE = 512
 """Longer side in pixels at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
@@ -57,11 +57,7 @@ class UnreadableError(ValueError):
 
 
 class TooManyPixelsError(UnreadableError):
-    """
-    A picture has too many pixels to decode; it may also be incomplete.
-
-    :param size: width and height in pixels.
-    """
+    """A picture has too many pixels to decode; it may also be incomplete."""
 
     def __init__(self, size: tuple[int, int], max_pixels: int) -> None:
         limit = f"a side may have {_MAX_SIDE}" if max(size) > _MAX_SIDE else f"max_pixels is {max_pixels}"
@@ -71,15 +67,10 @@ class TooManyPixelsError(UnreadableError):
 
 @dataclass(frozen=True)
 class Picture:
-    """
-    A picture, upright.
+    """A picture, upright."""
 
-    :param size: width and height in pixels, upright.
-    :param small: RGB, its longer side at most ``WORK_SIDE``.
-    """
-
-    size: tuple[int, int]
-    small: Image.Image
+    size: tuple[int, int]  # width and height in pixels, upright
+    small: Image.Image  # RGB, its longer side at most WORK_SIDE
 
     @property
     def shorter(self) -> int:
@@ -94,25 +85,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """
-    A thumbnail of a picture.
+    """A thumbnail of a picture."""
 
-    :param size: width and height of the original in pixels, as stored in its file.
-    :param data: the thumbnail, upright: a whole WebP.
-    """
-
-    size: tuple[int, int]
-    data: bytes
+    size: tuple[int, int]  # width and height of the original in pixels, as stored in its file
+    data: bytes  # the thumbnail, upright: a whole WebP
 
 
 def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
-    """
-    Decode a whole picture; of an animation, the first frame.
-
-    :param data: an encoded picture of one of ``media.FORMATS``.
-    :param max_pixels: more are refused without decoding.
-    :raises UnreadableError: with the reason.
-    """
+    """Decode a whole picture; of an animation, the first frame. Raise if it is unreadable or above ``max_pixels``."""
     size, small, turn = _decode(data, WORK_SIDE, max_pixels)
     if small.mode == "RGBA":  # on white, as most viewers show it
         small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
@@ -120,12 +100,7 @@ def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
 
 
 def thumbnail(data: bytes, side: int) -> Thumbnail:
-    """
-    Decode a whole picture as :func:`read` does, and return a thumbnail.
-
-    :param side: longest side of the thumbnail in pixels.
-    :raises UnreadableError: with the reason; :class:`TooManyPixelsError` above ``media.MAX_PIXELS``.
-    """
+    """Decode a whole picture as :func:`read` does, and return a thumbnail; ``side``: its longest, in pixels."""
     size, small, _ = _decode(data, side, media.MAX_PIXELS)
     out = io.BytesIO()
     small.save(out, "WEBP", quality=80)
@@ -156,7 +131,7 @@ def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
         raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
 
 
-def _opened(kind: media.Format, parts: Parts, side: int, max_pixels: int) -> _Decoded:
+def _opened(kind: media.Format, parts: Decodable, side: int, max_pixels: int) -> _Decoded:
     _check_pixels(parts.size, max_pixels)
     with _DECODERS[kind](io.BytesIO(parts.data)) as image:
         size = image.size
@@ -202,11 +177,8 @@ _room = _Room(media.MAX_PIXELS)
 
 
 def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """
-    Return the picture at a size, as RGB or RGBA.
-
-    Like ``resize`` with a ``reducing_gap``, but without a second picture of full size.
-    """
+    """Return the picture at a size, as RGB or RGBA."""
+    # Like ``resize`` with a ``reducing_gap``, but without a second picture of full size.
     across, down = (max(1, int(large / small / 2)) for large, small in zip(image.size, size, strict=True))
     rows = down * max(1, _STRIP_PIXELS // (image.width * down))
     reduced: Image.Image | None = None

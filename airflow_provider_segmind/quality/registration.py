@@ -12,7 +12,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from airflow_provider_segmind.quality.comparison import Pair
+    from airflow_provider_segmind.quality.comparison import BeforeAfter
 
 _SIDE = 96
 # A correct result leaves the background in place, except for what models crop to round a size.
@@ -30,21 +30,13 @@ _GRAIN = 1.0
 
 @dataclass(frozen=True)
 class Move:
-    """
-    The best fit of the result's background on the source's, other than straight.
+    """The best fit of the result's background on the source's, other than straight."""
 
-    :param evidence: error of the straight fit divided by the error of this fit; below 1, straight fits better.
-    :param mirrored: left and right exchanged.
-    :param zoom: magnification of the background in the result.
-    :param right: move of the result's background to the right, as a share of the width.
-    :param down: likewise down, of the height.
-    """
-
-    evidence: float
-    mirrored: bool = False
-    zoom: float = 1.0
-    right: float = 0.0
-    down: float = 0.0
+    evidence: float  # error of the straight fit divided by that of this fit; below 1, straight fits better
+    mirrored: bool = False  # left and right exchanged
+    zoom: float = 1.0  # of the background in the result
+    right: float = 0.0  # share of the width
+    down: float = 0.0  # share of the height
 
     def __str__(self) -> str:
         parts = ["mirrored"] if self.mirrored else []
@@ -63,14 +55,11 @@ class _Layer:
     known: NDArray[np.float64]
 
 
-def move(pair: Pair) -> Move | None:
-    """
-    Return how the background of a pair was moved, or ``None`` if there is too little background.
-
-    Computes the fit of every shift up to a fifth of the picture at once, with the sums of D. Padfield, "Masked object
-    registration in the Fourier domain" (IEEE TIP 21, 5, 2012). Uses the remaining error instead of the correlation,
-    since a plain background correlates with itself at any place.
-    """
+def move(pair: BeforeAfter) -> Move | None:
+    """Return how the background of a pair was moved, or ``None`` if there is too little background."""
+    # It computes the fit of every shift up to a fifth of the picture at once, with the sums of D. Padfield, "Masked
+    # object registration in the Fourier domain" (IEEE TIP 21, 5, 2012). It uses the remaining error instead of the
+    # correlation, since a plain background correlates with itself at any place.
     before, after = _layers(pair)
     height, width = before.known.shape
     spectrum = _Spectrum(before)
@@ -92,7 +81,7 @@ def move(pair: Pair) -> Move | None:
     return answer
 
 
-def _layers(pair: Pair) -> tuple[_Layer, _Layer]:
+def _layers(pair: BeforeAfter) -> tuple[_Layer, _Layer]:
     height, width = pair.before.shape[:2]
     share = _SIDE / max(height, width)
     size = max(8, round(width * share)), max(8, round(height * share))

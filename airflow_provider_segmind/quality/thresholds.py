@@ -14,88 +14,70 @@ from airflow_provider_segmind.api.media import MAX_PIXELS
 @dataclass(frozen=True)
 class Thresholds:
     """
-    The limits of all checks. None was fitted on real body swaps of Segmind: see ``docs/quality.md``.
+    The limits of all checks, which ``docs/quality.md`` defines. None was fitted on real body swaps of Segmind.
 
-    :param max_pixels: width times height. A judgement: above a camera's 12 to 50 million. A pair of WebPs of 64 million
-        pixels, the most expensive kind measured, takes a process to 1.0 GB, a pair of PNGs with transparency to 0.3.
-    :param min_side: pixels of an input's shorter side. A judgement: the size at which these measures were made.
-    :param max_aspect_ratio: longer side divided by shorter side of an input. A judgement.
-    :param min_contrast: standard deviation of the luma, 0 to 255. A blank picture has 0; the lowest of ten source
-        photographs was 25, of their good swaps 37.
-    :param same_image_bits: two inputs whose 64-bit dHashes differ in at most this many bits are the same picture.
-    :param min_resolution_share: a result's shorter side, as a share of the source's shorter side or of 512 pixels, the
-        smaller of the two. A judgement: a result may be smaller than a large photograph.
-    :param max_aspect_ratio_delta: relative change. Editing models that round sizes change it by up to 0.03; squashed
-        pictures started at 0.17.
-    :param max_flat_area_increase: share of 16-pixel blocks that became flat. Good swaps: mostly up to 0.18, one above
-        0.25, after which it was raised from 0.25.
-    :param min_changed_area: share of 8-pixel blocks whose colour changed. Good swaps: 0.24 to 0.78; the source sent
-        back, however re-encoded: up to 0.001.
-    :param max_changed_area: the same share; above it, the result has nothing in common with the source.
-    :param max_mirrored_gain: share by which the changed area may shrink against the mirrored source. 42 good swaps of
-        21 photographs had up to 0.05; 14 of 21 mirrored ones 0.14 and more, the others were of plain or symmetric
-        scenes.
-    :param max_noise: how many times rougher the result may be than the source. The same swaps had up to 2.3, noise 4.7
-        and more.
-    :param reference_returned_bits: bits of the dHash, as above; good swaps of ten photographs differed from the
-        reference in 9 or more.
-    :param no_person: verdict for a source, a reference or a result without a person: ``fail`` or ``warn``. A person
-        seen from the back, or far away, may not be found.
-    :param min_face_score: 0 to 1, from which a face counts as a person. At this value, 10 of 10 photographs without and
-        37 of 37 with one person were counted correctly; chosen on them. MediaPipe's own is 0.6.
+    :param max_pixels: width times height of a picture.
+    :param min_side: pixels of an input's shorter side.
+    :param max_aspect_ratio: longer side divided by shorter side of an input.
+    :param min_contrast: standard deviation of the luma, 0 to 127.5.
+    :param same_image_bits: of 64; inputs whose dHashes differ in at most so many bits are the same picture.
+    :param min_resolution_share: a result's shorter side, as a share of the source's or of 512 pixels, the smaller.
+    :param max_aspect_ratio_delta: relative change of width to height.
+    :param max_flat_area_increase: share of 16-pixel blocks that became flat.
+    :param min_changed_area: share of 8-pixel blocks whose colour changed; below, the source came back.
+    :param max_changed_area: the same share; above, the result has nothing in common with the source.
+    :param max_mirrored_gain: share by which the changed area may shrink against the mirrored source.
+    :param max_noise: how many times rougher the result may be than the source.
+    :param reference_returned_bits: of 64, as ``same_image_bits``, for result and reference.
+    :param no_person: verdict for a picture without a person: ``fail`` or ``warn``. A person seen from the back, or far
+        away, may not be found.
+    :param min_face_score: 0 to 1, from which a face counts as a person.
     :param min_body_score: likewise for the detector of bodies, which also finds persons seen from the back.
-    :param min_subject_area: share of the source; below, ``subject_area`` warns. A judgement.
-    :param min_background_area: share of the picture that must be background in both; below, the background is not
-        judged. With less, errors of the subject's mask decided; one good swap with 0.11 failed by its PSNR.
-    :param min_background_psnr: in dB; below, the background was changed, unless its similarity is high. Any limit from
-        18 to 24 did the same on 24 photographs; good swaps had 17.8 and more.
-    :param min_background_ssim: similarity below which the background was replaced. Good swaps had 0.70 and more.
-    :param sure_background_ssim: similarity from which a low PSNR does not count: a small error of the subject's mask
-        lowers the PSNR to 17.8 and leaves a similarity of 0.98.
-    :param max_background_luminance_shift: of 255, either way. Good swaps had up to 7.7, darkened ones 15.5 and more.
-    :param max_background_color_shift: of 255, of the channel that changed most. Good swaps had up to 10.1.
-    :param max_move_evidence: how many times smaller the background's error may be if the result is laid on the source
-        moved, zoomed or mirrored. Good swaps of 42 photographs had up to 1.02; shaded anew, 1 of 492 had more than this
-        limit.
-    :param max_subject_move: sideways, as a share of the longer side. The same good swaps had up to 0.04.
-    :param max_subject_ssim: similarity of the subject above which it is still the old one. Good swaps had up to 0.42,
-        the source sent back mostly 0.82 and more.
-    :param min_sharpness: strength of the result's hardest edges, as a share of the source's, or of 128 if those are
-        harder. 124 good swaps of 42 photographs had 0.43 and more; heavily blurred ones up to 0.20.
-    :param min_pose_oks: similarity of the poses, 0 to 1, below which the new person does not keep the old one's pose.
-        COCO's loosest match; it could not be fitted, since the available good swaps do not keep the pose. 0 only
+    :param min_subject_area: share of the source; below, ``subject_area`` warns.
+    :param min_background_area: share that must be background in both; below, the background is not judged.
+    :param min_background_psnr: in dB; below, the background was changed, unless its similarity is high.
+    :param min_background_ssim: similarity below which the background was replaced.
+    :param sure_background_ssim: similarity from which a low PSNR does not count.
+    :param max_background_luminance_shift: of 255, either way.
+    :param max_background_color_shift: of 255, of the channel that changed most.
+    :param max_move_evidence: how many times smaller the background's error may be if it is moved, zoomed or mirrored.
+    :param max_subject_move: sideways, as a share of the longer side.
+    :param max_subject_ssim: similarity of the subject above which it is still the old one.
+    :param min_sharpness: strength of the result's hardest edges, as a share of the source's, or of 128 if less.
+    :param min_pose_oks: similarity of the poses, 0 to 1, below which the new person does not keep the pose; 0 only
         reports it.
     :raises InvalidRequestError: if a value is not a number, or out of its range.
     """
 
-    max_pixels: int = MAX_PIXELS
-    min_side: int = 512
-    max_aspect_ratio: float = 3.0
-    min_contrast: float = 5.0
+    # "Good" are swaps that code pasted together from photographs: see benchmarks/results.md.
+    max_pixels: int = MAX_PIXELS  # a judgement: cameras have 12 to 50 million; a pair of such WebPs takes 1.0 GB
+    min_side: int = 512  # a judgement: the size at which these measures were made
+    max_aspect_ratio: float = 3.0  # a judgement
+    min_contrast: float = 5.0  # a blank picture has 0, the lowest of ten photographs had 25
     same_image_bits: int = 3
-    min_resolution_share: float = 0.6
-    max_aspect_ratio_delta: float = 0.05
-    max_flat_area_increase: float = 0.35
-    min_changed_area: float = 0.02
+    min_resolution_share: float = 0.6  # a judgement: a result may be smaller than a large photograph
+    max_aspect_ratio_delta: float = 0.05  # models that round sizes: up to 0.03; squashed pictures: 0.17 and more
+    max_flat_area_increase: float = 0.35  # good: mostly up to 0.18, one above 0.25
+    min_changed_area: float = 0.02  # good: 0.24 to 0.78; the source sent back, however encoded: up to 0.001
     max_changed_area: float = 0.95
-    max_mirrored_gain: float = 0.10
-    max_noise: float = 4.0
-    reference_returned_bits: int = 3
+    max_mirrored_gain: float = 0.10  # good: up to 0.05; 14 of 21 mirrored: 0.14 and more
+    max_noise: float = 4.0  # good: up to 2.3; noise: 4.7 and more
+    reference_returned_bits: int = 3  # good: 9 and more
     no_person: Literal["fail", "warn"] = "fail"
-    min_face_score: float = 0.5
+    min_face_score: float = 0.5  # counted 47 of 47 photographs correctly, on which it was chosen; MediaPipe: 0.6
     min_body_score: float = 0.6
-    min_subject_area: float = 0.03
-    min_background_area: float = 0.12
-    min_background_psnr: float = 20.0
-    min_background_ssim: float = 0.60
-    sure_background_ssim: float = 0.90
-    max_background_luminance_shift: float = 10.0
-    max_background_color_shift: float = 12.0
-    max_move_evidence: float = 2.5
-    max_subject_move: float = 0.06
-    max_subject_ssim: float = 0.80
-    min_sharpness: float = 0.3
-    min_pose_oks: float = 0.5
+    min_subject_area: float = 0.03  # a judgement
+    min_background_area: float = 0.12  # with less, errors of the mask decided: one good swap with 0.11 failed
+    min_background_psnr: float = 20.0  # good: 17.8 and more; any limit from 18 to 24 did the same
+    min_background_ssim: float = 0.60  # good: 0.70 and more
+    sure_background_ssim: float = 0.90  # a small error of the mask: 17.8 dB, but 0.98
+    max_background_luminance_shift: float = 10.0  # good: up to 7.7; darkened: 15.5 and more
+    max_background_color_shift: float = 12.0  # good: up to 10.1
+    max_move_evidence: float = 2.5  # good: up to 1.02; shaded anew, 1 of 492 had more than this
+    max_subject_move: float = 0.06  # good: up to 0.04
+    max_subject_ssim: float = 0.80  # good: up to 0.42; the source sent back: mostly 0.82 and more
+    min_sharpness: float = 0.3  # good: 0.43 and more; heavily blurred: up to 0.20
+    min_pose_oks: float = 0.5  # COCO's loosest match; not fitted: no good swap at hand keeps the pose
 
     def __post_init__(self) -> None:
         for field in fields(self):

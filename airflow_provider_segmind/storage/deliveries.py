@@ -19,33 +19,22 @@ _ADVICE = "give what a sensor, BodySwapOperator or BodySwapBatchOperator returne
 
 @dataclass(frozen=True)
 class Delivery:
-    """
-    A finished job with its pictures.
-
-    :param row: its position in the list or batch, from 0.
-    :param facts: what is known of its origin, for the sidecar.
-    """
+    """A finished job with its pictures."""
 
     request_id: str
-    row: int
+    row: int  # its position in the list or batch, from 0
     pictures: tuple[Output, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)  # its origin, for the sidecar
 
 
 @dataclass(frozen=True)
 class Deliveries:
-    """
-    All jobs that one task stores, in the given order.
-
-    :param manifest: URI of the results manifest, if they come from one.
-    :param without_picture: number of swaps in the manifest without a picture.
-    :param dag_ids: the DAGs that ordered its swaps, according to the manifest.
-    """
+    """All jobs that one task stores, in the given order."""
 
     jobs: tuple[Delivery, ...]
-    manifest: str | None = None
-    without_picture: int = 0
-    dag_ids: frozenset[Any] = frozenset()
+    manifest: str | None = None  # URI of the results manifest, if they come from one
+    without_picture: int = 0  # swaps in the manifest
+    dag_ids: frozenset[Any] = frozenset()  # the DAGs that ordered its swaps, according to the manifest
 
 
 def read_deliveries(results: Any) -> Deliveries:

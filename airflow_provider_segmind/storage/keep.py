@@ -32,17 +32,11 @@ MAX_SIDECAR = 2**20
 
 @dataclass(frozen=True)
 class Item:
-    """
-    An output to store.
+    """An output to store."""
 
-    :param base: URI of the stored picture without its suffix: ``s3://bucket/folder/name``.
-    :param url: where to fetch it.
-    :param facts: its origin, for the sidecar; ``request_id``, ``keyname`` and ``index`` identify it.
-    """
-
-    base: str
-    url: str
-    facts: Mapping[str, Any]
+    base: str  # URI of the stored picture without its suffix
+    url: str  # where to fetch it
+    facts: Mapping[str, Any]  # its origin, for the sidecar; request_id, keyname and index identify it
 
     @property
     def request_id(self) -> str:
@@ -66,16 +60,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Manner:
-    """
-    How to store outputs.
-
-    :param labels: whether the metadata of each picture says that a model made part of it.
-    :param signer: signs each picture, if set; a signature includes the label.
-    """
+    """How to store outputs."""
 
     thumbnails: bool = True
-    labels: bool = True
-    signer: Signer | None = None
+    labels: bool = True  # whether each picture's metadata says that a model made part of it
+    signer: Signer | None = None  # a signature includes the label
     limits: Limits | None = None
 
 
@@ -139,12 +128,7 @@ def _readable(said: Mapping[str, Any]) -> bytes:
 
 
 def add_to_sidecar(result: Mapping[str, Any], picture: bytes, dag_id: str | None, facts: Mapping[str, Any]) -> None:
-    """
-    Add facts to the sidecar of a picture that this DAG stored, and write nowhere else.
-
-    :param picture: the bytes at the result's ``uri``.
-    :param facts: facts to add or replace.
-    """
+    """Add or replace facts in the sidecar of a picture (its bytes) that this DAG stored, and write nowhere else."""
     # The result comes from an XCom and may name any file. So the file next to the picture must be the sidecar that this
     # DAG's storage operator wrote for exactly this picture. If not, or if it cannot be written, only the log says so.
     base, dot, suffix = str(result.get("uri")).rpartition(".")

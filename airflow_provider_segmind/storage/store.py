@@ -1,12 +1,14 @@
-"""Store the pictures of many jobs, a few at a time; one failure does not affect the others."""
+"""Store the pictures of many jobs by name, a few at a time; one failure does not affect the others."""
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
@@ -16,28 +18,25 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.orders.rules import estimated_cost
 from airflow_provider_segmind.storage.deliveries import Delivery
 from airflow_provider_segmind.storage.keep import Item, Manner, keep
-from airflow_provider_segmind.storage.names import check_name, name_of
 
 log = logging.getLogger(__name__)
 
 THREADS = 8
 REPORT_SECONDS = 30.0
+FIELDS = ("request_id", "row", "index", "keyname", "id", "ds", "ts_nodash", "run_id", "dag_id", "task_id")
+MAX_VALUE = 100
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """
-    Folder and names for stored pictures.
-
-    :param name: template of a path in ``destination``, see :mod:`airflow_provider_segmind.storage.names`.
-    :param values: template fields that are the same for all pictures.
-    :param details: more facts for each sidecar.
-    """
+    """Folder and names for stored pictures."""
 
     destination: str
-    name: str
-    values: Mapping[str, Any]
-    details: Mapping[str, Any]
+    name: str  # template of a path in the destination, with FIELDS
+    values: Mapping[str, Any]  # of template fields that are the same for all pictures
+    details: Mapping[str, Any]  # more facts for each sidecar
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -112,3 +111,36 @@ def _check_distinct(items: Iterable[Item]) -> None:
                 f"An output would get the name {shown(item.base + '.thumb')!r}, which is that of the thumbnail of "
                 f"{shown(item.base)!r}, so nothing was written: use another field in name, such as {{request_id}}."
             )
+
+
+def check_name(name: str) -> None:
+    """Raise if a template has unknown fields or leaves its destination."""
+    try:
+        parts = list(Formatter().parse(name))
+    except ValueError as error:
+        raise InvalidRequestError(f"name {name!r} cannot be read as a template: {error}.") from None
+    for _, field, spec, conversion in parts:
+        if field is not None and (field not in FIELDS or spec or conversion):
+            raise InvalidRequestError(
+                f"name {name!r} has the unknown field {{{field}}}; known are "
+                f"{', '.join('{' + known + '}' for known in FIELDS)}."
+            )
+    if any(part.strip() in ("", ".", "..") for part in name.split("/")):
+        raise InvalidRequestError(
+            f"name {name!r} is empty, absolute, or has an empty, '.' or '..' part: give a path below the destination."
+        )
+
+
+def name_of(name: str, values: Mapping[str, Any]) -> str:
+    """Fill a checked template; each value becomes safe for a path: no ``/``, no leading dot, at most 100 characters."""
+    fields = {field for _, field, _, _ in Formatter().parse(name) if field is not None}
+    return name.format(**{field: _safe(name, field, values.get(field)) for field in fields})
+
+
+def _safe(name: str, field: str, value: Any) -> str:
+    text = "" if value is None else _UNSAFE.sub("-", str(value)).lstrip(".")[:MAX_VALUE]
+    if not text:
+        raise InvalidRequestError(
+            f"name {name!r} uses {{{field}}}, which is {value!r} here: use another field, such as {{request_id}}."
+        )
+    return text

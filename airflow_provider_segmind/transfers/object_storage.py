@@ -27,9 +27,8 @@ from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMi
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.storage.deliveries import Deliveries, Delivery, read_deliveries
 from airflow_provider_segmind.storage.keep import Item, Manner
-from airflow_provider_segmind.storage.names import name_of
 from airflow_provider_segmind.storage.signing import signer
-from airflow_provider_segmind.storage.store import Shelf, store_all
+from airflow_provider_segmind.storage.store import Shelf, name_of, store_all
 
 Outcome = dict[str, Any] | SegmindError
 

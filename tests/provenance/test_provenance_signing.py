@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
-from airflow_provider_segmind.provenance.jpeg import JpegParts
+from airflow_provider_segmind.provenance.containers import Jpeg
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, has_c2pa, source_type
 from airflow_provider_segmind.provenance.signing import ALGORITHMS, sign, verify
 from tests.provenance.drawn import JPEG, picture, pictures, saved
@@ -138,7 +138,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 
 def _naming_a_manifest_at(url: str) -> bytes:
-    return JpegParts.read(PHOTO).with_packet(
+    return Jpeg(PHOTO).with_packet(
         f"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
         <rdf:Description rdf:about="" xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="{url}"/>
         </rdf:RDF></x:xmpmeta>""".encode()

@@ -25,7 +25,7 @@ from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type
 from airflow_provider_segmind.provenance.signing import verify
-from airflow_provider_segmind.storage.names import name_of
+from airflow_provider_segmind.storage.store import name_of
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provenance.issued import issued
 from tests.provider.odd_host import KEY, PICTURE, OddHost, own_host, picture
