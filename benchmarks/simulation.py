@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_segmind.api.schedule import MARGIN, Schedule, Wish
+from airflow_provider_segmind.api.schedule import MARGIN, DueTime, Schedule
 from benchmarks.workload import INTERVAL, MEDIAN, SIGMA, durations
 
 NETWORK = (0.02, 0.3)
@@ -132,7 +132,7 @@ def through_schedule(case: Case, seed: int, *, told: bool = True) -> Outcome:
         overdue = max(overdue, now - due[number])
         if not account.accepts(now + source.uniform(*NETWORK)):
             schedule.budget.limited(now, now, None)
-            schedule.put(number, Wish(now))
+            schedule.put(number, DueTime(now))
         elif lasting[number] <= (age := now - starts[number]):
             late.append(age - lasting[number])
             timing.learn(age)

@@ -18,7 +18,7 @@ from airflow_provider_segmind.api.aclient import MAX_CONNECTIONS, AsyncClient
 from airflow_provider_segmind.api.errors import AuthenticationError, RateLimitError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, Pace, Said, Watch, check_interval
-from airflow_provider_segmind.api.schedule import Budget, Schedule, Wish
+from airflow_provider_segmind.api.schedule import Budget, DueTime, Schedule
 from airflow_provider_segmind.api.wire import Traffic
 
 MOMENT = 0.1
@@ -135,7 +135,7 @@ class Poller:
             budget.spend(now)
             return
         turn = asyncio.get_running_loop().create_future()
-        self._schedule.put(turn, Wish(now, now))
+        self._schedule.put(turn, DueTime(now, now))
         self._set_timer()
         try:
             await turn
@@ -167,8 +167,8 @@ class Poller:
             self._requests_per_minute = requests_per_minute
             self._schedule.budget = Budget(requests_per_minute)
 
-    def _put(self, waiting: _Waiting, wish: Wish) -> None:
-        self._schedule.put(waiting, wish.by(waiting.watch.deadline + self._ahead(waiting)))
+    def _put(self, waiting: _Waiting, due: DueTime) -> None:
+        self._schedule.put(waiting, due.by(waiting.watch.deadline + self._ahead(waiting)))
         self._set_timer()
 
     def _ahead(self, waiting: _Waiting) -> float:
@@ -242,7 +242,7 @@ class Poller:
         if again is not None and not waiting.result.done():
             self._put(waiting, again)
 
-    async def _look(self, waiting: _Waiting) -> Wish | None:
+    async def _look(self, waiting: _Waiting) -> DueTime | None:
         """Poll a job, and return when to poll it again; ``None`` if it is done."""
         schedule = self._schedule
         watch, asked_at = waiting.watch, self._clock()
@@ -254,12 +254,12 @@ class Poller:
             watch.ahead = self._ahead(waiting)
             pause = watch.failed(error, asked_at)
             if isinstance(error, RateLimitError):
-                return Wish(self._clock())  # the budget knows when; the job that has waited longest goes first
+                return DueTime(self._clock())  # the budget knows when; the job that has waited longest goes first
             waiting.teaches = False  # it may end unseen during the outage
-            return Wish(self._clock() + pause)
+            return DueTime(self._clock() + pause)
         now = self._clock()
         if job is None:
-            return Wish(now)
+            return DueTime(now)
         age = now - waiting.started_at
         watch.ahead = self._ahead(waiting)
         if watch.answered(job, asked_at):

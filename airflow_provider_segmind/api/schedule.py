@@ -43,7 +43,7 @@ _Entry = tuple[float, int, K]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class DueTime:
     """
     When to poll a job.
 
@@ -54,9 +54,9 @@ class Wish:
     at: float
     soonest: float = math.inf
 
-    def by(self, deadline: float) -> Wish:
-        """Return the wish, limited to the deadline."""
-        return Wish(min(self.at, deadline), min(self.soonest, deadline))
+    def by(self, deadline: float) -> DueTime:
+        """Return this time, but none after the deadline."""
+        return DueTime(min(self.at, deadline), min(self.soonest, deadline))
 
 
 class Timing:
@@ -227,12 +227,12 @@ class Schedule(Generic[K]):
         """Return the timing of a workflow."""
         return self._timings.setdefault(workflow, Timing())
 
-    def first(self, workflow: str, poll_interval: float, started_at: float) -> Wish:
+    def first(self, workflow: str, poll_interval: float, started_at: float) -> DueTime:
         """Return when to poll a new job first."""
         first = self.spread(self.timing(workflow).first(poll_interval), JITTER)
-        return Wish(started_at + first, started_at + first / 2)
+        return DueTime(started_at + first, started_at + first / 2)
 
-    def again(self, workflow: str, age: float, poll_interval: float, now: float) -> Wish:
+    def again(self, workflow: str, age: float, poll_interval: float, now: float) -> DueTime:
         """Return when to poll a pending job of this age again."""
         timing, share = self.timing(workflow), self.spread(1.0, 2 * JITTER)
         usual = timing.step(age, poll_interval)
@@ -240,13 +240,13 @@ class Schedule(Generic[K]):
             # A job polled early must not come before jobs that were not polled yet.
             usual = max(usual, timing.first(poll_interval) - age)
         quick = timing.quick_step(age, poll_interval)
-        return Wish(now + usual * share, now + quick * share)
+        return DueTime(now + usual * share, now + quick * share)
 
-    def put(self, key: K, wish: Wish) -> None:
-        """Schedule a job, in place of its earlier wish."""
-        self._due.put(key, wish.at)
+    def put(self, key: K, due: DueTime) -> None:
+        """Schedule a job, in place of its earlier time."""
+        self._due.put(key, due.at)
         if self.budget.known:
-            self._soon.put(key, min(wish.at, wish.soonest))
+            self._soon.put(key, min(due.at, due.soonest))
 
     def drop(self, key: K) -> None:
         """Remove a job."""

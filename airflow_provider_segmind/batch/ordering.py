@@ -162,7 +162,7 @@ class Ordering:
             await self._ledger.restore(index, before)
             self._strike(index, error)
         except SegmindError as error:
-            self._connection.tally.ended(error, self._terms.workflow)
+            self._connection.counters.ended(error, self._terms.workflow)
             await self._ledger.restore(index, before)
             self.stopped = self.stopped or error
         else:
@@ -180,7 +180,7 @@ class Ordering:
         self._accepted(index, entry.job(self._terms.workflow))
 
     def _strike(self, index: int, error: SegmindError) -> None:
-        self._connection.tally.ended(error, self._terms.workflow)
+        self._connection.counters.ended(error, self._terms.workflow)
         self.errors[index] = error
         log.warning("%s: %s: %s", self._place(index), type(error).__name__, error)
         self._strikes += 1

@@ -24,7 +24,7 @@ from airflow_provider_segmind.waiting.shared import SharedConnection
 
 log = logging.getLogger(__name__)
 
-Ending = Exception | AirflowTaskTimeout
+Ended = Exception | AirflowTaskTimeout
 """An exception that ends a task; Airflow's timeout is not an ``Exception``."""
 
 PAUSES = (1.0, 4.0, 10.0, 20.0, 40.0)
@@ -88,7 +88,7 @@ def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> dict[int, Row]:
 
 
 def paid_batch_error(
-    context: Context, error: Ending, entries: Mapping[int, OrderRecord], workflow: str
+    context: Context, error: Ended, entries: Mapping[int, OrderRecord], workflow: str
 ) -> Exception | AirflowTaskTimeout:
     """Return the exception for a task that may have ordered, and name every paid order."""
     # The log has each request id; the XCom ``ordered`` has the handles, with which a sensor can fetch the results.
@@ -162,7 +162,7 @@ def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
 
 
 def unplanned_error(
-    context: Context, error: Ending, workflow: str, connect: Callable[[], SharedConnection]
+    context: Context, error: Ended, workflow: str, connect: Callable[[], SharedConnection]
 ) -> Exception | AirflowTaskTimeout:
     """Return the exception for a task that failed to plan, and name every order that earlier attempts paid for."""
     # It also looks up orders of unknown outcome, and waits for the history if no attempt follows.

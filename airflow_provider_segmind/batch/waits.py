@@ -99,7 +99,7 @@ class Waits:
             said=self._said,
         )
         if row["status"] != UNFINISHED:  # the triggerer asks again
-            self._connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
+            self._connection.counters.ended(outcome_of(row), job.workflow, job.submitted_at)
             self._results.add(row)
 
     def _start(self, work: Any) -> None:

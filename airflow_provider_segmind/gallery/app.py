@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 from airflow_provider_segmind.api.gallery import SLOTS, STATES, GalleryRecord, Slot, State
 from airflow_provider_segmind.gallery.items import Item, read_page
 from airflow_provider_segmind.gallery.pictures import MAX_PICTURE, PictureError, media_type, read_chunks
-from airflow_provider_segmind.gallery.records import Card, Found, Place, Wanted, cards, find, teams_of
+from airflow_provider_segmind.gallery.records import RecordRow, SwapQuery, SwapView, TaskKey, cards, find, teams_of
 from airflow_provider_segmind.gallery.roots import Root, allowed, roots
 
 P = ParamSpec("P")
@@ -97,7 +97,7 @@ def list_swaps(
     """Return a page of swaps, newest first, of the DAGs that the user may read, and the total cost of all of them."""
     readable = frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
     dag_ids = readable & {dag_id} if dag_id else readable
-    found, more = find(Wanted(dag_ids, run_id, since=since, until=until))
+    found, more = find(SwapQuery(dag_ids, run_id, since=since, until=until))
     found = _readable(request, user, found)
     index = _map_index(map_index)
     chosen = [
@@ -125,7 +125,7 @@ def show_picture(
     dag_id: str, run_id: str, task_id: str, map_index: str, slot: str, size: str | None = None, part: _Part = 0
 ) -> Response:
     """Return a picture of a task's swap; the task's record decides which file, never the client."""
-    place = Place(dag_id, run_id, task_id, _map_index(map_index), part)
+    place = TaskKey(dag_id, run_id, task_id, _map_index(map_index), part)
     which, record = _slot(slot), _record_at(place)
     if getattr(record, which) is None and record.request_id:
         # The task that stored the result does not know the scene; the task that ordered it does.
@@ -139,7 +139,7 @@ def list_items(
     dag_id: str, run_id: str, task_id: str, map_index: str, offset: _Offset = 0, limit: _Limit = PAGE
 ) -> Response:
     """Return a page of the swaps of a batch."""
-    place = Place(dag_id, run_id, task_id, _map_index(map_index))
+    place = TaskKey(dag_id, run_id, task_id, _map_index(map_index))
     folders = _folders([dag_id])[dag_id]
     uri = _record_at(place).items
     total, items = _shown(lambda: read_page(uri, folders, offset, limit))
@@ -152,7 +152,7 @@ def show_item_picture(
     dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
 ) -> Response:
     """Return a picture of one swap of a batch; the batch's manifest decides which file."""
-    which, record = _slot(slot), _record_at(Place(dag_id, run_id, task_id, _map_index(map_index)))
+    which, record = _slot(slot), _record_at(TaskKey(dag_id, run_id, task_id, _map_index(map_index)))
     folders = _folders([dag_id])[dag_id]
     _, items = _shown(lambda: read_page(record.items, folders, max(0, index), int(index >= 0)))
     if not items:
@@ -167,7 +167,7 @@ def _folders(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
     return {dag_id: configured.of(dag_id, teams.get(dag_id)) for dag_id in dag_ids}
 
 
-def _readable(request: Request, user: Any, found: Iterable[Found]) -> list[Found]:
+def _readable(request: Request, user: Any, found: Iterable[RecordRow]) -> list[RecordRow]:
     """Drop records of DAGs whose XComs the user may not read: access to a DAG does not include its data."""
     found = list(found)
     known: dict[str, bool] = {}
@@ -192,21 +192,21 @@ def _slot(said: str) -> Slot:
     raise HTTPException(404, f"There is no picture {said[:40]!r} of a swap: it is one of {', '.join(SLOTS)}.")
 
 
-def _has(card: Card, task_id: str, map_index: int) -> bool:
+def _has(card: SwapView, task_id: str, map_index: int) -> bool:
     return any((place.task_id, place.map_index) == (task_id, map_index) for place in card.places)
 
 
-def _record_at(place: Place) -> GalleryRecord:
-    wanted = Wanted(frozenset({place.dag_id}), place.run_id, place.task_id, place.map_index)
+def _record_at(place: TaskKey) -> GalleryRecord:
+    wanted = SwapQuery(frozenset({place.dag_id}), place.run_id, place.task_id, place.map_index)
     for found in find(wanted)[0]:
         if found.place == place:
             return found.record
     raise HTTPException(404, "This task has no body swap to show.")
 
 
-def _whole_swap(place: Place) -> GalleryRecord | None:
+def _whole_swap(place: TaskKey) -> GalleryRecord | None:
     """Return the combined record of a task's swap from all tasks of its run."""
-    found, _ = find(Wanted(frozenset({place.dag_id}), place.run_id))
+    found, _ = find(SwapQuery(frozenset({place.dag_id}), place.run_id))
     return next((card.newest.record for card in cards(found) if place in card.places), None)
 
 
@@ -237,13 +237,13 @@ def _facts(said: Mapping[str, Any]) -> Response:
     return Response(body, media_type="application/json", headers=_FACTS_HEADERS)
 
 
-def _totals(chosen: Iterable[Card]) -> dict[str, Any]:
+def _totals(chosen: Iterable[SwapView]) -> dict[str, Any]:
     records = [card.newest.record for card in chosen]
     counts: dict[str, int] = {state: sum(record.state == state for record in records) for state in STATES}
     return {"total": len(records), **counts, "spent": round(sum(record.cost or 0 for record in records), 4)}
 
 
-def _swap(card: Card, folders: tuple[Root, ...]) -> dict[str, Any]:
+def _swap(card: SwapView, folders: tuple[Root, ...]) -> dict[str, Any]:
     place = card.newest.place
     urls: dict[Slot, str] = {
         slot: f"image/{_path(source)}/{slot}" + (f"?part={source.part}" if source.part else "")
@@ -259,7 +259,7 @@ def _swap(card: Card, folders: tuple[Root, ...]) -> dict[str, Any]:
     }
 
 
-def _batch_swap(place: Place, item: Item, folders: tuple[Root, ...]) -> dict[str, Any]:
+def _batch_swap(place: TaskKey, item: Item, folders: tuple[Root, ...]) -> dict[str, Any]:
     urls: dict[Slot, str] = {slot: f"items/{_path(place)}/{item.index}/{slot}" for slot in SLOTS}
     return {**place._asdict(), **_said(item.record, urls, folders), "index": item.index, "batch": False, "items": None}
 
@@ -291,5 +291,5 @@ def _addresses(
     return {"full": large, "small": f"{url}{more}size=small" if small and allowed(small, folders) else large}
 
 
-def _path(place: Place) -> str:
+def _path(place: TaskKey) -> str:
     return "/".join(quote(str(each), safe="") for each in place[:4])

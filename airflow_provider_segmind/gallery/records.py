@@ -36,7 +36,7 @@ _END = -1
 _TASK = ("dag_id", "run_id", "task_id", "map_index")
 
 
-class Place(NamedTuple):
+class TaskKey(NamedTuple):
     """A task instance, and which of its swaps."""
 
     dag_id: str
@@ -47,16 +47,16 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
+class RecordRow:
     """A record and its origin."""
 
-    place: Place
+    place: TaskKey
     record: GalleryRecord
     at: float  # seconds since the epoch
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SwapQuery:
     """Filter for records."""
 
     dag_ids: frozenset[str]  # those that the user may read
@@ -68,19 +68,19 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Card:
+class SwapView:
     """A swap, combined from the records of several tasks, such as those that ordered, stored or checked it."""
 
-    newest: Found  # completed from older ones
-    sources: Mapping[Slot, Place] = field(default_factory=dict)  # which place named each picture
-    places: tuple[Place, ...] = ()
+    newest: RecordRow  # completed from older ones
+    sources: Mapping[Slot, TaskKey] = field(default_factory=dict)  # which place named each picture
+    places: tuple[TaskKey, ...] = ()
     ended_at: float | None = None  # when a waiting task saw it end, in seconds since the epoch
 
 
-def find(wanted: Wanted) -> tuple[list[Found], bool]:
+def find(wanted: SwapQuery) -> tuple[list[RecordRow], bool]:
     """Return the newest valid records, newest first, and whether there are more."""
     # It reads row by row and stops at a size limit, so that no writer of XComs can exhaust the memory.
-    found: list[Found] = []
+    found: list[RecordRow] = []
     if not wanted.dag_ids:
         return found, False
     said = 0
@@ -102,15 +102,15 @@ def teams_of(dag_ids: Iterable[str]) -> Mapping[str, str | None]:
     return teams
 
 
-def cards(found: Iterable[Found]) -> list[Card]:
+def cards(found: Iterable[RecordRow]) -> list[SwapView]:
     """Combine records, given newest first, into swaps, newest first."""
-    same: dict[tuple[str, ...], list[Found]] = {}
+    same: dict[tuple[str, ...], list[RecordRow]] = {}
     for each in found:
         same.setdefault(_key(each), []).append(each)
     return [_timed(_card(each)) for each in same.values()]
 
 
-def _query(wanted: Wanted) -> Any:
+def _query(wanted: SwapQuery) -> Any:
     if hasattr(XComModel, "task_instance_id"):  # Airflow 3.4, which has no index on the four columns
         same = [XComModel.task_instance_id == TaskInstance.id]
     else:
@@ -137,13 +137,13 @@ def _query(wanted: Wanted) -> Any:
     return query
 
 
-def _found(row: Any) -> Iterator[Found]:
+def _found(row: Any) -> Iterator[RecordRow]:
     # The record of an end has no pictures, so its place is never requested.
     first = _END if row.key == END_KEY else 0
     for part, record in enumerate(read_records(row.value), first):
         if record is not None:
-            place = Place(row.dag_id, row.run_id, row.task_id, row.map_index, part)
-            yield Found(place, _ended(record, row.task_state, row.run_state), row.timestamp.timestamp())
+            place = TaskKey(row.dag_id, row.run_id, row.task_id, row.map_index, part)
+            yield RecordRow(place, _ended(record, row.task_state, row.run_state), row.timestamp.timestamp())
 
 
 def _ended(record: GalleryRecord, task_state: str | None, run_state: str | None) -> GalleryRecord:
@@ -158,24 +158,24 @@ def _ended(record: GalleryRecord, task_state: str | None, run_state: str | None)
     return replace(record, state="completed") if run_state == "success" else record
 
 
-def _key(found: Found) -> tuple[str, ...]:
+def _key(found: RecordRow) -> tuple[str, ...]:
     place, request_id = found.place, found.record.request_id
     if request_id:
         return (place.dag_id, place.run_id, request_id)
     return tuple(map(str, place))
 
 
-def _card(same: Sequence[Found]) -> Card:
+def _card(same: Sequence[RecordRow]) -> SwapView:
     """Combine the records of one swap, given newest first."""
     record = same[0].record
-    sources: dict[Slot, Place] = {}
+    sources: dict[Slot, TaskKey] = {}
     for each in same:
         record = record if each is same[0] else _joined(record, each.record)
         for slot in SLOTS:
             if getattr(each.record, slot):
                 sources.setdefault(slot, each.place)
     ended = (each.at for each in same if each.place.part == _END)
-    return Card(replace(same[0], record=record), sources, tuple(each.place for each in same), next(ended, None))
+    return SwapView(replace(same[0], record=record), sources, tuple(each.place for each in same), next(ended, None))
 
 
 def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
@@ -191,7 +191,7 @@ def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
     return replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, **fills)
 
 
-def _timed(card: Card) -> Card:
+def _timed(card: SwapView) -> SwapView:
     """Return a card with the duration of its swap, if its records contain both times."""
     record, ended_at = card.newest.record, card.ended_at
     if record.state == "waiting" or record.seconds is not None or record.submitted_at is None or ended_at is None:

@@ -22,7 +22,7 @@ from airflow_provider_segmind.api.results import check_not_failed
 from airflow_provider_segmind.api.transport import Session, exchange, prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.connection import load_settings
-from airflow_provider_segmind.observability.metrics import Tally
+from airflow_provider_segmind.observability.metrics import Counters
 
 T = TypeVar("T")
 
@@ -57,9 +57,9 @@ class SegmindHook(HttpHook):
         return Client(self.settings, prepare_session(self._new_session()))
 
     @cached_property
-    def tally(self) -> Tally:
+    def counters(self) -> Counters:
         """Counts of this hook's requests and jobs, for Airflow's metrics."""
-        return Tally(self.segmind_conn_id, self.client.traffic)
+        return Counters(self.segmind_conn_id, self.client.traffic)
 
     def submit(self, workflow: str, inputs: Mapping[str, Any], *, before: Callable[[], None] = lambda: None) -> Job:
         """
@@ -247,7 +247,7 @@ class SegmindHook(HttpHook):
         try:
             return self.client.run(steps, polls=polls)
         finally:
-            self.tally.tell()
+            self.counters.emit()
 
     def _new_session(self) -> requests.Session:
         session = Session()

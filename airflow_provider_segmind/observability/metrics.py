@@ -47,7 +47,7 @@ RATE_LIMITED = "segmind.rate_limited"
 _Tags = tuple[tuple[str, str], ...]
 
 
-class Tally:
+class Counters:
     """Events on one connection since the last report. Its methods never raise: the jobs are already paid for."""
 
     def __init__(self, conn_id: str, traffic: Traffic | None = None) -> None:
@@ -73,9 +73,9 @@ class Tally:
         if isinstance(submitted_at, (int, float)):  # it comes from an XCom, so it can have any type
             self._durations.append((max(0.0, time.time() - submitted_at), _tags(workflow=workflow)))
 
-    def take(self) -> Tally:
-        """Return the recorded events as a new tally, for a report from another thread, and start again at zero."""
-        taken = Tally(self._conn_id)
+    def take(self) -> Counters:
+        """Return the recorded events as new counters, for a report from another thread, and start again at zero."""
+        taken = Counters(self._conn_id)
         taken.counts, taken._durations = self.counts, self._durations
         self.counts, self._durations = Counter(), []
         traffic = self._traffic.take()
@@ -83,7 +83,7 @@ class Tally:
         taken._count(RATE_LIMITED, traffic.rate_limited)
         return taken
 
-    def tell(self) -> None:
+    def emit(self) -> None:
         """Send all recorded events to Airflow's metrics, and start again at zero. Never raises."""
         taken = self.take()
         if not taken.counts and not taken._durations:
@@ -98,7 +98,7 @@ class Tally:
                 stats.timing(DURATION, timedelta(seconds=seconds), tags={"connection": self._conn_id, **dict(tags)})
         except Exception:
             # The order is paid for, so a metrics failure must not fail the task.
-            log.exception("Metrics could not be told; the task goes on.")
+            log.exception("Metrics could not be emitted; the task goes on.")
 
     def _count(self, name: str, count: int = 1, **tags: str | None) -> None:
         if count:
@@ -106,23 +106,23 @@ class Tally:
 
 
 def outcome_of(row: Mapping[str, Any]) -> Mapping[str, Any] | SegmindError:
-    """Return a row of a batch's results in the form for :meth:`Tally.ended`."""
+    """Return a row of a batch's results in the form for :meth:`Counters.ended`."""
     if row.get("image_url"):
         return row
     error = {"FAILED": JobFailedError, "EXPIRED": JobExpiredError, "COMPLETED": ServiceError}.get(row["status"])
     return (error or JobTimeoutError)(str(row.get("error")))
 
 
-def tell_end(
+def emit_end(
     conn_id: str,
     outcome: Mapping[str, Any] | SegmindError,
     workflow: str | None = None,
     submitted_at: float | None = None,
 ) -> None:
-    """Record, and send at once, the end of a job that a worker saw; see :meth:`Tally.ended`."""
-    tally = Tally(conn_id)
-    tally.ended(outcome, workflow, submitted_at)
-    tally.tell()
+    """Record, and send at once, the end of a job that a worker saw; see :meth:`Counters.ended`."""
+    counters = Counters(conn_id)
+    counters.ended(outcome, workflow, submitted_at)
+    counters.emit()
 
 
 def _tags(**tags: str | None) -> _Tags:

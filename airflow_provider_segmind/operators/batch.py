@@ -26,7 +26,7 @@ from airflow_provider_segmind.batch.files import (
 )
 from airflow_provider_segmind.batch.ordering import Ordering
 from airflow_provider_segmind.batch.outcomes import (
-    Ending,
+    Ended,
     begun,
     confirmed_failed,
     failure,
@@ -56,13 +56,13 @@ from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
-from airflow_provider_segmind.waiting.ending import check_mode, ending_of
+from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
 from airflow_provider_segmind.waiting.events import read_batch_event
 from airflow_provider_segmind.waiting.shared import SharedConnection
 from airflow_provider_segmind.waiting.timeouts import until_timeout
 
 
-class OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
+class _OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """What both operators share that order a batch."""
 
     template_fields: Sequence[str] = ("swaps", "select_character", "workflow", "segmind_conn_id", "consent_reference")
@@ -114,7 +114,7 @@ class OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             self.note_error(error)
             raise self.ended(context, error) from error
 
-    def ended(self, context: Context, error: Ending, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
+    def ended(self, context: Context, error: Ended, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return the exception for a task that has not written its results; it names every paid order."""
         if plan is not None:
             return paid_batch_error(context, error, plan.ledger.entries, self.workflow)
@@ -135,7 +135,7 @@ class OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
 
         def accepted() -> None:
             self._ordered += 1
-            connection.tally.ordered(self.workflow, price)
+            connection.counters.ordered(self.workflow, price)
 
         try:
             return await place_all(context, plan, connection, indexes, results, accepted, refused)
@@ -157,7 +157,7 @@ class OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         )
 
 
-class SubmitBodySwapBatchOperator(OrdersBatch):
+class SubmitBodySwapBatchOperator(_OrdersBatch):
     """
     Order many body swaps in one task, without waiting for them.
 
@@ -195,7 +195,7 @@ class SubmitBodySwapBatchOperator(OrdersBatch):
         return handles_of(plan.ledger.entries, plan.terms.workflow)
 
 
-class BodySwapBatchOperator(OrdersBatch):
+class BodySwapBatchOperator(_OrdersBatch):
     """
     Order many body swaps and wait for them in one task, which holds no worker once all are ordered.
 
@@ -222,7 +222,7 @@ class BodySwapBatchOperator(OrdersBatch):
     """
 
     operator_extra_links = (BeforeAfterLink(),)
-    template_fields: Sequence[str] = (*OrdersBatch.template_fields, "results_uri", "output_key")
+    template_fields: Sequence[str] = (*_OrdersBatch.template_fields, "results_uri", "output_key")
 
     def __init__(
         self,
@@ -332,7 +332,7 @@ class BodySwapBatchOperator(OrdersBatch):
             output_key=self.output_key,
             max_failures=self.max_failures,
             price=price_per_swap(),
-            ending=ending_of(self.known_task, context, self.end_in_trigger).to_json(),
+            ending=trigger_exit_of(self.known_task, context, self.end_in_trigger).to_json(),
             max_outage=self.max_outage,
             clock_offset=clock_offset,
         )

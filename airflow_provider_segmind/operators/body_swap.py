@@ -29,20 +29,20 @@ from airflow_provider_segmind.files.pictures import readable_url
 from airflow_provider_segmind.gallery.recording import ordered, show, show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
-from airflow_provider_segmind.observability.metrics import tell_end
+from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
-from airflow_provider_segmind.operators.pixelflow import OrdersPixelFlow
+from airflow_provider_segmind.operators.pixelflow import _OrdersPixelFlow
 from airflow_provider_segmind.orders.place import mark_failed
 from airflow_provider_segmind.orders.rules import consent_of, estimated_cost, tagged
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.triggers.segmind import deferral
-from airflow_provider_segmind.waiting.ending import check_mode, ending_of
+from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
 from airflow_provider_segmind.waiting.events import read_event
 
 __all__ = ["BodySwapBatchOperator", "BodySwapOperator", "SubmitBodySwapBatchOperator", "SubmitBodySwapOperator"]
 
 
-class OrdersBodySwap(OrdersPixelFlow):
+class _OrdersBodySwap(_OrdersPixelFlow):
     """What both operators share that order one body swap."""
 
     operator_extra_links = (BeforeAfterLink(), ResultPictureLink())
@@ -95,7 +95,7 @@ class OrdersBodySwap(OrdersPixelFlow):
         return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))
 
 
-class SubmitBodySwapOperator(OrdersBodySwap):
+class SubmitBodySwapOperator(_OrdersBodySwap):
     """
     Order one body swap, without waiting for it.
 
@@ -119,7 +119,7 @@ class SubmitBodySwapOperator(OrdersBodySwap):
         return self.submit(context)
 
 
-class BodySwapOperator(OrdersBodySwap):
+class BodySwapOperator(_OrdersBodySwap):
     """
     Order one body swap and wait for it, in one task that holds no worker while it waits.
 
@@ -154,7 +154,7 @@ class BodySwapOperator(OrdersBodySwap):
     :raises SegmindError: a retry may help; it never repeats an order that is on record.
     """
 
-    template_fields: Sequence[str] = (*OrdersBodySwap.template_fields, "output_key")
+    template_fields: Sequence[str] = (*_OrdersBodySwap.template_fields, "output_key")
 
     def __init__(
         self,
@@ -197,7 +197,7 @@ class BodySwapOperator(OrdersBodySwap):
                     clock_offset=self._clock_offset,
                     output_key=self.output_key,
                     needs_image=True,
-                    ending=replace(ending_of(self, context, self.end_in_trigger), failure=False),
+                    ending=replace(trigger_exit_of(self, context, self.end_in_trigger), failure=False),
                 )
             )
         self._tell(job)
@@ -208,7 +208,7 @@ class BodySwapOperator(OrdersBodySwap):
         try:
             ended = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at)
         except SegmindError as error:
-            tell_end(self.segmind_conn_id, error, self.workflow)
+            emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
             raise self._paid(context, error) from error
         except AirflowTaskTimeout as error:
@@ -299,7 +299,7 @@ class BodySwapOperator(OrdersBodySwap):
             outcome: dict[str, Any] | SegmindError = result_of(job, output_key=self.output_key, needs_image=True)
         except SegmindError as error:
             outcome = error
-        tell_end(self.segmind_conn_id, outcome, self.workflow, job.submitted_at)
+        emit_end(self.segmind_conn_id, outcome, self.workflow, job.submitted_at)
 
     def _look(self, context: Context, poll_url: str) -> Job | None:
         hook = SegmindHook(self.segmind_conn_id)

@@ -14,13 +14,13 @@ from airflow_provider_segmind.api.workflows import check_inputs, check_workflow,
 from airflow_provider_segmind.gallery.recording import ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
-from airflow_provider_segmind.observability.metrics import tell_end
+from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
 from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 
 
-class OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
+class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     """What all operators share that order a job."""
 
     template_fields: Sequence[str] = ("workflow", "inputs", "segmind_conn_id", "consent_reference")
@@ -60,7 +60,7 @@ class OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         try:
             placed = place(context, hook, order)
         except SegmindError as error:
-            tell_end(self.segmind_conn_id, error, self.workflow)
+            emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
             raise place_error(context, error) from error
         self._request_id = placed.job.request_id
@@ -112,7 +112,7 @@ class OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         )
 
 
-class SubmitPixelFlowOperator(OrdersPixelFlow):
+class SubmitPixelFlowOperator(_OrdersPixelFlow):
     """
     Order a job with one POST, without waiting for it.
 

@@ -28,7 +28,7 @@ from airflow_provider_segmind.storage.keep import add_to_sidecar
 ON_FAILURE = ("fail", "skip", "report")
 
 
-class ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
+class _ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
     """What both operators share that check pictures."""
 
     template_fields: Sequence[str] = (
@@ -103,7 +103,7 @@ class ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
         return scene, None if person is None else _picture(hook, "reference_character_image", person)
 
 
-class CheckSwapInputOperator(ChecksPictures):
+class CheckSwapInputOperator(_ChecksPictures):
     """
     Check the pictures of a body swap before it is paid for.
 
@@ -128,7 +128,7 @@ class CheckSwapInputOperator(ChecksPictures):
         return check_input(scene, person, thresholds=thresholds, qa=self.qa)
 
 
-class CheckSwapOperator(ChecksPictures):
+class CheckSwapOperator(_ChecksPictures):
     """
     Check the result of a body swap, or the results of many, against the pictures they were made from.
 
@@ -159,7 +159,7 @@ class CheckSwapOperator(ChecksPictures):
     :raises SegmindError: a picture is not available now.
     """
 
-    template_fields: Sequence[str] = (*ChecksPictures.template_fields, "results")
+    template_fields: Sequence[str] = (*_ChecksPictures.template_fields, "results")
 
     def __init__(
         self,

@@ -219,8 +219,8 @@ def _note(store: OrderStore, record: OrderRecord) -> None:
 
 def _tell(hook: SegmindHook, job: Job) -> None:
     """Record an accepted order in the metrics, once: in the attempt that first knows its id."""
-    hook.tally.ordered(job.workflow, estimated_cost(job.workflow))
-    hook.tally.tell()
+    hook.counters.ordered(job.workflow, estimated_cost(job.workflow))
+    hook.counters.emit()
 
 
 def _changed(record: OrderRecord) -> ChangedError:

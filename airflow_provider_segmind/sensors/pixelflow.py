@@ -28,11 +28,11 @@ from airflow_provider_segmind.failures import failing, sensor_error, skipping
 from airflow_provider_segmind.gallery.recording import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.observability.lineage import LineageMixin
-from airflow_provider_segmind.observability.metrics import tell_end
+from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.triggers.segmind import deferral
 from airflow_provider_segmind.triggers.starting import POLL_INTERVAL, TIMEOUT, may_start, sensor_start
-from airflow_provider_segmind.waiting.ending import check_mode, ending_of, settings_of
+from airflow_provider_segmind.waiting.ending import check_mode, settings_of, trigger_exit_of
 from airflow_provider_segmind.waiting.events import is_start, read_event
 from airflow_provider_segmind.waiting.origin import known_job, nothing_to_wait_for, photographs, task_id_of
 from airflow_provider_segmind.waiting.pokes import Pokes
@@ -155,8 +155,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
                     self._defer(context)
                 return result
         start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
-        self._deadline = (start.timestamp() if start else time.time()) + self.timeout
-        self._watch = None
+        self._deadline, self._watch = (start.timestamp() if start else time.time()) + self.timeout, None
         self._pokes = Pokes(self.segmind_conn_id, self.log, found=start is not None)
         with failing(self):
             return super().execute(context)
@@ -251,7 +250,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
                 clock_offset=self._clock_offset,
                 output_key=self.output_key,
                 needs_image=self.needs_image,
-                ending=ending_of(self, context, self.end_in_trigger, skips=self.soft_fail, never_fails=self.never_fail),
+                ending=trigger_exit_of(
+                    self, context, self.end_in_trigger, skips=self.soft_fail, never_fails=self.never_fail
+                ),
             )
         )
 
@@ -296,12 +297,12 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
         except SegmindError as error:
             raise self._ended(error, context) from error
-        tell_end(self.segmind_conn_id, result, self._job.workflow, self._job.submitted_at)
+        emit_end(self.segmind_conn_id, result, self._job.workflow, self._job.submitted_at)
         return self._finish(job, context)
 
     def _ended(self, error: SegmindError, context: Context) -> Exception:
         """Record an error that ends the wait in metrics and gallery, and return the exception for the task."""
-        tell_end(self.segmind_conn_id, error, self._job.workflow)
+        emit_end(self.segmind_conn_id, error, self._job.workflow)
         self._show_end(context, error)
         self.note_error(error)
         return sensor_error(error)

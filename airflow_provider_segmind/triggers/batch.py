@@ -15,7 +15,7 @@ from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.batch.files import BatchFiles, Row, compose, own, summary_of, too_many
 from airflow_provider_segmind.batch.results import Collector, wait_for
 from airflow_provider_segmind.observability.metrics import outcome_of
-from airflow_provider_segmind.waiting.ending import conclude, read_ending, warm_up
+from airflow_provider_segmind.waiting.ending import finish, read_trigger_exit, warm_up
 from airflow_provider_segmind.waiting.events import event_of_batch, event_of_error
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
 
@@ -64,7 +64,7 @@ class BodySwapBatchTrigger(BaseTrigger):
         self.output_key = output_key
         self.max_failures = max_failures
         self.price = price
-        self.ending = read_ending(ending)
+        self.ending = read_trigger_exit(ending)
         self.max_outage = max_outage
         self.clock_offset = clock_offset
         self._said = Said()
@@ -143,10 +143,10 @@ class BodySwapBatchTrigger(BaseTrigger):
             clock_offset=known_offset(self.clock_offset),
             said=self._said,
         )
-        connection.tally.ended(outcome_of(row), job.workflow, job.submitted_at)
+        connection.counters.ended(outcome_of(row), job.workflow, job.submitted_at)
         results.add(row)
 
     async def _end(self, summary: Mapping[str, Any]) -> TriggerEvent | None:
         if too_many(summary, self.max_failures):
             return None
-        return await conclude(self.ending, self.task_instance, summary, self.log)
+        return await finish(self.ending, self.task_instance, summary, self.log)

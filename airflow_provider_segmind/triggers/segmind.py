@@ -17,7 +17,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
-from airflow_provider_segmind.waiting.ending import Ending, conclude, read_ending, warm_up
+from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit, warm_up
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
 
@@ -78,7 +78,7 @@ class PixelFlowTrigger(BaseTrigger):
         self.submitted_at = submitted_at
         self.output_key = output_key
         self.needs_image = needs_image
-        self.ending = read_ending(ending)
+        self.ending = read_trigger_exit(ending)
         self.clock_offset = clock_offset
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -148,7 +148,7 @@ class PixelFlowTrigger(BaseTrigger):
         try:
             async with shared_connection(self.segmind_conn_id) as connection:
                 outcome = await self._asked(connection)
-                connection.tally.ended(self._result(outcome), self.workflow, self.submitted_at)
+                connection.counters.ended(self._result(outcome), self.workflow, self.submitted_at)
                 return outcome
         except Exception as error:
             # An exception would fail the task without its message and without naming the paid job.
@@ -162,7 +162,7 @@ class PixelFlowTrigger(BaseTrigger):
         record = ended(result) if is_shown(self.workflow, self.needs_image) else None
         # Only a task that needs an image has a link to it; an error has no link.
         links = result_picture(result) if self.needs_image else None
-        event = await conclude(self.ending, self.task_instance, result, self.log, record, links)
+        event = await finish(self.ending, self.task_instance, result, self.log, record, links)
         if event is not None and isinstance(result, SegmindError):
             self.log.error("%s: %s", type(result).__name__, result)
         elif event is not None and not isinstance(result, SegmindError):
@@ -190,7 +190,7 @@ def deferral(
     clock_offset: float | None = None,
     output_key: str | None = None,
     needs_image: bool = False,
-    ending: Ending | None = None,
+    ending: TriggerExit | None = None,
 ) -> dict[str, Any]:
     """
     Return the arguments for a task's ``defer`` to wait for a job and resume in ``execute_complete``.

@@ -25,7 +25,15 @@ from airflow_provider_segmind.gallery.recording import is_shown, waiting
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import before_after
 from airflow_provider_segmind.triggers.segmind import BACKSTOP, PixelFlowTrigger
-from airflow_provider_segmind.waiting.ending import Ending, Read, allowed, check_mode, losses_of, push, settings_lost
+from airflow_provider_segmind.waiting.ending import (
+    Read,
+    TriggerExit,
+    allowed,
+    check_mode,
+    push,
+    worker_only,
+    worker_only_settings,
+)
 from airflow_provider_segmind.waiting.events import event_of_start
 
 log = logging.getLogger(__name__)
@@ -111,9 +119,9 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
                 self.log.warning("This swap is not shown in the gallery while it is waited for.", exc_info=True)
                 return
 
-    def _ending(self) -> Ending:
+    def _ending(self) -> TriggerExit:
         task, ti, parsed = self.task, self.task_instance, self.ending
-        success, failure, skip = allowed(self.end_in_trigger, losses_of(_serialized(task), *_NEVER_RUN))
+        success, failure, skip = allowed(self.end_in_trigger, worker_only(_serialized(task), *_NEVER_RUN))
         forced = self.end_in_trigger is True
         return replace(
             parsed,
@@ -155,8 +163,8 @@ def sensor_start(read: Read, poll_url: object, *, mapped: bool, needs_image: boo
     :param poll_url: the sensor's ``poll_url``; unknown for a mapped sensor.
     """
     timeout = check_interval("timeout", read("timeout") or TIMEOUT)
-    lost = settings_lost(read, *_NEVER_RUN)
-    ending = Ending(
+    lost = worker_only_settings(read, *_NEVER_RUN)
+    ending = TriggerExit(
         success=not lost.success,
         failure=not lost.failure,
         skip=not lost.skip,

@@ -34,7 +34,7 @@ Read = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class Losses:
+class WorkerOnly:
     """Settings that a task would lose by ending in the triggerer, if it succeeds, fails (or retries), or is skipped."""
 
     success: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Losses:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class TriggerExit:
     """
     How a wait may end in the triggerer; sent to the triggerer as plain JSON.
 
@@ -68,10 +68,10 @@ class Ending:
         return asdict(self)
 
 
-def read_ending(stored: Mapping[str, Any] | None) -> Ending:
+def read_trigger_exit(stored: Mapping[str, Any] | None) -> TriggerExit:
     """Read an ending that this or another version stored; nothing stored means to resume, as older versions did."""
-    known = {field.name for field in fields(Ending)}
-    return Ending(**{name: bool(value) for name, value in (stored or {}).items() if name in known})
+    known = {field.name for field in fields(TriggerExit)}
+    return TriggerExit(**{name: bool(value) for name, value in (stored or {}).items() if name in known})
 
 
 def check_mode(mode: object) -> str | bool:
@@ -81,9 +81,9 @@ def check_mode(mode: object) -> str | bool:
     raise InvalidRequestError(f"end_in_trigger is {mode!r}: it must be 'auto', True or False.")
 
 
-def ending_of(
+def trigger_exit_of(
     task: Any, context: Context, mode: str | bool, *, skips: bool = False, never_fails: bool = False
-) -> Ending:
+) -> TriggerExit:
     """
     Decide, on a worker before it defers, how the task may end in the triggerer.
 
@@ -92,9 +92,9 @@ def ending_of(
     :param never_fails: whether every failure is a skip.
     """
     ti = context["ti"]
-    losses = losses_of(settings_of(task, mapped=getattr(ti, "map_index", -1) >= 0))
-    return Ending(
-        *allowed(mode, losses),
+    only_there = worker_only(settings_of(task, mapped=getattr(ti, "map_index", -1) >= 0))
+    return TriggerExit(
+        *allowed(mode, only_there),
         retries_left=getattr(ti, "try_number", 1) <= getattr(ti, "max_tries", 0),
         soft_fail=skips,
         never_fail=never_fails,
@@ -102,7 +102,7 @@ def ending_of(
     )
 
 
-def allowed(mode: str | bool, losses: Losses) -> tuple[bool, bool, bool]:
+def allowed(mode: str | bool, only_there: WorkerOnly) -> tuple[bool, bool, bool]:
     """
     Return whether a task may succeed, fail and be skipped in the triggerer.
 
@@ -112,28 +112,28 @@ def allowed(mode: str | bool, losses: Losses) -> tuple[bool, bool, bool]:
     if not AIRFLOW_V_3_3_PLUS:  # older versions do not retry a task that failed in the triggerer
         return False, False, False
     if mode is True:
-        lost = sorted({*losses.success, *losses.failure, *losses.skip})
+        lost = sorted({*only_there.success, *only_there.failure, *only_there.skip})
         if lost:
             log.warning("This task ends in the triggerer as end_in_trigger=True says, without: %s.", ", ".join(lost))
         return True, True, True
     if mode is False or not conf.getboolean("segmind", "end_in_trigger", fallback=True):
         return False, False, False
-    return not losses.success, not losses.failure, not losses.skip
+    return not only_there.success, not only_there.failure, not only_there.skip
 
 
-def losses_of(read: Read, *also: str) -> Losses:
+def worker_only(read: Read, *also: str) -> WorkerOnly:
     """
     Return what a task would lose by ending in the triggerer of this Airflow, listeners included.
 
     :param also: more settings that are lost however the task ends.
     """
-    lost, anyway = settings_lost(read, *also), tuple(f"listener {name}" for name in _listeners())
-    return Losses(*((*anyway, *names) for names in (lost.success, lost.failure, lost.skip)))
+    lost, anyway = worker_only_settings(read, *also), tuple(f"listener {name}" for name in _listeners())
+    return WorkerOnly(*((*anyway, *names) for names in (lost.success, lost.failure, lost.skip)))
 
 
-def settings_lost(read: Read, *also: str) -> Losses:
+def worker_only_settings(read: Read, *also: str) -> WorkerOnly:
     """Return what a task's own settings would lose, without this Airflow's plugins and configuration."""
-    return Losses(
+    return WorkerOnly(
         tuple(name for name in (*_ON_SUCCESS, *also) if read(name)),
         tuple(name for name in (*_ON_FAILURE, *also) if read(name)),
         tuple(name for name in (*_ON_SKIP, *also) if read(name)),
@@ -159,7 +159,7 @@ def settings_of(task: Any, *, mapped: bool) -> Read:
     return read
 
 
-def end(ending: Ending, outcome: Mapping[str, Any] | SegmindError) -> TriggerEvent | None:
+def end(ending: TriggerExit, outcome: Mapping[str, Any] | SegmindError) -> TriggerEvent | None:
     """Return the event that ends the task in the triggerer, or ``None`` if it must resume on a worker."""
     if not isinstance(outcome, SegmindError):
         return TaskSuccessEvent() if ending.success else None
@@ -171,8 +171,8 @@ def end(ending: Ending, outcome: Mapping[str, Any] | SegmindError) -> TriggerEve
     return TaskFailedEvent() if ending.failure else None
 
 
-async def conclude(
-    ending: Ending,
+async def finish(
+    ending: TriggerExit,
     ti: Any,
     outcome: Mapping[str, Any] | SegmindError,
     log: Any,
@@ -228,7 +228,7 @@ _NOT_THERE = "segmind_not_there"
 _warming: list[asyncio.Task[None]] = []
 
 
-def warm_up(ending: Ending, ti: Any) -> None:
+def warm_up(ending: TriggerExit, ti: Any) -> None:
     """
     Start a first request to Airflow's task API in the background, unless the task resumes on a worker anyway.
 

@@ -19,7 +19,7 @@ from airflow_provider_segmind.api.errors import AuthenticationError, SegmindErro
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.connection import aload_settings
-from airflow_provider_segmind.observability.metrics import Tally
+from airflow_provider_segmind.observability.metrics import Counters
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class SharedConnection:
         self.conn_id = conn_id
         self.users = 0
         self.poller = Poller(self.client)
-        self.tally = Tally(conn_id, self.poller.traffic)
+        self.counters = Counters(conn_id, self.poller.traffic)
         self._telling: asyncio.Task[None] | None = None
         self._load = load
         self._sleep = sleep
@@ -118,12 +118,12 @@ class SharedConnection:
             await asyncio.gather(telling, return_exceptions=True)
         if session is not None:
             await session.close()
-        await asyncio.to_thread(self.tally.take().tell)
+        await asyncio.to_thread(self.counters.take().emit)
 
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(TELL_SECONDS)
-            await asyncio.to_thread(self.tally.take().tell)
+            await asyncio.to_thread(self.counters.take().emit)
 
 
 _shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedConnection]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_segmind.api.schedule import PRIOR, Budget, Schedule, Timing, Wish
+from airflow_provider_segmind.api.schedule import PRIOR, Budget, DueTime, Schedule, Timing
 from benchmarks.simulation import Case, through_schedule
 
 
@@ -24,7 +24,7 @@ def test_a_limit_that_nobody_told_is_found_with_few_refusals() -> None:
 def test_under_a_tight_limit_whoever_waits_longest_goes_first() -> None:
     schedule: Schedule[str] = Schedule(60, jitter=lambda: 0.5)
     for name, due in (("late", 3.0), ("later", 5.0), ("first", 1.0)):
-        schedule.put(name, Wish(due))
+        schedule.put(name, DueTime(due))
     taken = []
     now = 10.0
     while len(schedule):
@@ -44,8 +44,8 @@ def test_nothing_is_taken_before_its_time_or_before_the_budget_allows() -> None:
     schedule: Schedule[str] = Schedule(60, jitter=lambda: 0.5)
     assert schedule.next_at(0.0) is None
     assert schedule.take(0.0) is None
-    schedule.put("a", Wish(5.0))
-    schedule.put("b", Wish(5.0))
+    schedule.put("a", DueTime(5.0))
+    schedule.put("b", DueTime(5.0))
     assert schedule.take(4.9) is None
     assert schedule.take(5.0) == "a"
     assert schedule.take(5.5) is None
@@ -57,7 +57,7 @@ def test_a_job_that_is_put_again_or_dropped_leaves_nothing_behind(limit: float |
     schedule: Schedule[int] = Schedule(limit)
     for turn in range(50):
         for number in range(10):
-            schedule.put(number, Wish(float(turn + number), turn))
+            schedule.put(number, DueTime(float(turn + number), turn))
     assert len(schedule) == 10
     assert len(schedule._due.heap) <= 64
     assert len(schedule._soon.heap) <= (64 if limit else 0)
@@ -70,8 +70,8 @@ def test_a_job_that_is_put_again_or_dropped_leaves_nothing_behind(limit: float |
 
 def test_all_can_be_forgotten_at_once() -> None:
     schedule: Schedule[str] = Schedule(60)
-    schedule.put("a", Wish(1.0))
-    schedule.put("b", Wish(2.0))
+    schedule.put("a", DueTime(1.0))
+    schedule.put("b", DueTime(2.0))
     assert schedule.clear() == ["a", "b"]
     assert schedule.next_at(9.0) is None
     assert schedule.take(9.0) is None
@@ -80,7 +80,7 @@ def test_all_can_be_forgotten_at_once() -> None:
 class TestRoom:
     """What a known limit leaves is spent on asking sooner, but for a part that orders need."""
 
-    WISH = Wish(at=20.0, soonest=5.0)
+    WISH = DueTime(at=20.0, soonest=5.0)
 
     def test_a_job_is_asked_for_before_it_is_due(self) -> None:
         schedule: Schedule[str] = Schedule(60)
@@ -95,15 +95,15 @@ class TestRoom:
 
     def test_whoever_waits_longest_goes_first_due_or_not(self) -> None:
         schedule: Schedule[str] = Schedule(60)
-        schedule.put("due", Wish(10.0, 9.0))
-        schedule.put("early", Wish(30.0, 8.0))
-        schedule.put("after an error", Wish(8.5))
+        schedule.put("due", DueTime(10.0, 9.0))
+        schedule.put("early", DueTime(30.0, 8.0))
+        schedule.put("after an error", DueTime(8.5))
         assert [schedule.take(at) for at in (10.0, 12.0, 14.0)] == ["early", "after an error", "due"]
 
     def test_who_may_not_be_asked_sooner_waits_for_its_time(self) -> None:
         schedule: Schedule[str] = Schedule(60)
-        schedule.put("a", Wish(20.0))
-        schedule.put("b", Wish(10.0))
+        schedule.put("a", DueTime(20.0))
+        schedule.put("b", DueTime(10.0))
         assert schedule.next_at(0.0) == 10.0
         assert schedule.take(19.0) == "b"
         assert schedule.take(21.0) == "a"
@@ -116,15 +116,15 @@ class TestRoom:
             assert schedule.next_at(10.0) == 20.0
 
     def test_a_deadline_comes_before_any_wish(self) -> None:
-        assert self.WISH.by(10.0) == Wish(10.0, 5.0)
-        assert self.WISH.by(3.0) == Wish(3.0, 3.0)
+        assert self.WISH.by(10.0) == DueTime(10.0, 5.0)
+        assert self.WISH.by(3.0) == DueTime(3.0, 3.0)
 
     def test_whoever_was_asked_early_does_not_come_before_those_who_were_not_asked_yet(self) -> None:
         schedule: Schedule[str] = Schedule(60, jitter=lambda: 0.5)
         first = schedule.first("swap", 7.0, 100.0)
-        assert first == Wish(100 + PRIOR / 2, 100 + PRIOR / 4)
+        assert first == DueTime(100 + PRIOR / 2, 100 + PRIOR / 4)
         again = schedule.again("swap", PRIOR / 4, 7.0, first.soonest)
-        assert again == Wish(first.at, first.soonest + 2.0)
+        assert again == DueTime(first.at, first.soonest + 2.0)
 
 
 class TestTiming:

@@ -166,18 +166,18 @@ def test_thousands_of_polls_are_told_with_one_call(monkeypatch: pytest.MonkeyPat
     """And noting the end of a job costs nothing but an addition: a triggerer's loop has thousands of them."""
     traffic = Traffic()
     monkeypatch.setattr(metrics, "live_stats", lambda: pytest.fail("Airflow's metrics are asked for while noting"))
-    tally = metrics.Tally("segmind_default", traffic)
+    counters = metrics.Counters("segmind_default", traffic)
     for _ in range(10_000):
         traffic.polls += 1
-        tally.ended({"image_url": "x"}, BODY_SWAP_WORKFLOW, time.time())
-    taken = tally.take()
+        counters.ended({"image_url": "x"}, BODY_SWAP_WORKFLOW, time.time())
+    taken = counters.take()
     assert dict(taken.counts) == {
         (metrics.COMPLETED, (("workflow", BODY_SWAP_WORKFLOW),)): 10_000,
         (metrics.POLLS, ()): 10_000,
     }
     assert len(taken._durations) == 10_000
     assert traffic == Traffic()
-    assert not tally.take().counts
+    assert not counters.take().counts
     calls: list[tuple[Any, ...]] = []
     stats = SimpleNamespace(incr=lambda *call, tags: calls.append(call), timing=lambda *call, tags: None)
     monkeypatch.setattr(metrics, "live_stats", lambda: stats)

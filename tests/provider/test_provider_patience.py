@@ -24,7 +24,7 @@ from airflow_provider_segmind.batch.files import BatchFiles
 from airflow_provider_segmind.batch.ordering import OUTAGE, SLOWEST, Ordering, Terms
 from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.observability.metrics import Tally
+from airflow_provider_segmind.observability.metrics import Counters
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.store import OrderStore
@@ -317,7 +317,7 @@ def settle(monkeypatch: pytest.MonkeyPatch, service: Historian, *others: OrderRe
 
     async def run() -> Ordering:
         connection: Any = SimpleNamespace(
-            client=clients, poller=Poller(clients, clock=client.clock), tally=Tally("segmind_default")
+            client=clients, poller=Poller(clients, clock=client.clock), counters=Counters("segmind_default")
         )
         client._sleep = lambda seconds: _sleep(service.clock, seconds)
         ordering = Ordering(connection, ledger, [swap], Terms(WORKFLOW, 1, False), lambda index, job: None)

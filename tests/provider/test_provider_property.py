@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.wire import Answer
-from airflow_provider_segmind.observability.metrics import Tally
+from airflow_provider_segmind.observability.metrics import Counters
 from airflow_provider_segmind.orders.place import Order, mark_failed, place
 from tests.api import drive
 from tests.provider.running import TaskInstance
@@ -45,7 +45,7 @@ class World:
     ledger: list[str] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
     stored: dict[str, Any] = field(default_factory=dict)
-    tally: Tally = field(default_factory=lambda: Tally("segmind_default"))
+    counters: Counters = field(default_factory=lambda: Counters("segmind_default"))
 
     def step(self) -> None:
         """Die here, if it is time."""

@@ -20,7 +20,7 @@ from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
 from airflow_provider_segmind.triggers.starting import StartedPixelFlowTrigger
-from airflow_provider_segmind.waiting.ending import Ending
+from airflow_provider_segmind.waiting.ending import TriggerExit
 from tests.provider.running import TaskInstance, context, first_event, run
 from tests.provider.test_provider_sensor import MODES, submit
 
@@ -117,7 +117,7 @@ def ending_here(emulator: Emulator) -> PixelFlowTrigger:
         segmind_conn_id="segmind_default",
         deadline=datetime.now(UTC).timestamp() + 60,
         needs_image=True,
-        ending=Ending(success=True).to_json(),
+        ending=TriggerExit(success=True).to_json(),
     )
     trigger._task_instance = Placed()  # type: ignore[assignment]
     return trigger

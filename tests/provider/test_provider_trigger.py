@@ -24,7 +24,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
 from airflow_provider_segmind.waiting import shared
-from airflow_provider_segmind.waiting.ending import Ending
+from airflow_provider_segmind.waiting.ending import TriggerExit
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job, read_event
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
 from tests.api.drive import WORKFLOW
@@ -243,6 +243,6 @@ class TestStored:
 
 async def test_a_result_that_cannot_be_kept_in_the_triggerer_is_left_to_a_worker(emulator: Emulator) -> None:
     """Here there is no supervisor that would take the XCom."""
-    waits = trigger(order(emulator), ending=Ending(success=True).to_json())
+    waits = trigger(order(emulator), ending=TriggerExit(success=True).to_json())
     waits.task_instance = SimpleNamespace(dag_id="d", task_id="wait", run_id="r", map_index=-1)  # type: ignore[assignment]
     assert read_event(await first_event(waits))[0].status == "COMPLETED"

@@ -16,7 +16,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.compat import TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.observability.metrics import Tally
+from airflow_provider_segmind.observability.metrics import Counters
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.api.drive import KEY, POLL_URL
 from tests.api.virtual import Service, run_virtually
@@ -51,7 +51,7 @@ class World:
 
         @asynccontextmanager
         async def shared_connection(conn_id: str) -> AsyncIterator[Any]:
-            yield SimpleNamespace(poller=Poller(clients, clock=client.clock), tally=Tally(conn_id))
+            yield SimpleNamespace(poller=Poller(clients, clock=client.clock), counters=Counters(conn_id))
 
         for module in ("segmind", "batch"):
             monkeypatch.setattr(f"airflow_provider_segmind.triggers.{module}.shared_connection", shared_connection)
