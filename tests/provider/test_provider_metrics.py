@@ -181,7 +181,7 @@ def test_thousands_of_polls_are_told_with_one_call(monkeypatch: pytest.MonkeyPat
     calls: list[tuple[Any, ...]] = []
     stats = SimpleNamespace(incr=lambda *call, tags: calls.append(call), timing=lambda *call, tags: None)
     monkeypatch.setattr(metrics, "live_stats", lambda: stats)
-    taken.tell()
+    taken.emit()
     assert sorted(calls) == [(metrics.COMPLETED, 10_000), (metrics.POLLS, 10_000)]
 
 
