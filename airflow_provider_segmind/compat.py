@@ -42,7 +42,7 @@ except ImportError:  # Airflow 3.1
 __all__ = [
     "AIRFLOW_V_3_3_PLUS",
     "ALIAS_EXTRAS_NEST",
-    "THREADS_MAY_ASK",
+    "THREADS_MAY_ASK_AIRFLOW",
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
@@ -61,7 +61,7 @@ __all__ = [
 
 _RELEASE = Version(__version__).release  # (3, 4, 0) for 3.4.0b2: a beta has the features of its release
 AIRFLOW_V_3_3_PLUS = _RELEASE >= (3, 3)
-THREADS_MAY_ASK = _RELEASE >= (3, 2)
+THREADS_MAY_ASK_AIRFLOW = _RELEASE >= (3, 2)
 """Whether several threads of a task may ask its supervisor at the same time; before, one can get the other's answer."""
 ALIAS_EXTRAS_NEST = _RELEASE >= (3, 1, 3)
 """Whether an alias' event may contain a dict; before, the API server fails when the task reports success."""

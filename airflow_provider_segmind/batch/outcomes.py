@@ -168,14 +168,14 @@ def unplanned_error(
     # It also looks up orders of unknown outcome, and waits for the history if no attempt follows.
     store, ti = OrderStore(context), context["ti"]
     max_tries = int(getattr(ti, "max_tries", 0))
-    if any(entry.pending for entry in store.on_record(max_tries).values()):
+    if any(entry.pending for entry in store.entries_to_resume(max_tries).values()):
         for_good = isinstance(error, ChangedError) and not error.retryable
         last = for_good or getattr(ti, "try_number", 1) > max_tries
         try:
             asyncio.run(find_out(connect(), store, workflow, patient=last))
         except Exception as why:  # noqa: BLE001 - must not hide the original error
             log.warning("What an earlier attempt was sending could not be looked up: %s", why)
-    return paid_batch_error(context, error, store.on_record(max_tries), workflow)
+    return paid_batch_error(context, error, store.entries_to_resume(max_tries), workflow)
 
 
 def in_words(summary: Mapping[str, Any]) -> str:

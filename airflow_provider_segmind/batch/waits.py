@@ -19,7 +19,7 @@ from airflow_provider_segmind.batch.files import UNFINISHED, BatchFiles, Row
 from airflow_provider_segmind.batch.ordering import Ordering
 from airflow_provider_segmind.batch.plan import Plan
 from airflow_provider_segmind.batch.results import Collector, wait_for
-from airflow_provider_segmind.compat import THREADS_MAY_ASK
+from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
 from airflow_provider_segmind.observability.metrics import outcome_of
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection
@@ -138,7 +138,7 @@ class Handles:
         if self._durable or len(handles) == self._left:
             return
         try:
-            if THREADS_MAY_ASK:
+            if THREADS_MAY_ASK_AIRFLOW:
                 await asyncio.to_thread(self._push, key="ordered", value=handles)
             else:
                 self._push(key="ordered", value=handles)

@@ -97,7 +97,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
     def _refused(self, context: Context, error: SegmindError) -> Exception | AirflowTaskTimeout:
         """Return the exception for a function that returned no valid swaps; it names the orders on record."""
-        entries = OrderStore(context).on_record(int(getattr(context["ti"], "max_tries", 0)))
+        entries = OrderStore(context).entries_to_resume(int(getattr(context["ti"], "max_tries", 0)))
         if not entries:
             return place_error(context, error)
         try:

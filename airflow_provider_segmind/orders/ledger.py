@@ -20,7 +20,7 @@ class OrderLedger:
 
     def __init__(self, store: OrderStore, header: BatchHeader, entries: Mapping[int, OrderRecord]) -> None:
         self.header = header
-        self.earlier = store.earlier(header)
+        self.earlier = store.ids_before_clear(header)
         self.entries = dict(entries)
         self._store = store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="segmind-ledger")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from airflow_provider_segmind.api.batches import CHUNK, BatchHeader, read_chunk, read_header
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.orders import OrderRecord, read_record, write_record
-from airflow_provider_segmind.compat import THREADS_MAY_ASK
+from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,8 @@ def check_running(context: Mapping[str, Any]) -> None:
     # writes. If Airflow cannot answer, the task continues: while its API is down, no person can mark a task.
     ti = context["ti"]
     ask = getattr(ti, "get_task_states", None)
-    if ask is None or not (THREADS_MAY_ASK or threading.current_thread() is threading.main_thread()):
+    # Before Airflow 3.2 only the main thread can ask without taking another thread's answer.
+    if ask is None or not (THREADS_MAY_ASK_AIRFLOW or threading.current_thread() is threading.main_thread()):
         return
     mapped = ti.map_index is not None and ti.map_index >= 0
     try:
@@ -42,8 +44,8 @@ def check_running(context: Mapping[str, Any]) -> None:
         return
     if (state is None or isinstance(state, str)) and state != "running":
         raise SegmindError(
-            f"Airflow says that this task is {state or 'waiting to start'!r} and no longer running: a person or the "
-            "scheduler has ended this attempt. So nothing is ordered now. Clear the task if its result is wanted."
+            f"Airflow's state for this task is {state or 'none'}, not running: a person or the scheduler has ended "
+            "this attempt. So nothing is ordered now. Clear the task if its result is wanted."
         )
 
 
@@ -67,7 +69,8 @@ class OrderStore:
         except ValueError as error:
             raise OutcomeUnknownError(
                 f"An earlier attempt of this task left an order behind, but {error}: {stored!r}. Nothing was ordered "
-                "now. Look for it in your Segmind request history; then clear the task, which orders anew."
+                "now. If it is in your Segmind request history, fetch its result with a sensor. If it is not, clear "
+                "the task: that orders anew."
             ) from error
 
     def save(self, record: OrderRecord) -> None:
@@ -89,8 +92,8 @@ class OrderStore:
             entries = self._entries(header.batch, header.count) if header else {}
         except ValueError as error:
             raise OutcomeUnknownError(
-                f"An earlier attempt of this task left a batch behind, but {error}. Nothing was ordered now. Look for "
-                "its orders in your Segmind request history; then clear the task, which orders anew."
+                f"An earlier attempt of this task left a batch behind, but {error}. Nothing was ordered now. Fetch "
+                "with a sensor what your Segmind request history has of it. Then clear the task: that orders all anew."
             ) from error
         return header, entries
 
@@ -98,19 +101,19 @@ class OrderStore:
         entries: dict[int, OrderRecord] = {}
         if self._store is None:
             return entries
-        for number in range(-(-count // CHUNK)):
+        for number in range(math.ceil(count / CHUNK)):
             entries |= read_chunk(self._store.get(_key(batch, number)))
         return entries
 
-    def earlier(self, header: BatchHeader) -> frozenset[str]:
-        """Return the request ids of orders from before the task was cleared."""
+    def ids_before_clear(self, header: BatchHeader) -> frozenset[str]:
+        """Return the request ids of orders from before the task was cleared, as far as they can be read."""
         try:
             entries = self._entries(header.before, header.count_before)
         except ValueError:
             return frozenset()
         return frozenset(request_id for entry in entries.values() for request_id in entry.ordered)
 
-    def on_record(self, max_tries: int) -> dict[int, OrderRecord]:
+    def entries_to_resume(self, max_tries: int) -> dict[int, OrderRecord]:
         """Return the entries that this attempt resumes; none if they are unreadable or from before a clear."""
         try:
             header, entries = self.load_batch()
@@ -119,7 +122,7 @@ class OrderStore:
         return entries if header is not None and header.max_tries == max_tries else {}
 
     def save_header(self, header: BatchHeader) -> None:
-        """Begin a batch; the entries of an earlier one no longer count."""
+        """Save the header of a new batch; the chunks of an earlier one stay under its name."""
         if self._store is not None:
             self._store.set(BATCH_KEY, header.to_json())
 
@@ -129,7 +132,7 @@ class OrderStore:
         """
         Keep chunks of entries, by number.
 
-        :param before_order: whether an order follows; raises if Airflow has ended this attempt, so that it is not sent.
+        :param before_order: whether orders are sent next. Then raises, after saving, if Airflow has ended this attempt.
         """
         for number, chunk in chunks.items():
             if self._store is not None:

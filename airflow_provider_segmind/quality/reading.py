@@ -1,5 +1,5 @@
 """
-Decode untrusted pictures to a small size: the only place in this package that opens pictures.
+Decode untrusted pictures to a small size: the only place outside the emulator that opens pictures.
 
 A small file can be a huge picture, sent to do harm. So: the file's first bytes choose the decoder, and no other of
 Pillow's is used; it gets only the bytes that make the pixels; there is a limit on decoded pixels, per picture and for

@@ -13,7 +13,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.batch.results import wait_for
-from airflow_provider_segmind.compat import THREADS_MAY_ASK, TaskDeferred
+from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.waiting.shared import shared_connection
@@ -142,7 +142,7 @@ def test_a_batch_that_was_ended_while_its_worker_started_orders_nothing(emulator
     assert not emulator.charges
 
 
-@pytest.mark.skipif(not THREADS_MAY_ASK, reason="on Airflow 3.1 a batch asks once, before its first order")
+@pytest.mark.skipif(not THREADS_MAY_ASK_AIRFLOW, reason="on Airflow 3.1 a batch asks once, before its first order")
 def test_a_batch_that_is_ended_half_way_orders_no_more_and_keeps_what_it_ordered(
     emulator: Emulator, tmp_path: Path
 ) -> None:

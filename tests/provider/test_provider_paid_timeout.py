@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_segmind.batch import waits as batch_waits
 from airflow_provider_segmind.batch.files import BatchFiles
 from airflow_provider_segmind.compat import (
-    THREADS_MAY_ASK,
+    THREADS_MAY_ASK_AIRFLOW,
     AirflowFailException,
     AirflowTaskTimeout,
     TaskDeferred,
@@ -33,7 +33,7 @@ __all__ = ["at_once", "logged"]
 class TestTimeout:
     """``execution_timeout`` and kills, at a time that the test chooses: right before some order goes out."""
 
-    pytestmark = pytest.mark.skipif(not THREADS_MAY_ASK, reason="nobody is asked before each order")
+    pytestmark = pytest.mark.skipif(not THREADS_MAY_ASK_AIRFLOW, reason="nobody is asked before each order")
 
     @staticmethod
     def before_order(task: Batch, context: Any, charges: int, act: Callable[[], None]) -> None:
