@@ -159,7 +159,7 @@ def _(case: Case) -> str:
     with closing(sqlite3.connect(case.world.airflow.sqlite_path, timeout=30)) as connection, connection:
         (stored,) = connection.execute("SELECT kwargs FROM trigger WHERE id = ?", (trigger_id,)).fetchone()
         now = json.loads(stored)
-        older = json.dumps({name: now[name] for name in oldest})
+        older = json.dumps({name: now.get(name, value) for name, value in oldest.items()})
         connection.execute("UPDATE trigger SET kwargs = ? WHERE id = ?", (older, trigger_id))
     case.world.restart("triggerer")
     case.delivered()

@@ -12,7 +12,8 @@ from tests.faults.play import scenario
 UNKNOWN = (
     "AirflowFailException: OutcomeUnknownError: An earlier attempt of this task ended while it ordered workflow",
     "so the order may have been accepted and billed. It is not sent again.",
-    "Look there yourself; then clear the task, which orders anew, or set on_unknown_outcome='resubmit'.",
+    "Look there yourself; then clear the task, which orders anew, or set on_unknown_outcome='resubmit': "
+    "either may pay a second time.",
 )
 NOT_IN_HISTORY = "The request history has no request with these inputs at that time, which does not prove anything."
 NAMED = "fails for good: `OutcomeUnknownError: An earlier attempt of this task ended while it ordered …`"
@@ -106,7 +107,7 @@ def until_it_resumes(case: Case) -> None:
     case.emulator.script(
         Fault("completed-bad-output", body=json.dumps([output] * 100)), Fault("hang-after", on="poll", seconds=25)
     )
-    case.order().until("the resume", lambda: case.row().get("state") == "running" and _has_polls(case, 2))
+    case.order("swap_resumes").until("the resume", lambda: case.row().get("state") == "running" and _has_polls(case, 2))
 
 
 @scenario("worker killed while it resumes", charges=1)

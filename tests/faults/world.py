@@ -18,7 +18,7 @@ from demo.local_airflow import LocalAirflow
 from tests.faults.case import Case
 
 DAGS = Path(__file__).with_name("dags")
-DAG_IDS = ("swap", "swap_retry_once", "swap_never_retry", "swap_apart", "swap_many", "swap_resubmit")
+DAG_IDS = ("swap", "swap_retry_once", "swap_never_retry", "swap_apart", "swap_many", "swap_resubmit", "swap_resumes")
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 EMULATORS = 8
 

@@ -45,6 +45,10 @@ for dag_id, retries in {"swap": 3, "swap_retry_once": 1, "swap_never_retry": 0}.
     with dag(dag_id):
         BodySwapOperator(task_id="swap", retries=retries, retry_delay=SHORT, poll_interval=1.0, timeout=300.0, **ORDER)
 
+with dag("swap_resumes"):
+    how = {"retries": 3, "retry_delay": SHORT, "poll_interval": 1.0, "timeout": 300.0}
+    BodySwapOperator(task_id="swap", end_in_trigger=False, **how, **ORDER)
+
 with dag("swap_resubmit"):
     BodySwapOperator(task_id="swap", retries=3, retry_delay=SHORT, on_unknown_outcome="resubmit", **ORDER)
 
