@@ -20,7 +20,7 @@ from demo.airflow_settings import LOOPBACK, free_port, past_proxies
 from tests.docs.reader import SERVERS, Reader
 from tests.docs.steps import Save, Type, read
 from tests.docs.terminal import Terminal, TerminalError
-from tools.release.commands import clean_environment
+from tools.environment import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()

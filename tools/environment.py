@@ -1,0 +1,117 @@
+"""Commands that a check runs, and virtual environments into which a built file is installed as by a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.airflow_settings import past_proxies
+from tools import smoke
+
+ROOT = Path(__file__).resolve().parents[1]
+# Whatever could lead a program from its own environment into the checkout, or into somebody's Airflow.
+_LEADING_ASTRAY = ("AIRFLOW", "_AIRFLOW", "SEGMIND", "PYTHON", "VIRTUAL_ENV", "PYTEST_", "COVERAGE_")
+
+
+class CheckError(Exception):
+    """A check failed; the message says what is wrong, and what to do about it."""
+
+
+def clean_environment() -> dict[str, str]:
+    """Return this process's variables without those that change what is imported, or which Airflow is found."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEADING_ASTRAY)}
+    return {**kept, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONNOUSERSITE": "1"}
+
+
+def run(*command: object, cwd: Path, remedy: str, env: Mapping[str, str] | None = None, timeout: float = 900) -> str:
+    """
+    Run a program to its end and return what it wrote to its standard output.
+
+    :param remedy: what to do if it fails: the end of the message of the :class:`CheckError` that is raised then.
+    :param env: its complete environment; :func:`clean_environment` if not given.
+    :param timeout: seconds that it may take.
+    """
+    words = [str(part) for part in command]
+    shown = " ".join([Path(words[0]).name, *words[1:]])
+    try:
+        done = subprocess.run(
+            words,
+            cwd=cwd,
+            env=clean_environment() if env is None else env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+            check=False,
+        )
+    except OSError as problem:
+        raise CheckError(f"`{shown}` cannot be run: {problem}. {remedy}") from problem
+    except subprocess.TimeoutExpired as problem:
+        raise CheckError(f"`{shown}` did not end within {timeout:.0f} s. {remedy}") from problem
+    if done.returncode:
+        tail = "\n".join(f"    {line}" for line in [*done.stdout.splitlines(), *done.stderr.splitlines()][-25:])
+        raise CheckError(f"`{shown}` ended with exit code {done.returncode}:\n{tail}\n{remedy}")
+    return done.stdout
+
+
+def build(source: Path, out: Path) -> tuple[Path, Path]:
+    """Build the sdist, and the wheel from the sdist; return the wheel and the sdist."""
+    remedy = "Run `python -m build` in a clean clone and correct what it says; pyproject.toml has [build-system]."
+    run(sys.executable, "-m", "build", "--outdir", out, source, cwd=out.parent, remedy=remedy)
+    (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
+    return wheel, sdist
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment without pip in a folder that is near no checkout, with an Airflow home beside it."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder: Path, python: str = sys.executable) -> Environment:
+        """Make an environment of an interpreter with nothing in it, not even pip."""
+        made = cls(folder)
+        (folder / "airflow").mkdir(parents=True)
+        command = (python, "-m", "venv", "--without-pip", "--symlinks", folder / "venv")
+        run(*command, cwd=folder, remedy="Name a Python that is installed.")
+        return made
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "venv" / "bin" / "python"
+
+    def pip(self, *arguments: object) -> str:
+        """Let this process's pip work in it, and return what pip printed."""
+        remedy = "Look at dependencies in pyproject.toml, and at the constraints that were used."
+        command = (sys.executable, "-P", "-m", "pip", "--python", self.python, *arguments)
+        return run(*command, cwd=self.folder, remedy=remedy)
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each distribution in it."""
+        return {one["name"]: one["version"] for one in json.loads(self.pip("list", "--format=json"))}
+
+    def try_out(self) -> None:
+        """Let pip say whether all fits together, and run :mod:`tools.smoke` in it."""
+        self.pip("check")
+        home = self.folder / "airflow"
+        env = clean_environment()
+        env |= {
+            **past_proxies(env),
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        }
+        script = shutil.copy(smoke.__file__, self.folder)  # the checkout must not be what it imports
+        remedy = "KEEP=1 leaves the environment; airflow/swap.log there has what the DAG printed."
+        run(self.python, "-P", script, cwd=self.folder, env=env, remedy=remedy)

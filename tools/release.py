@@ -1,0 +1,177 @@
+"""``make release-check``: whether what is committed can be released. Only what was tried is left in ``dist/``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tools.environment import ROOT, CheckError, Environment, build, run
+from tools.smoke import PACKAGE
+
+DIST = ROOT / "dist"
+NOT_SHIPPED = (".ci/",)
+"""What is committed and needs not be in the sdist: it only checks commits."""
+NEEDED = ("py.typed", "plugin/static/gallery.js", "quality/models/LICENSE", "example_dags/body_swap.py")
+"""What no wheel may lack, whatever is committed."""
+LIMITS = {".whl": 3_600_000, ".gz": 4_500_000}
+"""
+Bytes, a little above what 0.1.0 has: 3.4 MB and 4.1 MB, of which the three models are 3.0 MB. Every component of every
+Airflow installs the wheel, so more is to be decided and not to slip in.
+"""
+DOCUMENTED_KEY = b"SG_0123456789abcdef"
+"""The emulator's key, which opens nothing."""
+_SECRETS = {
+    "a key of Segmind": re.compile(rb"\bSG_[0-9a-f]{16,}\b"),
+    "a private key": re.compile(rb"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"),
+    "a key of AWS": re.compile(rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    "a token of GitHub": re.compile(rb"\b(?:gh[pousr]_[0-9A-Za-z]{36}|github_pat_[0-9A-Za-z_]{40})"),
+    "a token of PyPI": re.compile(rb"\bpypi-[0-9A-Za-z_-]{40}"),
+}
+_LEFTOVER = re.compile(r"(^|/)(__pycache__|\.env|\.venv|\.git|\.DS_Store|[^/]+\.(py[cod]|egg-info|orig|rej|swp))(/|$)")
+_TEST = re.compile(r"(^|/)(tests?|conftest\.py|test_[^/]+\.py)(/|$)")
+_SECTION = re.compile(r"^## (?P<version>\S+)(?: \((?P<date>[^)]*)\))?$", re.MULTILINE)
+
+
+def main() -> int:
+    """Check what is committed, keep the built files if nothing is wrong, and return the exit code."""
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="release-check-"))
+    shutil.rmtree(DIST, ignore_errors=True)  # what was checked earlier is not what is checked now
+    try:
+        built = _check(folder)
+        DIST.mkdir()
+        print(f"\n{time.monotonic() - started:.0f} s. dist/ has exactly what was checked:")
+        for path in built:
+            shutil.copy2(path, DIST)
+            print(
+                f"  {path.name}  {path.stat().st_size:,} bytes  sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+            )
+    except CheckError as problem:
+        print(f"FAILED  {problem}\n\nNot to be released; nothing is left in dist/.")
+        return 1
+    finally:
+        if os.environ.get("KEEP") == "1":
+            print(f"Left there, as KEEP=1 asks: {folder}")
+        else:
+            shutil.rmtree(folder)
+    return 0
+
+
+def _check(folder: Path) -> tuple[Path, Path]:
+    source = folder / "source"
+    if changed := _git("status", "--porcelain").splitlines():
+        print(f"Warning: not committed, so not checked: {_some([line[3:] for line in changed])}")
+    _git("archive", "--format=zip", f"--output={folder / 'source.zip'}", "HEAD")
+    shutil.unpack_archive(folder / "source.zip", source)
+    _say(f"build of {_git('rev-parse', '--short', 'HEAD').strip()}")
+    built = build(source, folder / "dist")
+    _say("metadata and contents")
+    check_tools(built, source, folder)
+    if problems := [*project_problems(source), *(found for path in built for found in file_problems(path, source))]:
+        raise CheckError("\n        ".join(problems))
+    for airflow in (airflows := supported_airflows(source))[:: max(1, len(airflows) - 1)]:
+        for path in built:
+            _say(f"{path.name} with Airflow {airflow}: install, pip check, imports, Airflow's commands, a swap")
+            install(path, airflow, source, folder / f"{path.suffix[1:]}-{airflow}").try_out()
+    return built
+
+
+def _git(*arguments: str) -> str:
+    return run("git", *arguments, cwd=ROOT, remedy="Run it in a git checkout, with git installed.")
+
+
+def check_tools(built: tuple[Path, Path], source: Path, folder: Path) -> None:
+    """Let ``validate-pyproject``, ``twine`` and ``check-wheel-contents`` say what is wrong with built files."""
+    remedy = "Correct pyproject.toml, README.md or .gitignore as it says."
+    package = folder / "expected" / PACKAGE  # the wheel's tree: the package, with the example DAGs in it
+    shutil.copytree(source / PACKAGE, package)
+    shutil.copytree(source / "example_dags", package / "example_dags")
+    for command in (
+        ("validate_pyproject", source / "pyproject.toml"),
+        ("twine", "check", "--strict", *built),
+        ("check_wheel_contents", "--no-config", "--package", package, built[0]),
+    ):
+        run(sys.executable, "-m", *command, cwd=folder, remedy=remedy)
+
+
+def project_problems(source: Path) -> Iterator[str]:
+    """Compare the version with the newest section of the changelog; warn if that has no day yet."""
+    version = re.findall(r'^__version__ = "(.+)"$', (source / PACKAGE / "__init__.py").read_text(), re.MULTILINE)
+    section = _SECTION.search((source / "CHANGELOG.md").read_text())
+    if section is None or [section["version"]] != version:
+        newest = section["version"] if section else "none"
+        yield f"__version__ is {version}, but CHANGELOG.md begins with {newest}: write the same version there."
+    elif not re.fullmatch(r"\d{4}-\d{2}-\d{2}", section["date"] or ""):
+        print(f"Warning: CHANGELOG.md says `{section[0][3:]}`; a release needs its day there: `(2026-01-31)`.")
+
+
+def file_problems(path: Path, source: Path) -> Iterator[str]:
+    """Name what a wheel or sdist lacks, or should not have, and what looks like a key in it."""
+    is_wheel, files = path.suffix == ".whl", contents(path)
+    if is_wheel:
+        info = next(name.partition("/")[0] for name in files if ".dist-info/" in name)
+        needed = {*(f"{PACKAGE}/{name}" for name in NEEDED), f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"}
+        odd = [name for name in files if _LEFTOVER.search(name) or _TEST.search(name)]
+    else:
+        names = (found.relative_to(source).as_posix() for found in source.rglob("*") if found.is_file())
+        needed = {name for name in names if not name.startswith(NOT_SHIPPED)}
+        odd = [name for name in files if _LEFTOVER.search(name) or name not in needed | {"PKG-INFO"}]
+    if missing := needed - files.keys():
+        yield f"{path.name} lacks {_some(missing)}: commit it, or look at [tool.hatch.build] in pyproject.toml."
+    if odd:
+        yield f"{path.name} has {_some(odd)}: delete it, or look at [tool.hatch.build] in pyproject.toml."
+    for name, content in files.items():
+        for sort, pattern in _SECRETS.items():
+            if set(pattern.findall(content)) - {DOCUMENTED_KEY}:
+                yield f"{path.name}: {name} has what looks like {sort}: take it out, and revoke it."
+    if (size := path.stat().st_size) > (limit := LIMITS[path.suffix]):
+        yield f"{path.name} has {size:,} bytes, and {limit:,} are allowed: take something out, or raise LIMITS."
+
+
+def contents(path: Path) -> Mapping[str, bytes]:
+    """Return all files of a wheel, or of an sdist without the folder that all of it is in."""
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            return {entry.filename: wheel.read(entry) for entry in wheel.infolist() if not entry.is_dir()}
+    with tarfile.open(path) as sdist:
+        entries = ((entry.name.partition("/")[2], sdist.extractfile(entry)) for entry in sdist if entry.isfile())
+        return {name: file.read() for name, file in entries if file}
+
+
+def supported_airflows(source: Path) -> list[str]:
+    """Return the versions of Airflow that there are constraints for, such as ``3.1``, oldest first."""
+    found = [path.stem.removeprefix("airflow-") for path in (source / "constraints").glob("airflow-*.txt")]
+    return sorted(found, key=lambda version: [int(part) for part in version.split(".")])
+
+
+def install(path: Path, airflow: str, source: Path, folder: Path) -> Environment:
+    """Install a built file into an empty environment, beside one Airflow."""
+    made = Environment.make(folder)
+    made.pip("install", "--quiet", path, "--constraint", source / "constraints" / f"airflow-{airflow}.txt")
+    found = made.versions()["apache-airflow"]
+    if not found.startswith(f"{airflow}."):
+        raise CheckError(
+            f"apache-airflow {found} was installed, not {airflow}: look at dependencies in pyproject.toml."
+        )
+    return made
+
+
+def _some(names: list[str] | set[str]) -> str:
+    return ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _say(step: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {step}", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,176 @@
+"""
+Try the installed provider: import all that it names, ask Airflow's commands about it, and make one emulated swap.
+
+It runs as a program inside the environment in which the provider is installed, so it imports nothing of the checkout.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import io
+import json
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+DISTRIBUTION = "airflow-provider-segmind"
+PACKAGE = "airflow_provider_segmind"
+PLUGIN = "segmind"
+DAG = "body_swap"
+OPTIONAL = ("numpy", "openlineage")
+"""What modules of the provider import that a plain installation does not bring."""
+NEWER = {f"{PACKAGE}.example_dags.body_swap_pipeline": ("apache-airflow-providers-standard", (1, 13))}
+"""What an example says that it needs, which an old Airflow does not bring; it is not imported there."""
+_DEFERRED = "running trigger in line"  # what `airflow dags test` says when a task has deferred
+
+
+def main() -> int:
+    """Try everything, print what is wrong, and return the exit code."""
+    problems = [*installed_problems(), *command_problems(), *swap_problems()]
+    print("\n".join(problems))
+    return int(bool(problems))
+
+
+def installed_problems() -> Iterator[str]:
+    """Name what the distribution announces and nobody can import, or does not come from this environment."""
+    from airflow.configuration import conf
+    from airflow.providers_manager import ProvidersManager
+
+    ProvidersManager().initialize_providers_configuration()
+    for entry in importlib.metadata.distribution(DISTRIBUTION).entry_points:
+        yield from _raised(f"entry point {entry.group} names {entry.value}", entry.load)
+    info = importlib.import_module(f"{PACKAGE}.get_provider_info").get_provider_info()
+    yield from info_problems(info, conf.get)
+    for name in _modules():
+        yield from _raised(name, importlib.import_module, name, optional=OPTIONAL)
+    own = {name: module for name, module in sys.modules.items() if f"{name}.".startswith(f"{PACKAGE}.")}
+    for name, module in own.items():
+        file = module.__file__
+        if file and not Path(file).resolve().is_relative_to(Path(sys.prefix).resolve()):
+            yield f"{name} is not of this environment: {file}"
+
+
+def info_problems(info: Mapping[str, Any], option: Callable[[str, str], str | None]) -> Iterator[str]:
+    """Name what the provider info names that cannot be imported, and options that Airflow does not know."""
+    for name in dotted_names(info):
+        yield from _raised(f"the provider info names {name}", pkgutil.resolve_name, name)
+    for section, about in info.get("config", {}).items():
+        for name, described in about["options"].items():
+            if (said := option(section, name)) != described["default"]:
+                yield f"[{section}] {name} has the default {described['default']!r}; Airflow says {said!r}"
+
+
+def dotted_names(value: Any) -> Iterator[str]:
+    """Return all modules, classes and functions of the package that are named somewhere in a structure."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from dotted_names(part)
+    elif isinstance(value, str) and value.startswith(f"{PACKAGE}."):
+        yield value
+
+
+def _raised(what: str, load: Callable[..., object], *arguments: str, optional: tuple[str, ...] = ()) -> Iterator[str]:
+    try:
+        load(*arguments)
+    except (Exception, SystemExit) as problem:  # noqa: BLE001 - a module can raise whatever it likes
+        if not (isinstance(problem, ModuleNotFoundError) and problem.name in optional):
+            yield f"{what}: {type(problem).__name__}: {problem}"
+
+
+def _modules() -> list[str]:
+    (folder,) = map(Path, importlib.import_module(PACKAGE).__path__)
+    parts = (path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py"))
+    found = sorted(".".join(names).removesuffix(".__init__") for names in parts if names[-1] != "__main__")
+    return [name for name in found if name not in NEWER or _has(*NEWER[name])]
+
+
+def _has(distribution: str, wanted: tuple[int, int]) -> bool:
+    major, minor = importlib.metadata.version(distribution).split(".")[:2]
+    return (int(major), int(minor)) >= wanted
+
+
+def command_problems() -> Iterator[str]:
+    """Name what Airflow's own commands do not know of the provider and its plugin."""
+    version = importlib.metadata.version(DISTRIBUTION)
+    providers = _table("providers", "get", DISTRIBUTION)
+    if not any(version in provider.values() for provider in providers):
+        yield f"`airflow providers get {DISTRIBUTION}` says {providers}, not {version}"
+    plugins = {plugin["name"]: plugin for plugin in _table("plugins")}
+    for part in ("fastapi_apps", "react_apps"):
+        if not plugins.get(PLUGIN, {}).get(part):
+            yield f"`airflow plugins` knows no {part} of the plugin {PLUGIN}"
+
+
+def _table(*command: str) -> list[dict[str, Any]]:
+    # Airflow prints log lines before it, to the same place.
+    lines = reversed(_airflow(*command, "--output", "json").splitlines())
+    rows: list[dict[str, Any]] = json.loads(next((line for line in lines if line.startswith("[{")), "[]"))
+    return rows
+
+
+def swap_problems() -> list[str]:
+    """Run the installed example DAG of one swap, and say what is wrong with the run."""
+    from airflow_provider_segmind.emulator import Emulator
+
+    home = Path(os.environ["AIRFLOW_HOME"])
+    (home / "dags").mkdir(exist_ok=True)
+    shutil.copy(Path(importlib.import_module(PACKAGE).__path__[0], "example_dags", f"{DAG}.py"), home / "dags")
+    _airflow("db", "migrate")
+    with Emulator(job_seconds=2, job_polls=1) as emulator:
+        connection = json.dumps(emulator.airflow_connection())
+        inputs = {"character_image": emulator.sample("scene"), "reference_character_image": emulator.sample("person")}
+        more = {"AIRFLOW_CONN_SEGMIND_DEFAULT": connection, "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}
+        printed = _airflow("dags", "test", DAG, "--conf", json.dumps(inputs), **more)
+        (home / "swap.log").write_text(printed)
+        return judged(printed, [charge.request_id for charge in emulator.charges])
+
+
+def judged(printed: str, charges: list[str]) -> list[str]:
+    """Say what is wrong with a run, by what ``airflow dags test`` printed and the ids of what was charged."""
+    found = [] if _DEFERRED in printed else [f"the sensor of {DAG} did not defer: nothing says `{_DEFERRED}`"]
+    if len(charges) != 1:
+        found.append(f"one run of {DAG} was charged {len(charges)} times, not once")
+    made = re.search(r"Request (\w+) made (http://\S+)", printed)
+    if made is None:
+        return [*found, f"the last task of {DAG} named no picture"]
+    if charges != [made[1]]:
+        found.append(f"the picture is of request {made[1]}, which was not what was charged")
+    return [*found, *_raised(f"the picture of {DAG} cannot be read", _open, made[2])]
+
+
+def _open(url: str) -> None:
+    from PIL import Image
+
+    with urllib.request.urlopen(url, timeout=30) as answer, Image.open(io.BytesIO(answer.read())) as picture:  # noqa: S310
+        picture.load()
+
+
+def _airflow(*arguments: str, **more: str) -> str:
+    """Run an ``airflow`` command with more environment variables, and return all that it printed."""
+    command = [sys.executable, "-P", "-m", "airflow", *arguments]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **more},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=600,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}\n`airflow {' '.join(arguments)}` ended with exit code {done.returncode}.")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
