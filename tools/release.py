@@ -78,7 +78,8 @@ def _check(folder: Path) -> tuple[Path, Path]:
     check_tools(built, source, folder)
     if problems := [*project_problems(source), *(found for path in built for found in file_problems(path, source))]:
         raise CheckError("\n        ".join(problems))
-    for airflow in (airflows := supported_airflows(source))[:: max(1, len(airflows) - 1)]:
+    airflows = supported_airflows(source)
+    for airflow in dict.fromkeys((airflows[0], airflows[-1])):
         for path in built:
             _say(f"{path.name} with Airflow {airflow}: install, pip check, imports, Airflow's commands, a swap")
             install(path, airflow, source, folder / f"{path.suffix[1:]}-{airflow}").try_out()
@@ -116,18 +117,11 @@ def project_problems(source: Path) -> Iterator[str]:
 
 def file_problems(path: Path, source: Path) -> Iterator[str]:
     """Name what a wheel or sdist lacks, or should not have, and what looks like a key in it."""
-    is_wheel, files = path.suffix == ".whl", contents(path)
-    if is_wheel:
-        info = next(name.partition("/")[0] for name in files if ".dist-info/" in name)
-        needed = {*(f"{PACKAGE}/{name}" for name in NEEDED), f"{info}/licenses/LICENSE", f"{info}/licenses/NOTICE"}
-        odd = [name for name in files if _LEFTOVER.search(name) or _TEST.search(name)]
-    else:
-        names = (found.relative_to(source).as_posix() for found in source.rglob("*") if found.is_file())
-        needed = {name for name in names if not name.startswith(NOT_SHIPPED)}
-        odd = [name for name in files if _LEFTOVER.search(name) or name not in needed | {"PKG-INFO"}]
+    files = contents(path)
+    needed, odd = _wheel_names(set(files)) if path.suffix == ".whl" else _sdist_names(set(files), source)
     if missing := needed - files.keys():
         yield f"{path.name} lacks {_some(missing)}: commit it, or look at [tool.hatch.build] in pyproject.toml."
-    if odd:
+    if odd := odd | set(filter(_LEFTOVER.search, files)):
         yield f"{path.name} has {_some(odd)}: delete it, or look at [tool.hatch.build] in pyproject.toml."
     for name, content in files.items():
         for sort, pattern in _SECRETS.items():
@@ -135,6 +129,20 @@ def file_problems(path: Path, source: Path) -> Iterator[str]:
                 yield f"{path.name}: {name} has what looks like {sort}: take it out, and revoke it."
     if (size := path.stat().st_size) > (limit := LIMITS[path.suffix]):
         yield f"{path.name} has {size:,} bytes, and {limit:,} are allowed: take something out, or raise LIMITS."
+
+
+def _wheel_names(there: set[str]) -> tuple[set[str], set[str]]:
+    """Return what a wheel must have, and which of its files are tests; ``check-wheel-contents`` looks at the rest."""
+    (info,) = {name.partition("/")[0] for name in there if ".dist-info/" in name}
+    licences = {f"{info}/licenses/{name}" for name in ("LICENSE", "NOTICE")}
+    return licences | {f"{PACKAGE}/{name}" for name in NEEDED}, set(filter(_TEST.search, there))
+
+
+def _sdist_names(there: set[str], source: Path) -> tuple[set[str], set[str]]:
+    """Return what an sdist must have, and which of its files are not committed."""
+    committed = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    needed = {name for name in committed if not name.startswith(NOT_SHIPPED)}
+    return needed, there - needed - {"PKG-INFO"}
 
 
 def contents(path: Path) -> Mapping[str, bytes]:

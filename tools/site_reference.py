@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-import ast
+import os
 import posixpath
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import griffe
+
 from airflow_provider_segmind.api.errors import BY_NAME, SegmindError
 from airflow_provider_segmind.api.models import Settings
-from airflow_provider_segmind.emulator import __main__ as emulator
 from airflow_provider_segmind.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,75 +142,41 @@ def _error(name: str, cls: type[SegmindError]) -> str:
 
 
 def metrics() -> str:
-    """Return a page with every metric, as the module that tells them describes it."""
-    source = ROOT / "airflow_provider_segmind" / "observability" / "metrics.py"
+    """Return a page with every metric, as the module that counts them describes it."""
     parts = [
         "# Metrics\n\nThey come with Airflow's own, under its prefix, where Airflow's metrics are on. Each has the tag "
         "`connection`. [Monitoring](../monitoring.md) says how to switch them on, and what is worth an alert.\n\n"
         "| Metric | What it is |\n| --- | --- |"
     ]
-    parts.extend(f"| `{name}` | {meaning} |" for name, meaning in described(source, "segmind."))
+    source = ROOT / "airflow_provider_segmind" / "observability" / "metrics.py"
+    # Read and not imported, since that would make an Airflow home.
+    constants = griffe.visit("metrics", filepath=source, code=source.read_text()).attributes.values()
+    named = {str(constant.value).strip("\"'"): constant.docstring for constant in constants}
+    parts.extend(
+        f"| `{name}` | {_sentences(docstring.value)} |"
+        for name, docstring in named.items()
+        if name.startswith("segmind.") and docstring
+    )
     return "\n".join(parts) + "\n"
 
 
-def described(source: Path, prefix: str) -> Iterator[tuple[str, str]]:
-    """
-    Return the constants of a module that are texts with this prefix, each with the docstring below it.
-
-    :param source: the module's file; it is read and not imported, since that would make an Airflow home.
-    :param prefix: what the texts begin with.
-    """
-    body = ast.parse(source.read_text()).body
-    for node, after in zip(body, [*body[1:], None], strict=True):
-        value = getattr(node, "value", None) if isinstance(node, ast.Assign) else None
-        if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value.startswith(prefix):
-            said = after.value if isinstance(after, ast.Expr) else None
-            yield value.value, _sentences(str(said.value)) if isinstance(said, ast.Constant) else ""
-
-
 def commands() -> str:
-    """Return a page with the emulator's command line, and the targets of make."""
-    shell = "python -m airflow_provider_segmind.emulator"
-    parts = [
+    """Return a page with the emulator's command line, and the targets of make, in their own words."""
+    emulator = ("-m", "airflow_provider_segmind.emulator")
+    return (
         "# Commands\n\n## The emulator\n\n"
-        f"`{shell}` runs until it is ended with Ctrl-C. [The emulator](../emulator.md) says what can be done with it.\n"
-        "\n| Option | Meaning |\n| --- | --- |"
-    ]
-    parser = emulator._parser()
-    parts.extend(_actions(parser))
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, command in action.choices.items():
-                about = next(choice.help for choice in action._choices_actions if choice.dest == name)
-                parts.append(f"\n`{shell} {name}`: {about}.\n\n| Argument | Meaning |\n| --- | --- |")
-                parts.extend(_actions(command))
-    asked = subprocess.run(
-        ["make", "--no-print-directory", "-s", "help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
+        f"`python {' '.join(emulator)}` runs until it is ended with Ctrl-C. "
+        "[The emulator](../emulator.md) says what can be done with it.\n\n"
+        f"{_said(sys.executable, *emulator, '--help')}\n{_said(sys.executable, *emulator, 'samples', '--help')}\n"
+        f"## make\n\nIn a checkout. `make` alone says this:\n\n{_said('make', '--no-print-directory', '-s', 'help')}"
     )
-    parts.append(
-        "\n## make\n\nIn a checkout. `make` alone says this:\n\n```text\n" + asked.stdout.rstrip().replace("\t", " ")
-    )
-    return "\n".join(parts) + "\n```\n"
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            continue
-        value = "" if action.nargs == 0 or not action.option_strings else f" {_metavar(action)}"
-        name = ", ".join(action.option_strings) or action.dest.upper()
-        meaning = (action.help or "") % {"default": action.default, "prog": parser.prog}
-        yield f"| `{name}{value}` | {meaning} |"
-
-
-def _metavar(action: argparse.Action) -> str:
-    if action.choices:
-        return "{" + ",".join(map(str, action.choices)) + "}"
-    return str(action.metavar or action.dest.upper())
+def _said(*command: str) -> str:
+    """Return what a program prints, as a block of text."""
+    env = {**os.environ, "COLUMNS": "110"}
+    asked = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return "```text\n" + asked.stdout.rstrip().replace("\t", " ") + "\n```\n"
 
 
 def _rows(page: str, name: str) -> Iterator[list[str]]:
