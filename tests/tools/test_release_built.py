@@ -44,8 +44,11 @@ def test_a_module_that_a_built_wheel_lacks_is_named(built: tuple[Path, Path], so
     lacking = tmp_path / built[0].name
     with zipfile.ZipFile(built[0]) as whole, zipfile.ZipFile(lacking, "w") as packed:
         for name in whole.namelist():
+            content = whole.read(name)
+            if name.endswith(".dist-info/RECORD"):  # the build would leave it out there, too
+                content = b"".join(line for line in content.splitlines(True) if b"operators/batch.py" not in line)
             if not name.endswith("operators/batch.py"):
-                packed.writestr(name, whole.read(name))
+                packed.writestr(name, content)
     with pytest.raises(CheckError, match=r"airflow_provider_segmind/operators/batch\.py"):
         check_tools((lacking, built[1]), source, tmp_path)
 
