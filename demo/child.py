@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -28,17 +28,13 @@ class Child:
     :param command: the command line; it must hold no secret, since every user of the machine can read it.
     :param env: its complete environment.
     :param log_path: file that receives its output; a restart appends.
-    :param cwd: the folder that it runs in; this process's if not given.
     """
 
-    def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], log_path: Path, cwd: Path | None = None
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_path: Path) -> None:
         self.name = name
         self.command = tuple(command)
         self.env = dict(env)
         self.log_path = log_path
-        self.cwd = cwd
         self.started_at = 0.0
         """Seconds since the epoch of the latest start."""
         self.expected_dead = False
@@ -47,21 +43,13 @@ class Child:
         # session id -> when it began; a killed and restarted program may have left processes in the first one
         self._sessions: dict[int, float] = {}
 
-    def __repr__(self) -> str:
-        return f"<{self.name} {'alive' if self.is_alive else 'dead'} pids={self.pids}>"
-
     def start(self) -> None:
-        """
-        Start the program.
-
-        :raises OSError: it cannot be executed.
-        """
+        """Start the program."""
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log, deferred():
             self.started_at = time.time()
             self._process = subprocess.Popen(
                 self.command,
-                cwd=self.cwd,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -80,11 +68,6 @@ class Child:
     def pid(self) -> int | None:
         """Process id of the program itself, also after its end; ``None`` before the first start."""
         return self._process.pid if self._process else None
-
-    @property
-    def returncode(self) -> int | None:
-        """Exit code, negative for a signal; ``None`` while it runs."""
-        return self._process.poll() if self._process else None
 
     @property
     def pids(self) -> list[int]:
@@ -111,25 +94,17 @@ class Child:
         """
         Send a signal and do not expect the program to be there afterwards.
 
-        :param sig: the signal, SIGKILL if not given.
         :param everything: send it to all processes of the session, as when a machine or container goes;
             otherwise to the program itself only, as when it alone crashes.
         """
         self.expected_dead = True
-        targets = self.pids if everything else [self.pid] if self.is_alive and self.pid else []
-        for pid in targets:
+        for pid in self.pids if everything else [self.pid] if self.is_alive and self.pid else []:
             try:
                 os.kill(pid, sig)
             except ProcessLookupError:
                 continue
         if sig == signal.SIGKILL and self._process is not None:
             self._process.wait(timeout=GRACE)
-
-    def restart(self) -> None:
-        """Start the program again, killing it first if it is running; processes it left behind go on."""
-        if self.is_alive:
-            self.kill(everything=False)
-        self.start()
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM to the program itself, without waiting."""
@@ -159,61 +134,20 @@ class Child:
         self._sessions.clear()
 
     def wait(self, timeout: float) -> None:
-        """
-        Wait until the program has ended well.
-
-        :param timeout: seconds.
-        :raises ChildDiedError: it ended with an error, or not in time.
-        """
-        deadline = time.monotonic() + timeout
-        while self.is_alive:
-            if time.monotonic() > deadline:
-                raise ChildDiedError(self.describe(f"did not end within {timeout:.0f} s"))
-            time.sleep(0.05)
-        if self.returncode:
-            raise ChildDiedError(self.describe(f"ended with exit code {self.returncode}"))
-
-    def wait_until_ready(self, ready: Callable[[], bool], timeout: float) -> None:
-        """
-        Wait until the program does what it was started for.
-
-        :param ready: whether it does; asked ten times a second.
-        :param timeout: seconds.
-        :raises ChildDiedError: it ended, or does not in time.
-        """
-        deadline = time.monotonic() + timeout
-        while not ready():
-            self.check()
-            if time.monotonic() > deadline:
-                raise ChildDiedError(self.describe(f"was not ready within {timeout:.0f} s"))
-            time.sleep(0.1)
+        """Wait until the program has ended; raise :class:`ChildDiedError` if it fails or takes more seconds."""
+        try:
+            code = self._process.wait(timeout) if self._process else 0
+        except subprocess.TimeoutExpired:
+            raise ChildDiedError(self.describe(f"did not end within {timeout:.0f} s")) from None
+        if code:
+            raise ChildDiedError(self.describe(f"ended with exit code {code}"))
 
     def check(self) -> None:
-        """
-        Make sure that the program is running, unless it was killed or stopped on purpose.
-
-        :raises ChildDiedError: it is not.
-        """
+        """Raise :class:`ChildDiedError` if the program ended, unless it was killed or stopped on purpose."""
         if self._process is not None and not self.is_alive and not self.expected_dead:
-            raise ChildDiedError(self.describe(f"died with exit code {self.returncode}"))
-
-    def log_tail(self, lines: int = 30) -> str:
-        """
-        Return the end of the log.
-
-        :param lines: how many lines at most.
-        :returns: the lines, or an empty string when there is no log yet.
-        """
-        if not self.log_path.exists():
-            return ""
-        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+            raise ChildDiedError(self.describe(f"died with exit code {self._process.returncode}"))
 
     def describe(self, what: str) -> str:
-        """
-        Say what happened to the program, with the end of its log.
-
-        :param what: the rest of the sentence that begins with the program's name.
-        :returns: several lines.
-        """
-        tail = self.log_tail() or "(the log is empty)"
-        return f"{self.name} {what}. The end of {self.log_path}:\n{tail}"
+        """Say what happened to the program, with the last lines of its log."""
+        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
+        return f"{self.name} {what}. The end of {self.log_path}:\n" + ("\n".join(lines[-30:]) or "(the log is empty)")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import requests
 
-from demo.airflow_metadata import read_sqlite
 from demo.airflow_rest import AirflowRest, AirflowRestError, AirflowTimeoutError
 from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
-from demo.child import Child, ChildDiedError
-
-__all__ = ["AirflowRestError", "AirflowTimeoutError", "ChildDiedError", "LocalAirflow"]
+from demo.child import Child
 
 # The log servers of scheduler and triggerer bind every interface and cannot be told otherwise. All processes
 # share one disk here, so nobody needs them, and without them nothing listens outside loopback.
@@ -35,13 +33,12 @@ class LocalAirflow(AirflowRest):
     """
     API server, scheduler, DAG processor and triggerer, each in a session and with a log file of its own.
 
-    Use it as a context manager, or call :meth:`stop` whatever happens: it also works after a start that failed
-    half-way. The methods of :class:`~demo.airflow_rest.AirflowRest` talk to it.
+    Use it in a ``with`` statement, or call :meth:`stop` whatever happens, also after a start that failed half-way.
 
     :param home: directory for everything it writes; made if it does not exist.
     :param dags_folder: where the DAGs are.
     :param env: more environment variables for all components, such as ``AIRFLOW_CONN_…``; they win over the
-        ones made here, and the place for secrets, since a command line can be read by every user.
+        ones made here, and are the place for secrets, since a command line can be read by every user.
     :param database_url: SQLAlchemy URL of the metadata database; SQLite in ``home`` if not given.
     :param migrated: a migrated SQLite database to begin with a copy of, which saves the time to make one.
     """
@@ -59,19 +56,11 @@ class LocalAirflow(AirflowRest):
         self.home = home.absolute()
         self.home.mkdir(parents=True, exist_ok=True)
         self.sqlite_path = self.home / "airflow.db"
-        self._database_url = database_url
         self._migrated = migrated
-        self.env = airflow_environment(
-            self.home,
-            dags_folder.absolute(),
-            port,
-            database_url or f"sqlite:///{self.sqlite_path}",
-            env or {},
-        )
+        database = database_url or f"sqlite:///{self.sqlite_path}"
+        self.env = airflow_environment(self.home, dags_folder.absolute(), port, database, env or {})
         """The complete environment of the components; use it to run the ``airflow`` command against them."""
-        self.components: dict[str, Child] = {}
-        for name, command in _COMMANDS.items():
-            self.add_component(name, *command)
+        self.components = {name: self._child(name, *command) for name, command in _COMMANDS.items()}
         self._migrate = self._child("db-migrate", "db", "migrate")
 
     def _child(self, name: str, *arguments: str) -> Child:
@@ -86,26 +75,16 @@ class LocalAirflow(AirflowRest):
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, timeout: float = 120.0) -> None:
-        """
-        Make the metadata database and start all components, without waiting until they are ready.
-
-        :param timeout: seconds for the database.
-        :raises ChildDiedError: the database could not be made.
-        """
+    def start(self) -> None:
+        """Make the metadata database and start all components, without waiting until they are ready."""
         if self._migrated:
             shutil.copyfile(self._migrated, self.sqlite_path)
         else:
             self._migrate.start()
-            self._migrate.wait(timeout)
+            self._migrate.wait(120)
         for component in self.components.values():
             component.start()
 
@@ -125,40 +104,25 @@ class LocalAirflow(AirflowRest):
             child.stop(max(0.0, deadline - time.monotonic()))
         # Last, since tasks and triggers that come to their end report it there.
         api_server.stop(max(2.0, deadline - time.monotonic()))
-        self._session.close()
+        self.session.close()
 
     def check(self) -> None:
-        """
-        Make sure that all components run that were not killed or stopped on purpose.
-
-        :raises ChildDiedError: one died by itself; the message names it and shows the end of its log.
-        """
+        """Raise :class:`~demo.child.ChildDiedError` if a component ended that was not killed or stopped on purpose."""
         for component in self.components.values():
             component.check()
 
     @property
     def pids(self) -> list[int]:
         """Ids of all processes: components, executor workers, task processes, trigger runners."""
-        children = (self._migrate, *self.components.values())
-        return [pid for child in children for pid in child.pids]
+        return [pid for child in (self._migrate, *self.components.values()) for pid in child.pids]
 
     def add_component(self, name: str, *arguments: str) -> Child:
-        """
-        Have one more component, which :meth:`start` starts with the others.
-
-        :param name: its name in ``components`` and in messages.
-        :param arguments: what follows ``airflow`` in its command.
-        :returns: the component, not started.
-        """
+        """Have one more component in ``components``, by what follows ``airflow`` in its command, and return it."""
         self.components[name] = self._child(name, *arguments)
         return self.components[name]
 
     def add_triggerer(self) -> Child:
-        """
-        Start one more triggerer beside the others.
-
-        :returns: the component, also found under its name (``triggerer-2``, …) in ``components``.
-        """
+        """Start one more triggerer beside the others: ``triggerer-2``, …."""
         count = sum(name.startswith("triggerer") for name in self.components)
         child = self.add_component(f"triggerer-{count + 1}", *_COMMANDS["triggerer"])
         child.start()
@@ -168,13 +132,13 @@ class LocalAirflow(AirflowRest):
         """
         Wait until every component that should run has reported for duty since its latest start.
 
-        :param timeout: seconds.
-        :raises ChildDiedError: a component died.
-        :raises AirflowTimeoutError: a component is not ready; the message names it and shows the end of its log.
+        :param timeout: seconds, after which :class:`AirflowTimeoutError` names who is not ready, with its log's end.
         """
         deadline = time.monotonic() + timeout
         try:
-            self.wait_until("The API server", self._task_api_answers, timeout)
+            # The first call to the task API builds it for seconds; tasks should not have to wait for that.
+            health = f"{self.url}/execution/health"
+            self.wait_until("The API server", lambda: self.session.get(health, timeout=30).ok, timeout)
             self.wait_until("A healthy Airflow", lambda: not self._unready(), deadline - time.monotonic())
         except AirflowTimeoutError as error:
             try:
@@ -184,20 +148,13 @@ class LocalAirflow(AirflowRest):
             tails = "\n".join(self.components[name].describe("is not ready") for name in unready)
             raise AirflowTimeoutError(f"{error} {tails}") from error
 
-    def _task_api_answers(self) -> bool:
-        """Make the first call to the task API, which builds it for seconds; tasks should not have to wait for that."""
-        return self._session.get(f"{self.url}/execution/health", timeout=30).ok
-
     def _unready(self) -> list[str]:
         """Compare starts with Airflow's own job records: a killed component's record stays "running"."""
         jobs = self.call("GET", "jobs", params={"limit": 100, "order_by": "-id", "job_state": "running"})["jobs"]
         unready = []
         for prefix, job_type in _JOB_TYPES.items():
-            starts = [
-                datetime.fromisoformat(job["start_date"]).timestamp()
-                for job in jobs
-                if job["job_type"] == job_type and job["latest_heartbeat"]
-            ]
+            alive = [job for job in jobs if job["job_type"] == job_type and job["latest_heartbeat"]]
+            starts = [datetime.fromisoformat(job["start_date"]).timestamp() for job in alive]
             wanted = [
                 (child.started_at, name)
                 for name, child in self.components.items()
@@ -211,13 +168,11 @@ class LocalAirflow(AirflowRest):
 
     def metadata(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
         """
-        Read from the metadata database, past Airflow.
+        Read from the metadata database past Airflow, without writing to it; it must be SQLite.
 
         :param sql: a SELECT with question marks for values.
-        :param parameters: the values.
         :returns: the rows, each by column name.
-        :raises RuntimeError: the database is not SQLite.
         """
-        if self._database_url is not None:
-            raise RuntimeError("metadata() reads SQLite only; connect to the database yourself.")
-        return read_sqlite(self.sqlite_path, sql, parameters)
+        with closing(sqlite3.connect(f"{self.sqlite_path.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, parameters)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 
 import requests
 
@@ -32,31 +33,37 @@ class Order:
 
     :param photographs: the scenes.
     :param person: the new person: the file, or a URL.
-    :param select_character: who in the scenes is replaced.
     """
 
     photographs: tuple[Photograph, ...]
     person: bytes | str
-    select_character: str = "woman"
 
 
 DOCUMENTED = Order(
-    photographs=(
-        Photograph("Segmind's sample pictures", f"{_SAMPLES}/6f754395-4c9b-471f-b5e2-7b3cf6126bc4-1112524499.jpeg"),
-    ),
-    person=f"{_SAMPLES}/e741b982-1a3a-43a3-9007-cc27e30b6ea0-29890cbc-c007-4a86-b31d-e9c8097c4c38.png",
+    (Photograph("Segmind's sample pictures", f"{_SAMPLES}/6f754395-4c9b-471f-b5e2-7b3cf6126bc4-1112524499.jpeg"),),
+    f"{_SAMPLES}/e741b982-1a3a-43a3-9007-cc27e30b6ea0-29890cbc-c007-4a86-b31d-e9c8097c4c38.png",
 )
 
 
-def fetch(url: str, timeout: float = 30.0) -> bytes:
-    """
-    Return a picture, without sending any credential.
+def drawn() -> Order:
+    """Draw two photographs that can be swapped, one that nobody should pay for, and the new person."""
+    # Pillow takes a while to import, and the live demo draws nothing before it has asked.
+    from airflow_provider_segmind.emulator import samples, scenery
+    from airflow_provider_segmind.emulator.canvas import HEIGHT, WIDTH
 
-    :param url: where it is.
-    :param timeout: seconds for each read from the network.
-    :raises OSError: it cannot be read (a failed download is one, too), or is larger than 50 MB.
-    """
-    with requests.get(url, timeout=timeout, stream=True) as answer:
+    nobody = BytesIO()
+    scenery.draw("scene 7").image.resize((WIDTH, HEIGHT)).convert("RGB").save(nobody, "PNG")
+    photographs = (
+        Photograph("At home", "at-home.png", samples.draw("scene", 0)),
+        Photograph("In the park", "in-the-park.png", samples.draw("scene", 1)),
+        Photograph("Nobody there", "nobody-there.png", nobody.getvalue()),
+    )
+    return Order(photographs, samples.draw("person", 0))
+
+
+def fetch(url: str) -> bytes:
+    """Return a picture, without sending any credential; raise ``OSError`` if that fails or it is above 50 MB."""
+    with requests.get(url, timeout=30, stream=True) as answer:
         answer.raise_for_status()
         data = b""
         for chunk in answer.iter_content(1 << 16):

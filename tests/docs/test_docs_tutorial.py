@@ -34,19 +34,6 @@ PATIENCE = 30.0
 STOP = 60.0
 
 
-class SignedIn(AirflowRest):
-    """Airflow as somebody sees it who signed in with a name and a password."""
-
-    def __init__(self, url: str, name: str, password: str) -> None:
-        super().__init__(url)
-        self._who = {"username": name, "password": password}
-
-    def _login(self, timeout: float) -> None:
-        answer = self._session.post(f"{self.url}/auth/token", json=self._who, timeout=timeout)
-        answer.raise_for_status()
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-
-
 @pytest.fixture(scope="module")
 def ports() -> dict[str, int]:
     found: set[int] = set()
@@ -107,7 +94,7 @@ def test_following_the_tutorial_from_an_empty_folder_ends_with_a_scheduled_dag_a
     printed = "".join(map(reader.follow, steps))
 
     password = re.findall(r'\{"admin": "(\w+)"\}', printed)[-1]
-    airflow = SignedIn(f"http://localhost:{ports['airflow']}", "admin", password)
+    airflow = AirflowRest(f"http://localhost:{ports['airflow']}", {"username": "admin", "password": password})
     folder = reader.folder / "swap-tutorial"
     _see_runs(airflow, folder)
     _see_pictures(folder)

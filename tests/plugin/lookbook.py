@@ -117,4 +117,4 @@ class Lookbook:
     def _stop(self) -> None:
         for child in (self.run, self.below, self.server):
             child.stop(4.0)
-        self.rest._session.close()
+        self.rest.session.close()

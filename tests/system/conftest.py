@@ -30,13 +30,9 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    started = Bucket(tmp_path_factory.mktemp("bucket"))
-    try:
-        started.start()
+def bucket() -> Iterator[Bucket]:
+    with Bucket() as started:
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="session")
