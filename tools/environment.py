@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,19 @@ class CheckError(Exception):
     """A check failed; the message says what is wrong, and what to do about it."""
 
 
+@contextlib.contextmanager
+def working_folder(prefix: str) -> Iterator[Path]:
+    """Lend an empty folder; it is left there if ``KEEP=1`` asks for that."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    try:
+        yield folder
+    finally:
+        if os.environ.get("KEEP") == "1":
+            print(f"Left there, as KEEP=1 asks: {folder}")
+        else:
+            shutil.rmtree(folder)
+
+
 def clean_environment() -> dict[str, str]:
     """Return this process's variables without those that change what is imported, or which Airflow is found."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_LEADING_ASTRAY)}
@@ -30,34 +45,21 @@ def clean_environment() -> dict[str, str]:
 
 
 def run(*command: object, cwd: Path, remedy: str, env: Mapping[str, str] | None = None, timeout: float = 900) -> str:
-    """
-    Run a program to its end and return what it wrote to its standard output.
-
-    :param remedy: what to do if it fails: the end of the message of the :class:`CheckError` that is raised then.
-    :param env: its complete environment; :func:`clean_environment` if not given.
-    :param timeout: seconds that it may take.
-    """
+    """Run a program in a clean or a given environment and return what it printed, or raise with what to do."""
     words = [str(part) for part in command]
-    shown = " ".join([Path(words[0]).name, *words[1:]])
+    shown = f"`{' '.join([Path(words[0]).name, *words[1:]])}`"
+    env = env or clean_environment()
     try:
         done = subprocess.run(
-            words,
-            cwd=cwd,
-            env=clean_environment() if env is None else env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
+            words, cwd=cwd, env=env, input="", capture_output=True, text=True, timeout=timeout, check=False
         )
     except OSError as problem:
-        raise CheckError(f"`{shown}` cannot be run: {problem}. {remedy}") from problem
+        raise CheckError(f"{shown} cannot be run: {problem}. {remedy}") from problem
     except subprocess.TimeoutExpired as problem:
-        raise CheckError(f"`{shown}` did not end within {timeout:.0f} s. {remedy}") from problem
+        raise CheckError(f"{shown} did not end within {timeout:.0f} s. {remedy}") from problem
     if done.returncode:
         tail = "\n".join(f"    {line}" for line in [*done.stdout.splitlines(), *done.stderr.splitlines()][-25:])
-        raise CheckError(f"`{shown}` ended with exit code {done.returncode}:\n{tail}\n{remedy}")
+        raise CheckError(f"{shown} ended with exit code {done.returncode}:\n{tail}\n{remedy}")
     return done.stdout
 
 
@@ -71,18 +73,17 @@ def build(source: Path, out: Path) -> tuple[Path, Path]:
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment without pip in a folder that is near no checkout, with an Airflow home beside it."""
+    """A virtual environment without pip, and an Airflow home beside it, in a folder that is near no checkout."""
 
     folder: Path
 
     @classmethod
     def make(cls, folder: Path, python: str = sys.executable) -> Environment:
-        """Make an environment of an interpreter with nothing in it, not even pip."""
-        made = cls(folder)
+        """Make an empty one with an interpreter."""
         (folder / "airflow").mkdir(parents=True)
         command = (python, "-m", "venv", "--without-pip", "--symlinks", folder / "venv")
         run(*command, cwd=folder, remedy="Name a Python that is installed.")
-        return made
+        return cls(folder)
 
     @property
     def python(self) -> Path:
@@ -102,8 +103,7 @@ class Environment:
     def try_out(self) -> None:
         """Let pip say whether all fits together, and run :mod:`tools.smoke` in it."""
         self.pip("check")
-        home = self.folder / "airflow"
-        env = clean_environment()
+        home, env = self.folder / "airflow", clean_environment()
         env |= {
             **past_proxies(env),
             "AIRFLOW_HOME": str(home),

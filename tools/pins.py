@@ -6,10 +6,9 @@ import argparse
 import os
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
-from tools.environment import ROOT, CheckError, Environment, build, clean_environment, run
+from tools.environment import ROOT, CheckError, Environment, build, clean_environment, run, working_folder
 from tools.smoke import DISTRIBUTION
 
 SETS = ROOT / "constraints" / "services"
@@ -26,33 +25,29 @@ def main() -> int:
     parser.add_argument("--tests", action="store_true", help="run the provider's tests in each, without the slow ones")
     parser.add_argument("sets", nargs="*", help="names of files in constraints/services/, without .txt; default: all")
     given = parser.parse_args()
-    keep = os.environ.get("KEEP") == "1"
-    folder = Path(tempfile.mkdtemp(prefix="pins-"))
     failed = 0
     try:
-        wheel, _ = build(ROOT, folder / "dist")
-        for python in [shutil.which(name) or name for name in given.python or [sys.executable]]:
-            for name in given.sets or sorted(path.stem for path in SETS.glob("*.txt")):
-                place = folder / f"{name}-{Path(python).name}"
-                try:
-                    print(
-                        f"    ok  {name}, {Path(python).name}: {_try(place, python, name, wheel, given.tests)}",
-                        flush=True,
-                    )
-                except CheckError as problem:
-                    failed += 1
-                    print(f"FAILED  {name}, {Path(python).name}: {problem}", flush=True)
-                if not keep:
-                    shutil.rmtree(place, ignore_errors=True)  # ten environments are five gigabytes
-        return int(failed > 0)
+        with working_folder("pins-") as folder:
+            wheel, _ = build(ROOT, folder / "dist")
+            for python in [shutil.which(name) or name for name in given.python or [sys.executable]]:
+                for name in given.sets or sorted(path.stem for path in SETS.glob("*.txt")):
+                    failed += _fails(folder / f"{name}-{Path(python).name}", python, name, wheel, given.tests)
     except CheckError as problem:
         print(f"FAILED  {problem}")
         return 1
-    finally:
-        if keep:
-            print(f"Left there, as KEEP=1 asks: {folder}")
-        else:
-            shutil.rmtree(folder)
+    return int(failed > 0)
+
+
+def _fails(place: Path, python: str, name: str, wheel: Path, tests: bool) -> bool:
+    """Try a set, print what came of it, and return whether anything is wrong."""
+    try:
+        result, problem = "    ok", _try(place, python, name, wheel, tests)
+    except CheckError as error:
+        result, problem = "FAILED", str(error)
+    print(f"{result}  {place.name}: {problem}", flush=True)
+    if os.environ.get("KEEP") != "1":
+        shutil.rmtree(place)  # ten environments are five gigabytes
+    return result == "FAILED"
 
 
 def _try(place: Path, python: str, name: str, wheel: Path, tests: bool) -> str:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import sys
 import tarfile
-import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from tools.environment import ROOT, CheckError, Environment, build, run
+from tools.environment import ROOT, CheckError, Environment, build, run, working_folder
 from tools.smoke import PACKAGE
 
 DIST = ROOT / "dist"
 NOT_SHIPPED = (".ci/",)
 """What is committed and needs not be in the sdist: it only checks commits."""
-NEEDED = ("py.typed", "plugin/static/gallery.js", "quality/models/LICENSE", "example_dags/body_swap.py")
-"""What no wheel may lack, whatever is committed."""
 LIMITS = {".whl": 3_600_000, ".gz": 4_500_000}
 """
 Bytes, a little above what 0.1.0 has: 3.4 MB and 4.1 MB, of which the three models are 3.0 MB. Every component of every
@@ -36,33 +32,25 @@ _SECRETS = {
     "a token of GitHub": re.compile(rb"\b(?:gh[pousr]_[0-9A-Za-z]{36}|github_pat_[0-9A-Za-z_]{40})"),
     "a token of PyPI": re.compile(rb"\bpypi-[0-9A-Za-z_-]{40}"),
 }
-_LEFTOVER = re.compile(r"(^|/)(__pycache__|\.env|\.venv|\.git|\.DS_Store|[^/]+\.(py[cod]|egg-info|orig|rej|swp))(/|$)")
-_TEST = re.compile(r"(^|/)(tests?|conftest\.py|test_[^/]+\.py)(/|$)")
 _SECTION = re.compile(r"^## (?P<version>\S+)(?: \((?P<date>[^)]*)\))?$", re.MULTILINE)
 
 
 def main() -> int:
     """Check what is committed, keep the built files if nothing is wrong, and return the exit code."""
     started = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="release-check-"))
     shutil.rmtree(DIST, ignore_errors=True)  # what was checked earlier is not what is checked now
     try:
-        built = _check(folder)
-        DIST.mkdir()
-        print(f"\n{time.monotonic() - started:.0f} s. dist/ has exactly what was checked:")
-        for path in built:
-            shutil.copy2(path, DIST)
-            print(
-                f"  {path.name}  {path.stat().st_size:,} bytes  sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
-            )
+        with working_folder("release-check-") as folder:
+            built = _check(folder)
+            DIST.mkdir()
+            print(f"\n{time.monotonic() - started:.0f} s. dist/ has exactly what was checked:")
+            for path in built:
+                shutil.copy2(path, DIST)
+                content = path.read_bytes()
+                print(f"  {path.name}  {len(content):,} bytes  sha256 {hashlib.sha256(content).hexdigest()}")
     except CheckError as problem:
         print(f"FAILED  {problem}\n\nNot to be released; nothing is left in dist/.")
         return 1
-    finally:
-        if os.environ.get("KEEP") == "1":
-            print(f"Left there, as KEEP=1 asks: {folder}")
-        else:
-            shutil.rmtree(folder)
     return 0
 
 
@@ -116,33 +104,23 @@ def project_problems(source: Path) -> Iterator[str]:
 
 
 def file_problems(path: Path, source: Path) -> Iterator[str]:
-    """Name what a wheel or sdist lacks, or should not have, and what looks like a key in it."""
+    """Name what an sdist lacks or should not have, and what looks like a key in it or in a wheel."""
     files = contents(path)
-    needed, odd = _wheel_names(set(files)) if path.suffix == ".whl" else _sdist_names(set(files), source)
-    if missing := needed - files.keys():
-        yield f"{path.name} lacks {_some(missing)}: commit it, or look at [tool.hatch.build] in pyproject.toml."
-    if odd := odd | set(filter(_LEFTOVER.search, files)):
-        yield f"{path.name} has {_some(odd)}: delete it, or look at [tool.hatch.build] in pyproject.toml."
+    if path.suffix != ".whl":  # what is in a wheel is looked at by check-wheel-contents
+        committed = {found.relative_to(source).as_posix() for found in source.rglob("*") if found.is_file()}
+        shipped = {name for name in committed if not name.startswith(NOT_SHIPPED)}
+        for verb, names in (("lacks", shipped - files.keys()), ("has", files.keys() - shipped - {"PKG-INFO"})):
+            if names:
+                yield f"{path.name} {verb} {_some(names)}: look at [tool.hatch.build] in pyproject.toml."
+    for licence in ("LICENSE", "NOTICE"):
+        if not {licence, f"licenses/{licence}"} & {name.partition(".dist-info/")[2] or name for name in files}:
+            yield f"{path.name} lacks {licence}: keep it in the root of the project, and in license-files."
     for name, content in files.items():
         for sort, pattern in _SECRETS.items():
             if set(pattern.findall(content)) - {DOCUMENTED_KEY}:
                 yield f"{path.name}: {name} has what looks like {sort}: take it out, and revoke it."
     if (size := path.stat().st_size) > (limit := LIMITS[path.suffix]):
         yield f"{path.name} has {size:,} bytes, and {limit:,} are allowed: take something out, or raise LIMITS."
-
-
-def _wheel_names(there: set[str]) -> tuple[set[str], set[str]]:
-    """Return what a wheel must have, and which of its files are tests; ``check-wheel-contents`` looks at the rest."""
-    (info,) = {name.partition("/")[0] for name in there if ".dist-info/" in name}
-    licences = {f"{info}/licenses/{name}" for name in ("LICENSE", "NOTICE")}
-    return licences | {f"{PACKAGE}/{name}" for name in NEEDED}, set(filter(_TEST.search, there))
-
-
-def _sdist_names(there: set[str], source: Path) -> tuple[set[str], set[str]]:
-    """Return what an sdist must have, and which of its files are not committed."""
-    committed = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
-    needed = {name for name in committed if not name.startswith(NOT_SHIPPED)}
-    return needed, there - needed - {"PKG-INFO"}
 
 
 def contents(path: Path) -> Mapping[str, bytes]:
@@ -173,7 +151,7 @@ def install(path: Path, airflow: str, source: Path, folder: Path) -> Environment
     return made
 
 
-def _some(names: list[str] | set[str]) -> str:
+def _some(names: Collection[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 

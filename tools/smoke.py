@@ -27,8 +27,6 @@ PLUGIN = "segmind"
 DAG = "body_swap"
 OPTIONAL = ("numpy", "openlineage")
 """What modules of the provider import that a plain installation does not bring."""
-NEWER = {f"{PACKAGE}.example_dags.body_swap_pipeline": ("apache-airflow-providers-standard", (1, 13))}
-"""What an example says that it needs, which an old Airflow does not bring; it is not imported there."""
 _DEFERRED = "running trigger in line"  # what `airflow dags test` says when a task has deferred
 
 
@@ -86,15 +84,11 @@ def _raised(what: str, load: Callable[..., object], *arguments: str, optional: t
 
 
 def _modules() -> list[str]:
+    """Return all modules but the examples, which may need more than a plain installation of an old Airflow."""
     (folder,) = map(Path, importlib.import_module(PACKAGE).__path__)
-    parts = (path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py"))
-    found = sorted(".".join(names).removesuffix(".__init__") for names in parts if names[-1] != "__main__")
-    return [name for name in found if name not in NEWER or _has(*NEWER[name])]
-
-
-def _has(distribution: str, wanted: tuple[int, int]) -> bool:
-    major, minor = importlib.metadata.version(distribution).split(".")[:2]
-    return (int(major), int(minor)) >= wanted
+    parts = [path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py")]
+    wanted = (names for names in parts if names[-1] != "__main__" and names[1] != "example_dags")
+    return sorted(".".join(names).removesuffix(".__init__") for names in wanted)
 
 
 def command_problems() -> Iterator[str]:
@@ -156,20 +150,12 @@ def _open(url: str) -> None:
 def _airflow(*arguments: str, **more: str) -> str:
     """Run an ``airflow`` command with more environment variables, and return all that it printed."""
     command = [sys.executable, "-P", "-m", "airflow", *arguments]
-    done = subprocess.run(
-        command,
-        env={**os.environ, **more},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=600,
-        check=False,
-    )
+    env = {**os.environ, **more}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=False)
+    printed = done.stdout + done.stderr
     if done.returncode:
-        raise SystemExit(f"{done.stdout}\n`airflow {' '.join(arguments)}` ended with exit code {done.returncode}.")
-    return done.stdout
+        raise SystemExit(f"{printed}\n`airflow {' '.join(arguments)}` ended with exit code {done.returncode}.")
+    return printed
 
 
 if __name__ == "__main__":

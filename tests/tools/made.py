@@ -10,24 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from tools.release import NEEDED, file_problems
+from tools.release import file_problems
 from tools.smoke import PACKAGE
 
-ABOUT = f"{PACKAGE}-1.2.0.dist-info"
 WHEEL, SDIST = f"{PACKAGE}-1.2.0-py3-none-any.whl", f"{PACKAGE}-1.2.0.tar.gz"
 PROJECT = {
     f"{PACKAGE}/__init__.py": '__version__ = "1.2.0"\n',
     ".ci/run": "make test\n",
     "CHANGELOG.md": "# Changelog\n\n## 1.2.0 (2026-01-31)\n\n## 1.1.0 (2025-12-01)\n",
+    "LICENSE": "Apache\n",
     "Makefile": "test:\n",
+    "NOTICE": "",
     "tests/test_it.py": "",
 }
-SHIPPED = {
-    **{f"{PACKAGE}/{name}": "" for name in ("__init__.py", *NEEDED)},
-    f"{ABOUT}/METADATA": "Metadata-Version: 2.4\n",
-    f"{ABOUT}/licenses/LICENSE": "",
-    f"{ABOUT}/licenses/NOTICE": "",
-}
+ABOUT = f"{PACKAGE}-1.2.0.dist-info"
+SHIPPED = {f"{PACKAGE}/__init__.py": "", f"{ABOUT}/licenses/LICENSE": "", f"{ABOUT}/licenses/NOTICE": ""}
 Changes = Mapping[str, str | None]
 """What files have instead, or ``None`` for those that are left out."""
 

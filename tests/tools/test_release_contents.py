@@ -21,13 +21,12 @@ def test_nothing_is_found_in_what_is_complete(tmp_path: Path, name: str, problem
     assert problems(tmp_path) == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [f"{PACKAGE}/py.typed", f"{PACKAGE}/example_dags/body_swap.py", f"{ABOUT}/licenses/NOTICE"],
-)
-def test_what_no_wheel_may_lack_is_missed_even_if_it_is_not_committed(tmp_path: Path, name: str) -> None:
-    (problem,) = wheel_problems(tmp_path, {name: None})
-    assert problem.startswith(f"{WHEEL} lacks {name}: commit it, or look at [tool.hatch.build]")
+@pytest.mark.parametrize("licence", ["LICENSE", "NOTICE"])
+def test_a_licence_that_is_missing_is_named(tmp_path: Path, licence: str) -> None:
+    (problem,) = wheel_problems(tmp_path, {f"{ABOUT}/licenses/{licence}": None})
+    assert problem.startswith(f"{WHEEL} lacks {licence}: ")
+    project(tmp_path / "source", {licence: None})
+    assert f"{SDIST} lacks {licence}: keep" in sdist_problems(tmp_path, {licence: None})[-1]
 
 
 def test_an_sdist_needs_all_that_its_tests_need(tmp_path: Path) -> None:
@@ -43,25 +42,6 @@ def test_what_is_in_an_sdist_and_not_committed_is_named(tmp_path: Path) -> None:
 def test_many_files_are_counted_not_listed(tmp_path: Path) -> None:
     (problem,) = sdist_problems(tmp_path, {f"{number}.txt": "" for number in range(9)})
     assert "4.txt and 4 more: " in problem
-
-
-@BOTH
-@pytest.mark.parametrize(
-    "leftover",
-    ["__pycache__/a.cpython-311.pyc", "a.pyc", ".env", "hooks/.DS_Store", "a.py.orig", "x.egg-info/PKG-INFO"],
-)
-def test_remains_of_tools_are_found_even_if_they_are_committed(
-    tmp_path: Path, name: str, problems: Problems, leftover: str
-) -> None:
-    project(tmp_path / "source", {f"{PACKAGE}/{leftover}": ""})
-    (problem,) = problems(tmp_path, {f"{PACKAGE}/{leftover}": ""})
-    assert problem.startswith(f"{name} has {PACKAGE}/{leftover}: ")
-
-
-@pytest.mark.parametrize("name", ["tests/world.py", "conftest.py", "hooks/test_hook.py"])
-def test_tests_have_no_place_in_a_wheel(tmp_path: Path, name: str) -> None:
-    (problem,) = wheel_problems(tmp_path, {f"{PACKAGE}/{name}": ""})
-    assert problem.startswith(f"{WHEEL} has {PACKAGE}/{name}: ")
 
 
 # Put together here, so that this file does not have what it is looked for.
