@@ -7,10 +7,10 @@ Environment variables: ``KEEP=1`` leaves Airflow's UI up, ``DEMO_DIR`` is the ou
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
+import signal
 import sys
+import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,9 +18,9 @@ from pathlib import Path
 from demo.airflow_rest import AirflowRestError, AirflowTimeoutError
 from demo.bucket import ROOT, Bucket
 from demo.child import ChildDiedError
-from demo.interrupts import ignored, raise_on_sigterm
+from demo.interrupts import handled, raise_on_sigterm
 from demo.local_airflow import LocalAirflow
-from demo.pictures import Order, fetch
+from demo.pictures import Order, fetch, file_name
 from demo.pipeline import Passage, collect, play, progress, start
 from demo.service import JOB_SECONDS, EmulatedService, LiveService, Service
 
@@ -44,7 +44,7 @@ def main() -> int:
             return _demonstrate(folder, started)
         finally:
             # A second Ctrl-C must not cut the clean-up short; it is bounded in time anyway.
-            with ignored():
+            with handled(signal.SIG_IGN):
                 started.close()
     except RefusedError as error:
         return _give_up(REFUSED, str(error))
@@ -64,8 +64,13 @@ def _hidden(text: str) -> str:
 
 
 def _demonstrate(folder: Path, started: ExitStack) -> int:
-    _take(folder, started)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Otherwise a demo that fails would seem to have made the pictures of the one before.
+    for pattern in ("*-before.*", "*-after.*", "reference.*", "contact-sheet.png"):
+        for path in folder.glob(pattern):
+            path.unlink()
     service = _service(started)
+    home = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="segmind-demo-")))
     began = time.monotonic()
     bucket = started.enter_context(Bucket())
     say(f"A server that speaks S3 is at {bucket.url}, with a bucket for the photographs.")
@@ -74,16 +79,15 @@ def _demonstrate(folder: Path, started: ExitStack) -> int:
         "AIRFLOW_CONN_AWS_DEFAULT": bucket.connection,
         "AIRFLOW__SEGMIND__GALLERY_ROOTS": ROOT,
     }
-    airflow = LocalAirflow(folder / "airflow", EXAMPLE_DAGS, settings)
+    airflow = LocalAirflow(home, EXAMPLE_DAGS, settings)
     say(f"Airflow is starting at {airflow.url}, which takes about half a minute:")
     say("API server, scheduler with LocalExecutor, DAG processor and triggerer, on SQLite.")
     started.enter_context(airflow)
     order = service.order()
     airflow.wait_healthy()
-    say(f"Airflow is up after {time.monotonic() - began:.0f} s. Photographs: {len(order.photographs)}.")
+    say(f"Airflow is up after {time.monotonic() - began:.0f} s. Photographs: {len(order.scenes)}.")
     run_id = start(airflow, bucket, order)
-    titles = [photograph.title for photograph in order.photographs]
-    state = play(airflow, run_id, service.timeout, on_progress=progress(titles))
+    state = play(airflow, run_id, service.timeout, on_progress=progress(list(order.scenes)))
     passages = collect(airflow, bucket, run_id, order)
     _conclude(service, order, passages, folder)
     keys = bucket.keys()
@@ -93,20 +97,6 @@ def _demonstrate(folder: Path, started: ExitStack) -> int:
     if os.environ.get("KEEP") == "1":
         _keep(airflow, service)
     return 0 if state == "success" and all(passage.settled for passage in passages) else FAILED
-
-
-def _take(folder: Path, started: ExitStack) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = started.enter_context((folder / ".lock").open("w"))
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise RefusedError(f"Another demo is using {folder}/. Set DEMO_DIR to another folder.") from None
-    # Otherwise a demo that fails would seem to have made the pictures of the one before.
-    shutil.rmtree(folder / "airflow", ignore_errors=True)
-    for pattern in ("*-before.*", "*-after.*", "reference.*", "contact-sheet.png"):
-        for path in folder.glob(pattern):
-            path.unlink()
 
 
 def _service(started: ExitStack) -> Service:
@@ -125,8 +115,7 @@ def _conclude(service: Service, order: Order, passages: list[Passage], folder: P
     # Pillow takes a while to import; by now nobody waits for it.
     from demo.contact_sheet import Row, draw_sheet
 
-    person = order.person if isinstance(order.person, bytes) else fetch(order.person)
-    reference = _save(folder / "reference", person)
+    reference = _save(folder / "reference", fetch(order.person))
     costs = service.bill([passage.request_id for passage in passages if passage.request_id])
     rows = []
     print()
@@ -136,12 +125,11 @@ def _conclude(service: Service, order: Order, passages: list[Passage], folder: P
         say(f"{passage.title:16}  {passage.outcome:20}  {price:>8}  {passage.seconds:5.1f} s")
         if passage.why:
             say(f"{'':16}  {_hidden(passage.why)}")
-        base = passage.title.lower().replace(" ", "-").replace("'", "")
-        before, after = _save(folder / f"{base}-before", passage.before), _save(folder / f"{base}-after", passage.after)
-        facts = f"{passage.outcome}, {passage.seconds:.0f} s, {price}"
+        base = folder / file_name(passage.title)
+        pictures = (_save(f"{base}-before", passage.before), reference, _save(f"{base}-after", passage.after))
         check = "" if passage.request_id else passage.why.partition(":")[0]
         note = f"not ordered: {check}" if check else passage.outcome
-        rows.append(Row(passage.title, facts, (before, reference, after), note))
+        rows.append(Row(passage.title, f"{passage.outcome}, {passage.seconds:.0f} s, {price}", pictures, note))
     if costs:
         say(f"{'total':38}  {f'${sum(costs.values()):.4f}':>8}")
     print()
@@ -151,13 +139,11 @@ def _conclude(service: Service, order: Order, passages: list[Passage], folder: P
     say(f"Contact sheet: {folder / 'contact-sheet.png'}")
 
 
-def _save(path: Path, data: bytes | None) -> Path | None:
-    if data is None:
-        return None
-    kinds = {b"\x89PNG": ".png", b"RIFF": ".webp"}
-    target = path.with_suffix(kinds.get(data[:4], ".jpg"))
-    target.write_bytes(data)
-    return target
+def _save(path: Path | str, data: bytes | None) -> bytes | None:
+    if data is not None:
+        kind = {b"\x89PNG": "png", b"RIFF": "webp"}.get(data[:4], "jpg")
+        Path(f"{path}.{kind}").write_bytes(data)
+    return data
 
 
 def _keep(airflow: LocalAirflow, service: Service) -> None:

@@ -97,18 +97,13 @@ class AirflowRest:
             time.sleep(every)
         raise AirflowTimeoutError(f"{what}: not within {timeout:.0f} s.{trouble}")
 
-    def import_errors(self) -> list[Json]:
-        """Return the DAG files that cannot be imported: ``filename``, ``stack_trace`` and more for each."""
-        errors: list[Json] = self.call("GET", "importErrors")["import_errors"]
-        return errors
-
     def wait_for_dag(self, dag_id: str, timeout: float = 60.0) -> None:
         """Wait until the DAG processor has read a DAG; an import error of any file is raised."""
 
         def known() -> bool:
             if any(dag["dag_id"] == dag_id for dag in self.call("GET", "dags", params={"limit": 100})["dags"]):
                 return True
-            for error in self.import_errors():
+            for error in self.call("GET", "importErrors")["import_errors"]:
                 raise AirflowRestError(f"{error['filename']}:\n{error['stack_trace']}", 0)
             return False
 
@@ -131,15 +126,9 @@ class AirflowRest:
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout: float) -> str:
         """Wait so many seconds until a run has ended, and return its state."""
-        state = ""
-
-        def ended() -> bool:
-            nonlocal state
-            state = self.run_state(dag_id, run_id)
-            return state in RUN_ENDED
-
-        self.wait_until(f"The end of run {run_id!r} of {dag_id!r}", ended, timeout)
-        return state
+        what = f"The end of run {run_id!r} of {dag_id!r}"
+        self.wait_until(what, lambda: self.run_state(dag_id, run_id) in RUN_ENDED, timeout)
+        return self.run_state(dag_id, run_id)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
         """Return all task instances of a run, as Airflow describes them (``task_id``, ``state``, …)."""
@@ -173,19 +162,11 @@ class AirflowRest:
         }
         self.call("POST", _path("dags", dag_id, "clearTaskInstances"), json=body)
 
-    def set_task_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
-        """Mark a task instance as a person does in the UI: ``success``, ``failed`` or ``skipped``."""
-        self.call("PATCH", _task(dag_id, run_id, task_id), json={"new_state": state})
-
     def update_asset(self, name: str) -> None:
         """Say that an asset was updated, as another system does; DAGs that are scheduled on it then run."""
         found = self.call("GET", "assets", params={"name_pattern": name})["assets"]
         (asset_id,) = [asset["id"] for asset in found if asset["name"] == name]
         self.call("POST", "assets/events", json={"asset_id": asset_id, "extra": {}})
-
-    def question(self, dag_id: str, run_id: str, task_id: str, map_index: int = UNMAPPED) -> Json:
-        """Return what a task asks a person: ``subject``, ``body`` and more."""
-        return self.call("GET", _task(dag_id, run_id, task_id, str(map_index), "hitlDetails"))
 
     def answer(self, dag_id: str, run_id: str, task_id: str, option: str, map_index: int = UNMAPPED) -> None:
         """Answer a task that asks a person, as that person does in the UI."""

@@ -22,35 +22,28 @@ class ChildDiedError(RuntimeError):
 
 class Child:
     """
-    A program, its log file, and every process that descends from it.
+    A program, its log file, which a restart appends to, and every process that descends from it.
 
-    :param name: what to call it in messages.
-    :param command: the command line; it must hold no secret, since every user of the machine can read it.
-    :param env: its complete environment.
-    :param log_path: file that receives its output; a restart appends.
+    Its command must hold no secret, since every user of the machine can read it.
     """
 
     def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_path: Path) -> None:
         self.name = name
-        self.command = tuple(command)
-        self.env = dict(env)
-        self.log_path = log_path
-        self.started_at = 0.0
-        """Seconds since the epoch of the latest start."""
-        self.expected_dead = False
-        """Whether it was killed or stopped on purpose."""
+        self._command, self._env, self._log_path = tuple(command), dict(env), log_path
+        self.started_at = 0.0  # seconds since the epoch, of the latest start
+        self.expected_dead = False  # whether it was killed or stopped on purpose
         self._process: subprocess.Popen[bytes] | None = None
         # session id -> when it began; a killed and restarted program may have left processes in the first one
         self._sessions: dict[int, float] = {}
 
     def start(self) -> None:
         """Start the program."""
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log, deferred():
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_path.open("ab") as log, deferred():
             self.started_at = time.time()
             self._process = subprocess.Popen(
-                self.command,
-                env=self.env,
+                self._command,
+                env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -71,12 +64,8 @@ class Child:
 
     @property
     def pids(self) -> list[int]:
-        """
-        Ids of all live processes of its sessions: the program, its workers, their tasks.
-
-        Process groups are not enough: Airflow gives task processes groups of their own. They stay in the
-        session, though, even when the program that started them is dead.
-        """
+        """Ids of all live processes of its sessions: the program, its workers, their tasks."""
+        # Airflow gives task processes groups of their own. They stay in the session, also when the program is dead.
         return [pid for pid in psutil.pids() if self._owns(pid)]
 
     def _owns(self, pid: int) -> bool:
@@ -91,12 +80,7 @@ class Child:
             return False
 
     def kill(self, sig: int = signal.SIGKILL, *, everything: bool = True) -> None:
-        """
-        Send a signal and do not expect the program to be there afterwards.
-
-        :param everything: send it to all processes of the session, as when a machine or container goes;
-            otherwise to the program itself only, as when it alone crashes.
-        """
+        """Send a signal to all processes of the session, as when a machine goes, or to the program alone."""
         self.expected_dead = True
         for pid in self.pids if everything else [self.pid] if self.is_alive and self.pid else []:
             try:
@@ -113,12 +97,7 @@ class Child:
             self._process.terminate()
 
     def stop(self, grace: float = GRACE) -> None:
-        """
-        End the program and everything it started.
-
-        :param grace: seconds that the program gets to end by itself; what is left then is killed.
-        :raises ChildDiedError: a process survived even SIGKILL for ten seconds.
-        """
+        """End the program, by itself within ``grace`` seconds, and kill all that it started and that is left."""
         self.ask_to_stop()
         deadline = time.monotonic() + grace
         while self.is_alive and time.monotonic() < deadline:
@@ -149,5 +128,5 @@ class Child:
 
     def describe(self, what: str) -> str:
         """Say what happened to the program, with the last lines of its log."""
-        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
-        return f"{self.name} {what}. The end of {self.log_path}:\n" + ("\n".join(lines[-30:]) or "(the log is empty)")
+        lines = self._log_path.read_text(errors="replace").splitlines() if self._log_path.exists() else []
+        return f"{self.name} {what}. The end of {self._log_path}:\n" + ("\n".join(lines[-30:]) or "(the log is empty)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -31,13 +32,13 @@ class Row:
 
     title: str
     facts: str
-    pictures: tuple[Path | None, Path | None, Path | None]
+    pictures: Sequence[bytes | None]
     note: str
 
 
 def draw_sheet(title: str, subtitle: str, rows: Sequence[Row], target: Path) -> None:
     """Draw the sheet into a PNG file."""
-    cells = [[_load(path) for path in row.pictures] for row in rows]
+    cells = [[_load(data) if data else None for data in row.pictures] for row in rows]
     heights = [max((picture.height for picture in line if picture), default=_CELL) for line in cells]
     height = _MARGIN + _HEAD + sum(heights) + len(rows) * (_CAPTION + _GAP) - _GAP + _MARGIN // 2
     sheet = Image.new("RGB", (_WIDTH, height), _PAPER)
@@ -72,10 +73,8 @@ def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colou
     pen.text((x, y), text, fill=colour, font=ImageFont.load_default(2 * size), anchor=anchor)
 
 
-def _load(path: Path | None) -> Image.Image | None:
-    if path is None:
-        return None
-    with Image.open(path) as opened:
+def _load(data: bytes) -> Image.Image:
+    with Image.open(BytesIO(data)) as opened:
         picture = ImageOps.exif_transpose(opened).convert("RGBA")
     whole = Image.new("RGBA", picture.size, _PANEL)
     whole.alpha_composite(picture)

@@ -14,30 +14,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """
-    Hold back Ctrl-C and SIGTERM until the block is done, then let them through.
-
-    Without it, an interrupt between the start of a process and the line that remembers it leaves a process behind.
-    """
+    """Hold back Ctrl-C and SIGTERM until the block is done: a process that is started must be remembered, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pending: list[int] = []
-    with _handled(lambda signum, _frame: pending.append(signum)):
+    with handled(lambda signum, _frame: pending.append(signum)):
         yield
     if pending:
         signal.raise_signal(pending[0])
 
 
 @contextmanager
-def ignored() -> Iterator[None]:
-    """Ignore Ctrl-C and SIGTERM while the block runs; only for clean-up that is bounded in time."""
-    with _handled(signal.SIG_IGN):
-        yield
-
-
-@contextmanager
-def _handled(handler: Any) -> Iterator[None]:
+def handled(handler: Any) -> Iterator[None]:
+    """Have another handler of Ctrl-C and SIGTERM while the block runs."""
     before = {signum: signal.signal(signum, handler) for signum in _SIGNALS}
     try:
         yield

@@ -35,10 +35,9 @@ class LocalAirflow(AirflowRest):
 
     Use it in a ``with`` statement, or call :meth:`stop` whatever happens, also after a start that failed half-way.
 
-    :param home: directory for everything it writes; made if it does not exist.
-    :param dags_folder: where the DAGs are.
-    :param env: more environment variables for all components, such as ``AIRFLOW_CONN_…``; they win over the
-        ones made here, and are the place for secrets, since a command line can be read by every user.
+    :param home: directory for everything it writes.
+    :param env: more environment variables for all components, which win over the ones made here. Secrets belong
+        there, since a command line can be read by every user.
     :param database_url: SQLAlchemy URL of the metadata database; SQLite in ``home`` if not given.
     :param migrated: a migrated SQLite database to begin with a copy of, which saves the time to make one.
     """
@@ -89,12 +88,8 @@ class LocalAirflow(AirflowRest):
             component.start()
 
     def stop(self, grace: float = 4.0) -> None:
-        """
-        End everything that was started, and leave no process behind.
-
-        :param grace: seconds for the components to end by themselves, tasks included. The triggerer of
-            Airflow 3.3 takes ten seconds to notice that its own child is gone, which is not worth waiting for.
-        """
+        """End everything that was started within some seconds, and leave no process behind."""
+        # The triggerer of Airflow 3.3 takes ten seconds to notice that its own child is gone: not worth waiting for.
         api_server = self.components["api-server"]
         others = [child for child in (self._migrate, *self.components.values()) if child is not api_server]
         deadline = time.monotonic() + grace
@@ -129,11 +124,7 @@ class LocalAirflow(AirflowRest):
         return child
 
     def wait_healthy(self, timeout: float = 120.0) -> None:
-        """
-        Wait until every component that should run has reported for duty since its latest start.
-
-        :param timeout: seconds, after which :class:`AirflowTimeoutError` names who is not ready, with its log's end.
-        """
+        """Wait until every component that should run has reported for duty since its latest start, or say which not."""
         deadline = time.monotonic() + timeout
         try:
             # The first call to the task API builds it for seconds; tasks should not have to wait for that.
@@ -167,12 +158,7 @@ class LocalAirflow(AirflowRest):
         return unready
 
     def metadata(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        """
-        Read from the metadata database past Airflow, without writing to it; it must be SQLite.
-
-        :param sql: a SELECT with question marks for values.
-        :returns: the rows, each by column name.
-        """
+        """Read rows from the metadata database past Airflow, without writing to it; it must be SQLite."""
         with closing(sqlite3.connect(f"{self.sqlite_path.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(sql, parameters)]

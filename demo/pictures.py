@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -12,35 +13,20 @@ _LARGEST = 50_000_000
 
 
 @dataclass(frozen=True)
-class Photograph:
-    """
-    A scene to edit.
-
-    :param title: a few words for people.
-    :param name: file name in the inbox, or the URL of one that is not in the inbox.
-    :param data: the file; ``None`` for a URL.
-    """
-
-    title: str
-    name: str
-    data: bytes | None = None
-
-
-@dataclass(frozen=True)
 class Order:
     """
-    What the pipeline is given.
+    What the pipeline is given: files, or URLs of files.
 
-    :param photographs: the scenes.
-    :param person: the new person: the file, or a URL.
+    :param scenes: the photographs by title, in the order of their titles.
+    :param person: the new person.
     """
 
-    photographs: tuple[Photograph, ...]
+    scenes: Mapping[str, bytes | str]
     person: bytes | str
 
 
 DOCUMENTED = Order(
-    (Photograph("Segmind's sample pictures", f"{_SAMPLES}/6f754395-4c9b-471f-b5e2-7b3cf6126bc4-1112524499.jpeg"),),
+    {"Segmind's sample pictures": f"{_SAMPLES}/6f754395-4c9b-471f-b5e2-7b3cf6126bc4-1112524499.jpeg"},
     f"{_SAMPLES}/e741b982-1a3a-43a3-9007-cc27e30b6ea0-29890cbc-c007-4a86-b31d-e9c8097c4c38.png",
 )
 
@@ -53,16 +39,23 @@ def drawn() -> Order:
 
     nobody = BytesIO()
     scenery.draw("scene 7").image.resize((WIDTH, HEIGHT)).convert("RGB").save(nobody, "PNG")
-    photographs = (
-        Photograph("At home", "at-home.png", samples.draw("scene", 0)),
-        Photograph("In the park", "in-the-park.png", samples.draw("scene", 1)),
-        Photograph("Nobody there", "nobody-there.png", nobody.getvalue()),
-    )
-    return Order(photographs, samples.draw("person", 0))
+    scenes = {
+        "At home": samples.draw("scene", 0),
+        "In the park": samples.draw("scene", 1),
+        "Nobody there": nobody.getvalue(),
+    }
+    return Order(scenes, samples.draw("person", 0))
 
 
-def fetch(url: str) -> bytes:
-    """Return a picture, without sending any credential; raise ``OSError`` if that fails or it is above 50 MB."""
+def file_name(title: str) -> str:
+    """Return the name of a photograph's file, without what tells its kind."""
+    return title.lower().replace(" ", "-").replace("'", "")
+
+
+def fetch(url: bytes | str) -> bytes:
+    """Return a picture by its URL, without any credential; raise ``OSError`` if that fails or it is above 50 MB."""
+    if isinstance(url, bytes):
+        return url
     with requests.get(url, timeout=30, stream=True) as answer:
         answer.raise_for_status()
         data = b""

@@ -10,7 +10,7 @@ from typing import Any
 
 from demo.airflow_rest import RUN_ENDED, AirflowRest, AirflowRestError, Json
 from demo.bucket import Bucket
-from demo.pictures import Order, fetch
+from demo.pictures import Order, fetch, file_name
 
 DAG_ID = "body_swap_pipeline"
 ASSET = "photographs"
@@ -38,8 +38,6 @@ class Passage:
     :param outcome: where it is, in a few words.
     :param why: why it was rejected, or the end of the log of the task that failed.
     :param seconds: from the first to the last of its tasks.
-    :param before: the photograph.
-    :param after: what was published of it.
     """
 
     title: str
@@ -58,10 +56,10 @@ def start(airflow: AirflowRest, bucket: Bucket, order: Order) -> str:
     airflow.unpause(DAG_ID)
     if isinstance(order.person, bytes):
         bucket.put("person.png", order.person)
-    if urls := [photograph.name for photograph in order.photographs if photograph.data is None]:
+    if urls := [scene for scene in order.scenes.values() if isinstance(scene, str)]:
         return airflow.trigger(DAG_ID, {"photographs": urls, "person": order.person})
-    for photograph in order.photographs:
-        bucket.put(f"inbox/{photograph.name}", photograph.data or b"")
+    for title, scene in order.scenes.items():
+        bucket.put(f"inbox/{file_name(title)}.png", fetch(scene))
     airflow.update_asset(ASSET)
     runs: list[Json] = []
 
@@ -88,12 +86,10 @@ def play(
     :param answer: what is answered about the photograph with this number.
     :param on_progress: called a few times a second with all task instances.
     """
-    state = ""
     asked: dict[tuple[int, int], float] = {}
     answered: set[tuple[int, int]] = set()
 
     def over() -> bool:
-        nonlocal state
         state = airflow.run_state(DAG_ID, run_id)
         instances = airflow.task_instances(DAG_ID, run_id)
         for ti in instances:
@@ -112,7 +108,7 @@ def play(
         return state in RUN_ENDED
 
     airflow.wait_until("The end of the pipeline", over, timeout)
-    return state
+    return airflow.run_state(DAG_ID, run_id)
 
 
 def progress(titles: Sequence[str]) -> Callable[[list[Json]], None]:
@@ -140,7 +136,7 @@ def _states(instances: list[Json], index: int) -> dict[str, str]:
 def collect(airflow: AirflowRest, bucket: Bucket, run_id: str, order: Order) -> list[Passage]:
     """Bring home what the run left behind of each photograph."""
     instances = airflow.task_instances(DAG_ID, run_id)
-    return [_collected(airflow, bucket, run_id, order, index, instances) for index in range(len(order.photographs))]
+    return [_collected(airflow, bucket, run_id, order, index, instances) for index in range(len(order.scenes))]
 
 
 def _collected(
@@ -152,7 +148,8 @@ def _collected(
         except AirflowRestError:
             return None
 
-    photograph, states, published = order.photographs[index], _states(instances, index), said("publish")
+    title, scene = list(order.scenes.items())[index]
+    states, published = _states(instances, index), said("publish")
     own = [ti for ti in instances if ti["map_index"] == index]
     times = [datetime.fromisoformat(ti[name]) for ti in own for name in ("start_date", "end_date") if ti[name]]
     reports = [said(step, "report") or {} for step in ("check", "compare")]
@@ -164,12 +161,12 @@ def _collected(
         tail = [line for line in log if "::group::" not in line and "::endgroup::" not in line][-8:]
         why = "\n".join([f"Task {failed!r} failed. The end of its log:", *tail])
     return Passage(
-        title=photograph.title,
+        title=title,
         settled=states.get("settle") == "success",
         outcome=said("settle") or "failed",
         why=why,
         request_id=said("swap", "request_id") or "",
         seconds=(max(times) - min(times)).total_seconds() if times else 0.0,
-        before=photograph.data or fetch(photograph.name),
+        before=fetch(scene),
         after=bucket.get(published) if published else None,
     )

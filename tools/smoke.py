@@ -11,7 +11,6 @@ import importlib.metadata
 import io
 import json
 import os
-import pkgutil
 import re
 import shutil
 import subprocess
@@ -38,48 +37,35 @@ def main() -> int:
 
 
 def installed_problems() -> Iterator[str]:
-    """Name what the distribution announces and nobody can import, or does not come from this environment."""
+    """Name what the distribution announces or has and nobody can import, and options that Airflow does not know."""
     from airflow.configuration import conf
     from airflow.providers_manager import ProvidersManager
 
     ProvidersManager().initialize_providers_configuration()
+    package = importlib.import_module(PACKAGE)
+    if not Path(str(package.__file__)).resolve().is_relative_to(Path(sys.prefix).resolve()):
+        yield f"{PACKAGE} is not of this environment: {package.__file__}"
     for entry in importlib.metadata.distribution(DISTRIBUTION).entry_points:
         yield from _raised(f"entry point {entry.group} names {entry.value}", entry.load)
-    info = importlib.import_module(f"{PACKAGE}.get_provider_info").get_provider_info()
-    yield from info_problems(info, conf.get)
     for name in _modules():
-        yield from _raised(name, importlib.import_module, name, optional=OPTIONAL)
-    own = {name: module for name, module in sys.modules.items() if f"{name}.".startswith(f"{PACKAGE}.")}
-    for name, module in own.items():
-        file = module.__file__
-        if file and not Path(file).resolve().is_relative_to(Path(sys.prefix).resolve()):
-            yield f"{name} is not of this environment: {file}"
+        yield from _raised(name, importlib.import_module, name)
+    info = importlib.import_module(f"{PACKAGE}.get_provider_info").get_provider_info()
+    yield from option_problems(info, conf.get)
 
 
-def info_problems(info: Mapping[str, Any], option: Callable[[str, str], str | None]) -> Iterator[str]:
-    """Name what the provider info names that cannot be imported, and options that Airflow does not know."""
-    for name in dotted_names(info):
-        yield from _raised(f"the provider info names {name}", pkgutil.resolve_name, name)
-    for section, about in info.get("config", {}).items():
+def option_problems(info: Mapping[str, Any], option: Callable[[str, str], str | None]) -> Iterator[str]:
+    """Name the options of the provider info whose default is not what Airflow reads."""
+    for section, about in info["config"].items():
         for name, described in about["options"].items():
             if (said := option(section, name)) != described["default"]:
                 yield f"[{section}] {name} has the default {described['default']!r}; Airflow says {said!r}"
 
 
-def dotted_names(value: Any) -> Iterator[str]:
-    """Return all modules, classes and functions of the package that are named somewhere in a structure."""
-    if isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from dotted_names(part)
-    elif isinstance(value, str) and value.startswith(f"{PACKAGE}."):
-        yield value
-
-
-def _raised(what: str, load: Callable[..., object], *arguments: str, optional: tuple[str, ...] = ()) -> Iterator[str]:
+def _raised(what: str, load: Callable[..., object], *arguments: str) -> Iterator[str]:
     try:
         load(*arguments)
     except (Exception, SystemExit) as problem:  # noqa: BLE001 - a module can raise whatever it likes
-        if not (isinstance(problem, ModuleNotFoundError) and problem.name in optional):
+        if not (isinstance(problem, ModuleNotFoundError) and problem.name in OPTIONAL):
             yield f"{what}: {type(problem).__name__}: {problem}"
 
 

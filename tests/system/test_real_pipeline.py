@@ -6,6 +6,7 @@ import io
 import json
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from PIL import Image
@@ -14,7 +15,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, source_type
 from demo.bucket import Bucket
 from demo.local_airflow import LocalAirflow
-from demo.pictures import Order, Photograph, drawn
+from demo.pictures import Order, drawn
 from demo.pipeline import DAG_ID, GROUP, play, start
 
 pytestmark = pytest.mark.slow
@@ -28,11 +29,6 @@ def test_each_photograph_is_published_or_in_quarantine_with_the_reason_and_all_o
 ) -> None:
     before = len(emulator.charges)
     order = drawn()
-    assert [photograph.name for photograph in order.photographs] == [
-        "at-home.png",
-        "in-the-park.png",
-        "nobody-there.png",
-    ]
     run_id = start(airflow, bucket, order)
     assert play(airflow, run_id, 240, ANSWERS.__getitem__) == "success"
     assert len(emulator.charges) - before == 2
@@ -110,7 +106,8 @@ def _look_at_the_gallery(airflow: LocalAirflow, run_id: str, request_ids: list[s
         links = airflow.links(DAG_ID, run_id, f"{GROUP}.store", index)
         assert f"/tasks/{GROUP}.store/mapped/{index}/plugin/" in (links["Before / after"] or "")
         _is_picture(airflow, links["Result picture"] or "")
-        body = airflow.question(DAG_ID, run_id, f"{GROUP}.approve", index)["body"]
+        instance = f"dags/{DAG_ID}/dagRuns/{quote(run_id)}/taskInstances/{GROUP}.approve/{index}"
+        body = airflow.call("GET", f"{instance}/hitlDetails")["body"]
         pictures = re.findall(r"!\[\w+\]\((\S+)\)", body)
         assert len(pictures) == 3
         for picture in pictures:
@@ -137,9 +134,12 @@ def test_a_photograph_that_cannot_be_read_stays_where_it_is_and_fails_the_run(
     airflow: LocalAirflow, emulator: Emulator, bucket: Bucket
 ) -> None:
     before = len(emulator.charges)
-    gone = Photograph("Gone", "s3://aws_default@catalogue/inbox/gone.png")
     bucket.put("person.png", samples.draw("person", 0))
-    run_id = start(airflow, bucket, Order((gone,), "s3://aws_default@catalogue/person.png"))
+    run_id = start(
+        airflow,
+        bucket,
+        Order({"Gone": "s3://aws_default@catalogue/inbox/gone.png"}, "s3://aws_default@catalogue/person.png"),
+    )
     assert airflow.wait_for_run(DAG_ID, run_id, 180) == "failed"
     assert len(emulator.charges) == before
     log = airflow.task_log(DAG_ID, run_id, f"{GROUP}.settle", map_index=0)

@@ -1,4 +1,4 @@
-"""Everything that a provider names is tried, and a swap is judged; what fails is named."""
+"""What an installed provider has is tried, and a swap is judged; what fails is named."""
 
 from __future__ import annotations
 
@@ -7,56 +7,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 import airflow_provider_segmind
 from airflow_provider_segmind.emulator import Emulator
-from airflow_provider_segmind.get_provider_info import get_provider_info
 from tools import smoke
 
 WORKFLOW = "678b67a76426baad7e539337-v4"
-
-
-def no_option(section: str, name: str) -> str | None:
-    return None
-
-
-def test_every_name_of_the_provider_info_is_tried_wherever_it_is() -> None:
-    names = set(smoke.dotted_names(get_provider_info()))
-    assert {name.rpartition(".")[2] for name in names} >= {"body_swap", "SegmindHook"}
-    nested = {
-        "surprises": [{"deeper": ("not a name", "airflow_provider_segmind.x")}, {"a": ["airflow_provider_segmind.y"]}]
-    }
-    assert list(smoke.dotted_names(nested)) == ["airflow_provider_segmind.y"]
-
-
-def test_what_cannot_be_imported_is_named_and_the_rest_is_tried(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "ends_the_program.py").write_text("raise SystemExit(3)\n")
-    monkeypatch.setattr(airflow_provider_segmind, "__path__", [*airflow_provider_segmind.__path__, str(tmp_path)])
-    package = "airflow_provider_segmind"
-    info = {
-        "name": "not.a.module",
-        "operators": [
-            {"python-modules": [f"{package}.operators", f"{package}.no_such_module", f"{package}.ends_the_program"]}
-        ],
-        "connection-types": [{"connection-type": "x", "hook-class-name": f"{package}.hooks.segmind.NoSuchHook"}],
-        "task-decorators": [{"name": "x", "class-name": f"{package}.hooks.segmind.SegmindHook"}],
-    }
-    assert [problem.partition(":")[0] for problem in smoke.info_problems(info, no_option)] == [
-        f"the provider info names {package}.no_such_module",
-        f"the provider info names {package}.ends_the_program",
-        f"the provider info names {package}.hooks.segmind.NoSuchHook",
-    ]
 
 
 def test_an_option_whose_default_airflow_does_not_know_is_named() -> None:
     options = {name: {"default": "8"} for name in ("known", "unknown")}
     info = {"config": {"segmind": {"description": None, "options": options}}}
     known = {("segmind", "known"): "8"}
-    problems = list(smoke.info_problems(info, lambda section, name: known.get((section, name))))
+    problems = list(smoke.option_problems(info, lambda section, name: known.get((section, name))))
     assert problems == ["[segmind] unknown has the default '8'; Airflow says None"]
 
 
@@ -65,9 +29,9 @@ def test_it_finds_out_that_a_package_is_not_of_its_environment(tmp_path: Path) -
     program = f"import runpy; print(*runpy.run_path({smoke.__file__!r})['installed_problems'](), sep='\\n')"
     command = (sys.executable, "-P", "-c", program)
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
-    said = done.stdout.splitlines()
-    assert f"airflow_provider_segmind is not of this environment: {airflow_provider_segmind.__file__}" in said
-    assert [line for line in said if "is not of this environment" not in line] == []
+    assert done.stdout.splitlines() == [
+        f"airflow_provider_segmind is not of this environment: {airflow_provider_segmind.__file__}"
+    ]
 
 
 def swap(emulator: Emulator) -> tuple[str, str]:
@@ -106,3 +70,12 @@ def test_a_run_that_did_not_defer_or_was_charged_twice_or_has_no_picture_is_not(
         "the picture of body_swap cannot be read",
     ]
     assert "the last task of body_swap named no picture" in smoke.judged("", [])
+
+
+def test_what_cannot_be_loaded_is_named() -> None:
+    def ends() -> None:
+        raise SystemExit(3)
+
+    assert list(smoke._raised("a module", ends)) == ["a module: SystemExit: 3"]
+    (problem,) = smoke._raised("another", smoke.importlib.import_module, "no_such_module")
+    assert problem.startswith("another: ModuleNotFoundError: ")
