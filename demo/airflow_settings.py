@@ -15,10 +15,8 @@ LOOPBACK = "127.0.0.1"
 _PORTS = range(20000, 30000)
 _FOREIGN = ("AIRFLOW", "SEGMIND_API_KEY", "_AIRFLOW", "PYTEST_")
 _FIXED = {
-    "core__executor": "LocalExecutor",
     "core__parallelism": "4",
     "core__load_examples": "False",
-    "core__dags_are_paused_at_creation": "True",
     "core__simple_auth_manager_all_admins": "True",
     "core__test_connection": "Enabled",
     "api__host": LOOPBACK,
@@ -30,7 +28,6 @@ _FIXED = {
     "scheduler__job_heartbeat_sec": "1",
     "scheduler__trigger_timeout_check_interval": "2",
     "scheduler__orphaned_tasks_check_interval": "10",
-    "scheduler__enable_health_check": "False",
     "triggerer__job_heartbeat_sec": "1",
     "triggerer__triggerer_health_check_threshold": "15",
     "dag_processor__refresh_interval": "2",

@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {"README.md": "readme.md", "CHANGELOG.md": "changelog.md", "benchmarks/results.md": "results.md"}
 """Files outside ``docs/`` by the page that each becomes."""
 EXAMPLES = "examples.md"
-"""The page that shows the example DAGs."""
 _LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
+# In a page's content, Markdown has left a role as its name and a <code>.
 _ROLE = re.compile(r":[a-z]+:<code>(~?)([^<]*)</code>")
 _ID = re.compile(r'\bid="([\w.]+)"')
 
@@ -62,17 +62,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """Make links of the roles in docstrings."""
-    return link_roles(html)
-
-
-def link_roles(html: str) -> str:
-    """
-    Replace each role of Sphinx by the name that it holds, linked where the site describes it.
-
-    :param html: a page's content, in which Markdown has left a role as its name and a ``<code>``.
-    :return: the content with references that mkdocs-autorefs resolves, or leaves as text where there is nothing.
-    """
+    """Replace each role of Sphinx by the name that it holds, linked by mkdocs-autorefs where the site describes it."""
     anchors = _ID.findall(html)
 
     def reference(found: re.Match[str]) -> str:

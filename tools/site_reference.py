@@ -68,18 +68,15 @@ def configuration() -> str:
 
 
 def _option(section: str, name: str, option: Mapping[str, Any]) -> str:
-    facts = [
-        f"Type: {option['type']}",
-        f"Default: {_value(option['default'])}",
-        *([f"Example: `{option['example']}`"] if option["example"] else []),
-        f"Environment: `AIRFLOW__{section.upper()}__{name.upper()}`",
-        *(
-            [f"A secret: `{name}_cmd` gives a command that prints it, `{name}_secret` its name in the secrets backend"]
-            if option.get("sensitive")
-            else []
-        ),
-        f"Since: {option['version_added']}",
-    ]
+    secret = f"`{name}_cmd` gives a command that prints it, `{name}_secret` its name in the secrets backend"
+    facts = {
+        "Type": option["type"],
+        "Default": _value(option["default"]),
+        "Example": f"`{option['example']}`" if option["example"] else "",
+        "Environment": f"`AIRFLOW__{section.upper()}__{name.upper()}`",
+        "A secret": secret if option.get("sensitive") else "",
+        "Since": option["version_added"],
+    }
     return f"## `{name}`\n\n{option['description']} See {SEE[name]}.\n\n{_list(facts)}\n"
 
 
@@ -104,12 +101,12 @@ def _field(name: str, field: Mapping[str, Any]) -> str:
     settings = Settings.from_connection(host=None, password="unused")  # noqa: S106
     schema = field["schema"]
     kinds = ", ".join(kind for kind in schema["type"] if kind != "null")
-    facts = [
-        f"In the form: *{field['label']}*",
-        f"Type: {kinds}" + (f", above {schema['exclusiveMinimum']}" if "exclusiveMinimum" in schema else ""),
-        *([f"One of: {', '.join(f'`{value}`' for value in schema['enum'])}"] if "enum" in schema else []),
-        f"Default: {_value(getattr(settings, _SETTINGS.get(name, name)))}",
-    ]
+    facts = {
+        "In the form": f"*{field['label']}*",
+        "Type": kinds + (f", above {schema['exclusiveMinimum']}" if "exclusiveMinimum" in schema else ""),
+        "One of": ", ".join(f"`{value}`" for value in schema.get("enum", ())),
+        "Default": _value(getattr(settings, _SETTINGS.get(name, name))),
+    }
     more = next(row[-1] for row in _rows("reference/settings.md", name))
     return f"## `{name}`\n\n{field['description']}\n\n{_list(facts)}\n\n{more}\n"
 
@@ -127,18 +124,15 @@ def errors() -> str:
 
 
 def _error(name: str, cls: type[SegmindError]) -> str:
-    bases = " and ".join(f"`{base.__name__}`" for base in cls.__bases__)
     facts = [
-        f"**{label}:** {cell}"
-        for page, labels in (
-            ("reliability.md", ("When", "Billed", "Task")),
-            ("../README.md", ("Meaning", "What to do")),
-        )
+        f"* **{label}:** {cell}"
+        for page, *labels in (("reliability.md", "When", "Billed", "Task"), ("../README.md", "Meaning", "What to do"))
         for row in _rows(page, name)
         for label, cell in zip(labels, row[1:], strict=True)
     ]
-    facts = [re.sub(r"(:\**) for good", r"\1 fails for good", fact) for fact in facts]
-    return f"## `{name}`\n\n{_sentences(cls.__doc__ or '')}\n\n{_list([*facts, f'**Base class:** {bases}'])}\n"
+    facts.append(f"* **Base class:** {' and '.join(f'`{base.__name__}`' for base in cls.__bases__)}")
+    listed = re.sub(r"(:\**) for good", r"\1 fails for good", "\n".join(facts))
+    return f"## `{name}`\n\n{_sentences(cls.__doc__ or '')}\n\n{listed}\n"
 
 
 def metrics() -> str:
@@ -198,8 +192,8 @@ def _sentences(docstring: str) -> str:
     return prose if prose.endswith(".") else f"{prose}."
 
 
-def _list(facts: list[str]) -> str:
-    return "\n".join(f"* {fact}" for fact in facts)
+def _list(facts: Mapping[str, str]) -> str:
+    return "\n".join(f"* {label}: {fact}" for label, fact in facts.items() if fact)
 
 
 def _value(value: object) -> str:
