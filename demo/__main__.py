@@ -7,31 +7,28 @@ Environment variables: ``KEEP=1`` leaves Airflow's UI up, ``DEMO_DIR`` is the ou
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import sys
-import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from demo.airflow_rest import AirflowRestError, AirflowTimeoutError
+from demo.airflow_rest import AirflowRestError
 from demo.bucket import ROOT, Bucket
 from demo.child import ChildDiedError
 from demo.interrupts import handled, raise_on_sigterm
 from demo.local_airflow import LocalAirflow
 from demo.pictures import Order, fetch, file_name
 from demo.pipeline import Passage, collect, play, progress, start
-from demo.service import JOB_SECONDS, EmulatedService, LiveService, Service
+from demo.service import EmulatedService, LiveService, Service
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
 PLACES = ("inbox", "photographs", "swaps", "published", "quarantine")
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
 SECRET = os.environ.get("SEGMIND_API_KEY", "")
-
-
-class RefusedError(Exception):
-    """The demo must not start."""
 
 
 def main() -> int:
@@ -46,9 +43,7 @@ def main() -> int:
             # A second Ctrl-C must not cut the clean-up short; it is bounded in time anyway.
             with handled(signal.SIG_IGN):
                 started.close()
-    except RefusedError as error:
-        return _give_up(REFUSED, str(error))
-    except (AirflowRestError, AirflowTimeoutError, ChildDiedError, OSError) as error:
+    except (AirflowRestError, ChildDiedError, OSError) as error:
         return _give_up(FAILED, str(error))
     except KeyboardInterrupt:
         return _give_up(INTERRUPTED, "Interrupted; everything is stopped.")
@@ -65,12 +60,28 @@ def _hidden(text: str) -> str:
 
 def _demonstrate(folder: Path, started: ExitStack) -> int:
     folder.mkdir(parents=True, exist_ok=True)
+    lock = started.enter_context((folder / ".lock").open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _give_up(REFUSED, f"Another demo is using {folder}/. Set DEMO_DIR to another folder.")
     # Otherwise a demo that fails would seem to have made the pictures of the one before.
+    shutil.rmtree(folder / "airflow", ignore_errors=True)
     for pattern in ("*-before.*", "*-after.*", "reference.*", "contact-sheet.png"):
         for path in folder.glob(pattern):
             path.unlink()
-    service = _service(started)
-    home = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="segmind-demo-")))
+    service: Service
+    if SECRET:
+        service = LiveService(SECRET)
+        if not service.confirmed():
+            return _give_up(REFUSED, "Nothing was ordered.")
+    else:
+        service = started.enter_context(EmulatedService())
+        say(f"An emulator of Segmind is at {service.url}; a swap there takes some seconds and costs nothing.")
+    return _play(service, folder, started)
+
+
+def _play(service: Service, folder: Path, started: ExitStack) -> int:
     began = time.monotonic()
     bucket = started.enter_context(Bucket())
     say(f"A server that speaks S3 is at {bucket.url}, with a bucket for the photographs.")
@@ -79,7 +90,7 @@ def _demonstrate(folder: Path, started: ExitStack) -> int:
         "AIRFLOW_CONN_AWS_DEFAULT": bucket.connection,
         "AIRFLOW__SEGMIND__GALLERY_ROOTS": ROOT,
     }
-    airflow = LocalAirflow(home, EXAMPLE_DAGS, settings)
+    airflow = LocalAirflow(folder / "airflow", EXAMPLE_DAGS, settings)
     say(f"Airflow is starting at {airflow.url}, which takes about half a minute:")
     say("API server, scheduler with LocalExecutor, DAG processor and triggerer, on SQLite.")
     started.enter_context(airflow)
@@ -97,18 +108,6 @@ def _demonstrate(folder: Path, started: ExitStack) -> int:
     if os.environ.get("KEEP") == "1":
         _keep(airflow, service)
     return 0 if state == "success" and all(passage.settled for passage in passages) else FAILED
-
-
-def _service(started: ExitStack) -> Service:
-    if SECRET:
-        live = LiveService(SECRET)
-        if not live.confirmed():
-            raise RefusedError("Nothing was ordered.")
-        return live
-    emulated = started.enter_context(EmulatedService())
-    seconds = "-".join(f"{second:.0f}" for second in JOB_SECONDS)
-    say(f"An emulator of Segmind is at {emulated.url}; a swap there takes {seconds} s and costs nothing.")
-    return emulated
 
 
 def _conclude(service: Service, order: Order, passages: list[Passage], folder: Path) -> None:

@@ -26,17 +26,8 @@ class AirflowRestError(RuntimeError):
         self.status = status
 
 
-class AirflowTimeoutError(RuntimeError):
-    """Something did not happen in the time that was given for it."""
-
-
 class AirflowRest:
-    """
-    A client of Airflow on this machine.
-
-    :param url: address of the API server.
-    :param login: ``username`` and ``password``; none where everybody is an administrator.
-    """
+    """A client of the API server at a URL; ``login`` (``username`` and ``password``) if not everybody is admitted."""
 
     def __init__(self, url: str, login: Json | None = None) -> None:
         self.url = url
@@ -78,12 +69,7 @@ class AirflowRest:
         self.session.headers["Authorization"] = f"Bearer {_good(answer).json()['access_token']}"
 
     def wait_until(self, what: str, condition: Callable[[], object], timeout: float, every: float = 0.3) -> None:
-        """
-        Ask again and again whether something has happened, and give up early when :meth:`check` raises.
-
-        :param condition: an API server that is away for a moment counts as "not yet".
-        :param timeout: seconds, after which :class:`AirflowTimeoutError` is raised.
-        """
+        """Ask until something has happened, for so many seconds (``TimeoutError``) and as long as it can happen."""
         deadline = time.monotonic() + timeout
         trouble = ""
         while time.monotonic() < deadline:
@@ -92,10 +78,10 @@ class AirflowRest:
                 if condition():
                     return
                 trouble = ""
-            except (requests.ConnectionError, requests.Timeout) as error:
+            except (requests.ConnectionError, requests.Timeout) as error:  # away for a moment: not yet
                 trouble = f" The last question failed: {type(error).__name__}."
             time.sleep(every)
-        raise AirflowTimeoutError(f"{what}: not within {timeout:.0f} s.{trouble}")
+        raise TimeoutError(f"{what}: not within {timeout:.0f} s.{trouble}")
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60.0) -> None:
         """Wait until the DAG processor has read a DAG; an import error of any file is raised."""

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import requests
 
-from demo.airflow_rest import AirflowRest, AirflowRestError, AirflowTimeoutError
+from demo.airflow_rest import AirflowRest, AirflowRestError
 from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
 from demo.child import Child
 
@@ -131,13 +131,13 @@ class LocalAirflow(AirflowRest):
             health = f"{self.url}/execution/health"
             self.wait_until("The API server", lambda: self.session.get(health, timeout=30).ok, timeout)
             self.wait_until("A healthy Airflow", lambda: not self._unready(), deadline - time.monotonic())
-        except AirflowTimeoutError as error:
+        except TimeoutError as error:
             try:
                 unready = self._unready()
             except (requests.RequestException, AirflowRestError):
                 unready = ["api-server"]
             tails = "\n".join(self.components[name].describe("is not ready") for name in unready)
-            raise AirflowTimeoutError(f"{error} {tails}") from error
+            raise TimeoutError(f"{error} {tails}") from error
 
     def _unready(self) -> list[str]:
         """Compare starts with Airflow's own job records: a killed component's record stays "running"."""

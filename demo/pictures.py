@@ -14,12 +14,7 @@ _LARGEST = 50_000_000
 
 @dataclass(frozen=True)
 class Order:
-    """
-    What the pipeline is given: files, or URLs of files.
-
-    :param scenes: the photographs by title, in the order of their titles.
-    :param person: the new person.
-    """
+    """The new person, and the photographs by title in the order of their titles: files, or URLs of files."""
 
     scenes: Mapping[str, bytes | str]
     person: bytes | str

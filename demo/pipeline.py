@@ -31,21 +31,14 @@ _NOW = {
 
 @dataclass(frozen=True)
 class Passage:
-    """
-    What became of a photograph.
-
-    :param settled: whether it was published or rejected: both are as it should be.
-    :param outcome: where it is, in a few words.
-    :param why: why it was rejected, or the end of the log of the task that failed.
-    :param seconds: from the first to the last of its tasks.
-    """
+    """What became of a photograph."""
 
     title: str
-    settled: bool
+    settled: bool  # published or rejected: both are as it should be
     outcome: str
-    why: str
+    why: str  # it was rejected, or the end of the log of the task that failed
     request_id: str
-    seconds: float
+    seconds: float  # from the first to the last of its tasks
     before: bytes
     after: bytes | None
 
@@ -79,13 +72,7 @@ def play(
     answer: Callable[[int], str] = lambda index: "Approve",
     on_progress: Callable[[list[Json]], None] = lambda instances: None,
 ) -> str:
-    """
-    Answer each approval as a person does in Airflow's UI until the run is over, and return its state.
-
-    :param timeout: seconds for all of it.
-    :param answer: what is answered about the photograph with this number.
-    :param on_progress: called a few times a second with all task instances.
-    """
+    """Give an answer about each photograph, as a person does in Airflow's UI, and return the state of the run's end."""
     asked: dict[tuple[int, int], float] = {}
     answered: set[tuple[int, int]] = set()
 

@@ -15,7 +15,6 @@ from demo.pictures import DOCUMENTED, Order, drawn
 LIVE_HOST = "https://api.segmind.com"
 PRICE = 0.2687
 """US dollars for one swap, as the product page says."""
-JOB_SECONDS = (6.0, 9.0)
 
 
 class EmulatedService:
@@ -26,7 +25,7 @@ class EmulatedService:
     timeout = 180.0
 
     def __enter__(self) -> Self:
-        self._emulator = Emulator(job_seconds=JOB_SECONDS).start()
+        self._emulator = Emulator(job_seconds=(6.0, 9.0)).start()
         self.url = self._emulator.url
         self.connection = json.dumps(self._emulator.airflow_connection())
         return self

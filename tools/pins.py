@@ -51,27 +51,32 @@ def _fails(place: Path, python: str, name: str, wheel: Path, tests: bool) -> boo
 
 
 def _try(place: Path, python: str, name: str, wheel: Path, tests: bool) -> str:
-    """Install a set's Airflow, then the wheel, and try that; return what was found."""
-    pins = ("--constraint", SETS / f"{name}.txt")
-    made = Environment.make(place, python)
+    """Try a set, and say what was found."""
+    pins = SETS / f"{name}.txt"
     try:
-        made.pip("install", "--quiet", "apache-airflow", *pins)
+        made, found = install(place, python, pins, wheel)
     except CheckError as problem:
         if name.startswith("next-") and "No matching distribution" in str(problem):
             return "no index has it yet"
         raise
-    before = made.versions()
-    made.pip("install", "--quiet", wheel, *pins)
-    after = made.versions()
-    found = describe(before, after)
-    made.try_out()
     if tests:
         groups = (f"--group={ROOT / 'pyproject.toml'}:{group}" for group in ("dev", "s3"))
-        made.pip("install", "--quiet", f"{wheel}[provenance,qa]", *groups, *pins)
+        made.pip("install", "--quiet", f"{wheel}[provenance,qa]", *groups, "--constraint", pins)
         command = (made.python, "-m", "pytest", "-q", "--numprocesses", "auto", "-m", "not slow", *_TESTS)
         remedy = "KEEP=1 leaves the environment."
         found += f"; {run(*command, cwd=ROOT, env=clean_environment(), timeout=3600, remedy=remedy).splitlines()[-1]}"
     return found
+
+
+def install(place: Path, python: str, pins: Path, built: Path) -> tuple[Environment, str]:
+    """Install the Airflow of a set of pins, then a built file, and try that; return where, and what was added."""
+    made = Environment.make(place, python)
+    made.pip("install", "--quiet", "apache-airflow", "--constraint", pins)
+    before = made.versions()
+    made.pip("install", "--quiet", built, "--constraint", pins)
+    found = describe(before, made.versions())
+    made.try_out()
+    return made, found
 
 
 def describe(before: dict[str, str], after: dict[str, str]) -> str:

@@ -12,7 +12,8 @@ import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from tools.environment import ROOT, CheckError, Environment, build, run, working_folder
+from tools.environment import ROOT, CheckError, build, run, working_folder
+from tools.pins import install
 from tools.smoke import PACKAGE
 
 DIST = ROOT / "dist"
@@ -60,17 +61,18 @@ def _check(folder: Path) -> tuple[Path, Path]:
         print(f"Warning: not committed, so not checked: {_some([line[3:] for line in changed])}")
     _git("archive", "--format=zip", f"--output={folder / 'source.zip'}", "HEAD")
     shutil.unpack_archive(folder / "source.zip", source)
-    _say(f"build of {_git('rev-parse', '--short', 'HEAD').strip()}")
+    say(f"build of {_git('rev-parse', '--short', 'HEAD').strip()}")
     built = build(source, folder / "dist")
-    _say("metadata and contents")
+    say("metadata and contents")
     check_tools(built, source, folder)
     if problems := [*project_problems(source), *(found for path in built for found in file_problems(path, source))]:
         raise CheckError("\n        ".join(problems))
     airflows = supported_airflows(source)
     for airflow in dict.fromkeys((airflows[0], airflows[-1])):
         for path in built:
-            _say(f"{path.name} with Airflow {airflow}: install, pip check, imports, Airflow's commands, a swap")
-            install(path, airflow, source, folder / f"{path.suffix[1:]}-{airflow}").try_out()
+            say(f"{path.name} with Airflow {airflow}: install, pip check, imports, Airflow's commands, a swap")
+            place, pins = folder / f"{path.suffix[1:]}-{airflow}", source / "constraints" / f"airflow-{airflow}.txt"
+            say(install(place, sys.executable, pins, path)[1])
     return built
 
 
@@ -139,23 +141,12 @@ def supported_airflows(source: Path) -> list[str]:
     return sorted(found, key=lambda version: [int(part) for part in version.split(".")])
 
 
-def install(path: Path, airflow: str, source: Path, folder: Path) -> Environment:
-    """Install a built file into an empty environment, beside one Airflow."""
-    made = Environment.make(folder)
-    made.pip("install", "--quiet", path, "--constraint", source / "constraints" / f"airflow-{airflow}.txt")
-    found = made.versions()["apache-airflow"]
-    if not found.startswith(f"{airflow}."):
-        raise CheckError(
-            f"apache-airflow {found} was installed, not {airflow}: look at dependencies in pyproject.toml."
-        )
-    return made
-
-
 def _some(names: Collection[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _say(step: str) -> None:
+def say(step: str) -> None:
+    """Print a line with the time."""
     print(f"{time.strftime('%H:%M:%S')}  {step}", flush=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from tests.listed import listed
 from tools.environment import ROOT, CheckError, build
-from tools.release import check_tools, file_problems, install, project_problems
+from tools.pins import install
+from tools.release import check_tools, file_problems, project_problems
 
 pytestmark = pytest.mark.slow
 
@@ -58,4 +60,5 @@ def test_it_installs_into_an_empty_environment(
     suffix: str, built: tuple[Path, Path], source: Path, tmp_path: Path
 ) -> None:
     (path,) = [path for path in built if path.suffix == suffix]
-    install(path, AIRFLOW, source, tmp_path / "empty").try_out()
+    pins = source / "constraints" / f"airflow-{AIRFLOW}.txt"
+    assert f"apache-airflow {AIRFLOW}." in install(tmp_path / "empty", sys.executable, pins, path)[1]
