@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -99,9 +100,9 @@ class Child:
     def stop(self, grace: float = GRACE) -> None:
         """End the program, by itself within ``grace`` seconds, and kill all that it started and that is left."""
         self.ask_to_stop()
-        deadline = time.monotonic() + grace
-        while self.is_alive and time.monotonic() < deadline:
-            time.sleep(0.05)
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
         deadline = time.monotonic() + GRACE
         while left := self.pids:
             if time.monotonic() > deadline:

@@ -26,24 +26,6 @@ _STANDARD = {
     "port": "The port, if it is not the scheme's own. Airflow 3.3.2 needs one (443) for its *Test* button.",
 }
 """What the fields mean that every connection has, as far as the form shows them."""
-SEE = {
-    "default_deferrable": "[Waiting](../how-to/waiting.md)",
-    "end_in_trigger": "[Without a second start](../how-to/waiting.md#without-a-second-start)",
-    "submit_concurrency": "[Batches and rate limits](../how-to/batches.md)",
-    "price_per_swap": "[Money and retries](../how-to/money.md)",
-    "max_spend_per_run": "[Money and retries](../how-to/money.md#limit-what-a-run-spends)",
-    "tag_orders": "[Reliability](../reliability.md#what-is-not-promised)",
-    "pose_model": "[Poses](../quality.md#poses)",
-    "input_roots": "[Keeping results](../storage.md#who-may-name-which-files)",
-    "gallery_roots": "[The gallery](../gallery.md)",
-    "ui_tabs": "[The gallery](../gallery.md)",
-    "signing_certificate": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",
-    "signing_key": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",
-    "signing_algorithm": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",
-    "signing_time_stamp_url": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",
-    "require_consent": "[Responsible use](../responsible-use.md)",
-}
-"""The page that says more, by option."""
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -77,7 +59,7 @@ def _option(section: str, name: str, option: Mapping[str, Any]) -> str:
         "A secret": secret if option.get("sensitive") else "",
         "Since": option["version_added"],
     }
-    return f"## `{name}`\n\n{option['description']} See {SEE[name]}.\n\n{_list(facts)}\n"
+    return _section(name, option["description"], facts)
 
 
 def connection() -> str:
@@ -107,8 +89,7 @@ def _field(name: str, field: Mapping[str, Any]) -> str:
         "One of": ", ".join(f"`{value}`" for value in schema.get("enum", ())),
         "Default": _value(getattr(settings, _SETTINGS.get(name, name))),
     }
-    more = next(row[-1] for row in _rows("reference/settings.md", name))
-    return f"## `{name}`\n\n{field['description']}\n\n{_list(facts)}\n\n{more}\n"
+    return _section(name, field["description"], facts)
 
 
 def errors() -> str:
@@ -181,8 +162,9 @@ def _rows(page: str, name: str) -> Iterator[list[str]]:
         return f"]({posixpath.relpath(target, 'reference')}{link[2] or ''})"
 
     for line in (ROOT / "docs" / page).read_text().splitlines():
-        if line.startswith(f"| `{name}` |"):
-            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        item = re.match(rf"\* [^:]*`{name}`[^:]*: (.*)", line)  # or an item of a list
+        if item or line.startswith(f"| `{name}` |"):
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")] if not item else [item[1]]
             yield [re.sub(r"\]\(([^)\s#:]*)(#[^)\s]*)?\)", moved, cell).rstrip("| ") for cell in cells]
 
 
@@ -192,8 +174,11 @@ def _sentences(docstring: str) -> str:
     return prose if prose.endswith(".") else f"{prose}."
 
 
-def _list(facts: Mapping[str, str]) -> str:
-    return "\n".join(f"* {label}: {fact}" for label, fact in facts.items() if fact)
+def _section(name: str, description: str, facts: Mapping[str, str]) -> str:
+    """Return what is said of an option or field, with the sentence of the page of settings, which has the links."""
+    listed = "\n".join(f"* {label}: {fact}" for label, fact in facts.items() if fact)
+    more = next(row[-1] for row in _rows("reference/settings.md", name))
+    return f"## `{name}`\n\n{description}\n\n{listed}\n\n{more}\n"
 
 
 def _value(value: object) -> str:
