@@ -16,6 +16,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from airflow_provider_segmind.emulator import Emulator
 from demo.airflow_rest import AirflowRestError
 from demo.bucket import ROOT, Bucket
 from demo.child import ChildDiedError
@@ -23,7 +24,7 @@ from demo.interrupts import handled, raise_on_sigterm
 from demo.local_airflow import LocalAirflow
 from demo.pictures import Order, fetch, file_name
 from demo.pipeline import Passage, collect, play, progress, start
-from demo.service import EmulatedService, LiveService, Service
+from demo.service import Service, emulated, live
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
 PLACES = ("inbox", "photographs", "swaps", "published", "quarantine")
@@ -70,15 +71,12 @@ def _demonstrate(folder: Path, started: ExitStack) -> int:
     for pattern in ("*-before.*", "*-after.*", "reference.*", "contact-sheet.png"):
         for path in folder.glob(pattern):
             path.unlink()
-    service: Service
-    if SECRET:
-        service = LiveService(SECRET)
-        if not service.confirmed():
-            return _give_up(REFUSED, "Nothing was ordered.")
-    else:
-        service = started.enter_context(EmulatedService())
-        say(f"An emulator of Segmind is at {service.url}; a swap there takes some seconds and costs nothing.")
-    return _play(service, folder, started)
+    if not SECRET:
+        emulator = started.enter_context(Emulator(job_seconds=(6.0, 9.0)))
+        say(f"An emulator of Segmind is at {emulator.url}/; a swap there takes some seconds and costs nothing.")
+        return _play(emulated(emulator), folder, started)
+    service = live(SECRET)
+    return _play(service, folder, started) if service else _give_up(REFUSED, "Nothing was ordered.")
 
 
 def _play(service: Service, folder: Path, started: ExitStack) -> int:
@@ -106,7 +104,7 @@ def _play(service: Service, folder: Path, started: ExitStack) -> int:
     say(f"In the bucket: {', '.join(f'{count} in {place}/' for place, count in counts.items())}.")
     say(f"All of it took {time.monotonic() - began:.0f} s.")
     if os.environ.get("KEEP") == "1":
-        _keep(airflow, service)
+        _keep(airflow)
     return 0 if state == "success" and all(passage.settled for passage in passages) else FAILED
 
 
@@ -145,12 +143,10 @@ def _save(path: Path | str, data: bytes | None) -> bytes | None:
     return data
 
 
-def _keep(airflow: LocalAirflow, service: Service) -> None:
+def _keep(airflow: LocalAirflow) -> None:
     print()
     say(f"Airflow's UI stays up at {airflow.url} (no login). Ctrl-C stops it.")
     say(f"The swaps, before and after, are at {airflow.url}/plugin/body-swaps.")
-    if isinstance(service, EmulatedService):
-        say(f"The emulator's page is {service.url}/.")
     try:
         while True:
             airflow.check()
