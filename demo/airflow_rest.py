@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -42,8 +42,7 @@ class AirflowRest:
     def call(self, method: str, path: str, **options: Any) -> Json:
         """Make one request to what follows ``/api/v2/`` and return its JSON, empty when there is none."""
         answer = self._request(method, f"api/v2/{path}", **options)
-        content: Json = answer.json() if answer.content else {}
-        return content
+        return dict(answer.json()) if answer.content else {}
 
     def page(self, path: str, **options: Any) -> requests.Response:
         """Get something that is not of the API, such as a plugin's."""
@@ -102,13 +101,11 @@ class AirflowRest:
     def trigger(self, dag_id: str, conf: Json | None = None, run_id: str | None = None) -> str:
         """Start a run of a DAG with values for its params, and return its id."""
         body = {"logical_date": None, "conf": conf or {}, **({"dag_run_id": run_id} if run_id else {})}
-        created: str = self.call("POST", _path("dags", dag_id, "dagRuns"), json=body)["dag_run_id"]
-        return created
+        return str(self.call("POST", _path("dags", dag_id, "dagRuns"), json=body)["dag_run_id"])
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``."""
-        state: str = self.call("GET", _path("dags", dag_id, "dagRuns", run_id))["state"]
-        return state
+        return str(self.call("GET", _path("dags", dag_id, "dagRuns", run_id))["state"])
 
     def wait_for_run(self, dag_id: str, run_id: str, timeout: float) -> str:
         """Wait so many seconds until a run has ended, and return its state."""
@@ -136,16 +133,10 @@ class AirflowRest:
         path = _task(dag_id, run_id, task_id, "xcomEntries", key)
         return self.call("GET", path, params={"map_index": map_index})["value"]
 
-    def clear_task(self, dag_id: str, run_id: str, task_ids: str | Sequence[str]) -> None:
-        """Clear tasks of a run and what depends on them, as a person does who wants them done again."""
-        body = {
-            "dry_run": False,
-            "dag_run_id": run_id,
-            "task_ids": [task_ids] if isinstance(task_ids, str) else list(task_ids),
-            "only_failed": False,
-            "include_downstream": True,
-            "reset_dag_runs": True,
-        }
+    def clear_task(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task of a run and what depends on it, as a person does who wants it done again."""
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
+        body |= {"include_downstream": True, "reset_dag_runs": True}
         self.call("POST", _path("dags", dag_id, "clearTaskInstances"), json=body)
 
     def update_asset(self, name: str) -> None:
@@ -162,8 +153,7 @@ class AirflowRest:
     def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = UNMAPPED) -> dict[str, str | None]:
         """Return the links of a task instance, by the names of their buttons."""
         path = _task(dag_id, run_id, task_id, "links")
-        found: dict[str, str | None] = self.call("GET", path, params={"map_index": map_index})["extra_links"]
-        return found
+        return dict(self.call("GET", path, params={"map_index": map_index})["extra_links"])
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = UNMAPPED) -> str:
         """Return the log of one attempt, the triggerer's part included: a line for each event and each exception."""

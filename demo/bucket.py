@@ -46,8 +46,7 @@ class Bucket:
 
     def get(self, uri: str) -> bytes:
         """Return an object by its URI, as the pipeline's tasks name it, with or without a connection."""
-        data: bytes = self._bucket.Object(uri.removeprefix("s3://").partition("/")[2]).get()["Body"].read()
-        return data
+        return bytes(self._bucket.Object(uri.removeprefix("s3://").partition("/")[2]).get()["Body"].read())
 
     def keys(self) -> list[str]:
         """Return the names of all objects."""

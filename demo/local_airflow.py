@@ -12,9 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-import requests
-
-from demo.airflow_rest import AirflowRest, AirflowRestError
+from demo.airflow_rest import AirflowRest
 from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
 from demo.child import Child
 
@@ -35,11 +33,8 @@ class LocalAirflow(AirflowRest):
 
     Use it in a ``with`` statement, or call :meth:`stop` whatever happens, also after a start that failed half-way.
 
-    :param home: directory for everything it writes.
-    :param env: more environment variables for all components, which win over the ones made here. Secrets belong
-        there, since a command line can be read by every user.
-    :param database_url: SQLAlchemy URL of the metadata database; SQLite in ``home`` if not given.
-    :param migrated: a migrated SQLite database to begin with a copy of, which saves the time to make one.
+    What it writes is in ``home``, the metadata database too unless that has a URL; it may begin as a copy of a migrated
+    one. In ``env`` are more environment variables, also secrets: a command line can be read by every user.
     """
 
     def __init__(
@@ -58,7 +53,6 @@ class LocalAirflow(AirflowRest):
         self._migrated = migrated
         database = database_url or f"sqlite:///{self.sqlite_path}"
         self.env = airflow_environment(self.home, dags_folder.absolute(), port, database, env or {})
-        """The complete environment of the components; use it to run the ``airflow`` command against them."""
         self.components = {name: self._child(name, *command) for name, command in _COMMANDS.items()}
         self._migrate = self._child("db-migrate", "db", "migrate")
 
@@ -126,16 +120,18 @@ class LocalAirflow(AirflowRest):
     def wait_healthy(self, timeout: float = 120.0) -> None:
         """Wait until every component that should run has reported for duty since its latest start, or say which not."""
         deadline = time.monotonic() + timeout
+        unready = ["api-server"]
+
+        def healthy() -> bool:
+            unready[:] = self._unready()
+            return not unready
+
         try:
             # The first call to the task API builds it for seconds; tasks should not have to wait for that.
             health = f"{self.url}/execution/health"
             self.wait_until("The API server", lambda: self.session.get(health, timeout=30).ok, timeout)
-            self.wait_until("A healthy Airflow", lambda: not self._unready(), deadline - time.monotonic())
+            self.wait_until("A healthy Airflow", healthy, deadline - time.monotonic())
         except TimeoutError as error:
-            try:
-                unready = self._unready()
-            except (requests.RequestException, AirflowRestError):
-                unready = ["api-server"]
             tails = "\n".join(self.components[name].describe("is not ready") for name in unready)
             raise TimeoutError(f"{error} {tails}") from error
 

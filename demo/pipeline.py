@@ -61,8 +61,7 @@ def start(airflow: AirflowRest, bucket: Bucket, order: Order) -> str:
         return bool(runs)
 
     airflow.wait_until("A run for the new photographs", begun, 60)
-    run_id: str = runs[0]["dag_run_id"]
-    return run_id
+    return str(runs[0]["dag_run_id"])
 
 
 def play(

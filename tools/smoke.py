@@ -92,8 +92,7 @@ def command_problems() -> Iterator[str]:
 def _table(*command: str) -> list[dict[str, Any]]:
     # Airflow prints log lines before it, to the same place.
     lines = reversed(_airflow(*command, "--output", "json").splitlines())
-    rows: list[dict[str, Any]] = json.loads(next((line for line in lines if line.startswith("[{")), "[]"))
-    return rows
+    return list(json.loads(next((line for line in lines if line.startswith("[{")), "[]")))
 
 
 def swap_problems() -> list[str]:
