@@ -55,16 +55,8 @@ def past_proxies(env: Mapping[str, str]) -> dict[str, str]:
     return {name: ",".join(filter(None, [env.get(name), LOOPBACK, "localhost"])) for name in ("NO_PROXY", "no_proxy")}
 
 
-def airflow_environment(
-    home: Path, dags_folder: Path, port: int, database_url: str, extra: Mapping[str, str]
-) -> dict[str, str]:
-    """
-    Return the complete environment of every component, with keys of its own.
-
-    :param port: TCP port of the API server.
-    :param extra: variables that win over the ones made here.
-    :returns: no variable of another Airflow in our environment is in it, and no live API key.
-    """
+def airflow_environment(home: Path, dags_folder: Path, port: int, extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the complete environment of every component: without another Airflow's variables, and any live API key."""
     base = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     url = f"http://{LOOPBACK}:{port}"
     options = {
@@ -73,7 +65,7 @@ def airflow_environment(
         "core__fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "core__simple_auth_manager_passwords_file": str(home / "passwords.json"),
         "core__execution_api_server_url": f"{url}/execution/",
-        "database__sql_alchemy_conn": database_url,
+        "database__sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}",
         "api__port": str(port),
         "api__base_url": url,
         "api__secret_key": secrets.token_urlsafe(48),

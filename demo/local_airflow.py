@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import sys
 import time
@@ -33,26 +32,17 @@ class LocalAirflow(AirflowRest):
 
     Use it in a ``with`` statement, or call :meth:`stop` whatever happens, also after a start that failed half-way.
 
-    What it writes is in ``home``, the metadata database too unless that has a URL; it may begin as a copy of a migrated
-    one. In ``env`` are more environment variables, also secrets: a command line can be read by every user.
+    What it writes is in ``home``, also its metadata database, unless one is there already or ``env`` has another URL.
+    Its variables win over the ones made here. Secrets belong there: a command line can be read by every user.
     """
 
-    def __init__(
-        self,
-        home: Path,
-        dags_folder: Path,
-        env: Mapping[str, str] | None = None,
-        database_url: str | None = None,
-        migrated: Path | None = None,
-    ) -> None:
+    def __init__(self, home: Path, dags_folder: Path, env: Mapping[str, str] | None = None) -> None:
         port = free_port()
         super().__init__(f"http://{LOOPBACK}:{port}")
         self.home = home.absolute()
         self.home.mkdir(parents=True, exist_ok=True)
         self.sqlite_path = self.home / "airflow.db"
-        self._migrated = migrated
-        database = database_url or f"sqlite:///{self.sqlite_path}"
-        self.env = airflow_environment(self.home, dags_folder.absolute(), port, database, env or {})
+        self.env = airflow_environment(self.home, dags_folder.absolute(), port, env or {})
         self.components = {name: self._child(name, *command) for name, command in _COMMANDS.items()}
         self._migrate = self._child("db-migrate", "db", "migrate")
 
@@ -73,9 +63,7 @@ class LocalAirflow(AirflowRest):
 
     def start(self) -> None:
         """Make the metadata database and start all components, without waiting until they are ready."""
-        if self._migrated:
-            shutil.copyfile(self._migrated, self.sqlite_path)
-        else:
+        if not self.sqlite_path.exists():
             self._migrate.start()
             self._migrate.wait(120)
         for component in self.components.values():
@@ -109,13 +97,6 @@ class LocalAirflow(AirflowRest):
         """Have one more component in ``components``, by what follows ``airflow`` in its command, and return it."""
         self.components[name] = self._child(name, *arguments)
         return self.components[name]
-
-    def add_triggerer(self) -> Child:
-        """Start one more triggerer beside the others: ``triggerer-2``, …."""
-        count = sum(name.startswith("triggerer") for name in self.components)
-        child = self.add_component(f"triggerer-{count + 1}", *_COMMANDS["triggerer"])
-        child.start()
-        return child
 
     def wait_healthy(self, timeout: float = 120.0) -> None:
         """Wait until every component that should run has reported for duty since its latest start, or say which not."""

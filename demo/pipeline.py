@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from demo.airflow_rest import RUN_ENDED, AirflowRest, AirflowRestError, Json
@@ -122,37 +123,44 @@ def _states(instances: list[Json], index: int) -> dict[str, str]:
 def collect(airflow: AirflowRest, bucket: Bucket, run_id: str, order: Order) -> list[Passage]:
     """Bring home what the run left behind of each photograph."""
     instances = airflow.task_instances(DAG_ID, run_id)
-    return [_collected(airflow, bucket, run_id, order, index, instances) for index in range(len(order.scenes))]
+    passages = []
+    for index, (title, scene) in enumerate(order.scenes.items()):
+        said = partial(_xcom, airflow, run_id, index)
+        own = [ti for ti in instances if ti["map_index"] == index]
+        times = [datetime.fromisoformat(ti[name]) for ti in own for name in ("start_date", "end_date") if ti[name]]
+        states, published = _states(instances, index), said("publish")
+        reasons = [_rejection(said(step, "report")) for step in ("check", "compare")]
+        reasons += [_failure(airflow, run_id, index, step) for step in STEPS if states.get(step) == "failed"]
+        passages.append(
+            Passage(
+                title=title,
+                settled=states.get("settle") == "success",
+                outcome=said("settle") or "failed",
+                why=next(filter(None, reasons), ""),
+                request_id=said("swap", "request_id") or "",
+                seconds=(max(times) - min(times)).total_seconds() if times else 0.0,
+                before=fetch(scene),
+                after=bucket.get(published) if published else None,
+            )
+        )
+    return passages
 
 
-def _collected(
-    airflow: AirflowRest, bucket: Bucket, run_id: str, order: Order, index: int, instances: list[Json]
-) -> Passage:
-    def said(step: str, key: str = "return_value") -> Any:
-        try:
-            return airflow.xcom(DAG_ID, run_id, f"{GROUP}.{step}", key, index)
-        except AirflowRestError:
-            return None
+def _xcom(airflow: AirflowRest, run_id: str, index: int, step: str, key: str = "return_value") -> Any:
+    try:
+        return airflow.xcom(DAG_ID, run_id, f"{GROUP}.{step}", key, index)
+    except AirflowRestError:
+        return None
 
-    title, scene = list(order.scenes.items())[index]
-    states, published = _states(instances, index), said("publish")
-    own = [ti for ti in instances if ti["map_index"] == index]
-    times = [datetime.fromisoformat(ti[name]) for ti in own for name in ("start_date", "end_date") if ti[name]]
-    reports = [said(step, "report") or {} for step in ("check", "compare")]
-    checks = [check for report in reports for check in report.get("checks", ()) if report["verdict"] == "fail"]
-    why = "; ".join(f"{check['name']}: {check['why']}" for check in checks if check["verdict"] == "fail")
-    failed = next((step for step, state in states.items() if state == "failed"), "")
-    if failed and not why:
-        log = airflow.task_log(DAG_ID, run_id, f"{GROUP}.{failed}", map_index=index).splitlines()
-        tail = [line for line in log if "::group::" not in line and "::endgroup::" not in line][-8:]
-        why = "\n".join([f"Task {failed!r} failed. The end of its log:", *tail])
-    return Passage(
-        title=title,
-        settled=states.get("settle") == "success",
-        outcome=said("settle") or "failed",
-        why=why,
-        request_id=said("swap", "request_id") or "",
-        seconds=(max(times) - min(times)).total_seconds() if times else 0.0,
-        before=fetch(scene),
-        after=bucket.get(published) if published else None,
-    )
+
+def _rejection(report: Json | None) -> str:
+    """Return why a check rejected a picture, empty if it did not."""
+    checks = report["checks"] if report and report["verdict"] == "fail" else ()
+    return "; ".join(f"{check['name']}: {check['why']}" for check in checks if check["verdict"] == "fail")
+
+
+def _failure(airflow: AirflowRest, run_id: str, index: int, step: str) -> str:
+    """Return the end of the log of a step that failed."""
+    log = airflow.task_log(DAG_ID, run_id, f"{GROUP}.{step}", map_index=index).splitlines()
+    tail = [line for line in log if "::group::" not in line and "::endgroup::" not in line][-8:]
+    return "\n".join([f"Task {step!r} failed. The end of its log:", *tail])

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tools import site_reference
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {"README.md": "readme.md", "CHANGELOG.md": "changelog.md", "benchmarks/results.md": "results.md"}
 """Files outside ``docs/`` by the page that each becomes."""
@@ -21,12 +23,13 @@ _ID = re.compile(r'\bid="([\w.]+)"')
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that are kept elsewhere."""
+    """Add the pages that are kept elsewhere, or made from the code."""
     from mkdocs.structure.files import File  # tests of what is below need no MkDocs
 
-    for source, page in PAGES.items():
-        files.append(File.generated(config, page, content=(ROOT / source).read_text()))
-    files.append(File.generated(config, EXAMPLES, content=examples()))
+    pages = {page: (ROOT / source).read_text() for source, page in PAGES.items()} | {EXAMPLES: examples()}
+    pages |= {page: make() for page, make in site_reference.PAGES.items()}
+    for page, content in pages.items():
+        files.append(File.generated(config, page, content=content))
     return files
 
 

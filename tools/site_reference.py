@@ -1,4 +1,4 @@
-"""MkDocs hook: pages of the reference that are made from the code, so that they cannot say anything else."""
+"""Pages of the reference that are made from the code, so that they cannot say anything else."""
 
 from __future__ import annotations
 
@@ -26,15 +26,6 @@ _STANDARD = {
     "port": "The port, if it is not the scheme's own. Airflow 3.3.2 needs one (443) for its *Test* button.",
 }
 """What the fields mean that every connection has, as far as the form shows them."""
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the pages."""
-    from mkdocs.structure.files import File  # tests of the pages need no MkDocs
-
-    for page, make in PAGES.items():
-        files.append(File.generated(config, page, content=make()))
-    return files
 
 
 def configuration() -> str:

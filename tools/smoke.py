@@ -11,6 +11,7 @@ import importlib.metadata
 import io
 import json
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -47,8 +48,9 @@ def installed_problems() -> Iterator[str]:
         yield f"{PACKAGE} is not of this environment: {package.__file__}"
     for entry in importlib.metadata.distribution(DISTRIBUTION).entry_points:
         yield from _raised(f"entry point {entry.group} names {entry.value}", entry.load)
-    for name in _modules():
-        yield from _raised(name, importlib.import_module, name)
+    for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}.", onerror=lambda name: None):
+        if not module.name.endswith(".__main__"):
+            yield from _raised(module.name, importlib.import_module, module.name)
     info = importlib.import_module(f"{PACKAGE}.get_provider_info").get_provider_info()
     yield from option_problems(info, conf.get)
 
@@ -67,14 +69,6 @@ def _raised(what: str, load: Callable[..., object], *arguments: str) -> Iterator
     except (Exception, SystemExit) as problem:  # noqa: BLE001 - a module can raise whatever it likes
         if not (isinstance(problem, ModuleNotFoundError) and problem.name in OPTIONAL):
             yield f"{what}: {type(problem).__name__}: {problem}"
-
-
-def _modules() -> list[str]:
-    """Return all modules but the examples, which may need more than a plain installation of an old Airflow."""
-    (folder,) = map(Path, importlib.import_module(PACKAGE).__path__)
-    parts = [path.relative_to(folder.parent).with_suffix("").parts for path in folder.rglob("*.py")]
-    wanted = (names for names in parts if names[-1] != "__main__" and names[1] != "example_dags")
-    return sorted(".".join(names).removesuffix(".__init__") for names in wanted)
 
 
 def command_problems() -> Iterator[str]:
