@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from demo.airflow_settings import past_proxies
@@ -71,47 +70,41 @@ def build(source: Path, out: Path) -> tuple[Path, Path]:
     return wheel, sdist
 
 
-@dataclass(frozen=True)
-class Environment:
-    """A virtual environment without pip, and an Airflow home beside it, in a folder that is near no checkout."""
+def make_environment(folder: Path, python: str) -> None:
+    """Make a virtual environment in a folder, which must be near no checkout, with nothing in it, not even pip."""
+    (folder / "airflow").mkdir(parents=True)
+    command = (python, "-m", "venv", "--without-pip", "--symlinks", folder / "venv")
+    run(*command, cwd=folder, remedy="Name a Python that is installed.")
 
-    folder: Path
 
-    @classmethod
-    def make(cls, folder: Path, python: str = sys.executable) -> Environment:
-        """Make an empty one with an interpreter."""
-        (folder / "airflow").mkdir(parents=True)
-        command = (python, "-m", "venv", "--without-pip", "--symlinks", folder / "venv")
-        run(*command, cwd=folder, remedy="Name a Python that is installed.")
-        return cls(folder)
+def python_of(folder: Path) -> Path:
+    """Return the interpreter of the environment in a folder."""
+    return folder / "venv" / "bin" / "python"
 
-    @property
-    def python(self) -> Path:
-        """Its interpreter."""
-        return self.folder / "venv" / "bin" / "python"
 
-    def pip(self, *arguments: object) -> str:
-        """Let this process's pip work in it, and return what pip printed."""
-        remedy = "Look at dependencies in pyproject.toml, and at the constraints that were used."
-        command = (sys.executable, "-P", "-m", "pip", "--python", self.python, *arguments)
-        return run(*command, cwd=self.folder, remedy=remedy)
+def pip(folder: Path, *arguments: object) -> str:
+    """Let this process's pip work in the environment of a folder, and return what pip printed."""
+    remedy = "Look at dependencies in pyproject.toml, and at the constraints that were used."
+    return run(sys.executable, "-P", "-m", "pip", "--python", python_of(folder), *arguments, cwd=folder, remedy=remedy)
 
-    def versions(self) -> dict[str, str]:
-        """Return the version of each distribution in it."""
-        return {one["name"]: one["version"] for one in json.loads(self.pip("list", "--format=json"))}
 
-    def try_out(self) -> None:
-        """Let pip say whether all fits together, and run :mod:`tools.smoke` in it."""
-        self.pip("check")
-        home, env = self.folder / "airflow", clean_environment()
-        env |= {
-            **past_proxies(env),
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
-            "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        }
-        script = shutil.copy(smoke.__file__, self.folder)  # the checkout must not be what it imports
-        remedy = "KEEP=1 leaves the environment; airflow/swap.log there has what the DAG printed."
-        run(self.python, "-P", script, cwd=self.folder, env=env, remedy=remedy)
+def versions(folder: Path) -> dict[str, str]:
+    """Return the version of each distribution in the environment of a folder."""
+    return {one["name"]: one["version"] for one in json.loads(pip(folder, "list", "--format=json"))}
+
+
+def try_out(folder: Path) -> None:
+    """Let pip say whether all fits together in the environment of a folder, and run :mod:`tools.smoke` in it."""
+    pip(folder, "check")
+    home, env = folder / "airflow", clean_environment()
+    env |= {
+        **past_proxies(env),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    script = shutil.copy(smoke.__file__, folder)  # the checkout must not be what it imports
+    remedy = "KEEP=1 leaves the environment; airflow/swap.log there has what the DAG printed."
+    run(python_of(folder), "-P", script, cwd=folder, env=env, remedy=remedy)

@@ -8,7 +8,18 @@ import shutil
 import sys
 from pathlib import Path
 
-from tools.environment import ROOT, CheckError, Environment, build, clean_environment, run, working_folder
+from tools.environment import (
+    ROOT,
+    CheckError,
+    build,
+    make_environment,
+    pip,
+    python_of,
+    run,
+    try_out,
+    versions,
+    working_folder,
+)
 from tools.smoke import DISTRIBUTION
 
 SETS = ROOT / "constraints" / "services"
@@ -54,29 +65,28 @@ def _try(place: Path, python: str, name: str, wheel: Path, tests: bool) -> str:
     """Try a set, and say what was found."""
     pins = SETS / f"{name}.txt"
     try:
-        made, found = install(place, python, pins, wheel)
+        found = install(place, python, pins, wheel)
     except CheckError as problem:
         if name.startswith("next-") and "No matching distribution" in str(problem):
             return "no index has it yet"
         raise
     if tests:
         groups = (f"--group={ROOT / 'pyproject.toml'}:{group}" for group in ("dev", "s3"))
-        made.pip("install", "--quiet", f"{wheel}[provenance,qa]", *groups, "--constraint", pins)
-        command = (made.python, "-m", "pytest", "-q", "--numprocesses", "auto", "-m", "not slow", *_TESTS)
-        remedy = "KEEP=1 leaves the environment."
-        found += f"; {run(*command, cwd=ROOT, env=clean_environment(), timeout=3600, remedy=remedy).splitlines()[-1]}"
+        pip(place, "install", "--quiet", f"{wheel}[provenance,qa]", *groups, "--constraint", pins)
+        command = (python_of(place), "-m", "pytest", "-q", "--numprocesses", "auto", "-m", "not slow", *_TESTS)
+        found += f"; {run(*command, cwd=ROOT, timeout=3600, remedy='KEEP=1 leaves the environment.').splitlines()[-1]}"
     return found
 
 
-def install(place: Path, python: str, pins: Path, built: Path) -> tuple[Environment, str]:
-    """Install the Airflow of a set of pins, then a built file, and try that; return where, and what was added."""
-    made = Environment.make(place, python)
-    made.pip("install", "--quiet", "apache-airflow", "--constraint", pins)
-    before = made.versions()
-    made.pip("install", "--quiet", built, "--constraint", pins)
-    found = describe(before, made.versions())
-    made.try_out()
-    return made, found
+def install(place: Path, python: str, pins: Path, built: Path) -> str:
+    """Install the Airflow of a set of pins, then a built file, try that, and say what was added."""
+    make_environment(place, python)
+    pip(place, "install", "--quiet", "apache-airflow", "--constraint", pins)
+    before = versions(place)
+    pip(place, "install", "--quiet", built, "--constraint", pins)
+    found = describe(before, versions(place))
+    try_out(place)
+    return found
 
 
 def describe(before: dict[str, str], after: dict[str, str]) -> str:

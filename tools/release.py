@@ -72,7 +72,7 @@ def _check(folder: Path) -> tuple[Path, Path]:
         for path in built:
             say(f"{path.name} with Airflow {airflow}: install, pip check, imports, Airflow's commands, a swap")
             place, pins = folder / f"{path.suffix[1:]}-{airflow}", source / "constraints" / f"airflow-{airflow}.txt"
-            say(install(place, sys.executable, pins, path)[1])
+            say(install(place, sys.executable, pins, path))
     return built
 
 

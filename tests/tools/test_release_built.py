@@ -61,4 +61,4 @@ def test_it_installs_into_an_empty_environment(
 ) -> None:
     (path,) = [path for path in built if path.suffix == suffix]
     pins = source / "constraints" / f"airflow-{AIRFLOW}.txt"
-    assert f"apache-airflow {AIRFLOW}." in install(tmp_path / "empty", sys.executable, pins, path)[1]
+    assert f"apache-airflow {AIRFLOW}." in install(tmp_path / "empty", sys.executable, pins, path)
