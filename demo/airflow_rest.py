@@ -107,10 +107,18 @@ class AirflowRest:
         """Return the state of a run: ``queued``, ``running``, ``success`` or ``failed``."""
         return str(self.call("GET", _path("dags", dag_id, "dagRuns", run_id))["state"])
 
-    def wait_for_run(self, dag_id: str, run_id: str, timeout: float) -> str:
-        """Wait so many seconds until a run has ended, and return its state."""
-        what = f"The end of run {run_id!r} of {dag_id!r}"
-        self.wait_until(what, lambda: self.run_state(dag_id, run_id) in RUN_ENDED, timeout)
+    def wait_for_run(
+        self, dag_id: str, run_id: str, timeout: float, on_progress: Callable[[list[Json]], None] | None = None
+    ) -> str:
+        """Wait so many seconds until a run has ended, show its task instances meanwhile, and return its state."""
+
+        def ended() -> bool:
+            state = self.run_state(dag_id, run_id)
+            if on_progress:
+                on_progress(self.task_instances(dag_id, run_id))
+            return state in RUN_ENDED
+
+        self.wait_until(f"The end of run {run_id!r} of {dag_id!r}", ended, timeout)
         return self.run_state(dag_id, run_id)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from demo.airflow_rest import RUN_ENDED, AirflowRest, AirflowRestError, Json
+from demo.airflow_rest import AirflowRest, AirflowRestError, Json
 from demo.bucket import Bucket
 from demo.pictures import Order, fetch, file_name
 
@@ -76,9 +76,7 @@ def play(
     asked: dict[tuple[int, int], float] = {}
     answered: set[tuple[int, int]] = set()
 
-    def over() -> bool:
-        state = airflow.run_state(DAG_ID, run_id)
-        instances = airflow.task_instances(DAG_ID, run_id)
+    def look(instances: list[Json]) -> None:
         for ti in instances:
             # An attempt that lost its answer is followed by one that asks again.
             index, question = ti["map_index"], (ti["map_index"], ti["try_number"])
@@ -92,10 +90,8 @@ def play(
                     if error.status not in (404, 409):  # not there yet, or answered in the UI meanwhile
                         raise
         on_progress(instances)
-        return state in RUN_ENDED
 
-    airflow.wait_until("The end of the pipeline", over, timeout)
-    return airflow.run_state(DAG_ID, run_id)
+    return airflow.wait_for_run(DAG_ID, run_id, timeout, look)
 
 
 def progress(titles: Sequence[str]) -> Callable[[list[Json]], None]:

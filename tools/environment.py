@@ -70,7 +70,7 @@ def build(source: Path, out: Path) -> tuple[Path, Path]:
     return wheel, sdist
 
 
-def make_environment(folder: Path, python: str) -> None:
+def make(folder: Path, python: str) -> None:
     """Make a virtual environment in a folder, which must be near no checkout, with nothing in it, not even pip."""
     (folder / "airflow").mkdir(parents=True)
     command = (python, "-m", "venv", "--without-pip", "--symlinks", folder / "venv")

@@ -8,18 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from tools.environment import (
-    ROOT,
-    CheckError,
-    build,
-    make_environment,
-    pip,
-    python_of,
-    run,
-    try_out,
-    versions,
-    working_folder,
-)
+from tools import environment
+from tools.environment import ROOT, CheckError, build, pip, run, working_folder
 from tools.smoke import DISTRIBUTION
 
 SETS = ROOT / "constraints" / "services"
@@ -73,19 +63,29 @@ def _try(place: Path, python: str, name: str, wheel: Path, tests: bool) -> str:
     if tests:
         groups = (f"--group={ROOT / 'pyproject.toml'}:{group}" for group in ("dev", "s3"))
         pip(place, "install", "--quiet", f"{wheel}[provenance,qa]", *groups, "--constraint", pins)
-        command = (python_of(place), "-m", "pytest", "-q", "--numprocesses", "auto", "-m", "not slow", *_TESTS)
+        command = (
+            environment.python_of(place),
+            "-m",
+            "pytest",
+            "-q",
+            "--numprocesses",
+            "auto",
+            "-m",
+            "not slow",
+            *_TESTS,
+        )
         found += f"; {run(*command, cwd=ROOT, timeout=3600, remedy='KEEP=1 leaves the environment.').splitlines()[-1]}"
     return found
 
 
 def install(place: Path, python: str, pins: Path, built: Path) -> str:
     """Install the Airflow of a set of pins, then a built file, try that, and say what was added."""
-    make_environment(place, python)
+    environment.make(place, python)
     pip(place, "install", "--quiet", "apache-airflow", "--constraint", pins)
-    before = versions(place)
+    before = environment.versions(place)
     pip(place, "install", "--quiet", built, "--constraint", pins)
-    found = describe(before, versions(place))
-    try_out(place)
+    found = describe(before, environment.versions(place))
+    environment.try_out(place)
     return found
 
 
