@@ -16,7 +16,7 @@ SETS = ROOT / "constraints" / "services"
 MOST_ADDED = 12
 """How many distributions a plain installation may add to an Airflow that is there."""
 _SHOWN = ("apache-airflow", "apache-airflow-providers-common-compat", "apache-airflow-providers-http")
-_TESTS = ("tests/api", "tests/provider")
+_TESTS = ("-m", "not slow", "tests/api", "tests/provider")
 
 
 def main() -> int:
