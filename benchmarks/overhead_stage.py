@@ -103,6 +103,7 @@ class Stage:
                 "PYTHONPATH": str(ROOT),
                 # Otherwise each task would compile this package anew, which no installed one has to.
                 "PYTHONDONTWRITEBYTECODE": "",
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.postgres.url,
                 "OVERHEAD_SEGMIND": self.emulator.url,
                 "OVERHEAD_SWAPS": str(self.swaps),
                 "OVERHEAD_RESULTS": self.home.as_uri(),
@@ -110,7 +111,7 @@ class Stage:
             }
             if self.preloaded:
                 preload(self.home / "airflow")
-            self.airflow = opening.enter_context(LocalAirflow(self.home / "airflow", DAGS, env, self.postgres.url))
+            self.airflow = opening.enter_context(LocalAirflow(self.home / "airflow", DAGS, env))
             self.airflow.wait_healthy(240)
             self._open = opening.pop_all()
         return self

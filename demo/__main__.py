@@ -10,201 +10,153 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from airflow_provider_segmind.emulator import Emulator
 from demo.airflow_rest import AirflowRestError
 from demo.bucket import ROOT, Bucket
 from demo.child import ChildDiedError
-from demo.confirm import confirmed
-from demo.interrupts import ignored, raise_on_sigterm
-from demo.local_airflow import AirflowTimeoutError, LocalAirflow
-from demo.pipeline import Passage, Run, collect, facts, start, watch
-from demo.progress import Progress
-from demo.service import EmulatedService, LiveService, Service
-from demo.summary import LEGEND, dollars, short, table
+from demo.interrupts import handled, raise_on_sigterm
+from demo.local_airflow import LocalAirflow
+from demo.pictures import Order, fetch, file_name
+from demo.pipeline import Passage, collect, play, progress, start
+from demo.service import Service, emulated, live
 
 EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "example_dags"
 PLACES = ("inbox", "photographs", "swaps", "published", "quarantine")
-JOB_SECONDS = "6-9"
-EMULATED_TIMEOUT = 180.0
-LIVE_TIMEOUT = 1800.0
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+SECRET = os.environ.get("SEGMIND_API_KEY", "")
 
 
 def main() -> int:
-    """
-    Run the demo.
-
-    :returns: the exit code: 0 when every photograph was published, or rejected by a check.
-    """
+    """Run the demo, and return the exit code: 0 when every photograph was published, or rejected by a check."""
     raise_on_sigterm()
     folder = Path(os.environ.get("DEMO_DIR") or ".demo")
-    folder.mkdir(parents=True, exist_ok=True)
-    secret = os.environ.get("SEGMIND_API_KEY", "")
-    with ExitStack() as stack:
-        lock = stack.enter_context((folder / ".lock").open("w"))
+    started = ExitStack()
+    try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _forget_last_time(folder)
-            service: Service = _live_service(secret) if secret else _emulated_service(folder, stack)
-            return _demonstrate(service, folder, stack)
-        except BlockingIOError:
-            return _give_up(REFUSED, f"Another demo is using {folder}/. Set DEMO_DIR to another folder.", secret)
-        except _RefusedError as error:
-            return _give_up(REFUSED, str(error), secret)
-        except (AirflowRestError, AirflowTimeoutError, ChildDiedError, OSError) as error:
-            return _give_up(FAILED, str(error), secret)
-        except KeyboardInterrupt:
-            return _give_up(INTERRUPTED, "Interrupted; everything is stopped.", secret, stack)
+            return _demonstrate(folder, started)
+        finally:
+            # A second Ctrl-C must not cut the clean-up short; it is bounded in time anyway.
+            with handled(signal.SIG_IGN):
+                started.close()
+    except (AirflowRestError, ChildDiedError, OSError) as error:
+        return _give_up(FAILED, str(error))
+    except KeyboardInterrupt:
+        return _give_up(INTERRUPTED, "Interrupted; everything is stopped.")
 
 
-class _RefusedError(Exception):
-    """The demo must not start."""
-
-
-def _give_up(code: int, why: str, secret: str, stack: ExitStack | None = None) -> int:
-    if stack:
-        stack.close()
-    print(f"\n{why.replace(secret, '***') if secret else why}", file=sys.stderr)
+def _give_up(code: int, why: str) -> int:
+    print(f"\n{_hidden(why)}", file=sys.stderr)
     return code
 
 
-def _forget_last_time(folder: Path) -> None:
+def _hidden(text: str) -> str:
+    return text.replace(SECRET, "***") if SECRET else text
+
+
+def _demonstrate(folder: Path, started: ExitStack) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = started.enter_context((folder / ".lock").open("w"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _give_up(REFUSED, f"Another demo is using {folder}/. Set DEMO_DIR to another folder.")
     # Otherwise a demo that fails would seem to have made the pictures of the one before.
     shutil.rmtree(folder / "airflow", ignore_errors=True)
-    for pattern in ("*-before.*", "*-after.*", "reference.*", "contact-sheet.png", "summary.json"):
+    for pattern in ("*-before.*", "*-after.*", "reference.*", "contact-sheet.png"):
         for path in folder.glob(pattern):
             path.unlink()
+    if not SECRET:
+        emulator = started.enter_context(Emulator(job_seconds=(6.0, 9.0)))
+        say(f"An emulator of Segmind is at {emulator.url}/; a swap there takes some seconds and costs nothing.")
+        return _play(emulated(emulator), folder, started)
+    service = live(SECRET)
+    return _play(service, folder, started) if service else _give_up(REFUSED, "Nothing was ordered.")
 
 
-def _live_service(secret: str) -> LiveService:
-    service = LiveService(secret)
-    if not confirmed(service.balance_before):
-        raise _RefusedError("Nothing was ordered.")
-    return service
-
-
-def _emulated_service(folder: Path, stack: ExitStack) -> EmulatedService:
-    service = EmulatedService(folder, JOB_SECONDS)
-    stack.callback(_quietly, service)
-    service.start()
-    _say(f"An emulator of Segmind is at {service.url}; a swap there takes {JOB_SECONDS} s and costs nothing.")
-    return service
-
-
-def _bucket(folder: Path, stack: ExitStack) -> Bucket:
-    bucket = Bucket(folder)
-    stack.callback(_quietly, bucket)
-    bucket.start()
-    _say(f"A server that speaks S3 is at {bucket.url}, with a bucket for the photographs.")
-    return bucket
-
-
-def _quietly(started: Bucket | EmulatedService | LocalAirflow) -> None:
-    # A second Ctrl-C must not cut the clean-up short; it is bounded in time anyway.
-    with ignored():
-        started.stop()
-
-
-def _demonstrate(service: Service, folder: Path, stack: ExitStack) -> int:
+def _play(service: Service, folder: Path, started: ExitStack) -> int:
     began = time.monotonic()
-    bucket = _bucket(folder, stack)
+    bucket = started.enter_context(Bucket())
+    say(f"A server that speaks S3 is at {bucket.url}, with a bucket for the photographs.")
     settings = {
         "AIRFLOW_CONN_SEGMIND_DEFAULT": service.connection,
         "AIRFLOW_CONN_AWS_DEFAULT": bucket.connection,
         "AIRFLOW__SEGMIND__GALLERY_ROOTS": ROOT,
     }
     airflow = LocalAirflow(folder / "airflow", EXAMPLE_DAGS, settings)
-    stack.callback(_quietly, airflow)
-    _say(f"Airflow is starting at {airflow.url}, which takes about half a minute:")
-    _say("API server, scheduler with LocalExecutor, DAG processor and triggerer, on SQLite.")
-    airflow.start()
+    say(f"Airflow is starting at {airflow.url}, which takes about half a minute:")
+    say("API server, scheduler with LocalExecutor, DAG processor and triggerer, on SQLite.")
+    started.enter_context(airflow)
     order = service.order()
     airflow.wait_healthy()
-    _say(f"Airflow is up after {time.monotonic() - began:.0f} s. Photographs: {len(order.photographs)}.")
-    run = start(airflow, bucket, order)
-    watch(airflow, run, LIVE_TIMEOUT if isinstance(service, LiveService) else EMULATED_TIMEOUT, Progress())
-    collect(airflow, bucket, run, order, service.bill)
-    code = _conclude(service, run, folder)
-    _say(f"In the bucket: {_places(bucket)}.")
-    _say(f"All of it took {time.monotonic() - began:.0f} s.")
+    say(f"Airflow is up after {time.monotonic() - began:.0f} s. Photographs: {len(order.scenes)}.")
+    run_id = start(airflow, bucket, order)
+    state = play(airflow, run_id, service.timeout, on_progress=progress(list(order.scenes)))
+    passages = collect(airflow, bucket, run_id, order)
+    _conclude(service, order, passages, folder)
+    keys = bucket.keys()
+    counts = {place: sum(key.startswith(f"{place}/") for key in keys) for place in PLACES}
+    say(f"In the bucket: {', '.join(f'{count} in {place}/' for place, count in counts.items())}.")
+    say(f"All of it took {time.monotonic() - began:.0f} s.")
     if os.environ.get("KEEP") == "1":
-        _keep(airflow, service)
-    return code
+        _keep(airflow)
+    return 0 if state == "success" and all(passage.settled for passage in passages) else FAILED
 
 
-def _conclude(service: Service, run: Run, folder: Path) -> int:
+def _conclude(service: Service, order: Order, passages: list[Passage], folder: Path) -> None:
     # Pillow takes a while to import; by now nobody waits for it.
     from demo.contact_sheet import Row, draw_sheet
 
-    reference = _save(folder / "reference", run.reference)
-    rows = [
-        Row(
-            title=passage.photograph.title,
-            facts=f"{passage.outcome}, {passage.seconds:.0f} s, {dollars(passage.cost)}",
-            pictures=(
-                _save(folder / f"{_plain(passage)}-before", passage.before),
-                reference,
-                _save(folder / f"{_plain(passage)}-after", passage.after),
-            ),
-            note=_note(passage),
-        )
-        for passage in run.passages
-    ]
-    subtitle = f"Checked, swapped, stored, compared, approved by Apache Airflow ({service.title})"
-    sheet = draw_sheet("AI Body Swap", subtitle, rows, folder / "contact-sheet.png")
-    (folder / "summary.json").write_text(facts(run))
-    print(f"\n{table(run.passages)}\n\n  {LEGEND}\n  {service.cost_note}\n  Contact sheet: {short(sheet)}", flush=True)
-    for passage in run.passages:
+    reference = _save(folder / "reference", fetch(order.person))
+    costs = service.bill([passage.request_id for passage in passages if passage.request_id])
+    rows = []
+    print()
+    for passage in passages:
+        cost = costs.get(passage.request_id) if passage.request_id else 0.0
+        price = "unknown" if cost is None else f"${cost:.4f}"
+        say(f"{passage.title:16}  {passage.outcome:20}  {price:>8}  {passage.seconds:5.1f} s")
         if passage.why:
-            why = passage.why.replace(service.secret, "***")
-            print(f"  {passage.photograph.title}: {why}", flush=True)
-    return 0 if run.state == "success" and all(passage.settled for passage in run.passages) else FAILED
+            say(f"{'':16}  {_hidden(passage.why)}")
+        base = folder / file_name(passage.title)
+        pictures = (_save(f"{base}-before", passage.before), reference, _save(f"{base}-after", passage.after))
+        check = "" if passage.request_id else passage.why.partition(":")[0]
+        note = f"not ordered: {check}" if check else passage.outcome
+        rows.append(Row(passage.title, f"{passage.outcome}, {passage.seconds:.0f} s, {price}", pictures, note))
+    if costs:
+        say(f"{'total':38}  {f'${sum(costs.values()):.4f}':>8}")
+    print()
+    say(service.cost_note)
+    subtitle = f"Checked, swapped, stored, compared, approved by Apache Airflow ({service.title})"
+    draw_sheet("AI Body Swap", subtitle, rows, folder / "contact-sheet.png")
+    say(f"Contact sheet: {folder / 'contact-sheet.png'}")
 
 
-def _note(passage: Passage) -> str:
-    """Say why there is no picture."""
-    check = passage.why.partition(":")[0]
-    return f"not ordered: {check}" if check and not passage.request_id else passage.outcome
+def _save(path: Path | str, data: bytes | None) -> bytes | None:
+    if data is not None:
+        kind = {b"\x89PNG": "png", b"RIFF": "webp"}.get(data[:4], "jpg")
+        Path(f"{path}.{kind}").write_bytes(data)
+    return data
 
 
-def _save(path: Path, data: bytes | None) -> Path | None:
-    if data is None:
-        return None
-    kinds = {b"\x89PNG": ".png", b"RIFF": ".webp"}
-    target = path.with_suffix(kinds.get(data[:4], ".jpg"))
-    target.write_bytes(data)
-    return target
-
-
-def _plain(passage: Passage) -> str:
-    return passage.photograph.title.lower().replace(" ", "-").replace("'", "")
-
-
-def _places(bucket: Bucket) -> str:
-    keys = bucket.keys()
-    counts = {name: sum(key.startswith(f"{name}/") for key in keys) for name in PLACES}
-    return ", ".join(f"{count} in {name}/" for name, count in counts.items())
-
-
-def _keep(airflow: LocalAirflow, service: Service) -> None:
-    print(f"\n  Airflow's UI stays up at {airflow.url} (no login). Ctrl-C stops it.", flush=True)
-    print(f"  The swaps, before and after, are at {airflow.url}/plugin/body-swaps.", flush=True)
-    if isinstance(service, EmulatedService):
-        print(f"  The emulator's page is {service.url}/.", flush=True)
+def _keep(airflow: LocalAirflow) -> None:
+    print()
+    say(f"Airflow's UI stays up at {airflow.url} (no login). Ctrl-C stops it.")
+    say(f"The swaps, before and after, are at {airflow.url}/plugin/body-swaps.")
     try:
         while True:
             airflow.check()
-            service.check()
             time.sleep(1)
     except KeyboardInterrupt:
         print("\n  Stopping.", flush=True)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print a line at once."""
     print(f"  {text}", flush=True)
 
 

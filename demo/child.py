@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -22,47 +23,28 @@ class ChildDiedError(RuntimeError):
 
 class Child:
     """
-    A program, its log file, and every process that descends from it.
+    A program, its log file, which a restart appends to, and every process that descends from it.
 
-    :param name: what to call it in messages.
-    :param command: the command line; it must hold no secret, since every user of the machine can read it.
-    :param env: its complete environment.
-    :param log_path: file that receives its output; a restart appends.
-    :param cwd: the folder that it runs in; this process's if not given.
+    Its command must hold no secret, since every user of the machine can read it.
     """
 
-    def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], log_path: Path, cwd: Path | None = None
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log_path: Path) -> None:
         self.name = name
-        self.command = tuple(command)
-        self.env = dict(env)
-        self.log_path = log_path
-        self.cwd = cwd
-        self.started_at = 0.0
-        """Seconds since the epoch of the latest start."""
-        self.expected_dead = False
-        """Whether it was killed or stopped on purpose."""
+        self._command, self._env, self._log_path = tuple(command), dict(env), log_path
+        self.started_at = 0.0  # seconds since the epoch, of the latest start
+        self.expected_dead = False  # whether it was killed or stopped on purpose
         self._process: subprocess.Popen[bytes] | None = None
         # session id -> when it began; a killed and restarted program may have left processes in the first one
         self._sessions: dict[int, float] = {}
 
-    def __repr__(self) -> str:
-        return f"<{self.name} {'alive' if self.is_alive else 'dead'} pids={self.pids}>"
-
     def start(self) -> None:
-        """
-        Start the program.
-
-        :raises OSError: it cannot be executed.
-        """
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self.log_path.open("ab") as log, deferred():
+        """Start the program."""
+        self._log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self._log_path.open("ab") as log, deferred():
             self.started_at = time.time()
             self._process = subprocess.Popen(
-                self.command,
-                cwd=self.cwd,
-                env=self.env,
+                self._command,
+                env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -82,18 +64,9 @@ class Child:
         return self._process.pid if self._process else None
 
     @property
-    def returncode(self) -> int | None:
-        """Exit code, negative for a signal; ``None`` while it runs."""
-        return self._process.poll() if self._process else None
-
-    @property
     def pids(self) -> list[int]:
-        """
-        Ids of all live processes of its sessions: the program, its workers, their tasks.
-
-        Process groups are not enough: Airflow gives task processes groups of their own. They stay in the
-        session, though, even when the program that started them is dead.
-        """
+        """Ids of all live processes of its sessions: the program, its workers, their tasks."""
+        # Airflow gives task processes groups of their own. They stay in the session, also when the program is dead.
         return [pid for pid in psutil.pids() if self._owns(pid)]
 
     def _owns(self, pid: int) -> bool:
@@ -108,28 +81,15 @@ class Child:
             return False
 
     def kill(self, sig: int = signal.SIGKILL, *, everything: bool = True) -> None:
-        """
-        Send a signal and do not expect the program to be there afterwards.
-
-        :param sig: the signal, SIGKILL if not given.
-        :param everything: send it to all processes of the session, as when a machine or container goes;
-            otherwise to the program itself only, as when it alone crashes.
-        """
+        """Send a signal to all processes of the session, as when a machine goes, or to the program alone."""
         self.expected_dead = True
-        targets = self.pids if everything else [self.pid] if self.is_alive and self.pid else []
-        for pid in targets:
+        for pid in self.pids if everything else [self.pid] if self.is_alive and self.pid else []:
             try:
                 os.kill(pid, sig)
             except ProcessLookupError:
                 continue
         if sig == signal.SIGKILL and self._process is not None:
             self._process.wait(timeout=GRACE)
-
-    def restart(self) -> None:
-        """Start the program again, killing it first if it is running; processes it left behind go on."""
-        if self.is_alive:
-            self.kill(everything=False)
-        self.start()
 
     def ask_to_stop(self) -> None:
         """Send SIGTERM to the program itself, without waiting."""
@@ -138,16 +98,11 @@ class Child:
             self._process.terminate()
 
     def stop(self, grace: float = GRACE) -> None:
-        """
-        End the program and everything it started.
-
-        :param grace: seconds that the program gets to end by itself; what is left then is killed.
-        :raises ChildDiedError: a process survived even SIGKILL for ten seconds.
-        """
+        """End the program, by itself within ``grace`` seconds, and kill all that it started and that is left."""
         self.ask_to_stop()
-        deadline = time.monotonic() + grace
-        while self.is_alive and time.monotonic() < deadline:
-            time.sleep(0.05)
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
         deadline = time.monotonic() + GRACE
         while left := self.pids:
             if time.monotonic() > deadline:
@@ -159,61 +114,20 @@ class Child:
         self._sessions.clear()
 
     def wait(self, timeout: float) -> None:
-        """
-        Wait until the program has ended well.
-
-        :param timeout: seconds.
-        :raises ChildDiedError: it ended with an error, or not in time.
-        """
-        deadline = time.monotonic() + timeout
-        while self.is_alive:
-            if time.monotonic() > deadline:
-                raise ChildDiedError(self.describe(f"did not end within {timeout:.0f} s"))
-            time.sleep(0.05)
-        if self.returncode:
-            raise ChildDiedError(self.describe(f"ended with exit code {self.returncode}"))
-
-    def wait_until_ready(self, ready: Callable[[], bool], timeout: float) -> None:
-        """
-        Wait until the program does what it was started for.
-
-        :param ready: whether it does; asked ten times a second.
-        :param timeout: seconds.
-        :raises ChildDiedError: it ended, or does not in time.
-        """
-        deadline = time.monotonic() + timeout
-        while not ready():
-            self.check()
-            if time.monotonic() > deadline:
-                raise ChildDiedError(self.describe(f"was not ready within {timeout:.0f} s"))
-            time.sleep(0.1)
+        """Wait until the program has ended; raise :class:`ChildDiedError` if it fails or takes more seconds."""
+        try:
+            code = self._process.wait(timeout) if self._process else 0
+        except subprocess.TimeoutExpired:
+            raise ChildDiedError(self.describe(f"did not end within {timeout:.0f} s")) from None
+        if code:
+            raise ChildDiedError(self.describe(f"ended with exit code {code}"))
 
     def check(self) -> None:
-        """
-        Make sure that the program is running, unless it was killed or stopped on purpose.
-
-        :raises ChildDiedError: it is not.
-        """
+        """Raise :class:`ChildDiedError` if the program ended, unless it was killed or stopped on purpose."""
         if self._process is not None and not self.is_alive and not self.expected_dead:
-            raise ChildDiedError(self.describe(f"died with exit code {self.returncode}"))
-
-    def log_tail(self, lines: int = 30) -> str:
-        """
-        Return the end of the log.
-
-        :param lines: how many lines at most.
-        :returns: the lines, or an empty string when there is no log yet.
-        """
-        if not self.log_path.exists():
-            return ""
-        return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+            raise ChildDiedError(self.describe(f"died with exit code {self._process.returncode}"))
 
     def describe(self, what: str) -> str:
-        """
-        Say what happened to the program, with the end of its log.
-
-        :param what: the rest of the sentence that begins with the program's name.
-        :returns: several lines.
-        """
-        tail = self.log_tail() or "(the log is empty)"
-        return f"{self.name} {what}. The end of {self.log_path}:\n{tail}"
+        """Say what happened to the program, with the last lines of its log."""
+        lines = self._log_path.read_text(errors="replace").splitlines() if self._log_path.exists() else []
+        return f"{self.name} {what}. The end of {self._log_path}:\n" + ("\n".join(lines[-30:]) or "(the log is empty)")

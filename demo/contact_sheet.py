@@ -4,118 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-_SCALE = 2
-_MARGIN = 56 * _SCALE
-_GAP = 28 * _SCALE
-_CELL = 340 * _SCALE
-_TALLEST = 454 * _SCALE
-_RADIUS = 14 * _SCALE
-_PAPER = "#faf9f6"
-_INK = "#1d1d1f"
-_QUIET = "#77756f"
-_RULE = "#e4e1da"
-_PANEL = "#efede7"
-_ALARM = "#a8322a"
-_COLUMNS = ("Before", "Reference", "After")
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+# All lengths are in pixels of a sheet that is drawn at twice its size.
+_MARGIN, _HEAD, _CAPTION, _GAP = 112, 412, 180, 56
+_CELL = (680, 908)
+_WIDTH = 2 * _MARGIN + 3 * _CELL[0] + 2 * _GAP
+_PAPER, _PANEL, _RULE = "#faf9f6", "#efede7", "#e4e1da"
+_INK, _QUIET, _ALARM = "#1d1d1f", "#77756f", "#a8322a"
 
 
 @dataclass(frozen=True)
 class Row:
-    """
-    One swap on the sheet.
-
-    :param title: what it is.
-    :param facts: one short line: state, seconds, cost.
-    :param pictures: before, reference and after; ``None`` leaves an empty place.
-    :param note: what the empty place says.
-    """
+    """One swap: what it is, its state in a line, before, reference and after, and what an empty place says."""
 
     title: str
     facts: str
-    pictures: tuple[Path | None, Path | None, Path | None]
-    note: str = ""
+    pictures: Sequence[bytes | None]
+    note: str
 
 
-def draw_sheet(title: str, subtitle: str, rows: Sequence[Row], target: Path) -> Path:
-    """
-    Draw the sheet.
-
-    :param title: the headline.
-    :param subtitle: one line below it.
-    :param rows: the swaps, at least one.
-    :param target: the PNG file to write.
-    :returns: the same path.
-    :raises OSError: a picture cannot be read.
-    """
-    cells = [[_load(path) for path in row.pictures] for row in rows]
-    heights = [max((picture.height for picture in line if picture), default=_CELL) for line in cells]
-    caption = 62 * _SCALE
-    head = 150 * _SCALE
-    width = 2 * _MARGIN + 3 * _CELL + 2 * _GAP
-    height = _MARGIN + head + sum(heights) + len(rows) * caption + (len(rows) - 1) * _GAP + _MARGIN // 2
-    sheet = Image.new("RGB", (width, height), _PAPER)
+def draw_sheet(title: str, subtitle: str, rows: Sequence[Row], target: Path) -> None:
+    """Draw the sheet into a PNG file."""
+    sheet = Image.new("RGB", (_WIDTH, _HEAD + len(rows) * (_CELL[1] + _CAPTION)), _PAPER)
     pen = ImageDraw.Draw(sheet)
-    _draw_head(pen, title, subtitle, width)
-    top = _MARGIN + head
-    for row, line, tall in zip(rows, cells, heights, strict=True):
-        for column, picture in enumerate(line):
-            left = _MARGIN + column * (_CELL + _GAP)
-            if picture is None:
-                _draw_empty(pen, (left, top, left + _CELL, top + tall), row.note)
-            else:
-                _paste(sheet, picture, left, top, tall)
-        _draw_caption(pen, row, top + tall, width)
-        top += tall + caption + _GAP
+    corners = Image.new("L", _CELL, 0)
+    ImageDraw.Draw(corners).rounded_rectangle((0, 0, _CELL[0] - 1, _CELL[1] - 1), 28, fill=255)
+    lefts = [_MARGIN + column * (_CELL[0] + _GAP) for column in range(3)]
+    _write(pen, _MARGIN, _MARGIN, title, 34, _INK)
+    _write(pen, _MARGIN, _MARGIN + 104, subtitle, 15, _QUIET)
+    pen.line((_MARGIN, _MARGIN + 184, _WIDTH - _MARGIN, _MARGIN + 184), fill=_RULE, width=2)
+    for left, name in zip(lefts, ("Before", "Reference", "After"), strict=True):
+        _write(pen, left, _MARGIN + 228, name, 15, _QUIET)
+    for number, row in enumerate(rows):
+        top = _HEAD + number * (_CELL[1] + _CAPTION)
+        for left, data in zip(lefts, row.pictures, strict=True):
+            sheet.paste(_cell(data, row.note), (left, top), corners)
+        _write(pen, _MARGIN, top + _CELL[1] + 68, row.title, 18, _INK, "ls")
+        _write(pen, _WIDTH - _MARGIN, top + _CELL[1] + 68, row.facts, 15, _QUIET, "rs")
     sheet.save(target, optimize=True)
-    return target
 
 
-def _font(size: float) -> Font:
-    return ImageFont.load_default(size * _SCALE)
+def _cell(data: bytes | None, note: str) -> Image.Image:
+    cell = Image.new("RGBA", _CELL, _PANEL)
+    if data is None:
+        _write(ImageDraw.Draw(cell), _CELL[0] // 2, _CELL[1] // 2, note, 16, _ALARM, "mm")
+    else:
+        with Image.open(BytesIO(data)) as opened:
+            picture = ImageOps.contain(ImageOps.exif_transpose(opened).convert("RGBA"), _CELL, Image.Resampling.LANCZOS)
+        cell.alpha_composite(picture, ((_CELL[0] - picture.width) // 2, (_CELL[1] - picture.height) // 2))
+    return cell
 
 
-def _load(path: Path | None) -> Image.Image | None:
-    if path is None:
-        return None
-    with Image.open(path) as opened:
-        picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    scale = min(_CELL / picture.width, _TALLEST / picture.height)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS)
-
-
-def _draw_head(pen: ImageDraw.ImageDraw, title: str, subtitle: str, width: int) -> None:
-    pen.text((_MARGIN, _MARGIN), title, fill=_INK, font=_font(34), anchor="lt")
-    pen.text((_MARGIN, _MARGIN + 52 * _SCALE), subtitle, fill=_QUIET, font=_font(15), anchor="lt")
-    rule = _MARGIN + 92 * _SCALE
-    pen.line((_MARGIN, rule, width - _MARGIN, rule), fill=_RULE, width=_SCALE)
-    for column, name in enumerate(_COLUMNS):
-        left = _MARGIN + column * (_CELL + _GAP)
-        pen.text((left, rule + 22 * _SCALE), name, fill=_QUIET, font=_font(15), anchor="lt")
-
-
-def _draw_caption(pen: ImageDraw.ImageDraw, row: Row, top: int, width: int) -> None:
-    baseline = top + 34 * _SCALE
-    pen.text((_MARGIN, baseline), row.title, fill=_INK, font=_font(18), anchor="ls")
-    pen.text((width - _MARGIN, baseline), row.facts, fill=_QUIET, font=_font(15), anchor="rs")
-
-
-def _draw_empty(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], note: str) -> None:
-    pen.rounded_rectangle(box, _RADIUS, fill=_PANEL)
-    center = ((box[0] + box[2]) // 2, (box[1] + box[3]) // 2)
-    pen.text(center, note or "no picture", fill=_ALARM, font=_font(16), anchor="mm")
-
-
-def _paste(sheet: Image.Image, picture: Image.Image, left: int, top: int, tall: int) -> None:
-    mask = Image.new("L", picture.size, 0)
-    ImageDraw.Draw(mask).rounded_rectangle((0, 0, picture.width - 1, picture.height - 1), _RADIUS, fill=255)
-    whole = Image.new("RGBA", picture.size, _PANEL)
-    whole.alpha_composite(picture)
-    spot = (left + (_CELL - picture.width) // 2, top + (tall - picture.height) // 2)
-    sheet.paste(whole.convert("RGB"), spot, mask)
+def _write(pen: ImageDraw.ImageDraw, x: int, y: int, text: str, size: int, colour: str, anchor: str = "lt") -> None:
+    pen.text((x, y), text, fill=colour, font=ImageFont.load_default(2 * size), anchor=anchor)

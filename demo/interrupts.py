@@ -7,45 +7,33 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """
-    Hold back Ctrl-C and SIGTERM until the block is done, then let them through.
-
-    Without it, an interrupt between the start of a process and the line that remembers it leaves a process
-    behind that nobody will stop.
-    """
+    """Hold back Ctrl-C and SIGTERM until the block is done: a process that is started must be remembered, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     pending: list[int] = []
-
-    def remember(signum: int, _frame: FrameType | None) -> None:
-        pending.append(signum)
-
-    before = {signum: signal.signal(signum, remember) for signum in _SIGNALS}
-    try:
+    with handled(lambda signum, _frame: pending.append(signum)):
         yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
     if pending:
         signal.raise_signal(pending[0])
 
 
 @contextmanager
-def ignored() -> Iterator[None]:
-    """Ignore Ctrl-C and SIGTERM while the block runs; only for clean-up that is bounded in time."""
-    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in _SIGNALS}
+def handled(handler: Any) -> Iterator[None]:
+    """Have another handler of Ctrl-C and SIGTERM while the block runs."""
+    before = {signum: signal.signal(signum, handler) for signum in _SIGNALS}
     try:
         yield
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        for signum, earlier in before.items():
+            signal.signal(signum, earlier)
 
 
 def raise_on_sigterm() -> None:
@@ -54,6 +42,6 @@ def raise_on_sigterm() -> None:
     def interrupt(_signum: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
     # A shell starts background jobs with SIGINT ignored, and then KeyboardInterrupt would never come.
-    signal.signal(signal.SIGINT, interrupt)
+    for signum in _SIGNALS:
+        signal.signal(signum, interrupt)

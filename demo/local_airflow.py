@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-import requests
-
-from demo.airflow_metadata import read_sqlite
-from demo.airflow_rest import AirflowRest, AirflowRestError, AirflowTimeoutError
+from demo.airflow_rest import AirflowRest
 from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
-from demo.child import Child, ChildDiedError
-
-__all__ = ["AirflowRestError", "AirflowTimeoutError", "ChildDiedError", "LocalAirflow"]
+from demo.child import Child
 
 # The log servers of scheduler and triggerer bind every interface and cannot be told otherwise. All processes
 # share one disk here, so nobody needs them, and without them nothing listens outside loopback.
@@ -35,43 +30,20 @@ class LocalAirflow(AirflowRest):
     """
     API server, scheduler, DAG processor and triggerer, each in a session and with a log file of its own.
 
-    Use it as a context manager, or call :meth:`stop` whatever happens: it also works after a start that failed
-    half-way. The methods of :class:`~demo.airflow_rest.AirflowRest` talk to it.
+    Use it in a ``with`` statement, or call :meth:`stop` whatever happens, also after a start that failed half-way.
 
-    :param home: directory for everything it writes; made if it does not exist.
-    :param dags_folder: where the DAGs are.
-    :param env: more environment variables for all components, such as ``AIRFLOW_CONN_…``; they win over the
-        ones made here, and the place for secrets, since a command line can be read by every user.
-    :param database_url: SQLAlchemy URL of the metadata database; SQLite in ``home`` if not given.
-    :param migrated: a migrated SQLite database to begin with a copy of, which saves the time to make one.
+    What it writes is in ``home``, also its metadata database, unless one is there already or ``env`` has another URL.
+    Its variables win over the ones made here. Secrets belong there: a command line can be read by every user.
     """
 
-    def __init__(
-        self,
-        home: Path,
-        dags_folder: Path,
-        env: Mapping[str, str] | None = None,
-        database_url: str | None = None,
-        migrated: Path | None = None,
-    ) -> None:
+    def __init__(self, home: Path, dags_folder: Path, env: Mapping[str, str] | None = None) -> None:
         port = free_port()
         super().__init__(f"http://{LOOPBACK}:{port}")
         self.home = home.absolute()
         self.home.mkdir(parents=True, exist_ok=True)
         self.sqlite_path = self.home / "airflow.db"
-        self._database_url = database_url
-        self._migrated = migrated
-        self.env = airflow_environment(
-            self.home,
-            dags_folder.absolute(),
-            port,
-            database_url or f"sqlite:///{self.sqlite_path}",
-            env or {},
-        )
-        """The complete environment of the components; use it to run the ``airflow`` command against them."""
-        self.components: dict[str, Child] = {}
-        for name, command in _COMMANDS.items():
-            self.add_component(name, *command)
+        self.env = airflow_environment(self.home, dags_folder.absolute(), port, env or {})
+        self.components = {name: self._child(name, *command) for name, command in _COMMANDS.items()}
         self._migrate = self._child("db-migrate", "db", "migrate")
 
     def _child(self, name: str, *arguments: str) -> Child:
@@ -86,36 +58,20 @@ class LocalAirflow(AirflowRest):
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, timeout: float = 120.0) -> None:
-        """
-        Make the metadata database and start all components, without waiting until they are ready.
-
-        :param timeout: seconds for the database.
-        :raises ChildDiedError: the database could not be made.
-        """
-        if self._migrated:
-            shutil.copyfile(self._migrated, self.sqlite_path)
-        else:
+    def start(self) -> None:
+        """Make the metadata database and start all components, without waiting until they are ready."""
+        if not self.sqlite_path.exists():
             self._migrate.start()
-            self._migrate.wait(timeout)
+            self._migrate.wait(120)
         for component in self.components.values():
             component.start()
 
     def stop(self, grace: float = 4.0) -> None:
-        """
-        End everything that was started, and leave no process behind.
-
-        :param grace: seconds for the components to end by themselves, tasks included. The triggerer of
-            Airflow 3.3 takes ten seconds to notice that its own child is gone, which is not worth waiting for.
-        """
+        """End everything that was started within some seconds, and leave no process behind."""
+        # The triggerer of Airflow 3.3 takes ten seconds to notice that its own child is gone: not worth waiting for.
         api_server = self.components["api-server"]
         others = [child for child in (self._migrate, *self.components.values()) if child is not api_server]
         deadline = time.monotonic() + grace
@@ -125,79 +81,48 @@ class LocalAirflow(AirflowRest):
             child.stop(max(0.0, deadline - time.monotonic()))
         # Last, since tasks and triggers that come to their end report it there.
         api_server.stop(max(2.0, deadline - time.monotonic()))
-        self._session.close()
+        self.session.close()
 
     def check(self) -> None:
-        """
-        Make sure that all components run that were not killed or stopped on purpose.
-
-        :raises ChildDiedError: one died by itself; the message names it and shows the end of its log.
-        """
+        """Raise :class:`~demo.child.ChildDiedError` if a component ended that was not killed or stopped on purpose."""
         for component in self.components.values():
             component.check()
 
     @property
     def pids(self) -> list[int]:
         """Ids of all processes: components, executor workers, task processes, trigger runners."""
-        children = (self._migrate, *self.components.values())
-        return [pid for child in children for pid in child.pids]
+        return [pid for child in (self._migrate, *self.components.values()) for pid in child.pids]
 
     def add_component(self, name: str, *arguments: str) -> Child:
-        """
-        Have one more component, which :meth:`start` starts with the others.
-
-        :param name: its name in ``components`` and in messages.
-        :param arguments: what follows ``airflow`` in its command.
-        :returns: the component, not started.
-        """
+        """Have one more component in ``components``, by what follows ``airflow`` in its command, and return it."""
         self.components[name] = self._child(name, *arguments)
         return self.components[name]
 
-    def add_triggerer(self) -> Child:
-        """
-        Start one more triggerer beside the others.
-
-        :returns: the component, also found under its name (``triggerer-2``, …) in ``components``.
-        """
-        count = sum(name.startswith("triggerer") for name in self.components)
-        child = self.add_component(f"triggerer-{count + 1}", *_COMMANDS["triggerer"])
-        child.start()
-        return child
-
     def wait_healthy(self, timeout: float = 120.0) -> None:
-        """
-        Wait until every component that should run has reported for duty since its latest start.
-
-        :param timeout: seconds.
-        :raises ChildDiedError: a component died.
-        :raises AirflowTimeoutError: a component is not ready; the message names it and shows the end of its log.
-        """
+        """Wait until every component that should run has reported for duty since its latest start, or say which not."""
         deadline = time.monotonic() + timeout
-        try:
-            self.wait_until("The API server", self._task_api_answers, timeout)
-            self.wait_until("A healthy Airflow", lambda: not self._unready(), deadline - time.monotonic())
-        except AirflowTimeoutError as error:
-            try:
-                unready = self._unready()
-            except (requests.RequestException, AirflowRestError):
-                unready = ["api-server"]
-            tails = "\n".join(self.components[name].describe("is not ready") for name in unready)
-            raise AirflowTimeoutError(f"{error} {tails}") from error
+        unready = ["api-server"]
 
-    def _task_api_answers(self) -> bool:
-        """Make the first call to the task API, which builds it for seconds; tasks should not have to wait for that."""
-        return self._session.get(f"{self.url}/execution/health", timeout=30).ok
+        def healthy() -> bool:
+            unready[:] = self._unready()
+            return not unready
+
+        try:
+            # The first call to the task API builds it for seconds; tasks should not have to wait for that.
+            health = f"{self.url}/execution/health"
+            self.wait_until("The API server", lambda: self.session.get(health, timeout=30).ok, timeout)
+            self.wait_until("A healthy Airflow", healthy, deadline - time.monotonic())
+        except TimeoutError as error:
+            tails = "\n".join(self.components[name].describe("is not ready") for name in unready)
+            raise TimeoutError(f"{error} {tails}") from error
 
     def _unready(self) -> list[str]:
         """Compare starts with Airflow's own job records: a killed component's record stays "running"."""
         jobs = self.call("GET", "jobs", params={"limit": 100, "order_by": "-id", "job_state": "running"})["jobs"]
         unready = []
         for prefix, job_type in _JOB_TYPES.items():
-            starts = [
-                datetime.fromisoformat(job["start_date"]).timestamp()
-                for job in jobs
-                if job["job_type"] == job_type and job["latest_heartbeat"]
-            ]
+            alive = [job for job in jobs if job["job_type"] == job_type and job["latest_heartbeat"]]
+            starts = [datetime.fromisoformat(job["start_date"]).timestamp() for job in alive]
             wanted = [
                 (child.started_at, name)
                 for name, child in self.components.items()
@@ -210,14 +135,7 @@ class LocalAirflow(AirflowRest):
         return unready
 
     def metadata(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-        """
-        Read from the metadata database, past Airflow.
-
-        :param sql: a SELECT with question marks for values.
-        :param parameters: the values.
-        :returns: the rows, each by column name.
-        :raises RuntimeError: the database is not SQLite.
-        """
-        if self._database_url is not None:
-            raise RuntimeError("metadata() reads SQLite only; connect to the database yourself.")
-        return read_sqlite(self.sqlite_path, sql, parameters)
+        """Read rows from the metadata database past Airflow, without writing to it; it must be SQLite."""
+        with closing(sqlite3.connect(f"{self.sqlite_path.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(sql, parameters)]

@@ -2,61 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import requests
+
+from airflow_provider_segmind.emulator import samples
 
 _SAMPLES = "https://segmind-inference-inputs.s3.amazonaws.com"
 _LARGEST = 50_000_000
 
 
 @dataclass(frozen=True)
-class Photograph:
-    """
-    A scene to edit.
-
-    :param title: a few words for people.
-    :param name: file name in the inbox, or the URL of one that is not in the inbox.
-    :param data: the file; ``None`` for a URL.
-    """
-
-    title: str
-    name: str
-    data: bytes | None = None
-
-
-@dataclass(frozen=True)
 class Order:
-    """
-    What the pipeline is given.
+    """The new person, and the photographs by title in the order of their titles: files, or URLs of files."""
 
-    :param photographs: the scenes.
-    :param person: the new person: the file, or a URL.
-    :param select_character: who in the scenes is replaced.
-    """
-
-    photographs: tuple[Photograph, ...]
+    scenes: Mapping[str, bytes | str]
     person: bytes | str
-    select_character: str = "woman"
 
 
 DOCUMENTED = Order(
-    photographs=(
-        Photograph("Segmind's sample pictures", f"{_SAMPLES}/6f754395-4c9b-471f-b5e2-7b3cf6126bc4-1112524499.jpeg"),
-    ),
-    person=f"{_SAMPLES}/e741b982-1a3a-43a3-9007-cc27e30b6ea0-29890cbc-c007-4a86-b31d-e9c8097c4c38.png",
+    {"Segmind's sample pictures": f"{_SAMPLES}/6f754395-4c9b-471f-b5e2-7b3cf6126bc4-1112524499.jpeg"},
+    f"{_SAMPLES}/e741b982-1a3a-43a3-9007-cc27e30b6ea0-29890cbc-c007-4a86-b31d-e9c8097c4c38.png",
 )
 
 
-def fetch(url: str, timeout: float = 30.0) -> bytes:
-    """
-    Return a picture, without sending any credential.
+def drawn() -> Order:
+    """Return two drawn photographs that can be swapped, one that nobody should pay for, and the new person."""
+    nobody = Path(__file__).with_name("nobody-there.png")
+    scenes = {
+        "At home": samples.draw("scene", 0),
+        "In the park": samples.draw("scene", 1),
+        "Nobody there": nobody.read_bytes(),
+    }
+    return Order(scenes, samples.draw("person", 0))
 
-    :param url: where it is.
-    :param timeout: seconds for each read from the network.
-    :raises OSError: it cannot be read (a failed download is one, too), or is larger than 50 MB.
-    """
-    with requests.get(url, timeout=timeout, stream=True) as answer:
+
+def file_name(title: str) -> str:
+    """Return the name of a photograph's file, without what tells its kind."""
+    return title.lower().replace(" ", "-").replace("'", "")
+
+
+def fetch(url: bytes | str) -> bytes:
+    """Return a picture by its URL, without any credential; raise ``OSError`` if that fails or it is above 50 MB."""
+    if isinstance(url, bytes):
+        return url
+    with requests.get(url, timeout=30, stream=True) as answer:
         answer.raise_for_status()
         data = b""
         for chunk in answer.iter_content(1 << 16):

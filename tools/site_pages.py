@@ -10,23 +10,26 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tools import site_reference
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {"README.md": "readme.md", "CHANGELOG.md": "changelog.md", "benchmarks/results.md": "results.md"}
 """Files outside ``docs/`` by the page that each becomes."""
 EXAMPLES = "examples.md"
-"""The page that shows the example DAGs."""
 _LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
+# In a page's content, Markdown has left a role as its name and a <code>.
 _ROLE = re.compile(r":[a-z]+:<code>(~?)([^<]*)</code>")
 _ID = re.compile(r'\bid="([\w.]+)"')
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the pages that are kept elsewhere."""
+    """Add the pages that are kept elsewhere, or made from the code."""
     from mkdocs.structure.files import File  # tests of what is below need no MkDocs
 
-    for source, page in PAGES.items():
-        files.append(File.generated(config, page, content=(ROOT / source).read_text()))
-    files.append(File.generated(config, EXAMPLES, content=examples()))
+    pages = {page: (ROOT / source).read_text() for source, page in PAGES.items()} | {EXAMPLES: examples()}
+    pages |= {page: make() for page, make in site_reference.PAGES.items()}
+    for page, content in pages.items():
+        files.append(File.generated(config, page, content=content))
     return files
 
 
@@ -62,17 +65,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """Make links of the roles in docstrings."""
-    return link_roles(html)
-
-
-def link_roles(html: str) -> str:
-    """
-    Replace each role of Sphinx by the name that it holds, linked where the site describes it.
-
-    :param html: a page's content, in which Markdown has left a role as its name and a ``<code>``.
-    :return: the content with references that mkdocs-autorefs resolves, or leaves as text where there is nothing.
-    """
+    """Replace each role of Sphinx by the name that it holds, linked by mkdocs-autorefs where the site describes it."""
     anchors = _ID.findall(html)
 
     def reference(found: re.Match[str]) -> str:

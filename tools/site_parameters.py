@@ -11,22 +11,20 @@ import griffe
 
 class InheritedParameters(griffe.Extension):
     """
-    Completes the signatures of classes whose constructor takes ``**kwargs``.
+    Completes the signatures of classes whose constructor takes ``**kwargs``, and shows constants as their values.
 
-    Without it the reference would call such a parameter required, and name no type. A default that is the name of a
-    constant becomes its value.
+    Without it the reference would call such a parameter required, and name no type.
     """
 
     def on_package(self, *, pkg: griffe.Module, loader: griffe.GriffeLoader, **kwargs: Any) -> None:
         """Complete all classes of a package once it is loaded."""
-        constructors = {cls.path: _constructor(cls) for cls in _classes(pkg)}
-        complete = {cls.path: list(_complete(cls, constructors)) for cls in _classes(pkg)}
-        for path, parameters in complete.items():
-            constructor = constructors[path]
-            if constructor is not None:
-                constructor.parameters = griffe.Parameters(*parameters)
-        for function in filter(None, constructors.values()):
-            for parameter in function.parameters:
+        inits = {cls: init for cls in _classes(pkg) if isinstance(init := cls.members.get("__init__"), griffe.Function)}
+        own = {cls.path: list(init.parameters) for cls, init in inits.items()}
+        for cls, init in inits.items():
+            init.parameters = griffe.Parameters(
+                *_complete(own[cls.path], [own.get(above.path, []) for above in cls.mro()])
+            )
+            for parameter in init.parameters:
                 parameter.default = _value(parameter.default, loader)
 
 
@@ -37,27 +35,16 @@ def _classes(module: griffe.Module) -> Iterator[griffe.Class]:
             yield from _classes(inner)
 
 
-def _constructor(cls: griffe.Class) -> griffe.Function | None:
-    found = cls.members.get("__init__")
-    return found if isinstance(found, griffe.Function) else None
-
-
-def _complete(cls: griffe.Class, constructors: dict[str, griffe.Function | None]) -> Iterator[griffe.Parameter]:
-    own = constructors[cls.path]
-    if own is None:
-        return
-    known = {parameter.name for parameter in own.parameters}
-    hands_on = [parameter for parameter in own.parameters if parameter.kind is griffe.ParameterKind.var_keyword]
-    yield from (parameter for parameter in own.parameters if parameter not in hands_on)
-    for parent in cls.mro() if hands_on else ():
-        constructor = constructors.get(parent.path)
-        for parameter in constructor.parameters if constructor else ():
-            if parameter.kind is griffe.ParameterKind.keyword_only and parameter.name not in known:
-                known.add(parameter.name)
-                yield griffe.Parameter(
-                    parameter.name, annotation=parameter.annotation, kind=parameter.kind, default=parameter.default
-                )
-    yield from hands_on
+def _complete(own: list[griffe.Parameter], above: list[list[griffe.Parameter]]) -> Iterator[griffe.Parameter]:
+    """Return a constructor's parameters, and where it takes ``**kwargs``, before that, the keywords of its parents."""
+    hands_on = [parameter for parameter in own if parameter.kind is griffe.ParameterKind.var_keyword]
+    known = {parameter.name: parameter for parameter in own if parameter not in hands_on}
+    for parameter in (parameter for parameters in above for parameter in parameters if hands_on):
+        if parameter.kind is griffe.ParameterKind.keyword_only and parameter.name not in known:
+            known[parameter.name] = griffe.Parameter(
+                parameter.name, annotation=parameter.annotation, kind=parameter.kind, default=parameter.default
+            )
+    yield from (*known.values(), *hands_on)
 
 
 def _value(default: str | griffe.Expr | None, loader: griffe.GriffeLoader) -> str | griffe.Expr | None:
@@ -65,8 +52,7 @@ def _value(default: str | griffe.Expr | None, loader: griffe.GriffeLoader) -> st
     if not isinstance(default, griffe.ExprName | griffe.ExprAttribute):
         return default
     try:
-        named = loader.modules_collection.get_member(default.canonical_path)
-        text = str(named.value)
+        text = str(loader.modules_collection.get_member(default.canonical_path).value)
         ast.literal_eval(text)
     except (KeyError, AttributeError, ValueError, SyntaxError, griffe.GriffeError):
         return default

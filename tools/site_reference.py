@@ -1,19 +1,20 @@
-"""MkDocs hook: pages of the reference that are made from the code, so that they cannot say anything else."""
+"""Pages of the reference that are made from the code, so that they cannot say anything else."""
 
 from __future__ import annotations
 
-import argparse
-import ast
+import os
 import posixpath
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import griffe
+
 from airflow_provider_segmind.api.errors import BY_NAME, SegmindError
 from airflow_provider_segmind.api.models import Settings
-from airflow_provider_segmind.emulator import __main__ as emulator
 from airflow_provider_segmind.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,33 +26,6 @@ _STANDARD = {
     "port": "The port, if it is not the scheme's own. Airflow 3.3.2 needs one (443) for its *Test* button.",
 }
 """What the fields mean that every connection has, as far as the form shows them."""
-SEE = {
-    "default_deferrable": "[Waiting](../how-to/waiting.md)",
-    "end_in_trigger": "[Without a second start](../how-to/waiting.md#without-a-second-start)",
-    "submit_concurrency": "[Batches and rate limits](../how-to/batches.md)",
-    "price_per_swap": "[Money and retries](../how-to/money.md)",
-    "max_spend_per_run": "[Money and retries](../how-to/money.md#limit-what-a-run-spends)",
-    "tag_orders": "[Reliability](../reliability.md#what-is-not-promised)",
-    "pose_model": "[Poses](../quality.md#poses)",
-    "input_roots": "[Keeping results](../storage.md#who-may-name-which-files)",
-    "gallery_roots": "[The gallery](../gallery.md)",
-    "ui_tabs": "[The gallery](../gallery.md)",
-    "signing_certificate": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",
-    "signing_key": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",
-    "signing_algorithm": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",
-    "signing_time_stamp_url": "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)",
-    "require_consent": "[Responsible use](../responsible-use.md)",
-}
-"""The page that says more, by option."""
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """Add the pages."""
-    from mkdocs.structure.files import File  # tests of the pages need no MkDocs
-
-    for page, make in PAGES.items():
-        files.append(File.generated(config, page, content=make()))
-    return files
 
 
 def configuration() -> str:
@@ -67,19 +41,16 @@ def configuration() -> str:
 
 
 def _option(section: str, name: str, option: Mapping[str, Any]) -> str:
-    facts = [
-        f"Type: {option['type']}",
-        f"Default: {_value(option['default'])}",
-        *([f"Example: `{option['example']}`"] if option["example"] else []),
-        f"Environment: `AIRFLOW__{section.upper()}__{name.upper()}`",
-        *(
-            [f"A secret: `{name}_cmd` gives a command that prints it, `{name}_secret` its name in the secrets backend"]
-            if option.get("sensitive")
-            else []
-        ),
-        f"Since: {option['version_added']}",
-    ]
-    return f"## `{name}`\n\n{option['description']} See {SEE[name]}.\n\n{_list(facts)}\n"
+    secret = f"`{name}_cmd` gives a command that prints it, `{name}_secret` its name in the secrets backend"
+    facts = {
+        "Type": option["type"],
+        "Default": _value(option["default"]),
+        "Example": f"`{option['example']}`" if option["example"] else "",
+        "Environment": f"`AIRFLOW__{section.upper()}__{name.upper()}`",
+        "A secret": secret if option.get("sensitive") else "",
+        "Since": option["version_added"],
+    }
+    return _section(name, option["description"], facts)
 
 
 def connection() -> str:
@@ -103,14 +74,13 @@ def _field(name: str, field: Mapping[str, Any]) -> str:
     settings = Settings.from_connection(host=None, password="unused")  # noqa: S106
     schema = field["schema"]
     kinds = ", ".join(kind for kind in schema["type"] if kind != "null")
-    facts = [
-        f"In the form: *{field['label']}*",
-        f"Type: {kinds}" + (f", above {schema['exclusiveMinimum']}" if "exclusiveMinimum" in schema else ""),
-        *([f"One of: {', '.join(f'`{value}`' for value in schema['enum'])}"] if "enum" in schema else []),
-        f"Default: {_value(getattr(settings, _SETTINGS.get(name, name)))}",
-    ]
-    more = next(row[-1] for row in _rows("reference/settings.md", name))
-    return f"## `{name}`\n\n{field['description']}\n\n{_list(facts)}\n\n{more}\n"
+    facts = {
+        "In the form": f"*{field['label']}*",
+        "Type": kinds + (f", above {schema['exclusiveMinimum']}" if "exclusiveMinimum" in schema else ""),
+        "One of": ", ".join(f"`{value}`" for value in schema.get("enum", ())),
+        "Default": _value(getattr(settings, _SETTINGS.get(name, name))),
+    }
+    return _section(name, field["description"], facts)
 
 
 def errors() -> str:
@@ -126,90 +96,53 @@ def errors() -> str:
 
 
 def _error(name: str, cls: type[SegmindError]) -> str:
-    bases = " and ".join(f"`{base.__name__}`" for base in cls.__bases__)
     facts = [
-        f"**{label}:** {cell}"
-        for page, labels in (
-            ("reliability.md", ("When", "Billed", "Task")),
-            ("../README.md", ("Meaning", "What to do")),
-        )
+        f"* **{label}:** {cell}"
+        for page, *labels in (("reliability.md", "When", "Billed", "Task"), ("../README.md", "Meaning", "What to do"))
         for row in _rows(page, name)
         for label, cell in zip(labels, row[1:], strict=True)
     ]
-    facts = [re.sub(r"(:\**) for good", r"\1 fails for good", fact) for fact in facts]
-    return f"## `{name}`\n\n{_sentences(cls.__doc__ or '')}\n\n{_list([*facts, f'**Base class:** {bases}'])}\n"
+    facts.append(f"* **Base class:** {' and '.join(f'`{base.__name__}`' for base in cls.__bases__)}")
+    listed = re.sub(r"(:\**) for good", r"\1 fails for good", "\n".join(facts))
+    return f"## `{name}`\n\n{_sentences(cls.__doc__ or '')}\n\n{listed}\n"
 
 
 def metrics() -> str:
-    """Return a page with every metric, as the module that tells them describes it."""
-    source = ROOT / "airflow_provider_segmind" / "observability" / "metrics.py"
+    """Return a page with every metric, as the module that counts them describes it."""
     parts = [
         "# Metrics\n\nThey come with Airflow's own, under its prefix, where Airflow's metrics are on. Each has the tag "
         "`connection`. [Monitoring](../monitoring.md) says how to switch them on, and what is worth an alert.\n\n"
         "| Metric | What it is |\n| --- | --- |"
     ]
-    parts.extend(f"| `{name}` | {meaning} |" for name, meaning in described(source, "segmind."))
+    source = ROOT / "airflow_provider_segmind" / "observability" / "metrics.py"
+    # Read and not imported, since that would make an Airflow home.
+    constants = griffe.visit("metrics", filepath=source, code=source.read_text()).attributes.values()
+    named = {str(constant.value).strip("\"'"): constant.docstring for constant in constants}
+    parts.extend(
+        f"| `{name}` | {_sentences(docstring.value)} |"
+        for name, docstring in named.items()
+        if name.startswith("segmind.") and docstring
+    )
     return "\n".join(parts) + "\n"
 
 
-def described(source: Path, prefix: str) -> Iterator[tuple[str, str]]:
-    """
-    Return the constants of a module that are texts with this prefix, each with the docstring below it.
-
-    :param source: the module's file; it is read and not imported, since that would make an Airflow home.
-    :param prefix: what the texts begin with.
-    """
-    body = ast.parse(source.read_text()).body
-    for node, after in zip(body, [*body[1:], None], strict=True):
-        value = getattr(node, "value", None) if isinstance(node, ast.Assign) else None
-        if isinstance(value, ast.Constant) and isinstance(value.value, str) and value.value.startswith(prefix):
-            said = after.value if isinstance(after, ast.Expr) else None
-            yield value.value, _sentences(str(said.value)) if isinstance(said, ast.Constant) else ""
-
-
 def commands() -> str:
-    """Return a page with the emulator's command line, and the targets of make."""
-    shell = "python -m airflow_provider_segmind.emulator"
-    parts = [
+    """Return a page with the emulator's command line, and the targets of make, in their own words."""
+    emulator = ("-m", "airflow_provider_segmind.emulator")
+    return (
         "# Commands\n\n## The emulator\n\n"
-        f"`{shell}` runs until it is ended with Ctrl-C. [The emulator](../emulator.md) says what can be done with it.\n"
-        "\n| Option | Meaning |\n| --- | --- |"
-    ]
-    parser = emulator._parser()
-    parts.extend(_actions(parser))
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, command in action.choices.items():
-                about = next(choice.help for choice in action._choices_actions if choice.dest == name)
-                parts.append(f"\n`{shell} {name}`: {about}.\n\n| Argument | Meaning |\n| --- | --- |")
-                parts.extend(_actions(command))
-    asked = subprocess.run(
-        ["make", "--no-print-directory", "-s", "help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
+        f"`python {' '.join(emulator)}` runs until it is ended with Ctrl-C. "
+        "[The emulator](../emulator.md) says what can be done with it.\n\n"
+        f"{_said(sys.executable, *emulator, '--help')}\n{_said(sys.executable, *emulator, 'samples', '--help')}\n"
+        f"## make\n\nIn a checkout. `make` alone says this:\n\n{_said('make', '--no-print-directory', '-s', 'help')}"
     )
-    parts.append(
-        "\n## make\n\nIn a checkout. `make` alone says this:\n\n```text\n" + asked.stdout.rstrip().replace("\t", " ")
-    )
-    return "\n".join(parts) + "\n```\n"
 
 
-def _actions(parser: argparse.ArgumentParser) -> Iterator[str]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            continue
-        value = "" if action.nargs == 0 or not action.option_strings else f" {_metavar(action)}"
-        name = ", ".join(action.option_strings) or action.dest.upper()
-        meaning = (action.help or "") % {"default": action.default, "prog": parser.prog}
-        yield f"| `{name}{value}` | {meaning} |"
-
-
-def _metavar(action: argparse.Action) -> str:
-    if action.choices:
-        return "{" + ",".join(map(str, action.choices)) + "}"
-    return str(action.metavar or action.dest.upper())
+def _said(*command: str) -> str:
+    """Return what a program prints, as a block of text."""
+    env = {**os.environ, "COLUMNS": "110"}
+    asked = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    return "```text\n" + asked.stdout.rstrip().replace("\t", " ") + "\n```\n"
 
 
 def _rows(page: str, name: str) -> Iterator[list[str]]:
@@ -220,8 +153,9 @@ def _rows(page: str, name: str) -> Iterator[list[str]]:
         return f"]({posixpath.relpath(target, 'reference')}{link[2] or ''})"
 
     for line in (ROOT / "docs" / page).read_text().splitlines():
-        if line.startswith(f"| `{name}` |"):
-            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        item = re.match(rf"\* [^:]*`{name}`[^:]*: (.*)", line)  # or an item of a list
+        if item or line.startswith(f"| `{name}` |"):
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")] if not item else [item[1]]
             yield [re.sub(r"\]\(([^)\s#:]*)(#[^)\s]*)?\)", moved, cell).rstrip("| ") for cell in cells]
 
 
@@ -231,8 +165,11 @@ def _sentences(docstring: str) -> str:
     return prose if prose.endswith(".") else f"{prose}."
 
 
-def _list(facts: list[str]) -> str:
-    return "\n".join(f"* {fact}" for fact in facts)
+def _section(name: str, description: str, facts: Mapping[str, str]) -> str:
+    """Return what is said of an option or field, with the sentence of the page of settings, which has the links."""
+    listed = "\n".join(f"* {label}: {fact}" for label, fact in facts.items() if fact)
+    more = next(row[-1] for row in _rows("reference/settings.md", name))
+    return f"## `{name}`\n\n{description}\n\n{listed}\n\n{more}\n"
 
 
 def _value(value: object) -> str:

@@ -69,7 +69,7 @@ class Cluster:
             opening.enter_context(self.broker)
             self.airflow = opening.enter_context(self._make_airflow())
             self.airflow.wait_healthy(240)
-            self.airflow.add_triggerer()
+            self.airflow.add_component("triggerer-2", "triggerer", "--skip-serve-logs").start()
             self.airflow.wait_healthy(60)
             self.airflow.wait_until("Both Celery workers", self._workers_answer, 120)
             self._open = opening.pop_all()
@@ -81,13 +81,14 @@ class Cluster:
     def _make_airflow(self) -> LocalAirflow:
         env = {
             **CELERY,
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.postgres.url,
             "AIRFLOW__CELERY__BROKER_URL": self.broker.url,
             "AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(self.emulator.airflow_connection()),
             "PYTHONDONTWRITEBYTECODE": "",
             # Celery warns about root and goes on; this says that it is meant.
             "C_FORCE_ROOT": "1",
         }
-        airflow = LocalAirflow(self.home / "airflow", DAGS, env, self.postgres.url)
+        airflow = LocalAirflow(self.home / "airflow", DAGS, env)
         preload(airflow.home)
         for name in WORKERS:
             airflow.add_component(

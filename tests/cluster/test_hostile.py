@@ -15,7 +15,10 @@ DAGS = Path(hostile.__file__).parent / "system" / "dags"
 
 def test_no_answer_ends_the_triggerer_or_leaves_a_task_behind(tmp_path: Path) -> None:
     with Emulator() as emulator, Postgres(tmp_path / "postgres.log") as postgres:
-        env = {"AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(emulator.airflow_connection())}
-        with LocalAirflow(tmp_path / "airflow", DAGS, env, postgres.url) as airflow:
+        env = {
+            "AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(emulator.airflow_connection()),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": postgres.url,
+        }
+        with LocalAirflow(tmp_path / "airflow", DAGS, env) as airflow:
             airflow.wait_healthy(240)
             hostile.play(airflow, emulator, postgres.query)

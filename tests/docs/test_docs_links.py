@@ -86,4 +86,4 @@ def anchors(text: str) -> set[str]:
     ids=["with its module", "alone, on this page", "alone, of several", "no role"],
 )
 def test_a_role_of_sphinx_becomes_a_link_or_code(html: str, linked: str) -> None:
-    assert site_pages.link_roles(html) == linked
+    assert site_pages.on_page_content(html, None, None, None) == linked

@@ -21,7 +21,7 @@ from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.docs.home import Home
 from tests.docs.pages import README, ROOT, SAID, Block, blocks, shell_lines
 from tests.hurry import SETTINGS
-from tools.release.sources import listed
+from tests.listed import listed
 
 EMULATOR = "python -m airflow_provider_segmind.emulator"
 

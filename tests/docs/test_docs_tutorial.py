@@ -20,7 +20,7 @@ from demo.airflow_settings import LOOPBACK, free_port, past_proxies
 from tests.docs.reader import SERVERS, Reader
 from tests.docs.steps import Save, Type, read
 from tests.docs.terminal import Terminal, TerminalError
-from tools.release.commands import clean_environment
+from tools.environment import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
@@ -32,19 +32,6 @@ CHECKOUT, EMULATOR_PORT = "~/airflow-provider-segmind", "8765"
 PATIENCE = 30.0
 """Seconds that a server gets to end after Ctrl-C, as the page says."""
 STOP = 60.0
-
-
-class SignedIn(AirflowRest):
-    """Airflow as somebody sees it who signed in with a name and a password."""
-
-    def __init__(self, url: str, name: str, password: str) -> None:
-        super().__init__(url)
-        self._who = {"username": name, "password": password}
-
-    def _login(self, timeout: float) -> None:
-        answer = self._session.post(f"{self.url}/auth/token", json=self._who, timeout=timeout)
-        answer.raise_for_status()
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +94,7 @@ def test_following_the_tutorial_from_an_empty_folder_ends_with_a_scheduled_dag_a
     printed = "".join(map(reader.follow, steps))
 
     password = re.findall(r'\{"admin": "(\w+)"\}', printed)[-1]
-    airflow = SignedIn(f"http://localhost:{ports['airflow']}", "admin", password)
+    airflow = AirflowRest(f"http://localhost:{ports['airflow']}", {"username": "admin", "password": password})
     folder = reader.folder / "swap-tutorial"
     _see_runs(airflow, folder)
     _see_pictures(folder)

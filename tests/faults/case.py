@@ -16,7 +16,7 @@ import psutil
 import requests
 
 from airflow_provider_segmind.emulator import Emulator
-from demo.local_airflow import AirflowRestError
+from demo.airflow_rest import AirflowRestError
 
 if TYPE_CHECKING:
     from tests.faults.world import World

@@ -64,7 +64,8 @@ def _(case: Case) -> str:
 def _(case: Case) -> str:
     case.emulator.set(job_seconds=20)
     case.order().until_polled()
-    second = case.world.airflow.add_triggerer()
+    second = case.world.airflow.add_component("triggerer-2", "triggerer", "--skip-serve-logs")
+    second.start()
     case.world.airflow.wait_healthy(60)
     case.world.kill("triggerer")
     case.delivered()

@@ -65,7 +65,7 @@ class Lookbook:
         dags.mkdir()
         shutil.copy(DAGS / f"{DAG_ID}.py", dags)
         extra = {"LOOKBOOK_PICTURES": str(self.pictures), "AIRFLOW__SEGMIND__GALLERY_ROOTS": str(self.pictures)}
-        self.env = airflow_environment(home, dags, port, f"sqlite:///{home / 'airflow.db'}", extra)
+        self.env = airflow_environment(home, dags, port, extra)
         env_below = {**self.env, "AIRFLOW__API__PORT": str(below), "AIRFLOW__API__BASE_URL": self.url_below}
         self.server = self._child("api-server", self.env, "api-server")
         self.below = self._child("api-server-below", env_below, "api-server")
@@ -117,4 +117,4 @@ class Lookbook:
     def _stop(self) -> None:
         for child in (self.run, self.below, self.server):
             child.stop(4.0)
-        self.rest._session.close()
+        self.rest.session.close()

@@ -16,7 +16,7 @@ from airflow_provider_segmind.emulator import Emulator
 from demo.bucket import ROOT, Bucket
 from demo.local_airflow import LocalAirflow
 from tests.hurry import hurry
-from tests.metadata import migrated
+from tests.metadata import copy_database
 
 DAG_FOLDERS = (Path(__file__).resolve().parents[2] / "example_dags", Path(__file__).parent / "dags")
 
@@ -30,13 +30,9 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="session")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
-    started = Bucket(tmp_path_factory.mktemp("bucket"))
-    try:
-        started.start()
+def bucket() -> Iterator[Bucket]:
+    with Bucket() as started:
         yield started
-    finally:
-        started.stop()
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +50,8 @@ def airflow(emulator: Emulator, bucket: Bucket, tmp_path_factory: pytest.TempPat
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     }
-    local = LocalAirflow(tmp_path_factory.mktemp("airflow"), dags, env, migrated=migrated())
+    local = LocalAirflow(tmp_path_factory.mktemp("airflow"), dags, env)
+    copy_database(local.sqlite_path)
     hurry(local.home)
     with local:
         local.wait_healthy()

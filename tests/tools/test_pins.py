@@ -1,4 +1,4 @@
-"""The sets of pins are what they say, and the floors in one of them are those of pyproject.toml."""
+"""The sets of pins are what they say, the floors in one are those of pyproject.toml, and the wheel adds little."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tools.pins import SETS
-from tools.release.sources import ROOT
+from tools.environment import ROOT, CheckError
+from tools.pins import MOST_ADDED, SETS, describe
+from tools.smoke import DISTRIBUTION
 
 
 def requirements(path: Path) -> dict[str, Requirement]:
@@ -39,3 +40,21 @@ def test_the_floors_are_tried_as_they_are_declared() -> None:
             assert floor.operator == ">="
             assert requirement.specifier.contains(pin.version)
             assert pin.version.startswith(floor.version)
+
+
+AIRFLOW = {
+    "apache-airflow": "3.1.0",
+    "apache-airflow-providers-common-compat": "1.7",
+    "apache-airflow-providers-http": "5.3",
+}
+
+
+def test_a_wheel_that_changes_what_was_there_or_adds_much_is_refused() -> None:
+    more = {f"p{number}": "1" for number in range(MOST_ADDED)}
+    assert describe(AIRFLOW, {**AIRFLOW, **more, DISTRIBUTION: "0.1"}).startswith(
+        "apache-airflow 3.1.0, common-compat 1.7, http 5.3; adds 12: "
+    )
+    with pytest.raises(CheckError, match=r"it changes apache-airflow 3\.1\.0 to 3\.2\.0\. Look at"):
+        describe(AIRFLOW, AIRFLOW | {"apache-airflow": "3.2.0"})
+    with pytest.raises(CheckError, match=r"; 12 are allowed\. Look at"):
+        describe(AIRFLOW, {**AIRFLOW, **more, "one": "1"})

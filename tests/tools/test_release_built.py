@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from tools.release import contents, environments, packages
-from tools.release.__main__ import check_package
-from tools.release.findings import Report
-from tools.release.packages import Package
-from tools.release.sources import ROOT, Sources, copied
+from tests.listed import listed
+from tools.environment import ROOT, CheckError, build
+from tools.pins import install
+from tools.release import check_tools, file_problems, project_problems
 
 pytestmark = pytest.mark.slow
 
@@ -19,35 +21,44 @@ AIRFLOW = ".".join(version("apache-airflow").split(".")[:2])
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Sources:
-    return copied(ROOT, tmp_path_factory.mktemp("source"))
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the files as they are here, committed or not."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in listed(ROOT):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def built(project: Sources, tmp_path_factory: pytest.TempPathFactory) -> tuple[Package, Package]:
-    return packages.build(project.folder, tmp_path_factory.mktemp("dist"))
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return build(source, tmp_path_factory.mktemp("built") / "dist")
 
 
-def test_nothing_in_the_wheel_or_the_sdist_stops_a_release(built: tuple[Package, Package], project: Sources) -> None:
-    report = Report()
-    report.check("twine check --strict", lambda: packages.check_with_twine(built))
-    for package in built:
-        check_package(report, package, project)
-    assert [finding.what for finding in report.blocking] == []
-
-
-def test_a_module_that_a_built_wheel_lacks_is_named(built: tuple[Package, Package], project: Sources) -> None:
-    files = {name: content for name, content in built[0].files.items() if not name.endswith("operators/batch.py")}
-    (finding,) = contents.check_files(Package("wheel", built[0].path, files), project)
-    assert finding.what.endswith(" lacks airflow_provider_segmind/operators/batch.py")
-
-
-@pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_it_installs_into_an_empty_environment(
-    kind: str, built: tuple[Package, Package], project: Sources, tmp_path: Path
+def test_nothing_in_the_wheel_or_the_sdist_stops_a_release(
+    built: tuple[Path, Path], source: Path, tmp_path: Path
 ) -> None:
-    (package,) = [package for package in built if package.kind == kind]
-    installed = environments.install(package, AIRFLOW, project, tmp_path / "empty")
-    assert environments.check_requirements(installed) == []
-    assert environments.check_imports(installed) == []
-    assert environments.check_commands(installed) == []
+    check_tools(built, source, tmp_path)
+    assert [*project_problems(source), *(found for path in built for found in file_problems(path, source))] == []
+
+
+def test_a_module_that_a_built_wheel_lacks_is_named(built: tuple[Path, Path], source: Path, tmp_path: Path) -> None:
+    lacking = tmp_path / built[0].name
+    with zipfile.ZipFile(built[0]) as whole, zipfile.ZipFile(lacking, "w") as packed:
+        for name in whole.namelist():
+            content = whole.read(name)
+            if name.endswith(".dist-info/RECORD"):  # the build would leave it out there, too
+                content = b"".join(line for line in content.splitlines(True) if b"operators/batch.py" not in line)
+            if not name.endswith("operators/batch.py"):
+                packed.writestr(name, content)
+    with pytest.raises(CheckError, match=r"airflow_provider_segmind/operators/batch\.py"):
+        check_tools((lacking, built[1]), source, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".whl", ".gz"])
+def test_it_installs_into_an_empty_environment(
+    suffix: str, built: tuple[Path, Path], source: Path, tmp_path: Path
+) -> None:
+    (path,) = [path for path in built if path.suffix == suffix]
+    pins = source / "constraints" / f"airflow-{AIRFLOW}.txt"
+    assert f"apache-airflow {AIRFLOW}." in install(tmp_path / "empty", sys.executable, pins, path)

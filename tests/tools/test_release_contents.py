@@ -1,96 +1,47 @@
-"""What is missing, too much, secret, unlicensed or too large in a built file is named, and nothing else is."""
+"""What is missing, too much, secret or too large in a built file, or does not agree with the changelog, is named."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
-from tests.tools.made import ABOUT, MODEL, Made
-from tools.release import contents
-from tools.release.contents import DOCUMENTED_KEY
-from tools.release.findings import Finding
-from tools.release.packages import Package
+from tests.tools.made import ABOUT, BOTH, SDIST, WHEEL, project, sdist_problems, wheel_problems
+from tools import release
+from tools.release import DOCUMENTED_KEY, LIMITS, project_problems, supported_airflows
+from tools.smoke import PACKAGE
 
-PLUGIN = "airflow_provider_segmind/plugin/__init__.py"
-
-
-def whats(found: list[Finding]) -> list[str]:
-    assert all(finding.remedy and finding.blocks for finding in found)
-    return [finding.what.replace("airflow_provider_segmind-1.2.0-py3-none-any.whl", "WHEEL") for finding in found]
+PLUGIN = f"{PACKAGE}/plugin/__init__.py"
+Problems = Callable[..., list[str]]
 
 
-def everything(made: Made, package: Package) -> list[Finding]:
-    return [
-        *contents.check_files(package, made.sources),
-        *contents.check_leftovers(package),
-        *contents.check_secrets(package),
-        *contents.check_licences(package, made.sources),
-        *contents.check_size(package),
-    ]
+@BOTH
+def test_nothing_is_found_in_what_is_complete(tmp_path: Path, name: str, problems: Problems) -> None:
+    assert problems(tmp_path) == []
 
 
-def test_nothing_is_found_in_what_is_complete(made: Made) -> None:
-    assert everything(made, made.wheel()) == everything(made, made.sdist()) == []
+@pytest.mark.parametrize("licence", ["LICENSE", "NOTICE"])
+def test_a_licence_that_is_missing_is_named(tmp_path: Path, licence: str) -> None:
+    (problem,) = wheel_problems(tmp_path, {f"{ABOUT}/licenses/{licence}": None})
+    assert problem.startswith(f"{WHEEL} lacks {licence}: ")
+    project(tmp_path / "source", {licence: None})
+    assert f"{SDIST} lacks {licence}: keep" in sdist_problems(tmp_path, {licence: None})[-1]
 
 
-def test_a_committed_module_that_the_wheel_lacks_is_named(made: Made) -> None:
-    made.committed["airflow_provider_segmind/operators/batch.py"] = "a = 1\n"
-    wheel = made.wheel({"airflow_provider_segmind/operators/batch.py": None})
-    (finding,) = contents.check_files(wheel, made.sources)
-    assert whats([finding]) == ["WHEEL lacks airflow_provider_segmind/operators/batch.py"]
-    assert "[tool.hatch.build.targets.wheel] in pyproject.toml" in finding.remedy
+def test_an_sdist_needs_all_that_its_tests_need(tmp_path: Path) -> None:
+    (problem,) = sdist_problems(tmp_path, {"Makefile": None, "tests/test_it.py": None})
+    assert problem.startswith(f"{SDIST} lacks Makefile, tests/test_it.py: ")
 
 
-def test_what_no_wheel_may_lack_is_missed_even_if_it_is_not_committed(made: Made) -> None:
-    del made.committed["airflow_provider_segmind/py.typed"]
-    assert whats(contents.check_files(made.wheel(), made.sources)) == ["WHEEL lacks airflow_provider_segmind/py.typed"]
+def test_what_is_in_an_sdist_and_not_committed_is_named(tmp_path: Path) -> None:
+    (problem,) = sdist_problems(tmp_path, {"else.txt": ""})
+    assert problem.startswith(f"{SDIST} has else.txt: ")
 
 
-def test_what_is_not_committed_or_differs_is_named(made: Made) -> None:
-    wheel = made.wheel({"airflow_provider_segmind/draft.py": "", "else.txt": "", PLUGIN: "changed"})
-    assert whats(contents.check_files(wheel, made.sources)) == [
-        "WHEEL has, though it is not committed, airflow_provider_segmind/draft.py, else.txt",
-        f"WHEEL has with another content than is committed {PLUGIN}",
-    ]
-
-
-def test_the_example_dags_are_in_the_wheels_package(made: Made) -> None:
-    made.committed["example_dags/swap.py"] = "a = 1\n"
-    name = "airflow_provider_segmind/example_dags/swap.py"
-    assert whats(contents.check_files(made.wheel(), made.sources)) == [f"WHEEL lacks {name}"]
-    assert whats(contents.check_files(made.wheel({name: "a = 1\n"}), made.sources)) == []
-    assert whats(contents.check_files(made.wheel({name: "a = 2\n"}), made.sources)) == [
-        f"WHEEL has with another content than is committed {name}"
-    ]
-
-
-def test_an_sdist_needs_all_that_its_tests_need(made: Made) -> None:
-    (finding,) = contents.check_files(made.sdist({"Makefile": None, "tests/test_it.py": None}), made.sources)
-    assert finding.what == "airflow_provider_segmind-1.2.0.tar.gz lacks Makefile, tests/test_it.py"
-    assert "[tool.hatch.build.targets.sdist]" in finding.remedy
-
-
-def test_many_files_are_counted_not_listed(made: Made) -> None:
-    wheel = made.wheel({f"airflow_provider_segmind/{number}.py": "" for number in range(9)})
-    (finding,) = contents.check_files(wheel, made.sources)
-    assert finding.what.endswith("airflow_provider_segmind/4.py and 4 more")
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["__pycache__/a.cpython-311.pyc", "a.pyc", ".env", "hooks/.DS_Store", "a.py.orig", "x.egg-info/PKG-INFO"],
-)
-def test_remains_of_tools_are_found_even_if_they_are_committed(made: Made, name: str) -> None:
-    made.committed[f"airflow_provider_segmind/{name}"] = ""
-    for package in (made.wheel(), made.sdist()):
-        (finding,) = contents.check_leftovers(package)
-        assert finding.what.endswith(f" has remains of tools: airflow_provider_segmind/{name}")
-
-
-@pytest.mark.parametrize("name", ["tests/world.py", "conftest.py", "hooks/test_hook.py"])
-def test_tests_have_no_place_in_a_wheel(made: Made, name: str) -> None:
-    made.committed[f"airflow_provider_segmind/{name}"] = ""
-    assert whats(contents.check_leftovers(made.wheel())) == [f"WHEEL has tests: airflow_provider_segmind/{name}"]
-    assert contents.check_leftovers(made.sdist()) == []
+def test_many_files_are_counted_not_listed(tmp_path: Path) -> None:
+    (problem,) = sdist_problems(tmp_path, {f"{number}.txt": "" for number in range(9)})
+    assert "4.txt and 4 more: " in problem
 
 
 # Put together here, so that this file does not have what it is looked for.
@@ -103,52 +54,50 @@ SECRETS = {
 }
 
 
+@BOTH
 @pytest.mark.parametrize(("sort", "secret"), SECRETS.items())
-def test_what_looks_like_a_secret_is_found_and_not_repeated(made: Made, sort: str, secret: str) -> None:
-    made.committed[PLUGIN] = f'KEY = "{secret}"\n'
-    for package in (made.wheel(), made.sdist()):
-        (finding,) = contents.check_secrets(package)
-        assert finding.what == f"{package.path.name}: {PLUGIN} has what looks like {sort}"
-        assert secret not in finding.what + finding.remedy
-
-
-def test_the_emulators_key_is_no_secret(made: Made) -> None:
-    made.committed[PLUGIN] = f'KEY = "{DOCUMENTED_KEY.decode()}"\n'
-    assert contents.check_secrets(made.wheel()) == []
-
-
-@pytest.mark.parametrize("name", ["LICENSE", "NOTICE"])
-def test_a_licence_that_is_missing_or_another_one_is_named(made: Made, name: str) -> None:
-    for text in (None, "another"):
-        found = contents.check_licences(made.wheel({f"{ABOUT}/licenses/{name}": text}), made.sources)
-        assert whats(found) == [f"WHEEL: {ABOUT}/licenses/{name} is missing, or another one"]
-        (finding,) = contents.check_licences(made.sdist({name: text}), made.sources)
-        assert finding.what.endswith(f"{name} is missing, or another one")
-
-
-def test_a_licence_that_the_metadata_does_not_name_is_named(made: Made) -> None:
-    made.metadata = made.metadata.replace("License-File: NOTICE\n", "")
-    found = contents.check_licences(made.wheel(), made.sources)
-    assert whats(found) == ["WHEEL: its metadata does not name License-File: NOTICE"]
-
-
-def test_a_model_needs_a_notice_and_a_licence(made: Made) -> None:
-    made.committed["airflow_provider_segmind/other/hand.onnx"] = "a model"
-    assert whats(contents.check_licences(made.wheel(), made.sources)) == [
-        "WHEEL: airflow_provider_segmind/other/hand.onnx is not named in NOTICE",
-        "WHEEL: airflow_provider_segmind/other/hand.onnx has no LICENSE beside it",
-    ]
-
-
-@pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_a_file_over_its_limit_is_named_with_what_makes_it_large(
-    made: Made, kind: str, monkeypatch: pytest.MonkeyPatch
+def test_what_looks_like_a_secret_is_found_and_not_repeated(
+    tmp_path: Path, name: str, problems: Problems, sort: str, secret: str
 ) -> None:
-    made.committed[MODEL] = "a model " * 100
-    package = made.wheel() if kind == "wheel" else made.sdist()
-    size = package.path.stat().st_size
-    monkeypatch.setitem(contents.LIMITS, kind, size)
-    assert contents.check_size(package) == []
-    monkeypatch.setitem(contents.LIMITS, kind, size - 1)
-    (finding,) = contents.check_size(package)
-    assert f"{package.path.name} has {size:,} bytes, and {size - 1:,} are allowed; largest: {MODEL}" in finding.what
+    project(tmp_path / "source", {PLUGIN: ""})
+    (problem,) = problems(tmp_path, {PLUGIN: f'KEY = "{secret}"\n'})
+    assert problem.startswith(f"{name}: {PLUGIN} has what looks like {sort}: ")
+    assert secret not in problem
+
+
+def test_the_emulators_key_is_no_secret(tmp_path: Path) -> None:
+    assert wheel_problems(tmp_path, {PLUGIN: f'KEY = "{DOCUMENTED_KEY.decode()}"\n'}) == []
+
+
+@BOTH
+def test_a_file_that_is_too_large_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, problems: Problems
+) -> None:
+    monkeypatch.setattr(release, "LIMITS", dict.fromkeys(LIMITS, 100))
+    (problem,) = problems(tmp_path)
+    assert problem.startswith(f"{name} has ")
+    assert " bytes, and 100 are allowed" in problem
+
+
+@pytest.mark.parametrize("heading", ["1.2.0 (unreleased)", "1.2.0"])
+def test_a_section_without_a_date_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], heading: str
+) -> None:
+    assert list(project_problems(project(tmp_path))) == []
+    assert capsys.readouterr().out == ""
+    assert list(project_problems(project(tmp_path, {"CHANGELOG.md": f"# Changelog\n\n## {heading}\n"}))) == []
+    assert f"Warning: CHANGELOG.md says `{heading}`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "newest"),
+    [("## 1.3.0 (2026-02-01)\n\n## 1.2.0 (2026-01-31)\n", "1.3.0"), ("# Changelog\n", "none")],
+)
+def test_a_version_that_the_changelog_does_not_begin_with_is_named(tmp_path: Path, text: str, newest: str) -> None:
+    (problem,) = project_problems(project(tmp_path, {"CHANGELOG.md": text}))
+    assert f"CHANGELOG.md begins with {newest}: " in problem
+
+
+def test_the_oldest_and_newest_airflow_are_compared_as_numbers(tmp_path: Path) -> None:
+    project(tmp_path, {f"constraints/airflow-{version}.txt": "" for version in ("3.1", "3.10", "3.9")})
+    assert supported_airflows(tmp_path) == ["3.1", "3.9", "3.10"]

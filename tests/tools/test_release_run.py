@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.release.sources import ROOT
+from tools.environment import ROOT
 
 
 def test_what_cannot_be_built_is_not_released_and_nothing_older_is_left_to_upload(tmp_path: Path) -> None:
@@ -29,9 +29,19 @@ def test_what_cannot_be_built_is_not_released_and_nothing_older_is_left_to_uploa
 
     assert done.returncode == 1, done.stderr
     assert "not committed, so not checked: pyproject.toml" in done.stdout
-    assert "FAILED  wheel and sdist" in done.stdout
-    assert "-> Run `python -m build` in a clean clone" in done.stdout
-    assert "not run  everything else" in done.stdout
+    assert "FAILED  `python" in done.stdout
+    assert "Run `python -m build` in a clean clone" in done.stdout
     assert "Not to be released; nothing is left in dist/." in done.stdout
     assert not (tmp_path / "dist").exists()
     assert list(tmp_path.parent.glob("release-check-*")) == []
+
+
+def test_a_folder_without_git_is_no_release(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    shutil.copytree(ROOT / "demo", tmp_path / "demo")
+    command = (sys.executable, "-m", "tools.release")
+    env = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "FAILED  `git status" in done.stdout
+    assert "Run it in a git checkout" in done.stdout
