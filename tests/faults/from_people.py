@@ -95,6 +95,6 @@ def _(case: Case) -> str:
     case.until("the refused order", lambda: any(each.method == "POST" for each in case.emulator.requests))
     mark_failed(case)
     assert case.end() == "failed"
-    ends = ("no longer running", "being killed")
+    ends = ("not running: a person or", "being killed")
     case.until("the worker's end", lambda: any(said in case.log() for said in ends), 40, every=1)
     return "failed; nothing is ordered"

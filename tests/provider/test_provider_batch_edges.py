@@ -22,7 +22,7 @@ from airflow_provider_segmind.batch.files import BatchFiles, summary_of
 from airflow_provider_segmind.batch.results import Collector
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.waiting.ending import Ending
+from airflow_provider_segmind.waiting.ending import TriggerExit
 from tests.api.clock import Clock
 from tests.provider.batches import Batch, at_once, charged, swaps
 from tests.provider.running import first_event
@@ -164,7 +164,7 @@ def test_a_summary_that_cannot_be_kept_in_the_triggerer_is_left_to_a_worker(emul
     with pytest.raises(TaskDeferred) as deferred:
         Batch(emulator, tmp_path, swaps=swaps(emulator, 2)).start()
     trigger = deferred.value.trigger
-    trigger.ending = Ending(success=True)
+    trigger.ending = TriggerExit(success=True)
     trigger.task_instance = SimpleNamespace(dag_id="d", task_id="batch", run_id="r", map_index=-1)
     event = asyncio.run(first_event(trigger))
     assert event["summary"]["completed"] == 2

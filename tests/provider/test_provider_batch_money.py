@@ -137,7 +137,7 @@ def test_a_refused_new_order_does_not_make_the_failed_one_be_forgotten(
 def test_a_batch_that_was_ended_while_its_worker_started_orders_nothing(emulator: Emulator, tmp_path: Path) -> None:
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 10))
     batch.state = "failed"
-    with pytest.raises(SegmindError, match="Airflow says that this task is 'failed'"):
+    with pytest.raises(SegmindError, match="state for this task is failed, not running"):
         batch.attempt()
     assert not emulator.charges
 

@@ -29,7 +29,7 @@ from airflow_provider_segmind.compat import (
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
-from airflow_provider_segmind.waiting.ending import Ending, end
+from airflow_provider_segmind.waiting.ending import TriggerExit, end
 from tests.airflow_fork import airflow
 from tests.provider.conftest import connect
 from tests.provider.running import TaskInstance, context
@@ -103,8 +103,8 @@ def test_soft_fail_skips_where_the_job_has_no_result(mode: str, emulator: Emulat
 )
 def test_a_sensor_that_ends_in_the_triggerer_skips_the_same(error: SegmindError, ends: str) -> None:
     everything = {"success": True, "failure": True, "skip": True, "retries_left": False}
-    assert type(end(Ending(**everything, soft_fail=True), error)).__name__ == ends
-    assert type(end(Ending(**everything, never_fail=True), error)).__name__ == "TaskSkippedEvent"
+    assert type(end(TriggerExit(**everything, soft_fail=True), error)).__name__ == ends
+    assert type(end(TriggerExit(**everything, never_fail=True), error)).__name__ == "TaskSkippedEvent"
 
 
 class After(TaskInstance):
