@@ -227,6 +227,12 @@ class TestSearch:
         assert found[-1] is not None
         assert not found[-1].complete
 
+    def test_two_readings_list_what_either_of_them_listed(self) -> None:
+        first, second = (history.Listing((history.Row(name, INPUTS, AT),), name == "a", 1) for name in "ab")
+        both = first.and_also(second)
+        assert [row.request_id for row in both.rows] == ["a", "b"]
+        assert not both.complete
+
     def test_without_a_history_it_asks_nobody_and_is_incomplete(self) -> None:
         driver, found = self.search(host="https://gateway.example.com")
         assert driver.requests == []

@@ -80,7 +80,12 @@ def test_what_a_newer_version_added_is_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", ["abc", 7, [], {}, {"state": "odd"}, {"state": "intent"}, {**write_record(INTENT), "state": None}]
+    "stored",
+    [
+        *("abc", 7, [], {}, {"state": "odd"}, {"state": "intent"}),
+        {**write_record(INTENT), "state": None},
+        {**write_record(INTENT), "replaced": 7},
+    ],
 )
 def test_a_record_that_cannot_be_read_is_never_taken_for_none(stored: Any) -> None:
     with pytest.raises(ValueError, match="the stored order"):
