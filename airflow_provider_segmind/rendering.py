@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
+from airflow.sdk.definitions.context import render_template_to_string
 from jinja2.nativetypes import NativeEnvironment
 from jinja2.sandbox import SandboxedEnvironment
 
@@ -27,6 +28,11 @@ class TextRowsMixin(_Base):
             dag = self.get_dag()
             jinja_env = _text_environment(dag) if dag is not None else SandboxedEnvironment(cache_size=0)
         return super().render_template(content, context, jinja_env, seen_oids)
+
+    def _render(self, template: Any, context: Any, dag: Any = None) -> Any:
+        if isinstance(template.environment, NativeEnvironment):
+            return super()._render(template, context, dag)
+        return render_template_to_string(template, context)
 
 
 @lru_cache(maxsize=1)

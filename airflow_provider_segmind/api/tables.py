@@ -104,7 +104,7 @@ def divided(row: Mapping[Any, Any], columns: Columns) -> tuple[dict[str, Any], d
             others[name] = value
         else:
             known[column] = value
-    misspelt = columns.misspelt(others, known)
+    misspelt = columns.misspelt(others, (column for column, value in known.items() if value not in (None, "")))
     if misspelt:
         raise InvalidRequestError("; ".join(misspelt))
     return known, others
