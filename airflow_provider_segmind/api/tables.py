@@ -246,7 +246,7 @@ def json_values(text: str, add: Add) -> Iterator[tuple[str, object]]:
         try:
             value, end = decode(text, at)
         except (ValueError, RecursionError) as error:
-            add(place, f"it is no JSON object ({getattr(error, 'msg', 'too deep')})")
+            add(place, f"it is no JSON object ({getattr(error, 'msg', type(error).__name__)})")
             if array:
                 return
             at = text.find(newline, at) + 1 or len(text)

@@ -50,10 +50,11 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
-# What text of Western Europe does not have: letters of UTF-8 (also half of a file), words of other scripts, whose
-# letters all are above ASCII, and a Mac's é, ü and ä, which would become capitals within a word.
+# What text of Western Europe does not have: letters of UTF-8 (also in half of a file), words of scripts whose letters
+# all are above ASCII, what a Mac's or DOS's é, ü and ä become after a letter, what a Polish ż or ł becomes in a word.
 _NOT_WESTERN = re.compile(
-    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\x80-\xff]{4}|[a-z][\x8a\x8c\x8e\x9f]|[\0-\x08\x0e-\x1f\x7f]"
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\x80-\xff]{4}|[a-z][\x82\x84\x86-\x8c\x8e\x91\x93\x98\x9f]"
+    rb"|[A-Za-z\xc0-\xff][\xa1-\xac\xae-\xb6\xb8-\xbf][a-z]|[\0-\x08\x0e-\x1f\x7f]"
 )
 
 

@@ -76,6 +76,9 @@ def test_each_encoding_is_read_whatever_the_files_name(name: str, where: str, ca
         "女性が座っている".encode("shift-jis"),
         "caf\x8e".encode("latin-1"),  # Excel's CSV on a Mac
         "γυναίκα".encode("cp1253"),
+        "café".encode("cp850"),  # Excel's CSV (MS-DOS)
+        "à côté".encode("mac-roman"),
+        "mężczyzna".encode("cp1250"),  # Excel in Poland
         b"\x81\x8d\x8f",
         "the woman\x01\xe9".encode("latin-1"),
     ],
@@ -86,7 +89,10 @@ def test_what_is_neither_utf_8_nor_surely_of_windows_is_refused(words: bytes) ->
     assert "and no text in the encoding of Windows (cp1252) either: export it as CSV UTF-8" in said
 
 
-@pytest.mark.parametrize("words", ["l\x92été", "Zoë \x96 naïve", "« Ça »", "100 €", "Größe ÄÖ", "niño ½", "Tomáš"])
+@pytest.mark.parametrize(
+    "words",
+    ["l\x92été", "Zoë \x96 naïve", "« Ça »", "100 €", "Größe ÄÖ", "niño ½", "Tomáš", "¿Niña?", "5 m³", "col·legi"],
+)
 def test_words_of_western_europe_are_those_of_windows(words: str) -> None:
     words = words.replace("\x92", "\N{RIGHT SINGLE QUOTATION MARK}").replace("\x96", "\N{EN DASH}")
     assert read(TABLE.replace("the café", words).encode("cp1252"))[0].select_character == words
