@@ -21,8 +21,12 @@ MAX_PARTS = 10_000
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 1_000
 
 _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']")
-_LONGEST = 300
-"""Longest element of a merged cell in bytes."""
+_LONGEST = 10_000
+"""Longest element that is looked for, in bytes: a formula's cell."""
+_NO_RESULT = re.compile(
+    rb"<c\b(?![^>]*\bt=[\"']str)[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+)
+"""A formula that a program wrote and none has calculated; its cell would be read as empty."""
 _Merge = tuple[int, bool, int]
 """A column from 0, whether others to its right belong to it, and the last row."""
 _ENTITIES = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
@@ -78,8 +82,11 @@ def _check_parts(data: bytes) -> None:
             )
         for part in parts:
             with archive.open(part) as file:
-                if any(_ENTITIES.search(text) or (first and _ENCODED.match(text)) for first, text in _chunks(file)):
-                    raise InvalidRequestError("the workbook's XML has what Excel never writes: save it again in Excel")
+                for first, text in _chunks(file):
+                    if _ENTITIES.search(text) or (first and _ENCODED.match(text)):
+                        raise InvalidRequestError("its XML has what Excel never writes: save it again in Excel")
+                    if _NO_RESULT.search(text):
+                        raise InvalidRequestError("it has formulas without results: open it in Excel and save it")
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bool, bytes]]:

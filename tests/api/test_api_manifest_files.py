@@ -337,6 +337,16 @@ def test_only_the_first_sheet_that_is_seen_is_read_and_the_log_says_so(caplog: p
     assert "there is nothing to swap in it" in refusal(workbook())
 
 
+@pytest.mark.parametrize("formula", ['="the " & "man"', "=VLOOKUP(A2,notes!A:B,2,0)", "=" + "A1&" * 2000 + "A1"])
+def test_a_formula_that_no_program_has_calculated_is_refused_and_its_result_is_read(formula: str) -> None:
+    data = workbook(HEADER, line("a", 1, formula))
+    assert "it has formulas without results: open it in Excel and save it" in refusal(data)
+    for empty in (b"<v />", b"<v></v>", b"<v/>"):
+        data = changed(data, SHEET, empty, b"<v>the man</v>")
+    data = changed(data, SHEET, b'<c r="D2">', b'<c r="D2" t="str">')
+    assert read(data)[0].select_character == "the man"
+
+
 def test_without_its_package_a_workbook_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data, real = workbook(HEADER, line("a", 1)), builtins.__import__
 
