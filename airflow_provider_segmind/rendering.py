@@ -3,14 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
+from airflow.sdk.definitions.context import render_template_to_string
+from jinja2.nativetypes import NativeEnvironment
+from jinja2.sandbox import SandboxedEnvironment
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator as _Base
 else:
     _Base = object
+
+
+class TextRowsMixin(_Base):
+    """Keeps the values of dicts texts; list it before Airflow's class."""
+
+    # With render_template_as_native_obj the id '1e5' would be a number, and '1,2' a tuple, also without any template.
+
+    def render_template(self, content: Any, context: Any, jinja_env: Any = None, seen_oids: Any = None) -> Any:
+        """Render a template, within a dict to a text."""
+        if isinstance(content, dict) and isinstance(jinja_env, NativeEnvironment):
+            dag = self.get_dag()
+            jinja_env = _text_environment(dag) if dag is not None else SandboxedEnvironment(cache_size=0)
+        return super().render_template(content, context, jinja_env, seen_oids)
+
+    def _render(self, template: Any, context: Any, dag: Any = None) -> Any:
+        if isinstance(template.environment, NativeEnvironment):
+            return super()._render(template, context, dag)
+        return render_template_to_string(template, context)
+
+
+@lru_cache(maxsize=1)
+def _text_environment(dag: Any) -> Any:
+    return dag.get_template_env(force_sandboxed=True)
 
 
 class AuthorsTemplatesMixin(_Base):

@@ -1,33 +1,47 @@
 """
-Read the swaps of a batch from a list of dicts, or from a manifest in CSV or JSON Lines. Pure.
+Read the swaps of a batch from a list of dicts, or from a manifest: a table or JSON. Pure.
 
 A batch is refused as a whole, before the first charge. One message lists all problems with their places.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.uris import shown
+from airflow_provider_segmind.api.tables import (
+    Columns,
+    Row,
+    csv_lines,
+    divided,
+    json_values,
+    table_rows,
+)
+from airflow_provider_segmind.api.texts import encoding_of, is_workbook, unpacked
+from airflow_provider_segmind.api.uris import quoted, shown
+from airflow_provider_segmind.api.workbook import workbook_rows
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS, check_character, check_image
 
-MAX_LINE = 64 * 1024
-"""Longest line of a manifest in bytes: URLs and words, never a picture."""
-MAX_MANIFEST = 64 * 1024 * 1024
-"""Largest manifest in bytes."""
 SHOWN = 20
 """Most problems that a message lists; the rest is counted."""
-COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference")
+MAX_TAKES = 100
+"""Most takes of one swap."""
+MAX_SWAPS = 1_000_000
+"""Most swaps of a batch, each take counted."""
+MAX_EXTRA = 4096
+"""Most characters of a swap's other columns that are kept; longer ones are cut."""
 
-_NAME = re.compile(r"[^\W\d]\w{0,39}\Z")
-_Row = tuple[str, object]
+_JSON_NAME = re.compile(r"[^?#]*\.(?:json|jsonl|ndjson)(?:\.gz)?(?:[?#].*)?\Z", re.IGNORECASE | re.DOTALL)
+_BEFORE = b"\0\xef\xbb\xbf\xff\xfe \t\r\n"
+_FAULTS = frozenset(
+    ("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#ERROR!", "#SPILL!", "#CALC!", "Loading...")
+)
+"""What a spreadsheet shows for a formula that fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +50,13 @@ class Swap:
     One swap of a batch, as its author gave it.
 
     :param index: its number in the batch, from 0.
-    :param place: where it stands, for messages: ``line 12``, ``item 12``.
+    :param place: where it stands, for messages: ``line 12``, ``row 12``, ``item 12``.
     :param character_image: the scene.
     :param reference_character_image: the new person.
     :param select_character: the person to replace, in words.
     :param id: the author's own name for it.
     :param consent_reference: where the consent of its people is on record; never sent.
+    :param extra: the author's other columns as a JSON object, for the results; never sent.
     """
 
     index: int
@@ -51,6 +66,7 @@ class Swap:
     select_character: str
     id: str | None = None
     consent_reference: str | None = None
+    extra: str = ""
 
     @property
     def given(self) -> dict[str, str]:
@@ -86,27 +102,29 @@ class Problems:
             )
 
 
-def read_manifest(data: bytes, where: str, *, select_character: str) -> list[Swap]:
+def read_manifest(data: bytes, where: str, *, select_character: str, columns: object = None) -> list[Swap]:
     """
-    Read a manifest.
+    Read a manifest: CSV however it is delimited, an Excel workbook, JSON Lines or a JSON array, also packed by gzip.
 
-    :param data: CSV with a header line if the name ends in ``.csv``, else one JSON object per line.
+    :param data: its bytes, which decide what it is.
     :param where: the manifest's name, for messages.
     :param select_character: default for lines without it.
+    :param columns: the author's names of columns, by which they are known here.
     :raises InvalidRequestError: if anything is wrong with it.
     """
     problems = Problems(where)
-    lines = list(_lines(data, problems))
-    problems.check()
-    rows = _csv_rows(lines, problems) if where.lower().endswith(".csv") else _json_rows(lines, problems)
-    return _swaps(rows, problems, select_character)
+    names = Columns(columns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of openpyxl, about what it leaves out
+        return _swaps(_manifest_rows(data, where, names, problems), problems, select_character)
 
 
-def read_items(items: object, *, select_character: str) -> list[Swap]:
+def read_items(items: object, *, select_character: str, columns: object = None) -> list[Swap]:
     """
     Read a list of dicts.
 
     :param select_character: default for items without it.
+    :param columns: the author's names of columns, by which they are known here.
     :raises InvalidRequestError: if it is no such list, or anything is wrong with it.
     """
     if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
@@ -114,90 +132,124 @@ def read_items(items: object, *, select_character: str) -> list[Swap]:
             f"swaps is {shown(items)}: give a list of dicts with {', '.join(BODY_SWAP_IMAGES)}, or a manifest's URI."
         )
     problems = Problems("swaps")
-    return _swaps(((f"item {number}", item) for number, item in enumerate(items)), problems, select_character)
+    values = ((f"item {number}", item) for number, item in enumerate(items))
+    return _swaps(_object_rows(values, Columns(columns), problems), problems, select_character)
 
 
-def _lines(data: bytes, problems: Problems) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
-        if len(line) > MAX_LINE:
-            problems.add(f"line {number}", f"it has {len(line)} bytes, at most {MAX_LINE} are read")
-            continue
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            problems.add(f"line {number}", f"it is not UTF-8 ({error.reason} at byte {error.start})")
-            continue
-        if text.strip():
-            yield number, text
-
-
-def _json_rows(lines: Sequence[tuple[int, str]], problems: Problems) -> Iterator[_Row]:
-    for number, text in lines:
-        try:
-            yield f"line {number}", json.loads(text)
-        except (ValueError, RecursionError) as error:
-            problems.add(f"line {number}", f"it is no JSON object ({error})")
-
-
-def _csv_rows(lines: Sequence[tuple[int, str]], problems: Problems) -> Iterator[_Row]:
-    header: list[str] | None = None
-    for number, text in lines:
-        try:
-            (cells,) = csv.reader(io.StringIO(text, newline=""), strict=True)
-        except (csv.Error, ValueError) as error:
-            problems.add(f"line {number}", f"it is no line of CSV ({error})")
-            continue
-        if header is None:
-            header = [cell.strip() for cell in cells]
-            missing = [name for name in BODY_SWAP_IMAGES if name not in header]
-            if missing:
-                problems.add(f"line {number}", f"the header has no column {', '.join(missing)}")
-            if len(set(header)) < len(header):
-                problems.add(f"line {number}", "the header has a column twice")
-            problems.check()
-        elif len(cells) != len(header):
-            problems.add(f"line {number}", f"it has {len(cells)} cells, and the header {len(header)}")
+def _manifest_rows(data: bytes, where: str, columns: Columns, problems: Problems) -> Iterator[Row]:
+    try:
+        data = unpacked(data)
+        if is_workbook(data):
+            yield from table_rows(workbook_rows(data), columns, problems.add, unit="row")
+        elif data.lstrip(_BEFORE)[:1] in (b"{", b"[") or _JSON_NAME.match(where):
+            text = data.decode(encoding_of(data, western=False))
+            yield from _object_rows(json_values(text, problems.add), columns, problems)
         else:
-            yield f"line {number}", {name: cell for name, cell in zip(header, cells, strict=True) if cell.strip()}
+            lines = csv_lines(data, encoding_of(data), columns, problems.add)
+            yield from table_rows(lines, columns, problems.add)
+    except InvalidRequestError as error:
+        problems.add("the file", error)
 
 
-def _swaps(rows: Iterable[_Row], problems: Problems, select_character: str) -> list[Swap]:
+def _object_rows(values: Iterable[tuple[str, object]], columns: Columns, problems: Problems) -> Iterator[Row]:
+    for place, value in values:
+        try:
+            yield place, *_object(value, columns)
+        except InvalidRequestError as error:
+            problems.add(place, error)
+
+
+def _object(row: object, columns: Columns) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not isinstance(row, Mapping):
+        # The file may be any file, so messages repeat no text from it.
+        said = row if len(repr(row)) <= 20 and "'" not in repr(row) else f"a {type(row).__name__}"
+        raise InvalidRequestError(f"it is {said}, not an object with {', '.join(BODY_SWAP_IMAGES)}")
+    known, others = divided(row, columns)
+    if not known and any(isinstance(value, list) for value in others.values()):
+        raise InvalidRequestError(
+            "it is one object that holds a list: give the list alone, as a JSON array, or one object in each line"
+        )
+    return known, others
+
+
+def _swaps(rows: Iterable[Row], problems: Problems, select_character: str) -> list[Swap]:
     swaps: list[Swap] = []
     seen: dict[object, str] = {}
-    for place, row in rows:
+    for place, known, others in rows:
         try:
-            swap = _swap(len(swaps), place, row, select_character)
+            swap = _swap(place, known, others, select_character)
+            takes = _takes(known.get("takes"))
         except ValueError as error:
             problems.add(place, error)
             continue
-        for what, key in (("the same swap", tuple(swap.given.items())), ("the same id", swap.id)):
-            if key is not None and key in seen:
-                problems.add(place, f"it is {what} as {seen[key]}; it would be paid for twice")
-            elif key is not None:
-                seen[key] = place
-        swaps.append(swap)
+        inputs = (swap.character_image, swap.reference_character_image, swap.select_character)
+        if (before := seen.setdefault(inputs, place)) is not place:
+            problems.add(place, f"it is the same swap as {before}; it would be paid for twice: say takes=2 if so meant")
+        if len(swaps) + takes > MAX_SWAPS:
+            problems.add(place, f"there are more than {MAX_SWAPS} swaps: divide the batch")
+            break
+        for take in _each_take(swap, takes):
+            if take.id is not None and (before := seen.setdefault(take.id, place)) is not place:
+                problems.add(place, f"it is the same id as {before}; it would be paid for twice")
+            swaps.append(replace(take, index=len(swaps)))
     if not swaps and not problems:
         problems.add(problems.where, "there is nothing to swap in it")
     problems.check()
     return swaps
 
 
-def _swap(index: int, place: str, row: object, select_character: str) -> Swap:
-    if not isinstance(row, Mapping):
-        # The file may be any file, so messages repeat no text from it.
-        said = row if len(repr(row)) <= 20 and "'" not in repr(row) else f"a {type(row).__name__}"
-        raise InvalidRequestError(f"it is {said}, not an object with {', '.join(BODY_SWAP_IMAGES)}")
-    unknown = sorted(str(name) for name in row if name not in COLUMNS)
-    if unknown:
-        # The file may be any file, so messages repeat only what can be a column's name.
-        named = ", ".join(name if _NAME.match(name) else "(no name)" for name in unknown[:SHOWN])
-        raise InvalidRequestError(f"there is no column {named}: known are {', '.join(COLUMNS)}")
-    label: Any = row.get("id")
-    scene, person = (check_image(name, row.get(name)) for name in BODY_SWAP_IMAGES)
-    character = check_character(row.get("select_character") or select_character)
-    consent = row.get("consent_reference")
-    return Swap(index, place, scene, person, character, *(_text(value) for value in (label, consent)))
+def _swap(place: str, known: Mapping[str, Any], others: Mapping[str, Any], select_character: str) -> Swap:
+    for name, value in known.items():
+        if isinstance(value, str) and value.strip() in _FAULTS:
+            raise InvalidRequestError(f"{name} shows an error of the spreadsheet: correct its formula")
+    scene, person = (check_image(name, known.get(name)) for name in BODY_SWAP_IMAGES)
+    character = check_character(known.get("select_character") or select_character)
+    label, consent = (_text(name, known.get(name)) for name in ("id", "consent_reference"))
+    return Swap(0, place, scene, person, character, label, consent, _kept(others))
 
 
-def _text(value: Any) -> str | None:
-    return None if value in (None, "") else str(value)
+def _each_take(swap: Swap, takes: int) -> Iterator[Swap]:
+    if takes == 1:
+        yield swap
+        return
+    for number in range(1, takes + 1):
+        label = None if swap.id is None else f"{swap.id}-{number}"
+        yield replace(swap, place=f"{swap.place}, take {number}", id=label)
+
+
+def _takes(value: Any) -> int:
+    """Return how often a swap is ordered."""
+    number = 1 if value in (None, "") else value
+    if isinstance(number, str) and re.fullmatch(r"\s*[0-9]{1,3}\s*", number):
+        number = int(number)
+    if isinstance(number, bool) or number not in range(1, MAX_TAKES + 1):
+        raise InvalidRequestError(f"takes is {quoted(value, most=20)}: it must be a whole number from 1 to {MAX_TAKES}")
+    return int(number)
+
+
+def _text(name: str, value: Any) -> str | None:
+    """Return a text as it is given; a number may have been another text before, like 1e5, 1,2 or a date."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    raise InvalidRequestError(
+        f"{name} is no text but a {type(value).__name__}, so it is not known how it was written: make it a text "
+        "(in Excel: format the column as Text; in JSON and Python: quote it)"
+    )
+
+
+def _kept(others: Mapping[str, Any]) -> str:
+    """Return a JSON object of the other columns as texts, as many as fit."""
+    kept: dict[str, str] = {}
+    left = MAX_EXTRA
+    for name, value in others.items():
+        if value in (None, ""):
+            continue
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        left -= len(name)
+        if left <= 0:
+            break
+        kept[name] = text if len(text) <= left else f"{text[:left]}…"
+        left -= len(text)
+    return json.dumps(kept, ensure_ascii=False) if kept else ""

@@ -14,7 +14,7 @@ from typing import Any
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.manifest import MAX_MANIFEST
+from airflow_provider_segmind.api.texts import MAX_MANIFEST
 from airflow_provider_segmind.api.uris import cause, shown
 from airflow_provider_segmind.files.objects import read_up_to, storage_path
 from airflow_provider_segmind.files.publish import lines_of, write_whole
@@ -55,7 +55,7 @@ def read_file(name: str, uri: str) -> bytes:
 
 def read_lines(name: str, uri: str) -> Iterator[tuple[int, bytes, Row | None]]:
     """Yield each line's number (from 1), its bytes, and its row, or ``None`` for a line that is not a JSON object."""
-    for number, line in enumerate(read_file(name, uri).splitlines(), 1):
+    for number, line in enumerate(read_file(name, uri).removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):

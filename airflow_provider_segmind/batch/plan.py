@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from airflow_provider_segmind.api.orders import Step
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
 from airflow_provider_segmind.batch.files import Row, dag_of, read_file
 from airflow_provider_segmind.batch.ordering import Terms
+from airflow_provider_segmind.batch.published import fetch_manifest, on_the_web
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.failures import ChangedError
 from airflow_provider_segmind.files.pictures import is_url, look_at_picture
@@ -112,6 +114,7 @@ class Plan:
             "id": swap.id,
             **swap.given,
             "consent_reference": swap.consent_reference,
+            **({"extra": json.loads(swap.extra)} if swap.extra else {}),
             "workflow": self.terms.workflow,
             **({"dag_id": self.dag_id} if self.dag_id else {}),
             "request_id": known.request_id if known else None,
@@ -131,6 +134,7 @@ def make_plan(
     on_unknown: str,
     consent_reference: str | None,
     check_spend: Callable[[int, int], None],
+    columns: object = None,
 ) -> Plan:
     """Read and check a batch, and load what an earlier attempt of the task ordered."""
     # Once something is ordered, a bad manifest is a retryable error: its file may be unreachable or half written, and a
@@ -146,7 +150,7 @@ def make_plan(
     going_on = header is not None and header.max_tries == max_tries and bool(entries)
     where = swaps if isinstance(swaps, str) else "swaps"
     try:
-        read = _read(swaps, select_character)
+        read = _read(hook, swaps, select_character, columns)
     except InvalidRequestError as error:
         error.retryable = going_on
         raise
@@ -175,10 +179,11 @@ def make_plan(
     return Plan(hook, read, OrderLedger(store, header, entries), terms, check_spend, dag_of(context))
 
 
-def _read(swaps: object, select_character: str) -> list[Swap]:
-    if isinstance(swaps, str):
-        return read_manifest(read_file("swaps", swaps), swaps, select_character=select_character)
-    return read_items(swaps, select_character=select_character)
+def _read(hook: SegmindHook, swaps: object, select_character: str, columns: object) -> list[Swap]:
+    if not isinstance(swaps, str):
+        return read_items(swaps, select_character=select_character, columns=columns)
+    data = fetch_manifest(hook, "swaps", swaps) if on_the_web(swaps) else read_file("swaps", swaps)
+    return read_manifest(data, swaps, select_character=select_character, columns=columns)
 
 
 def _say(entries: Iterable[Any], total: int) -> None:

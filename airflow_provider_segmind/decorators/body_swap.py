@@ -52,6 +52,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         timeout: timedelta | float | None = None,
         results_uri: str | None = None,
         max_failures: float = 0,
+        columns: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         refused = sorted({*BODY_SWAP_IMAGES, "swaps"} & kwargs.keys())
@@ -67,6 +68,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             **kwargs,
         )
         self.results_uri = results_uri
+        self.columns = columns
         self.max_failures = check_failures(max_failures)
         self._timed = timed
         self._batch: _Batch | None = None
@@ -158,6 +160,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             swaps=swaps,
             results_uri=self.results_uri,
             max_failures=self.max_failures,
+            columns=self.columns,
             select_character=self.select_character,
             workflow=self.workflow,
             segmind_conn_id=self.segmind_conn_id,
@@ -220,9 +223,9 @@ def body_swap_task(
         ``select_character`` and ``consent_reference``, or a list of such dicts. Airflow does not render these values.
     :param multiple_outputs: whether each value of the result becomes its own XCom. By default it does not, whatever
         return type the function declares, because that is the type of the inputs.
-    :param kwargs: parameters of ``BodySwapOperator`` except the pictures; ``results_uri`` and ``max_failures`` of
-        ``BodySwapBatchOperator``; or those of any task. ``select_character`` and ``consent_reference`` apply to swaps
-        that do not set them. ``timeout`` is by default an hour for one swap and a day for a list.
+    :param kwargs: parameters of ``BodySwapOperator`` except the pictures; ``results_uri``, ``max_failures`` and
+        ``columns`` of ``BodySwapBatchOperator``; or those of any task. ``select_character`` and ``consent_reference``
+        apply to swaps that do not set them. ``timeout`` is by default an hour for one swap and a day for a list.
     """
     return task_decorator_factory(
         python_callable=python_callable,

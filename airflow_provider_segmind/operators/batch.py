@@ -39,11 +39,7 @@ from airflow_provider_segmind.batch.outcomes import (
 )
 from airflow_provider_segmind.batch.plan import Plan, make_plan
 from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of, place_all
-from airflow_provider_segmind.compat import (
-    AirflowTaskTimeout,
-    TaskDeferralError,
-    TaskDeferralTimeout,
-)
+from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.gallery.recording import ordered_batch, show
@@ -53,7 +49,7 @@ from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, price_per_swap
 from airflow_provider_segmind.orders.store import OrderStore
-from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
 from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
@@ -62,7 +58,7 @@ from airflow_provider_segmind.waiting.shared import SharedConnection
 from airflow_provider_segmind.waiting.timeouts import until_timeout
 
 
-class _OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
+class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOperator):
     """What both operators share that order a batch."""
 
     template_fields: Sequence[str] = ("swaps", "select_character", "workflow", "segmind_conn_id", "consent_reference")
@@ -79,10 +75,12 @@ class _OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         segmind_conn_id: str = SegmindHook.default_conn_name,
         on_unknown_outcome: str = "fail",
         consent_reference: str | None = None,
+        columns: Mapping[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.swaps = swaps
+        self.columns = columns
         self.select_character = select_character
         self.workflow = workflow
         self.segmind_conn_id = segmind_conn_id
@@ -108,6 +106,7 @@ class _OrdersBatch(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
                 workflow=self.workflow,
                 on_unknown=self.on_unknown_outcome,
                 consent_reference=self.consent_reference,
+                columns=self.columns,
                 check_spend=lambda ordered, more: check_spend(context, self.known_task, ordered=ordered, more=more),
             )
         except SegmindError as error:
@@ -166,14 +165,15 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
     ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
 
     :param swaps: a list of dicts with ``character_image``, ``reference_character_image`` and optionally
-        ``select_character``, ``consent_reference`` and ``id`` (your own name for the swap); or the URI of a CSV or JSON
-        Lines manifest with these columns; or an XCom with one of the two.
+        ``select_character``, ``consent_reference``, ``id`` (your own name for the swap) and ``takes`` (how often to
+        order it); or the URI of a manifest with these columns: CSV, JSON or Excel; or an XCom with one of the two.
     :param select_character: the person to replace, in words, for swaps that do not set it.
     :param workflow: id and version of the workflow.
     :param segmind_conn_id: id of the Airflow connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, for orders whose outcome stays unknown.
     :param consent_reference: where the consent of the people in the pictures is on record, for swaps that do not set
         it. It is never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
+    :param columns: your names of columns that are not called as above: ``{"Image Src": "character_image"}``.
     :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
     :raises AirflowFailException: a retry cannot help or would be billed.
     :raises SegmindError: a retry may help; it orders only what is not ordered yet.

@@ -88,6 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
     def send_gone(self) -> None:
         self.answer(b"no such file", 404)
 
+    def send_private(self) -> None:
+        self.answer(b"sign in", 403)
+
     def send_broken(self) -> None:
         self.answer(b"oops", 503)
 

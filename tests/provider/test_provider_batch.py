@@ -99,7 +99,12 @@ def test_a_picture_that_many_swaps_share_is_uploaded_once(emulator: Emulator, tm
             r"item 2: character_image 'ftp.example.com/1.png' cannot be read",
         ),
         ({2: {"character_image": "http://example.com/1.png"}}, r"item 2: .*is not an https:// URL"),
-        ({2: {"chracter_image": "x"}}, r"item 2: there is no column chracter_image"),
+        (
+            {2: {"select_character": "", "select_charcter": "x"}},
+            r"item 2: 'select_charcter' seems to mean select_character",
+        ),
+        ({2: {"id": 1e5}}, r"item 2: id is no text but a float"),
+        ({2: {"takes": 0}}, r"item 2: takes is 0: it must be a whole number"),
         ({2: {"select_character": "number 0"}}, r"item 2: it is the same swap as item 0"),
     ],
 )

@@ -12,10 +12,10 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -178,7 +178,9 @@ class Attempt:
         self._step(RuntimeError)
 
 
-def attempt(world: World, answers: list[str], lives: int | None, *, resubmit: bool = False) -> dict[int, Any]:
+def attempt(
+    world: World, answers: list[str], lives: int | None, *, resubmit: bool = False, swaps: Sequence[Swap] = SWAPS
+) -> dict[int, Any]:
     """Make an attempt of the batch as the operator does, and return the entries that it knows in the end."""
     this = Attempt(world, answers, None)
     store = OrderStore({"task_state_store": this, "ti": TaskInstance()})
@@ -187,11 +189,11 @@ def attempt(world: World, answers: list[str], lives: int | None, *, resubmit: bo
     this.lives = lives
     ledger = OrderLedger(store, header or HEAD, entries)
     again = {index for index, entry in entries.items() if entry.request_id in world.failed}
-    wanted = [swap.index for swap in SWAPS if swap.index not in entries or swap.index in again]
+    wanted = [swap.index for swap in swaps if swap.index not in entries or swap.index in again]
 
     async def work() -> None:
         connection: Any = this
-        ordering = Ordering(connection, ledger, SWAPS, Terms(drive.WORKFLOW, 3, resubmit), lambda index, job: None)
+        ordering = Ordering(connection, ledger, swaps, Terms(drive.WORKFLOW, 3, resubmit), lambda index, job: None)
 
         async def at_once(_: float) -> None:
             await asyncio.sleep(0)
@@ -251,6 +253,24 @@ def test_no_swap_is_charged_twice_whatever_dies_and_is_retried(script: list[Any]
         for index, entry in known.items():
             assert world.ledger[entry.request_id]["character_image"] == SWAPS[index].character_image
         world.failed |= {known[index].request_id for index in one["fails"] if index in known}
+
+
+@settings(max_examples=400, deadline=None)
+@given(script=attempts, history=st.sampled_from(["whole", "whole", *ODD]), uploaded=st.booleans())
+def test_takes_of_one_swap_are_charged_as_often_as_was_asked_for(
+    script: list[Any], history: str, uploaded: bool
+) -> None:
+    """Three takes have the same inputs at the same time, also where their pictures were uploaded once for all."""
+    takes = [replace(swap, character_image=f"{drive.SCENE}?{swap.index // 3}") for swap in SWAPS]
+    world = World(history)
+    with pytest.MonkeyPatch.context() as patch:
+        if uploaded:
+            patch.setattr("airflow_provider_segmind.batch.ordering.has_own_input", lambda *_: True)
+        for one in script:
+            known = attempt(world, list(one["answers"]), one["lives"], swaps=takes)
+            assert max(world.living().values(), default=0) <= 3
+            assert len({entry.request_id for entry in known.values()}) == len(known)
+            world.failed |= {known[index].request_id for index in one["fails"] if index in known}
 
 
 @settings(max_examples=300, deadline=None)

@@ -1,0 +1,265 @@
+"""
+Read the rows of a manifest: a table (CSV, or an Excel workbook's sheet), or JSON objects. Pure.
+
+Places are those of the file as it is: the line in which a row begins, counted as an editor counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.uris import quoted, shown
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
+
+MAX_LINE = 64 * 1024
+"""Longest row of a manifest in characters: URLs and words, never a picture."""
+COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference", "takes")
+
+_DELIMITERS = ",;\t|"
+_SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?\1*\s*\Z', re.IGNORECASE)
+_BLANK = re.compile(r"[\s\ufeff]*")
+_TEXT = re.compile(r'="(.*)"\Z', re.DOTALL)
+
+Add = Callable[[str, object], None]
+"""Takes a place and a problem there."""
+Cells = tuple[int, Sequence[Any]]
+"""A line's number and its cells."""
+Row = tuple[str, dict[str, Any], dict[str, Any]]
+"""A place, the values of known columns by name, and all others by the author's names."""
+
+
+class Columns:
+    """
+    Tells a manifest's columns by their names, however they are capitalised and divided.
+
+    :param given: the author's names of known columns: ``{"Image Src": "character_image"}``.
+    :raises InvalidRequestError: if it is no such dict.
+    """
+
+    def __init__(self, given: object = None) -> None:
+        given = {} if given is None else given
+        if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+            raise InvalidRequestError(
+                f"columns is {shown(given)}: give a dict like {{'Image Src': 'character_image'}}."
+            )
+        targets = list(given.values())
+        wrong = [name for name in targets if name not in COLUMNS or targets.count(name) > 1]
+        if wrong:
+            raise InvalidRequestError(
+                f"columns maps to {quoted(wrong[0])}: map each column once, to one of {', '.join(COLUMNS)}."
+            )
+        self._given = {target: name for name, target in given.items()}
+        plain = {name: name for name in COLUMNS if name not in targets}
+        self._names = {_plain(name): target for name, target in [*plain.items(), *given.items()]}
+        self._near = lru_cache(maxsize=1024)(self._nearest)
+
+    def known(self, name: str) -> str | None:
+        """Return the known column that a name means."""
+        return self._names.get(_plain(name))
+
+    def said(self, column: str) -> str:
+        """Return a known column as the author names it."""
+        name = self._given.get(column)
+        return column if name is None else f"{quoted(name)} ({column})"
+
+    def misspelt(self, names: Iterable[str], present: Iterable[str]) -> list[str]:
+        """Return what names seem to misspell columns that are missing."""
+        here = set(present)
+        found = [(name, near) for name in names if (near := self._near(name)) and near not in here]
+        return [f"{quoted(name.strip(), most=60)} seems to mean {self.said(near)}: correct it" for name, near in found]
+
+    def _nearest(self, name: str) -> str | None:
+        near = get_close_matches(_plain(name), [one for one in self._names if len(one) > 4], 1, 0.85)
+        return self._names[near[0]] if near else None
+
+
+@lru_cache(maxsize=1024)
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+def divided(row: Mapping[Any, Any], columns: Columns) -> tuple[dict[str, Any], dict[str, Any]]:
+    """
+    Return the known values of an object, and the others.
+
+    :raises InvalidRequestError: if a name is there twice or misspelt, or a value has no name.
+    """
+    known: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for name, value in row.items():
+        if not isinstance(name, str):  # csv.DictReader keeps the cells of a long row so
+            raise InvalidRequestError("it has more values than names: is a comma in a value not quoted?")
+        column = columns.known(name)
+        if column in known:
+            raise InvalidRequestError(f"it has {column} twice, under two names")
+        if column is None:
+            others[name] = value
+        else:
+            known[column] = value
+    misspelt = columns.misspelt(others, (column for column, value in known.items() if value not in (None, "")))
+    if misspelt:
+        raise InvalidRequestError("; ".join(misspelt))
+    return known, others
+
+
+def table_rows(lines: Iterable[Cells], columns: Columns, add: Add, *, unit: str = "line") -> Iterator[Row]:
+    """Yield the rows of a table, the first of whose rows that is not blank is its header."""
+    header: _Header | None = None
+    for number, cells in lines:
+        if not any(cells) or not any(cell.strip() if isinstance(cell, str) else True for cell in cells):
+            continue
+        place = f"{unit} {number}"
+        if header is None:
+            header = _Header(cells, columns)
+            for problem in header.problems(columns):
+                add(place, problem)
+            if header.bad:
+                return
+        elif cells == header.cells:
+            add(place, "the header is there again: were two files joined?")
+        elif any(not isinstance(cell, str) or cell.strip() for cell in cells[header.width :]):
+            add(place, f"it has {len(cells)} cells, and the header {header.width}: is a comma in a cell not quoted?")
+        else:
+            yield place, *header.row(cells)
+
+
+class _Header:
+    def __init__(self, cells: Sequence[Any], columns: Columns) -> None:
+        self.cells = cells
+        names = [str(cell).strip().lstrip("\ufeff").strip() for cell in cells]
+        self.width = max((index for index, name in enumerate(names, 1) if name), default=0)
+        found = [(index, name, columns.known(name)) for index, name in enumerate(names) if name]
+        self.known = [(index, column) for index, _, column in found if column]
+        self.others = [(index, name) for index, name, column in found if not column]
+        self.bad = False
+
+    def problems(self, columns: Columns) -> Iterator[str]:
+        """Yield what is wrong; afterwards ``bad`` says whether there was anything."""
+        here = [column for _, column in self.known]
+        missing = [columns.said(name) for name in BODY_SWAP_IMAGES if name not in here]
+        said = [f"the header has no column {', '.join(missing)}"] if missing else []
+        said += [f"the header has {columns.said(name)} twice" for name in dict.fromkeys(here) if here.count(name) > 1]
+        said += [f"the header's {words}" for words in columns.misspelt((name for _, name in self.others), here)]
+        self.bad = bool(said)
+        yield from said
+
+    def row(self, cells: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the values of a row; cells that are missing at its end are empty."""
+        count = len(cells)
+        return (
+            {column: _value(cells[index]) for index, column in self.known if index < count},
+            {name: cells[index] for index, name in self.others if index < count and cells[index] not in ("", None)},
+        )
+
+
+def _value(cell: Any) -> Any:
+    """Return a cell as a spreadsheet shows it: some exports write ``="007"`` for a text of digits."""
+    if not isinstance(cell, str):
+        return cell
+    if cell[:1] in ("=", "\ufeff"):
+        cell = cell.lstrip("\ufeff")
+        text = _TEXT.match(cell)
+        cell = text[1] if text else cell
+    return cell if cell.strip() else ""
+
+
+def csv_lines(data: bytes, encoding: str, columns: Columns, add: Add) -> Iterator[Cells]:
+    """Yield the lines of CSV, however it is delimited; a cell may have line breaks."""
+    skipped, delimiter = _dialect(data, encoding, columns)
+    lines = _text(data, encoding)
+    for _ in range(skipped):
+        next(lines)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        number = reader.line_num + skipped + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            add(
+                f"line {number}",
+                f"it is no line of CSV ({error}): double the quotation marks in a cell",
+            )
+            if "expected after" in str(error):
+                continue
+            return  # a quotation mark is never closed, so it is not known where the next row begins
+        if sum(map(len, cells)) > MAX_LINE:
+            add(f"line {number}", f"it has more than {MAX_LINE} characters")
+            continue
+        yield number, cells
+
+
+def _text(data: bytes, encoding: str) -> Iterator[str]:
+    # As a stream: decoded at once, a large file would take several times its size.
+    return io.TextIOWrapper(io.BytesIO(data), encoding=encoding, newline="")
+
+
+def _dialect(data: bytes, encoding: str, columns: Columns) -> tuple[int, str]:
+    """Return how many lines come before the header, and the delimiter under which it has most known columns."""
+    said = _SEP.match(next(_text(data, encoding), "").lstrip("\ufeff"))
+    skipped = 1 if said else 0
+
+    def rank(delimiter: str) -> tuple[int, int]:
+        lines = _text(data, encoding)
+        for _ in range(skipped):
+            next(lines)
+        try:
+            header: list[str] = next((cells for cells in csv.reader(lines, delimiter=delimiter) if any(cells)), [])
+        except csv.Error:
+            return 0, 0
+        return sum(columns.known(name) is not None for name in header), len(header)
+
+    return skipped, max([said[1], *_DELIMITERS] if said else _DELIMITERS, key=rank)
+
+
+def json_values(text: str, add: Add) -> Iterator[tuple[str, object]]:
+    """Yield the values of JSON Lines, of objects one after the other, or of one array."""
+    decode = json.JSONDecoder().raw_decode
+    newline = "\n" if "\n" in text else "\r"
+    at = _after_blank(text, 0)
+    array = text.startswith("[", at)
+    at += array
+    number, counted, comma_is_due = 1, 0, False
+    while (at := _after_blank(text, at)) < len(text):
+        number, counted = number + text.count(newline, counted, at), at
+        place = f"line {number}"
+        if array and text[at] == "]":
+            end = _after_blank(text, at + 1)
+            if end < len(text):
+                add(f"line {number + text.count(newline, at, end)}", "something follows the JSON array")
+            return
+        if comma_is_due:
+            if text[at] != ",":
+                add(place, "the JSON array is broken: a comma is missing")
+                return
+            at, comma_is_due = at + 1, False
+            continue
+        try:
+            value, end = decode(text, at)
+        except (ValueError, RecursionError) as error:
+            add(place, f"it is no JSON object ({getattr(error, 'msg', type(error).__name__)})")
+            if array:
+                return
+            at = text.find(newline, at) + 1 or len(text)
+            continue
+        if end - at > MAX_LINE:
+            add(place, f"it has {end - at} characters, at most {MAX_LINE} are read")
+        else:
+            yield place, value
+        at, comma_is_due = end, array
+    if array:
+        add(f"line {number}", "the JSON array has no end: is the file cut off?")
+
+
+def _after_blank(text: str, at: int) -> int:
+    found = _BLANK.match(text, at)
+    return found.end() if found else at

@@ -1,0 +1,166 @@
+"""Read the rows of an Excel workbook's first sheet as a person sees them, in bounded memory."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import logging
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Any
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.texts import MAX_MANIFEST
+
+log = logging.getLogger(__name__)
+
+MAX_UNPACKED = 4 * MAX_MANIFEST
+"""Most bytes of a workbook's XML; pictures in it are not read."""
+MAX_PARTS = 10_000
+MAX_ROWS, MAX_COLUMNS = 1_048_576, 1_000
+
+_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']")
+_LONGEST = 10_000
+"""Longest element that is looked for, in bytes: a formula's cell."""
+_NO_RESULT = re.compile(
+    rb"<c\b(?![^>]*\bt=[\"']str)[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
+)
+"""A formula that a program wrote and none has calculated; its cell would be read as empty."""
+_Merge = tuple[int, bool, int]
+"""A column from 0, whether others to its right belong to it, and the last row."""
+_ENTITIES = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
+_ENCODED = re.compile(
+    rb"\xff\xfe|\xfe\xff|.?\0|\s*<\?xml[^>]*encoding\s*=\s*[\"'](?!utf-8[\"'])", re.IGNORECASE | re.DOTALL
+)
+"""Another encoding than UTF-8, in which the above would not be found."""
+_QUOTED = re.compile(r"\\|\"|;@$|\[\$[^\]]*\]")
+_LOCAL_DATE = "mm-dd-yy"
+"""Excel's own short date, shown by each computer in its own way."""
+_PARTS = {
+    "yyyy": "{0.year:04}", "yy": "{0:%y}", "mm": "{0.month:02}", "m": "{0.month}", "dd": "{0.day:02}", "d": "{0.day}",
+}  # fmt: skip
+
+
+def workbook_rows(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
+    """
+    Yield number and cells of each row of the first visible sheet: texts, or what has no certain text.
+
+    :raises InvalidRequestError: if it is too large or broken, or the package that reads it is missing.
+    """
+    try:
+        from openpyxl import load_workbook  # an extra
+    except ImportError:
+        raise InvalidRequestError(
+            "it is an Excel workbook (.xlsx), which needs the package openpyxl: have airflow-provider-segmind[excel] "
+            "installed, or export the sheet as CSV UTF-8"
+        ) from None
+    try:
+        _check_parts(data)
+        book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+        sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+        if len(sheets) > 1:
+            log.warning("The workbook has %d visible sheets: only the first is read.", len(sheets))
+        yield from _rows(sheets[0], _merged(data, sheets[0]._worksheet_path))
+    except InvalidRequestError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a broken file can raise anything in a library that trusts it
+        raise InvalidRequestError(
+            f"it is a broken Excel workbook ({type(error).__name__}): save it again in Excel, or export the sheet as "
+            "CSV UTF-8"
+        ) from None
+
+
+def _check_parts(data: bytes) -> None:
+    """Raise if what a library would unpack is too much, or has what makes little XML large."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = [part for part in archive.infolist() if part.filename.endswith((".xml", ".rels"))]
+        # zipfile reads no more of a part than its entry says.
+        if sum(part.file_size for part in parts) > MAX_UNPACKED or len(parts) > MAX_PARTS:
+            raise InvalidRequestError(
+                f"the Excel workbook has more than {MAX_UNPACKED // 2**20} MiB unpacked: export the sheet as CSV UTF-8"
+            )
+        for part in parts:
+            with archive.open(part) as file:
+                for first, text in _chunks(file):
+                    if _ENTITIES.search(text) or (first and _ENCODED.match(text)):
+                        raise InvalidRequestError("its XML has what Excel never writes: save it again in Excel")
+                    if _NO_RESULT.search(text):
+                        raise InvalidRequestError("it has formulas without results: open it in Excel and save it")
+
+
+def _chunks(file: IO[bytes]) -> Iterator[tuple[bool, bytes]]:
+    """Yield overlapping pieces of a file, and whether each is the first."""
+    before = b""
+    first = True
+    while chunk := file.read(2**20):
+        yield first, before + chunk
+        before, first = chunk[-_LONGEST:], False
+
+
+def _rows(sheet: Any, merged: Mapping[int, Sequence[_Merge]]) -> Iterator[tuple[int, list[Any]]]:
+    """Yield the rows down to the last; a cell that is merged downwards counts in each of its rows."""
+
+    def read(width: int) -> Iterator[tuple[int, list[Any]]]:
+        rows = sheet.iter_rows(min_row=1, max_row=MAX_ROWS, min_col=1, max_col=width)
+        return ((number, [_shown(cell) for cell in row]) for number, row in enumerate(rows, 1))
+
+    begin, header = next(((number, cells) for number, cells in read(MAX_COLUMNS) if any(cells)), (0, []))
+    width = max((index for index, cell in enumerate(header, 1) if cell), default=1)
+    going_on: dict[int, tuple[int, Any]] = {}
+    for number, cells in read(width):
+        for column, (last, value) in going_on.items():
+            if number <= last:
+                cells[column] = value
+        for column, across, last in merged.get(number, ()):
+            if column < width and cells[column]:
+                if across and number > begin:
+                    raise InvalidRequestError(f"row {number}: cells are merged across columns: unmerge them")
+                going_on[column] = last, cells[column]
+        yield number, cells
+
+
+def _merged(data: bytes, part: str) -> dict[int, list[_Merge]]:
+    """Return the merged cells that begin in each row, with what openpyxl names the sheet's part."""
+    from openpyxl.utils import column_index_from_string
+
+    found: dict[int, list[_Merge]] = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(part) as file:
+        for left, top, right, bottom in {each for _, text in _chunks(file) for each in _MERGED.findall(text)}:
+            column = column_index_from_string(left.decode()) - 1
+            found.setdefault(int(top), []).append((column, left != right, int(bottom)))
+    return found
+
+
+def _shown(cell: Any) -> Any:
+    """Return a cell's text if it is certain how Excel shows it, else the value, which is no text then."""
+    value = cell.value
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, (int, float)):
+        return _number(value, cell.number_format)
+    if isinstance(value, datetime.date):
+        return _date(value, cell.number_format)
+    return value
+
+
+def _number(value: float, style: str) -> Any:
+    whole = float(value).is_integer() and abs(value) < 1e15
+    if whole and style in ("General", "@"):
+        return str(int(value))
+    if whole and value >= 0 and style.strip("0") == "":
+        return str(int(value)).zfill(len(style))
+    if style == "General" and len(str(value)) <= 11:  # Excel shows so many signs
+        return str(value)
+    return float(value)
+
+
+def _date(value: datetime.date, style: str) -> Any:
+    plain = _QUOTED.sub("", style.lower())
+    if plain == "yyyy-mm-dd h:mm:ss" and isinstance(value, datetime.datetime):
+        return f"{value:%Y-%m-%d} {value.hour}:{value:%M:%S}"
+    if plain == _LOCAL_DATE or not all(part in _PARTS for part in re.findall(r"[^-/. ]+", plain)):
+        return value
+    return re.sub(r"[a-z]+", lambda part: _PARTS[part.group()].format(value), plain)

@@ -1,0 +1,400 @@
+"""A manifest is read whatever program wrote the file, and what is not read is named."""
+
+from __future__ import annotations
+
+import builtins
+import gzip
+import io
+import json
+import zipfile
+from datetime import date, datetime, time
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.api import texts
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.manifest import Swap, read_manifest
+from airflow_provider_segmind.api.tables import MAX_LINE
+
+P = "https://example.com/p.jpg"
+TABLE = f"id,character_image,reference_character_image,select_character\r\na,https://example.com/1.jpg,{P},the café\r\n"
+ONE = {"id": "a", "character_image": "https://example.com/1.jpg", "reference_character_image": P}
+OTHER = {**ONE, "id": "b", "character_image": "https://example.com/2.jpg"}
+
+
+def read(data: str | bytes, where: str = "s3://b/swaps.csv") -> list[Swap]:
+    return read_manifest(data if isinstance(data, bytes) else data.encode(), where, select_character="woman")
+
+
+def refusal(data: str | bytes, where: str = "s3://b/swaps.csv") -> str:
+    with pytest.raises(InvalidRequestError) as said:
+        read(data, where)
+    assert str(said.value).startswith(f"{where.split('?')[0]} cannot be ordered, and nothing was ordered.")
+    return str(said.value)
+
+
+def zipped(*names: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "secret")
+    return file.getvalue()
+
+
+ENCODED = {
+    "UTF-8": TABLE.encode(),
+    "Excel's CSV UTF-8": TABLE.encode("utf-8-sig"),
+    "UTF-8 with two marks": "\ufeff".encode() + TABLE.encode("utf-8-sig"),
+    "Excel's Unicode text": TABLE.replace(",", "\t").encode("utf-16"),
+    "UTF-16, big end first": b"\xfe\xff" + TABLE.encode("utf-16-be"),
+    "UTF-16 without a mark": TABLE.encode("utf-16-le"),
+    "UTF-16, big end first, without a mark": TABLE.encode("utf-16-be"),
+    "UTF-32": TABLE.encode("utf-32"),
+    "UTF-32, big end first": b"\0\0\xfe\xff" + TABLE.encode("utf-32-be"),
+    "Excel's CSV on Windows": TABLE.encode("cp1252"),
+    "Excel's CSV in France": TABLE.replace(",", ";").encode("cp1252"),
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+@pytest.mark.parametrize(
+    "where", ["s3://b/swaps.csv", "swaps.tsv", "s3://b/x.CSV?versionId=3.Lk", "x.txt", "x", "x.csv.gz"]
+)
+def test_each_encoding_is_read_whatever_the_files_name(name: str, where: str, caplog: pytest.LogCaptureFixture) -> None:
+    data = ENCODED[name]
+    (swap,) = read(gzip.compress(data) if where.endswith(".gz") else data, where)
+    assert (swap.id, swap.select_character) == ("a", "the café")
+    assert ("was read as cp1252" in caplog.text) == name.startswith(("Excel's CSV on", "Excel's CSV in"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "the café".encode() + "café".encode("cp1252"),  # two files joined
+        "женщина".encode("cp1251"),
+        "女性が座っている".encode("shift-jis"),
+        "caf\x8e".encode("latin-1"),  # Excel's CSV on a Mac
+        "γυναίκα".encode("cp1253"),
+        "café".encode("cp850"),  # Excel's CSV (MS-DOS)
+        "à côté".encode("mac-roman"),
+        "mężczyzna".encode("cp1250"),  # Excel in Poland
+        b"\x81\x8d\x8f",
+        "the woman\x01\xe9".encode("latin-1"),
+    ],
+)
+def test_what_is_neither_utf_8_nor_surely_of_windows_is_refused(words: bytes) -> None:
+    said = refusal(TABLE.encode().replace("the café".encode(), words))
+    assert "line 2: it is not UTF-8 (" in said
+    assert "and no text in the encoding of Windows (cp1252) either: export it as CSV UTF-8" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["l\x92été", "Zoë \x96 naïve", "« Ça »", "100 €", "Größe ÄÖ", "niño ½", "Tomáš", "¿Niña?", "5 m³", "col·legi"],
+)
+def test_words_of_western_europe_are_those_of_windows(words: str) -> None:
+    words = words.replace("\x92", "\N{RIGHT SINGLE QUOTATION MARK}").replace("\x96", "\N{EN DASH}")
+    assert read(TABLE.replace("the café", words).encode("cp1252"))[0].select_character == words
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (TABLE.encode("utf-16")[:-1], "it begins as UTF-16 and is broken at byte"),
+        (TABLE.encode("utf-16-le")[:-1], "it begins as UTF-16 and is broken at byte"),
+        (TABLE.encode("utf-8-sig") + b"\xff", "it begins as UTF-8 and is broken at byte"),
+        (TABLE.encode() + b"\0", "it is a binary file, which is not read"),
+    ],
+)
+def test_a_text_that_is_broken_is_named(data: bytes, said: str) -> None:
+    assert said in refusal(data)
+
+
+KINDS = {
+    "an old Excel workbook (.xls), or one with a password": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 500,
+    "a PDF document": b"%PDF-1.7\n%\xe2\xe3",
+    "a document of a word processor (RTF)": b"{\\rtf1\\ansi secret}",
+    "a picture or a film": b"\x89PNG\r\n\x1a\n",
+    "an archive": b"7z\xbc\xaf\x27\x1c",
+    "a Parquet file": b"PAR1\x15",
+    "a SQLite database": b"SQLite format 3\0",
+    "a binary Excel workbook (.xlsb)": zipped("[Content_Types].xml", "xl/workbook.bin"),
+    "a Numbers document": zipped("Index/Document.iwa", "preview.jpg"),
+    "an OpenDocument file (.ods)": zipped("mimetype", "content.xml"),
+    "an Office document, but no workbook": zipped("[Content_Types].xml", "word/document.xml"),
+    "a zip archive": zipped("swaps.csv"),
+    "a web page": b"<!DOCTYPE html><html><body>secret</body></html>",
+    "XML or HTML": b'<?xml version="1.0"?><Workbook>secret</Workbook>',
+}
+MORE = {
+    "a picture or a film": [b"\xff\xd8\xff\xe0", b"GIF89a", b"II*\0", b"MM\0*", b"RIFF....WEBP", b"\0\0\0\x18ftypheic"],
+    "an archive": [b"Rar!\x1a", b"BZh91AY&SY", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"a".ljust(257, b"\0") + b"ustar"],
+    "a web page": [
+        b"\xef\xbb\xbf \n<HTML>", b'<?xml version="1.0"?><!DOCTYPE HTML>', b"<!-- x --><head>", b"<table><tr>",
+        "<html>".encode("utf-16"), b"<meta charset=utf-8>",
+    ],
+    "XML or HTML": [b"<div>", b"  <svg>", b"<!-- x -->"],
+    "a Numbers document": [zipped("Index.zip")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("where", ["swaps.csv", "https://docs.google.com/d/x/edit", "s3://b/swaps.jsonl"])
+def test_what_is_not_read_is_named_with_what_to_do(kind: str, where: str) -> None:
+    for data in [KINDS[kind], *MORE.get(kind, [])]:
+        said = refusal(data, where)
+        assert f"the file: it is {kind}, which is not read. " in said
+        assert "secret" not in said
+        assert said.split("which is not read. ")[1].rstrip(".")
+
+
+def test_what_to_do_with_a_sheet_is_said_in_the_words_of_its_program() -> None:
+    assert "Publish the sheet as CSV (Google Sheets: File > Share > Publish to web" in refusal(KINDS["a web page"])
+    assert "In Numbers: File > Export To > CSV" in refusal(KINDS["a Numbers document"])
+    assert "In LibreOffice: File > Save As > Text CSV" in refusal(KINDS["an OpenDocument file (.ods)"])
+    assert "Export it as CSV UTF-8." in refusal(KINDS["an old Excel workbook (.xls), or one with a password"])
+
+
+@pytest.mark.parametrize("data", [gzip.compress(TABLE.encode())[:-9], b"\x1f\x8bsecret", gzip.compress(b"x")[:12]])
+def test_a_packed_file_that_is_broken_or_cut_off_is_named(data: bytes) -> None:
+    assert "the file: the gzip file is broken or cut off: pack it again" in refusal(data)
+
+
+def test_a_packed_file_of_several_parts_is_read_whole() -> None:
+    half = len(TABLE) // 2
+    assert len(read(gzip.compress(TABLE[:half].encode()) + gzip.compress(TABLE[half:].encode()))) == 1
+
+
+def test_little_that_unpacks_to_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "MAX_MANIFEST", 2**20)
+    assert "it is larger than 1 MiB when it is unpacked: split it" in refusal(gzip.compress(b" " * 2**22))
+
+
+@pytest.mark.parametrize("data", [b"PK\x03\x04secret", zipped("xl/workbook.xml")[:-30]])
+def test_a_zip_file_that_is_broken_is_named(data: bytes) -> None:
+    assert "it is a broken or cut off zip file or Excel workbook: save it again" in refusal(data)
+
+
+JSON = {
+    "lines": json.dumps(ONE) + "\n" + json.dumps(OTHER) + "\n",
+    "lines that two programs marked": "\ufeff" + json.dumps(ONE) + "\n\ufeff" + json.dumps(OTHER),
+    "an array": json.dumps([ONE, OTHER]),
+    "an array over several lines": json.dumps([ONE, OTHER], indent=2),
+    "an array with a comma at its end": json.dumps([ONE, OTHER], indent=2).replace("}\n]", "},\n]"),
+    "objects over several lines": json.dumps(ONE, indent=2) + "\n" + json.dumps(OTHER, indent=2),
+    "lines of an old Mac": json.dumps(ONE) + "\r" + json.dumps(OTHER),
+}
+
+
+@pytest.mark.parametrize("name", JSON)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+@pytest.mark.parametrize("where", ["a.jsonl", "a.json", "a.csv", "s3://b/a.ndjson?versionId=1"])
+def test_json_is_read_in_each_form(name: str, encoding: str, where: str) -> None:
+    assert [swap.id for swap in read(JSON[name].encode(encoding), where)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(("indent", "places"), [(None, ["line 1", "line 1"]), (0, ["line 2", "line 7"])])
+def test_places_in_an_array_are_lines(indent: int | None, places: list[str]) -> None:
+    assert [swap.place for swap in read(json.dumps([ONE, OTHER], indent=indent))] == places
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (json.dumps({"swaps": [ONE]}), "line 1: it is one object that holds a list: give the list alone"),
+        (json.dumps({"count": 1, "items": [ONE]}, indent=1), "line 1: it is one object that holds a list"),
+        (json.dumps({"data": [], "next": None}), "line 1: it is one object that holds a list"),
+        (json.dumps({"a": 1}), "line 1: character_image is empty"),
+        (json.dumps([ONE])[:-1], "line 1: the JSON array has no end: is the file cut off?"),
+        (json.dumps([ONE, OTHER], indent=0)[:-40], "line 7: it is no JSON object ("),
+        ("[", "the JSON array has no end"),
+        (json.dumps([ONE]) + "\n" + json.dumps(OTHER), "line 2: something follows the JSON array"),
+        (json.dumps([ONE, OTHER], indent=0).replace("},", "}"), "line 7: the JSON array is broken: a comma is missing"),
+        ("[,]", "line 1: it is no JSON object"),
+        ("[[1]]", "line 1: it is [1], not an object with character_image"),
+        ("[" * 99999, "line 1: it is no JSON object"),
+        ("[" + "[" * 99999, "line 1: it is no JSON object"),
+        (json.dumps([ONE, {"a": "x" * MAX_LINE}], indent=0), "characters, at most"),
+        ("[]", "there is nothing to swap in it"),
+        (b'{"id": "caf\xe9"}\n', "line 1: it is not UTF-8 (invalid continuation byte at byte 11)"),
+        (b'{}\r{"id": "caf\xe9"}', "line 2: it is not UTF-8"),
+    ],
+)
+def test_what_is_wrong_with_json_is_named(data: str | bytes, said: str) -> None:
+    assert said in refusal(data, "a.json")
+
+
+def test_a_text_with_the_name_of_json_is_json() -> None:
+    assert "line 1: it is no JSON object (Expecting value)" in refusal("secret, words", "a.jsonl")
+
+
+def workbook(
+    *rows: list[Any], styles: dict[str, str] | None = None, merged: tuple[str, ...] = (), **changes: Any
+) -> bytes:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    sheet = book.active
+    for row in rows:
+        sheet.append(row)
+    for cell, style in (styles or {}).items():
+        sheet[cell].number_format = style
+    for cells in merged:
+        sheet.merge_cells(cells)
+    for name in changes.get("more", ()):
+        book.create_sheet(name, changes.get("at")).sheet_state = changes.get("state", "visible")
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+HEADER = ["id", "character_image", "reference_character_image", "select_character"]
+
+
+def line(label: object, number: int, words: object = None) -> list[Any]:
+    return [label, f"https://example.com/{number}.jpg", P, words]
+
+
+def test_a_workbook_is_read_with_its_rows_and_blank_ones_left_out() -> None:
+    data = workbook([], HEADER, line("a", 1), [], [None, " "], line("b", 2, "the\nman"), [], [])
+    for where in ("s3://b/swaps.xlsx", "swaps.csv", "https://docs.google.com/pub?output=xlsx"):
+        swaps = read(data, where)
+        assert [(swap.place, swap.id, swap.select_character) for swap in swaps] == [
+            ("row 3", "a", "woman"),
+            ("row 6", "b", "the\nman"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("value", "style", "shown"),
+    [
+        ("1e5", "General", "1e5"),
+        ("007", "@", "007"),
+        (7, "General", "7"),
+        (7.0, "General", "7"),
+        (7, "000", "007"),
+        (7, "00000", "00007"),
+        (1.5, "General", "1.5"),
+        (4006381333931, "General", "4006381333931"),
+        (4006381333931, "0", "4006381333931"),
+        (True, "General", "TRUE"),
+        (date(2026, 11, 3), "yyyy-mm-dd", "2026-11-03"),
+        (date(2026, 11, 3), "d.m.yy", "3.11.26"),
+        (date(2026, 11, 3), "dd/mm/yyyy;@", "03/11/2026"),
+        (datetime(2026, 11, 3, 4, 5, 6), "yyyy-mm-dd h:mm:ss", "2026-11-03 4:05:06"),
+        (datetime(2026, 11, 3), "[$-409]dd\\-mm\\-yyyy", "03-11-2026"),
+    ],
+)
+def test_an_id_in_a_workbook_is_what_excel_shows(value: object, style: str, shown: str) -> None:
+    assert read(workbook(HEADER, line(value, 1), styles={"A2": style}))[0].id == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "style"),
+    [
+        (1234, "#,##0"),
+        (0.5, "0%"),
+        (1234567890123456, "General"),
+        (0.1234567890123, "General"),
+        (-7, "000"),
+        (date(2026, 3, 1), "mm-dd-yy"),  # as each computer has it
+        (date(2026, 3, 1), "d-mmm"),  # what Excel makes of 1-3
+        (datetime(2026, 3, 1, 4, 5), "h:mm"),
+        (time(4, 5), "h:mm"),
+    ],
+)
+def test_an_id_of_which_it_is_not_known_how_excel_shows_it_is_refused(value: object, style: str) -> None:
+    said = refusal(workbook(HEADER, line(value, 1), styles={"A2": style}))
+    assert "row 2: id is no text but a " in said
+    assert "in Excel: format the column as Text" in said
+    (swap,) = read(workbook([*HEADER, "note"], [*line("a", 1), value], styles={"E2": style}))
+    assert json.loads(swap.extra)["note"], "where it is only kept, it does no harm"
+
+
+def test_cells_that_are_merged_downwards_count_in_each_row() -> None:
+    rows = [HEADER, line("a", 1, "the man"), line("b", 2), line("c", 3), line("d", 4)]
+    swaps = read(workbook(*rows, merged=("D2:D4", "C2:C5", "F2:G9", "A7:D7")))
+    assert [swap.select_character for swap in swaps] == ["the man", "the man", "the man", "woman"]
+    assert {swap.reference_character_image for swap in swaps} == {P}
+
+
+@pytest.mark.parametrize("cells", ["C2:D2", "B2:D2", "A2:B3"])
+def test_cells_that_are_merged_across_columns_are_refused(cells: str) -> None:
+    assert "row 2: cells are merged across columns: unmerge them" in refusal(
+        workbook(HEADER, line("a", 1), merged=(cells,))
+    )
+
+
+def test_a_merged_header_over_columns_without_a_name_is_read() -> None:
+    assert len(read(workbook([*HEADER, None], line("a", 1), merged=("D1:E1",)))) == 1
+
+
+def test_only_the_first_sheet_that_is_seen_is_read_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    assert len(read(workbook(HEADER, line("a", 1), more=["notes"]))) == 1
+    assert "The workbook has 2 visible sheets: only the first is read." in caplog.text
+    assert len(read(workbook(HEADER, line("a", 1), more=["lists"], at=0, state="hidden"))) == 1
+    assert "row 1: the header has no column character_image" in refusal(workbook(["Look", "Model"], ["a", "b"]))
+    assert "there is nothing to swap in it" in refusal(workbook())
+
+
+@pytest.mark.parametrize("formula", ['="the " & "man"', "=VLOOKUP(A2,notes!A:B,2,0)", "=" + "A1&" * 2000 + "A1"])
+def test_a_formula_that_no_program_has_calculated_is_refused_and_its_result_is_read(formula: str) -> None:
+    data = workbook(HEADER, line("a", 1, formula))
+    assert "it has formulas without results: open it in Excel and save it" in refusal(data)
+    for empty in (b"<v />", b"<v></v>", b"<v/>"):
+        data = changed(data, SHEET, empty, b"<v>the man</v>")
+    data = changed(data, SHEET, b'<c r="D2">', b'<c r="D2" t="str">')
+    assert read(data)[0].select_character == "the man"
+
+
+def test_without_its_package_a_workbook_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, real = workbook(HEADER, line("a", 1)), builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.partition(".")[0] == "openpyxl":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    said = refusal(data)
+    assert "it is an Excel workbook (.xlsx), which needs the package openpyxl" in said
+    assert "have airflow-provider-segmind[excel] installed, or export the sheet as CSV UTF-8" in said
+
+
+def changed(data: bytes, part: str, old: bytes, new: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as before, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as after:
+        for name in before.namelist():
+            text = before.read(name)
+            after.writestr(name, text.replace(old, new) if name == part else text)
+    return file.getvalue()
+
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"<worksheet", b"<!DOCTYPE a [<!ENTITY b 'c'>]><worksheet", "has what Excel never writes"),
+        (b"<worksheet", b"<?xml version='1.0' encoding='cp037'?><worksheet", "has what Excel never writes"),
+        (b"<worksheet", b"\xff\xfe<worksheet", "has what Excel never writes"),
+        (b"<sheetData>", b"<sheetData" + b" " * 2**21 + b"><!-- <!ENTITY -->", "has what Excel never writes"),
+        (b"</sheetData>", b"", "it is a broken Excel workbook (ParseError)"),
+        (b"<worksheet", b"<worksheet x='" + b" " * 2**22 + b"'", "has more than 1 MiB unpacked"),
+    ],
+)
+def test_a_workbook_that_is_made_to_harm_is_refused(
+    monkeypatch: pytest.MonkeyPatch, old: bytes, new: bytes, said: str
+) -> None:
+    if "1 MiB" in said:
+        monkeypatch.setattr("airflow_provider_segmind.api.workbook.MAX_UNPACKED", 2**20)
+    assert said in refusal(changed(workbook(HEADER, line("a", 1)), SHEET, old, new))
+
+
+@pytest.mark.parametrize("ref", ["XFD1048576", "ZZZ9999999", "A99999999999999"])
+def test_a_cell_that_is_far_away_costs_little(ref: str) -> None:
+    data = workbook(HEADER, line("a", 1))
+    row = "".join(sign for sign in ref if sign.isdecimal())
+    far = f'<row r="{row}"><c r="{ref}"><v>1</v></c></row></sheetData>'.encode()
+    assert [swap.id for swap in read(changed(data, SHEET, b"</sheetData>", far))] == ["a"]
