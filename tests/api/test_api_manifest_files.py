@@ -156,7 +156,11 @@ def test_what_to_do_with_a_sheet_is_said_in_the_words_of_its_program() -> None:
     assert "Export it as CSV UTF-8." in refusal(KINDS["an old Excel workbook (.xls), or one with a password"])
 
 
-@pytest.mark.parametrize("data", [gzip.compress(TABLE.encode())[:-9], b"\x1f\x8bsecret", gzip.compress(b"x")[:12]])
+@pytest.mark.parametrize(
+    "data",
+    [gzip.compress(TABLE.encode())[:-9], b"\x1f\x8bsecret", gzip.compress(b"x")[:12]],
+    ids=["cut off", "no gzip", "only its beginning"],
+)
 def test_a_packed_file_that_is_broken_or_cut_off_is_named(data: bytes) -> None:
     assert "the file: the gzip file is broken or cut off: pack it again" in refusal(data)
 
@@ -171,7 +175,7 @@ def test_little_that_unpacks_to_much_is_refused(monkeypatch: pytest.MonkeyPatch)
     assert "it is larger than 1 MiB when it is unpacked: split it" in refusal(gzip.compress(b" " * 2**22))
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04secret", zipped("xl/workbook.xml")[:-30]])
+@pytest.mark.parametrize("data", [b"PK\x03\x04secret", zipped("xl/workbook.xml")[:-30]], ids=["no zip", "cut off"])
 def test_a_zip_file_that_is_broken_is_named(data: bytes) -> None:
     assert "it is a broken or cut off zip file or Excel workbook: save it again" in refusal(data)
 
