@@ -22,6 +22,8 @@ SUBJECT = 0.5
 _NEAR_SUBJECT = 0.3
 _MARGIN = 1 / 32
 _WINDOW = 7
+_SEEN = 1.0
+"""Of 255: the change of colours by a profile that can be told from noise."""
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -76,6 +78,15 @@ class Difference:
         means = moved.mean(axis=0, dtype=np.float64)
         psnr = min(99.0, 10 * math.log10(255**2 / error)) if error else 99.0
         return cls(psnr, float(means @ np.array(_LUMA)), float(np.abs(means).max()))
+
+
+def profile_lost(pair: BeforeAfter, numbers: NDArray[np.float32], area: NDArray[np.bool_]) -> bool:
+    """Whether the result has the numbers of the source, height x width x 3, and not its colours, in an area."""
+    before, after, kept = (picture[area] for picture in (pair.before, pair.after, numbers))
+    meant = kept - before
+    strength = float(np.mean(meant**2, dtype=np.float64))
+    # How much of the way from the colours to the numbers the result went; what else changed averages out.
+    return strength >= _SEEN**2 and float(np.mean((after - before) * meant, dtype=np.float64)) > strength / 2
 
 
 def edge(picture: NDArray[np.float32]) -> float:
