@@ -49,12 +49,11 @@ CONVERTED = (AVIF, HEIC)
 _EXPORT = "export it as PNG or JPEG"
 _OTHERS = (
     (rb"GIF8", f"a GIF: {_EXPORT}"),
-    (rb"II\*\0|MM\0\*|II\x55\0|II\+\0|MM\0\+", f"a TIFF or a camera's raw file: {_EXPORT}"),
+    (rb"II[*+\x55]\0|MM\0[*+]|.{4}ftypcrx ", f"a TIFF or a camera's raw file: {_EXPORT}"),
     (rb"BM.{4}\0{4}", f"a BMP: {_EXPORT}"),
     (rb"8BPS", f"a Photoshop file: {_EXPORT}"),
     (rb"\0{3}\x0cJXL |\xff\x0a", f"a JPEG XL: {_EXPORT}"),
     (rb"\0{3}\x0cjP  |\xff\x4f\xff\x51", f"a JPEG 2000: {_EXPORT}"),
-    (rb".{4}ftypcrx ", f"a camera's raw file: {_EXPORT}"),
     (rb".{4}ftyp|\x1aE\xdf\xa3", "a film, or a kind of HEIF that is not read: give a photograph"),
     (rb"%PDF", f"a PDF: {_EXPORT}"),
     (rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf", "an archive: unpack it"),

@@ -93,7 +93,7 @@ class OrdersBodySwap(OrdersPixelFlow):
         character = check_character(self.select_character)
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
         sent = {name: readable(hook, name, uri, self.prepare) for name, uri in pictures.items()}
-        self._prepared = {name: picture.done for name, picture in sent.items() if picture.done}
+        self._prepared = {name: list(picture.done) for name, picture in sent.items() if picture.done}
         inputs = {**{name: picture.url for name, picture in sent.items()}, "select_character": character}
         return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))
 

@@ -1,4 +1,4 @@
-"""A picture that Segmind would take and read right is sent as it is; each other one is prepared, or refused in words."""
+"""What Segmind would take and read right is sent as it is; another picture is prepared, or refused in words."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ def test_the_same_file_whole_is_prepared(kind: str) -> None:
 
 
 def test_more_pixels_than_the_limit_are_refused_unless_a_jpeg_is_decoded_smaller() -> None:
-    assert 8001 * 8000 > MAX_PIXELS
+    assert MAX_PIXELS < 8001 * 8000
     for kind, how in (("PNG", {}), ("JPEG", {"progressive": True})):
         with pytest.raises(TooManyPixelsError):
             prepare(encoded(Image.new("L", (8001, 8000)), kind, **how))
