@@ -162,6 +162,8 @@ def _errors(name: str, uri: str, data: bytes, prepare: str) -> Iterator[None]:
             f"{name} {shown(uri)!r} is not uploaded: {error}. Give a smaller picture, or export it as a JPEG that is "
             "not progressive."
         ) from None
+    except reading.UnusableError as error:
+        raise InvalidRequestError(f"{name} {shown(uri)!r} is not uploaded: {error}.") from None
     except reading.UnreadableError as error:
         raise InvalidRequestError(
             f"{name} {shown(uri)!r} begins like a picture, but {line(str(error), 200)}. So it is not uploaded: "

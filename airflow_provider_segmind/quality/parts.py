@@ -73,6 +73,7 @@ class Decodable:
     deep: bool = False  # whether a channel has 16 bits
     several: bool = False  # whether further pictures follow, as in a MPO
     streamed: bool = False  # whether a decoder that scales down never holds all pixels
+    coded: frozenset[tuple[int, int]] = frozenset()  # primaries and curves of its pictures by number (ITU-T H.273)
 
 
 def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
@@ -135,16 +136,18 @@ def _webp_parts(data: bytes) -> Iterator[Part]:
 
 
 def _png(data: bytes) -> Decodable:
-    kept, orientation, colours = [data[:8]], 0, False
+    kept, orientation, colours, coded = [data[:8]], 0, False, set()
     for part in parts_of(media.PNG, data):
         if part.name == b"eXIf":
             orientation = orientation or _orientation(data, part)
         elif part.name == b"iCCP" and not colours:
             colours = _is_small(data[part.body : part.end])
             kept += [data[part.start : part.after]] * colours
+        elif part.name == b"cICP" and part.end <= len(data):
+            coded.add((data[part.body], data[part.body + 1]))
         elif part.name in _PNG_NEEDED:
             kept.append(data[part.start : part.after])
-    return Decodable(b"".join(kept), orientation or 1, deep=data[24:25] == b"\x10")
+    return Decodable(b"".join(kept), orientation or 1, deep=data[24:25] == b"\x10", coded=frozenset(coded))
 
 
 def _jpeg(data: bytes) -> Decodable:
@@ -204,7 +207,7 @@ def _boxed(data: bytes) -> Decodable:
     """Return a HEIC or AVIF without its metadata, which can be packed, and with the size of its largest picture."""
     if data.endswith(_ZEROS):
         raise PartsError("it ends in zeros, so a part is missing")
-    hidden, largest = bytearray(), None
+    hidden, largest, coded = bytearray(), None, set()
     for number, part in enumerate(_boxes(data, 0, len(data))):
         if number == media.MAX_PARTS:
             raise PartsError(f"it is in more than {media.MAX_PARTS} parts")
@@ -212,10 +215,12 @@ def _boxed(data: bytes) -> Decodable:
             width, height = struct.unpack_from(">II", data, part.body + 4)
             if largest is None or width * height > largest[0] * largest[1]:
                 largest = width, height
+        elif part.name == b"colr" and data.startswith(b"nclx", part.body) and part.end - part.body >= 8:
+            coded.add(struct.unpack_from(">HH", data, part.body + 4))
         elif part.name == b"cdsc":  # says which picture a metadata item describes
             hidden = hidden or bytearray(data)
             hidden[part.start + 4 : part.start + 8] = b"free"
-    return Decodable(bytes(hidden) or data, size=largest)
+    return Decodable(bytes(hidden) or data, size=largest, coded=frozenset(coded))
 
 
 def _boxes(data: bytes, position: int, end: int) -> Iterator[Part]:

@@ -50,7 +50,9 @@ def prepare(data: bytes) -> Prepared:
         decoded = reading.decode(data, SIDE, least=_LEAST)
         kind, encoded = _encoded(colours.to_srgb(decoded.pixels, stored.profile))
     if len(encoded) > media.MAX_BYTES:
-        raise reading.UnreadableError(f"with transparency it has more than {media.MAX_BYTES // 2**20} MiB as a PNG")
+        raise reading.UnusableError(
+            f"with its transparency it has more than {media.MAX_BYTES // 2**20} MiB: export it without"
+        )
     made = {
         _SCALED: f"scaled to {max(decoded.pixels.size)}",
         _CONVERTED: f"{kind.name} from {stored.kind.name}",

@@ -62,6 +62,10 @@ class UnreadableError(ValueError):
     """The bytes are no picture, or an incomplete one, or one too large to open."""
 
 
+class UnusableError(UnreadableError):
+    """The picture is whole, and cannot be made into one that Segmind reads right; the message says what to do."""
+
+
 class NoDecoderError(UnreadableError):
     """The picture is of a format whose decoder is not installed."""
 
@@ -181,6 +185,18 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
+def _coded_profile(image: ImageFile, parts: Decodable) -> bytes | None:
+    """Return a profile for the colours that a HEIC or AVIF names by number."""
+    said = image.info.get("nclx_profile")
+    coded = {(int(said["color_primaries"]), int(said["transfer_characteristics"]))} if said else parts.coded
+    if len(coded) != 1:  # of AVIF, it is not known which of its pictures each is of
+        return None
+    ((primaries, curve),) = coded
+    if curve in colours.HDR:
+        raise UnusableError("it is HDR (PQ or HLG): export it as a JPEG of the usual range")
+    return colours.of_primaries(primaries)
+
+
 def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
     share = min(1.0, side / max(size))
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
@@ -190,7 +206,7 @@ def _stored(image: ImageFile, parts: Decodable, kind: media.Format) -> Stored:
     orientation = parts.orientation
     if kind is media.AVIF:  # Pillow alone knows its boxes of rotations, and says them as EXIF
         orientation = image.getexif().get(_ORIENTATION, 1)
-    profile = image.info.get("icc_profile") or None
+    profile = image.info.get("icc_profile") or _coded_profile(image, parts)
     deep = parts.deep or image.info.get("bit_depth", 8) > 8
     return Stored(kind, image.size, image.mode, profile, _UPRIGHT.get(orientation), deep, parts.several)
 

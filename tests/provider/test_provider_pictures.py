@@ -7,6 +7,7 @@ import io
 import json
 import random
 import re
+import struct
 import sys
 import zipfile
 from collections.abc import Callable
@@ -79,6 +80,12 @@ def several() -> bytes:
     return out.getvalue()
 
 
+def hdr(kind: str) -> bytes:
+    data = bytearray(encoded(house(), kind))
+    struct.pack_into(">HH", data, data.index(b"colrnclx") + 8, 9, 16)
+    return bytes(data)
+
+
 def zipped() -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
@@ -148,6 +155,7 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
         lambda: encoded(house(), "AVIF")[:-50],
     ),
     "damaged": (damaged, lambda: encoded(house(), "WEBP")[:-500], lambda: encoded(noisy())[:-5000]),
+    "HDR (PQ or HLG), by its numbers": (lambda: hdr("HEIF"), lambda: hdr("AVIF")),
     "more than 64 million pixels; 256 million in a JPEG that is not progressive": (
         lambda: encoded(Image.new("1", (8001, 8000))),
         lambda: encoded(Image.new("L", (8001, 8000)), "JPEG", progressive=True),

@@ -135,6 +135,42 @@ def test_other_colours_are_sent_as_srgb_by_their_profile(kind: str, profile: byt
         assert far(house().resize(small.size, Image.Resampling.BICUBIC), small) < 5
 
 
+def coded(data: bytes, primaries: int, curve: int) -> bytes:
+    """Return a HEIC or AVIF that names its colours by other numbers."""
+    changed, at = bytearray(data), data.index(b"colrnclx")
+    struct.pack_into(">HH", changed, at + 8, primaries, curve)
+    return bytes(changed)
+
+
+def numbered_png(picture: Image.Image, primaries: int, curve: int) -> bytes:
+    """Return a PNG that names its colours by numbers."""
+    plain, body = encoded(picture), bytes((primaries, curve, 0, 1))
+    more = struct.pack(">I4s4sI", 4, b"cICP", body, zlib.crc32(b"cICP" + body))
+    return plain[:33] + more + plain[33:]
+
+
+@pytest.mark.parametrize("primaries", [9, 12], ids=["BT.2020", "Display P3"])
+@pytest.mark.parametrize("kind", ["PNG", "AVIF", HEIC])
+def test_colours_that_are_named_by_number_are_converted_too(kind: str, primaries: int) -> None:
+    stored = profiles.converted(house(), preparing.colours.of_primaries(primaries) or b"")
+    for curve in (1, 13):
+        made = numbered_png(stored, primaries, curve)
+        data = made if kind == "PNG" else coded(encoded(stored, kind, quality=95), primaries, curve)
+        prepared = prepare(data)
+        assert prepared.done[0] == "sRGB"
+        assert far(house(), opened(prepared.data)) < 2 < far(house(), stored)
+
+
+@pytest.mark.parametrize("curve", preparing.colours.HDR)
+@pytest.mark.parametrize("kind", ["PNG", "AVIF", HEIC])
+def test_hdr_is_refused_rather_than_sent_washed_out(kind: str, curve: int) -> None:
+    made = numbered_png(house(), 9, curve)
+    data = made if kind == "PNG" else coded(encoded(house(), kind), 9, curve)
+    for work in (prepare, check, read):
+        with pytest.raises(UnreadableError, match="it is HDR"):
+            work(data)
+
+
 def test_transparency_outlives_the_profile() -> None:
     stored = profiles.converted(house(), profiles.DISPLAY_P3).convert("RGBA")
     stored.putalpha(clear().getchannel("A"))
@@ -267,7 +303,7 @@ def test_a_file_that_is_too_large_to_send_is_compressed(monkeypatch: pytest.Monk
     prepared = prepare(data)
     assert (prepared.media_type, prepared.done) == ("image/jpeg", ("compressed",))
     monkeypatch.setattr(media, "MAX_BYTES", 1000)
-    with pytest.raises(UnreadableError, match="with transparency it has more than 0 MiB as a PNG"):
+    with pytest.raises(UnreadableError, match="with its transparency it has more than 0 MiB: export it without"):
         prepare(encoded(clear()))
 
 
