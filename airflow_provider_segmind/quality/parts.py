@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airflow_provider_segmind.api import media
+from airflow_provider_segmind.quality import av1
 
 SOI, EOI, SOS, APP0, APP1, APP2, APP11, APP14, COM = (bytes([code]) for code in b"\xd8\xd9\xda\xe0\xe1\xe2\xeb\xee\xfe")
 """Markers of a JPEG (ITU-T T.81, table B.1)."""
@@ -207,19 +208,29 @@ def _boxed(data: bytes) -> Decodable:
     """Return a HEIC or AVIF without its metadata, which can be packed, and with the size of its largest picture."""
     if data.endswith(_ZEROS):
         raise PartsError("it ends in zeros, so a part is missing")
-    hidden, largest, coded = bytearray(), None, set()
+    hidden, sizes, coded = bytearray(), [], set()
+    located = inline = 0
     for number, part in enumerate(_boxes(data, 0, len(data))):
         if number == media.MAX_PARTS:
             raise PartsError(f"it is in more than {media.MAX_PARTS} parts")
         if part.name == b"ispe" and part.end - part.body >= 12:
-            width, height = struct.unpack_from(">II", data, part.body + 4)
-            if largest is None or width * height > largest[0] * largest[1]:
-                largest = width, height
+            sizes.append(struct.unpack_from(">II", data, part.body + 4))
         elif part.name == b"colr" and data.startswith(b"nclx", part.body) and part.end - part.body >= 8:
             coded.add(struct.unpack_from(">HH", data, part.body + 4))
         elif part.name == b"cdsc":  # says which picture a metadata item describes
             hidden = hidden or bytearray(data)
             hidden[part.start + 4 : part.start + 8] = b"free"
+        elif part.name == b"iloc":
+            if located:
+                raise PartsError("it says twice where its pictures are")
+            located = part.body
+        elif part.name == b"idat":
+            inline = part.body
+        elif part.name == b"moov" and media.AVIF.beginning.match(data):
+            raise PartsError("it is an animation, of which no picture can be read")
+    if located and media.AVIF.beginning.match(data):  # the decoder of HEIC looks itself
+        sizes += av1.sizes(data, located, inline)
+    largest = max(sizes, key=lambda size: size[0] * size[1], default=None)
     return Decodable(bytes(hidden) or data, size=largest, coded=frozenset(coded))
 
 

@@ -374,6 +374,27 @@ def test_a_file_that_says_it_is_huge_is_refused_before_a_decoder_makes_room(kind
     assert caught.value.size == (30_000, 30_000)
 
 
+def test_an_avif_is_measured_by_what_its_decoder_makes_room_for() -> None:
+    for size in ((1, 1), (333, 77), (600, 900)):
+        for how in ({}, {"speed": 10}, {"subsampling": "4:4:4"}, {"quality": 100}):
+            for mode in ("RGB", "RGBA", "L"):
+                data = bytearray(encoded(scene(*size).convert(mode), "AVIF", **how))
+                at = data.index(b"ispe")
+                struct.pack_into(">II", data, at + 8, 1, 1)
+                assert preparing.reading.take_apart(media.AVIF, bytes(data)).size == size
+
+
+def test_an_animated_avif_or_one_in_crumbs_is_refused() -> None:
+    moving = encoded(house(), "AVIF", save_all=True, append_images=[house().rotate(180)])
+    with pytest.raises(UnreadableError, match="it is an animation"):
+        prepare(moving)
+    still = encoded(house(), "AVIF")
+    at = still.index(b"iloc")
+    twice = still[: at - 4] + still[at - 4 : at - 4 + int.from_bytes(still[at - 4 : at], "big")] + still[at - 4 :]
+    with pytest.raises(UnreadableError):
+        prepare(twice)
+
+
 def test_packed_metadata_are_hidden_from_the_decoder() -> None:
     for kind in ("AVIF", HEIC):
         data = encoded(house(), kind, exif=exif(1), xmp=b"<x/>" * 100)
@@ -432,6 +453,14 @@ def test_a_jpeg_of_any_phone_is_prepared_in_as_much_memory(tmp_path: Path, size:
     most, sent = peak(tmp_path, encoded(scene(*size), "JPEG"))
     assert sent
     assert most < 350e6
+
+
+@pytest.mark.slow
+@linux
+def test_an_avif_that_lies_about_its_size_is_refused_at_no_cost(tmp_path: Path) -> None:
+    most, sent = peak(tmp_path, lying("AVIF", 8064, 64))
+    assert not sent
+    assert most < 100e6
 
 
 @pytest.mark.slow
