@@ -6,7 +6,7 @@ import functools
 import time
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from airflow_provider_segmind.quality import colours
 from airflow_provider_segmind.quality.inspect import check_swap
@@ -59,6 +59,28 @@ def test_a_result_in_srgb_with_a_little_cast_has_not_lost_a_profile() -> None:
         bands[channel] = bands[channel].point(lambda value: min(255, value + 3))
         report = check_swap(source, encoded(Image.merge("RGB", bands)), trio(0)[2], qa=True)
         assert find(report, "background_color_shift").verdict == "pass"
+
+
+@pytest.mark.parametrize("name", ["Display P3", "Adobe RGB"])
+def test_a_result_that_is_greyer_softer_or_redrawn_has_not_lost_a_profile(name: str) -> None:
+    """Without its profile a wide picture looks greyer, too."""
+    source, _, plain = wide(0, profiles.WIDE[name])
+    picture = opened(plain).convert("RGB")
+    noise = Image.effect_noise(picture.size, 40).convert("RGB")
+    for changed in (
+        ImageEnhance.Color(picture).enhance(0.9),
+        ImageEnhance.Contrast(picture).enhance(0.9),
+        Image.blend(picture, noise, 0.12),
+    ):
+        check = find(check_swap(source, encoded(changed), trio(0)[2], qa=True), "background_color_shift")
+        assert "profile" not in check.why
+
+
+def test_a_lost_profile_is_found_under_a_change_of_brightness() -> None:
+    source, made, _ = wide(0, profiles.DISPLAY_P3)
+    darker = made.point(lambda value: max(0, value - 4))
+    check = find(check_swap(source, encoded(darker, "JPEG"), trio(0)[2], qa=True), "background_color_shift")
+    assert check.verdict == "fail"
 
 
 def test_a_profile_of_srgb_or_a_broken_one_changes_nothing() -> None:
