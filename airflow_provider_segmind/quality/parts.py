@@ -41,6 +41,7 @@ _SEQUENTIAL = (b"\xc0", b"\xc1")
 """Frames that are one scan if it has all channels; else the decoder holds a whole picture."""
 _MAX_ICC = 255
 """Most segments of a colour profile: a byte counts them."""
+_WHOLE = {b"meta", b"mdat"}
 _BOXES_IN = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iref": 4}
 """Boxes with boxes in them, and the bytes before these."""
 _ZEROS = bytes(1024)
@@ -194,12 +195,12 @@ def _end_of_jpeg(parts: Iterator[Part]) -> int:
 
 
 def _webp(data: bytes) -> Decodable:
-    orientation, size = 0, None
+    orientation, size, last = 0, None, b""
     for part in parts_of(media.WEBP, data):
         if part.name == b"EXIF":
             orientation = orientation or _orientation(data, part)
-        size = size or webp_size(part.name, data[part.body : part.body + 10])
-    if data.endswith(_ZEROS):
+        size, last = size or webp_size(part.name, data[part.body : part.body + 10]), part.name
+    if data.endswith(_ZEROS) and last not in (b"EXIF", b"XMP "):
         raise PartsError("it ends in zeros, so a part is missing")
     return Decodable(data, orientation or 1, size)
 
@@ -236,8 +237,12 @@ def _boxed(data: bytes) -> Decodable:
 
 def _boxes(data: bytes, position: int, end: int) -> Iterator[Part]:
     """Yield each box of a HEIC or AVIF, and those in it that matter here; ISO/IEC 14496-12, 23008-12."""
+    seen: set[bytes] = set()
     while position + 8 <= end:
         size, name = struct.unpack_from(">I4s", data, position)
+        if seen >= _WHOLE and not name.isalnum():
+            return  # a phone's own notes behind its boxes
+        seen.add(name)
         body = position + 8
         if size == 1:
             size, body = int.from_bytes(data[body : body + 8], "big"), body + 8

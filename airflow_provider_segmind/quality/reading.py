@@ -172,7 +172,9 @@ def decode(data: bytes, side: int, *, least: int | None = None, max_pixels: int 
             _check_pixels(image.size, max_pixels)
         else:
             _check_pixels(stored.size, max_pixels)
-        with _room.taken(image.size[0] * image.size[1] if parts.streamed else stored.size[0] * stored.size[1]):
+        held = image.size if parts.streamed else stored.size
+        # The decoders of these make two or three pictures of full size.
+        with _room.taken(held[0] * held[1] * (1 if kind in (media.PNG, media.JPEG) else 2)):
             image.load()
             small = _shrunk(image, target)
     return Decoded(stored, small if stored.turn is None else small.transpose(stored.turn))

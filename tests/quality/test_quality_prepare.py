@@ -395,6 +395,17 @@ def test_an_animated_avif_or_one_in_crumbs_is_refused() -> None:
         prepare(twice)
 
 
+def test_what_phones_write_behind_a_whole_picture_does_not_matter() -> None:
+    notes = b"\xff\xff\xff\xffSEFH" + bytes(range(1, 200)) + b"SEFT"
+    wide = b"\0\0\0\x10mpvd" + b"a film.."
+    for kind, name in ((HEIC, "HEIC"), ("AVIF", "AVIF")):
+        for more in (b"\xff\0\xff\0\1\2\3\4" + notes, wide, wide + b"\0\1\2\3\4\5\6\7" + notes):
+            assert prepare(encoded(house(), kind) + more).done == (f"JPEG from {name}",)
+    assert prepare(encoded(house(), "JPEG") + notes).done == ()
+    padded = encoded(house(), "WEBP", exif=exif(1) + bytes(5000))
+    assert prepare(padded).done == ()
+
+
 def test_packed_metadata_are_hidden_from_the_decoder() -> None:
     for kind in ("AVIF", HEIC):
         data = encoded(house(), kind, exif=exif(1), xmp=b"<x/>" * 100)
