@@ -35,8 +35,8 @@ from airflow_provider_segmind.orders.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)
 
-LOOKERS = 16
-"""Pictures that are checked in parallel before the first charge."""
+LOOKERS = 4
+"""Pictures that are checked in parallel before the first charge; each thread keeps the memory of a picture."""
 
 
 @dataclass
