@@ -51,12 +51,19 @@ def _fixed(values: Iterable[float]) -> bytes:
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
     """Return a picture of mode L, RGB, RGBA or CMYK as sRGB, in RGB or RGBA; it may be changed in place."""
     wanted = "RGBA" if picture.mode == "RGBA" else "RGB"
-    transform = _transform(profile, picture.mode) if profile else None
-    if transform is None or (picture.mode != "CMYK" and _is_srgb(profile, picture.mode)):
-        return picture if picture.mode == wanted else picture.convert(wanted)
-    if picture.mode == wanted:
+    transform = _transform(profile, picture.mode) if differs(profile, picture.mode) else None
+    if transform is None:
+        converted = picture if picture.mode == wanted else picture.convert(wanted)
+    elif picture.mode == wanted:
         ImageCms.applyTransform(picture, transform, inPlace=True)
-        return picture
+        converted = picture
+    else:
+        converted = _applied(picture, transform)
+    converted.info.pop("icc_profile", None)  # an encoder would write it
+    return converted
+
+
+def _applied(picture: Image.Image, transform: ImageCms.ImageCmsTransform) -> Image.Image:
     converted: Image.Image | None = ImageCms.applyTransform(picture, transform)
     assert converted is not None  # noqa: S101 - only in place returns nothing
     return converted
@@ -80,10 +87,8 @@ def _is_srgb(profile: bytes | None, mode: str) -> bool:
     else:
         colours = bytes(value for red in levels for green in levels for blue in levels for value in (red, green, blue))
         cube = Image.frombytes("RGB", (_STEPS**3, 1), colours).convert(mode)
-    converted = ImageCms.applyTransform(cube, transform)
-    plain = cube.convert("RGB").tobytes()
-    assert converted is not None  # noqa: S101 - only in place returns nothing
-    return all(abs(one - other) <= _SAME for one, other in zip(plain, converted.convert("RGB").tobytes(), strict=True))
+    plain, converted = (one.convert("RGB").tobytes() for one in (cube, _applied(cube, transform)))
+    return all(abs(one - other) <= _SAME for one, other in zip(plain, converted, strict=True))
 
 
 @lru_cache(maxsize=8)
