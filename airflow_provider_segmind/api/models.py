@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -71,6 +71,7 @@ class Job:
     :param workflow: the workflow of the order, if known.
     :param submitted_at: seconds since the epoch at which the answer to the order came, if known.
     :param doubtful: whether the answer may be about another job; it is believed only if it repeats.
+    :param prepared: what was done to its pictures before they were sent, by the name of the input.
     """
 
     request_id: str
@@ -81,6 +82,7 @@ class Job:
     workflow: str | None = None
     submitted_at: float | None = None
     doubtful: bool = False
+    prepared: Mapping[str, Sequence[str]] = field(default_factory=dict, hash=False)
 
     @property
     def done(self) -> bool:

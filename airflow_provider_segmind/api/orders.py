@@ -33,6 +33,7 @@ class OrderRecord:
     :param failed: whether its job ended FAILED.
     :param fingerprint: digest of the workflow and the inputs as the DAG's author gave them. This and the next two are
         those of the task; in a batch, its header has them.
+    :param prepared: what was done to its pictures before they were sent, by the name of the input.
     :param max_tries: the task's ``max_tries`` at the order. A person's clear changes it, a retry does not
         (``clear_task_instances`` in Airflow); this tells a new order from another attempt at the same one.
     """
@@ -48,6 +49,7 @@ class OrderRecord:
     fingerprint: str = ""
     max_tries: int = 0
     workflow: str = ""
+    prepared: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def known(self) -> bool:
@@ -79,7 +81,14 @@ class OrderRecord:
 
     def job(self, workflow: str = "") -> Job:
         """Return the ordered job."""
-        return Job(self.request_id, self.poll_url, "QUEUED", workflow=workflow or self.workflow, submitted_at=self.at)
+        return Job(
+            self.request_id,
+            self.poll_url,
+            "QUEUED",
+            workflow=workflow or self.workflow,
+            submitted_at=self.at,
+            prepared=self.prepared,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values to store: JSON's own types only, as Airflow's store wants them."""

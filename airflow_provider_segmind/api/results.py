@@ -11,6 +11,7 @@ from airflow_provider_segmind.api import answers
 from airflow_provider_segmind.api.answers import MAX_WORDS, line, name
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobFailedError, ServiceError
 from airflow_provider_segmind.api.models import Job, Output
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 
 MAX_LISTED = 10
 """Most outputs that a message lists."""
@@ -23,7 +24,20 @@ def handle_of(job: Job) -> dict[str, Any]:
         "poll_url": job.poll_url,
         "workflow": job.workflow,
         "submitted_at": job.submitted_at,
+        **prepared_of(job),
     }
+
+
+def prepared_of(job: Job) -> dict[str, Any]:
+    """Return what was done to a job's pictures as plain values; nothing if they were sent as they were."""
+    return {"prepared": {name: list(done) for name, done in job.prepared.items()}} if job.prepared else {}
+
+
+def read_prepared(value: object) -> dict[str, list[str]]:
+    """Return what was done to the pictures of a swap, bounded; any user who can write XComs may have written it."""
+    said = value if isinstance(value, Mapping) else {}
+    found = {name: said[name] for name in BODY_SWAP_IMAGES if isinstance(said.get(name), list)}
+    return {name: [answers.name(words) for words in done[:MAX_LISTED]] for name, done in found.items() if done}
 
 
 def read_handle(handle: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +89,7 @@ def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = Fa
         "status": job.status,
         "outputs": outputs_of(job),
         "image_url": image_url,
+        **prepared_of(job),
     }
 
 

@@ -18,7 +18,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, digests, has_own_input
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
-from airflow_provider_segmind.files.pictures import is_url, read_picture
+from airflow_provider_segmind.files.pictures import Readable, is_url, read_picture
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import MAY_PASS, SHARED, can_be, moment
 from airflow_provider_segmind.orders.rules import tagged
@@ -48,11 +48,13 @@ class Terms:
 
     :param concurrency: number of orders in progress at the same time.
     :param resubmit: whether to send an order again if its outcome stays unknown, as the DAG author accepts.
+    :param prepare: ``auto`` or ``never``, for pictures that are uploaded.
     """
 
     workflow: str
     concurrency: int
     resubmit: bool
+    prepare: str = "auto"
 
 
 class Ordering:
@@ -76,7 +78,7 @@ class Ordering:
         self._terms = terms
         self._accepted = accepted
         self._submitter = Submitter(connection.client, connection.poller)
-        self._uploads: dict[str, asyncio.Task[str]] = {}
+        self._uploads: dict[str, asyncio.Task[Readable]] = {}
         self._strikes = 0
         self._halted: SegmindError | None = None
 
@@ -142,7 +144,9 @@ class Ordering:
 
         async def intend() -> None:
             nonlocal intent
-            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=has_own_input(swap.given, inputs))
+            own = has_own_input(swap.given, inputs)
+            done = {name: list(picture.done) for name, picture in sent.items() if picture.done}
+            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=own, prepared=done)
             try:
                 await self._ledger.intend(index, intent)
             except Exception:
@@ -150,7 +154,8 @@ class Ordering:
                 raise
 
         try:
-            pictures = {name: await self._url(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
+            sent = {name: await self._readable(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
+            pictures = {name: picture.url for name, picture in sent.items()}
             inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
             job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend)
         except OutcomeUnknownError as error:
@@ -305,17 +310,20 @@ class Ordering:
         """Return the position of a swap in words; a changed list may no longer contain it."""
         return self._swaps[index].place if index < len(self._swaps) else f"swap {index + 1} of an earlier attempt"
 
-    async def _url(self, name: str, uri: str) -> str:
-        """Return the URL of a picture; upload it only once, even if several swaps use it."""
+    async def _readable(self, name: str, uri: str) -> Readable:
+        """Return a picture at a URL; upload it only once, even if several swaps use it."""
         if is_url(uri):
-            return uri
+            return Readable(uri)
         if uri not in self._uploads:
             self._uploads[uri] = asyncio.get_running_loop().create_task(self._upload(name, uri))
         return await self._uploads[uri]
 
-    async def _upload(self, name: str, uri: str) -> str:
-        data, media_type = await asyncio.to_thread(read_picture, name, uri)
-        return await self._submitter.free(lambda client: flow.upload(client.settings, client.auth, data, media_type))
+    async def _upload(self, name: str, uri: str) -> Readable:
+        picture = await asyncio.to_thread(read_picture, name, uri, self._terms.prepare)
+        url = await self._submitter.free(
+            lambda client: flow.upload(client.settings, client.auth, picture.data, picture.media_type)
+        )
+        return Readable(url, picture.done)
 
 
 async def find_out(connection: SharedConnection, store: OrderStore, workflow: str, *, patient: bool) -> None:

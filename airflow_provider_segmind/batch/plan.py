@@ -15,6 +15,7 @@ from airflow_provider_segmind.api.batches import BatchHeader, begin, fingerprint
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
 from airflow_provider_segmind.api.orders import Step
+from airflow_provider_segmind.api.results import prepared_of
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
 from airflow_provider_segmind.batch.files import Row, dag_of, read_file
 from airflow_provider_segmind.batch.ordering import Terms
@@ -36,8 +37,8 @@ from airflow_provider_segmind.orders.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)
 
-LOOKERS = 16
-"""Pictures that are checked in parallel before the first charge."""
+LOOKERS = 4
+"""Pictures that are checked in parallel before the first charge; each thread keeps the memory of a picture."""
 
 
 @dataclass
@@ -121,6 +122,7 @@ class Plan:
             "requests": list(entry.ordered) if entry else [],
             "poll_url": known.poll_url if known else None,
             "submitted_at": known.at if known else None,
+            **(prepared_of(known.job()) if known else {}),
         }
 
 
@@ -133,6 +135,7 @@ def make_plan(
     workflow: str,
     on_unknown: str,
     consent_reference: str | None,
+    prepare: str,
     check_spend: Callable[[int, int], None],
     columns: object = None,
 ) -> Plan:
@@ -155,7 +158,8 @@ def make_plan(
         error.retryable = going_on
         raise
     read = [replace(swap, consent_reference=consent_of(swap.consent_reference or consent_reference)) for swap in read]
-    terms = Terms(workflow, conf.getint("segmind", "submit_concurrency", fallback=8), on_unknown == "resubmit")
+    concurrency = conf.getint("segmind", "submit_concurrency", fallback=8)
+    terms = Terms(workflow, concurrency, on_unknown == "resubmit", prepare)
     wanted = BatchHeader(fingerprint_of(workflow, (swap.given for swap in read)), max_tries, len(read))
     check_retry(context, durable=store.durable, resubmit=terms.resubmit)
     step = begin(header, wanted)
@@ -170,7 +174,7 @@ def make_plan(
     check_running(context)
     if header is None or step is Step.ORDER:
         _check_consent(read, Problems(where))
-        _check_pictures(read, hook, Problems(where))
+        _check_pictures(read, hook, Problems(where), prepare)
         if header is not None:
             wanted = replace(wanted, before=header.batch, count_before=header.count)
         store.save_header(wanted)
@@ -202,8 +206,8 @@ def _check_consent(swaps: Sequence[Swap], problems: Problems) -> None:
     problems.check()
 
 
-def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems) -> None:
-    """Check, once per picture, that it can be passed to Segmind."""
+def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems, prepare: str) -> None:
+    """Check, once per picture, that it can be passed to Segmind; one in a storage is decoded whole."""
     first: dict[str, tuple[str, str]] = {}
     for swap in swaps:
         for name in BODY_SWAP_IMAGES:
@@ -216,7 +220,7 @@ def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems
             if is_url(uri):
                 check_image_url(name, uri, base_url)
             else:
-                look_at_picture(name, uri)
+                look_at_picture(name, uri, prepare)
         except InvalidRequestError as error:
             return error
         return None

@@ -166,6 +166,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             segmind_conn_id=self.segmind_conn_id,
             on_unknown_outcome=self.on_unknown_outcome,
             consent_reference=self.consent_reference,
+            prepare=self.prepare,
             output_key=self.output_key,
             poll_interval=self.poll_interval,
             max_outage=self.max_outage,

@@ -42,6 +42,7 @@ from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of, pla
 from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
+from airflow_provider_segmind.files.pictures import check_prepare
 from airflow_provider_segmind.gallery.recording import ordered_batch, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
@@ -76,6 +77,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         on_unknown_outcome: str = "fail",
         consent_reference: str | None = None,
         columns: Mapping[str, str] | None = None,
+        prepare: str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -86,6 +88,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         self.segmind_conn_id = segmind_conn_id
         self.on_unknown_outcome = on_unknown_outcome
         self.consent_reference = consent_reference
+        self.prepare = check_prepare(prepare)
         self._ordered = 0
 
     @property
@@ -96,17 +99,17 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
     def plan(self, context: Context) -> Plan:
         """Check everything and load what an earlier attempt ordered."""
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
-        hook = SegmindHook(self.segmind_conn_id)
         try:
             return make_plan(
                 context,
-                hook,
+                SegmindHook(self.segmind_conn_id),
                 self.swaps,
                 select_character=self.select_character,
                 workflow=self.workflow,
                 on_unknown=self.on_unknown_outcome,
                 consent_reference=self.consent_reference,
                 columns=self.columns,
+                prepare=self.prepare,
                 check_spend=lambda ordered, more: check_spend(context, self.known_task, ordered=ordered, more=more),
             )
         except SegmindError as error:
@@ -174,6 +177,7 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
     :param consent_reference: where the consent of the people in the pictures is on record, for swaps that do not set
         it. It is never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :param columns: your names of columns that are not called as above: ``{"Image Src": "character_image"}``.
+    :param prepare: ``auto`` or ``never``, as for :class:`SubmitBodySwapOperator`.
     :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
     :raises AirflowFailException: a retry cannot help or would be billed.
     :raises SegmindError: a retry may help; it orders only what is not ordered yet.

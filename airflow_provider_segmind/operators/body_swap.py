@@ -25,7 +25,7 @@ from airflow_provider_segmind.api.workflows import (
 from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
-from airflow_provider_segmind.files.pictures import readable_url
+from airflow_provider_segmind.files.pictures import check_prepare, readable
 from airflow_provider_segmind.gallery.recording import ordered, show, show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
@@ -62,12 +62,14 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         reference_character_image: str,
         select_character: str = "woman",
         workflow: str = BODY_SWAP_WORKFLOW,
+        prepare: str = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(workflow=workflow, inputs={}, **kwargs)
         self.character_image = character_image
         self.reference_character_image = reference_character_image
         self.select_character = select_character
+        self.prepare = check_prepare(prepare)
 
     @property
     def swaps_people(self) -> bool:
@@ -90,8 +92,9 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         workflow = check_workflow(self.workflow)
         character = check_character(self.select_character)
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
-        urls = {name: readable_url(hook, name, uri) for name, uri in pictures.items()}
-        inputs = {**urls, "select_character": character}
+        sent = {name: readable(hook, name, uri, self.prepare) for name, uri in pictures.items()}
+        self._prepared = {name: list(picture.done) for name, picture in sent.items() if picture.done}
+        inputs = {**{name: picture.url for name, picture in sent.items()}, "select_character": character}
         return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))
 
 
@@ -103,6 +106,9 @@ class SubmitBodySwapOperator(_OrdersBodySwap):
     :param reference_character_image: the new person, in the same forms.
     :param select_character: the person in the scene to replace, in words.
     :param workflow: id and version of the workflow.
+    :param prepare: ``auto`` prepares an uploaded picture that Segmind would refuse or misread (HEIC, AVIF, turned,
+        other colours than sRGB, 16 bits, very large): see ``docs/pictures.md``. ``never`` uploads only what it takes,
+        unchanged. A URL is always sent unchanged.
     :param segmind_conn_id: id of the Airflow connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, see
         :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
@@ -132,6 +138,9 @@ class BodySwapOperator(_OrdersBodySwap):
     :param reference_character_image: the new person, in the same forms.
     :param select_character: the person in the scene to replace, in words.
     :param workflow: id and version of the workflow.
+    :param prepare: ``auto`` prepares an uploaded picture that Segmind would refuse or misread (HEIC, AVIF, turned,
+        other colours than sRGB, 16 bits, very large): see ``docs/pictures.md``. ``never`` uploads only what it takes,
+        unchanged. A URL is always sent unchanged.
     :param segmind_conn_id: id of the Airflow connection.
     :param on_unknown_outcome: ``fail`` or ``resubmit``, see
         :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
@@ -201,12 +210,12 @@ class BodySwapOperator(_OrdersBodySwap):
                 )
             )
         self._tell(job)
-        return self._finish(context, job)
+        return self._finish(context, replace(job, prepared=placed.job.prepared))
 
     def _wait_here(self, context: Context, job: Job) -> Job:
         """Wait on this worker and record the outcome in the metrics."""
         try:
-            ended = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at)
+            ended = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared)
         except SegmindError as error:
             emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
@@ -227,7 +236,7 @@ class BodySwapOperator(_OrdersBodySwap):
         try:
             job, complete = read_event(event)
             if not complete:
-                job = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at)
+                job = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared)
         except SegmindError as error:
             self.note_error(error)
             raise self._paid(context, error) from error

@@ -46,6 +46,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         self.consent_reference = consent_reference
         self._request_id: str | None = None
         self._clock_offset: float | None = None
+        self._prepared: Mapping[str, Sequence[str]] = {}
 
     def place(self, context: Context) -> Placed:
         """Place the order once, however often Airflow retries this task."""
@@ -56,7 +57,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             return self.build_inputs(hook)
 
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
-        order = Order(self.workflow, self.given_inputs(), build, self.on_unknown_outcome)
+        order = Order(self.workflow, self.given_inputs(), build, self.on_unknown_outcome, lambda: self._prepared)
         try:
             placed = place(context, hook, order)
         except SegmindError as error:

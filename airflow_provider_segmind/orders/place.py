@@ -49,12 +49,14 @@ class Order:
     :param build: returns the inputs to send, after checks and uploads. Called only before an order is sent, with the
         ids of the task's earlier orders.
     :param on_unknown: ``fail`` or ``resubmit``, if the outcome of an earlier attempt is unknown.
+    :param prepared: returns what ``build`` did to the pictures, by the name of the input.
     """
 
     workflow: str
     given: Mapping[str, Any]
     build: Callable[[Sequence[str]], Mapping[str, Any]]
     on_unknown: str = "fail"
+    prepared: Callable[[], Mapping[str, Sequence[str]]] = dict
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,10 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
             fingerprint=wanted,
             max_tries=max_tries,
             workflow=order.workflow,
+            prepared=order.prepared(),
         )
         accepted = _submit(context, hook, store, record, intent, inputs, resubmit=resubmit)
-        return Placed(accepted, attached=False, orders=len(earlier) + 1)
+        return Placed(replace(accepted, prepared=intent.prepared), attached=False, orders=len(earlier) + 1)
     if step is Step.REFUSE:
         raise _changed(record)
     recovery = _Recovery(record.job()) if step is Step.ATTACH else _recover(hook, record)
@@ -110,6 +113,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     record = _with_candidates(store, record, recovery)
     if job is None:
         raise _unknown(record, recovery)
+    job = replace(job, prepared=record.prepared)
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
     attached = record.submitted(job)
     _keep(context, store, attached, job)

@@ -109,7 +109,7 @@ def check_swap(
     if "qa" in layers:
         from airflow_provider_segmind.quality import qa as models
 
-        checks += models.swap_checks(before.small, after.small, thresholds, pose_model)
+        checks += models.swap_checks(before.small, after.small, thresholds, pose_model, before.numbers)
     return Report("swap", checks, layers, time.perf_counter() - started)
 
 

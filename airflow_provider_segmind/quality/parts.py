@@ -1,5 +1,5 @@
 """
-Split a picture's file into its parts without a decoder: the only code that knows how PNG, JPEG and WebP are built.
+Split a picture's file into its parts without a decoder: the only code that knows how the formats are built.
 
 Decoders handle pixels carefully, but not the rest: they join many small pieces anew for each, unpack unneeded data, and
 follow every pointer of an EXIF packet. So a decoder gets only the pixels and their colours; the orientation is read
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from airflow_provider_segmind.api import media
+from airflow_provider_segmind.quality import av1
 
 SOI, EOI, SOS, APP0, APP1, APP2, APP11, APP14, COM = (bytes([code]) for code in b"\xd8\xd9\xda\xe0\xe1\xe2\xeb\xee\xfe")
 """Markers of a JPEG (ITU-T T.81, table B.1)."""
@@ -34,8 +35,17 @@ _MARKER_IN_SCAN = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _ONCE = {APP0: b"JFIF\0", APP14: b"Adobe"}
 """Segments that say how the colours are stored; kept once."""
 _ICC = b"ICC_PROFILE\0"
+_MPF = b"MPF\0"
+"""The list of further pictures in the same file (CIPA DC-007)."""
+_SEQUENTIAL = (b"\xc0", b"\xc1")
+"""Frames that are one scan if it has all channels; else the decoder holds a whole picture."""
 _MAX_ICC = 255
 """Most segments of a colour profile: a byte counts them."""
+_WHOLE = {b"meta", b"mdat"}
+_BOXES_IN = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iref": 4}
+"""Boxes with boxes in them, and the bytes before these."""
+_ZEROS = bytes(1024)
+"""What a file ends in whose copy stopped half-way; no compressed picture does."""
 _MAX_TABLES = 2**16
 """Most bytes of all tables before the first scan; four of quantization and eight of Huffman codes have 2,700."""
 
@@ -62,6 +72,10 @@ class Decodable:
     data: bytes
     orientation: int = 1  # EXIF's, 1 to 8
     size: tuple[int, int] | None = None  # in pixels, only if the decoder would allocate them at opening
+    deep: bool = False  # whether a channel has 16 bits
+    several: bool = False  # whether further pictures follow, as in a MPO
+    streamed: bool = False  # whether a decoder that scales down never holds all pixels
+    coded: frozenset[tuple[int, int]] = frozenset()  # primaries and curves of its pictures by number (ITU-T H.273)
 
 
 def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
@@ -75,7 +89,7 @@ def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
 
 def take_apart(kind: media.Format, data: bytes) -> Decodable:
     """Return what a decoder needs of a file; raise ``PartsError`` if it cannot be split."""
-    return {media.PNG: _png, media.JPEG: _jpeg, media.WEBP: _webp}[kind](data)
+    return _SPLIT[kind](data)
 
 
 def webp_size(name: bytes, head: bytes) -> tuple[int, int] | None:
@@ -124,32 +138,40 @@ def _webp_parts(data: bytes) -> Iterator[Part]:
 
 
 def _png(data: bytes) -> Decodable:
-    kept, orientation, colours = [data[:8]], 0, False
+    kept, orientation, colours, coded = [data[:8]], 0, False, set()
     for part in parts_of(media.PNG, data):
         if part.name == b"eXIf":
             orientation = orientation or _orientation(data, part)
         elif part.name == b"iCCP" and not colours:
             colours = _is_small(data[part.body : part.end])
             kept += [data[part.start : part.after]] * colours
+        elif part.name == b"cICP" and part.end <= len(data):
+            coded.add((data[part.body], data[part.body + 1]))
         elif part.name in _PNG_NEEDED:
             kept.append(data[part.start : part.after])
-    return Decodable(b"".join(kept), orientation or 1)
+    return Decodable(b"".join(kept), orientation or 1, deep=data[24:25] == b"\x10", coded=frozenset(coded))
 
 
 def _jpeg(data: bytes) -> Decodable:
     kept, orientation, tables, icc, once = [data[:2]], 0, 0, 0, dict(_ONCE)
-    for part in parts_of(media.JPEG, data):
+    several, channels = False, b""
+    parts = parts_of(media.JPEG, data)
+    for part in parts:
         if part.after > len(data):
             break
         name, body, whole = part.name, part.body, data[part.start : part.after]
         if name == SOS:
-            return Decodable(b"".join((*kept, data[part.start :])), orientation or 1)
+            kept.append(data[part.start : _end_of_jpeg(parts)])
+            streamed = data[body : body + 1] == channels
+            return Decodable(b"".join(kept), orientation or 1, several=several, streamed=streamed)
         if name == APP1 and data.startswith(_EXIF, body):
             orientation = orientation or _orientation(data, part)
         elif name == APP2 and data.startswith(_ICC, body):
             icc += 1
             if icc <= _MAX_ICC:
                 kept.append(whole)
+        elif name == APP2 and data.startswith(_MPF, body):
+            several = True
         elif name in once and data.startswith(once[name], body):
             del once[name]
             kept.append(whole)
@@ -157,17 +179,83 @@ def _jpeg(data: bytes) -> Decodable:
             tables += len(whole)
             if tables > _MAX_TABLES:
                 raise PartsError(f"it has more than {_MAX_TABLES} bytes of tables")
+            if name in _SEQUENTIAL:
+                channels = data[body + 5 : body + 6]
             kept.append(whole)
     raise PartsError("it ends before its picture begins")
 
 
+def _end_of_jpeg(parts: Iterator[Part]) -> int:
+    """Return where the first picture ends; what follows is another, a film, or nothing."""
+    for part in parts:
+        if part.name == EOI:
+            return part.after
+    # A decoder takes zeros for pixels, so a copy that stopped half-way shows only by this.
+    raise PartsError("it ends too soon, so a part is missing")
+
+
 def _webp(data: bytes) -> Decodable:
-    orientation, size = 0, None
+    orientation, size, last = 0, None, b""
     for part in parts_of(media.WEBP, data):
         if part.name == b"EXIF":
             orientation = orientation or _orientation(data, part)
-        size = size or webp_size(part.name, data[part.body : part.body + 10])
+        size, last = size or webp_size(part.name, data[part.body : part.body + 10]), part.name
+    if data.endswith(_ZEROS) and last not in (b"EXIF", b"XMP "):
+        raise PartsError("it ends in zeros, so a part is missing")
     return Decodable(data, orientation or 1, size)
+
+
+def _boxed(data: bytes) -> Decodable:
+    """Return a HEIC or AVIF without its metadata, which can be packed, and with the size of its largest picture."""
+    if data.endswith(_ZEROS):
+        raise PartsError("it ends in zeros, so a part is missing")
+    hidden, sizes, coded = bytearray(), [], set()
+    located = inline = 0
+    for number, part in enumerate(_boxes(data, 0, len(data))):
+        if number == media.MAX_PARTS:
+            raise PartsError(f"it is in more than {media.MAX_PARTS} parts")
+        if part.name == b"ispe" and part.end - part.body >= 12:
+            sizes.append(struct.unpack_from(">II", data, part.body + 4))
+        elif part.name == b"colr" and data.startswith(b"nclx", part.body) and part.end - part.body >= 8:
+            coded.add(struct.unpack_from(">HH", data, part.body + 4))
+        elif part.name == b"cdsc":  # says which picture a metadata item describes
+            hidden = hidden or bytearray(data)
+            hidden[part.start + 4 : part.start + 8] = b"free"
+        elif part.name == b"iloc":
+            if located:
+                raise PartsError("it says twice where its pictures are")
+            located = part.body
+        elif part.name == b"idat":
+            inline = part.body
+        elif part.name == b"moov" and media.AVIF.beginning.match(data):
+            raise PartsError("it is an animation, of which no picture can be read")
+    if located and media.AVIF.beginning.match(data):  # the decoder of HEIC looks itself
+        sizes += av1.sizes(data, located, inline)
+    largest = max(sizes, key=lambda size: size[0] * size[1], default=None)
+    return Decodable(bytes(hidden) or data, size=largest, coded=frozenset(coded))
+
+
+def _boxes(data: bytes, position: int, end: int) -> Iterator[Part]:
+    """Yield each box of a HEIC or AVIF, and those in it that matter here; ISO/IEC 14496-12, 23008-12."""
+    seen: set[bytes] = set()
+    while position + 8 <= end:
+        size, name = struct.unpack_from(">I4s", data, position)
+        if seen >= _WHOLE and not name.isalnum():
+            return  # a phone's own notes behind its boxes
+        seen.add(name)
+        body = position + 8
+        if size == 1:
+            size, body = int.from_bytes(data[body : body + 8], "big"), body + 8
+        after = position + size if size else end
+        if after > end or after < body:
+            raise PartsError("it ends too soon, so a part is missing")  # a decoder puts up with missing tiles
+        yield Part(name, position, body, after, after)
+        if name in _BOXES_IN:
+            yield from _boxes(data, body + _BOXES_IN[name], after)
+        position = after
+
+
+_SPLIT = {media.PNG: _png, media.JPEG: _jpeg, media.WEBP: _webp, media.HEIC: _boxed, media.AVIF: _boxed}
 
 
 def _is_small(profile: bytes) -> bool:

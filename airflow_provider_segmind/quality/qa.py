@@ -54,9 +54,17 @@ def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) ->
 
 
 def swap_checks(
-    before: Image.Image, after: Image.Image, thresholds: Thresholds, pose_model: Path | None = None
+    before: Image.Image,
+    after: Image.Image,
+    thresholds: Thresholds,
+    pose_model: Path | None = None,
+    numbers: Image.Image | None = None,
 ) -> tuple[Check, ...]:
-    """Return the checks of RGB pictures named in ``inspect.QA_SWAP``, and with a pose model in ``POSE_SWAP``."""
+    """
+    Return the checks of RGB pictures named in ``inspect.QA_SWAP``, and with a pose model in ``POSE_SWAP``.
+
+    :param numbers: the source as it were without its colour profile, if that makes a difference.
+    """
     if after.size != before.size:
         after = after.resize(before.size, Image.Resampling.BICUBIC)
     earlier, persons = Persons.on(before, thresholds), Persons.on(after, thresholds)
@@ -64,7 +72,7 @@ def swap_checks(
     similarity = comparison.similarity(pair)
     checks: tuple[Check, ...] = (
         _person_count({"result": persons.count}, thresholds, {"result"}),
-        *_background(pair, similarity, thresholds),
+        *_background(pair, similarity, thresholds, numbers),
         _background_moved(pair, thresholds),
         _subject_moved(sideways(pair, earlier, persons), thresholds),
         _subject_ssim(pair, similarity, thresholds),
@@ -98,7 +106,7 @@ def _subject_area(picture: Image.Image, thresholds: Thresholds) -> Check:
 
 
 def _background(
-    pair: BeforeAfter, similarity: NDArray[np.float32], thresholds: Thresholds
+    pair: BeforeAfter, similarity: NDArray[np.float32], thresholds: Thresholds, numbers: Image.Image | None
 ) -> tuple[Check, Check, Check, Check]:
     before, after = pair.backgrounds
     kept = before & after
@@ -111,6 +119,7 @@ def _background(
         )
         return psnr, ssim, luminance, colour
     moved, alike = Difference.of(pair, kept), float(np.mean(similarity[kept]))
+    lost = numbers is not None and comparison.profile_lost(pair, np.asarray(numbers, np.float32), kept)
     least, sure = thresholds.min_background_psnr, thresholds.sure_background_ssim
     most_luminance, most_colour = thresholds.max_background_luminance_shift, thresholds.max_background_color_shift
     return (
@@ -139,10 +148,12 @@ def _background(
         ),
         judged(
             "background_color_shift",
-            moved.colour <= most_colour,
+            moved.colour <= most_colour and not lost,
             moved.colour,
             most_colour,
-            f"a colour of the background moved by {moved.colour:.1f} of 255, at most {most_colour:g} is wanted",
+            "the result has the numbers of the source's colours without its colour profile, so all of them changed"
+            if lost
+            else f"a colour of the background moved by {moved.colour:.1f} of 255, at most {most_colour:g} is wanted",
         ),
     )
 

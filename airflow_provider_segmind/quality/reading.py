@@ -1,5 +1,5 @@
 """
-Decode untrusted pictures to a small size: the only place outside the emulator that opens pictures.
+Decode untrusted pictures, scaled down: the only place outside the emulator that opens pictures.
 
 A small file can be a huge picture, sent to do harm. So: the file's first bytes choose the decoder, and no other of
 Pillow's is used; it gets only the bytes that make the pixels; there is a limit on decoded pixels, per picture and for
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import io
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from PIL import Image
 from PIL.ImageFile import ImageFile
@@ -23,7 +23,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
+from airflow_provider_segmind.quality import colours
 from airflow_provider_segmind.quality.parts import Decodable, PartsError, take_apart
+from airflow_provider_segmind.quality.room import Room
 
 WORK_SIDE = 512
 """Longer side in pixels at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
@@ -33,6 +35,8 @@ _DECODERS: dict[media.Format, type[ImageFile]] = {
     media.JPEG: JpegImageFile,
     media.WEBP: WebPImageFile,
 }
+_STREAMED = 4
+"""How many times ``max_pixels`` a JPEG may have of which no more than ``max_pixels`` are ever held."""
 _MAX_SIDE = 65_535
 """Most pixels of one side, as in a JPEG; the decoder needs tables for each row, or copies of a whole row."""
 _MAX_SCANS = 40
@@ -40,6 +44,8 @@ _MAX_SCANS = 40
 # With the length for each number of components: a phone's video behind its photograph often has any two bytes.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _STRIP_PIXELS = 2**20
+_PLAIN = ("L", "RGB", "RGBA", "CMYK")
+_ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -56,6 +62,14 @@ class UnreadableError(ValueError):
     """The bytes are no picture, or an incomplete one, or one too large to open."""
 
 
+class UnusableError(UnreadableError):
+    """The picture is whole, and cannot be made into one that Segmind reads right; the message says what to do."""
+
+
+class NoDecoderError(UnreadableError):
+    """The picture is of a format whose decoder is not installed."""
+
+
 class TooManyPixelsError(UnreadableError):
     """A picture has too many pixels to decode; it may also be incomplete."""
 
@@ -67,10 +81,11 @@ class TooManyPixelsError(UnreadableError):
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, upright."""
+    """A picture, upright and in sRGB."""
 
     size: tuple[int, int]  # width and height in pixels, upright
     small: Image.Image  # RGB, its longer side at most WORK_SIDE
+    numbers: Image.Image | None = None  # ``small`` as it were without its colour profile; ``None``: it is the same
 
     @property
     def shorter(self) -> int:
@@ -88,63 +103,159 @@ class Thumbnail:
     """A thumbnail of a picture."""
 
     size: tuple[int, int]  # width and height of the original in pixels, as stored in its file
-    data: bytes  # the thumbnail, upright: a whole WebP
+    data: bytes  # the thumbnail, upright and in sRGB: a whole WebP
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How a file stores its picture."""
+
+    kind: media.Format
+    size: tuple[int, int]  # width and height in pixels
+    mode: str  # Pillow's
+    profile: bytes | None  # of its colours
+    turn: Image.Transpose | None  # what makes it upright
+    deep: bool  # whether a channel has 16 bits
+    several: bool  # whether the file has further pictures
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A whole picture, scaled down, upright, of 8 bits."""
+
+    stored: Stored
+    pixels: Image.Image  # L, RGB, RGBA or CMYK, its numbers as stored
 
 
 def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
     """Decode a whole picture; of an animation, the first frame. Raise if it is unreadable or above ``max_pixels``."""
-    size, small, turn = _decode(data, WORK_SIDE, max_pixels)
-    if small.mode == "RGBA":  # on white, as most viewers show it
-        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB")
-    return Picture(size[::-1] if turn in _SIDEWAYS else size, small)
+    decoded = decode(data, WORK_SIDE, max_pixels=max_pixels)
+    profile, size = decoded.stored.profile, decoded.stored.size
+    upright = size[::-1] if decoded.stored.turn in _SIDEWAYS else size
+    if profile is None or not colours.differs(profile, decoded.pixels.mode):
+        return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)))
+    numbers = _on_white(decoded.pixels.convert("RGBA" if decoded.pixels.mode == "RGBA" else "RGB"))
+    return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)), numbers)
 
 
 def thumbnail(data: bytes, side: int) -> Thumbnail:
     """Decode a whole picture as :func:`read` does, and return a thumbnail; ``side``: its longest, in pixels."""
-    size, small, _ = _decode(data, side, media.MAX_PIXELS)
+    decoded = decode(data, side)
     out = io.BytesIO()
-    small.save(out, "WEBP", quality=80)
-    return Thumbnail(size, out.getvalue())
+    colours.to_srgb(decoded.pixels, decoded.stored.profile).save(out, "WEBP", quality=80)
+    return Thumbnail(decoded.stored.size, out.getvalue())
 
 
-_Decoded = tuple[tuple[int, int], Image.Image, Image.Transpose | None]
-"""Width and height of the file, the small upright picture in RGB or RGBA, and the turn that made it upright."""
+def look(data: bytes) -> Stored:
+    """Return how a file stores its picture, by its header; raise if it is unreadable."""
+    with _opened(data) as (image, parts, kind):
+        return _stored(image, parts, kind)
 
 
-def _decode(data: bytes, side: int, max_pixels: int) -> _Decoded:
+def decode(data: bytes, side: int, *, least: int | None = None, max_pixels: int = media.MAX_PIXELS) -> Decoded:
+    """
+    Decode a whole picture; of an animation, the first frame.
+
+    :param side: pixels of the longer side at most.
+    :param least: the longer side may have as few pixels if that takes less memory; ``None``: as many as ``side``.
+    :param max_pixels: most pixels that are held decoded.
+    :raises UnreadableError: it is unreadable, or has too many pixels.
+    """
+    with _opened(data, max_pixels) as (image, parts, kind):
+        stored = _stored(image, parts, kind)
+        target = _within(stored.size, side)
+        if kind is media.JPEG:  # its decoder then skips unneeded detail, twice as fast
+            image.draft(None, _within(stored.size, least or side))
+            target = min(target, image.size)
+        if parts.streamed:
+            _check_pixels(stored.size, _STREAMED * max_pixels)
+            _check_pixels(image.size, max_pixels)
+        else:
+            _check_pixels(stored.size, max_pixels)
+        held = image.size if parts.streamed else stored.size
+        # The decoders of these make two or three pictures of full size.
+        with _room.taken(held[0] * held[1] * (1 if kind in (media.PNG, media.JPEG) else 2)):
+            image.load()
+            small = _shrunk(image, target)
+    return Decoded(stored, small if stored.turn is None else small.transpose(stored.turn))
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """Return a picture without transparency, as most viewers show it."""
+    if picture.mode != "RGBA":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+
+
+def _coded_profile(image: ImageFile, parts: Decodable) -> bytes | None:
+    """Return a profile for the colours that a HEIC or AVIF names by number."""
+    said = image.info.get("nclx_profile")
+    coded = {(int(said["color_primaries"]), int(said["transfer_characteristics"]))} if said else parts.coded
+    if len(coded) != 1:  # of AVIF, it is not known which of its pictures each is of
+        return None
+    ((primaries, curve),) = coded
+    if curve in colours.HDR:
+        raise UnusableError("it is HDR (PQ or HLG): export it as a JPEG of the usual range")
+    return colours.of_primaries(primaries)
+
+
+def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
+    share = min(1.0, side / max(size))
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
+
+
+def _stored(image: ImageFile, parts: Decodable, kind: media.Format) -> Stored:
+    orientation = parts.orientation
+    if kind is media.AVIF:  # Pillow alone knows its boxes of rotations, and says them as EXIF
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    profile = image.info.get("icc_profile") or _coded_profile(image, parts)
+    deep = parts.deep or image.info.get("bit_depth", 8) > 8
+    return Stored(kind, image.size, image.mode, profile, _UPRIGHT.get(orientation), deep, parts.several)
+
+
+@contextmanager
+def _opened(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Iterator[tuple[ImageFile, Decodable, media.Format]]:
+    """Open a picture without decoding it; all errors within are of its bytes."""
     if not data:
         raise UnreadableError("it is empty, 0 bytes")
-    kind = media.format_of(data)
+    kind = media.readable_format_of(data)
     if kind is None:
-        raise UnreadableError(f"it is no {media.NAMES}")
-    if len(data) > media.MAX_BYTES:
-        raise UnreadableError(f"its {len(data)} bytes are more than {media.MAX_BYTES}")
+        said = media.looks_like(data).partition(":")[0]
+        raise UnreadableError(f"{said and f'it looks like {said}: '}it is no {media.NAMES}")
+    if len(data) > media.MAX_ORIGINAL:
+        raise UnreadableError(f"its {len(data)} bytes are more than {media.MAX_ORIGINAL}")
     if kind is media.JPEG and any(islice(_SCAN.finditer(data), _MAX_SCANS, None)):
         raise UnreadableError(f"it has more than {_MAX_SCANS} scans")
     try:
-        return _opened(kind, take_apart(kind, data), side, max_pixels)
+        parts = take_apart(kind, data)
+        _check_pixels(parts.size, max_pixels)
+        with _decoder(kind)(io.BytesIO(parts.data)) as image:
+            yield image, parts, kind
     except (UnreadableError, MemoryError):
         raise
     except PartsError as problem:
         raise UnreadableError(str(problem)) from problem
     except Exception as problem:  # decoders raise many kinds of errors for broken bytes
-        raise UnreadableError(f"{type(problem).__name__}: {problem}") from problem
+        raise UnreadableError(f"it is cut off or damaged ({type(problem).__name__}: {problem})") from problem
 
 
-def _opened(kind: media.Format, parts: Decodable, side: int, max_pixels: int) -> _Decoded:
-    _check_pixels(parts.size, max_pixels)
-    with _DECODERS[kind](io.BytesIO(parts.data)) as image:
-        size = image.size
-        _check_pixels(size, max_pixels)
-        share = min(1.0, side / max(size))
-        target = max(1, round(size[0] * share)), max(1, round(size[1] * share))
-        with _room.taken(size[0] * size[1]):
-            # Only JPEG supports drafts: its decoder then skips unneeded detail, twice as fast.
-            image.draft(None, target)
-            image.load()
-            small = _shrunk(image, target)
-    turn = _UPRIGHT.get(parts.orientation)
-    return size, small if turn is None else small.transpose(turn), turn
+def _decoder(kind: media.Format) -> Any:
+    """Return the decoder of a format; those of the seldom ones are loaded when they are needed."""
+    if kind is media.AVIF:
+        from PIL.AvifImagePlugin import SUPPORTED, AvifImageFile
+
+        if not SUPPORTED:
+            raise NoDecoderError("this build of Pillow cannot read AVIF")
+        return AvifImageFile
+    if kind is media.HEIC:
+        try:
+            from pillow_heif import HeifImageFile, options
+        except ImportError:
+            raise NoDecoderError("a HEIC needs the extra heic: pip install 'airflow-provider-segmind[heic]'") from None
+        # Nothing here needs the pictures beside the photograph.
+        options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
+        return HeifImageFile
+    return _DECODERS[kind]
 
 
 def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
@@ -152,55 +263,41 @@ def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
         raise TooManyPixelsError(size, max_pixels)
 
 
-class _Room:
-    """Limits the pixels that this process's threads decode at the same time; a larger picture waits for all."""
-
-    def __init__(self, pixels: int) -> None:
-        self._all = self._free = pixels
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def taken(self, pixels: int) -> Iterator[None]:
-        needed = min(pixels, self._all)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= needed)
-            self._free -= needed
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += needed
-                self._changed.notify_all()
-
-
-_room = _Room(media.MAX_PIXELS)
+_room = Room(media.MAX_PIXELS)
 
 
 def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the picture at a size, as RGB or RGBA."""
+    """Return the picture at a size, in 8 bits, as L, RGB, RGBA or CMYK; it may be the same."""
+    scaled = image.size != size
+    if not scaled and image.mode in _PLAIN and image.has_transparency_data == (image.mode == "RGBA"):
+        return image
     # Like ``resize`` with a ``reducing_gap``, but without a second picture of full size.
     across, down = (max(1, int(large / small / 2)) for large, small in zip(image.size, size, strict=True))
     rows = down * max(1, _STRIP_PIXELS // (image.width * down))
     reduced: Image.Image | None = None
     for top in range(0, image.height, rows):
-        strip = _resizable(image.crop((0, top, image.width, min(top + rows, image.height)))).reduce((across, down))
+        strip = _plain(image.crop((0, top, image.width, min(top + rows, image.height))))
+        if scaled:  # neighbours are averaged by how much one sees of each
+            strip = (strip.convert("RGBa") if strip.mode == "RGBA" else strip).reduce((across, down))
         if reduced is None:
             reduced = Image.new(strip.mode, (strip.width, -(-image.height // down)))
         reduced.paste(strip, (0, top // down))
     if reduced is None:
         raise UnreadableError("it has no pixels")
+    if not scaled:
+        return reduced
     box = (0, 0, image.width / across, image.height / down)
     small = reduced.resize(size, Image.Resampling.BICUBIC, box=box)
-    if image.mode in ("RGB", "RGBA", "P") and (profile := image.info.get("icc_profile")):
-        small.info["icc_profile"] = profile
-    return small.convert("RGBA" if small.mode == "RGBa" else "RGB")
+    return small.convert("RGBA") if small.mode == "RGBa" else small
 
 
-def _resizable(image: Image.Image) -> Image.Image:
-    """Return the picture in a mode in which neighbouring pixels can be averaged."""
+def _plain(image: Image.Image) -> Image.Image:
+    """Return the picture in 8 bits, as L, RGB, RGBA or CMYK."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow's own conversion to 8 bits cuts off everything above 255.
         return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
-    if image.has_transparency_data:
-        return (image if image.mode == "RGBA" else image.convert("RGBA")).convert("RGBa")
-    return image if image.mode in ("L", "RGB", "CMYK", "YCbCr") else image.convert("RGB")
+    if image.mode == "RGBa" or image.has_transparency_data:
+        return image if image.mode == "RGBA" else image.convert("RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in _PLAIN else image.convert("RGB")

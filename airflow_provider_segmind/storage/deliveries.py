@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import Output
-from airflow_provider_segmind.api.results import is_image
+from airflow_provider_segmind.api.results import is_image, read_prepared
 from airflow_provider_segmind.api.uris import public_uri, shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_INPUTS
 from airflow_provider_segmind.batch.files import is_good, read_lines
@@ -105,7 +105,8 @@ def _pictures(where: str, request_id: str, outputs: list[Any]) -> Iterator[Outpu
 def _facts(result: Mapping[str, Any]) -> dict[str, Any]:
     facts = {name: result.get(name) for name in _SAID if result.get(name) is not None}
     inputs = {name: _public(result[name]) for name in BODY_SWAP_INPUTS if result.get(name) is not None}
-    return {**facts, **({"inputs": inputs} if inputs else {})}
+    prepared = read_prepared(result.get("prepared"))
+    return {**facts, **({"inputs": inputs} if inputs else {}), **({"prepared": prepared} if prepared else {})}
 
 
 def _public(value: Any) -> Any:

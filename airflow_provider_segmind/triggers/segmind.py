@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from airflow_provider_segmind.api.answers import MAX_URL, id_in, line
 from airflow_provider_segmind.api.clocks import UNKNOWN, known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.api.results import prepared_of, read_prepared, result_of
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
 from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit, warm_up
@@ -48,6 +48,7 @@ class PixelFlowTrigger(BaseTrigger):
     :param ending: how the task may end in the triggerer, see :class:`~airflow_provider_segmind.waiting.ending.Ending`;
         without it, the task resumes on a worker.
     :param clock_offset: seconds that the clock behind ``deadline`` is ahead of Segmind's clock, if known.
+    :param prepared: what was done to the job's pictures before they were sent, for its result.
     :param later: arguments from another version of this package; ignored.
     """
 
@@ -65,6 +66,7 @@ class PixelFlowTrigger(BaseTrigger):
         needs_image: bool = False,
         ending: Mapping[str, Any] | None = None,
         clock_offset: float | None = None,
+        prepared: Mapping[str, Sequence[str]] | None = None,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -80,6 +82,7 @@ class PixelFlowTrigger(BaseTrigger):
         self.needs_image = needs_image
         self.ending = read_trigger_exit(ending)
         self.clock_offset = clock_offset
+        self.prepared = read_prepared(prepared)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the arguments with which another triggerer can wait for the same job."""
@@ -98,6 +101,7 @@ class PixelFlowTrigger(BaseTrigger):
                 "needs_image": self.needs_image,
                 "ending": self.ending.to_json(),
                 "clock_offset": self.clock_offset,
+                **({"prepared": self.prepared} if self.prepared else {}),
             },
         )
 
@@ -138,8 +142,8 @@ class PixelFlowTrigger(BaseTrigger):
                 submitted_at=self.submitted_at,
                 clock_offset=known_offset(self.clock_offset),
             )
-            # The answer lacks the time of the order.
-            return replace(job, submitted_at=self.submitted_at)
+            # The answer lacks what is known of the order.
+            return replace(job, submitted_at=self.submitted_at, prepared=self.prepared)
         except SegmindError as error:
             error.request_id = error.request_id or self._known_as
             return error
@@ -213,6 +217,7 @@ def deferral(
             needs_image=needs_image,
             ending=ending.to_json() if ending else None,
             clock_offset=clock_offset,
+            prepared=prepared_of(job).get("prepared"),
         ),
         "method_name": "execute_complete",
         "timeout": timedelta(seconds=timeout + BACKSTOP),

@@ -12,6 +12,7 @@ from typing import Any
 from airflow_provider_segmind.api.answers import line, storable
 from airflow_provider_segmind.api.errors import BY_NAME, SegmindError, ServiceError
 from airflow_provider_segmind.api.models import Job, Output
+from airflow_provider_segmind.api.results import prepared_of, read_prepared
 
 VERSION = 1
 START = "start"
@@ -37,6 +38,7 @@ def event_of_job(job: Job) -> dict[str, Any]:
             "outputs": outputs,
             "error": job.error,
             "submitted_at": job.submitted_at,
+            **prepared_of(job),
         },
     }
 
@@ -104,6 +106,7 @@ def read_event(event: object) -> tuple[Job, bool]:
                 outputs=tuple(Output(*map(str, output[:3])) for output in outputs or ()),
                 error=str(job.get("error") or ""),
                 submitted_at=_number(job.get("submitted_at")),
+                prepared=read_prepared(job.get("prepared")),
             ),
             outputs is not None,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobFailedError, ServiceError
 from airflow_provider_segmind.api.models import Job, Output
-from airflow_provider_segmind.api.results import handle_of, read_handle, result_of
+from airflow_provider_segmind.api.results import handle_of, read_handle, read_prepared, result_of
 
 MASK = Output("mask", "image", "https://images.segmind.com/mask.png")
 SWAP = Output("body_swap_image", "Image", "https://images.segmind.com/swap.png")
@@ -74,3 +76,18 @@ def test_a_handle_is_read_as_it_was_left() -> None:
 def test_what_is_none_of_a_jobs_is_not_taken_from_a_handle(at: object) -> None:
     left = {"request_id": None, "poll_url": "u", "workflow": 7, "submitted_at": at}
     assert read_handle(left) == {**left, "workflow": None, "submitted_at": None}
+
+
+def test_what_was_done_to_pictures_is_in_handle_and_result_if_anything_was() -> None:
+    job = Job("r", "https://a.example/r", "COMPLETED", (Output("k", "image", "https://a.example/1.png"),))
+    assert "prepared" not in {**handle_of(job), **result_of(job)}
+    done = replace(job, prepared={"character_image": ("upright", "sRGB")})
+    for said in (handle_of(done), result_of(done)):
+        assert said["prepared"] == {"character_image": ["upright", "sRGB"]}
+        assert read_prepared(said["prepared"]) == said["prepared"]
+
+
+@pytest.mark.parametrize("said", [None, "upright", ["upright"], {"character_image": "upright"}, {"else": ["upright"]}])
+def test_what_says_nothing_about_pictures_is_read_as_nothing(said: object) -> None:
+    assert read_prepared(said) == {}
+    assert len(str(read_prepared({"character_image": ["x" * 9999] * 999}))) < 5000

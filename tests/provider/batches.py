@@ -14,11 +14,11 @@ from airflow_provider_segmind.batch import results as batch_results
 from airflow_provider_segmind.compat import TaskDeferred
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator
+from tests.provider.odd_host import picture
 from tests.provider.running import TaskInstance, first_event, revive
 from tests.provider.tries import Store
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"picture"
-
+PNG = picture(size=(90, 60))
 
 RUNNING = 2.0
 """Seconds that jobs take where they must still run when the history is asked: only then absence from it counts."""

@@ -14,6 +14,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from tests.api.drive import WORKFLOW
+from tests.provider.odd_host import picture
 from tests.provider.running import TaskInstance, context
 
 
@@ -52,7 +53,7 @@ def test_the_generic_operator_takes_any_workflow(emulator: Emulator) -> None:
 def test_pictures_that_have_no_url_are_uploaded_first(emulator: Emulator, tmp_path: Path) -> None:
     scene, person = tmp_path / "scene.png", tmp_path / "person.jpg"
     scene.write_bytes(requests.get(emulator.sample("scene", 1), timeout=10).content)
-    person.write_bytes(b"\xff\xd8\xff and so on")
+    person.write_bytes(picture("JPEG"))
     swap(emulator, character_image=str(scene), reference_character_image=person.as_uri()).execute(context())
     (charge,) = emulator.charges
     for name, file, kind in [
@@ -152,7 +153,7 @@ def test_everything_an_author_decides_is_a_template() -> None:
 def test_a_picture_that_is_too_large_is_refused_before_it_is_read_whole(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider_segmind.files.pictures.MAX_BYTES", 2**20)
+    monkeypatch.setattr("airflow_provider_segmind.files.pictures.MAX_ORIGINAL", 2**20)
     picture = tmp_path / "scene.webp"
     picture.write_bytes(b"RIFF\x00\x00\x00\x00WEBP" + bytes(2**20))
     with pytest.raises(AirflowFailException, match="is larger than 1 MiB: give a smaller picture"):

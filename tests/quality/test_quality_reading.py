@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import struct
 import zlib
@@ -12,8 +13,16 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from airflow_provider_segmind.quality import inspect
-from airflow_provider_segmind.quality.reading import WORK_SIDE, read
+from airflow_provider_segmind.quality.prepare import prepare
+from airflow_provider_segmind.quality.reading import WORK_SIDE, UnreadableError, read
 from tests.quality.drawing import encoded, find, opened, scene, trio
+
+try:
+    import pillow_heif as heif
+except ImportError:
+    heif = None
+else:
+    heif.register_heif_opener()
 
 # The core alone: that bytes can be read has nothing to do with models.
 check_input = functools.partial(inspect.check_input, qa=False)
@@ -148,6 +157,8 @@ def seeds() -> tuple[bytes, ...]:
         encoded(picture.convert("P"), "PNG", transparency=3),
         encoded(picture, "WEBP"),
         encoded(picture.convert("RGBA"), "WEBP", lossless=True),
+        encoded(picture, "AVIF", exif=exif),
+        *((encoded(picture, "HEIF"),) if heif else ()),
     )
 
 
@@ -169,6 +180,8 @@ def test_no_broken_bytes_crash_or_hang_a_check(data):
         else:
             broken[place:place] = broken[: data.draw(st.integers(0, 64))]
     report = check_swap(seed, bytes(broken), seed)
+    with contextlib.suppress(UnreadableError):
+        prepare(bytes(broken))
     assert report.verdict in ("pass", "fail")
     assert report.to_json()["kind"] == "swap"
 
