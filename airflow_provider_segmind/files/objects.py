@@ -5,11 +5,12 @@ The URI of an input is not trusted: it may come from a person who triggers a DAG
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,7 @@ from airflow.sdk.io import has_fs
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, shown
 from airflow_provider_segmind.compat import conf
+from airflow_provider_segmind.files.faults import package_advice, storage_errors
 
 LOCAL = ("", "file", "local")
 """Protocols of local files."""
@@ -37,7 +39,10 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
         parts = urlsplit(uri)
         known = parts.scheme in LOCAL or has_fs(parts.scheme)
         if known and ":" not in parts.netloc.rpartition("@")[0]:
-            return ObjectStoragePath(uri)
+            with _errors(name, uri):
+                return ObjectStoragePath(uri)
+    except InvalidRequestError:
+        raise
     except (ValueError, ImportError) as error:
         raise InvalidRequestError(f"{name} {shown(uri)!r} is no URI of a file ({cause(error)}): check it.") from None
     if known:
@@ -47,8 +52,8 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
             "connection: keep the password in a connection and name that."
         )
     raise InvalidRequestError(
-        f"{name} {shown(uri)!r} cannot be read or written: it is in no storage that this Airflow knows. Check the part "
-        "before '://', or have Airflow's provider for that storage installed."
+        f"{name} {shown(uri)!r} cannot be read or written: it is in no storage that this Airflow knows. "
+        f"{package_advice(uri)}"
     )
 
 
@@ -102,7 +107,7 @@ def open_regular(path: str) -> int:
         os.close(folder)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise OSError("it is no file")
+        raise OSError(errno.EINVAL, "it is no file")
     return file
 
 
@@ -118,22 +123,15 @@ def _opened(name: str, uri: str) -> Iterator[Any]:
         try:
             with path.open("rb") as file:
                 if not os.path.sameopenfile(held, file.fileno()):
-                    raise OSError("another file took its place")
+                    raise PermissionError("another file took its place")
                 yield file
         finally:
             os.close(held)
 
 
-@contextmanager
-def _errors(name: str, uri: str) -> Iterator[None]:
-    try:
-        yield
-    except InvalidRequestError:
-        raise
-    except (OSError, ValueError, ImportError) as error:
-        raise InvalidRequestError(
-            f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path and who may read it."
-        ) from None  # a traceback would show secrets in the URI
+def _errors(name: str, uri: str) -> AbstractContextManager[None]:
+    final, passing = ": check the path and who may read it.", "a retry reads it again, which costs nothing."
+    return storage_errors(name, uri, "read", final=final, passing=passing)
 
 
 @lru_cache(maxsize=8)

@@ -102,7 +102,11 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
-            summary |= self._write_manifest(context, found, rows)
+            try:
+                summary |= self._write_manifest(context, found, rows)
+            except SegmindError as error:
+                self.note_error(error)
+                raise task_error(error) from error
         self.log.info("Stored in %s: %s", shown(self.destination), summary)
         self._note(found, outcomes, summary)
         self._show(context, found, rows, summary)
