@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.uris import shown
+from airflow_provider_segmind.api.uris import key_of, shown
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.batch.files import CHECKS, STORED, is_good, read_lines
 from airflow_provider_segmind.compat import AirflowFailException
@@ -91,7 +91,7 @@ def manifest_of(result: object) -> str | None:
             return str(result["results_uri"])
         if isinstance(result.get("stored_uri"), str):
             return str(result["stored_uri"]).removesuffix(STORED)
-    if isinstance(result, str) and urlsplit(result).path.lower().endswith(_MANIFESTS):
+    if isinstance(result, str) and key_of(result).lower().endswith(_MANIFESTS):
         return result.removesuffix(STORED)
     return None
 

@@ -19,7 +19,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import has_fs
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, shown
+from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, local_path, shown
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.files.faults import package_advice, storage_errors
 
@@ -159,15 +159,23 @@ def _place(uri: str) -> _Place:
     parts = urlsplit(uri)
     if parts.scheme in LOCAL:
         try:
-            real = os.path.realpath(os.path.expanduser(ObjectStoragePath(uri).path))  # noqa: PTH111 - not a Path
+            real = os.path.realpath(os.path.expanduser(_local(uri)))  # noqa: PTH111 - not a Path
         except OSError as error:  # a link disappeared meanwhile
             raise InvalidRequestError(
                 f"{shown(uri)} changed while it was looked at: try again ({type(error).__name__})."
             ) from None
         return "file", "", "/" + real.strip("/")
     connection, _, host = parts.netloc.rpartition("@")
-    rest = parts._replace(netloc=host).geturl().partition("://")[2]
-    return SAME_STORAGE.get(parts.scheme, parts.scheme), connection, rest.rstrip("/")
+    key = uri.partition("://")[2].removeprefix(parts.netloc)
+    return SAME_STORAGE.get(parts.scheme, parts.scheme), connection, f"{host}{key}".rstrip("/")
+
+
+def _local(uri: str) -> str:
+    """Return the path of a local file: literal if it is there, else as ``Path.as_uri`` encodes it."""
+    path = str(ObjectStoragePath(uri).path)
+    decoded = local_path(path)
+    encoded = uri.lower().startswith(("file:", "local:")) and decoded != path
+    return decoded if encoded and not os.path.lexists(path) and os.path.lexists(decoded) else path
 
 
 def _is_below(place: _Place, root: _Place) -> bool:

@@ -16,6 +16,7 @@ from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.batch.files import STORED, check_failures, dag_of, too_many
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.failures import task_error
+from airflow_provider_segmind.files.faults import storage_errors
 from airflow_provider_segmind.files.objects import storage_path
 from airflow_provider_segmind.files.pictures import SHARES, share_all
 from airflow_provider_segmind.files.publish import lines_of, put
@@ -225,7 +226,9 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
         try:
             if self.share not in SHARES:
                 raise InvalidRequestError(f"share is {self.share!r}: the DAG's author gives one of {SHARES}.")
-            urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
+            passing = "a retry shares all of them, which costs nothing."
+            with storage_errors("source", shown(self.source), "shared", final=": check it.", passing=passing):
+                urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
         except SegmindError as error:
             raise task_error(error) from error
         return urls[0] if isinstance(self.source, str) else urls
