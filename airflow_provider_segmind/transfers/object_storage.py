@@ -163,7 +163,7 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         place = manifest
         if found.dag_ids != {dag_of(context)}:
             name = f"{hashlib.sha256(manifest.encode()).hexdigest()[:8]}-{manifest.rpartition('/')[2]}"
-            place = f"{self.destination.rstrip('/')}/{name_of('{id}', {'id': name})}"
+            place = f"{self.destination.rstrip('/')}/{name_of('{id}', {'id': name}, local=True)}"
             told = {"results_uri": manifest}
         path = ObjectStoragePath(f"{place}{STORED}")
         put(path, lines_of({**row, "row": job.row} for job, row in zip(found.jobs, rows, strict=True)))
