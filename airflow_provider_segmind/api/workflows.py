@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import is_local, is_loopback, parse_url
+from airflow_provider_segmind.api.picture_urls import is_private, why_no_address, why_unreadable
 from airflow_provider_segmind.api.uris import quoted, shown
 
 BODY_SWAP_ID = "678b67a76426baad7e539337"
@@ -66,9 +67,10 @@ def is_body_swap(workflow: str) -> bool:
 
 def check_image(name: str, value: object) -> str:
     """
-    Return the image's URI if it is not empty.
+    Return the image's URI, if it can be one.
 
-    :raises InvalidRequestError: if it is empty: the service would use its sample picture and bill.
+    :raises InvalidRequestError: if it is empty, since the service would use its sample picture and bill; or if it is
+        no address, such as one in quotation marks.
     """
     text = value.strip() if isinstance(value, str) else ""
     if not text or text == "None":
@@ -77,6 +79,9 @@ def check_image(name: str, value: object) -> str:
             f"{name} is empty ({said!r}): both images of a body swap are required; without one Segmind would "
             "swap its own sample picture and bill for it."
         )
+    why = why_no_address(text)
+    if why is not None:
+        raise InvalidRequestError(f"{name} {shown(text)!r} {why}")
     return text
 
 
@@ -89,16 +94,14 @@ def check_image_url(name: str, value: object, base_url: str) -> str:
     """
     url = check_image(name, value)
     parts = parse_url(url)
-    if parts is not None and parts.scheme == "https":
+    local = parts is not None and is_local(base_url)
+    if parts is not None and parts.scheme == "https" and (local or not is_private(parts.hostname or "")):
         return url
-    if parts is not None and is_local(base_url):
+    if parts is not None and local:
         host = parts.hostname or ""
         if is_loopback(host) or host == urlsplit(base_url).hostname:
             return url
-    raise InvalidRequestError(
-        f"{name} {shown(url)!r} is not an https:// URL that Segmind can read: give the operator a storage URI or a "
-        "path (it uploads the picture), or upload it with SegmindHook.upload first."
-    )
+    raise InvalidRequestError(f"{name} {shown(url)!r} {why_unreadable(url)}")
 
 
 def check_character(value: object) -> str:

@@ -1,0 +1,113 @@
+"""Say why the address of a picture cannot be used, and what to write instead. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from urllib.parse import quote, urlsplit
+
+import idna
+
+from airflow_provider_segmind.api.models import is_loopback
+from airflow_provider_segmind.api.uris import public_uri
+
+_QUOTES = "\"'`<\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a\uff02\uff07"
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_MISSPELLED = re.compile(r"(?:https?(?:/+|;/*|:(?!//))|(?!https?://)[htps]{3,7}://)", re.IGNORECASE)
+_BARE_HOST = re.compile(r"(?:www\.|//(?=[\w.-]+\.[a-z]{2,}(?:[:/]|\Z)))[\w.-]+", re.IGNORECASE)
+_WINDOWS = re.compile(r"(?:file:/{2,3})?[A-Za-z]:[\\/](?!/)|\\\\[^\\]", re.IGNORECASE)
+_UPLOAD = (
+    "give the operator a storage URI or a path (it uploads the picture), or upload it with SegmindHook.upload first"
+)
+
+
+def why_no_address(text: str) -> str | None:
+    """Return why a text that looks like an address is none, and the remedy; ``None`` if it may be a path or URI."""
+    odd = next((sign for sign in (text[0], text[-1]) if unicodedata.category(sign) == "Cf"), None)
+    if odd:
+        return f"begins or ends with the invisible character U+{ord(odd):04X}: type it anew, or paste it as plain text."
+    if text[0] in _QUOTES or (_WEB.match(text) and text[-1] in f"{_QUOTES}>"):
+        return "is in quotation marks or brackets: write it without them."
+    if _WINDOWS.match(text):
+        return (
+            "is a path of Windows, which no worker of Airflow can read: copy the file to object storage or to a folder "
+            "that all workers have, and give its URI or path there."
+        )
+    if _MISSPELLED.match(text):
+        return "begins with a misspelled https://: correct it."
+    if _BARE_HOST.match(text):
+        return "is an address of the Web without its scheme: write https:// before it."
+    return None
+
+
+def why_unreadable(url: str) -> str:
+    """Return why Segmind cannot read a URL that is not accepted, and the remedy."""
+    if not _WEB.match(url):
+        return f"is not an https:// URL that Segmind can read: {_UPLOAD}."
+    why = _malformed(url)
+    if why is not None:
+        return why
+    return (
+        "is not an https:// URL that Segmind can read, since it begins with http://: write https:// if the host has "
+        f"it, or {_UPLOAD}."
+    )
+
+
+def is_private(host: str) -> bool:
+    """Return whether a host is this machine or an address of a private network, which Segmind cannot reach."""
+    if is_loopback(host):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
+def _malformed(url: str) -> str | None:
+    """Return what is wrong with a URL of the Web, and the remedy."""
+    if re.search(r"[\x00-\x1f\x7f]", url):
+        return "has a line break, a tab or another control character in it: write it in one line."
+    if re.search(r"\s", url):
+        return "has a blank in it: write %20 instead, and give one URL only."
+    if "\\" in url:
+        return "has a backslash in it: write / instead."
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "has a host or a port that cannot be read: write it like https://shop.example/a.jpg."
+    if "@" in parts.netloc:
+        return (
+            "has a user name or a password before its host, which Segmind's request history would show: give a link "
+            f"that needs none, such as a signed one, or {_UPLOAD}."
+        )
+    if not host:
+        return "has no host: write it like https://shop.example/a.jpg."
+    if not url.isascii():
+        signs = "".join(dict.fromkeys(sign for sign in url if not sign.isascii()))[:10]
+        return f"has letters that a URL cannot have ({signs}): write it as {_in_ascii(url)}"
+    if port == 0:
+        return "has the port 0: write the port of the host, or none."
+    if "_" in host:
+        return (
+            "has an underscore in its host, which many clients refuse: give the picture under another host name (of a "
+            "bucket: with the bucket in the path), or its storage URI."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", host):
+        return "has a host name with a sign that no host name has: check it."
+    if parts.scheme == "https" and is_private(host):
+        return f"is on this machine or in a private network, where Segmind cannot read it: {_UPLOAD}."
+    return None
+
+
+def _in_ascii(url: str) -> str:
+    """Return how a browser sends a URL, without its query, which may be a secret."""
+    parts = urlsplit(public_uri(url))
+    try:
+        host = idna.encode(parts.hostname or "", uts46=True).decode()
+    except idna.IDNAError:
+        return "your browser sends it: open it there and copy it from the address bar."
+    port = f":{parts.port}" if parts.port else ""
+    rest = ", and encode its query likewise." if "?" in url else "."
+    return f"{parts.scheme}://{host}{port}{quote(parts.path, safe='/%:@!$&()*+,;=~')}{rest}"
