@@ -33,6 +33,7 @@ SEE = {
     "max_spend_per_run": "[Money and retries](../how-to/money.md#limit-what-a-run-spends)",
     "tag_orders": "[Reliability](../reliability.md#what-is-not-promised)",
     "pose_model": "[Poses](../quality.md#poses)",
+    "look_at_urls": "[Keeping results](../storage.md#pictures-by-url)",
     "input_roots": "[Keeping results](../storage.md#who-may-name-which-files)",
     "gallery_roots": "[The gallery](../gallery.md)",
     "ui_tabs": "[The gallery](../gallery.md)",

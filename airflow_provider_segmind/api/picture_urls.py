@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from urllib.parse import quote, urlsplit
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, quote, urlsplit
 
 import idna
 
@@ -111,3 +112,21 @@ def _in_ascii(url: str) -> str:
     port = f":{parts.port}" if parts.port else ""
     rest = ", and encode its query likewise." if "?" in url else "."
     return f"{parts.scheme}://{host}{port}{quote(parts.path, safe='/%:@!$&()*+,;=~')}{rest}"
+
+
+def expiry_of(url: str) -> float | None:
+    """Return when a signed URL of S3, Google, Azure or CloudFront expires, in seconds since the epoch, if known."""
+    given = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+    try:
+        for cloud in ("x-amz", "x-goog"):
+            if f"{cloud}-date" in given:
+                began = datetime.strptime(given[f"{cloud}-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+                return began.timestamp() + float(given[f"{cloud}-expires"])
+        if "expires" in given:
+            return float(given["expires"])
+        if "se" in given:
+            ends = datetime.fromisoformat(given["se"])
+            return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, KeyError, OverflowError):
+        pass
+    return None

@@ -96,6 +96,11 @@ def _unsigned(key: str) -> str:
     return _QUERY.split(key, maxsplit=1)[0] if _SIGNED.search(key) else key
 
 
+def is_signed(uri: str) -> bool:
+    """Return whether a URI has a parameter of a signature."""
+    return bool(_SIGNED.search(uri))
+
+
 def key_of(uri: str) -> str:
     """Return what stands after the host: of a URL its path, of a storage its literal key, of a path itself."""
     scheme, there, rest = uri.partition("://")

@@ -25,7 +25,8 @@ from airflow_provider_segmind.api.workflows import (
 from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
-from airflow_provider_segmind.files.pictures import readable_url
+from airflow_provider_segmind.files.download import look_at_url
+from airflow_provider_segmind.files.pictures import is_url, readable_url
 from airflow_provider_segmind.gallery.recording import ordered, show, show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
@@ -90,6 +91,9 @@ class OrdersBodySwap(OrdersPixelFlow):
         workflow = check_workflow(self.workflow)
         character = check_character(self.select_character)
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
+        for name, uri in pictures.items():
+            if is_url(uri):
+                look_at_url(hook, name, uri, single=True)
         urls = {name: readable_url(hook, name, uri) for name, uri in pictures.items()}
         inputs = {**urls, "select_character": character}
         return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))
