@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import unicodedata
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -13,33 +12,10 @@ import idna
 from airflow_provider_segmind.api.models import is_loopback
 from airflow_provider_segmind.api.uris import public_uri
 
-_QUOTES = "\"'`<\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a\uff02\uff07"
 _WEB = re.compile(r"https?://", re.IGNORECASE)
-_MISSPELLED = re.compile(r"(?:https?(?:/+|;/*|:(?!//))|(?!https?://)[htps]{3,7}://)", re.IGNORECASE)
-_BARE_HOST = re.compile(r"(?:www\.|//(?=[\w.-]+\.[a-z]{2,}(?:[:/]|\Z)))[\w.-]+", re.IGNORECASE)
-_WINDOWS = re.compile(r"(?:file:/{2,3})?[A-Za-z]:[\\/](?!/)|\\\\[^\\]", re.IGNORECASE)
 _UPLOAD = (
     "give the operator a storage URI or a path (it uploads the picture), or upload it with SegmindHook.upload first"
 )
-
-
-def why_no_address(text: str) -> str | None:
-    """Return why a text that looks like an address is none, and the remedy; ``None`` if it may be a path or URI."""
-    odd = next((sign for sign in (text[0], text[-1]) if unicodedata.category(sign) == "Cf"), None)
-    if odd:
-        return f"begins or ends with the invisible character U+{ord(odd):04X}: type it anew, or paste it as plain text."
-    if text[0] in _QUOTES or (_WEB.match(text) and text[-1] in f"{_QUOTES}>"):
-        return "is in quotation marks or brackets: write it without them."
-    if _WINDOWS.match(text):
-        return (
-            "is a path of Windows, which no worker of Airflow can read: copy the file to object storage or to a folder "
-            "that all workers have, and give its URI or path there."
-        )
-    if _MISSPELLED.match(text):
-        return "begins with a misspelled https://: correct it."
-    if _BARE_HOST.match(text):
-        return "is an address of the Web without its scheme: write https:// before it."
-    return None
 
 
 def why_unreadable(url: str) -> str:

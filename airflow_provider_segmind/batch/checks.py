@@ -20,7 +20,7 @@ from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.batch.files import CHECKS, STORED, is_good, read_lines
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.files.download import picture_bytes
-from airflow_provider_segmind.files.faults import storage_errors
+from airflow_provider_segmind.files.objects import storage_errors
 from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.files.publish import lines_of, write_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook

@@ -16,8 +16,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.manifest import MAX_MANIFEST
 from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.files.faults import storage_errors
-from airflow_provider_segmind.files.objects import read_up_to, storage_path
+from airflow_provider_segmind.files.objects import read_up_to, storage_errors, storage_path
 from airflow_provider_segmind.files.publish import lines_of, put, write_whole, writing
 
 COMPLETED = "COMPLETED"

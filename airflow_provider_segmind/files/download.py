@@ -24,9 +24,8 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
 from airflow_provider_segmind.api.transport import Exchange, exchange
 from airflow_provider_segmind.api.wire import Response
-from airflow_provider_segmind.files.fetching import Wanted, answer_of, check_length, chunks
-from airflow_provider_segmind.files.inputs import fetch_input
-from airflow_provider_segmind.files.inputs import look_at_url as look_at_url
+from airflow_provider_segmind.files.fetching import Wanted, answer_of, check_length, chunks, fetch_input
+from airflow_provider_segmind.files.fetching import look_at_url as look_at_url
 from airflow_provider_segmind.files.pictures import is_url, read_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 

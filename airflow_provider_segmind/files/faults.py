@@ -5,23 +5,11 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
-from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError, TransportError
-from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, shown
+from airflow_provider_segmind.api.errors import SegmindError
 
 Meaning = Literal["final", "passing"]
-
-PACKAGES = {
-    "s3": "apache-airflow-providers-amazon[s3fs]",
-    "gs": "apache-airflow-providers-google",
-    "abfss": "apache-airflow-providers-microsoft-azure",
-    "wasbs": "apache-airflow-providers-microsoft-azure",
-    "adl": "apache-airflow-providers-microsoft-azure",
-}
-"""The package that reads a storage, by scheme."""
 
 _PASSING_STATUS = frozenset({302, 303, 307, 308, 408, 409, 423, 425, 429})  # and 5xx
 _FINAL_ERRNO = frozenset(
@@ -73,38 +61,6 @@ def storage_failure(error: BaseException) -> Meaning:
     found = [meaning for one in _chain(error) if (meaning := _meaning(one)) is not None]
     # A client may say "not found" for an answer that never came, so one passing error among its causes is enough.
     return "final" if found and "passing" not in found else "passing"
-
-
-@contextmanager
-def storage_errors(name: str, uri: str, done: str, *, final: str, passing: str) -> Iterator[None]:
-    """
-    Raise a storage's errors as ours, with the parameter, the URI and the reason.
-
-    :param done: what cannot be done, such as ``read``.
-    :param final: the end of the sentence, with the advice, if no retry can help.
-    :param passing: the advice if a retry may help.
-    """
-    try:
-        yield
-    except SegmindError:
-        raise
-    except Exception as error:  # noqa: BLE001 - storage libraries raise any type
-        said = f"{name} {shown(uri)!r} cannot be {done} ({cause(error)})"
-        # Without the cause: a traceback would show secrets in the URI.
-        if isinstance(error, ImportError):
-            raise InvalidRequestError(f"{said}. {package_advice(uri)}") from None
-        if storage_failure(error) == "final":
-            raise InvalidRequestError(f"{said}{final}") from None
-        raise TransportError(f"{said}. The storage fails or cannot be reached now: {passing}") from None
-
-
-def package_advice(uri: str) -> str:
-    """Return what to install for the storage of a URI."""
-    scheme = urlsplit(uri).scheme
-    package = PACKAGES.get(SAME_STORAGE.get(scheme, scheme))
-    if package is None:
-        return "Check the part before '://', or have Airflow's provider for that storage installed."
-    return f"Ask your Airflow administrator to install {package} wherever tasks run."
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

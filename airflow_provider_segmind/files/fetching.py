@@ -1,8 +1,11 @@
-"""Ask a host for a picture, with its redirects, sending the key only to hosts that may receive it."""
+"""Ask a host for a picture or its beginning, with its redirects; only a result is asked for with the key."""
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +15,27 @@ import requests
 import urllib3
 
 from airflow_provider_segmind.api import protocol, uris
-from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
+from airflow_provider_segmind.api.errors import InvalidRequestError, RateLimitError, ServiceError, TransportError
+from airflow_provider_segmind.api.media import MAX_BYTES, media_type_of
 from airflow_provider_segmind.api.models import Settings, parse_url
 from airflow_provider_segmind.api.picture_urls import is_private, why_unreadable
-from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter
+from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter, exchange
 from airflow_provider_segmind.api.wire import Request
+from airflow_provider_segmind.api.workflows import check_image_url
+from airflow_provider_segmind.compat import conf
+from airflow_provider_segmind.files import refused
 from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+
+log = logging.getLogger(__name__)
+
+LOOKS = ("batches", "always", "never")
+REDIRECTS = 10
+"""Redirects of an input; those who share files use more than Segmind."""
+_BEGINNING = 2048  # bytes that show what a file is
+_LONGEST_LOOK = 15.0  # seconds for one URL, with its redirects
+_SILENT_AFTER = 3  # looks in a row that a host does not answer
+_SILENT_FOR = 60.0  # seconds without another look at such a host: a batch may have thousands of pictures there
 
 _MOVED = (301, 302, 303, 307, 308)
 
@@ -62,6 +79,68 @@ def answer_of(hook: SegmindHook, url: str, wanted: Wanted, whole: Exchange) -> I
     raise InvalidRequestError(
         f"{wanted.said(url)} leads through more than {wanted.redirects} redirects, so it is not fetched: {advice}."
     )
+
+
+def fetch_input(hook: SegmindHook, name: str, url: str, seconds: float) -> bytes:
+    """Return the bytes of an input unchecked, as those of a file are; never with the key."""
+    wanted, body = Wanted(name, REDIRECTS), bytearray()
+    with exchange(seconds) as whole, answer_of(hook, url, wanted, whole) as (answer, target):
+        said = wanted.said(url)
+        _check_status(answer, target, said)
+        for chunk in chunks(answer, said, whole):
+            body += chunk
+            if len(body) > MAX_BYTES:
+                raise refused.too_large(said)
+        check_length(answer, said, len(body))
+    data = bytes(body)
+    if refused.HTML.match(data):
+        log.warning("%s %s", said, refused.page(url))
+    return data
+
+
+def look_at_url(hook: SegmindHook, name: str, url: str) -> None:
+    """
+    Check the URL of an input, and what is there by its first bytes, before an order is paid for.
+
+    What may pass, or what Segmind may see and this worker not, is only logged: it must not stop an order.
+
+    :raises InvalidRequestError: if Segmind cannot read it, or it is no picture that Segmind takes.
+    """
+    check_image_url(name, url, hook.settings.base_url)
+    host = urlsplit(url).netloc.lower()
+    if looks() == "never" or _silent.is_silent(host):
+        return
+    try:
+        _look(hook, Wanted(name, REDIRECTS, _BEGINNING), url)
+    except (TransportError, RateLimitError, ServiceError, UnseenError) as error:
+        log.warning("%s It is ordered without a look at it.", error)
+        if isinstance(error, TransportError) and error.status is None and _silent.note(host):
+            log.warning("%s does not answer, and is not looked at for %.0f s.", host, _SILENT_FOR)
+    else:
+        _silent.forget(host)
+
+
+def _look(hook: SegmindHook, wanted: Wanted, url: str) -> None:
+    said, head = wanted.said(url), bytearray()
+    with exchange(_LONGEST_LOOK) as whole, answer_of(hook, url, wanted, whole) as (answer, target):
+        size = _size_of(answer)
+        if answer.status_code == 416 and size == 0:
+            raise InvalidRequestError(f"{said} is an empty file: check the link.")
+        if answer.status_code == 416:
+            raise UnseenError(f"{said} cannot be read in part, as its host says.", status=416)
+        _check_status(answer, target, said)
+        for chunk in chunks(answer, said, whole):
+            head += chunk
+            if len(head) >= wanted.beginning:
+                break
+    data = bytes(head[: wanted.beginning])
+    if not data:
+        raise InvalidRequestError(f"{said} is an empty file: check the link.")
+    if media_type_of(data) is None:
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        raise InvalidRequestError(f"{said} {refused.what(url, data, kind)}")
+    if size is not None and size > MAX_BYTES:
+        raise refused.too_large(said)
 
 
 def chunks(answer: requests.Response, said: str, whole: Exchange) -> Iterator[bytes]:
@@ -151,3 +230,53 @@ def _check_url(settings: Settings, url: str, wanted: Wanted) -> bool:
 
 def _reason(error: Exception, whole: Exchange) -> str:
     return f"not there whole within {whole.seconds:g} s" if whole.left <= 0 else type(error).__name__
+
+
+def _check_status(answer: requests.Response, url: str, said: str) -> None:
+    if answer.status_code not in (200, 206):
+        raise refused.error_of(answer, url, said)
+
+
+def _size_of(answer: requests.Response) -> int | None:
+    """Return the size of a whole file in bytes, as its host says it."""
+    total = answer.headers.get("content-range", "").rpartition("/")[2]
+    said = answer.headers.get("content-length", "") if answer.status_code == 200 else total
+    return int(said) if said.isdecimal() else None
+
+
+def looks() -> str:
+    """Return which orders are looked at, as the administrator says."""
+    said = str(conf.get("segmind", refused.OPTION, fallback=None) or LOOKS[0]).strip().lower()
+    if said not in LOOKS:
+        raise InvalidRequestError(
+            f"[segmind] {refused.OPTION} is {said!r}. Ask your Airflow administrator to set it to one of "
+            f"{', '.join(LOOKS)}."
+        )
+    return said
+
+
+class _Silent:
+    """Hosts that did not answer lately, for all threads of a process."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, tuple[int, float]] = {}
+        self._lock = threading.Lock()
+
+    def is_silent(self, host: str) -> bool:
+        """Return whether a host is not worth another look now."""
+        count, last = self._failures.get(host, (0, 0.0))
+        return count >= _SILENT_AFTER and time.monotonic() - last < _SILENT_FOR
+
+    def note(self, host: str) -> bool:
+        """Note that a host did not answer; return whether this makes it silent."""
+        with self._lock:
+            count = self._failures.get(host, (0, 0.0))[0] + 1
+            self._failures[host] = count, time.monotonic()
+        return count == _SILENT_AFTER
+
+    def forget(self, host: str) -> None:
+        """Note that a host answered."""
+        self._failures.pop(host, None)
+
+
+_silent = _Silent()

@@ -18,15 +18,24 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import has_fs
 
-from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError, TransportError
 from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, local_path, shown
 from airflow_provider_segmind.compat import conf
-from airflow_provider_segmind.files.faults import package_advice, storage_errors
+from airflow_provider_segmind.files.faults import storage_failure
 
 LOCAL = ("", "file", "local")
 """Protocols of local files."""
 SYSTEM = ("/dev", "/etc", "/proc", "/run", "/sys", "/var/run")
 """Folders that tasks must not read, unless an administrator allows a folder in them."""
+
+PACKAGES = {
+    "s3": "apache-airflow-providers-amazon[s3fs]",
+    "gs": "apache-airflow-providers-google",
+    "abfss": "apache-airflow-providers-microsoft-azure",
+    "wasbs": "apache-airflow-providers-microsoft-azure",
+    "adl": "apache-airflow-providers-microsoft-azure",
+}
+"""The package that reads a storage, by scheme."""
 
 _Place = tuple[str, str, str]
 """Protocol, connection, and path with the bucket; a local path has its links resolved."""
@@ -55,6 +64,38 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
         f"{name} {shown(uri)!r} cannot be read or written: it is in no storage that this Airflow knows. "
         f"{package_advice(uri)}"
     )
+
+
+@contextmanager
+def storage_errors(name: str, uri: str, done: str, *, final: str, passing: str) -> Iterator[None]:
+    """
+    Raise a storage's errors as ours, with the parameter, the URI and the reason.
+
+    :param done: what cannot be done, such as ``read``.
+    :param final: the end of the sentence, with the advice, if no retry can help.
+    :param passing: the advice if a retry may help.
+    """
+    try:
+        yield
+    except SegmindError:
+        raise
+    except Exception as error:  # noqa: BLE001 - storage libraries raise any type
+        said = f"{name} {shown(uri)!r} cannot be {done} ({cause(error)})"
+        # Without the cause: a traceback would show secrets in the URI.
+        if isinstance(error, ImportError):
+            raise InvalidRequestError(f"{said}. {package_advice(uri)}") from None
+        if storage_failure(error) == "final":
+            raise InvalidRequestError(f"{said}{final}") from None
+        raise TransportError(f"{said}. The storage fails or cannot be reached now: {passing}") from None
+
+
+def package_advice(uri: str) -> str:
+    """Return what to install for the storage of a URI."""
+    scheme = urlsplit(uri).scheme
+    package = PACKAGES.get(SAME_STORAGE.get(scheme, scheme))
+    if package is None:
+        return "Check the part before '://', or have Airflow's provider for that storage installed."
+    return f"Ask your Airflow administrator to install {package} wherever tasks run."
 
 
 def input_path(name: str, uri: str) -> ObjectStoragePath:

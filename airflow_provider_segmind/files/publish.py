@@ -15,8 +15,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.files.faults import storage_errors
-from airflow_provider_segmind.files.objects import LOCAL
+from airflow_provider_segmind.files.objects import LOCAL, storage_errors
 
 # Reduced by the umask. Usually the group can read, so that the gallery's API server can be in that group.
 _FILE_MODE = 0o660

@@ -22,7 +22,7 @@ from airflow_provider_segmind.api.workflows import (
     check_inputs,
     check_workflow,
 )
-from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout, conf
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.files.download import look_at_url
@@ -91,9 +91,10 @@ class OrdersBodySwap(OrdersPixelFlow):
         workflow = check_workflow(self.workflow)
         character = check_character(self.select_character)
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
-        for name, uri in pictures.items():
-            if is_url(uri):
-                look_at_url(hook, name, uri, single=True)
+        if conf.get("segmind", "look_at_urls", fallback="batches") == "always":
+            for name, uri in pictures.items():
+                if is_url(uri):
+                    look_at_url(hook, name, uri)
         urls = {name: readable_url(hook, name, uri) for name, uri in pictures.items()}
         inputs = {**urls, "select_character": character}
         return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))

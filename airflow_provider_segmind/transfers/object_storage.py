@@ -16,8 +16,7 @@ from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.batch.files import STORED, check_failures, dag_of, too_many
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.failures import task_error
-from airflow_provider_segmind.files.faults import storage_errors
-from airflow_provider_segmind.files.objects import storage_path
+from airflow_provider_segmind.files.objects import storage_errors, storage_path
 from airflow_provider_segmind.files.pictures import SHARES, share_all
 from airflow_provider_segmind.files.publish import lines_of, put
 from airflow_provider_segmind.gallery.recording import show, stored, stored_batch

@@ -14,8 +14,8 @@ import pytest
 from s3fs.errors import translate_boto_error
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError, TransportError
-from airflow_provider_segmind.files.faults import storage_errors, storage_failure
-from airflow_provider_segmind.files.objects import read_up_to, size_of, storage_path
+from airflow_provider_segmind.files.faults import storage_failure
+from airflow_provider_segmind.files.objects import read_up_to, size_of, storage_errors, storage_path
 from airflow_provider_segmind.files.publish import publish, put
 from tests.provider.faulty_s3 import ANSWERS, BROKEN, PASSING, FaultyS3, connect, faulty_s3
 from tests.provider.odd_host import PICTURE

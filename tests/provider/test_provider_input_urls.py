@@ -24,6 +24,7 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.files.download import Limits, look_at_url, picture_bytes
+from airflow_provider_segmind.files.refused import page
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator
@@ -139,9 +140,7 @@ def test_a_picture_passes_whatever_its_host_calls_it(host: OddHost, kind: str, s
     ],
 )
 def test_a_page_of_those_who_share_files_says_how_its_file_is_had(url: str, direct: str) -> None:
-    from airflow_provider_segmind.files.inputs import _page
-
-    assert direct in _page(url)
+    assert direct in page(url)
 
 
 def test_no_picture_host_gets_the_key(host: OddHost) -> None:
@@ -211,13 +210,11 @@ def test_an_administrator_says_which_orders_are_looked_at(
     host: OddHost, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.setenv("AIRFLOW__SEGMIND__LOOK_AT_URLS", option)
-    for single, looks in ((False, option != "never"), (True, option == "always")):
-        host.seen.clear()
-        try:
-            look_at_url(SegmindHook(), "character_image", f"{host.url}/gone", single=single)
-        except InvalidRequestError:
-            assert looks
-        assert bool(host.seen) is looks
+    if option == "never":
+        look(f"{host.url}/gone")
+    else:
+        assert "is not there" in refused(f"{host.url}/gone")
+    assert bool(host.seen) is (option != "never")
     monkeypatch.setenv("AIRFLOW__SEGMIND__LOOK_AT_URLS", "sometimes")
     with pytest.raises(InvalidRequestError, match=r"\[segmind\] look_at_urls is 'sometimes'"):
         look(f"{host.url}/good")
@@ -347,7 +344,7 @@ def test_a_thousand_urls_are_looked_at_in_one_pass_over_few_connections(host: Od
 def test_a_host_that_never_answers_holds_a_look_for_a_bounded_time(
     host: OddHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("airflow_provider_segmind.files.inputs._LONGEST_LOOK", 0.3)
+    monkeypatch.setattr("airflow_provider_segmind.files.fetching._LONGEST_LOOK", 0.3)
     began = time.monotonic()
     with caplog.at_level(logging.WARNING):
         look(f"{host.url}/drip-header")
