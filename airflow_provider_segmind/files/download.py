@@ -131,7 +131,7 @@ def _check_status(answer: requests.Response, url: str) -> None:
 
 def _read(answer: requests.Response, url: str, limits: Limits, whole: Exchange, key: str) -> Downloaded:
     shown, body = uris.shown(url), bytearray()
-    for chunk in chunks(answer, shown, whole):
+    for chunk in chunks(answer, url, Wanted(), whole):
         body += chunk
         if len(body) > limits.size:
             raise InvalidRequestError(
@@ -139,7 +139,7 @@ def _read(answer: requests.Response, url: str, limits: Limits, whole: Exchange, 
                 "support whether this is a picture."
             )
     data = bytes(body)
-    check_length(answer, shown, len(data))
+    check_length(answer, url, Wanted(), len(data))
     media_type = media_type_of(data)
     if media_type is None:
         raise _no_picture(answer, shown, answers.beginning(data, 512, key))

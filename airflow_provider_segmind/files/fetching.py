@@ -85,16 +85,15 @@ def fetch_input(hook: SegmindHook, name: str, url: str, seconds: float) -> bytes
     """Return the bytes of an input unchecked, as those of a file are; never with the key."""
     wanted, body = Wanted(name, REDIRECTS), bytearray()
     with exchange(seconds) as whole, answer_of(hook, url, wanted, whole) as (answer, target):
-        said = wanted.said(url)
-        _check_status(answer, target, said)
-        for chunk in chunks(answer, said, whole):
+        _check_status(answer, target, wanted, url)
+        for chunk in chunks(answer, url, wanted, whole):
             body += chunk
             if len(body) > MAX_BYTES:
-                raise refused.too_large(said)
-        check_length(answer, said, len(body))
+                raise refused.too_large(wanted.said(url))
+        check_length(answer, url, wanted, len(body))
     data = bytes(body)
     if refused.HTML.match(data):
-        log.warning("%s %s", said, refused.page(url))
+        log.warning("%s %s", wanted.said(url), refused.page(url))
     return data
 
 
@@ -121,29 +120,29 @@ def look_at_url(hook: SegmindHook, name: str, url: str) -> None:
 
 
 def _look(hook: SegmindHook, wanted: Wanted, url: str) -> None:
-    said, head = wanted.said(url), bytearray()
+    head = bytearray()
     with exchange(_LONGEST_LOOK) as whole, answer_of(hook, url, wanted, whole) as (answer, target):
         size = _size_of(answer)
         if answer.status_code == 416 and size == 0:
-            raise InvalidRequestError(f"{said} is an empty file: check the link.")
+            raise InvalidRequestError(f"{wanted.said(url)} is an empty file: check the link.")
         if answer.status_code == 416:
-            raise UnseenError(f"{said} cannot be read in part, as its host says.", status=416)
-        _check_status(answer, target, said)
-        for chunk in chunks(answer, said, whole):
+            raise UnseenError(f"{wanted.said(url)} cannot be read in part, as its host says.", status=416)
+        _check_status(answer, target, wanted, url)
+        for chunk in chunks(answer, url, wanted, whole):
             head += chunk
             if len(head) >= wanted.beginning:
                 break
     data = bytes(head[: wanted.beginning])
     if not data:
-        raise InvalidRequestError(f"{said} is an empty file: check the link.")
+        raise InvalidRequestError(f"{wanted.said(url)} is an empty file: check the link.")
     if media_type_of(data) is None:
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        raise InvalidRequestError(f"{said} {refused.what(url, data, kind)}")
+        raise InvalidRequestError(f"{wanted.said(url)} {refused.what(url, data, kind)}")
     if size is not None and size > MAX_BYTES:
-        raise refused.too_large(said)
+        raise refused.too_large(wanted.said(url))
 
 
-def chunks(answer: requests.Response, said: str, whole: Exchange) -> Iterator[bytes]:
+def chunks(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange) -> Iterator[bytes]:
     """Yield the bytes of an answer as they arrive."""
     try:
         # read1 returns the bytes that have arrived; iter_content would wait for a whole chunk from a slow host.
@@ -151,22 +150,24 @@ def chunks(answer: requests.Response, said: str, whole: Exchange) -> Iterator[by
             yield chunk
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise TransportError(
-            f"{said} was cut off ({_reason(error, whole)}); fetching it again costs nothing."
+            f"{wanted.said(url)} was cut off ({_reason(error, whole)}); fetching it again costs nothing."
         ) from None
 
 
-def check_length(answer: requests.Response, said: str, size: int) -> None:
+def check_length(answer: requests.Response, url: str, wanted: Wanted, size: int) -> None:
     """Raise if fewer or more bytes came than the host had announced."""
     length = answer.headers.get("content-length", "")
     if length.isdecimal() and int(length) != size and "transfer-encoding" not in answer.headers:
-        raise TransportError(f"{said} was cut off: {size} of {length} bytes came; fetching it again costs nothing.")
+        raise TransportError(
+            f"{wanted.said(url)} was cut off: {size} of {length} bytes came; fetching it again costs nothing."
+        )
 
 
 @contextmanager
 def _open(
     hook: SegmindHook, url: str, wanted: Wanted, whole: Exchange, *, with_key: bool
 ) -> Iterator[requests.Response]:
-    settings, said = hook.settings, wanted.said(url)
+    settings = hook.settings
     own = _check_url(settings, url, wanted)
     # "identity": length and size limit are meaningful only for uncompressed bytes.
     headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "airflow-provider-segmind"}
@@ -197,12 +198,12 @@ def _open(
         except ForbiddenAddressError as error:
             kind = InvalidRequestError if is_private(urlsplit(url).hostname or "") else UnseenError
             raise kind(
-                f"{said} is not fetched: {error}. Only the connection's own host may have such an address. "
+                f"{wanted.said(url)} is not fetched: {error}. Only the connection's own host may have such an address. "
                 "Check where this URL comes from."
             ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise TransportError(
-                f"{said} could not be fetched ({_reason(error, whole)}); {wanted.again}."
+                f"{wanted.said(url)} could not be fetched ({_reason(error, whole)}); {wanted.again}."
             ) from None  # a traceback would show the URL with its signature
         with answer:
             yield answer
@@ -232,9 +233,9 @@ def _reason(error: Exception, whole: Exchange) -> str:
     return f"not there whole within {whole.seconds:g} s" if whole.left <= 0 else type(error).__name__
 
 
-def _check_status(answer: requests.Response, url: str, said: str) -> None:
+def _check_status(answer: requests.Response, target: str, wanted: Wanted, url: str) -> None:
     if answer.status_code not in (200, 206):
-        raise refused.error_of(answer, url, said)
+        raise refused.error_of(answer, target, wanted.said(url))
 
 
 def _size_of(answer: requests.Response) -> int | None:

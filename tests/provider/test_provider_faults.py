@@ -14,11 +14,20 @@ import pytest
 from s3fs.errors import translate_boto_error
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError, TransportError
+from airflow_provider_segmind.compat import AirflowFailException
+from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.files.faults import storage_failure
 from airflow_provider_segmind.files.objects import read_up_to, size_of, storage_errors, storage_path
 from airflow_provider_segmind.files.publish import publish, put
+from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator
+from airflow_provider_segmind.operators.quality import CheckSwapInputOperator
+from airflow_provider_segmind.transfers.object_storage import (
+    ObjectStorageToSegmindOperator,
+    SegmindToObjectStorageOperator,
+)
 from tests.provider.faulty_s3 import ANSWERS, BROKEN, PASSING, FaultyS3, connect, faulty_s3
 from tests.provider.odd_host import PICTURE
+from tests.provider.running import context
 
 pytestmark = pytest.mark.filterwarnings("default")  # of boto, which are not ours
 
@@ -85,6 +94,43 @@ def test_an_endpoint_that_cannot_be_reached_is_asked_again(
 ) -> None:
     connect(monkeypatch, conn_id, f"http://{host}")
     assert type(said_by(act, "a.png", conn_id)) is TransportError
+
+
+@pytest.mark.parametrize("kind", ["picture", "manifest", "results_uri", "check", "upload", "storing"])
+@pytest.mark.parametrize(("mode", "passes"), [("slow-down", True), ("denied", False)])
+def test_each_task_is_tried_again_for_what_may_pass_and_names_parameter_and_line(
+    server: FaultyS3, emulator: Emulator, tmp_path: Path, kind: str, mode: str, passes: bool
+) -> None:
+    uri, person, scene = f"s3://faulty@bucket/{mode}/a.jsonl", emulator.sample("person"), emulator.sample("scene")
+    good, bad = ({"character_image": image, "reference_character_image": person} for image in (scene, uri))
+    results = str(tmp_path / "r.jsonl")
+    outputs = [{"keyname": "k", "type": "image", "url": scene}]
+    task, words = {
+        "picture": (
+            BodySwapBatchOperator(task_id="t", swaps=[good, bad], results_uri=results),
+            ["item 1: character_image"],
+        ),
+        "manifest": (BodySwapBatchOperator(task_id="t", swaps=uri, results_uri=results), ["swaps"]),
+        "results_uri": (
+            BodySwapBatchOperator(task_id="t", swaps=[good], results_uri=uri),
+            ["results_uri", "nothing was ordered"],
+        ),
+        "check": (CheckSwapInputOperator(task_id="t", **bad), ["character_image"]),
+        "upload": (ObjectStorageToSegmindOperator(task_id="t", source=[uri]), ["source"]),
+        "storing": (
+            SegmindToObjectStorageOperator(
+                task_id="t",
+                results={"request_id": "r", "status": "COMPLETED", "outputs": outputs},
+                destination=f"s3://faulty@bucket/{mode}",
+            ),
+            ["destination", "without a second bill"],
+        ),
+    }[kind]
+    with pytest.raises(TransportError if passes else AirflowFailException) as error:
+        task.execute(context())
+    for said in (*words, f"s3://faulty@bucket/{mode}"):
+        assert said in str(error.value)
+    assert not emulator.charges
 
 
 class HttpError(Exception):
