@@ -6,6 +6,8 @@ import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import DEFAULT_HOST
+from airflow_provider_segmind.api.picture_urls import expiry_of, is_private
+from airflow_provider_segmind.api.uris import is_signed
 from airflow_provider_segmind.api.workflows import check_image, check_image_url
 
 
@@ -38,6 +40,8 @@ def said_of(url: str) -> str:
             "https://xn--e1ajmy.xn--p1ai/%D1%84%D0%BE%D1%82%D0%BE.jpg, and encode",
         ),
         ("https://shop.example/写真.jpg", "(写真)"),
+        ("https://-ñ-.example/a.jpg", "open it there and copy it"),
+        ("https://ñ.example:8443/a.jpg", "https://xn--ida.example:8443/a.jpg"),
         ("https://user:hunter2@shop.example/a.jpg", "a user name or a password before its host"),
         ("https://hunter2@shop.example/a.jpg", "a user name or a password before its host"),
         ("https://my_bucket.s3.amazonaws.com/a.jpg", "an underscore in its host"),
@@ -114,3 +118,37 @@ def test_what_is_valid_is_sent_as_it_is(url: str) -> None:
 )
 def test_a_path_and_a_storages_uri_are_not_taken_for_an_address(uri: str) -> None:
     assert check_image("character_image", uri) == uri
+
+
+@pytest.mark.parametrize(
+    ("query", "ends"),
+    [
+        ("X-Amz-Date=20200101T000000Z&X-Amz-Expires=60&X-Amz-Signature=1", 1577836860),
+        ("X-Goog-Date=20200101T000000Z&X-Goog-Expires=60&X-Goog-Signature=1", 1577836860),
+        ("x-amz-date=20200101T000000Z&x-amz-expires=60&x-amz-signature=1", 1577836860),
+        ("Expires=1577836860&Signature=1&Key-Pair-Id=2", 1577836860),
+        ("sv=2024-11-04&se=2020-01-01T00%3A01%3A00Z&sig=1", 1577836860),
+        ("se=2020-01-01&sig=1", 1577836800),
+        ("X-Amz-Date=yesterday&X-Amz-Expires=60&X-Amz-Signature=1", None),
+        ("X-Amz-Date=20200101T000000Z&X-Amz-Signature=1", None),
+        ("Expires=soon&Signature=1", None),
+        ("token=1", None),
+    ],
+)
+def test_a_signed_url_says_when_it_ends(query: str, ends: float | None) -> None:
+    assert expiry_of(f"https://shop.example/a.jpg?{query}") == ends
+    assert is_signed(f"https://shop.example/a.jpg?{query}")
+
+
+def test_a_url_without_a_signature_ends_never() -> None:
+    assert expiry_of("https://shop.example/a.jpg?v=1") is None
+    assert not is_signed("https://shop.example/a.jpg?v=1&width=200")
+
+
+def test_an_emulators_pictures_may_be_on_this_machine() -> None:
+    for url in ("http://127.0.0.1:8765/a.png", "http://localhost/a.png", "https://192.168.1.5/a.jpg"):
+        assert check_image_url("character_image", url, "http://127.0.0.1:8765") == url
+    with pytest.raises(InvalidRequestError, match="begins with http://"):
+        check_image_url("character_image", "http://shop.example/a.png", "http://127.0.0.1:8765")
+    assert not is_private("shop.example")
+    assert not is_private("8.8.8.8")
