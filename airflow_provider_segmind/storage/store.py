@@ -220,7 +220,8 @@ def _is_kept(sign: str) -> bool:
 
 def _storable(part: str, local: bool) -> str:
     """Return a part of a path under which it can be stored."""
-    too_long = local and len(part.encode()) > MAX_PART
+    # A longer one of ASCII may be in a bucket already.
+    too_long = len(part.encode()) > MAX_PART and (local or not part.isascii())
     return _with_digest(part, part, MAX_PART) if too_long or _RESERVED.fullmatch(part) else part
 
 

@@ -125,6 +125,18 @@ def test_the_longest_name_is_stored_with_its_sidecar_and_thumbnail(host: OddHost
     assert store()["files"][0]["skipped"]
 
 
+@pytest.mark.parametrize("said", ["写" * 100, "ж" * 300, "é" * 100, "🙂" * 100, "สี" * 90])
+def test_a_name_is_bounded_in_bytes_in_a_bucket_too(said: str) -> None:
+    assert len(name_of("{id}-{keyname}", {"id": said, "keyname": said}).encode()) <= MAX_PART
+
+
+def test_a_long_name_that_a_bucket_may_have_stays(host: OddHost) -> None:
+    values = {"dag_id": "d" * 100, "run_id": "r" * 100, "id": "i" * 100}
+    template = "{dag_id}-{run_id}-{id}"
+    assert name_of(template, values) == template.format(**values)
+    assert len(name_of(template, values, local=True)) <= MAX_PART
+
+
 def test_the_sidecar_says_what_a_name_stands_for(host: OddHost, tmp_path: Path) -> None:
     rows = [
         {
