@@ -91,7 +91,7 @@ def storage_errors(name: str, uri: str, done: str, *, final: str, passing: str) 
 
 def package_advice(uri: str) -> str:
     """Return what to install for the storage of a URI."""
-    scheme = urlsplit(uri).scheme
+    scheme = uri.partition(":")[0]
     package = PACKAGES.get(SAME_STORAGE.get(scheme, scheme))
     if package is None:
         return "Check the part before '://', or have Airflow's provider for that storage installed."

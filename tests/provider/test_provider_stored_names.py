@@ -130,7 +130,7 @@ def test_a_name_is_bounded_in_bytes_in_a_bucket_too(said: str) -> None:
     assert len(name_of("{id}-{keyname}", {"id": said, "keyname": said}).encode()) <= MAX_PART
 
 
-def test_a_long_name_that_a_bucket_may_have_stays(host: OddHost) -> None:
+def test_a_long_name_that_a_bucket_may_have_stays() -> None:
     values = {"dag_id": "d" * 100, "run_id": "r" * 100, "id": "i" * 100}
     template = "{dag_id}-{run_id}-{id}"
     assert name_of(template, values) == template.format(**values)
