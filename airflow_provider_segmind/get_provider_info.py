@@ -151,6 +151,16 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://aws_default@catalogue/in, s3://aws_default@catalogue/out, /srv/photographs",
                         "default": "",
                     },
+                    "look_at_urls": {
+                        "description": "Which orders have the ``https://`` URLs of their pictures looked at before "
+                        "they are paid for: ``batches``, ``always`` or ``never``. A worker asks each URL for its first "
+                        "bytes, and finds missing files, web pages, expired links and wrong formats. A host that "
+                        "does not answer stops no order.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "never",
+                        "default": "batches",
+                    },
                     "gallery_roots": {
                         "description": "Folders in object storage, separated by commas, whose pictures the gallery in "
                         "Airflow's UI may show; ``{team}`` and ``{dag_id}`` in one stand for the team and the id of "

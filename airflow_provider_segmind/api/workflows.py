@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import is_local, is_loopback, parse_url
+from airflow_provider_segmind.api.picture_urls import is_private, why_unreadable
 from airflow_provider_segmind.api.uris import quoted, shown
 
 BODY_SWAP_ID = "678b67a76426baad7e539337"
@@ -20,6 +22,11 @@ BODY_SWAP_WORKFLOW = f"{BODY_SWAP_ID}-v4"
 BODY_SWAP_IMAGES = ("character_image", "reference_character_image")
 BODY_SWAP_INPUTS = (*BODY_SWAP_IMAGES, "select_character")
 
+# What is no address, though it looks like one.
+_QUOTES = "\"'`<\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a\uff02\uff07"
+_MISSPELLED = re.compile(r"(?:https?(?:/+|;/*|:(?!//))|(?!https?://)[htps]{3,7}://)", re.IGNORECASE)
+_BARE_HOST = re.compile(r"(?:www\.|//(?=[\w.-]+\.[a-z]{2,}(?:[:/]|\Z)))[\w.-]+", re.IGNORECASE)
+_WINDOWS = re.compile(r"(?:file:/{2,3})?[A-Za-z]:[\\/](?!/)|\\\\[^\\]", re.IGNORECASE)
 _WORKFLOW = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,99}-v[0-9]{1,4}|v2/[A-Za-z0-9][A-Za-z0-9_-]{0,99})\Z")
 
 
@@ -66,9 +73,10 @@ def is_body_swap(workflow: str) -> bool:
 
 def check_image(name: str, value: object) -> str:
     """
-    Return the image's URI if it is not empty.
+    Return the image's URI, if it can be one.
 
-    :raises InvalidRequestError: if it is empty: the service would use its sample picture and bill.
+    :raises InvalidRequestError: if it is empty, since the service would use its sample picture and bill; or if it is
+        no address, such as one in quotation marks.
     """
     text = value.strip() if isinstance(value, str) else ""
     if not text or text == "None":
@@ -77,6 +85,9 @@ def check_image(name: str, value: object) -> str:
             f"{name} is empty ({said!r}): both images of a body swap are required; without one Segmind would "
             "swap its own sample picture and bill for it."
         )
+    why = _why_no_address(text)
+    if why is not None:
+        raise InvalidRequestError(f"{name} {shown(text)!r} {why}")
     return text
 
 
@@ -89,16 +100,14 @@ def check_image_url(name: str, value: object, base_url: str) -> str:
     """
     url = check_image(name, value)
     parts = parse_url(url)
-    if parts is not None and parts.scheme == "https":
+    local = parts is not None and is_local(base_url)
+    if parts is not None and parts.scheme == "https" and (local or not is_private(parts.hostname or "")):
         return url
-    if parts is not None and is_local(base_url):
+    if parts is not None and local:
         host = parts.hostname or ""
         if is_loopback(host) or host == urlsplit(base_url).hostname:
             return url
-    raise InvalidRequestError(
-        f"{name} {shown(url)!r} is not an https:// URL that Segmind can read: give the operator a storage URI or a "
-        "path (it uploads the picture), or upload it with SegmindHook.upload first."
-    )
+    raise InvalidRequestError(f"{name} {shown(url)!r} {why_unreadable(url)}")
 
 
 def check_character(value: object) -> str:
@@ -143,3 +152,22 @@ def _check_body_swap(inputs: dict[str, Any], base_url: str) -> None:
         inputs[name] = check_image_url(name, inputs.get(name), base_url)
     if "select_character" in inputs:
         inputs["select_character"] = check_character(inputs["select_character"])
+
+
+def _why_no_address(text: str) -> str | None:
+    """Return why a text that looks like an address is none, and the remedy; ``None`` if it may be a path or URI."""
+    odd = next((sign for sign in (text[0], text[-1]) if unicodedata.category(sign) == "Cf"), None)
+    if odd:
+        return f"begins or ends with the invisible character U+{ord(odd):04X}: type it anew, or paste it as plain text."
+    if text[0] in _QUOTES or (text.lower().startswith("http") and text[-1] in f"{_QUOTES}>"):
+        return "is in quotation marks or brackets: write it without them."
+    if _WINDOWS.match(text):
+        return (
+            "is a path of Windows, which no worker of Airflow can read: copy the file to object storage or to a folder "
+            "that all workers have, and give its URI or path there."
+        )
+    if _MISSPELLED.match(text):
+        return "begins with a misspelled https://: correct it."
+    if _BARE_HOST.match(text):
+        return "is an address of the Web without its scheme: write https:// before it."
+    return None

@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.uris import cause, shown
+from airflow_provider_segmind.api.uris import key_of, shown
 from airflow_provider_segmind.api.workflows import check_image
 from airflow_provider_segmind.batch.files import CHECKS, STORED, is_good, read_lines
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.files.download import picture_bytes
+from airflow_provider_segmind.files.objects import storage_errors
 from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.files.publish import lines_of, write_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -90,7 +91,7 @@ def manifest_of(result: object) -> str | None:
             return str(result["results_uri"])
         if isinstance(result.get("stored_uri"), str):
             return str(result["stored_uri"]).removesuffix(STORED)
-    if isinstance(result, str) and urlsplit(result).path.lower().endswith(_MANIFESTS):
+    if isinstance(result, str) and key_of(result).lower().endswith(_MANIFESTS):
         return result.removesuffix(STORED)
     return None
 
@@ -229,13 +230,10 @@ class _Reader:
 def write_reports(manifest: str, checked: Iterable[Checked]) -> str:
     """Write all reports as JSON Lines next to the manifest and return the URI of the file."""
     uri = f"{manifest}{CHECKS}"
-    try:
+    passing = "a retry checks the pictures again, which costs nothing."
+    final = ": check the path, and whether the worker may write there."
+    with storage_errors("results", uri, "written", final=final, passing=passing):
         write_whole(ObjectStoragePath(uri), lines_of(one.to_json() for one in checked))
-    except (OSError, ValueError, ImportError) as error:
-        raise SegmindError(
-            f"{shown(uri)} cannot be written ({cause(error)}). A retry checks the pictures again, which costs "
-            "nothing. Check the path, and whether the worker may write there."
-        ) from error
     return uri
 
 

@@ -15,9 +15,9 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.texts import MAX_MANIFEST
-from airflow_provider_segmind.api.uris import cause, shown
-from airflow_provider_segmind.files.objects import read_up_to, storage_path
-from airflow_provider_segmind.files.publish import lines_of, write_whole
+from airflow_provider_segmind.api.uris import shown
+from airflow_provider_segmind.files.objects import read_up_to, storage_errors, storage_path
+from airflow_provider_segmind.files.publish import lines_of, put, write_whole, writing
 
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
@@ -82,13 +82,13 @@ class BatchFiles:
     def check(self, swaps: Iterable[Row]) -> None:
         """Check that results can be written, by writing the list of swaps before the first order."""
         storage_path("results_uri", self.results)
-        try:
-            self.write_swaps(swaps)
-        except (OSError, ValueError, ImportError) as error:
-            raise InvalidRequestError(
-                f"results_uri {shown(self.results)!r} cannot be written ({cause(error)}), so nothing was "
-                "ordered now: check the path and who may write there."
-            ) from error
+        nothing = "nothing was ordered now"
+        final, passing = (
+            f", so {nothing}: check the path and who may write there.",
+            f"{nothing}, and a retry orders it.",
+        )
+        with storage_errors("results_uri", self.results, "written", final=final, passing=passing):
+            write_whole(self._parts / "swaps.jsonl", lines_of(swaps))
 
     def write_swaps(self, swaps: Iterable[Row]) -> None:
         """Write all swaps of the batch with their handles, for the trigger."""
@@ -122,8 +122,9 @@ class BatchFiles:
         standing = {index: row for index, row in self.read_parts().items() if row["status"] in _STANDING}
         if old:
             self.write_part(standing.values())
-            for path in old:
-                path.unlink()
+            with writing(self._parts, "results_uri"):
+                for path in old:
+                    path.unlink()
         return standing
 
     def write_results(self, rows: Iterable[Row]) -> None:
@@ -132,13 +133,13 @@ class BatchFiles:
 
     def _part_files(self) -> list[ObjectStoragePath]:
         folder = self._parts
-        if not folder.exists():
-            return []
-        return sorted((path for path in folder.iterdir() if path.name.startswith("part-")), key=lambda path: path.name)
+        with writing(folder, "results_uri"):
+            found = folder.iterdir() if folder.exists() else ()
+            return sorted((path for path in found if path.name.startswith("part-")), key=lambda path: path.name)
 
     @staticmethod
     def _write(path: ObjectStoragePath, rows: Iterable[Row]) -> None:
-        write_whole(path, lines_of(rows))
+        put(path, lines_of(rows), "results_uri")
 
 
 def own(swaps: Iterable[Row], parts: Mapping[int, Row]) -> dict[int, Row]:
@@ -212,6 +213,7 @@ def check_failures(value: Any) -> float:
 
 
 def _rows(path: ObjectStoragePath) -> Iterator[Row]:
-    if path.exists():
-        for line in path.read_bytes().splitlines():
-            yield json.loads(line)
+    with writing(path, "results_uri"):
+        data = path.read_bytes() if path.exists() else b""
+    for line in data.splitlines():
+        yield json.loads(line)

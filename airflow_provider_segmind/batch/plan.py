@@ -12,16 +12,17 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.batches import BatchHeader, begin, fingerprint_of
-from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError, TransportError
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
 from airflow_provider_segmind.api.orders import Step
 from airflow_provider_segmind.api.results import prepared_of
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image_url, check_workflow, is_body_swap
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workflow, is_body_swap
 from airflow_provider_segmind.batch.files import Row, dag_of, read_file
 from airflow_provider_segmind.batch.ordering import Terms
 from airflow_provider_segmind.batch.published import fetch_manifest, on_the_web
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.failures import ChangedError
+from airflow_provider_segmind.files.fetching import look_at_url
 from airflow_provider_segmind.files.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.orders.ledger import OrderLedger
@@ -212,15 +213,17 @@ def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems
     for swap in swaps:
         for name in BODY_SWAP_IMAGES:
             first.setdefault(getattr(swap, name), (name, swap.place))
-    base_url = hook.settings.base_url
+    _ = hook.settings  # look up the connection once, before the threads start
 
     def problem(uri: str) -> InvalidRequestError | None:
-        name, _ = first[uri]
+        name, place = first[uri]
         try:
             if is_url(uri):
-                check_image_url(name, uri, base_url)
+                look_at_url(hook, name, uri)
             else:
                 look_at_picture(name, uri, prepare)
+        except TransportError as error:
+            raise TransportError(f"{place}: {error.message}") from None
         except InvalidRequestError as error:
             return error
         return None

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import urljoin, urlsplit
-
-import requests
+from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
 from airflow_provider_segmind.api.texts import MAX_MANIFEST
-from airflow_provider_segmind.api.transport import Exchange, exchange
-from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.files.download import _MOVED, MAX_REDIRECTS, _check_length, _chunks, _open
+from airflow_provider_segmind.api.transport import exchange
+from airflow_provider_segmind.files.fetching import REDIRECTS, Wanted, answer_of, check_length, chunks
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 SECONDS = 120.0
@@ -34,31 +29,16 @@ def fetch_manifest(hook: SegmindHook, name: str, url: str) -> bytes:
     :raises InvalidRequestError: it is not there, may not be read, or is too large.
     :raises TransportError: a retry may help.
     """
-    target = url.strip()
-    said = f"{name} {shown(url)!r}"
-    with exchange(SECONDS) as whole:
-        for _ in range(MAX_REDIRECTS + 1):
-            with _worded(said), _open(hook, target, whole, with_key=False) as answer:
-                if answer.status_code not in _MOVED:
-                    _check_status(said, answer.status_code)
-                    return _read(said, answer, target, whole)
-                target = urljoin(target, answer.headers.get("location", ""))
-    raise InvalidRequestError(f"{said} leads through more than {MAX_REDIRECTS} redirects: give the URL at their end.")
-
-
-@contextmanager
-def _worded(said: str) -> Iterator[None]:
-    """Give a download's errors the words of an input: nothing is paid for yet."""
-    try:
-        yield
-    except (TransportError, InvalidRequestError) as error:
-        if error.message.startswith(said):
-            raise
-        if isinstance(error, TransportError):
-            raise TransportError(f"{said} could not be fetched: {error.message.split(';')[0]}. {_AGAIN}") from None
-        raise InvalidRequestError(
-            f"{said} is not fetched: a manifest's URL, and those that it leads to, are https:// URLs of public hosts."
-        ) from None
+    wanted, body, url = Wanted(name, REDIRECTS, accept="*/*"), bytearray(), url.strip()
+    said = wanted.said(url)
+    with exchange(SECONDS) as whole, answer_of(hook, url, wanted, whole) as (answer, _):
+        _check_status(said, answer.status_code)
+        for chunk in chunks(answer, url, wanted, whole):
+            body += chunk
+            if len(body) > MAX_MANIFEST:
+                raise InvalidRequestError(f"{said} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
+        check_length(answer, url, wanted, len(body))
+    return bytes(body)
 
 
 def _check_status(said: str, status: int) -> None:
@@ -73,13 +53,3 @@ def _check_status(said: str, status: int) -> None:
             status=status,
         )
     raise InvalidRequestError(f"{said} is not there: check the URL, and that it is still published.", status=status)
-
-
-def _read(said: str, answer: requests.Response, url: str, whole: Exchange) -> bytes:
-    body = bytearray()
-    for chunk in _chunks(answer, shown(url), whole):
-        body += chunk
-        if len(body) > MAX_MANIFEST:
-            raise InvalidRequestError(f"{said} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
-    _check_length(answer, shown(url), len(body))
-    return bytes(body)

@@ -5,11 +5,12 @@ The URI of an input is not trusted: it may come from a person who triggers a DAG
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,14 +18,24 @@ from urllib.parse import unquote, urlsplit
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.io import has_fs
 
-from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, shown
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError, TransportError
+from airflow_provider_segmind.api.uris import SAME_STORAGE, cause, local_path, shown
 from airflow_provider_segmind.compat import conf
+from airflow_provider_segmind.files.faults import storage_failure
 
 LOCAL = ("", "file", "local")
 """Protocols of local files."""
 SYSTEM = ("/dev", "/etc", "/proc", "/run", "/sys", "/var/run")
 """Folders that tasks must not read, unless an administrator allows a folder in them."""
+
+PACKAGES = {
+    "s3": "apache-airflow-providers-amazon[s3fs]",
+    "gs": "apache-airflow-providers-google",
+    "abfss": "apache-airflow-providers-microsoft-azure",
+    "wasbs": "apache-airflow-providers-microsoft-azure",
+    "adl": "apache-airflow-providers-microsoft-azure",
+}
+"""The package that reads a storage, by scheme."""
 
 _Place = tuple[str, str, str]
 """Protocol, connection, and path with the bucket; a local path has its links resolved."""
@@ -37,7 +48,10 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
         parts = urlsplit(uri)
         known = parts.scheme in LOCAL or has_fs(parts.scheme)
         if known and ":" not in parts.netloc.rpartition("@")[0]:
-            return ObjectStoragePath(uri)
+            with _errors(name, uri):
+                return ObjectStoragePath(uri)
+    except InvalidRequestError:
+        raise
     except (ValueError, ImportError) as error:
         raise InvalidRequestError(f"{name} {shown(uri)!r} is no URI of a file ({cause(error)}): check it.") from None
     if known:
@@ -47,9 +61,41 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
             "connection: keep the password in a connection and name that."
         )
     raise InvalidRequestError(
-        f"{name} {shown(uri)!r} cannot be read or written: it is in no storage that this Airflow knows. Check the part "
-        "before '://', or have Airflow's provider for that storage installed."
+        f"{name} {shown(uri)!r} cannot be read or written: it is in no storage that this Airflow knows. "
+        f"{package_advice(uri)}"
     )
+
+
+@contextmanager
+def storage_errors(name: str, uri: str, done: str, *, final: str, passing: str) -> Iterator[None]:
+    """
+    Raise a storage's errors as ours, with the parameter, the URI and the reason.
+
+    :param done: what cannot be done, such as ``read``.
+    :param final: the end of the sentence, with the advice, if no retry can help.
+    :param passing: the advice if a retry may help.
+    """
+    try:
+        yield
+    except SegmindError:
+        raise
+    except Exception as error:  # noqa: BLE001 - storage libraries raise any type
+        said = f"{name} {shown(uri)!r} cannot be {done} ({cause(error)})"
+        # Without the cause: a traceback would show secrets in the URI.
+        if isinstance(error, ImportError):
+            raise InvalidRequestError(f"{said}. {package_advice(uri)}") from None
+        if storage_failure(error) == "final":
+            raise InvalidRequestError(f"{said}{final}") from None
+        raise TransportError(f"{said}. The storage fails or cannot be reached now: {passing}") from None
+
+
+def package_advice(uri: str) -> str:
+    """Return what to install for the storage of a URI."""
+    scheme = uri.partition(":")[0]
+    package = PACKAGES.get(SAME_STORAGE.get(scheme, scheme))
+    if package is None:
+        return "Check the part before '://', or have Airflow's provider for that storage installed."
+    return f"Ask your Airflow administrator to install {package} wherever tasks run."
 
 
 def input_path(name: str, uri: str) -> ObjectStoragePath:
@@ -102,7 +148,7 @@ def open_regular(path: str) -> int:
         os.close(folder)
     if not stat.S_ISREG(os.fstat(file).st_mode):
         os.close(file)
-        raise OSError("it is no file")
+        raise OSError(errno.EINVAL, "it is no file")
     return file
 
 
@@ -118,22 +164,15 @@ def _opened(name: str, uri: str) -> Iterator[Any]:
         try:
             with path.open("rb") as file:
                 if not os.path.sameopenfile(held, file.fileno()):
-                    raise OSError("another file took its place")
+                    raise PermissionError("another file took its place")
                 yield file
         finally:
             os.close(held)
 
 
-@contextmanager
-def _errors(name: str, uri: str) -> Iterator[None]:
-    try:
-        yield
-    except InvalidRequestError:
-        raise
-    except (OSError, ValueError, ImportError) as error:
-        raise InvalidRequestError(
-            f"{name} {shown(uri)!r} cannot be read ({cause(error)}): check the path and who may read it."
-        ) from None  # a traceback would show secrets in the URI
+def _errors(name: str, uri: str) -> AbstractContextManager[None]:
+    final, passing = ": check the path and who may read it.", "a retry reads it again, which costs nothing."
+    return storage_errors(name, uri, "read", final=final, passing=passing)
 
 
 @lru_cache(maxsize=8)
@@ -161,15 +200,23 @@ def _place(uri: str) -> _Place:
     parts = urlsplit(uri)
     if parts.scheme in LOCAL:
         try:
-            real = os.path.realpath(os.path.expanduser(ObjectStoragePath(uri).path))  # noqa: PTH111 - not a Path
+            real = os.path.realpath(os.path.expanduser(_local(uri)))  # noqa: PTH111 - not a Path
         except OSError as error:  # a link disappeared meanwhile
             raise InvalidRequestError(
                 f"{shown(uri)} changed while it was looked at: try again ({type(error).__name__})."
             ) from None
         return "file", "", "/" + real.strip("/")
     connection, _, host = parts.netloc.rpartition("@")
-    rest = parts._replace(netloc=host).geturl().partition("://")[2]
-    return SAME_STORAGE.get(parts.scheme, parts.scheme), connection, rest.rstrip("/")
+    key = uri.partition("://")[2].removeprefix(parts.netloc)
+    return SAME_STORAGE.get(parts.scheme, parts.scheme), connection, f"{host}{key}".rstrip("/")
+
+
+def _local(uri: str) -> str:
+    """Return the path of a local file: literal if it is there, else as ``Path.as_uri`` encodes it."""
+    path = str(ObjectStoragePath(uri).path)
+    decoded = local_path(path)
+    encoded = uri.lower().startswith(("file:", "local:")) and decoded != path
+    return decoded if encoded and not os.path.lexists(path) and os.path.lexists(decoded) else path
 
 
 def _is_below(place: _Place, root: _Place) -> bool:

@@ -7,15 +7,15 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
-from airflow_provider_segmind.api.uris import cause, shown
-from airflow_provider_segmind.files.objects import LOCAL
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.uris import shown
+from airflow_provider_segmind.files.objects import LOCAL, storage_errors
 
 # Reduced by the umask. Usually the group can read, so that the gallery's API server can be in that group.
 _FILE_MODE = 0o660
@@ -50,12 +50,21 @@ def _write_local(path: Path, data: bytes) -> None:
         raise
 
 
-def put(path: ObjectStoragePath, data: bytes) -> None:
-    """Write a file whole, over any previous content; raise ``TransportError`` if the storage fails."""
-    try:
+class OccupiedError(InvalidRequestError):
+    """A file with other content has the name already."""
+
+
+def put(path: ObjectStoragePath, data: bytes, name: str = "destination") -> None:
+    """Write a file whole, over any previous content; raise if the storage fails. ``name`` is the parameter's."""
+    with writing(path, name):
         write_whole(path, data)
-    except (OSError, ImportError) as error:
-        raise storage_error(path, error) from error
+
+
+def writing(path: object, name: str = "destination") -> AbstractContextManager[None]:
+    """Raise a storage's errors as ours, for results that are paid for."""
+    kept = "The result stays at Segmind for seven days, so a retry stores it without a second bill."
+    final = f": check the destination and who may write there. {kept}"
+    return storage_errors(name, str(path), "read or written", final=final, passing=kept)
 
 
 def lines_of(rows: Iterable[Mapping[str, Any]]) -> bytes:
@@ -65,25 +74,15 @@ def lines_of(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 def publish(path: ObjectStoragePath, data: bytes) -> bool:
     """Write a file unless it exists; return whether it had the same content, and raise if it has other content."""
-    try:
+    with writing(path):
         if path.exists():
             if path.stat().st_size == len(data) and path.read_bytes() == data:
                 return True
             if path.is_dir():
                 raise IsADirectoryError("a folder is in the way")
-            raise InvalidRequestError(
+            raise OccupiedError(
                 f"{shown(str(path))} holds other content, which is not overwritten. Set another name or "
                 "destination in the DAG, or remove that file."
             )
         write_whole(path, data)
-    except (OSError, ImportError) as error:
-        raise storage_error(path, error) from error
     return False
-
-
-def storage_error(path: ObjectStoragePath, error: Exception) -> TransportError:
-    """Return the error for a storage that cannot be read or written."""
-    return TransportError(
-        f"{shown(str(path))} cannot be read or written ({cause(error)}): check the destination and who may write "
-        "there. The result stays at Segmind for seven days, so a retry stores it without a second bill."
-    )

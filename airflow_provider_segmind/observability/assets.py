@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -11,7 +12,7 @@ from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, Context
 
-from airflow_provider_segmind.api.uris import bare_uri
+from airflow_provider_segmind.api.uris import bare_uri, is_web
 from airflow_provider_segmind.compat import ALIAS_EXTRAS_NEST
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ def _tell(events: Any, outlet: object, files: Sequence[Stored]) -> None:
     if isinstance(outlet, AssetAlias):
         for file in files:
             extra = {name: value for name, value in file.extra.items() if ALIAS_EXTRAS_NEST or not _nests(value)}
-            events.add(Asset(file.uri), extra=extra)
+            uri = _asset_uri(file.uri)
+            events.add(Asset(uri), extra=extra if uri == file.uri else {"uri": file.uri, **extra})
         return
     if len(files) == 1:
         told = {"uri": files[0].uri, **files[0].extra}
@@ -76,6 +78,13 @@ def _tell(events: Any, outlet: object, files: Sequence[Stored]) -> None:
         told = {"count": len(files), "files": [{"uri": file.uri, **file.extra} for file in files]}
     # Values that the DAG author has set there stay.
     events.extra = {**told, **events.extra}
+
+
+def _asset_uri(uri: str) -> str:
+    """Return a URI as an asset's: Airflow would cut the key of a file at a ``#`` or ``?``."""
+    if is_web(uri.partition("://")[0]) or not re.search(r"[?#]", uri):
+        return uri
+    return uri.replace("%", "%25").replace("#", "%23").replace("?", "%3F")
 
 
 def _nests(value: object) -> bool:

@@ -128,7 +128,8 @@ def leave_inputs(context: Mapping[str, Any], poll_url: str, uris: Iterable[objec
     if not is_listened_to():
         return
     try:
-        inputs = [bare_uri(uri) for uri in uris if isinstance(uri, str)]
+        # A path stays one: as the URI of a file, a "%20" in it would be read as a blank.
+        inputs = [uri if uri.startswith("/") else bare_uri(uri) for uri in uris if isinstance(uri, str)]
         context["ti"].xcom_push(key=INPUTS_KEY, value={"poll_url": poll_url, "inputs": inputs[:MAX_DATASETS]})
     except Exception:
         log.warning("The lineage of this swap's result will not name its photographs.", exc_info=True)

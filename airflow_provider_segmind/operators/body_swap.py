@@ -25,7 +25,8 @@ from airflow_provider_segmind.api.workflows import (
 from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
-from airflow_provider_segmind.files.pictures import check_prepare, readable
+from airflow_provider_segmind.files.fetching import look_at_url, looks
+from airflow_provider_segmind.files.pictures import check_prepare, is_url, readable
 from airflow_provider_segmind.gallery.recording import ordered, show, show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
@@ -92,6 +93,10 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         workflow = check_workflow(self.workflow)
         character = check_character(self.select_character)
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
+        if looks() == "always":
+            for name, uri in pictures.items():
+                if is_url(uri):
+                    look_at_url(hook, name, uri)
         sent = {name: readable(hook, name, uri, self.prepare) for name, uri in pictures.items()}
         self._prepared = {name: list(picture.done) for name, picture in sent.items() if picture.done}
         inputs = {**{name: picture.url for name, picture in sent.items()}, "select_character": character}

@@ -17,7 +17,7 @@ from airflow_provider_segmind.api.media import FORMATS
 from airflow_provider_segmind.api.uris import cause, public_uri, shown
 from airflow_provider_segmind.files.download import Downloaded, Limits, download
 from airflow_provider_segmind.files.objects import input_path, read_up_to
-from airflow_provider_segmind.files.publish import publish, put, storage_error
+from airflow_provider_segmind.files.publish import OccupiedError, publish, put, writing
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.provenance.label import AI_COMPOSITE, label, source_type
 from airflow_provider_segmind.storage.signing import Signer
@@ -105,7 +105,7 @@ def _publish_thumbnail(item: Item, thumb: ObjectStoragePath, small: bytes) -> bo
     """Write a thumbnail unless another file has its name: a picture ``x.thumb`` has that of the thumbnail of ``x``."""
     try:
         publish(thumb, small)
-    except InvalidRequestError as error:
+    except OccupiedError as error:
         log.warning("Request %s: a picture has no thumbnail: %s", item.request_id, error)
         return False
     return True
@@ -173,21 +173,21 @@ def _promise(item: Item, picture: ObjectStoragePath, data: bytes) -> bytes:
 
 def _promised(item: Item, picture: ObjectStoragePath) -> bytes | None:
     """Return the file that an earlier attempt wrote before it could complete the sidecar, if there is one."""
-    try:
+    with writing(item.sidecar):
         if not (item.sidecar.exists() and picture.exists()):
             return None
         data: bytes = picture.read_bytes()
         return data if json.loads(item.sidecar.read_bytes())["sha256"] == hashlib.sha256(data).hexdigest() else None
-    except (OSError, ImportError) as error:
-        raise storage_error(item.sidecar, error) from error
 
 
 def _stored_before(item: Item) -> dict[str, Any] | None:
     """Return the facts of what an earlier attempt stored, if it is complete and of the same output."""
-    try:
+    with writing(item.sidecar):
         if not item.sidecar.exists():
             return None
-        said = json.loads(item.sidecar.read_bytes())
+        found = item.sidecar.read_bytes()
+    try:
+        said = json.loads(found)
         same = all(said[name] == value for name, value in _identity(item).items())
         if same and "promised" in said:
             return None
@@ -198,17 +198,15 @@ def _stored_before(item: Item) -> dict[str, Any] | None:
             "thumbnail": str(item.thumbnail) if said["thumbnail"] else None,
             "sidecar": str(item.sidecar),
         }
-        whole = same and picture.exists() and picture.stat().st_size == entry["size"]
     except (ValueError, KeyError, TypeError):
-        same, whole, entry = False, False, {}
-    except (OSError, ImportError) as error:
-        raise storage_error(item.sidecar, error) from error
+        same = False
     if not same:
         raise InvalidRequestError(
             f"{shown(str(item.sidecar))} belongs to something else than output {item.facts['keyname']!r} of request "
             f"{item.facts['request_id']}, so nothing is written there. Set another name or destination in the DAG."
         )
-    return entry if whole else None
+    with writing(picture):
+        return entry if picture.exists() and picture.stat().st_size == entry["size"] else None
 
 
 def _identity(item: Item) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.batch.files import STORED, check_failures, dag_of, too_many
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.failures import task_error
-from airflow_provider_segmind.files.objects import storage_path
+from airflow_provider_segmind.files.objects import storage_errors, storage_path
 from airflow_provider_segmind.files.pictures import SHARES, share_all
 from airflow_provider_segmind.files.publish import lines_of, put
 from airflow_provider_segmind.gallery.recording import show, stored, stored_batch
@@ -102,7 +102,11 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
-            summary |= self._write_manifest(context, found, rows)
+            try:
+                summary |= self._write_manifest(context, found, rows)
+            except SegmindError as error:
+                self.note_error(error)
+                raise task_error(error) from error
         self.log.info("Stored in %s: %s", shown(self.destination), summary)
         self._note(found, outcomes, summary)
         self._show(context, found, rows, summary)
@@ -158,7 +162,7 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         place = manifest
         if found.dag_ids != {dag_of(context)}:
             name = f"{hashlib.sha256(manifest.encode()).hexdigest()[:8]}-{manifest.rpartition('/')[2]}"
-            place = f"{self.destination.rstrip('/')}/{name_of('{id}', {'id': name})}"
+            place = f"{self.destination.rstrip('/')}/{name_of('{id}', {'id': name}, local=True)}"
             told = {"results_uri": manifest}
         path = ObjectStoragePath(f"{place}{STORED}")
         put(path, lines_of({**row, "row": job.row} for job, row in zip(found.jobs, rows, strict=True)))
@@ -221,7 +225,9 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
         try:
             if self.share not in SHARES:
                 raise InvalidRequestError(f"share is {self.share!r}: the DAG's author gives one of {SHARES}.")
-            urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
+            passing = "a retry shares all of them, which costs nothing."
+            with storage_errors("source", shown(self.source), "shared", final=": check it.", passing=passing):
+                urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
         except SegmindError as error:
             raise task_error(error) from error
         return urls[0] if isinstance(self.source, str) else urls

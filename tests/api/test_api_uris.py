@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_segmind.api.uris import MAX_SHOWN, bare_uri, cause, dataset_name, public_uri, quoted, shown
+from airflow_provider_segmind.api.uris import (
+    MAX_SHOWN,
+    bare_uri,
+    cause,
+    dataset_name,
+    key_of,
+    public_uri,
+    quoted,
+    shown,
+)
 
 SECRET = "5ecret"
 
@@ -54,9 +65,69 @@ def test_a_shown_value_is_one_line_of_a_bounded_length() -> None:
     assert shown("abc", most=2) == "ab…"
 
 
-def test_a_key_of_a_bucket_is_not_cut_at_signs_that_mean_something_in_http_alone() -> None:
-    for uri in ("s3://bucket/in/a#1.jpg", "s3://bucket/in/b?x.jpg"):
-        assert bare_uri(uri) == uri
+LITERAL = [
+    *("in/a#1.jpg", "in/b?x.jpg", "100%25 off.jpg", "a+b.jpg", "a b.jpg", "in/a;v=2&w=3.jpg", "photo.jpg?v=1699999999"),
+    *(
+        "#1/what?.jpg",
+        "in/ñ ж 写真.jpg",
+        "50% [final] (2).jpg",
+        "a%2Fb.jpg",
+        "shop?color=red&size=xl.jpg",
+        "a=b&c=d#e=f.jpg",
+    ),
+]
+
+
+@pytest.mark.parametrize("key", LITERAL)
+@pytest.mark.parametrize(
+    "place", ["s3://bucket/", "s3a://bucket/", "gs://bucket/", "file:///d/", "s3://aws_default@bucket/"]
+)
+def test_a_key_is_not_cut_at_signs_that_mean_something_in_http_alone(place: str, key: str) -> None:
+    uri = f"{place}{key}"
+    assert (shown(uri, most=1000), public_uri(uri)) == (uri, uri)
+    assert bare_uri(uri) == uri.replace("aws_default@", "")
+    assert f"{place}{key}" in shown(f"character_image {shown(uri)!r} is {uri}") or " " in key
+
+
+@pytest.mark.parametrize("key", LITERAL)
+def test_the_lineage_of_a_key_is_the_key(key: str) -> None:
+    assert dataset_name(f"s3://aws_default@bucket/{key}") == ("s3://bucket", key)
+    assert dataset_name(f"/d/{key}") == ("file", f"/d/{key}")
+    assert dataset_name(PurePosixPath(f"/d/{key}").as_uri()) == ("file", f"/d/{key}")
+    assert shown(f"/d/{key}") == f"/d/{key}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=5ecret",
+        "?sv=2024-11-04&se=2026-12-01T00%3A00%3A00Z&sig=5ecret",
+        "?GoogleAccessId=x&Expires=1&Signature=5ecret",
+        "?versionId=1&access_token=5ecret",
+        "?api_key=5ecret",
+        ";AccountKey=5ecret",
+        "?x-goog-signature=5ecret",
+    ],
+)
+@pytest.mark.parametrize("place", ["s3://bucket/a b#1.jpg", "abfs://c@account/a.jpg", "/d/a.jpg", "file:///d/a.jpg"])
+def test_a_signature_that_was_pasted_into_a_key_is_hidden(place: str, query: str) -> None:
+    assert shown(f"{place}{query}") == place
+    assert SECRET not in public_uri(f"{place}{query}") or place.startswith("/")
+    assert SECRET not in cause(OSError(f"{place}{query}"))
+    assert SECRET not in str(dataset_name(f"{place}{query}")) or place.startswith("/")
+
+
+@pytest.mark.parametrize(
+    ("uri", "key"),
+    [
+        ("https://host/a/r.jsonl?sig=1#x", "/a/r.jsonl"),
+        ("s3://bucket/a#1/r.jsonl", "a#1/r.jsonl"),
+        ("/d/a?/r.jsonl", "/d/a?/r.jsonl"),
+        ("simplecache::https://host/r.jsonl?x", "/r.jsonl"),
+    ],
+)
+def test_only_a_web_address_has_a_query_behind_its_key(uri: str, key: str) -> None:
+    assert key_of(uri) == key
 
 
 _WORDS = st.text(alphabet="ab/ .-_~%é", max_size=8)

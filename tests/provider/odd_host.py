@@ -36,6 +36,7 @@ class OddHost(ThreadingHTTPServer):
         self.redirect = ""
         self.streamed = 0
         self.pictures: dict[str, bytes] = {}
+        self.answers: dict[str, tuple[int, bytes, dict[str, str]]] = {}  # status, body and headers by path
 
     @property
     def url(self) -> str:
@@ -57,7 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
         path = self.path.partition("?")[0]
-        if path in self.server.pictures:
+        if path in self.server.answers:
+            status, body, headers = self.server.answers[path]
+            self.answer(body, status, **headers)
+        elif path in self.server.pictures:
             self.answer(self.server.pictures[path])
         else:
             getattr(self, "send_" + path.strip("/").partition(".")[0].replace("-", "_"))()
@@ -102,6 +106,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send_short_length(self) -> None:
         self.answer(PICTURE, length=len(PICTURE) - 10)
+
+    def send_huge(self) -> None:
+        self.answer(PICTURE, length=60 * 2**20)
+
+    def send_ranged(self) -> None:
+        size = int(self.headers["Range"].rpartition("-")[2]) + 1
+        self.answer(PICTURE[:size], 206, Content_Range=f"bytes 0-{size - 1}/{60 * 2**20}")
 
     def send_endless(self) -> None:
         # What a kernel keeps for a reader that is slow would count as read.

@@ -240,9 +240,9 @@ class TestPublished:
             ("html", ValueError, "it is a web page, which is not read. Publish the sheet as CSV"),
             ("gone", ValueError, "is not there: check the URL, and that it is still published"),
             ("private", ValueError, "may not be read: publish it for all who have the URL"),
-            ("loop", ValueError, "more than 3 redirects"),
+            ("loop", ValueError, "more than 10 redirects"),
             ("endless", ValueError, "is larger than 1 MiB: split it"),
-            ("cut", TransportError, "could not be fetched: .*was cut off.*Nothing was ordered now"),
+            ("cut", TransportError, "was cut off.*costs nothing"),
             ("broken", TransportError, "an error that can pass. Nothing was ordered now; a retry fetches it again"),
             ("drip", TransportError, "not there whole within 0.5 s"),
         ],
@@ -261,8 +261,8 @@ class TestPublished:
         "url", ["http://example.com/a.csv", "https://127.0.0.1/a.csv", "https://10.0.0.1/a.csv", "https://[::1]/a.csv"]
     )
     def test_only_public_hosts_are_asked(self, host: OddHost, url: str) -> None:
-        with pytest.raises(ValueError, match=r"is not fetched: a manifest's URL, and those that it leads to"):
+        with pytest.raises(ValueError, match=r"is not fetched: .*(must be an https:// URL|which is not public)"):
             self.read(url)
         host.redirect = url
-        with pytest.raises(ValueError, match=r"is not fetched: a manifest's URL, and those that it leads to"):
+        with pytest.raises(ValueError, match=r"is not fetched: .*(must be an https:// URL|which is not public)"):
             self.read(f"{host.url}/moved")

@@ -45,7 +45,8 @@ def check(event: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("uri", "named"),
     [
-        ("s3://photos/in/a%20b.png", S3("photos", "in/a b.png")),
+        ("s3://photos/in/a%20b.png", S3("photos", "in/a%20b.png")),
+        ("s3://photos/in/a b#1?x.png", S3("photos", "in/a b#1?x.png")),
         ("s3a://photos/in/a.png", S3("photos", "in/a.png")),
         ("s3://aws_default@photos/in/a.png", S3("photos", "in/a.png")),
         ("gs://photos/a.png", GCS("photos", "a.png")),

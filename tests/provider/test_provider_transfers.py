@@ -172,7 +172,7 @@ def test_a_configured_certificate_signs_what_is_stored_and_a_retry_knows_its_own
     monkeypatch.setenv("AIRFLOW__SEGMIND__SIGNING_KEY", str(tmp_path / "key.pem"))
     in_the_way = tmp_path / "out" / "r1" / "swapped-0.thumb.webp"
     in_the_way.mkdir(parents=True)
-    with pytest.raises(SegmindError, match="cannot be read or written"):
+    with pytest.raises(AirflowFailException, match="cannot be read or written"):
         store(result(host, "good"), tmp_path / "out")
     in_the_way.rmdir()
     before = (tmp_path / "out" / "r1" / "swapped-0.png").read_bytes()

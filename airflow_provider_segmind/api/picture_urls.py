@@ -1,0 +1,108 @@
+"""Say why the address of a picture cannot be used, and what to write instead. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import UTC, datetime
+from urllib.parse import parse_qs, quote, urlsplit
+
+import idna
+
+from airflow_provider_segmind.api.models import is_loopback
+from airflow_provider_segmind.api.uris import public_uri
+
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_UPLOAD = (
+    "give the operator a storage URI or a path (it uploads the picture), or upload it with SegmindHook.upload first"
+)
+
+
+def why_unreadable(url: str) -> str:
+    """Return why Segmind cannot read a URL that is not accepted, and the remedy."""
+    if not _WEB.match(url):
+        return f"is not an https:// URL that Segmind can read: {_UPLOAD}."
+    why = _malformed(url)
+    if why is not None:
+        return why
+    return (
+        "is not an https:// URL that Segmind can read, since it begins with http://: write https:// if the host has "
+        f"it, or {_UPLOAD}."
+    )
+
+
+def is_private(host: str) -> bool:
+    """Return whether a host is this machine or an address of a private network, which Segmind cannot reach."""
+    if is_loopback(host):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
+def _malformed(url: str) -> str | None:
+    """Return what is wrong with a URL of the Web, and the remedy."""
+    if re.search(r"[\x00-\x1f\x7f]", url):
+        return "has a line break, a tab or another control character in it: write it in one line."
+    if re.search(r"\s", url):
+        return "has a blank in it: write %20 instead, and give one URL only."
+    if "\\" in url:
+        return "has a backslash in it: write / instead."
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "has a host or a port that cannot be read: write it like https://shop.example/a.jpg."
+    if "@" in parts.netloc:
+        return (
+            "has a user name or a password before its host, which Segmind's request history would show: give a link "
+            f"that needs none, such as a signed one, or {_UPLOAD}."
+        )
+    if not host:
+        return "has no host: write it like https://shop.example/a.jpg."
+    if not url.isascii():
+        signs = "".join(dict.fromkeys(sign for sign in url if not sign.isascii()))[:10]
+        return f"has letters that a URL cannot have ({signs}): write it as {_in_ascii(url)}"
+    if port == 0:
+        return "has the port 0: write the port of the host, or none."
+    if "_" in host:
+        return (
+            "has an underscore in its host, which many clients refuse: give the picture under another host name (of a "
+            "bucket: with the bucket in the path), or its storage URI."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", host):
+        return "has a host name with a sign that no host name has: check it."
+    if parts.scheme == "https" and is_private(host):
+        return f"is on this machine or in a private network, where Segmind cannot read it: {_UPLOAD}."
+    return None
+
+
+def _in_ascii(url: str) -> str:
+    """Return how a browser sends a URL, without its query, which may be a secret."""
+    parts = urlsplit(public_uri(url))
+    try:
+        host = idna.encode(parts.hostname or "", uts46=True).decode()
+    except idna.IDNAError:
+        return "your browser sends it: open it there and copy it from the address bar."
+    port = f":{parts.port}" if parts.port else ""
+    rest = ", and encode its query likewise." if "?" in url else "."
+    return f"{parts.scheme}://{host}{port}{quote(parts.path, safe='/%:@!$&()*+,;=~')}{rest}"
+
+
+def expiry_of(url: str) -> float | None:
+    """Return when a signed URL of S3, Google, Azure or CloudFront expires, in seconds since the epoch, if known."""
+    given = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+    try:
+        for cloud in ("x-amz", "x-goog"):
+            if f"{cloud}-date" in given:
+                began = datetime.strptime(given[f"{cloud}-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+                return began.timestamp() + float(given[f"{cloud}-expires"])
+        if "expires" in given:
+            return float(given["expires"])
+        if "se" in given:
+            ends = datetime.fromisoformat(given["se"])
+            return (ends if ends.tzinfo else ends.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, KeyError, OverflowError):
+        pass
+    return None
