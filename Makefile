@@ -156,7 +156,7 @@ constraints:
 	rm -rf .venv-constraints
 	$(PYTHON) -m venv .venv-constraints
 	.venv-constraints/bin/python -m pip install --quiet pip==$(PIP_VERSION)
-	.venv-constraints/bin/python -m pip install --quiet --editable '.[excel,heic,provenance,qa]' --group dev --group release --group docs --group s3 --group ui $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
+	.venv-constraints/bin/python -m pip install --quiet --editable '.[excel,heic,provenance,qa]' --group dev --group release --group clouds --group docs --group s3 --group ui $(GROUPS_$(AIRFLOW)) 'apache-airflow==$(AIRFLOW).*' \
 	  $(LIMITS_$(AIRFLOW))
 	{ echo '# All that make installs for Airflow $(AIRFLOW), pinned. To renew: make constraints AIRFLOW=$(AIRFLOW)'; \
 	  .venv-constraints/bin/python -m pip freeze --exclude-editable; } > $(CONSTRAINTS)
@@ -177,7 +177,7 @@ $(RUNTIME): pyproject.toml $(CONSTRAINTS)
 	touch $@
 
 $(DEV): $(RUNTIME)
-	$(BIN)/python -m pip install --quiet --editable '.[excel,heic,provenance]' --group dev --group release --group docs --group ui --constraint $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --editable '.[excel,heic,provenance]' --group dev --group release --group clouds --group docs --group ui --constraint $(CONSTRAINTS)
 	touch $@
 
 $(CLUSTER): $(DEV)

@@ -62,7 +62,7 @@ def _try(place: Path, python: str, name: str, wheel: Path, tests: bool) -> str:
         raise
     if tests:
         groups = (f"--group={ROOT / 'pyproject.toml'}:{group}" for group in ("dev", "s3"))
-        pip(place, "install", "--quiet", f"{wheel}[provenance,qa]", *groups, "--constraint", pins)
+        pip(place, "install", "--quiet", f"{wheel}[excel,heic,provenance,qa]", *groups, "--constraint", pins)
         command = (
             environment.python_of(place),
             "-m",

@@ -55,7 +55,7 @@ from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
 from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
 from airflow_provider_segmind.waiting.events import read_batch_event
-from airflow_provider_segmind.waiting.shared import SharedConnection
+from airflow_provider_segmind.waiting.shared import connection_with
 from airflow_provider_segmind.waiting.timeouts import until_timeout
 
 
@@ -121,18 +121,12 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         if plan is not None:
             return paid_batch_error(context, error, plan.ledger.entries, self.workflow)
         hook = SegmindHook(self.segmind_conn_id)
-        return unplanned_error(context, error, self.workflow, lambda: self._connection(hook))
-
-    def _connection(self, hook: SegmindHook) -> SharedConnection:
-        async def settings_of(_: str) -> Any:
-            return hook.settings
-
-        return SharedConnection(self.segmind_conn_id, settings_of)
+        return unplanned_error(context, error, self.workflow, lambda: connection_with(hook))
 
     async def _place(
         self, context: Context, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None
     ) -> Ordering:
-        connection = self._connection(plan.hook)
+        connection = connection_with(plan.hook)
         price = estimated_cost(self.workflow)
 
         def accepted() -> None:
@@ -318,7 +312,7 @@ class BodySwapBatchOperator(_OrdersBatch):
 
     def _wait_here(self, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
         async def wait() -> dict[str, Any]:
-            connection = self._connection(hook)
+            connection = connection_with(hook)
             try:
                 return await until_timeout(trigger.wait(connection, self.log), lambda _: None)
             finally:

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import aiohttp
 
@@ -20,6 +21,9 @@ from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.connection import aload_settings
 from airflow_provider_segmind.observability.metrics import Counters
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +128,15 @@ class SharedConnection:
         while True:
             await asyncio.sleep(TELL_SECONDS)
             await asyncio.to_thread(self.counters.take().emit)
+
+
+def connection_with(hook: SegmindHook) -> SharedConnection:
+    """Return a connection of its own, with the settings that a worker's hook has looked up."""
+
+    async def settings_of(_: str) -> Settings:
+        return hook.settings
+
+    return SharedConnection(hook.segmind_conn_id, settings_of)
 
 
 _shared: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedConnection]]

@@ -336,7 +336,7 @@ def test_a_thousand_urls_are_looked_at_in_one_pass_over_few_connections(host: Od
         ],
         select_character="woman",
     )
-    _check_pictures(swaps, SegmindHook(), Problems("swaps"))
+    _check_pictures(swaps, SegmindHook(), Problems("swaps"), "auto")
     assert (len(host.paths()), len(set(host.paths()))) == (1000, 1000)
     assert most <= LOOKERS + 4, "a connection ends a little later at its host"
     assert KEY not in str(host.seen)
