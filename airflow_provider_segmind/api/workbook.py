@@ -103,7 +103,16 @@ def _rows(sheet: Any, merged: Mapping[int, Sequence[_Merge]]) -> Iterator[tuple[
 
     def read(width: int) -> Iterator[tuple[int, list[Any]]]:
         rows = sheet.iter_rows(min_row=1, max_row=MAX_ROWS, min_col=1, max_col=width)
-        return ((number, [_shown(cell) for cell in row]) for number, row in enumerate(rows, 1))
+        before: tuple[Any, ...] | None = None
+        nothing = False
+        for number, row in enumerate(rows, 1):
+            # Before a cell far below, openpyxl gives the same empty row up to a million times.
+            if row is before and nothing:
+                cells = [""] * len(row)
+            else:
+                before, cells = row, [_shown(cell) for cell in row]
+                nothing = not any(cells)
+            yield number, cells
 
     begin, header = next(((number, cells) for number, cells in read(MAX_COLUMNS) if any(cells)), (0, []))
     width = max((index for index, cell in enumerate(header, 1) if cell), default=1)
@@ -117,7 +126,8 @@ def _rows(sheet: Any, merged: Mapping[int, Sequence[_Merge]]) -> Iterator[tuple[
                 if across and number > begin:
                     raise InvalidRequestError(f"row {number}: cells are merged across columns: unmerge them")
                 going_on[column] = last, cells[column]
-        yield number, cells
+        if any(cells):
+            yield number, cells
 
 
 def _merged(data: bytes, part: str) -> dict[int, list[_Merge]]:
