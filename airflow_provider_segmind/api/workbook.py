@@ -103,7 +103,7 @@ def _rows(sheet: Any, merged: Mapping[int, Sequence[_Merge]]) -> Iterator[tuple[
 
     def read(width: int) -> Iterator[tuple[int, list[Any]]]:
         rows = sheet.iter_rows(min_row=1, max_row=MAX_ROWS, min_col=1, max_col=width)
-        before: tuple[Any, ...] | None = None
+        before: Any = None
         nothing = False
         for number, row in enumerate(rows, 1):
             # Before a cell far below, openpyxl gives the same empty row up to a million times.
