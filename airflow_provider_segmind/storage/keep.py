@@ -59,7 +59,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Manner:
+class StoreOptions:
     """How to store outputs."""
 
     thumbnails: bool = True
@@ -68,15 +68,15 @@ class Manner:
     limits: Limits | None = None
 
 
-def keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any]:
+def store_output(hook: SegmindHook, item: Item, options: StoreOptions) -> dict[str, Any]:
     """Store an output unless an earlier attempt did, and return the facts of its files; ``size`` is in bytes."""
     stored = _stored_before(item)
     if stored is not None:
         return {**stored, "skipped": True}
-    found = download(hook, item.url, manner.limits)
-    width, height, small = _look(item, found.data, thumbnail=manner.thumbnails)
+    found = download(hook, item.url, options.limits)
+    width, height, small = _look(item, found.data, thumbnail=options.thumbnails)
     picture = item.picture(found.media_type)
-    data, labelled, signed = _marked(item, found, manner)
+    data, labelled, signed = _marked(item, found, options)
     if signed:
         # Signing the same picture again gives other bytes. After a kill in between we could not recognize them as ours.
         data = _promised(item, picture) or _promise(item, picture, data)
@@ -149,13 +149,13 @@ def add_to_sidecar(result: Mapping[str, Any], picture: bytes, dag_id: str | None
         log.warning("The sidecar of %s does not say what was found: %s", shown(result.get("uri")), shown(str(error)))
 
 
-def _marked(item: Item, found: Downloaded, manner: Manner) -> tuple[bytes, bool, bool]:
+def _marked(item: Item, found: Downloaded, options: StoreOptions) -> tuple[bytes, bool, bool]:
     """Return the bytes to store, whether they carry the AI label, and whether they are signed."""
     try:
-        if manner.signer is not None:
-            data = manner.signer.sign(found.data, title=item.base.rpartition("/")[2])
+        if options.signer is not None:
+            data = options.signer.sign(found.data, title=item.base.rpartition("/")[2])
             return data, source_type(data, found.media_type) == AI_COMPOSITE, True
-        if manner.labels:
+        if options.labels:
             data = label(found.data, found.media_type)
             return data, source_type(data, found.media_type) == AI_COMPOSITE, False
     except InvalidRequestError as error:

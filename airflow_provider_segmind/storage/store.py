@@ -23,7 +23,7 @@ from airflow_provider_segmind.files.objects import LOCAL
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.orders.rules import estimated_cost
 from airflow_provider_segmind.storage.deliveries import Delivery
-from airflow_provider_segmind.storage.keep import Item, Manner, keep
+from airflow_provider_segmind.storage.keep import Item, StoreOptions, store_output
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _OWN = ("request_id", "keyname", "index", "id", "row")
 
 
 @dataclass(frozen=True)
-class Shelf:
+class StoragePlan:
     """Folder and names for stored pictures."""
 
     destination: str
@@ -117,13 +117,13 @@ def _price(job: Delivery) -> dict[str, Any]:
     return {} if cost is None else {"cost": cost}
 
 
-def store_all(hook: SegmindHook, items: Sequence[Item], manner: Manner) -> list[dict[str, Any] | SegmindError]:
+def store_all(hook: SegmindHook, items: Sequence[Item], options: StoreOptions) -> list[dict[str, Any] | SegmindError]:
     """Store all items that are not stored yet; return for each, in order, the result of ``keep`` or the error."""
     _ = hook.settings  # look up the connection once, before the threads start
     began = reported = time.monotonic()
     outcomes: list[dict[str, Any] | SegmindError] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for outcome in pool.map(lambda item: _keep(hook, item, manner), items):
+        for outcome in pool.map(lambda item: _keep(hook, item, options), items):
             outcomes.append(outcome)
             now = time.monotonic()
             if now - reported >= REPORT_SECONDS:
@@ -132,9 +132,9 @@ def store_all(hook: SegmindHook, items: Sequence[Item], manner: Manner) -> list[
     return outcomes
 
 
-def _keep(hook: SegmindHook, item: Item, manner: Manner) -> dict[str, Any] | SegmindError:
+def _keep(hook: SegmindHook, item: Item, options: StoreOptions) -> dict[str, Any] | SegmindError:
     try:
-        return keep(hook, item, manner)
+        return store_output(hook, item, options)
     except SegmindError as error:
         error.request_id = error.request_id or item.request_id
         log.error("Not stored: %s: %s", type(error).__name__, error)

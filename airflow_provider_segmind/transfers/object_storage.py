@@ -26,9 +26,9 @@ from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.storage.deliveries import Deliveries, Delivery, read_deliveries
-from airflow_provider_segmind.storage.keep import Item, Manner
+from airflow_provider_segmind.storage.keep import Item, StoreOptions
 from airflow_provider_segmind.storage.signing import signer
-from airflow_provider_segmind.storage.store import Shelf, name_of, store_all
+from airflow_provider_segmind.storage.store import StoragePlan, name_of, store_all
 
 Outcome = dict[str, Any] | SegmindError
 
@@ -93,9 +93,9 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         hook = SegmindHook(self.segmind_conn_id)
         try:
             found = read_deliveries(self.results)
-            items = self._shelf(context).items(found.jobs)
+            items = self._plan(context).items(found.jobs)
             signs = signer() if self.label_pictures else None
-            outcomes = store_all(hook, items, Manner(self.thumbnails, self.label_pictures, signs))
+            outcomes = store_all(hook, items, StoreOptions(self.thumbnails, self.label_pictures, signs))
         except SegmindError as error:
             self.note_error(error)
             raise task_error(error) from error
@@ -146,14 +146,14 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         else:
             self.lineage_facts = BatchFacts(summary=summary)
 
-    def _shelf(self, context: Context) -> Shelf:
+    def _plan(self, context: Context) -> StoragePlan:
         values: dict[str, Any] = {"run_id": context.get("run_id"), **_times(context)}
         values |= {"dag_id": dag_of(context), "task_id": self.task_id}
         # Only tasks of the DAG named in a sidecar may add to it.
         own = {"dag_id": values["dag_id"]} if values["dag_id"] else {}
-        shelf = Shelf(self.destination, self.name, values, {**(self.details or {}), **own})
+        plan = StoragePlan(self.destination, self.name, values, {**(self.details or {}), **own})
         storage_path("destination", self.destination)
-        return shelf
+        return plan
 
     def _write_manifest(self, context: Context, found: Deliveries, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         """Write the outcome of each swap next to a manifest of this DAG's own batch, else to the destination."""

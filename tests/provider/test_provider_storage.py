@@ -22,7 +22,7 @@ from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.files.download import Limits
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.storage.keep import Item, Manner
+from airflow_provider_segmind.storage.keep import Item, StoreOptions
 from airflow_provider_segmind.storage.store import store_all
 from airflow_provider_segmind.transfers.object_storage import (
     ObjectStorageToSegmindOperator,
@@ -88,7 +88,7 @@ def test_each_fault_of_a_download_is_named_and_leaves_the_bucket_empty(
     bucket: Any, host: OddHost, path: str, kind: type[SegmindError], said: str
 ) -> None:
     item = Item(f"s3://{bucket.name}/a", f"{host.url}/{path}", {"request_id": "r1", "keyname": "k", "index": 0})
-    (error,) = store_all(SegmindHook(), [item], Manner(limits=Limits(pauses=(0.01,))))
+    (error,) = store_all(SegmindHook(), [item], StoreOptions(limits=Limits(pauses=(0.01,))))
     assert isinstance(error, kind)
     assert re.search(said, str(error))
     assert error.request_id == "r1"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_segmind.api.models import Output
 from airflow_provider_segmind.storage.deliveries import Delivery
-from airflow_provider_segmind.storage.store import MAX_PART, Shelf, name_of
+from airflow_provider_segmind.storage.store import MAX_PART, StoragePlan, name_of
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.odd_host import OddHost, own_host
 from tests.provider.running import context
@@ -32,7 +32,7 @@ def names(*ids: str, name: str = "{id}", destination: str = "/out") -> list[str]
         Delivery(f"r{row}", row, (Output("k", "image", "https://a.example/1.png"),), {"id": said})
         for row, said in enumerate(ids)
     ]
-    return [item.base.removeprefix(f"{destination}/") for item in Shelf(destination, name, {}, {}).items(jobs)]
+    return [item.base.removeprefix(f"{destination}/") for item in StoragePlan(destination, name, {}, {}).items(jobs)]
 
 
 @pytest.mark.parametrize(
