@@ -150,7 +150,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
     def _as_batch(self, swaps: Sequence[Swap]) -> _Batch:
         if not self.results_uri:
             raise InvalidRequestError(
-                "The function of a @task.body_swap returned a list, for which results_uri is missing: its author gives "
+                "The function of a @task.body_swap returned a list, for which results_uri is missing: give "
                 "the URI of the manifest that is written, as in @task.body_swap(results_uri='s3://…/results.jsonl'). "
                 "Nothing was ordered now."
             )

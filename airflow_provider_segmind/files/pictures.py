@@ -190,9 +190,7 @@ THREADS = 4
 def share_all(hook: SegmindHook, sources: Any, share: str, expires: float) -> list[str]:
     """Check all pictures, then upload or sign each, and return the URLs; a link expires after some seconds."""
     if isinstance(sources, bytes) or not hasattr(sources, "__iter__"):
-        raise InvalidRequestError(
-            f"source is {shown(sources)}: the DAG's author gives a path, a URI or a list of those."
-        )
+        raise InvalidRequestError(f"source is {shown(sources)}: give a path, a URI or a list of those.")
     uris = [check_image(f"source[{index}]", uri) for index, uri in enumerate(sources)]
     prepare = "never" if share == "sign" else "auto"
     _each(lambda uri: None if is_url(uri) else look_at_picture("source", uri, prepare), uris)
@@ -213,8 +211,8 @@ def _signed(uri: str, expires: float) -> str:
         url = str(path.fs.sign(path.path, expiration=int(expires)))
     except (NotImplementedError, AttributeError) as error:
         raise InvalidRequestError(
-            f"source {shown(uri)!r} is in a storage that cannot sign links ({path.protocol or 'file'}): the DAG's "
-            "author uses share='upload'."
+            f"source {shown(uri)!r} is in a storage that cannot sign links ({path.protocol or 'file'}): use "
+            "share='upload'."
         ) from error
     if urlsplit(url).scheme not in ("http", "https"):
         raise InvalidRequestError(f"source {shown(uri)!r} was signed as something that is no URL: use share='upload'.")

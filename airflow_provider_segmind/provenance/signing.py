@@ -230,8 +230,8 @@ def _media_type(data: bytes, what: str) -> str:
     kind = media_type_of(data)
     if kind is None:
         raise InvalidRequestError(
-            f"The {what} begins with {data[:12]!r}, and only JPEG, PNG and WebP files can be signed: the DAG's author "
-            "converts it first, or leaves it out."
+            f"The {what} begins with {data[:12]!r}, and only JPEG, PNG and WebP files can be signed. Convert it "
+            "first, or leave it out."
         )
     return kind
 

@@ -90,7 +90,7 @@ class Thresholds:
         if self.min_changed_area > self.max_changed_area:
             raise InvalidRequestError(
                 f"The threshold min_changed_area, {self.min_changed_area!r}, is above max_changed_area, "
-                f"{self.max_changed_area!r}, so that no result could pass: the DAG's author must change one of them."
+                f"{self.max_changed_area!r}, so that no result could pass: change one of them."
             )
 
     @classmethod
@@ -105,8 +105,7 @@ class Thresholds:
         unknown = [name for name in values if name not in known]
         if unknown:
             raise InvalidRequestError(
-                f"There is no threshold {', '.join(map(repr, unknown))}: the DAG's author must use names from "
-                f"{', '.join(known)}."
+                f"There is no threshold {', '.join(map(repr, unknown))}: use names from {', '.join(known)}."
             )
         return cls(**values)
 

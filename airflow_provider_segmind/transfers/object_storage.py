@@ -224,7 +224,7 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
         sources = [self.source] if isinstance(self.source, str) else self.source
         try:
             if self.share not in SHARES:
-                raise InvalidRequestError(f"share is {self.share!r}: the DAG's author gives one of {SHARES}.")
+                raise InvalidRequestError(f"share is {self.share!r}: set it to one of {SHARES}.")
             passing = "a retry shares all of them, which costs nothing."
             with storage_errors("source", shown(self.source), "shared", final=": check it.", passing=passing):
                 urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
