@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import AssetAlias
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.batch.checks import is_many
@@ -135,12 +136,11 @@ def test_a_result_is_stored_found_again_and_named_by_its_literal_key(bucket: Any
     ],
 )
 def test_an_assets_event_is_that_of_one_file_and_says_its_literal_name(uri: str, asset: str) -> None:
-    alias = AssetAlias("pictures")
-    added: dict[str, Any] = {}
-    events = SimpleNamespace(add=lambda one, extra: added.update({one.uri: extra}))
-    announce(  # type: ignore[arg-type]
-        {"task": SimpleNamespace(outlets=[alias]), "outlet_events": {alias: events}}, [Stored(uri, {"cost": 1})]
-    )
+    alias, context = AssetAlias("pictures"), {"outlet_events": OutletEventAccessors()}
+    context["task"] = SimpleNamespace(outlets=[alias])  # type: ignore[assignment]
+    announce(context, [Stored(uri, {"cost": 1})])  # type: ignore[arg-type]
+    events = context["outlet_events"][alias].asset_alias_events
+    added = {event.dest_asset_key.uri: event.extra for event in events}
     assert list(added) == [asset]
     literal = uri if "://" in uri else f"file://{uri}"
     assert added[asset] == ({"cost": 1} if asset == literal else {"uri": literal, "cost": 1})
