@@ -52,6 +52,8 @@ _FINAL_WORDS = re.compile(
     r"|expired|authenticat|anonymous caller|account.?(problem|disabled)",
     re.IGNORECASE,
 )
+_LIMITED = re.compile(r"rate.?limit|quota.?exceed|slow.?down|too.?many", re.IGNORECASE)
+"""What a 403 of GCS says when a limit is reached; other words can be the name of a bucket."""
 _PATHS = re.compile(r"\S*/\S*")
 _DEEPEST = 16
 
@@ -79,7 +81,7 @@ def _meaning(error: BaseException) -> Meaning | None:
         return "passing"
     status = _status(error)
     if status is not None:
-        limited = status == 403 and _PASSING_WORDS.search(words)
+        limited = status == 403 and _LIMITED.search(words)
         return "passing" if status >= 500 or status in _PASSING_STATUS or limited else "final"
     names = {kind.__name__ for kind in type(error).__mro__}
     if names & _PASSING_NAMES:  # before the number, which for an SSLError is OpenSSL's

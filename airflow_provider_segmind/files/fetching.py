@@ -75,7 +75,10 @@ def answer_of(hook: SegmindHook, url: str, wanted: Wanted, whole: Exchange) -> I
                 yield answer, target
                 return
             location = answer.headers.get("location", "")
-        target, with_key = urljoin(target, location), False
+        try:
+            target, with_key = urljoin(target, location), False
+        except ValueError as error:
+            raise _unfetched(wanted, url, type(error).__name__) from None
     advice = "give its final address" if wanted.name else "ask Segmind's support what has become of the result"
     raise InvalidRequestError(
         f"{wanted.said(url)} leads through more than {wanted.redirects} redirects, so it is not fetched: {advice}."
@@ -147,7 +150,8 @@ def chunks(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange)
     """Yield the bytes of an answer as they arrive."""
     try:
         # read1 returns the bytes that have arrived; iter_content would wait for a whole chunk from a slow host.
-        while chunk := answer.raw.read1(65536, decode_content=False):
+        # Some hosts store files compressed, and send them so whatever is asked for.
+        while chunk := answer.raw.read1(65536, decode_content=_is_packed(answer)):
             yield chunk
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise TransportError(
@@ -158,7 +162,8 @@ def chunks(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange)
 def check_length(answer: requests.Response, url: str, wanted: Wanted, size: int) -> None:
     """Raise if fewer or more bytes came than the host had announced."""
     length = answer.headers.get("content-length", "")
-    if length.isdecimal() and int(length) != size and "transfer-encoding" not in answer.headers:
+    whole = "transfer-encoding" not in answer.headers and not _is_packed(answer)
+    if length.isdecimal() and int(length) != size and whole:
         raise TransportError(
             f"{wanted.said(url)} was cut off: {size} of {length} bytes came; fetching it again costs nothing."
         )
@@ -202,12 +207,15 @@ def _open(
                 f"{wanted.said(url)} is not fetched: {error}. Only the connection's own host may have such an address. "
                 "Check where this URL comes from."
             ) from error
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise TransportError(
-                f"{wanted.said(url)} could not be fetched ({_reason(error, whole)}); {wanted.again}."
-            ) from None  # a traceback would show the URL with its signature
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            # A ValueError is of a redirect that no library can read. A traceback would show the URL's signature.
+            raise _unfetched(wanted, url, _reason(error, whole)) from None
         with answer:
             yield answer
+
+
+def _unfetched(wanted: Wanted, url: str, why: str) -> TransportError:
+    return TransportError(f"{wanted.said(url)} could not be fetched ({why}); {wanted.again}.")
 
 
 def _bundle() -> str | bool:
@@ -235,12 +243,18 @@ def _reason(error: Exception, whole: Exchange) -> str:
 
 
 def _check_status(answer: requests.Response, target: str, wanted: Wanted, url: str) -> None:
-    if answer.status_code not in (200, 206):
+    if answer.status_code not in (200, 203, 206):
         raise refused.error_of(answer, target, wanted.said(url))
+
+
+def _is_packed(answer: requests.Response) -> bool:
+    return answer.headers.get("content-encoding", "").strip().lower() in ("gzip", "deflate")
 
 
 def _size_of(answer: requests.Response) -> int | None:
     """Return the size of a whole file in bytes, as its host says it."""
+    if _is_packed(answer):
+        return None
     total = answer.headers.get("content-range", "").rpartition("/")[2]
     said = answer.headers.get("content-length", "") if answer.status_code == 200 else total
     return int(said) if said.isdecimal() else None

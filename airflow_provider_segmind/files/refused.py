@@ -46,6 +46,10 @@ _DIRECT = {
 }
 
 
+_OF_THE_WAY = (202, 405, 406, 407, 408, 421, 425, 426, 451)
+"""Say something about this kind of request or this worker, nothing about the picture."""
+
+
 def error_of(answer: requests.Response, url: str, said: str) -> SegmindError:
     """Return the error for an answer that is no picture."""
     status = answer.status_code
@@ -55,7 +59,7 @@ def error_of(answer: requests.Response, url: str, said: str) -> SegmindError:
         return RateLimitError(f"{said} is asked for too often by this worker.", retry_after=wait)
     if status >= 500:
         return ServiceError(f"{said}: its host fails now.", status=status)
-    if status in (407, 408, 425, 451):
+    if status in _OF_THE_WAY or "cf-mitigated" in answer.headers:  # Cloudflare's challenge
         return TransportError(f"{said}: a proxy or a firewall answers, as it seems.", status=status)
     if status in (404, 410):
         return InvalidRequestError(

@@ -66,7 +66,14 @@ class StoragePlan:
         exact, shared = Counter(one.key for one in named if not one.replaced), Counter(one.key for one in named)
         # Of those that would share a name, only one that has its own may keep it. So it does not depend on the order,
         # nor on what else is stored, under which name a retry looks for a picture.
-        items = [self._item(one, apart=shared[one.key] > 1 and (one.replaced or exact[one.key] > 1)) for one in named]
+        thumbnails = {f"{key}.thumb" for key in shared}
+        items = [
+            self._item(
+                one,
+                apart=one.key in thumbnails or (shared[one.key] > 1 and (one.replaced or exact[one.key] > 1)),
+            )
+            for one in named
+        ]
         _check_distinct(items)
         changed = [item for item in items if "named_for" in item.facts]
         if changed:
@@ -158,12 +165,6 @@ def _check_distinct(items: Iterable[Item]) -> None:
                 f"Two outputs would get the name {shown(item.base)!r} (requests {other.request_id} and "
                 f"{item.request_id}), so nothing was written: use more fields in name, such as "
                 "{request_id}, {keyname} and {index}."
-            )
-    for name, item in taken.items():
-        if f"{name}.thumb" in taken:
-            raise InvalidRequestError(
-                f"An output would get the name {shown(item.base + '.thumb')!r}, which is that of the thumbnail of "
-                f"{shown(item.base)!r}, so nothing was written: use another field in name, such as {{request_id}}."
             )
 
 

@@ -238,6 +238,7 @@ def test_what_may_pass_is_tried_again(error: BaseException) -> None:
         boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
         boto.ParamValidationError(report="Invalid bucket name"),
         HttpError(401, "Invalid Credentials"),
+        HttpError(403, "service@x.iam has no storage.objects.get access to busy-quota-bucket"),
         HttpError("400", "Bad Request"),
         named("DefaultCredentialsError"),
         named("RefreshError"),

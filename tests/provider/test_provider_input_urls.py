@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import socket
 import threading
 import time
 import traceback
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.files.download import Limits, picture_bytes
-from airflow_provider_segmind.files.fetching import look_at_url
+from airflow_provider_segmind.files.fetching import fetch_input, look_at_url
 from airflow_provider_segmind.files.refused import page
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, SubmitBodySwapOperator
@@ -94,7 +96,7 @@ def test_what_is_no_picture_for_segmind_is_named(host: OddHost, path: str) -> No
         (403, "", "wants a login or refuses this worker.*never"),
         (401, "", "wants a login"),
         (400, "", "is answered with an error"),
-        (406, "", "is answered with an error"),
+        (418, "", "is answered with an error"),
         (416, "", "is an empty file"),
     ],
 )
@@ -153,13 +155,45 @@ def test_no_picture_host_gets_the_key(host: OddHost) -> None:
     assert KEY in str(host.seen[-1])
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 407, 451])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 202, 405, 406, 407, 421, 451])
 def test_a_host_that_fails_now_stops_no_order(host: OddHost, status: int, caplog: pytest.LogCaptureFixture) -> None:
     host.answers["/a.jpg"] = status, b"oops", {}
     with caplog.at_level(logging.WARNING):
         look(f"{host.url}/a.jpg?sig=hunter2")
     assert "It is ordered without a look at it." in caplog.text
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "location", ["/pict \xe9.jpg", "https://[/x", "http://[::1", f"https://{'a' * 300}.example/a.jpg"]
+)
+def test_a_redirect_that_nobody_can_read_stops_no_order(
+    host: OddHost, caplog: pytest.LogCaptureFixture, location: str
+) -> None:
+    host.answers["/a.jpg"] = 302, b"", {"Location": location}
+    with caplog.at_level(logging.WARNING):
+        look(f"{host.url}/a.jpg")
+    assert "without a look" in caplog.text
+    with pytest.raises(TransportError, match="could not be fetched"):
+        fetch_input(SegmindHook(), "character_image", f"{host.url}/a.jpg", 9.0)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"),
+    [("gzip", gzip.compress(PICTURE)), ("deflate", zlib.compress(PICTURE))],
+    ids=["gzip", "deflate"],
+)
+def test_a_picture_that_its_host_keeps_compressed_is_read(host: OddHost, encoding: str, packed: bytes) -> None:
+    host.answers["/a.png"] = 203, packed, {"Content_Encoding": encoding}
+    look(f"{host.url}/a.png")
+    assert picture_bytes(SegmindHook(), "character_image", f"{host.url}/a.png") == PICTURE
+
+
+def test_a_challenge_of_a_firewall_stops_no_order(host: OddHost, caplog: pytest.LogCaptureFixture) -> None:
+    host.answers["/a.jpg"] = 403, b"<html>Just a moment", {"Cf_Mitigated": "challenge"}
+    with caplog.at_level(logging.WARNING):
+        look(f"{host.url}/a.jpg")
+    assert "without a look" in caplog.text
 
 
 @pytest.mark.parametrize("path", ["cut", "loop-out", "416"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,12 @@ def names(*ids: str, name: str = "{id}", destination: str = "/out") -> list[str]
         for row, said in enumerate(ids)
     ]
     return [item.base.removeprefix(f"{destination}/") for item in StoragePlan(destination, name, {}, {}).items(jobs)]
+
+
+def test_a_picture_that_would_have_the_name_of_anothers_thumbnail_gets_another_one() -> None:
+    first, second = names("x", "x.thumb")
+    assert first == "x"
+    assert re.fullmatch(r"x\.thumb-[0-9a-f]{8}", second)
 
 
 @pytest.mark.parametrize(
