@@ -33,6 +33,8 @@ _SIGNED = re.compile(
 _PATH = re.compile(r"/|file:/")
 _DATA = re.compile(r"\b(data:[\w/+.-]*[;,])[\w;=,+/%-]*")
 _INSTEAD = ("\N{REPLACEMENT CHARACTER}", " ")
+_SAFE_IN_PATHS = "/!$&'()*+,;=:@"
+"""What RFC 3986 lets stand in a path, and browsers leave there."""
 _WEB = ("http", "https", "ws", "wss", "ftp", "ftps")
 
 
@@ -152,9 +154,9 @@ def dataset_name(uri: object) -> tuple[str, str] | None:
 
 
 def local_path(path: str) -> str:
-    """Return the path that the URI of a file means: decoded if ``Path.as_uri`` would have written it so."""
+    """Return the path that the URI of a file means: decoded if ``Path.as_uri``, or a browser, would have written it."""
     plain = unquote(path)
-    return str(PurePosixPath(plain if quote(plain) == path else path))
+    return str(PurePosixPath(plain if path in (quote(plain), quote(plain, safe=_SAFE_IN_PATHS)) else path))
 
 
 def _web_name(text: str) -> tuple[str, str] | None:

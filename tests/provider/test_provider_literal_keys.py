@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from airflow.sdk import AssetAlias
@@ -23,6 +24,7 @@ from tests.provider.s3 import s3_bucket
 
 pytestmark = pytest.mark.filterwarnings("default")  # of boto and moto, which are not ours
 
+BROWSERS_KEEP = "/!$&'()*+,;=:@"
 NAMES = [
     *("a#1.jpg", "b?x.jpg", "100%25 off.jpg", "a b.jpg", "a+b.jpg", "ñ ж 写真.jpg", "#.jpg", "50% [x].jpg"),
     *("photo.jpg?v=1699999999", "a;b=1&c.jpg", "%20.jpg", "(1) copy.jpg"),
@@ -61,7 +63,8 @@ def test_a_file_is_read_by_its_path_its_name_and_its_uri(
         monkeypatch.setenv("AIRFLOW__SEGMIND__INPUT_ROOTS", str(tmp_path))
     path = tmp_path / name
     path.write_bytes(name.encode())
-    for uri in (str(path), f"file://{path}", f"local://{path}", path.as_uri()):
+    browsers = f"file://{quote(str(path), safe=BROWSERS_KEEP)}"
+    for uri in (str(path), f"file://{path}", f"local://{path}", path.as_uri(), browsers):
         assert read_up_to(100, "character_image", uri) == name.encode(), uri
 
 
