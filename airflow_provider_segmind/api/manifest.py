@@ -24,7 +24,7 @@ from airflow_provider_segmind.api.tables import (
 )
 from airflow_provider_segmind.api.texts import encoding_of, is_workbook, unpacked
 from airflow_provider_segmind.api.uris import quoted, shown
-from airflow_provider_segmind.api.workbook import workbook_rows
+from airflow_provider_segmind.api.workbook import NO_RESULTS, Uncalculated, workbook_rows
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS, check_character, check_image
 
 SHOWN = 20
@@ -200,6 +200,8 @@ def _swaps(rows: Iterable[Row], problems: Problems, select_character: str) -> li
 
 def _swap(place: str, known: Mapping[str, Any], others: Mapping[str, Any], select_character: str) -> Swap:
     for name, value in known.items():
+        if isinstance(value, Uncalculated):
+            raise InvalidRequestError(f"{name} is the 0 of a formula. Perhaps {NO_RESULTS}, or write the value itself")
         if isinstance(value, str) and value.strip() in _FAULTS:
             raise InvalidRequestError(f"{name} shows an error of the spreadsheet: correct its formula")
     scene, person = (check_image(name, known.get(name)) for name in BODY_SWAP_IMAGES)
@@ -229,6 +231,7 @@ def _takes(value: Any) -> int:
 
 def _text(name: str, value: Any) -> str | None:
     """Return a text as it is given; a number may have been another text before, like 1e5, 1,2 or a date."""
+    value = value.strip() if isinstance(value, str) else value
     if value is None or value == "":
         return None
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
