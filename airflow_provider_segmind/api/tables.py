@@ -30,6 +30,7 @@ _BLANK = re.compile(r"[\s\ufeff]*")
 _BREAK = re.compile(r"\r\n|\r|\n")
 _IMAGE = re.compile(r'\s*"*(?!.*[<>])(?:[\w+.-]*:?/\S|[^\s"]+/[^\s"]+\s*\Z|[^\s"].*\.\w{3,4}"*\s*\Z)')
 """A picture's URI or path, and no words."""
+_OPEN = "a quotation mark begins a cell that goes on over whole rows: close it, or export as CSV"
 _TEXT = re.compile(r'="(.*)"\Z', re.DOTALL)
 
 Add = Callable[[str, object], None]
@@ -117,6 +118,8 @@ def divided(row: Mapping[Any, Any], columns: Columns) -> tuple[dict[str, Any], d
 def table_rows(lines: Iterable[Cells], columns: Columns, add: Add, *, unit: str = "line") -> Iterator[Row]:
     """Yield the rows of a table, the first of whose rows that is not blank is its header."""
     header: _Header | None = None
+    excess: list[tuple[str, int]] = []
+    rows = 0
     for number, cells in lines:
         if not any(cells) or not any(cell.strip() if isinstance(cell, str) else True for cell in cells):
             continue
@@ -130,9 +133,20 @@ def table_rows(lines: Iterable[Cells], columns: Columns, add: Add, *, unit: str 
         elif cells == header.cells:
             add(place, "the header is there again: were two files joined?")
         elif any(not isinstance(cell, str) or cell.strip() for cell in cells[header.width :]):
-            add(place, f"it has {len(cells)} cells, and the header {header.width}: is a comma in a cell not quoted?")
+            add(place, _shifted(len(cells), header.width))
         else:
+            rows += 1
+            if len(cells) > len(header.cells):
+                excess.append((place, len(cells)))
             yield place, *header.row(cells)
+    # Cells of nothing at the end are harmless if an export adds them to each row. Else a comma shifted the last ones.
+    if header and not (rows == len(excess) and len({count for _, count in excess}) == 1 and header.is_safe(rows)):
+        for place, count in excess:
+            add(place, _shifted(count, header.width))
+
+
+def _shifted(count: int, width: int) -> str:
+    return f"it has {count} cells, and the header {width}: is a comma in a cell not quoted?"
 
 
 class _Header:
@@ -154,6 +168,10 @@ class _Header:
         said += [f"the header's {words}" for words in columns.misspelt((name for _, name in self.others), here)]
         self.bad = bool(said)
         yield from said
+
+    def is_safe(self, rows: int) -> bool:
+        """Whether no shift is likely: it is in many rows, or the last column is an image, which cannot be empty."""
+        return rows > 1 or any(index == self.width - 1 and name in BODY_SWAP_IMAGES for index, name in self.known)
 
     def row(self, cells: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the values of a row; cells that are missing at its end are empty."""
@@ -193,19 +211,13 @@ def csv_lines(data: bytes, encoding: str, columns: Columns, add: Add) -> Iterato
         except StopIteration:
             return
         except csv.Error as error:
-            add(
-                f"line {number}",
-                f"it is no line of CSV ({error}): double the quotation marks in a cell",
-            )
+            add(f"line {number}", f"it is no line of CSV ({error}): double the quotation marks in a cell")
             if "expected after" in str(error):
                 continue
             return  # a quotation mark is never closed, so it is not known where the next row begins
         header = header or (_Grid(cells, columns, delimiter) if "".join(cells).strip() else None)
         if header and reader.line_num + skipped > number and header.swallowed(cells):
-            add(
-                f"line {number}",
-                "a quotation mark begins a cell that goes on over whole rows: close it, or export as CSV",
-            )
+            add(f"line {number}", _OPEN)
         elif sum(map(len, cells)) > MAX_LINE:
             add(f"line {number}", f"it has more than {MAX_LINE} characters")
         else:

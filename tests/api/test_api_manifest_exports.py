@@ -80,7 +80,7 @@ def tabs(text: str) -> str:
 def test_quotation_marks_of_a_sheets_tsv_are_signs(cell: str) -> None:
     data = tabs(HEAD + row("a", '"Anna" in red') + row("b", cell) + row("c", '"') + row("d", "man"))
     assert words(data) == ['"Anna" in red', cell, '"', "man"]
-    assert words("sep=\t\n" + data) == words(data)
+    assert words("sep=\t\n" + data) == words("\n\t\n" + data) == words(data)
 
 
 def test_marks_of_a_sheets_tsv_in_two_columns_are_signs() -> None:
@@ -97,3 +97,48 @@ def test_what_excel_quotes_in_a_file_of_tabs_is_read() -> None:
     data = tabs(HEAD + row("a", '"the ""big"" man"') + row("b", '"x\ny"') + row("c", '"x,y"'))
     assert words(data) == ['the "big" man', "x\ny", "x\ty"]
     assert json.loads(read(tabs(HEAD.replace("\n", ",n\n") + row("a", 'm,"q"')))[0].extra) == {"n": "q"}
+
+
+FAULTS = """
+#N/A #NAME? #REF! #VALUE! #DIV/0! #NULL! #NUM! #ERROR! #SPILL! #CALC! #NV #WERT! #BEZUG! #N/D #N/D! #I/T #NOM?
+#VALEUR! #¡VALOR! #¿NOMBRE? #¡DIV/0! #FIELD! #BUSY! #CONNECT! #BLOCKED! #UNKNOWN! #GETTING_DATA # ######## #ЗНАЧ!
+#DĚLENÍ_NULOU! #SAYI/0! #YOK #HIÁNYZIK Loading... Err:502
+"""
+
+
+@pytest.mark.parametrize(
+    "fault", [*FAULTS.split(), "#REF !", "#DIV/0\N{NO-BREAK SPACE}!", "#VALEUR\N{NARROW NO-BREAK SPACE}!"]
+)
+def test_an_error_of_a_sheet_in_each_language_is_no_value(fault: str) -> None:
+    assert "line 2: select_character shows an error of the spreadsheet" in refusal(HEAD + row("a", fault))
+    assert "line 2: id shows an error of the spreadsheet" in refusal(
+        HEAD + row("a", "man").replace("a,", f"{fault},", 1)
+    )
+
+
+@pytest.mark.parametrize("label", ["#1001", "#A7", "#SALE", "#1001!", "#a!", "#Sale!", "Loading", "Err:1", "#7/8"])
+def test_an_id_with_a_number_sign_is_one(label: str) -> None:
+    assert read(HEAD + row("a", "man").replace("a,", f"{label},", 1))[0].id == label
+
+
+def test_words_in_capitals_after_a_number_sign_describe_nobody() -> None:
+    assert "select_character shows an error of the spreadsheet" in refusal(HEAD + row("a", "#SAKNAS"))
+    assert words(HEAD + row("a", "#2 from the left") + row("b", "#LEFT woman")) == ["#2 from the left", "#LEFT woman"]
+
+
+def test_a_comma_that_an_empty_last_column_absorbs_is_no_shift() -> None:
+    head = HEAD.replace("\n", ",note\n")
+    plain, shifted = row("a", "man,") + row("b", "man,x"), row("c", "the woman, in red,")
+    for data, place in ((shifted, 2), (plain + shifted, 4), (shifted + plain, 2)):
+        assert f"line {place}: it has 6 cells, and the header 5: is a comma in a cell not quoted?" in refusal(
+            head + data
+        )
+    more = refusal(head + row("a", "man,x,") + row("b", "a, b, c,,"))
+    assert "line 2: it has 6 cells" in more
+    assert "line 3: it has 8 cells" in more
+
+
+def test_a_comma_that_an_export_adds_to_each_row_is_none() -> None:
+    assert words(HEAD + row("a", "man,") + row("b", "woman,") + ",,,,\n") == ["man", "woman"]
+    assert words(HEAD.replace("\n", ",,\n") + row("a", "man,") + row("b", "woman,,")) == ["man", "woman"]
+    assert len(read(f"id,character_image,reference_character_image\na,{P}1,{P},,,\n")) == 1
