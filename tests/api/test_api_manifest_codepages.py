@@ -22,13 +22,15 @@ def read(words: str, codec: str) -> str:
 OTHERS = {
     "cp1250": [
         "Jiří", "žena v červeném", "tři ženy", "Győr", "fehér nő", "mężczyzna", "żona", "koń", "siedzieć", "środek",
-        "Gdańsk", "bărbat", "şi femeia", "Petrović", "děvče", "může být",
+        "Gdańsk", "bărbat", "şi femeia", "Petrović", "děvče", "může být", "Język", "wartości",
+        "HASŁO", "gyorsbillentyű", "dinamična", "značka",
     ],
     "cp1254": ["kırmızılı kadın", "şapkalı", "İstanbul", "doğum"],
-    "cp1257": ["Šiauliai-ė", "sarkanā kleitā", "žmogus"],
+    "cp1257": ["Šiauliai-ė", "sarkanā kleitā", "žmogus", "arhīvs", "aktivizēts", "pavadinimų eilutės"],
     "cp1251": ["она", "он", "Он и она", "женщина"],
     "cp1253": ["και", "γυναίκα"],
-    "mac_roman": ["Österreich", "Über", "Änderung", "école à côté", "à", "Éva", "Müller", "größer", "où ça"],
+    "mac_roman": ["Österreich", "Über", "Änderung", "école à côté", "à", "Éva", "Müller", "größer", "weiß", "«ja»",
+        "où ça"],
     "cp850": ["Änne", "Österreich", "Über", "schön", "côté", "Müller"],
     "cp932": ["犬", "はし", "女性", "赤い服"],
 }  # fmt: skip
@@ -49,6 +51,7 @@ def test_words_in_another_code_page_are_refused(codec: str, words: str) -> None:
         "as ações, põe, São João, mãe, irmãs, manhãzinha, você, três, maçã, AÇÕES", "perché è così, più, però, città",
         "Søren Sørensen, på gården, kvinde i rødt, Bøe, køen", "Øistein, blå kjole, ærlig, smør, café, idé",
         "Åsa, kvinnan på ön, å, ä, ö, Malmö", "nainen, äiti, yö, hän", "Zoë, België, coördinatie, één",
+        "homogènies, conèixer, feliç",
         "història, l’època, col·lecció, què", "Tomáš, Žižek, Škoda, Šime", "5 m³, 20 °C, ½, 100 €, § 3, Æsop, vitæ",
         "‘single’ “double” — dash • dot … wait", "© Acme™, Señor® 2 × 3",
     ],
