@@ -24,7 +24,7 @@ from airflow_provider_segmind.api.tables import (
 )
 from airflow_provider_segmind.api.texts import encoding_of, is_workbook, unpacked
 from airflow_provider_segmind.api.uris import quoted, shown
-from airflow_provider_segmind.api.workbook import workbook_rows
+from airflow_provider_segmind.api.workbook import NO_RESULTS, Uncalculated, workbook_rows
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS, check_character, check_image
 
 SHOWN = 20
@@ -38,10 +38,13 @@ MAX_EXTRA = 4096
 
 _JSON_NAME = re.compile(r"[^?#]*\.(?:json|jsonl|ndjson)(?:\.gz)?(?:[?#].*)?\Z", re.IGNORECASE | re.DOTALL)
 _BEFORE = b"\0\xef\xbb\xbf\xff\xfe \t\r\n"
-_FAULTS = frozenset(
-    ("#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!", "#ERROR!", "#SPILL!", "#CALC!", "Loading...")
+_FAULT = re.compile(
+    r"#+|#[¡¿]?[^\W\d]{2,}(?:/[^\W\d]|/0)?[\s\u00a0\u202f]?[!?]|#[^\W\d]/[^\W\d][!?]?|Loading\.\.\.|Err:\d{3}"
+    r"|#(?:NV|YOK|HIÁNYZIK|NENÍ_K_DISPOZICI|GETTING_DATA)"
 )
-"""What a spreadsheet shows for a formula that fails."""
+"""What a spreadsheet shows for a formula that fails, in the languages of Excel."""
+_LOUD = re.compile(r"#[^\W\d]{2,}")
+"""What it may show in others: no description of a person, but perhaps an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +203,22 @@ def _swaps(rows: Iterable[Row], problems: Problems, select_character: str) -> li
 
 def _swap(place: str, known: Mapping[str, Any], others: Mapping[str, Any], select_character: str) -> Swap:
     for name, value in known.items():
-        if isinstance(value, str) and value.strip() in _FAULTS:
+        if isinstance(value, Uncalculated):
+            raise InvalidRequestError(f"{name} is the 0 of a formula. Perhaps {NO_RESULTS}, or write the value itself")
+        if isinstance(value, str) and _is_fault(value.strip(), may_be_loud=name in ("id", "consent_reference")):
             raise InvalidRequestError(f"{name} shows an error of the spreadsheet: correct its formula")
     scene, person = (check_image(name, known.get(name)) for name in BODY_SWAP_IMAGES)
     character = check_character(known.get("select_character") or select_character)
     label, consent = (_text(name, known.get(name)) for name in ("id", "consent_reference"))
     return Swap(0, place, scene, person, character, label, consent, _kept(others))
+
+
+def _is_fault(text: str, *, may_be_loud: bool) -> bool:
+    if text[:1] not in ("#", "L", "E"):
+        return False
+    if _FAULT.fullmatch(text):
+        return text[0] != "#" or text == text.upper()
+    return not may_be_loud and text.isupper() and bool(_LOUD.fullmatch(text))
 
 
 def _each_take(swap: Swap, takes: int) -> Iterator[Swap]:
@@ -229,6 +242,7 @@ def _takes(value: Any) -> int:
 
 def _text(name: str, value: Any) -> str | None:
     """Return a text as it is given; a number may have been another text before, like 1e5, 1,2 or a date."""
+    value = value.strip() if isinstance(value, str) else value
     if value is None or value == "":
         return None
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):

@@ -13,7 +13,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, Literal
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.uris import quoted, shown
@@ -26,6 +27,10 @@ COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference", "takes")
 _DELIMITERS = ",;\t|"
 _SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?\1*\s*\Z', re.IGNORECASE)
 _BLANK = re.compile(r"[\s\ufeff]*")
+_BREAK = re.compile(r"\r\n|\r|\n")
+_IMAGE = re.compile(r'\s*"*(?!.*[<>])(?:[\w+.-]*:?/\S|[^\s"]+/[^\s"]+\s*\Z|[^\s"].*\.\w{3,4}"*\s*\Z)')
+"""A picture's URI or path, and no words."""
+_OPEN = "a quotation mark begins a cell that goes on over whole rows: close it, or export as CSV"
 _TEXT = re.compile(r'="(.*)"\Z', re.DOTALL)
 
 Add = Callable[[str, object], None]
@@ -113,6 +118,8 @@ def divided(row: Mapping[Any, Any], columns: Columns) -> tuple[dict[str, Any], d
 def table_rows(lines: Iterable[Cells], columns: Columns, add: Add, *, unit: str = "line") -> Iterator[Row]:
     """Yield the rows of a table, the first of whose rows that is not blank is its header."""
     header: _Header | None = None
+    excess: list[tuple[str, int]] = []
+    rows = 0
     for number, cells in lines:
         if not any(cells) or not any(cell.strip() if isinstance(cell, str) else True for cell in cells):
             continue
@@ -126,9 +133,20 @@ def table_rows(lines: Iterable[Cells], columns: Columns, add: Add, *, unit: str 
         elif cells == header.cells:
             add(place, "the header is there again: were two files joined?")
         elif any(not isinstance(cell, str) or cell.strip() for cell in cells[header.width :]):
-            add(place, f"it has {len(cells)} cells, and the header {header.width}: is a comma in a cell not quoted?")
+            add(place, _shifted(len(cells), header.width))
         else:
+            rows += 1
+            if len(cells) > len(header.cells):
+                excess.append((place, len(cells)))
             yield place, *header.row(cells)
+    # Cells of nothing at the end are harmless if an export adds them to each row. Else a comma shifted the last ones.
+    if header and not (rows == len(excess) and len({count for _, count in excess}) == 1 and header.is_safe(rows)):
+        for place, count in excess:
+            add(place, _shifted(count, header.width))
+
+
+def _shifted(count: int, width: int) -> str:
+    return f"it has {count} cells, and the header {width}: is a comma in a cell not quoted?"
 
 
 class _Header:
@@ -150,6 +168,10 @@ class _Header:
         said += [f"the header's {words}" for words in columns.misspelt((name for _, name in self.others), here)]
         self.bad = bool(said)
         yield from said
+
+    def is_safe(self, rows: int) -> bool:
+        """Whether no shift is likely: it is in many rows, or the last column is an image, which cannot be empty."""
+        return rows > 1 or any(index == self.width - 1 and name in BODY_SWAP_IMAGES for index, name in self.known)
 
     def row(self, cells: Sequence[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the values of a row; cells that are missing at its end are empty."""
@@ -174,10 +196,14 @@ def _value(cell: Any) -> Any:
 def csv_lines(data: bytes, encoding: str, columns: Columns, add: Add) -> Iterator[Cells]:
     """Yield the lines of CSV, however it is delimited; a cell may have line breaks."""
     skipped, delimiter = _dialect(data, encoding, columns)
-    lines = _text(data, encoding)
-    for _ in range(skipped):
-        next(lines)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    literal = delimiter == "\t" and _is_literal(data, encoding, skipped, columns)
+    reader = csv.reader(
+        _text(data, encoding, skipped),
+        delimiter=delimiter,
+        strict=True,
+        quoting=csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL,
+    )
+    header: _Grid | None = None
     while True:
         number = reader.line_num + skipped + 1
         try:
@@ -185,22 +211,79 @@ def csv_lines(data: bytes, encoding: str, columns: Columns, add: Add) -> Iterato
         except StopIteration:
             return
         except csv.Error as error:
-            add(
-                f"line {number}",
-                f"it is no line of CSV ({error}): double the quotation marks in a cell",
-            )
+            add(f"line {number}", f"it is no line of CSV ({error}): double the quotation marks in a cell")
             if "expected after" in str(error):
                 continue
             return  # a quotation mark is never closed, so it is not known where the next row begins
-        if sum(map(len, cells)) > MAX_LINE:
+        header = header or (_Grid(cells, columns, delimiter) if "".join(cells).strip() else None)
+        if header and reader.line_num + skipped > number and header.swallowed(cells):
+            add(f"line {number}", _OPEN)
+        elif sum(map(len, cells)) > MAX_LINE:
             add(f"line {number}", f"it has more than {MAX_LINE} characters")
-            continue
-        yield number, cells
+        else:
+            yield number, cells
 
 
-def _text(data: bytes, encoding: str) -> Iterator[str]:
+class _Grid:
+    """Where a table has its pictures, by which a row is known inside a cell of another."""
+
+    def __init__(self, header: Sequence[str], columns: Columns, delimiter: str) -> None:
+        self.header, self.width = header, len(header)
+        self.images = [index for index, name in enumerate(header) if columns.known(name) in BODY_SWAP_IMAGES]
+        self.delimiter = delimiter
+
+    def swallowed(self, cells: Sequence[str]) -> bool:
+        """Whether a line of a cell would be a row, or the rest of one, if nothing were quoted."""
+        for index, cell in enumerate(cells):
+            lines = _BREAK.split(cell)
+            for number, line in enumerate(lines):
+                before = 0 if number else index
+                parts = [""] * before + line.split(self.delimiter)
+                whole = index + 1 if number and number == len(lines) - 1 else self.width
+                if len(lines) > 1 and len(parts) >= whole and self._has_image(parts[: self.width]):
+                    return True
+        return False
+
+    def fits(self, cells: Sequence[str]) -> bool:
+        """Whether these are the cells of one row, and no part of one."""
+        return (
+            not "".join(cells).strip() or cells == self.header or (len(cells) <= self.width and self._has_image(cells))
+        )
+
+    def _has_image(self, cells: Sequence[str]) -> bool:
+        return any(_IMAGE.match(cells[index]) for index in self.images if index < len(cells))
+
+
+def _is_literal(data: bytes, encoding: str, skipped: int, columns: Columns) -> bool:
+    """Whether quotation marks in a file of tabs are no more than signs, as Google Sheets writes them."""
+    if b'"' not in data:
+        return False
+
+    def read(quoting: Literal[0, 3]) -> Iterator[tuple[_Grid, list[str]]]:
+        header = None
+        reader = csv.reader(_text(data, encoding, skipped), delimiter="\t", strict=True, quoting=quoting)
+        for cells in reader:
+            header = header or (_Grid(cells, columns, "\t") if "".join(cells).strip() else None)
+            if header:
+                yield header, cells
+
+    def lost(header: _Grid, cells: list[str]) -> bool:
+        return header.swallowed(cells) or any("\t" in cell and not _BREAK.search(cell) for cell in cells)
+
+    try:
+        if not any(lost(*each) for each in read(csv.QUOTE_MINIMAL)):
+            return False
+    except csv.Error:
+        pass
+    try:
+        return all(header.fits(cells) for header, cells in read(csv.QUOTE_NONE))
+    except csv.Error:
+        return False
+
+
+def _text(data: bytes, encoding: str, skipped: int = 0) -> Iterator[str]:
     # As a stream: decoded at once, a large file would take several times its size.
-    return io.TextIOWrapper(io.BytesIO(data), encoding=encoding, newline="")
+    return islice(io.TextIOWrapper(io.BytesIO(data), encoding=encoding, newline=""), skipped, None)
 
 
 def _dialect(data: bytes, encoding: str, columns: Columns) -> tuple[int, str]:
@@ -209,9 +292,7 @@ def _dialect(data: bytes, encoding: str, columns: Columns) -> tuple[int, str]:
     skipped = 1 if said else 0
 
     def rank(delimiter: str) -> tuple[int, int]:
-        lines = _text(data, encoding)
-        for _ in range(skipped):
-            next(lines)
+        lines = _text(data, encoding, skipped)
         try:
             header: list[str] = next((cells for cells in csv.reader(lines, delimiter=delimiter) if any(cells)), [])
         except csv.Error:

@@ -53,9 +53,37 @@ _MARKS = (
 # What text of Western Europe does not have: letters of UTF-8 (also in half of a file), words of scripts whose letters
 # all are above ASCII, what a Mac's or DOS's é, ü and ä become after a letter, what a Polish ż or ł becomes in a word.
 _NOT_WESTERN = re.compile(
-    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\x80-\xff]{4}|[a-z][\x82\x84\x86-\x8c\x8e\x91\x93\x98\x9f]"
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\x80-\xff]{4}|[a-z][\x82\x84\x86-\x8c\x8e\x98\x9f]"
+    rb"|[a-z][\xc0-\xd6\xd8-\xde]|[\x8a\x8c\x8e\x9a\x9c\x9e\x9f][\xa1-\xaa\xac-\xb6\xbc-\xbf]"
     rb"|[A-Za-z\xc0-\xff][\xa1-\xac\xae-\xb6\xb8-\xbf][a-z]|[\0-\x08\x0e-\x1f\x7f]"
 )
+
+# What other code pages make of words, read as cp1252. None of it is in words of German, French, Spanish, Portuguese,
+# Italian, Dutch or a Nordic language, but for Icelandic, whose letters are those of a Turkish text.
+_OTHER_WORDS = re.compile(
+    r"[ðþý]|õ(?!e)|ã[bcdfgjklnpqrtvwx]"  # Turkish, Baltic, Czech; Hungarian; Romanian
+    r"|è(?:[aeouykáéíóúý]|i(?!x)|n[aou])|[^\W\d][ìù][^\W\d]"  # Czech, Slovene
+    r"|[aoyj]œ|œci|ê[zk]|[^\W\d]£[^\W\d]|yû|û[kghjv]"  # Polish, Hungarian
+    r"|î[bdghjkprvz]|â[jkz]|ç[bcdfghjklnpqrstvwxz]|ò[aeu]"  # Latvian
+    r"|[^\W\d]ñ(?![aeiouáéíóúü])|œ[rwkz]|(?:[aeouy]|[^\Wr]i)æ\b|(?<![\w.])º[^\W\d]"  # Polish, Croatian, Romanian
+    r"|[^\W\d][âî]\b|\b(?![çà]+\b|[äöüåæøß]+\b)[à-ÿ]{2,3}\b"  # Latvian; short words in Cyrillic or Greek
+    r"|ž[bcdfghjklmnpqrstvwxz]|š[bfhsx]|(?<![\w.…])[…†€™ƒ][a-z]{2}|\u02c6"  # of a Mac or DOS
+    r"|[a-z][\u2018\u201c\u201d][a-z]|ÿ[bcdfghjklmnpqrtvwxz]|[^\W\d]§",
+    re.IGNORECASE,
+)
+_CZECH, _DANISH = frozenset("ìèíýžšëûî"), frozenset("æå")
+
+
+def _is_western(text: str) -> bool:
+    """Whether a text that was decoded as cp1252 seems to be one."""
+    return not _OTHER_WORDS.search(text) and not any(map(_is_slavic, text.lower().splitlines()))
+
+
+def _is_slavic(line: str) -> bool:
+    # The Polish ż seems to be ¿, which begins a question; the Czech ř seems to be ø.
+    if line.rfind("¿") > line.rfind("?"):
+        return True
+    return "ø" in line and bool(_CZECH.intersection(line)) and not _DANISH.intersection(line)
 
 
 def unpacked(data: bytes) -> bytes:
@@ -135,9 +163,8 @@ def _western(data: bytes, encoding: str, error: UnicodeDecodeError, *, western: 
     if not western:
         raise InvalidRequestError(said)
     try:
-        if _NOT_WESTERN.search(data):
+        if _NOT_WESTERN.search(data) or not _is_western(data.decode("cp1252")):
             raise ValueError("other text")
-        data.decode("cp1252")
     except ValueError:
         raise InvalidRequestError(
             f"{said}, and no text in the encoding of Windows (cp1252) either: export it as CSV UTF-8"

@@ -8,7 +8,9 @@ import logging
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import IO, Any
+from xml.parsers.expat import ParserCreate
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.texts import MAX_MANIFEST
@@ -20,13 +22,13 @@ MAX_UNPACKED = 4 * MAX_MANIFEST
 MAX_PARTS = 10_000
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 1_000
 
-_MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']")
-_LONGEST = 10_000
-"""Longest element that is looked for, in bytes: a formula's cell."""
-_NO_RESULT = re.compile(
-    rb"<c\b(?![^>]*\bt=[\"']str)[^>]*>\s*<f\b(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>\s*</v>)?\s*</c>"
-)
-"""A formula that a program wrote and none has calculated; its cell would be read as empty."""
+MAX_NOTED = 500_000
+"""Most merged cells, and cells whose formula gave 0, in a sheet."""
+
+_MERGED = re.compile(r"([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})")
+_PLACE = re.compile(r"([A-Z]{1,3})\d+")
+_ESCAPED = re.compile(r"_x(00[01][0-9A-Fa-f]|005[Ff])_")
+"""A control character as Excel writes it, such as the CR of ``_x000D_``."""
 _Merge = tuple[int, bool, int]
 """A column from 0, whether others to its right belong to it, and the last row."""
 _ENTITIES = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
@@ -34,12 +36,19 @@ _ENCODED = re.compile(
     rb"\xff\xfe|\xfe\xff|.?\0|\s*<\?xml[^>]*encoding\s*=\s*[\"'](?!utf-8[\"'])", re.IGNORECASE | re.DOTALL
 )
 """Another encoding than UTF-8, in which the above would not be found."""
+NO_RESULTS = "it has formulas without results: open it in Excel and save it"
 _QUOTED = re.compile(r"\\|\"|;@$|\[\$[^\]]*\]")
 _LOCAL_DATE = "mm-dd-yy"
 """Excel's own short date, shown by each computer in its own way."""
 _PARTS = {
     "yyyy": "{0.year:04}", "yy": "{0:%y}", "mm": "{0.month:02}", "m": "{0.month}", "dd": "{0.day:02}", "d": "{0.day}",
 }  # fmt: skip
+
+
+class Uncalculated(str):
+    """The 0 of a formula: the result, or what a program wrote that calculates none."""
+
+    __slots__ = ()
 
 
 def workbook_rows(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
@@ -61,7 +70,7 @@ def workbook_rows(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
         if len(sheets) > 1:
             log.warning("The workbook has %d visible sheets: only the first is read.", len(sheets))
-        yield from _rows(sheets[0], _merged(data, sheets[0]._worksheet_path))
+        yield from _rows(sheets[0], _notes(data, sheets[0]._worksheet_path))
     except InvalidRequestError:
         raise
     except Exception as error:  # noqa: BLE001 - a broken file can raise anything in a library that trusts it
@@ -85,8 +94,6 @@ def _check_parts(data: bytes) -> None:
                 for first, text in _chunks(file):
                     if _ENTITIES.search(text) or (first and _ENCODED.match(text)):
                         raise InvalidRequestError("its XML has what Excel never writes: save it again in Excel")
-                    if _NO_RESULT.search(text):
-                        raise InvalidRequestError("it has formulas without results: open it in Excel and save it")
 
 
 def _chunks(file: IO[bytes]) -> Iterator[tuple[bool, bytes]]:
@@ -95,10 +102,10 @@ def _chunks(file: IO[bytes]) -> Iterator[tuple[bool, bytes]]:
     first = True
     while chunk := file.read(2**20):
         yield first, before + chunk
-        before, first = chunk[-_LONGEST:], False
+        before, first = chunk[-10:], False
 
 
-def _rows(sheet: Any, merged: Mapping[int, Sequence[_Merge]]) -> Iterator[tuple[int, list[Any]]]:
+def _rows(sheet: Any, notes: _Notes) -> Iterator[tuple[int, list[Any]]]:
     """Yield the rows down to the last; a cell that is merged downwards counts in each of its rows."""
 
     def read(width: int) -> Iterator[tuple[int, list[Any]]]:
@@ -111,17 +118,24 @@ def _rows(sheet: Any, merged: Mapping[int, Sequence[_Merge]]) -> Iterator[tuple[
                 cells = [""] * len(row)
             else:
                 before, cells = row, [_shown(cell) for cell in row]
+                for column in notes.zeros.get(number, ()):
+                    if column < len(cells):
+                        cells[column] = Uncalculated("0")
                 nothing = not any(cells)
             yield number, cells
 
     begin, header = next(((number, cells) for number, cells in read(MAX_COLUMNS) if any(cells)), (0, []))
     width = max((index for index, cell in enumerate(header, 1) if cell), default=1)
+    if notes.hidden_rows or notes.hidden_of(width):
+        log.warning(
+            "The sheet's hidden rows (%d) and columns (%d) are read too.", notes.hidden_rows, notes.hidden_of(width)
+        )
     going_on: dict[int, tuple[int, Any]] = {}
     for number, cells in read(width):
         for column, (last, value) in going_on.items():
             if number <= last:
                 cells[column] = value
-        for column, across, last in merged.get(number, ()):
+        for column, across, last in notes.merged.get(number, ()):
             if column < width and cells[column]:
                 if across and number > begin:
                     raise InvalidRequestError(f"row {number}: cells are merged across columns: unmerge them")
@@ -130,23 +144,91 @@ def _rows(sheet: Any, merged: Mapping[int, Sequence[_Merge]]) -> Iterator[tuple[
             yield number, cells
 
 
-def _merged(data: bytes, part: str) -> dict[int, list[_Merge]]:
-    """Return the merged cells that begin in each row, with what openpyxl names the sheet's part."""
-    from openpyxl.utils import column_index_from_string
-
-    found: dict[int, list[_Merge]] = {}
+def _notes(data: bytes, part: str) -> _Notes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(part) as file:
-        for left, top, right, bottom in {each for _, text in _chunks(file) for each in _MERGED.findall(text)}:
-            column = column_index_from_string(left.decode()) - 1
-            found.setdefault(int(top), []).append((column, left != right, int(bottom)))
-    return found
+        return _Notes(file)
+
+
+class _Notes:
+    """What openpyxl does not tell of a sheet, by its XML."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.merged: dict[int, list[_Merge]] = {}
+        self.zeros: dict[int, list[int]] = {}
+        self.hidden_rows = 0
+        self.hidden_columns: list[tuple[int, int]] = []
+        self._noted = self._row = self._column = 0
+        self._hidden = self._formula = False
+        self._kind: str | None = None
+        self._value: str | None = None
+        self._parser = ParserCreate()
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.ParseFile(file)
+
+    def hidden_of(self, width: int) -> int:
+        """Return how many of the first columns are hidden."""
+        return sum(max(0, min(last, width) - first + 1) for first, last in self.hidden_columns)
+
+    def _start(self, name: str, given: Mapping[str, str]) -> None:
+        name = name.rpartition(":")[2]
+        if name == "row":
+            self._row, self._column = int(given.get("r", self._row + 1)), 0
+            self._hidden = given.get("hidden") in ("1", "true")
+        elif name == "c":
+            place = _PLACE.match(given.get("r", ""))
+            self._column = _column_number(place[1]) if place else self._column + 1
+            self._kind, self._value, self._formula = given.get("t"), None, False
+            self.hidden_rows += self._hidden
+            self._hidden = False
+        elif name == "f":
+            self._formula = True
+        elif name in ("v", "is") and self._formula:
+            self._value = ""
+            self._parser.CharacterDataHandler = self._text
+        elif name == "col" and given.get("hidden") in ("1", "true"):
+            self._note()
+            self.hidden_columns.append((int(given["min"]), int(given["max"])))
+        elif name == "mergeCell" and (found := _MERGED.fullmatch(given.get("ref", ""))):
+            self._note()
+            left, top, right, bottom = found.groups()
+            self.merged.setdefault(int(top), []).append((_column_number(left) - 1, left != right, int(bottom)))
+
+    def _text(self, text: str) -> None:
+        self._value = ((self._value or "") + text)[:9]
+
+    def _end(self, name: str) -> None:
+        name = name.rpartition(":")[2]
+        if name in ("v", "is"):
+            self._parser.CharacterDataHandler = None
+        elif name == "c" and self._formula:
+            value = self._value and self._value.strip()
+            if value is None or (not value and self._kind != "str"):
+                raise InvalidRequestError(NO_RESULTS)
+            if value == "0" and self._kind in (None, "n"):
+                self._note()
+                self.zeros.setdefault(self._row, []).append(self._column - 1)
+
+    def _note(self) -> None:
+        self._noted += 1
+        if self._noted > MAX_NOTED:
+            raise InvalidRequestError(
+                f"the sheet has more than {MAX_NOTED} merged cells and formulas that give 0: export it as CSV UTF-8"
+            )
+
+
+def _column_number(letters: str) -> int:
+    """Return a column's number, from 1."""
+    return reduce(lambda number, letter: number * 26 + ord(letter) - 64, letters, 0)
 
 
 def _shown(cell: Any) -> Any:
     """Return a cell's text if it is certain how Excel shows it, else the value, which is no text then."""
     value = cell.value
+    if value is not None and cell.data_type == "e":
+        return "#N/A"  # whatever its text in the language of who made it
     if value is None or isinstance(value, str):
-        return value or ""
+        return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), value or "")
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, (int, float)):

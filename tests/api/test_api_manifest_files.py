@@ -384,7 +384,7 @@ SHEET = "xl/worksheets/sheet1.xml"
         (b"<worksheet", b"<?xml version='1.0' encoding='cp037'?><worksheet", "has what Excel never writes"),
         (b"<worksheet", b"\xff\xfe<worksheet", "has what Excel never writes"),
         (b"<sheetData>", b"<sheetData" + b" " * 2**21 + b"><!-- <!ENTITY -->", "has what Excel never writes"),
-        (b"</sheetData>", b"", "it is a broken Excel workbook (ParseError)"),
+        (b"</sheetData>", b"", "it is a broken Excel workbook (ExpatError)"),
         (b"<worksheet", b"<worksheet x='" + b" " * 2**22 + b"'", "has more than 1 MiB unpacked"),
     ],
 )
