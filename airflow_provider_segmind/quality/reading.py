@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
-from airflow_provider_segmind.quality import colours
+from airflow_provider_segmind.quality import colours, whole
 from airflow_provider_segmind.quality.parts import Decodable, PartsError, take_apart
 from airflow_provider_segmind.quality.room import Room
 
@@ -139,8 +139,8 @@ def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
 
 
 def thumbnail(data: bytes, side: int) -> Thumbnail:
-    """Decode a whole picture as :func:`read` does, and return a thumbnail; ``side``: its longest, in pixels."""
-    decoded = decode(data, side)
+    """Decode a picture, and return a thumbnail; ``side``: its longest, in pixels. What decodes is paid for: take it."""
+    decoded = decode(data, side, strict=False)
     out = io.BytesIO()
     colours.to_srgb(decoded.pixels, decoded.stored.profile).save(out, "WEBP", quality=80)
     return Thumbnail(decoded.stored.size, out.getvalue())
@@ -152,16 +152,21 @@ def look(data: bytes) -> Stored:
         return _stored(image, parts, kind)
 
 
-def decode(data: bytes, side: int, *, least: int | None = None, max_pixels: int = media.MAX_PIXELS) -> Decoded:
+def decode(
+    data: bytes, side: int, *, least: int | None = None, max_pixels: int = media.MAX_PIXELS, strict: bool = True
+) -> Decoded:
     """
     Decode a whole picture; of an animation, the first frame.
 
     :param side: pixels of the longer side at most.
     :param least: the longer side may have as few pixels if that takes less memory; ``None``: as many as ``side``.
     :param max_pixels: most pixels that are held decoded.
+    :param strict: refuse also damage that the decoder puts up with.
     :raises UnreadableError: it is unreadable, or has too many pixels.
     """
     with _opened(data, max_pixels) as (image, parts, kind):
+        if strict:
+            whole.check(kind, data)
         stored = _stored(image, parts, kind)
         target = _within(stored.size, side)
         if kind is media.JPEG:  # its decoder then skips unneeded detail, twice as fast
