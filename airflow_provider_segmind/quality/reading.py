@@ -43,6 +43,8 @@ _MAX_SCANS = 40
 """Most scans of a JPEG. Each is a pass over the whole picture, even of few bytes; cameras and editors write 10."""
 # With the length for each number of components: a phone's video behind its photograph often has any two bytes.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+_NO_DATA = range(126, 131)
+"""What the channels of a JPEG have where its data are missing."""
 _STRIP_PIXELS = 2**20
 _PLAIN = ("L", "RGB", "RGBA", "CMYK")
 _ORIENTATION = 0x0112
@@ -164,6 +166,21 @@ def decode(
     :param strict: refuse also damage that the decoder puts up with.
     :raises UnreadableError: it is unreadable, or has too many pixels.
     """
+    stored, small, grey = _decode(data, side, least, max_pixels, strict=strict)
+    # A JPEG that lacks data is grey from there on, and others may be grey, too.
+    if grey and small.tobytes() != _decode(_longer(data), side, least, max_pixels, strict=False)[1].tobytes():
+        raise UnreadableError("its data end before its last pixels, so a part is missing")
+    return Decoded(stored, small if stored.turn is None else small.transpose(stored.turn))
+
+
+def _longer(data: bytes) -> bytes:
+    return whole.longer(take_apart(media.JPEG, data).data)
+
+
+def _decode(
+    data: bytes, side: int, least: int | None, max_pixels: int, *, strict: bool
+) -> tuple[Stored, Image.Image, bool]:
+    """Decode as :func:`decode` does; return also whether the last pixel may be one that is missing."""
     with _opened(data, max_pixels) as (image, parts, kind):
         if strict:
             whole.check(kind, data)
@@ -181,8 +198,9 @@ def decode(
         # The decoders of these make two or three pictures of full size.
         with _room.taken(held[0] * held[1] * (1 if kind in (media.PNG, media.JPEG) else 2)):
             image.load()
-            small = _shrunk(image, target)
-    return Decoded(stored, small if stored.turn is None else small.transpose(stored.turn))
+            last = image.crop((image.width - 1, image.height - 1, *image.size)).tobytes()
+            grey = strict and kind is media.JPEG and all(value in _NO_DATA for value in last)
+            return stored, _shrunk(image, target), grey
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
@@ -229,10 +247,10 @@ def _opened(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Iterator[tuple[I
         raise UnreadableError(f"{said and f'it looks like {said}: '}it is no {media.NAMES}")
     if len(data) > media.MAX_ORIGINAL:
         raise UnreadableError(f"its {len(data)} bytes are more than {media.MAX_ORIGINAL}")
-    if kind is media.JPEG and any(islice(_SCAN.finditer(data), _MAX_SCANS, None)):
-        raise UnreadableError(f"it has more than {_MAX_SCANS} scans")
     try:
         parts = take_apart(kind, data)
+        if kind is media.JPEG and any(islice(_SCAN.finditer(parts.data), _MAX_SCANS, None)):
+            raise UnreadableError(f"it has more than {_MAX_SCANS} scans")
         _check_pixels(parts.size, max_pixels)
         with _decoder(kind)(io.BytesIO(parts.data)) as image:
             yield image, parts, kind

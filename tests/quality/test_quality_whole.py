@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import struct
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -40,3 +42,54 @@ def test_a_png_without_its_last_bytes_is_cut_off(lost: int) -> None:
         refused(whole[:-lost], "a part is missing")
         refused(whole[:-lost] + bytes(lost), "a part is missing|damaged")
         assert prepare(whole + bytes(5000)).done == (), "what follows does not matter"
+
+
+CODED: dict[str, dict[str, Any]] = {
+    "usual": {},
+    "full colours": {"subsampling": 0, "quality": 98},
+    "progressive": {"progressive": True},
+    "with restarts": {"restart_marker_rows": 1},
+    "grey": {"mode": "L"},
+    "CMYK": {"mode": "CMYK"},
+    "own codes": {"optimize": True},
+}
+
+
+def jpeg(picture: Image.Image, mode: str = "RGB", **how: Any) -> bytes:
+    return encoded(picture.convert(mode), "JPEG", **how)
+
+
+@pytest.mark.parametrize("how", CODED.values(), ids=CODED)
+def test_a_jpeg_with_a_hole_or_an_end_that_was_set_is_refused(how: dict[str, Any]) -> None:
+    whole = jpeg(photograph(), **how)
+    begin, end = (len(whole) * share // 100 for share in (10, 99))
+    refused(whole[:begin] + bytes(end - begin) + whole[end:], "damaged|missing")
+    # In the last scan of a progressive one, only the last bits of fine detail are missing.
+    for share in (20,) if how.get("progressive") else (20, 50, 80, 98):
+        refused(whole[: len(whole) * share // 100].rstrip(b"\xff") + b"\xff\xd9", "missing")
+
+
+@pytest.mark.parametrize("how", [how for how in CODED.values() if "progressive" not in how])
+def test_a_jpeg_with_more_rows_than_data_is_refused(how: dict[str, Any]) -> None:
+    whole = bytearray(jpeg(photograph(), **how))
+    struct.pack_into(">H", whole, whole.index(b"\xff\xc0") + 5, 900)
+    refused(bytes(whole), "missing")
+
+
+@pytest.mark.parametrize("how", CODED.values(), ids=CODED)
+@pytest.mark.parametrize("quality", [30, 75, 100])
+def test_a_whole_jpeg_of_one_colour_or_with_a_grey_end_is_not_refused(how: dict[str, Any], quality: int) -> None:
+    for level in (0, 64, 127, 128, 129, 255):
+        flat = Image.new("RGB", (2400, 1600), (level,) * 3)
+        half = flat.copy()
+        half.paste(photograph(), (0, 0))
+        ramp = Image.linear_gradient("L").resize((2400, 1600)).convert("RGB")
+        for picture in (flat, half, ramp, ramp.rotate(180), ramp.transpose(Image.Transpose.ROTATE_90)):
+            read(jpeg(picture, **{"quality": quality, **how}))
+
+
+def test_only_the_scans_of_the_first_picture_count() -> None:
+    for how, count in (({}, 45), ({"progressive": True}, 8)):
+        pictures = [scene(160, 120).rotate(number) for number in range(count)]
+        data = encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:], **how)
+        assert prepare(data).done == ("first picture of several",)
