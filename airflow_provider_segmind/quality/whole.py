@@ -10,10 +10,12 @@ import zlib
 from collections.abc import Iterator
 
 from airflow_provider_segmind.api import media
-from airflow_provider_segmind.quality.parts import EOI, SOS, PartsError, parts_of
+from airflow_provider_segmind.quality import av1
+from airflow_provider_segmind.quality.parts import EOI, SOS, PartsError, hole_of, parts_of, webp_size
 
 CUT = "it ends too soon, so a part is missing"
 _DAMAGED = "it is cut off or damaged ({})"
+_ZEROS = "a part of it is zeros"
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _HOLE = bytes(2048)
 """A part of a file that was never written."""
@@ -29,6 +31,31 @@ def check(kind: media.Format, data: bytes) -> None:
         _check_png(data)
     elif kind is media.JPEG:
         _check_jpeg(data)
+    elif any(data.find(hole, start, end) >= 0 for start, end, hole in _coded(kind, data)):
+        raise PartsError(_DAMAGED.format(_ZEROS))
+
+
+def _coded(kind: media.Format, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield where compressed pixels of a WebP, HEIC or AVIF are, with more zeros than they have."""
+    # A lossless WebP can have any number: half a byte for each pixel of one colour.
+    located = inline = 0
+    for part in parts_of(kind, data):
+        if part.name == b"VP8 " and kind is media.WEBP:
+            yield part.body, part.end, hole_of(part.name, webp_size(part.name, data[part.body : part.body + 10]))
+        elif part.name == b"iloc":
+            located = part.body
+        elif part.name == b"idat":
+            inline = part.body
+    if located:
+        is_picture = av1.is_picture if kind is media.AVIF else _is_hevc
+        for start, end in av1.items(data, located, inline):
+            if is_picture(data, start):
+                yield start, end, hole_of(b"", None)
+
+
+def _is_hevc(data: bytes, start: int) -> bool:
+    """Whether an item begins with a length and the header of a unit (ITU-T H.265, 7.3.1.2), as metadata do not."""
+    return int.from_bytes(data[start : start + 4], "big") > 8 and data[start + 4] < 128 and data[start + 5] & 7 == 1
 
 
 def longer(jpeg: bytes) -> bytes:
@@ -56,7 +83,7 @@ def _check_jpeg(data: bytes) -> None:
     for part in parts_of(media.JPEG, data):
         body = data[part.body : part.end]
         if begin and data.find(_HOLE, begin, part.start) >= 0:
-            raise PartsError(_DAMAGED.format("a part of it is zeros"))
+            raise PartsError(_DAMAGED.format(_ZEROS))
         begin = 0
         if part.name == EOI:
             break

@@ -93,3 +93,52 @@ def test_only_the_scans_of_the_first_picture_count() -> None:
         pictures = [scene(160, 120).rotate(number) for number in range(count)]
         data = encoded(pictures[0], "MPO", save_all=True, append_images=pictures[1:], **how)
         assert prepare(data).done == ("first picture of several",)
+
+
+PACKED: dict[str, tuple[str, dict[str, Any]]] = {
+    "WebP": ("WEBP", {}),
+    "WebP, lossless": ("WEBP", {"lossless": True}),
+    "AVIF": ("AVIF", {}),
+    "HEIC": ("HEIF", {}),
+    "HEIC in tiles": ("HEIF", {"tile_size": 256}),
+}
+
+
+def packed(kind: str, picture: Image.Image, **more: Any) -> bytes:
+    name, how = PACKED[kind]
+    if name == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    return encoded(picture, name, **how, **more)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PACKED if "lossless" not in kind])
+def test_a_hole_in_compressed_pixels_is_found(kind: str) -> None:
+    whole = packed(kind, photograph(), **({"quality": 98} if kind == "WebP" else {}))
+    middle = len(whole) * 6 // 10
+    lost = 35_000 if kind == "WebP" else 3000
+    refused(whole[:middle] + bytes(lost) + whole[middle + lost :], "damaged")
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_zeros_outside_of_the_pixels_do_not_matter(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "\0" * 5000
+    whole = packed(kind, photograph(), exif=exif.tobytes())
+    for data in (whole, whole + bytes(5000)):
+        assert prepare(data)
+    if "WebP" in kind:
+        chunk = b"junk" + struct.pack("<I", 5000) + bytes(5000)
+        for more in (b"", bytes(300)):
+            assert prepare(b"RIFF" + struct.pack("<I", len(whole) - 8 + 5008) + whole[8:] + chunk + more).done == ()
+    else:
+        assert prepare(whole + struct.pack(">I4s", 5008, b"free") + bytes(5000))
+
+
+@pytest.mark.parametrize("kind", PACKED)
+def test_a_flat_picture_has_no_holes(kind: str) -> None:
+    for level in (0, 128, 255):
+        assert read(packed(kind, Image.new("RGB", (4000, 3000), (level,) * 3))).size == (4000, 3000)
+    half = Image.new("RGB", (1600, 1200))
+    half.paste(photograph(), (0, 0))
+    name, how = PACKED[kind]
+    assert read(encoded(half, name, **({**how, "method": 0, "quality": 1} if kind == "WebP" else how)))
