@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageChops
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
@@ -46,7 +46,9 @@ _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _NO_DATA = range(126, 131)
 """What the channels of a JPEG have where its data are missing."""
 _STRIP_PIXELS = 2**20
-_PLAIN = ("L", "RGB", "RGBA", "CMYK")
+_PLAIN = ("L", "LA", "RGB", "RGBA", "CMYK")
+_CLEAR = {"RGBA": "RGBa", "LA": "La"}
+"""Modes with transparency, and the same with colours that are weighed by it."""
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -126,7 +128,7 @@ class Decoded:
     """A whole picture, scaled down, upright, of 8 bits."""
 
     stored: Stored
-    pixels: Image.Image  # L, RGB, RGBA or CMYK, its numbers as stored
+    pixels: Image.Image  # L, LA, RGB, RGBA or CMYK, its numbers as stored
 
 
 def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
@@ -136,7 +138,7 @@ def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
     upright = size[::-1] if decoded.stored.turn in _SIDEWAYS else size
     if profile is None or not colours.differs(profile, decoded.pixels.mode):
         return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)))
-    numbers = _on_white(decoded.pixels.convert("RGBA" if decoded.pixels.mode == "RGBA" else "RGB"))
+    numbers = _on_white(decoded.pixels.convert("RGBA" if decoded.pixels.mode in _CLEAR else "RGB"))
     return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)), numbers)
 
 
@@ -233,7 +235,8 @@ def _stored(image: ImageFile, parts: Decodable, kind: media.Format) -> Stored:
         orientation = image.getexif().get(_ORIENTATION, 1)
     profile = image.info.get("icc_profile") or _coded_profile(image, parts)
     deep = parts.deep or image.info.get("bit_depth", 8) > 8
-    return Stored(kind, image.size, image.mode, profile, _UPRIGHT.get(orientation), deep, parts.several)
+    mode = "LA" if image.mode == "L" and image.has_transparency_data else image.mode
+    return Stored(kind, image.size, mode, profile, _UPRIGHT.get(orientation), deep, parts.several)
 
 
 @contextmanager
@@ -290,9 +293,9 @@ _room = Room(media.MAX_PIXELS)
 
 
 def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the picture at a size, in 8 bits, as L, RGB, RGBA or CMYK; it may be the same."""
+    """Return the picture at a size, in 8 bits, as L, LA, RGB, RGBA or CMYK; it may be the same."""
     scaled = image.size != size
-    if not scaled and image.mode in _PLAIN and image.has_transparency_data == (image.mode == "RGBA"):
+    if not scaled and image.mode in _PLAIN and image.has_transparency_data == (image.mode in _CLEAR):
         return image
     # Like ``resize`` with a ``reducing_gap``, but without a second picture of full size.
     across, down = (max(1, int(large / small / 2)) for large, small in zip(image.size, size, strict=True))
@@ -301,7 +304,7 @@ def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     for top in range(0, image.height, rows):
         strip = _plain(image.crop((0, top, image.width, min(top + rows, image.height))))
         if scaled:  # neighbours are averaged by how much one sees of each
-            strip = (strip.convert("RGBa") if strip.mode == "RGBA" else strip).reduce((across, down))
+            strip = (strip.convert(_CLEAR[strip.mode]) if strip.mode in _CLEAR else strip).reduce((across, down))
         if reduced is None:
             reduced = Image.new(strip.mode, (strip.width, -(-image.height // down)))
         reduced.paste(strip, (0, top // down))
@@ -311,16 +314,24 @@ def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return reduced
     box = (0, 0, image.width / across, image.height / down)
     small = reduced.resize(size, Image.Resampling.BICUBIC, box=box)
-    return small.convert("RGBA") if small.mode == "RGBa" else small
+    return small.convert(small.mode.upper()) if small.mode in _CLEAR.values() else small
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Return the picture in 8 bits, as L, RGB, RGBA or CMYK."""
+    """Return the picture in 8 bits, as L, LA, RGB, RGBA or CMYK."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow's own conversion to 8 bits cuts off everything above 255.
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        wide = image.convert("I")
+        plain = wide.point(lambda value: value * (1 / 256)).convert("L")
+        clear = image.info.get("transparency")  # the level that is not seen
+        if isinstance(clear, int):
+            over, under = (wide.point(lambda value, by=by: value * by - clear * by).convert("L") for by in (1, -1))
+            plain.putalpha(ImageChops.lighter(over, under).point(lambda value: 255 * (value > 0)))
+        return plain
+    if image.mode in _CLEAR:
+        return image
     if image.mode == "RGBa" or image.has_transparency_data:
-        return image if image.mode == "RGBA" else image.convert("RGBA")
+        return image.convert("LA" if image.mode in ("L", "1") else "RGBA")
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in _PLAIN else image.convert("RGB")

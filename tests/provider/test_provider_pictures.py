@@ -118,8 +118,9 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
         lambda: encoded(house().convert("CMYK"), "JPEG", icc_profile=profiles.press()),
     ),
     "16 bits for each channel": (lambda: encoded(house().convert("L").convert("I;16")),),
-    "palette, one bit, or grey with transparency": tuple(
-        lambda mode=mode: encoded(house().convert(mode)) for mode in ("P", "1", "LA")
+    "palette, one bit, or grey with transparency": (
+        *(lambda mode=mode: encoded(house().convert(mode)) for mode in ("P", "1", "LA")),
+        lambda: encoded(house().convert("L"), transparency=7),
     ),
     "several in one JPEG (MPO, Ultra HDR)": (several,),
     "a side of more than 4096 pixels": (
