@@ -15,6 +15,7 @@ import requests
 import urllib3
 
 from airflow_provider_segmind.api import protocol, uris
+from airflow_provider_segmind.api.answers import line
 from airflow_provider_segmind.api.errors import InvalidRequestError, RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.media import MAX_BYTES, media_type_of
 from airflow_provider_segmind.api.models import Settings, parse_url
@@ -144,6 +145,21 @@ def _look(hook: SegmindHook, wanted: Wanted, url: str) -> None:
         raise InvalidRequestError(f"{wanted.said(url)} {refused.what(url, data, kind)}")
     if size is not None and size > MAX_BYTES:
         raise refused.too_large(wanted.said(url))
+    if size == len(data):
+        _check_whole(data, wanted.said(url))
+
+
+def _check_whole(data: bytes, said: str) -> None:
+    from airflow_provider_segmind.quality import prepare, reading
+
+    try:
+        prepare.check(data)
+    except (reading.TooManyPixelsError, reading.UnusableError):
+        pass  # what Segmind takes of a URL, it says itself
+    except reading.UnreadableError as error:
+        raise InvalidRequestError(
+            f"{said} begins like a picture, but {line(str(error), 200)}: upload the picture again, or give another."
+        ) from None
 
 
 def chunks(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange) -> Iterator[bytes]:

@@ -27,12 +27,17 @@ def sizes(data: bytes, locations: int, inline: int) -> Iterator[tuple[int, int]]
     :param locations: where the content of the box ``iloc`` begins.
     :param inline: where that of the box ``idat`` begins, or 0.
     """
-    for start, end in _items(data, locations, inline):
-        if data[start : start + 1] and data[start] >> 3 & 15 in (_SEQUENCE_HEADER, _TEMPORAL_DELIMITER):
+    for start, end in items(data, locations, inline):
+        if is_picture(data, start):
             yield from _sequences(data, start, min(end, len(data)))
 
 
-def _items(data: bytes, position: int, inline: int) -> Iterator[tuple[int, int]]:
+def is_picture(data: bytes, start: int) -> bool:
+    """Whether an item is AV1, by its first byte."""
+    return start < len(data) and data[start] >> 3 & 15 in (_SEQUENCE_HEADER, _TEMPORAL_DELIMITER)
+
+
+def items(data: bytes, position: int, inline: int) -> Iterator[tuple[int, int]]:
     """Yield where each item begins and ends (ISO/IEC 14496-12, 8.11.3)."""
     version, packed = data[position], int.from_bytes(data[position + 4 : position + 6], "big")
     sizes_of = [packed >> shift & 15 for shift in (12, 8, 4, 0)]

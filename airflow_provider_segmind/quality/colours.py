@@ -49,7 +49,11 @@ def _fixed(values: Iterable[float]) -> bytes:
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return a picture of mode L, RGB, RGBA or CMYK as sRGB, in RGB or RGBA; it may be changed in place."""
+    """Return a picture of mode L, LA, RGB, RGBA or CMYK as sRGB, in RGB or RGBA; it may be changed in place."""
+    if picture.mode == "LA":
+        converted = to_srgb(picture.getchannel("L"), profile)
+        converted.putalpha(picture.getchannel("A"))
+        return converted
     wanted = "RGBA" if picture.mode == "RGBA" else "RGB"
     transform = _transform(profile, picture.mode) if differs(profile, picture.mode) else None
     if transform is None:
@@ -73,6 +77,8 @@ def differs(profile: bytes | None, mode: str) -> bool:
     """Whether numbers of a mode mean other colours with this profile than in sRGB."""
     if mode == "CMYK":
         return True
+    if mode == "LA":
+        mode = "L"
     return profile is not None and not _is_srgb(profile, mode)
 
 

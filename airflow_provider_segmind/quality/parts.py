@@ -44,8 +44,6 @@ _MAX_ICC = 255
 _WHOLE = {b"meta", b"mdat"}
 _BOXES_IN = {b"meta": 4, b"iprp": 0, b"ipco": 0, b"iref": 4}
 """Boxes with boxes in them, and the bytes before these."""
-_ZEROS = bytes(1024)
-"""What a file ends in whose copy stopped half-way; no compressed picture does."""
 _MAX_TABLES = 2**16
 """Most bytes of all tables before the first scan; four of quantization and eight of Huffman codes have 2,700."""
 
@@ -79,9 +77,8 @@ class Decodable:
 
 
 def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
-    """Yield a file's parts in order, up to the limit: of a PNG up to ``IEND``, of a JPEG without compressed data."""
-    walk = {media.PNG: _png_parts, media.JPEG: _jpeg_parts, media.WEBP: _webp_parts}[kind]
-    for number, part in enumerate(walk(data)):
+    """Yield a file's parts, up to the limit: of a PNG up to ``IEND``, of a WebP to its own end, of a JPEG no pixels."""
+    for number, part in enumerate(_WALK[kind](data)):
         if number == media.MAX_PARTS:
             raise PartsError(f"it is in more than {media.MAX_PARTS} parts")
         yield part
@@ -90,6 +87,11 @@ def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
 def take_apart(kind: media.Format, data: bytes) -> Decodable:
     """Return what a decoder needs of a file; raise ``PartsError`` if it cannot be split."""
     return _SPLIT[kind](data)
+
+
+def hole_of(name: bytes, size: tuple[int, int] | None) -> bytes:
+    """Return more zeros than compressed pixels have; a flat WebP, if it is not lossless, has 10 for 16 x 16 pixels."""
+    return bytes(max(1024, size[0] * size[1] // 16 if size and name == b"VP8 " else 0))
 
 
 def webp_size(name: bytes, head: bytes) -> tuple[int, int] | None:
@@ -129,7 +131,8 @@ def _jpeg_parts(data: bytes) -> Iterator[Part]:
 
 def _webp_parts(data: bytes) -> Iterator[Part]:
     position = 12
-    while position < len(data):
+    whole = min(8 + int.from_bytes(data[4:8], "little"), len(data))
+    while position < whole:
         body = position + 8
         size = int.from_bytes(data[position + 4 : body], "little")
         after = body + size + size % 2
@@ -196,24 +199,21 @@ def _end_of_jpeg(parts: Iterator[Part]) -> int:
 
 def _webp(data: bytes) -> Decodable:
     orientation, size, last = 0, None, b""
+    whole = 8 + int.from_bytes(data[4:8], "little")
     for part in parts_of(media.WEBP, data):
         if part.name == b"EXIF":
             orientation = orientation or _orientation(data, part)
         size, last = size or webp_size(part.name, data[part.body : part.body + 10]), part.name
-    if data.endswith(_ZEROS) and last not in (b"EXIF", b"XMP "):
+    if data.endswith(hole_of(last, size), 0, whole) and last in (b"VP8 ", b"VP8L", b"ANMF"):
         raise PartsError("it ends in zeros, so a part is missing")
     return Decodable(data, orientation or 1, size)
 
 
 def _boxed(data: bytes) -> Decodable:
     """Return a HEIC or AVIF without its metadata, which can be packed, and with the size of its largest picture."""
-    if data.endswith(_ZEROS):
-        raise PartsError("it ends in zeros, so a part is missing")
     hidden, sizes, coded = bytearray(), [], set()
     located = inline = 0
-    for number, part in enumerate(_boxes(data, 0, len(data))):
-        if number == media.MAX_PARTS:
-            raise PartsError(f"it is in more than {media.MAX_PARTS} parts")
+    for part in parts_of(media.HEIC, data):
         if part.name == b"ispe" and part.end - part.body >= 12:
             sizes.append(struct.unpack_from(">II", data, part.body + 4))
         elif part.name == b"colr" and data.startswith(b"nclx", part.body) and part.end - part.body >= 8:
@@ -233,6 +233,10 @@ def _boxed(data: bytes) -> Decodable:
         sizes += av1.sizes(data, located, inline)
     largest = max(sizes, key=lambda size: size[0] * size[1], default=None)
     return Decodable(bytes(hidden) or data, size=largest, coded=frozenset(coded))
+
+
+def _all_boxes(data: bytes) -> Iterator[Part]:
+    return _boxes(data, 0, len(data))
 
 
 def _boxes(data: bytes, position: int, end: int) -> Iterator[Part]:
@@ -255,6 +259,13 @@ def _boxes(data: bytes, position: int, end: int) -> Iterator[Part]:
         position = after
 
 
+_WALK = {
+    media.PNG: _png_parts,
+    media.JPEG: _jpeg_parts,
+    media.WEBP: _webp_parts,
+    media.HEIC: _all_boxes,
+    media.AVIF: _all_boxes,
+}
 _SPLIT = {media.PNG: _png, media.JPEG: _jpeg, media.WEBP: _webp, media.HEIC: _boxed, media.AVIF: _boxed}
 
 

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageChops
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
-from airflow_provider_segmind.quality import colours
+from airflow_provider_segmind.quality import colours, whole
 from airflow_provider_segmind.quality.parts import Decodable, PartsError, take_apart
 from airflow_provider_segmind.quality.room import Room
 
@@ -43,8 +43,12 @@ _MAX_SCANS = 40
 """Most scans of a JPEG. Each is a pass over the whole picture, even of few bytes; cameras and editors write 10."""
 # With the length for each number of components: a phone's video behind its photograph often has any two bytes.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+_NO_DATA = range(126, 131)
+"""What the channels of a JPEG have where its data are missing."""
 _STRIP_PIXELS = 2**20
-_PLAIN = ("L", "RGB", "RGBA", "CMYK")
+_PLAIN = ("L", "LA", "RGB", "RGBA", "CMYK")
+_CLEAR = {"RGBA": "RGBa", "LA": "La"}
+"""Modes with transparency, and the same with colours that are weighed by it."""
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -124,7 +128,7 @@ class Decoded:
     """A whole picture, scaled down, upright, of 8 bits."""
 
     stored: Stored
-    pixels: Image.Image  # L, RGB, RGBA or CMYK, its numbers as stored
+    pixels: Image.Image  # L, LA, RGB, RGBA or CMYK, its numbers as stored
 
 
 def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
@@ -134,13 +138,13 @@ def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
     upright = size[::-1] if decoded.stored.turn in _SIDEWAYS else size
     if profile is None or not colours.differs(profile, decoded.pixels.mode):
         return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)))
-    numbers = _on_white(decoded.pixels.convert("RGBA" if decoded.pixels.mode == "RGBA" else "RGB"))
+    numbers = _on_white(decoded.pixels.convert("RGBA" if decoded.pixels.mode in _CLEAR else "RGB"))
     return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)), numbers)
 
 
 def thumbnail(data: bytes, side: int) -> Thumbnail:
-    """Decode a whole picture as :func:`read` does, and return a thumbnail; ``side``: its longest, in pixels."""
-    decoded = decode(data, side)
+    """Decode a picture, and return a thumbnail; ``side``: its longest, in pixels. What decodes is paid for: take it."""
+    decoded = decode(data, side, strict=False)
     out = io.BytesIO()
     colours.to_srgb(decoded.pixels, decoded.stored.profile).save(out, "WEBP", quality=80)
     return Thumbnail(decoded.stored.size, out.getvalue())
@@ -152,16 +156,36 @@ def look(data: bytes) -> Stored:
         return _stored(image, parts, kind)
 
 
-def decode(data: bytes, side: int, *, least: int | None = None, max_pixels: int = media.MAX_PIXELS) -> Decoded:
+def decode(
+    data: bytes, side: int, *, least: int | None = None, max_pixels: int = media.MAX_PIXELS, strict: bool = True
+) -> Decoded:
     """
     Decode a whole picture; of an animation, the first frame.
 
     :param side: pixels of the longer side at most.
     :param least: the longer side may have as few pixels if that takes less memory; ``None``: as many as ``side``.
     :param max_pixels: most pixels that are held decoded.
+    :param strict: refuse also damage that the decoder puts up with.
     :raises UnreadableError: it is unreadable, or has too many pixels.
     """
+    stored, small, grey = _decode(data, side, least, max_pixels, strict=strict)
+    # A JPEG that lacks data is grey from there on, and others may be grey, too.
+    if grey and small.tobytes() != _decode(_longer(data), side, least, max_pixels, strict=False)[1].tobytes():
+        raise UnreadableError("its data end before its last pixels, so a part is missing")
+    return Decoded(stored, small if stored.turn is None else small.transpose(stored.turn))
+
+
+def _longer(data: bytes) -> bytes:
+    return whole.longer(take_apart(media.JPEG, data).data)
+
+
+def _decode(
+    data: bytes, side: int, least: int | None, max_pixels: int, *, strict: bool
+) -> tuple[Stored, Image.Image, bool]:
+    """Decode as :func:`decode` does; return also whether the last pixel may be one that is missing."""
     with _opened(data, max_pixels) as (image, parts, kind):
+        if strict:
+            whole.check(kind, data)
         stored = _stored(image, parts, kind)
         target = _within(stored.size, side)
         if kind is media.JPEG:  # its decoder then skips unneeded detail, twice as fast
@@ -176,8 +200,9 @@ def decode(data: bytes, side: int, *, least: int | None = None, max_pixels: int 
         # The decoders of these make two or three pictures of full size.
         with _room.taken(held[0] * held[1] * (1 if kind in (media.PNG, media.JPEG) else 2)):
             image.load()
-            small = _shrunk(image, target)
-    return Decoded(stored, small if stored.turn is None else small.transpose(stored.turn))
+            last = image.crop((image.width - 1, image.height - 1, *image.size)).tobytes()
+            grey = strict and kind is media.JPEG and all(value in _NO_DATA for value in last)
+            return stored, _shrunk(image, target), grey
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
@@ -210,7 +235,8 @@ def _stored(image: ImageFile, parts: Decodable, kind: media.Format) -> Stored:
         orientation = image.getexif().get(_ORIENTATION, 1)
     profile = image.info.get("icc_profile") or _coded_profile(image, parts)
     deep = parts.deep or image.info.get("bit_depth", 8) > 8
-    return Stored(kind, image.size, image.mode, profile, _UPRIGHT.get(orientation), deep, parts.several)
+    mode = "LA" if image.mode == "L" and image.has_transparency_data else image.mode
+    return Stored(kind, image.size, mode, profile, _UPRIGHT.get(orientation), deep, parts.several)
 
 
 @contextmanager
@@ -224,10 +250,10 @@ def _opened(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Iterator[tuple[I
         raise UnreadableError(f"{said and f'it looks like {said}: '}it is no {media.NAMES}")
     if len(data) > media.MAX_ORIGINAL:
         raise UnreadableError(f"its {len(data)} bytes are more than {media.MAX_ORIGINAL}")
-    if kind is media.JPEG and any(islice(_SCAN.finditer(data), _MAX_SCANS, None)):
-        raise UnreadableError(f"it has more than {_MAX_SCANS} scans")
     try:
         parts = take_apart(kind, data)
+        if kind is media.JPEG and any(islice(_SCAN.finditer(parts.data), _MAX_SCANS, None)):
+            raise UnreadableError(f"it has more than {_MAX_SCANS} scans")
         _check_pixels(parts.size, max_pixels)
         with _decoder(kind)(io.BytesIO(parts.data)) as image:
             yield image, parts, kind
@@ -267,9 +293,9 @@ _room = Room(media.MAX_PIXELS)
 
 
 def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the picture at a size, in 8 bits, as L, RGB, RGBA or CMYK; it may be the same."""
+    """Return the picture at a size, in 8 bits, as L, LA, RGB, RGBA or CMYK; it may be the same."""
     scaled = image.size != size
-    if not scaled and image.mode in _PLAIN and image.has_transparency_data == (image.mode == "RGBA"):
+    if not scaled and image.mode in _PLAIN and image.has_transparency_data == (image.mode in _CLEAR):
         return image
     # Like ``resize`` with a ``reducing_gap``, but without a second picture of full size.
     across, down = (max(1, int(large / small / 2)) for large, small in zip(image.size, size, strict=True))
@@ -278,7 +304,7 @@ def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     for top in range(0, image.height, rows):
         strip = _plain(image.crop((0, top, image.width, min(top + rows, image.height))))
         if scaled:  # neighbours are averaged by how much one sees of each
-            strip = (strip.convert("RGBa") if strip.mode == "RGBA" else strip).reduce((across, down))
+            strip = (strip.convert(_CLEAR[strip.mode]) if strip.mode in _CLEAR else strip).reduce((across, down))
         if reduced is None:
             reduced = Image.new(strip.mode, (strip.width, -(-image.height // down)))
         reduced.paste(strip, (0, top // down))
@@ -288,16 +314,24 @@ def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return reduced
     box = (0, 0, image.width / across, image.height / down)
     small = reduced.resize(size, Image.Resampling.BICUBIC, box=box)
-    return small.convert("RGBA") if small.mode == "RGBa" else small
+    return small.convert(small.mode.upper()) if small.mode in _CLEAR.values() else small
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Return the picture in 8 bits, as L, RGB, RGBA or CMYK."""
+    """Return the picture in 8 bits, as L, LA, RGB, RGBA or CMYK."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow's own conversion to 8 bits cuts off everything above 255.
-        return image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+        wide = image.convert("I")
+        plain = wide.point(lambda value: value * (1 / 256)).convert("L")
+        clear = image.info.get("transparency")  # the level that is not seen
+        if isinstance(clear, int):
+            over, under = (wide.point(lambda value, by=by: value * by - clear * by).convert("L") for by in (1, -1))
+            plain.putalpha(ImageChops.lighter(over, under).point(lambda value: 255 * (value > 0)))
+        return plain
+    if image.mode in _CLEAR:
+        return image
     if image.mode == "RGBa" or image.has_transparency_data:
-        return image if image.mode == "RGBA" else image.convert("RGBA")
+        return image.convert("LA" if image.mode in ("L", "1") else "RGBA")
     if image.mode == "1":
         return image.convert("L")
     return image if image.mode in _PLAIN else image.convert("RGB")

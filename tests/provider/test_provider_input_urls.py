@@ -385,3 +385,11 @@ def test_a_host_that_never_answers_holds_a_look_for_a_bounded_time(
         look(f"{host.url}/drip-header")
     assert "not there whole within 0.3 s" in caplog.text
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("size", [12, 60, 500])
+def test_a_small_file_that_is_a_part_of_a_picture_is_refused(host: OddHost, size: int) -> None:
+    host.pictures["/whole.jpg"] = whole = picture("JPEG", size=(32, 32))
+    host.pictures["/part.jpg"] = whole[:size]
+    look(f"{host.url}/whole.jpg")
+    assert "begins like a picture, but it ends" in refused(f"{host.url}/part.jpg")

@@ -32,6 +32,7 @@ from airflow_provider_segmind.transfers.object_storage import (
     SegmindToObjectStorageOperator,
 )
 from tests.provider.batches import Batch, at_once, swaps  # noqa: F401 - a fixture for every test
+from tests.provider.odd_host import own_host
 from tests.provider.running import TaskInstance, context
 from tests.provider.test_provider_decorator import Tried
 from tests.provider.test_provider_decorator import pictures as samples
@@ -74,6 +75,13 @@ def damaged() -> bytes:
     return bytes(whole)
 
 
+def flipped(png: bytes) -> bytes:
+    """A PNG with one wrong bit in its pixels, which its decoder does not notice."""
+    broken = bytearray(png)
+    broken[png.index(b"IDAT") + 200] ^= 16
+    return bytes(broken)
+
+
 def several() -> bytes:
     out = io.BytesIO()
     house().save(out, "MPO", save_all=True, append_images=[noisy()])
@@ -110,8 +118,9 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
         lambda: encoded(house().convert("CMYK"), "JPEG", icc_profile=profiles.press()),
     ),
     "16 bits for each channel": (lambda: encoded(house().convert("L").convert("I;16")),),
-    "palette, one bit, or grey with transparency": tuple(
-        lambda mode=mode: encoded(house().convert(mode)) for mode in ("P", "1", "LA")
+    "palette, one bit, or grey with transparency": (
+        *(lambda mode=mode: encoded(house().convert(mode)) for mode in ("P", "1", "LA")),
+        lambda: encoded(house().convert("L"), transparency=7),
     ),
     "several in one JPEG (MPO, Ultra HDR)": (several,),
     "a side of more than 4096 pixels": (
@@ -153,8 +162,10 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
         lambda: cut().ljust(20_000, b"\0"),
         lambda: encoded(house(), "HEIF")[:-500],
         lambda: encoded(house(), "AVIF")[:-50],
+        lambda: encoded(noisy())[:-5000],
+        lambda: encoded(house())[:-12],
     ),
-    "damaged": (damaged, lambda: encoded(house(), "WEBP")[:-500], lambda: encoded(noisy())[:-5000]),
+    "damaged": (damaged, lambda: encoded(house(), "WEBP")[:-500], lambda: flipped(encoded(house()))),
     "HDR (PQ or HLG), by its numbers": (lambda: hdr("HEIF"), lambda: hdr("AVIF")),
     "more than 64 million pixels; 256 million in a JPEG that is not progressive": (
         lambda: encoded(Image.new("1", (8001, 8000))),
@@ -385,3 +396,16 @@ def test_what_another_task_says_of_preparing_is_bounded(emulator: Emulator, tmp_
     said = sidecar({**result, "prepared": wild}, tmp_path)["prepared"]
     assert list(said) == ["character_image"]
     assert len(json.dumps(said)) < 5000
+
+
+def test_a_result_with_a_wrong_checksum_is_stored_and_fails_its_check(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = flipped(encoded(house()))
+    with own_host(monkeypatch) as host:
+        host.pictures["/r.png"] = broken
+        outputs = [{"keyname": "k", "type": "image", "url": f"{host.url}/r.png"}]
+        assert sidecar({"request_id": "r", "status": "COMPLETED", "outputs": outputs}, tmp_path)
+    stored = [file for file in (tmp_path / "out").rglob("*.png") if "thumb" not in file.name]
+    assert [file.read_bytes() for file in stored] == [broken]
+    assert check_input(broken, qa=False).checks[0].verdict == "fail"

@@ -6,10 +6,11 @@ import functools
 import time
 
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageChops, ImageEnhance
 
 from airflow_provider_segmind.quality import colours
 from airflow_provider_segmind.quality.inspect import check_swap
+from airflow_provider_segmind.quality.prepare import prepare
 from airflow_provider_segmind.quality.reading import read
 from tests.quality import profiles
 from tests.quality.drawing import encoded, find, opened, scene, trio
@@ -109,3 +110,27 @@ def test_a_conversion_costs_little_beside_decoding() -> None:
     picture = scene(4032, 3024)
     plain = seconds(encoded(picture, "JPEG"))
     assert seconds(encoded(picture, "JPEG", icc_profile=profiles.DISPLAY_P3)) < 2 * plain
+
+
+def test_grey_with_transparency_keeps_its_profile_and_what_is_clear() -> None:
+    grey = scene(300, 200).convert("L")
+    alpha = Image.linear_gradient("L").resize(grey.size)
+    wanted = opened(prepare(encoded(grey, icc_profile=profiles.GREY)).data).convert("RGB")
+    for clear in (alpha, Image.new("L", grey.size, 255)):
+        made = opened(prepare(encoded(Image.merge("LA", (grey, clear)), icc_profile=profiles.GREY)).data)
+        far = ImageChops.difference(made.convert("RGB"), wanted).getextrema()
+        assert max(most for _, most in far) < 20
+        assert made.convert("RGBA").getchannel("A").tobytes() == clear.tobytes()
+
+
+@pytest.mark.parametrize("mode", ["L", "I;16"])
+@pytest.mark.parametrize("width", [64, 5000])
+def test_a_grey_level_that_is_clear_stays_clear(mode: str, width: int) -> None:
+    level, seen = (7, 156) if mode == "L" else (1805, 40_000)
+    half = [one.to_bytes(len(mode) // 2 or 1, "little") * (width // 2) for one in (level, seen)]
+    grey = Image.frombytes(mode, (width, 64), b"".join(half) * 64)
+    prepared = prepare(encoded(grey, transparency=level))
+    made = opened(prepared.data)
+    assert {"RGB", "8 bit"} & set(prepared.done)
+    assert made.getpixel((0, 0))[3] == 0
+    assert made.getpixel((made.width - 1, made.height - 1)) == (156, 156, 156, 255)
