@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 MAX_MANIFEST = 64 * 1024 * 1024
 """Largest manifest in bytes, also unpacked."""
 
+_GZIP = b"\x1f\x8b"
 _AS_CSV = "Export it as CSV UTF-8."
 _PACKED = "Unpack it: a manifest is one file, alone or as .csv.gz."
 _BINARY = (
@@ -92,15 +93,30 @@ def unpacked(data: bytes) -> bytes:
 
     :raises InvalidRequestError: if it is cut off, broken or too large.
     """
-    if not data.startswith(b"\x1f\x8b"):
+    if not data.startswith(_GZIP):
         return data
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            text = file.read(MAX_MANIFEST + 1)
+        text = unpack(data, MAX_MANIFEST + 1)
     except (OSError, EOFError, zlib.error):
         raise InvalidRequestError("the gzip file is broken or cut off: pack it again") from None
     if len(text) > MAX_MANIFEST:
         raise InvalidRequestError(f"it is larger than {MAX_MANIFEST // 2**20} MiB when it is unpacked: split it")
+    return text
+
+
+def unpack(data: bytes, most: int) -> bytes:
+    """
+    Return at most so many bytes out of gzip's or zlib's.
+
+    :raises OSError, EOFError, zlib.error: if they are broken, or their end is missing.
+    """
+    if data.startswith(_GZIP):
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            return file.read(most)
+    unpacker = zlib.decompressobj()
+    text = unpacker.decompress(data, most)
+    if len(text) < most and not unpacker.eof:
+        raise EOFError
     return text
 
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
 from airflow_provider_segmind.api.texts import MAX_MANIFEST
 from airflow_provider_segmind.api.transport import exchange
-from airflow_provider_segmind.files.fetching import REDIRECTS, Wanted, answer_of, check_length, chunks
+from airflow_provider_segmind.files.fetching import Wanted, answer_of, body_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 SECONDS = 120.0
@@ -29,16 +29,14 @@ def fetch_manifest(hook: SegmindHook, name: str, url: str) -> bytes:
     :raises InvalidRequestError: it is not there, may not be read, or is too large.
     :raises TransportError: a retry may help.
     """
-    wanted, body, url = Wanted(name, REDIRECTS, accept="*/*"), bytearray(), url.strip()
+    wanted, url = Wanted(name, accept="*/*"), url.strip()
     said = wanted.said(url)
     with exchange(SECONDS) as whole, answer_of(hook, url, wanted, whole) as (answer, _):
         _check_status(said, answer.status_code)
-        for chunk in chunks(answer, url, wanted, whole):
-            body += chunk
-            if len(body) > MAX_MANIFEST:
-                raise InvalidRequestError(f"{said} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
-        check_length(answer, url, wanted, len(body))
-    return bytes(body)
+        data = body_of(answer, url, wanted, whole, most=MAX_MANIFEST)
+    if data is None:
+        raise InvalidRequestError(f"{said} is larger than {MAX_MANIFEST // 2**20} MiB: split it.")
+    return data
 
 
 def _check_status(said: str, status: int) -> None:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import requests
 
-from airflow_provider_segmind.api import answers, refusals, uris
+from airflow_provider_segmind.api import answers, uris
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -23,9 +23,9 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
 from airflow_provider_segmind.api.transport import Exchange, exchange
-from airflow_provider_segmind.api.wire import Response
-from airflow_provider_segmind.files.fetching import Wanted, answer_of, check_length, chunks, fetch_input
+from airflow_provider_segmind.files.fetching import Wanted, answer_of, body_of, fetch_input
 from airflow_provider_segmind.files.pictures import is_url, read_whole
+from airflow_provider_segmind.files.refused import seconds_to_wait
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 
 log = logging.getLogger(__name__)
@@ -108,8 +108,7 @@ def _check_status(answer: requests.Response, url: str) -> None:
             status=status,
         )
     if status == 429:
-        fields = {name.lower(): value for name, value in answer.headers.items()}
-        wait = refusals.retry_after(Response(status, fields, b"", time.time()))
+        wait = seconds_to_wait(answer)
         raise RateLimitError(f"{shown} is asked for too often; it waits and tries again.", retry_after=wait)
     if status >= 500:
         raise ServiceError(f"{shown}: the host fails; the result may still be there, so try again.", status=status)
@@ -129,16 +128,12 @@ def _check_status(answer: requests.Response, url: str) -> None:
 
 
 def _read(answer: requests.Response, url: str, limits: Limits, whole: Exchange, key: str) -> Downloaded:
-    shown, body = uris.shown(url), bytearray()
-    for chunk in chunks(answer, url, Wanted(), whole):
-        body += chunk
-        if len(body) > limits.size:
-            raise InvalidRequestError(
-                f"{shown} is larger than {limits.size / 2**20:g} MiB, so it is not stored: ask Segmind's "
-                "support whether this is a picture."
-            )
-    data = bytes(body)
-    check_length(answer, url, Wanted(), len(data))
+    shown, data = uris.shown(url), body_of(answer, url, Wanted(), whole, most=limits.size)
+    if data is None:
+        raise InvalidRequestError(
+            f"{shown} is larger than {limits.size / 2**20:g} MiB, so it is not stored: ask Segmind's "
+            "support whether this is a picture."
+        )
     media_type = media_type_of(data)
     if media_type is None:
         raise _no_picture(answer, shown, answers.beginning(data, 512, key))

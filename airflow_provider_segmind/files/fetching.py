@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, RateLimitEr
 from airflow_provider_segmind.api.media import MAX_BYTES, media_type_of
 from airflow_provider_segmind.api.models import Settings, parse_url
 from airflow_provider_segmind.api.picture_urls import is_private, why_unreadable
+from airflow_provider_segmind.api.texts import unpack
 from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter, exchange
 from airflow_provider_segmind.api.wire import Request
 from airflow_provider_segmind.api.workflows import check_image_url
@@ -31,13 +33,12 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 log = logging.getLogger(__name__)
 
 LOOKS = ("batches", "always", "never")
-REDIRECTS = 10
-"""Redirects of an input; those who share files use more than Segmind."""
 _BEGINNING = 2048  # bytes that show what a file is
 _LONGEST_LOOK = 15.0  # seconds for one URL, with its redirects
 _SILENT_AFTER = 3  # looks in a row that a host does not answer
 _SILENT_FOR = 60.0  # seconds without another look at such a host: a batch may have thousands of pictures there
 
+_GZIP_OR_ZLIB = 47
 _MOVED = (301, 302, 303, 307, 308)
 
 
@@ -50,13 +51,17 @@ class Wanted:
     """What is fetched, for the words of errors, and how."""
 
     name: str = ""  # the parameter of an input; empty for a result, which alone may need the key
-    redirects: int = 3
     beginning: int = 0  # bytes to ask for; 0 for all
     accept: str = "image/*"  # media types
 
     def said(self, url: str) -> str:
         """Return a URL for a message."""
         return f"{self.name} {uris.shown(url)!r}" if self.name else uris.shown(url)
+
+    @property
+    def redirects(self) -> int:
+        """How many are followed; those who share files use more than Segmind."""
+        return 10 if self.name else 3
 
     @property
     def again(self) -> str:
@@ -88,15 +93,12 @@ def answer_of(hook: SegmindHook, url: str, wanted: Wanted, whole: Exchange) -> I
 
 def fetch_input(hook: SegmindHook, name: str, url: str, seconds: float) -> bytes:
     """Return the bytes of an input unchecked, as those of a file are; never with the key."""
-    wanted, body = Wanted(name, REDIRECTS), bytearray()
+    wanted = Wanted(name)
     with exchange(seconds) as whole, answer_of(hook, url, wanted, whole) as (answer, target):
         _check_status(answer, target, wanted, url)
-        for chunk in chunks(answer, url, wanted, whole):
-            body += chunk
-            if len(body) > MAX_BYTES:
-                raise refused.too_large(wanted.said(url))
-        check_length(answer, url, wanted, len(body))
-    data = bytes(body)
+        data = body_of(answer, url, wanted, whole, most=MAX_BYTES)
+    if data is None:
+        raise refused.too_large(wanted.said(url))
     if refused.HTML.match(data):
         log.warning("%s %s", wanted.said(url), refused.page(url))
     return data
@@ -115,7 +117,7 @@ def look_at_url(hook: SegmindHook, name: str, url: str) -> None:
     if looks() == "never" or _silent.is_silent(host):
         return
     try:
-        _look(hook, Wanted(name, REDIRECTS, _BEGINNING), url)
+        _look(hook, Wanted(name, _BEGINNING), url)
     except (TransportError, RateLimitError, ServiceError, UnseenError) as error:
         log.warning("%s It is ordered without a look at it.", error)
         if isinstance(error, TransportError) and error.status is None and _silent.note(host):
@@ -133,11 +135,16 @@ def _look(hook: SegmindHook, wanted: Wanted, url: str) -> None:
         if answer.status_code == 416:
             raise UnseenError(f"{wanted.said(url)} cannot be read in part, as its host says.", status=416)
         _check_status(answer, target, wanted, url)
-        for chunk in chunks(answer, url, wanted, whole):
+        for chunk in _chunks(answer, url, wanted, whole):
             head += chunk
             if len(head) >= wanted.beginning:
                 break
     data = bytes(head[: wanted.beginning])
+    if _is_packed(answer):
+        try:
+            data = zlib.decompressobj(wbits=_GZIP_OR_ZLIB).decompress(data, wanted.beginning)
+        except zlib.error:
+            raise UnseenError(f"{wanted.said(url)} is sent compressed, and cannot be unpacked.") from None
     if not data:
         raise InvalidRequestError(f"{wanted.said(url)} is an empty file: check the link.")
     if media_type_of(data) is None:
@@ -162,12 +169,31 @@ def _check_whole(data: bytes, said: str) -> None:
         ) from None
 
 
-def chunks(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange) -> Iterator[bytes]:
+def body_of(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange, *, most: int) -> bytes | None:
+    """Return all bytes of an answer, or ``None`` if there are more than ``most``; raise if it was cut off."""
+    body = bytearray()
+    for chunk in _chunks(answer, url, wanted, whole):
+        body += chunk
+        if len(body) > most:
+            return None
+    _check_length(answer, url, wanted, len(body))
+    if not _is_packed(answer):
+        return bytes(body)
+    try:
+        data = unpack(bytes(body), most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise TransportError(
+            f"{wanted.said(url)} came compressed and was cut off or damaged ({type(error).__name__}); fetching it "
+            "again costs nothing."
+        ) from None
+    return data if len(data) <= most else None
+
+
+def _chunks(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange) -> Iterator[bytes]:
     """Yield the bytes of an answer as they arrive."""
     try:
         # read1 returns the bytes that have arrived; iter_content would wait for a whole chunk from a slow host.
-        # Some hosts store files compressed, and send them so whatever is asked for.
-        while chunk := answer.raw.read1(65536, decode_content=_is_packed(answer)):
+        while chunk := answer.raw.read1(65536, decode_content=False):
             yield chunk
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise TransportError(
@@ -175,11 +201,10 @@ def chunks(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange)
         ) from None
 
 
-def check_length(answer: requests.Response, url: str, wanted: Wanted, size: int) -> None:
+def _check_length(answer: requests.Response, url: str, wanted: Wanted, size: int) -> None:
     """Raise if fewer or more bytes came than the host had announced."""
     length = answer.headers.get("content-length", "")
-    whole = "transfer-encoding" not in answer.headers and not _is_packed(answer)
-    if length.isdecimal() and int(length) != size and whole:
+    if length.isdecimal() and int(length) != size and "transfer-encoding" not in answer.headers:
         raise TransportError(
             f"{wanted.said(url)} was cut off: {size} of {length} bytes came; fetching it again costs nothing."
         )
@@ -264,6 +289,7 @@ def _check_status(answer: requests.Response, target: str, wanted: Wanted, url: s
 
 
 def _is_packed(answer: requests.Response) -> bool:
+    """Whether a host sends a file compressed, as some keep it, though it was asked not to."""
     return answer.headers.get("content-encoding", "").strip().lower() in ("gzip", "deflate")
 
 

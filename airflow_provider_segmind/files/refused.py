@@ -17,7 +17,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.media import MAX_BYTES, NAMES
+from airflow_provider_segmind.api.media import AVIF, HEIC, MAX_BYTES, NAMES
 from airflow_provider_segmind.api.picture_urls import expiry_of
 from airflow_provider_segmind.api.uris import is_signed
 from airflow_provider_segmind.api.wire import Response
@@ -26,8 +26,9 @@ OPTION = "look_at_urls"
 
 HTML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|title|script|!--)", re.IGNORECASE)
 _KINDS = (
-    (re.compile(rb"....ftyp(?:hei[cxms]|hev[cx]|mif1|msf1)", re.DOTALL), "a HEIC picture"),
-    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "an AVIF picture"),
+    (AVIF.beginning, "an AVIF picture"),
+    (HEIC.beginning, "a HEIC picture"),
+    (re.compile(rb"....ftypm[is]f1", re.DOTALL), "a HEIC picture"),
     (re.compile(rb"GIF8"), "a GIF picture"),
     (re.compile(rb"II\*\x00|MM\x00\*"), "a TIFF picture or a camera's raw file"),
     (re.compile(rb"BM"), "a BMP picture"),
@@ -54,9 +55,7 @@ def error_of(answer: requests.Response, url: str, said: str) -> SegmindError:
     """Return the error for an answer that is no picture."""
     status = answer.status_code
     if status == 429:
-        fields = {name.lower(): value for name, value in answer.headers.items()}
-        wait = refusals.retry_after(Response(status, fields, b"", time.time()))
-        return RateLimitError(f"{said} is asked for too often by this worker.", retry_after=wait)
+        return RateLimitError(f"{said} is asked for too often by this worker.", retry_after=seconds_to_wait(answer))
     if status >= 500:
         return ServiceError(f"{said}: its host fails now.", status=status)
     if status in _OF_THE_WAY or "cf-mitigated" in answer.headers:  # Cloudflare's challenge
@@ -77,6 +76,12 @@ def error_of(answer: requests.Response, url: str, said: str) -> SegmindError:
     return InvalidRequestError(
         f"{said} is answered with an error and not with a picture: check the link.", status=status
     )
+
+
+def seconds_to_wait(answer: requests.Response) -> float | None:
+    """Return the seconds after which a host wants to be asked again, if it says so."""
+    fields = {name.lower(): value for name, value in answer.headers.items()}
+    return refusals.retry_after(Response(answer.status_code, fields, b"", time.time()))
 
 
 def _signature(url: str) -> str:

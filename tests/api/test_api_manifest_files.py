@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import zipfile
+import zlib
 from datetime import date, datetime, time
 from typing import Any
 
@@ -168,6 +169,14 @@ def test_a_packed_file_that_is_broken_or_cut_off_is_named(data: bytes) -> None:
 def test_a_packed_file_of_several_parts_is_read_whole() -> None:
     half = len(TABLE) // 2
     assert len(read(gzip.compress(TABLE[:half].encode()) + gzip.compress(TABLE[half:].encode()))) == 1
+
+
+def test_what_a_web_server_packs_is_unpacked_as_far_as_is_wanted() -> None:
+    packed = zlib.compress(TABLE.encode())
+    assert texts.unpack(packed, 10_000) == TABLE.encode()
+    assert texts.unpack(packed, 10) == TABLE.encode()[:10]
+    with pytest.raises(EOFError):
+        texts.unpack(packed[:-5], 10_000)
 
 
 def test_little_that_unpacks_to_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

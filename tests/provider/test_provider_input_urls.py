@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import logging
 import socket
 import threading
 import time
 import traceback
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +25,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
+from airflow_provider_segmind.api.media import MAX_BYTES
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.files.download import Limits, picture_bytes
@@ -187,6 +190,30 @@ def test_a_picture_that_its_host_keeps_compressed_is_read(host: OddHost, encodin
     host.answers["/a.png"] = 203, packed, {"Content_Encoding": encoding}
     look(f"{host.url}/a.png")
     assert picture_bytes(SegmindHook(), "character_image", f"{host.url}/a.png") == PICTURE
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_what_its_host_keeps_compressed_is_whole_and_bounded(host: OddHost, encoding: str) -> None:
+    pack = gzip.compress if encoding == "gzip" else zlib.compress
+    for body, words in (
+        (pack(hashlib.shake_256(b"noise").digest(9000))[:5000], "cut off or damaged"),
+        (b"\x1f\x8bno", "cut off or damaged"),
+        (pack(bytes(MAX_BYTES + 1)), "is larger than 50 MiB"),
+    ):
+        host.answers["/a.png"] = 200, body, {"Content_Encoding": encoding}
+        tracemalloc.start()
+        try:
+            with pytest.raises(SegmindError, match=words):
+                fetch_input(SegmindHook(), "character_image", f"{host.url}/a.png", 30.0)
+            assert tracemalloc.get_traced_memory()[1] < 3 * MAX_BYTES
+        finally:
+            tracemalloc.stop()
+    host.answers["/a.png"] = (
+        200,
+        gzip.compress(PICTURE[:99]) + gzip.compress(PICTURE[99:]),
+        {"Content_Encoding": "gzip"},
+    )
+    assert fetch_input(SegmindHook(), "character_image", f"{host.url}/a.png", 30.0) == PICTURE
 
 
 def test_a_challenge_of_a_firewall_stops_no_order(host: OddHost, caplog: pytest.LogCaptureFixture) -> None:
