@@ -96,7 +96,7 @@ def read_chunk(stored: object) -> dict[int, OrderRecord]:
         raise ValueError("a stored part of the batch cannot be read")
     try:
         return {int(index): read_order(entry) for index, entry in entries.items()}
-    except (AttributeError, TypeError):
+    except TypeError:
         raise ValueError("a stored part of the batch cannot be read") from None
 
 

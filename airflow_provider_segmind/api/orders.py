@@ -103,7 +103,7 @@ def read_order(stored: Mapping[str, Any]) -> OrderRecord:
     """
     Read a record of any version; fields of a newer version are ignored.
 
-    :raises AttributeError, TypeError: if it cannot be read.
+    :raises TypeError: if it cannot be read.
     """
     known = {name: stored[name] for name in _FIELDS if name in stored}
     return OrderRecord(**{**known, **{name: tuple(known.get(name, ())) for name in ("replaced", "candidates")}})

@@ -81,8 +81,10 @@ def read_picture(name: str, uri: str, prepare: str = "auto") -> Prepared:
 
     with _file(name, uri, prepare) as data:
         kind = format_of(data)
-        if kind is not None and (prepare == "never" or _key(data, prepare) in _checked):
+        if kind is not None and prepare == "never":
             _check(name, uri, data, prepare)
+            return Prepared(data, kind.media_type)
+        if kind is not None and _key(data, prepare) in _checked:
             return Prepared(data, kind.media_type)
         with _errors(name, uri, data, prepare):
             picture = prepared(data)

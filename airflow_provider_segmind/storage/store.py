@@ -64,9 +64,9 @@ class StoragePlan:
         """Return an item for each picture, in order; raise, before anything is written, if two names are the same."""
         named = [one for job in jobs for one in self._named(job)]
         exact, shared = Counter(one.key for one in named if not one.replaced), Counter(one.key for one in named)
-        # Of those that would share a name, only one that has its own may keep it. So it does not depend on the order,
-        # nor on what else is stored, under which name a retry looks for a picture.
         thumbnails = {f"{key}.thumb" for key in shared}
+        # Of those that would share a name, only one that has its own may keep it. So it does not depend on the order,
+        # nor on what is stored already, under which name a retry looks for a picture.
         items = [
             self._item(
                 one,
@@ -125,7 +125,7 @@ def _price(job: Delivery) -> dict[str, Any]:
 
 
 def store_all(hook: SegmindHook, items: Sequence[Item], options: StoreOptions) -> list[dict[str, Any] | SegmindError]:
-    """Store all items that are not stored yet; return for each, in order, the result of ``keep`` or the error."""
+    """Store all items that are not stored yet; return for each, in order, the facts of its files or the error."""
     _ = hook.settings  # look up the connection once, before the threads start
     began = reported = time.monotonic()
     outcomes: list[dict[str, Any] | SegmindError] = []
