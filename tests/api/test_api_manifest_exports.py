@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.manifest import Swap, read_manifest
+from tests.api.manifests import P, read, refusal
 
-P = "https://example.com/p.jpg"
 HEAD = "id,character_image,reference_character_image,select_character\n"
 
 
 def row(label: str, words: str, end: str = "\n") -> str:
     return f"{label},https://example.com/{label}.jpg,{P},{words}{end}"
-
-
-def read(data: str | bytes, where: str = "swaps.csv", **options: Any) -> list[Swap]:
-    return read_manifest(data if isinstance(data, bytes) else data.encode(), where, select_character="woman", **options)
-
-
-def refusal(data: str | bytes) -> str:
-    with pytest.raises(InvalidRequestError) as said:
-        read(data)
-    return str(said.value)
 
 
 def words(data: str | bytes) -> list[str]:

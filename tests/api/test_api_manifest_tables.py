@@ -7,31 +7,20 @@ import csv
 import gzip
 import io
 import json
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.manifest import MAX_EXTRA, MAX_TAKES, Swap, read_items, read_manifest
+from airflow_provider_segmind.api.manifest import MAX_EXTRA, MAX_TAKES, Swap, read_items
 from airflow_provider_segmind.api.tables import MAX_LINE
+from tests.api.manifests import P, read, refusal
 
-P = "https://example.com/p.jpg"
 HEAD = "id,character_image,reference_character_image,select_character\r\n"
 ROW = f"a,https://example.com/1.jpg,{P},woman\r\n"
 MAN = f"b,https://example.com/2.jpg,{P},man\r\n"
 PAIR = {"character_image": "https://example.com/1.jpg", "reference_character_image": P}
-
-
-def read(data: str | bytes, where: str = "s3://b/swaps.csv", **options: Any) -> list[Swap]:
-    return read_manifest(data if isinstance(data, bytes) else data.encode(), where, select_character="woman", **options)
-
-
-def refusal(data: str | bytes, where: str = "s3://b/swaps.csv", **options: Any) -> str:
-    with pytest.raises(InvalidRequestError) as said:
-        read(data, where, **options)
-    return str(said.value)
 
 
 def ids(swaps: list[Swap]) -> list[str | None]:

@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import workbook
-from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.manifest import Swap, read_manifest
+from tests.api.manifests import P, read, refusal
 
-P = "https://example.com/p.jpg"
 HEADER = ["id", "character_image", "reference_character_image", "select_character", "price"]
 NO_RESULTS = "it has formulas without results: open it in Excel and save it"
 
@@ -48,16 +46,6 @@ def cell(xml: str, place: str = "D2") -> Callable[[str], str]:
 
 def prefixed(text: str) -> str:
     return re.sub(r"<(/?)(?=[a-z])", r"<\1x:", text).replace("xmlns=", "xmlns:x=")
-
-
-def read(data: bytes) -> list[Swap]:
-    return read_manifest(data, "swaps.xlsx", select_character="woman")
-
-
-def refusal(data: bytes) -> str:
-    with pytest.raises(InvalidRequestError) as said:
-        read(data)
-    return str(said.value)
 
 
 @pytest.mark.parametrize("change", [str, prefixed], ids=["plain", "prefixed"])
