@@ -63,17 +63,7 @@ def _try(place: Path, python: str, name: str, wheel: Path, tests: bool) -> str:
     if tests:
         groups = (f"--group={ROOT / 'pyproject.toml'}:{group}" for group in ("dev", "s3"))
         pip(place, "install", "--quiet", f"{wheel}[excel,heic,provenance,qa]", *groups, "--constraint", pins)
-        command = (
-            environment.python_of(place),
-            "-m",
-            "pytest",
-            "-q",
-            "--numprocesses",
-            "auto",
-            "-m",
-            "not slow",
-            *_TESTS,
-        )
+        command = (environment.python_of(place), "-m", "pytest", "-q", "--numprocesses", "auto", *_TESTS)
         found += f"; {run(*command, cwd=ROOT, timeout=3600, remedy='KEEP=1 leaves the environment.').splitlines()[-1]}"
     return found
 
