@@ -115,17 +115,19 @@ class BatchFiles:
         rows = (row for part in self._part_files() for row in _rows(part))
         return {row["index"]: row for row in rows if row.get("status") in _STATUSES}
 
-    def compact(self) -> dict[int, Row]:
-        """Return the final results and delete all others, so that a retry asks for unfinished swaps again."""
+    def standing(self) -> dict[int, Row]:
+        """Return the final results, by index; a retry asks for the other swaps again."""
+        return {index: row for index, row in self.read_parts().items() if row["status"] in _STANDING}
+
+    def compact(self, rows: Iterable[Row]) -> None:
+        """Replace all results by ``rows``."""
         # One new part replaces the old ones. A kill in between leaves some rows twice, which does no harm.
         old = self._part_files()
-        standing = {index: row for index, row in self.read_parts().items() if row["status"] in _STANDING}
         if old:
-            self.write_part(standing.values())
+            self.write_part(rows)
             with writing(self._parts, "results_uri"):
                 for path in old:
                     path.unlink()
-        return standing
 
     def write_results(self, rows: Iterable[Row]) -> None:
         """Write the results manifest, whole or not at all."""

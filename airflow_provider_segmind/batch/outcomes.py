@@ -44,14 +44,18 @@ def patiently(write: Callable[[], None]) -> None:
     return write()
 
 
-def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
-    """Check that results can be written, and return the results of earlier attempts."""
-    swaps, standing = plan.rows(), {}
+def begun(plan: Plan, files: BatchFiles) -> tuple[dict[int, Row], dict[int, Row]]:
+    """Check that results can be written, and return those of earlier attempts: what ended, and what truly FAILED."""
+    swaps, ended, failed = plan.rows(), {}, {}
 
     def begin() -> None:
-        nonlocal standing
+        nonlocal ended, failed
         files.check(swaps)
-        standing = files.compact()
+        done = own(swaps, files.standing())
+        ended = {index: row for index, row in done.items() if row["status"] != FAILED}
+        failed = confirmed_failed(plan, done)
+        # Without the rows that are not confirmed: the trigger would take them for results.
+        files.compact([*ended.values(), *failed.values()])
 
     try:
         if plan.paid:
@@ -61,7 +65,7 @@ def begun(plan: Plan, files: BatchFiles) -> dict[int, Row]:
     except InvalidRequestError as error:
         error.retryable = plan.paid
         raise
-    return own(swaps, standing)
+    return ended, failed
 
 
 def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> dict[int, Row]:

@@ -15,7 +15,6 @@ from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.batch.files import (
-    FAILED,
     BatchFiles,
     check_failures,
     compose,
@@ -28,7 +27,6 @@ from airflow_provider_segmind.batch.ordering import Ordering
 from airflow_provider_segmind.batch.outcomes import (
     Ended,
     begun,
-    confirmed_failed,
     failure,
     in_words,
     missing_error,
@@ -263,9 +261,7 @@ class BodySwapBatchOperator(_OrdersBatch):
     def _results_of(self, context: Context, plan: Plan) -> dict[str, Any]:
         """Order and wait, and return the summary of the results; a deferrable task defers instead."""
         files = BatchFiles(self.results_uri, plan.ledger.header.batch)
-        done = begun(plan, files)
-        failed = confirmed_failed(plan, done)
-        ended = {index: row for index, row in done.items() if row["status"] != FAILED}
+        ended, failed = begun(plan, files)
         waits = Waits(Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage), plan, files, ended)
         indexes, refused = plan.affordable(failed)
         ordering = asyncio.run(self._place(context, plan, indexes, waits, refused))
