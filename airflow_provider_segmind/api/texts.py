@@ -56,8 +56,11 @@ _MARKS = (
 _NOT_WESTERN = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\x80-\xff]{4}|[a-z][\x82\x84\x86-\x8c\x8e\x98\x9f]"
     rb"|[a-z][\xc0-\xd6\xd8-\xde]|[\x8a\x8c\x8e\x9a\x9c\x9e\x9f][\xa1-\xaa\xac-\xb6\xbc-\xbf]"
-    rb"|[A-Za-z\xc0-\xff][\xa1-\xac\xae-\xb6\xb8-\xbf][a-z]|[\0-\x08\x0e-\x1f\x7f]"
+    rb"|[A-Za-z\xc0-\xff][\xa1-\xac\xae-\xb6\xb8-\xbf][a-z]"
 )
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]")
+_LINE = re.compile(rb"[^\r\n]+")
+_SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 # What other code pages make of words, read as cp1252. None of it is in words of German, French, Spanish, Portuguese,
 # Italian, Dutch or a Nordic language, but for Icelandic, whose letters are those of a Turkish text.
@@ -75,9 +78,20 @@ _OTHER_WORDS = re.compile(
 _CZECH, _DANISH = frozenset("ìèíýžšëûî"), frozenset("æå")
 
 
-def _is_western(text: str) -> bool:
-    """Whether a text that was decoded as cp1252 seems to be one."""
-    return not _OTHER_WORDS.search(text) and not any(map(_is_slavic, text.lower().splitlines()))
+def _is_western(data: bytes) -> bool:
+    """Whether bytes seem to be text in cp1252; may raise a ``UnicodeDecodeError``."""
+    if _CONTROL.search(data):
+        return False
+    # Each word once: no pattern has a blank or tells digits apart, and most words of a manifest are ASCII or the same.
+    words: set[bytes] = set()
+    for found in _LINE.finditer(data.translate(_SAME_DIGITS)):
+        line = found[0]
+        if not line.isascii():
+            if _is_slavic(line.decode("cp1252").lower()):
+                return False
+            words.update(word for word in line.split() if not word.isascii())
+    joined = b" ".join(words)
+    return not _NOT_WESTERN.search(joined) and not _OTHER_WORDS.search(joined.decode("cp1252"))
 
 
 def _is_slavic(line: str) -> bool:
@@ -179,9 +193,10 @@ def _western(data: bytes, encoding: str, error: UnicodeDecodeError, *, western: 
     if not western:
         raise InvalidRequestError(said)
     try:
-        if _NOT_WESTERN.search(data) or not _is_western(data.decode("cp1252")):
-            raise ValueError("other text")
-    except ValueError:
+        western = _is_western(data)
+    except UnicodeDecodeError:
+        western = False
+    if not western:
         raise InvalidRequestError(
             f"{said}, and no text in the encoding of Windows (cp1252) either: export it as CSV UTF-8"
         ) from None
