@@ -157,7 +157,7 @@ def look_up(
     """
     shown: dict[str, list[Row]] = {}
     free: dict[str, list[Row]] = {}
-    taken = {*earlier, *(name for entry in entries.values() for name in entry.ordered)}
+    taken = {*earlier, *(name for entry in entries.values() for name in (*entry.ordered, entry.request_id))}
     for row in listing.rows:
         shown.setdefault(row.request_id, []).append(row)
         if row.request_id not in taken:

@@ -72,6 +72,7 @@ class Job:
     :param submitted_at: seconds since the epoch at which the answer to the order came, if known.
     :param doubtful: whether the answer may be about another job; it is believed only if it repeats.
     :param prepared: what was done to its pictures before they were sent, by the name of the input.
+    :param reused: whether another task or run ordered it, and pays for it.
     """
 
     request_id: str
@@ -83,6 +84,7 @@ class Job:
     submitted_at: float | None = None
     doubtful: bool = False
     prepared: Mapping[str, Sequence[str]] = field(default_factory=dict, hash=False)
+    reused: bool = False
 
     @property
     def done(self) -> bool:

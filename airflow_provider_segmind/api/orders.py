@@ -34,6 +34,8 @@ class OrderRecord:
     :param fingerprint: digest of the workflow and the inputs as the DAG's author gave them. This and the next two are
         those of the task; in a batch, its header has them.
     :param prepared: what was done to its pictures before they were sent, by the name of the input.
+    :param claim: name of its object in the memory of swaps, if there is a memory.
+    :param reused: whether another task or run ordered it.
     :param max_tries: the task's ``max_tries`` at the order. A person's clear changes it, a retry does not
         (``clear_task_instances`` in Airflow); this tells a new order from another attempt at the same one.
     """
@@ -50,6 +52,8 @@ class OrderRecord:
     max_tries: int = 0
     workflow: str = ""
     prepared: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    claim: str = ""
+    reused: bool = False
 
     @property
     def known(self) -> bool:
@@ -63,8 +67,8 @@ class OrderRecord:
 
     @property
     def ordered(self) -> tuple[str, ...]:
-        """Ids of all accepted orders of the swap; each is billed."""
-        return (*self.replaced, self.request_id) if self.request_id else tuple(self.replaced)
+        """Ids of all accepted orders of the swap; each is billed to this task."""
+        return (*self.replaced, self.request_id) if self.request_id and not self.reused else tuple(self.replaced)
 
     @property
     def perhaps(self) -> tuple[str, ...]:
@@ -88,6 +92,7 @@ class OrderRecord:
             workflow=workflow or self.workflow,
             submitted_at=self.at,
             prepared=self.prepared,
+            reused=self.reused,
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -25,7 +25,13 @@ def handle_of(job: Job) -> dict[str, Any]:
         "workflow": job.workflow,
         "submitted_at": job.submitted_at,
         **prepared_of(job),
+        **reused_of(job),
     }
+
+
+def reused_of(job: Job) -> dict[str, Any]:
+    """Return that a job costs nothing here, if another task or run ordered it."""
+    return {"reused": True, "cost": 0} if job.reused else {}
 
 
 def prepared_of(job: Job) -> dict[str, Any]:
@@ -49,6 +55,7 @@ def read_handle(handle: Mapping[str, Any]) -> dict[str, Any]:
         "poll_url": handle.get("poll_url"),
         "workflow": name(workflow) or None if isinstance(workflow, str) else None,
         "submitted_at": at if is_time else None,
+        **({"reused": True} if handle.get("reused") is True else {}),
     }
 
 
@@ -90,6 +97,7 @@ def result_of(job: Job, *, output_key: str | None = None, needs_image: bool = Fa
         "outputs": outputs_of(job),
         "image_url": image_url,
         **prepared_of(job),
+        **reused_of(job),
     }
 
 

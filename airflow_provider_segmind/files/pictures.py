@@ -60,12 +60,14 @@ def check_prepare(value: object) -> str:
     raise InvalidRequestError(f"prepare is {value!r}: it must be 'auto' or 'never'.")
 
 
-def readable(hook: SegmindHook, name: str, uri: str, prepare: str = "auto") -> Readable:
-    """Return a picture at a URL, after an upload if it has none."""
+def readable(
+    hook: SegmindHook, name: str, uri: str, prepare: str = "auto", picture: Prepared | None = None
+) -> Readable:
+    """Return a picture at a URL, after an upload if it has none; ``picture`` if it is read already."""
     # An upload is public and cannot be deleted, so a file is uploaded only if its bytes show a whole picture.
     if is_url(uri):
         return Readable(uri)
-    picture = read_picture(name, uri, prepare)
+    picture = picture or read_picture(name, uri, prepare)
     return Readable(hook.upload(picture.data, media_type=picture.media_type), picture.done)
 
 

@@ -28,12 +28,13 @@ def write_whole(path: ObjectStoragePath, data: bytes) -> None:
     # restrict this further. An existing file keeps its mode. Missing local folders are created.
     if path.protocol in LOCAL:
         # Object stores publish a file only when it is whole; a local file could be read half written.
-        _write_local(Path(path.path), data)
+        write_local(Path(path.path), data)
     else:
         path.write_bytes(data)
 
 
-def _write_local(path: Path, data: bytes) -> None:
+def write_local(path: Path, data: bytes) -> None:
+    """Write a local file whole, readable for its owner and group only; missing folders are created."""
     for folder in reversed(path.parents):
         if not folder.exists():
             folder.mkdir(_FOLDER_MODE, exist_ok=True)

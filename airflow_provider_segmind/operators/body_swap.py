@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.answers import MAX_URL, id_in, line
 from airflow_provider_segmind.api.errors import JobFailedError, SegmindError
+from airflow_provider_segmind.api.memory import swap_key
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, check_interval, check_outage, timed_out
 from airflow_provider_segmind.api.results import result_of
@@ -26,10 +28,11 @@ from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralErro
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.files.fetching import look_at_url, looks
-from airflow_provider_segmind.files.pictures import check_prepare, is_url, readable
+from airflow_provider_segmind.files.pictures import check_prepare, is_url, read_picture, readable
 from airflow_provider_segmind.gallery.recording import ordered, show, show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
+from airflow_provider_segmind.memory.swaps import digest_of, keep, lost
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.pixelflow import _OrdersPixelFlow
@@ -39,6 +42,9 @@ from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.triggers.segmind import deferral
 from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
 from airflow_provider_segmind.waiting.events import read_event
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.quality.prepare import Prepared
 
 __all__ = ["BodySwapBatchOperator", "BodySwapOperator", "SubmitBodySwapBatchOperator", "SubmitBodySwapOperator"]
 
@@ -71,6 +77,7 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         self.reference_character_image = reference_character_image
         self.select_character = select_character
         self.prepare = check_prepare(prepare)
+        self._read: dict[str, Prepared] = {}
 
     @property
     def swaps_people(self) -> bool:
@@ -88,6 +95,17 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         """Return the URIs of the two pictures."""
         return [getattr(self, name) for name in BODY_SWAP_IMAGES]
 
+    def swap_key(self, hook: SegmindHook) -> str:
+        """Return the key of this swap in the memory, by the bytes of both pictures; those to upload are kept."""
+        pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
+        self._read = {name: read_picture(name, uri, self.prepare) for name, uri in pictures.items() if not is_url(uri)}
+        digests = {
+            name: digest_of(hook, name, uri) if is_url(uri) else hashlib.sha256(self._read[name].data).hexdigest()
+            for name, uri in pictures.items()
+        }
+        given = {**pictures, "select_character": check_character(self.select_character)}
+        return swap_key(check_workflow(self.workflow), given, digests)
+
     def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
         """Check the three inputs, upload local pictures, and return what to send."""
         workflow = check_workflow(self.workflow)
@@ -97,7 +115,9 @@ class _OrdersBodySwap(_OrdersPixelFlow):
             for name, uri in pictures.items():
                 if is_url(uri):
                     look_at_url(hook, name, uri)
-        sent = {name: readable(hook, name, uri, self.prepare) for name, uri in pictures.items()}
+        sent = {
+            name: readable(hook, name, uri, self.prepare, self._read.pop(name, None)) for name, uri in pictures.items()
+        }
         self._prepared = {name: list(picture.done) for name, picture in sent.items() if picture.done}
         inputs = {**{name: picture.url for name, picture in sent.items()}, "select_character": character}
         return tagged(check_inputs(workflow, inputs, base_url=hook.settings.base_url))
@@ -119,7 +139,11 @@ class SubmitBodySwapOperator(_OrdersBodySwap):
         :class:`~airflow_provider_segmind.operators.pixelflow.SubmitPixelFlowOperator`.
     :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
         never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
-    :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
+    :param reuse: ``auto`` takes a picture that another task or run has paid for already, if the administrator has set
+        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory. See ``docs/memory.md``.
+    :param reuse_max_age: seconds since its end for which a picture is taken. Default: for ever.
+    :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch); if it is reused,
+        also ``reused`` and ``cost`` 0.
     :raises AirflowFailException: a retry cannot help or would be billed: wrong key, credits or inputs, or unknown
         outcome.
     :raises SegmindError: a retry may help; nothing was billed.
@@ -161,7 +185,11 @@ class BodySwapOperator(_OrdersBodySwap):
     :param end_in_trigger: ``auto`` ends the task in the triggerer, without another start on a worker, if its job is
         done and nothing is lost (no callbacks, outlets, listeners and the like). ``True`` always does so, ``False``
         never. A failed job always resumes on a worker, which keeps the record of the order.
-    :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``.
+    :param reuse: ``auto`` takes a picture that another task or run has paid for already, if the administrator has set
+        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory. See ``docs/memory.md``.
+    :param reuse_max_age: seconds since its end for which a picture is taken. Default: for ever.
+    :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``; if it is reused, also ``reused``
+        and ``cost`` 0.
     :raises AirflowFailException: a retry cannot help or would be billed.
     :raises JobFailedError: the job FAILED; a retry is a new order.
     :raises JobTimeoutError: the job is not done in time; a retry waits for the same job.
@@ -192,7 +220,9 @@ class BodySwapOperator(_OrdersBodySwap):
     def execute(self, context: Context) -> dict[str, Any]:
         """Order, or resume the order of an earlier attempt, and wait."""
         placed = self.place(context)
-        job = self._look(context, placed.job.poll_url) if placed.attached else None
+        job = placed.job if placed.job.done else None
+        if placed.attached and job is None:
+            job = self._look(context, placed.job.poll_url)
         if job is not None and job.done and job.status == "FAILED":
             self._tell(job)
             # An earlier attempt ordered this job, so this attempt is a retry and may order again.
@@ -215,12 +245,14 @@ class BodySwapOperator(_OrdersBodySwap):
                 )
             )
         self._tell(job)
-        return self._finish(context, replace(job, prepared=placed.job.prepared))
+        return self._finish(context, replace(job, prepared=placed.job.prepared, reused=placed.job.reused))
 
     def _wait_here(self, context: Context, job: Job) -> Job:
         """Wait on this worker and record the outcome in the metrics."""
         try:
-            ended = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared)
+            ended = replace(
+                self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared, reused=job.reused
+            )
         except SegmindError as error:
             emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
@@ -272,6 +304,7 @@ class BodySwapOperator(_OrdersBodySwap):
         raise self._paid(context, broken) from ended
 
     def _finish(self, context: Context, job: Job) -> dict[str, Any]:
+        keep(SegmindHook(self.segmind_conn_id), job)
         if job.status == "FAILED":
             mark_failed(context, job)
             show(context, ordered(job, self.given_inputs(), job.error or "Segmind reports that the job FAILED."))
@@ -290,6 +323,7 @@ class BodySwapOperator(_OrdersBodySwap):
         """Return the exception for a task that has ordered: retryable if a retry can resume it, else permanent."""
         if isinstance(error, SegmindError) and not error.request_id:
             error.request_id = self._ordered_id(context)
+        lost(error)
         return paid_error(
             error,
             kept=OrderStore(context).durable

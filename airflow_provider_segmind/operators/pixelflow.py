@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.memory import swap_key
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
+from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.gallery.recording import ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digest_of, remembering
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
@@ -36,9 +40,13 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         segmind_conn_id: str = SegmindHook.default_conn_name,
         on_unknown_outcome: str = "fail",
         consent_reference: str | None = None,
+        reuse: str = "auto",
+        reuse_max_age: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.reuse = check_reuse(reuse)
+        self.reuse_max_age = check_max_age(reuse_max_age)
         self.workflow = workflow
         self.inputs = inputs
         self.segmind_conn_id = segmind_conn_id
@@ -57,7 +65,15 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             return self.build_inputs(hook)
 
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
-        order = Order(self.workflow, self.given_inputs(), build, self.on_unknown_outcome, lambda: self._prepared)
+        order = Order(
+            self.workflow,
+            self.given_inputs(),
+            build,
+            self.on_unknown_outcome,
+            lambda: self._prepared,
+            self.remembering(context),
+            lambda: self.swap_key(hook),
+        )
         try:
             placed = place(context, hook, order)
         except SegmindError as error:
@@ -68,12 +84,24 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         # The order exists already, so a broken connection must not fail here; the wait reports it.
         with contextlib.suppress(SegmindError):
             self._clock_offset = hook.client.clock_offset
-        self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=estimated_cost(self.workflow))
+        cost = 0.0 if placed.job.reused else estimated_cost(self.workflow)
+        self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=cost)
         if placed.attached:
             note_orders(context, placed.orders)
         if self.swaps_people:
             show(context, ordered(placed.job, self.given_inputs()))
         return placed
+
+    def remembering(self, context: Context) -> Remembering | None:
+        """Return the memory of swaps as this task uses it, if there is one."""
+        cost, resubmit = estimated_cost(self.workflow), self.on_unknown_outcome == "resubmit"
+        return remembering(context, self.reuse, self.reuse_max_age, resubmit=resubmit, cost=cost)
+
+    def swap_key(self, hook: SegmindHook) -> str:
+        """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
+        given = check_inputs(check_workflow(self.workflow), self.given_inputs(), base_url=hook.settings.base_url)
+        urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
+        return swap_key(self.workflow, given, {name: digest_of(hook, name, url) for name, url in urls.items()})
 
     def _check_rules(self, context: Context, ordered: int) -> None:
         if self.swaps_people:
@@ -130,7 +158,11 @@ class SubmitPixelFlowOperator(_OrdersPixelFlow):
         order: ``fail`` permanently, with a message that says where to look, or ``resubmit``, which may pay twice.
     :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
         never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
-    :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch).
+    :param reuse: ``auto`` takes what another task or run has paid for already, if the administrator has set
+        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory.
+    :param reuse_max_age: seconds since its end for which a picture is taken. Default: for ever.
+    :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch); if it is reused,
+        also ``reused`` and ``cost`` 0.
     :raises AirflowFailException: a retry cannot help or would be billed: wrong key, credits or inputs, or unknown
         outcome.
     :raises SegmindError: a retry may help; nothing was billed.

@@ -13,6 +13,7 @@ from airflow.sdk import Context
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
+    JobExpiredError,
     JobTimeoutError,
     OutcomeUnknownError,
     RateLimitError,
@@ -20,11 +21,14 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
+from airflow_provider_segmind.api.memory import CLAIMED, DONE, Found, SwapRecord, accepted, refused
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
+from airflow_provider_segmind.api.patience import WAITED_OUT
 from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.swaps import Remembering, keep, lost, recalled
 from airflow_provider_segmind.orders.rules import check_retry, estimated_cost
 from airflow_provider_segmind.orders.store import OrderStore, check_running
 
@@ -33,6 +37,8 @@ log = logging.getLogger(__name__)
 ON_UNKNOWN = ("fail", "resubmit")
 MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, AuthenticationError)
 """Errors that a later attempt may not meet; also a wrong key, which can be corrected."""
+SOON = 60.0
+"""Seconds after an order within which its job is waited for without a look at it first."""
 SHARED = (
     "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
     "well: then both get its result, and this one's own charge, if there is one, is not in the history yet."
@@ -50,6 +56,8 @@ class Order:
         ids of the task's earlier orders.
     :param on_unknown: ``fail`` or ``resubmit``, if the outcome of an earlier attempt is unknown.
     :param prepared: returns what ``build`` did to the pictures, by the name of the input.
+    :param memory: the memory of swaps, if there is one and the author lets it be used.
+    :param key: returns the swap's key in the memory, after reading its pictures; called before ``build``.
     """
 
     workflow: str
@@ -57,6 +65,8 @@ class Order:
     build: Callable[[Sequence[str]], Mapping[str, Any]]
     on_unknown: str = "fail"
     prepared: Callable[[], Mapping[str, Sequence[str]]] = dict
+    memory: Remembering | None = None
+    key: Callable[[], str] = str
 
 
 @dataclass(frozen=True)
@@ -92,23 +102,11 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     if record is None or step is Step.ORDER:
         _say_why(record, max_tries)
         check_retry(context, durable=store.durable, resubmit=resubmit)
-        earlier = record.perhaps if record is not None else ()
-        inputs = order.build(earlier)
-        intent = OrderRecord(
-            time.time(),
-            digests(inputs),
-            replaced=earlier,
-            own=has_own_input(order.given, inputs),
-            fingerprint=wanted,
-            max_tries=max_tries,
-            workflow=order.workflow,
-            prepared=order.prepared(),
-        )
-        accepted = _submit(context, hook, store, record, intent, inputs, resubmit=resubmit)
-        return Placed(replace(accepted, prepared=intent.prepared), attached=False, orders=len(earlier) + 1)
+        wish = OrderRecord(0.0, fingerprint=wanted, max_tries=max_tries, workflow=order.workflow)
+        return _order(context, hook, store, order, record, wish)
     if step is Step.REFUSE:
         raise _changed(record)
-    recovery = _Recovery(record.job()) if step is Step.ATTACH else _recover(hook, record)
+    recovery = _Recovery(recalled(record.job())) if step is Step.ATTACH else _recover(hook, record)
     job = recovery.job
     record = _with_candidates(store, record, recovery)
     if job is None:
@@ -118,10 +116,83 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     attached = record.submitted(job)
     _keep(context, store, attached, job)
     if step is not Step.ATTACH:
+        _note_accepted(order.memory, attached)
         _tell(hook, job)
         if attached.fingerprint != wanted:
             raise _changed(attached)
     return Placed(job, attached=True, orders=len(attached.ordered))
+
+
+def _order(
+    context: Context, hook: SegmindHook, store: OrderStore, order: Order, before: OrderRecord | None, wish: OrderRecord
+) -> Placed:
+    """Order a job unless the memory of swaps has it already."""
+    memory, earlier = order.memory, before.perhaps if before is not None else ()
+    key = order.key() if memory is not None else ""
+    while True:
+        found = None
+        if memory is not None:
+            found = memory.store.run(memory.settle(key))
+            if found.record is not None:
+                job = recall(hook, memory, found.record)
+                if job is None:
+                    continue
+                log.info("Request %s is reused: %s ordered and paid for it.", job.request_id, found.record.whose)
+                reused = replace(wish, at=found.record.order.at, replaced=earlier, reused=True, claim=found.name)
+                _keep(context, store, reused.submitted(job), job)
+                return Placed(job, attached=True, orders=len(earlier))
+        inputs = order.build(earlier)
+        intent = replace(
+            wish,
+            sent=digests(inputs),
+            replaced=earlier,
+            own=has_own_input(order.given, inputs),
+            prepared=order.prepared(),
+        )
+        claim = None if memory is None or found is None else (memory, found)
+        try:
+            job = _submit(context, hook, store, before, intent, inputs, claim, resubmit=order.on_unknown == "resubmit")
+        except LostClaimError:
+            continue
+        return Placed(replace(job, prepared=intent.prepared), attached=False, orders=len(earlier) + 1)
+
+
+class LostClaimError(SegmindError):
+    """Another task claimed this swap at the same moment; nothing was sent."""
+
+
+def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | None:
+    """
+    Return the job of an order that stands in the memory; ``None`` if it stands no more, and the memory says so now.
+
+    :raises OutcomeUnknownError: nobody knows whether it was accepted.
+    """
+    if record.state == DONE:
+        return record.job()
+    if record.state == CLAIMED:
+        recovery = _recover(hook, record.order)
+        if recovery.job is None:
+            error = _unknown(record.order, recovery, f"Another task ({record.whose})")
+            raise error
+        job = replace(recovery.job, reused=True)
+        memory.store.run(accepted(record.name, record.order.submitted(job)))
+        return job
+    if time.time() - record.order.at < SOON:
+        return record.job()
+    try:
+        job = replace(hook.get_job(record.order.poll_url), submitted_at=record.order.at, reused=True)
+        job = replace(job, workflow=record.order.workflow)
+    except JobExpiredError as error:
+        error.request_id = record.order.request_id
+        lost(error)
+        log.warning("Request %s (%s) is paid for and lost. %s", record.order.request_id, record.whose, error)
+        return None
+    except WAITED_OUT as error:
+        log.info("The job was asked for and did not answer: %s", error)
+        return record.job()
+    if job.done:
+        keep(hook, job)
+    return None if job.status == "FAILED" and job.done else job
 
 
 def place_error(context: Context, error: SegmindError) -> Exception:
@@ -162,6 +233,7 @@ def _submit(
     before: OrderRecord | None,
     intent: OrderRecord,
     inputs: Mapping[str, Any],
+    claim: tuple[Remembering, Found] | None,
     *,
     resubmit: bool,
 ) -> Job:
@@ -172,6 +244,11 @@ def _submit(
         nonlocal intent, going_out
         going_out = False
         intent = replace(intent, at=time.time())
+        if claim is not None:
+            memory, found = claim
+            if not memory.store.run(memory.claim(found, intent)):
+                raise LostClaimError("Another task orders this swap.")
+            intent = replace(intent, claim=found.name)
         store.save(intent)
         check_running(context)
         going_out = True
@@ -194,6 +271,7 @@ def _submit(
     except Exception as error:
         if isinstance(error, SegmindError) or not going_out:
             _restore(store, before)
+            _note_refused(claim, intent)
         if isinstance(error, SegmindError) and before is not None and before.pending:
             # The refusal says nothing about the earlier order.
             error.message += f" An earlier order at {moment(before.at)} may have been accepted; a retry looks it up."
@@ -201,8 +279,27 @@ def _submit(
         raise
     log.info("Segmind accepted request %s for workflow %s: %s", job.request_id, job.workflow, job.poll_url)
     _keep(context, store, intent.submitted(job), job)
+    _note_accepted(claim[0] if claim else None, intent.submitted(job))
     _tell(hook, job)
     return job
+
+
+def _note_accepted(memory: Remembering | None, record: OrderRecord) -> None:
+    """Note an accepted order in the memory; it is placed, so an outage of the memory must not fail the task."""
+    if memory is not None and record.claim:
+        try:
+            memory.store.run(accepted(record.claim, record))
+        except SegmindError as error:
+            log.warning("The memory does not know yet that request %s is ordered: %s", record.request_id, error)
+
+
+def _note_refused(claim: tuple[Remembering, Found] | None, record: OrderRecord) -> None:
+    """Release a claim; if that fails, the error that is raised now is the one that counts."""
+    if claim is not None and record.claim:
+        try:
+            claim[0].store.run(refused(record.claim))
+        except SegmindError as error:
+            log.warning("The claim of an order that was refused is not released: %s", error)
 
 
 def _with_candidates(store: OrderStore, record: OrderRecord, recovery: _Recovery) -> OrderRecord:
@@ -304,9 +401,11 @@ def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -
     return _Recovery(None, said + can_be(ids), out_of_reach, ids)
 
 
-def _unknown(record: OrderRecord, recovery: _Recovery) -> OutcomeUnknownError:
+def _unknown(
+    record: OrderRecord, recovery: _Recovery, who: str = "An earlier attempt of this task"
+) -> OutcomeUnknownError:
     error = OutcomeUnknownError(
-        f"An earlier attempt of this task ended while it ordered workflow {record.workflow} at {moment(record.at)}, "
+        f"{who} ended while it ordered workflow {record.workflow} at {moment(record.at)}, "
         f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
         "then clear the task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second time."
     )

@@ -1,7 +1,9 @@
-"""Keep the records of orders in Airflow's task state store, which survives the attempts of a task (Airflow 3.3)."""
+"""Keep the records of a task's orders between its attempts, in Airflow's task state store or the memory of swaps."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import math
 import threading
@@ -10,8 +12,10 @@ from typing import Any
 
 from airflow_provider_segmind.api.batches import CHUNK, BatchHeader, read_chunk, read_header
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.memory import Read, Replace
 from airflow_provider_segmind.api.orders import OrderRecord, read_record, write_record
 from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
+from airflow_provider_segmind.memory.store import Store, owner_of, store
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +58,11 @@ class OrderStore:
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._context = context
-        self._store = context.get("task_state_store")
+        self._store: Any = context.get("task_state_store") or _records_of(context)
 
     @property
     def durable(self) -> bool:
-        """Whether Airflow keeps a record; Airflow 3.1 and 3.2 have no such store."""
+        """Whether anything keeps a record: Airflow 3.3 and later, or the memory of swaps."""
         return self._store is not None
 
     def load(self) -> OrderRecord | None:
@@ -139,6 +143,38 @@ class OrderStore:
                 self._store.set(_key(header.batch, number), dict(chunk))
         if before_order:
             check_running(self._context)
+
+
+class _TaskRecords:
+    """The records of one task in the memory of swaps, for Airflow 3.1 and 3.2, which keep none themselves."""
+
+    def __init__(self, store: Store, owner: Mapping[str, Any]) -> None:
+        self._memory = store
+        self._folder = f"tasks/{hashlib.sha256(json.dumps(owner, sort_keys=True).encode()).hexdigest()[:32]}"
+
+    def get(self, key: str) -> Any:
+        """Return a value, or ``None``; an unreadable one as its text, which no reader takes."""
+        data = self._memory.do(Read(self._name(key)))
+        try:
+            return None if data is None else json.loads(data)
+        except ValueError:
+            return f"{len(data or b'')} bytes that are no JSON"
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value."""
+        self._memory.do(Replace(self._name(key), json.dumps(value).encode()))
+
+    def delete(self, key: str) -> None:
+        """Forget a value."""
+        self._memory.delete(self._name(key))
+
+    def _name(self, key: str) -> str:
+        return f"{self._folder}/{key}.json"
+
+
+def _records_of(context: Mapping[str, Any]) -> _TaskRecords | None:
+    where = store()
+    return None if where is None else _TaskRecords(where, owner_of(context))
 
 
 def _key(batch: str, number: int) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
 from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_segmind.api.answers import MAX_URL, line
+from airflow_provider_segmind.api.answers import MAX_URL, id_in, line
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_interval, check_outage, timed_out
@@ -27,6 +27,7 @@ from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import failing, sensor_error, skipping
 from airflow_provider_segmind.gallery.recording import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.swaps import keep, lost, recalled
 from airflow_provider_segmind.observability.lineage import LineageMixin
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
@@ -185,6 +186,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         if self._watch is None:
             self._show_wait(context)
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
+            known = self._recalled()
+            if known.done:
+                return PokeReturnValue(is_done=True, xcom_value=self._take(known, context))
         pokes = self._pokes = self._pokes or Pokes(self.segmind_conn_id, self.log, found=False)
         try:
             seen = pokes.ask(self._watch)
@@ -283,13 +287,22 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             status="QUEUED",
             workflow=self._known.get("workflow"),
             submitted_at=self._known.get("submitted_at"),
+            reused=bool(self._known.get("reused")),
         )
 
+    def _recalled(self) -> Job:
+        """Return the job as the memory of swaps knows it, if it is done there."""
+        job = self._job
+        return recalled(replace(job, request_id=job.request_id or id_in(str(self._url))))
+
     def _ask(self) -> Job:
+        known = self._recalled()
+        if known.done:
+            return known
         hook = SegmindHook(self.segmind_conn_id)
         job = hook.get_job(self._url)
         self._clock_offset = hook.client.clock_offset
-        return job
+        return replace(job, reused=known.reused)
 
     def _take(self, job: Job, context: Context) -> dict[str, Any]:
         """Return the finished job's result and record its metrics."""
@@ -302,6 +315,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
 
     def _ended(self, error: SegmindError, context: Context) -> Exception:
         """Record an error that ends the wait in metrics and gallery, and return the exception for the task."""
+        lost(error)
         emit_end(self.segmind_conn_id, error, self._job.workflow)
         self._show_end(context, error)
         self.note_error(error)
@@ -319,6 +333,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             show_end(context, outcome)
 
     def _finish(self, job: Job, context: Context, submitted_at: float | None = None) -> dict[str, Any]:
+        keep(SegmindHook(self.segmind_conn_id), job)
         try:
             result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
         except SegmindError as error:

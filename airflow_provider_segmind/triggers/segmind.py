@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,8 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import prepared_of, read_prepared, result_of
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
+from airflow_provider_segmind.memory.store import has_memory, remembers
+from airflow_provider_segmind.memory.swaps import OLD, hook_with, keep, lost, recalled
 from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit, warm_up
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
@@ -49,6 +52,7 @@ class PixelFlowTrigger(BaseTrigger):
         without it, the task resumes on a worker.
     :param clock_offset: seconds that the clock behind ``deadline`` is ahead of Segmind's clock, if known.
     :param prepared: what was done to the job's pictures before they were sent, for its result.
+    :param reused: whether another task or run ordered the job.
     :param later: arguments from another version of this package; ignored.
     """
 
@@ -67,6 +71,7 @@ class PixelFlowTrigger(BaseTrigger):
         ending: Mapping[str, Any] | None = None,
         clock_offset: float | None = None,
         prepared: Mapping[str, Sequence[str]] | None = None,
+        reused: bool = False,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -83,6 +88,7 @@ class PixelFlowTrigger(BaseTrigger):
         self.ending = read_trigger_exit(ending)
         self.clock_offset = clock_offset
         self.prepared = read_prepared(prepared)
+        self.reused = reused is True
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the arguments with which another triggerer can wait for the same job."""
@@ -102,6 +108,7 @@ class PixelFlowTrigger(BaseTrigger):
                 "ending": self.ending.to_json(),
                 "clock_offset": self.clock_offset,
                 **({"prepared": self.prepared} if self.prepared else {}),
+                **({"reused": True} if self.reused else {}),
             },
         )
 
@@ -132,7 +139,12 @@ class PixelFlowTrigger(BaseTrigger):
         return self.request_id or id_in(self.poll_url)
 
     async def _asked(self, connection: SharedConnection) -> Job | SegmindError:
+        known = Job(self._known_as, self.poll_url, "QUEUED", submitted_at=self.submitted_at, reused=self.reused)
         try:
+            if remembers() and time.time() - (self.submitted_at or 0.0) > OLD:
+                known = await asyncio.to_thread(recalled, known)
+                if known.done:
+                    return replace(known, prepared=self.prepared or known.prepared)
             job = await connection.poller.wait(
                 self.poll_url,
                 deadline=self.deadline,
@@ -143,9 +155,14 @@ class PixelFlowTrigger(BaseTrigger):
                 clock_offset=known_offset(self.clock_offset),
             )
             # The answer lacks what is known of the order.
-            return replace(job, submitted_at=self.submitted_at, prepared=self.prepared)
+            job = replace(job, submitted_at=self.submitted_at, prepared=self.prepared, reused=self.reused)
+            if remembers():
+                hook = hook_with(self.segmind_conn_id, (await connection.client()).settings)
+                await asyncio.to_thread(keep, hook, job)
+            return job
         except SegmindError as error:
             error.request_id = error.request_id or self._known_as
+            await asyncio.to_thread(lost, error)
             return error
 
     async def _outcome(self) -> Job | SegmindError:
@@ -166,6 +183,8 @@ class PixelFlowTrigger(BaseTrigger):
         record = ended(result) if is_shown(self.workflow, self.needs_image) else None
         # Only a task that needs an image has a link to it; an error has no link.
         links = result_picture(result) if self.needs_image else None
+        if has_memory() and not remembers():
+            return None  # a worker keeps the result
         event = await finish(self.ending, self.task_instance, result, self.log, record, links)
         if event is not None and isinstance(result, SegmindError):
             self.log.error("%s: %s", type(result).__name__, result)
@@ -218,6 +237,7 @@ def deferral(
             ending=ending.to_json() if ending else None,
             clock_offset=clock_offset,
             prepared=prepared_of(job).get("prepared"),
+            reused=job.reused,
         ),
         "method_name": "execute_complete",
         "timeout": timedelta(seconds=timeout + BACKSTOP),

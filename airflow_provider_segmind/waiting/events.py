@@ -39,6 +39,7 @@ def event_of_job(job: Job) -> dict[str, Any]:
             "error": job.error,
             "submitted_at": job.submitted_at,
             **prepared_of(job),
+            **({"reused": True} if job.reused else {}),
         },
     }
 
@@ -107,6 +108,7 @@ def read_event(event: object) -> tuple[Job, bool]:
                 error=str(job.get("error") or ""),
                 submitted_at=_number(job.get("submitted_at")),
                 prepared=read_prepared(job.get("prepared")),
+                reused=job.get("reused") is True,
             ),
             outputs is not None,
         )

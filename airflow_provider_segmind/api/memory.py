@@ -1,0 +1,364 @@
+"""
+Remember each swap by its content, so that nobody pays for the same picture twice. Without any I/O.
+
+Each order of a swap is one object, named by the swap's content and a number from 1. Storage creates such an object only
+once, whoever asks: that is the claim, made right before the POST. A swap that may be ordered again (its job FAILED, its
+picture is gone) gets the next number, so a claim is never taken away from anybody.
+
+The functions are generators: they yield what to read or write, and get the answer. See :class:`Read` and the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from airflow_provider_segmind.api.answers import line
+from airflow_provider_segmind.api.errors import OutcomeUnknownError
+from airflow_provider_segmind.api.flow import Pause
+from airflow_provider_segmind.api.models import Job, Output
+from airflow_provider_segmind.api.orders import OrderRecord, read_order
+from airflow_provider_segmind.api.results import is_image
+
+T = TypeVar("T")
+
+VERSION = 1
+REUSE = ("auto", "never", "refresh")
+SENDING = 400.0
+"""Seconds for which another task may be sending the order that it claimed: it waits five minutes after a 429."""
+LOOK_AGAIN = 2.0
+"""Seconds between two looks at an order that another task is sending."""
+KEPT = 6.5 * 86400
+"""Seconds for which Segmind keeps a picture, less a margin: it documents seven days."""
+
+CLAIMED = "claimed"
+"""It may be sent now, or was sent and its answer is not known."""
+RELEASED = "released"
+"""It was certainly not accepted, and costs nothing."""
+ORDERED = "ordered"
+DONE = "done"
+FAILED = "failed"
+LOST = "lost"
+"""Segmind has forgotten the job, and nobody has seen its picture."""
+REJECTED = "rejected"
+"""A check or a person does not want its picture, or a later order has made a new one."""
+_STATES = (CLAIMED, RELEASED, ORDERED, DONE, FAILED, LOST, REJECTED)
+_NAME = re.compile(r"swaps/[0-9a-f]{2}/[0-9a-f]{64}\.[0-9]{1,9}\.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Ask for the bytes of an object; the answer is ``None`` if there is none."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Create an object; the answer is whether it is new. If it exists, nothing is written."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Write an object, over any before."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Ask for the size of a stored picture in bytes; the answer is ``None`` if there is none."""
+
+    uri: str
+
+
+Steps = Generator[Read | Create | Replace | Size | Pause, Any, T]
+
+
+class DamagedError(OutcomeUnknownError):
+    """An object of the memory cannot be read, so it is not known whether its swap is paid for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An output of a job: where Segmind has it, and the copy that was made when the job was seen to end."""
+
+    keyname: str
+    type: str
+    url: str
+    uri: str = ""
+    sha256: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SwapRecord:
+    """
+    One order of a swap, as the memory keeps it.
+
+    :param key: digest of what was ordered, see :func:`swap_key`.
+    :param number: which order of this swap it is, from 1.
+    :param order: when it was sent, and its handle.
+    :param owner: the task that ordered: ``dag_id``, ``run_id``, ``task_id``, ``map_index``.
+    :param token: tells this claim from any other.
+    :param cost: US dollars, an estimate.
+    :param ended_at: seconds since the epoch at which its end was seen.
+    :param error: Segmind's words about a failure.
+    """
+
+    key: str
+    number: int
+    order: OrderRecord
+    state: str = CLAIMED
+    owner: Mapping[str, Any] = field(default_factory=dict)
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    cost: float = 0.0
+    outputs: tuple[Stored, ...] = ()
+    ended_at: float = 0.0
+    error: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its object."""
+        return name_of(self.key, self.number)
+
+    @property
+    def whose(self) -> str:
+        """The task that ordered, in words."""
+        said = ", ".join(f"{name} {value}" for name, value in self.owner.items() if value != -1)
+        return line(said, 500)
+
+    def job(self) -> Job:
+        """Return the job; of one that is done, with its stored pictures."""
+        outputs = tuple(Output(one.keyname, one.type, one.uri or one.url) for one in self.outputs)
+        status = {DONE: "COMPLETED", FAILED: "FAILED"}.get(self.state, "QUEUED")
+        return replace(self.order.job(), status=status, outputs=outputs, error=self.error, reused=True)
+
+    def to_bytes(self) -> bytes:
+        """Return the object to store."""
+        values = {name: getattr(self, name) for name in _FIELDS if name not in ("order", "outputs", "owner")}
+        outputs = [{name: getattr(one, name) for name in _STORED} for one in self.outputs]
+        said = {**values, "version": VERSION, "owner": dict(self.owner), "order": self.order.to_json()}
+        return (json.dumps({**said, "outputs": outputs}, indent=1, sort_keys=True) + "\n").encode()
+
+
+_FIELDS = tuple(part.name for part in fields(SwapRecord))
+_STORED = tuple(part.name for part in fields(Stored))
+
+
+def swap_key(workflow: str, inputs: Mapping[str, Any], pictures: Mapping[str, str], take: int = 1) -> str:
+    """
+    Return the digest of what a swap is: the same swap has the same one, whatever its files are called.
+
+    :param inputs: the inputs by name.
+    :param pictures: SHA-256 of the bytes of those inputs that are pictures.
+    :param take: which of several wanted pictures of the same swap.
+    """
+    said = {**inputs, **{name: f"sha256:{digest}" for name, digest in pictures.items()}}
+    what = {"workflow": workflow, "inputs": said, **({"take": take} if take > 1 else {})}
+    return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
+
+
+def name_of(key: str, number: int) -> str:
+    """Return the name of the object of an order."""
+    return f"swaps/{key[:2]}/{key}.{number}.json"
+
+
+def request_name(request_id: str) -> str:
+    """Return the name of the object that leads from a request to its swap."""
+    digest = hashlib.sha256(request_id.encode()).hexdigest()
+    return f"requests/{digest[:2]}/{digest[:32]}.json"
+
+
+def read_swap(data: bytes, name: str) -> SwapRecord:
+    """
+    Read the object of an order; fields that a newer version adds are ignored.
+
+    :raises DamagedError: if it cannot be read, or is of a version whose meaning is not known.
+    """
+    try:
+        said = json.loads(data)
+        if said["version"] != VERSION:
+            raise DamagedError(
+                f"The memory's object {name} has version {said['version']!r}, and this package reads {VERSION}. "
+                "Nothing is ordered for it. Install the package's version that wrote it."
+            )
+        values = {field_name: said[field_name] for field_name in _FIELDS if field_name in said}
+        outputs = tuple(Stored(**{n: one[n] for n in _STORED if n in one}) for one in said["outputs"])
+        record = SwapRecord(**{**values, "order": read_order(said["order"]), "outputs": outputs})
+        if record.state not in _STATES or record.name != name or not isinstance(record.owner, Mapping):
+            raise ValueError("its values do not fit")
+        return record
+    except DamagedError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DamagedError(
+            f"The memory's object {name} is damaged ({type(error).__name__}), so it is not known whether its swap is "
+            "paid for, and nothing is ordered for it. Look at it; if it is worthless, delete it: then the swap is "
+            "ordered anew, at its price."
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """
+    What an author says about pictures that are paid for already.
+
+    :param refresh: whether to order anew nevertheless.
+    :param max_age: seconds since the picture was seen for which it is taken; ``None`` for ever.
+    :param resubmit: whether to order again what another task was sending and nobody knows the outcome of.
+    """
+
+    refresh: bool = False
+    max_age: float | None = None
+    resubmit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What the memory knows of a swap.
+
+    :param record: its order that stands, in any state; ``None`` if it is to be ordered.
+    :param name: the name of that order's object, or of that of the order to place.
+    :param before: the order with the number before, which stands no more.
+    """
+
+    record: SwapRecord | None
+    name: str
+    before: SwapRecord | None = None
+
+
+def settle(key: str, owner: Mapping[str, Any], how: Reuse, clock: Callable[[], float]) -> Steps[Found]:
+    """
+    Find the order of a swap that stands, or the name of the next one; wait while another task is sending it.
+
+    :raises DamagedError: if what is stored cannot be read.
+    """
+    number, before = 1, None
+    while (data := (yield Read(name_of(key, number)))) is not None:
+        record = read_swap(data, name_of(key, number))
+        if record.state == CLAIMED and dict(record.owner) != dict(owner) and not how.refresh:
+            left = record.order.at + SENDING - clock()
+            if left > 0:
+                yield Pause(min(LOOK_AGAIN, left), f"Another task is sending this order: {record.whose}.")
+                continue
+        if not how.refresh and (yield from _stands(record, how, clock())):
+            return Found(record, record.name)
+        number, before = number + 1, record
+    return Found(None, name_of(key, number), before)
+
+
+def _stands(record: SwapRecord, how: Reuse, now: float) -> Steps[bool]:
+    if record.state == CLAIMED:
+        return not how.resubmit
+    if record.state != DONE:
+        return record.state == ORDERED
+    if how.max_age is not None and now - record.ended_at > how.max_age:
+        return False
+    for output in record.outputs:
+        if output.uri:
+            if (yield Size(output.uri)) != output.size:
+                return False
+        elif is_image(Output(output.keyname, output.type, output.url)) and now - record.ended_at > KEPT:
+            return False
+    return bool(record.outputs)
+
+
+def claim(record: SwapRecord, before: SwapRecord | None) -> Steps[bool]:
+    """
+    Claim an order right before it is sent; ``False`` if another task was faster: then settle again.
+
+    :param before: the order before, as it was when it was found to stand no more.
+    """
+    is_new = yield Create(record.name, record.to_bytes())
+    if not is_new and (yield Read(record.name)) != record.to_bytes():  # the storage may have lost its own answer
+        return False
+    if before is not None and (yield Read(before.name)) != before.to_bytes():
+        # Its owner was slow, and may be sending now. Each of the two writes first and then reads: at most one sends.
+        yield from refused(record.name)
+        return False
+    return True
+
+
+def renew(name: str, order: OrderRecord) -> Steps[bool]:
+    """Renew a claim before its order is sent once more; ``False`` if another task has taken over."""
+    record = yield from _read(name)
+    if record.state != CLAIMED:
+        return False
+    yield Replace(name, replace(record, order=order).to_bytes())
+    if (yield Read(name_of(record.key, record.number + 1))) is not None:
+        yield from refused(name)
+        return False
+    return True
+
+
+def refused(name: str) -> Steps[None]:
+    """Note that an order was certainly not accepted."""
+    record = yield from _read(name)
+    if record.state == CLAIMED:
+        yield Replace(name, replace(record, state=RELEASED).to_bytes())
+
+
+def accepted(name: str, order: OrderRecord) -> Steps[None]:
+    """Note the handle of an accepted order, so that it can also be found by its request."""
+    record = yield from _read(name)
+    if record.state in (CLAIMED, RELEASED):
+        yield Replace(name, replace(record, order=order, state=ORDERED).to_bytes())
+    said = {"version": VERSION, "name": name}
+    yield Replace(request_name(order.request_id), json.dumps(said).encode())
+
+
+def find(request_id: str) -> Steps[SwapRecord | None]:
+    """
+    Return the order of a request, or ``None``.
+
+    :raises DamagedError: if what is stored cannot be read.
+    """
+    pointer = request_name(request_id)
+    data = yield Read(pointer)
+    if data is None:
+        return None
+    try:
+        name = str(json.loads(data)["name"])
+        if not _NAME.fullmatch(name):
+            raise ValueError
+    except (ValueError, TypeError, KeyError):
+        raise DamagedError(f"The memory's object {pointer} is damaged: delete it; nothing is lost by that.") from None
+    record = yield from _read(name)
+    return record if record.order.request_id == request_id else None
+
+
+def ended(request_id: str, state: str, at: float, *, outputs: tuple[Stored, ...] = (), error: str = "") -> Steps[None]:
+    """Note how a job ended, or that its picture is not wanted; what is noted of an end stays so, but for the latter."""
+    record = yield from find(request_id)
+    if record is None or (record.state not in (CLAIMED, ORDERED, LOST) and state != REJECTED):
+        return
+    changed = replace(record, state=state, error=error)
+    if state != REJECTED:
+        changed = replace(changed, ended_at=at, outputs=outputs)
+    yield Replace(record.name, changed.to_bytes())
+    if state == DONE and record.number > 1:
+        before = yield from _read(name_of(record.key, record.number - 1))
+        if before.state == DONE:  # it was ordered anew, as somebody wanted
+            said = f"Request {request_id} made a newer one."
+            yield Replace(before.name, replace(before, state=REJECTED, error=said).to_bytes())
+
+
+def _read(name: str) -> Steps[SwapRecord]:
+    data = yield Read(name)
+    if data is None:
+        raise DamagedError(
+            f"The memory's object {name} is gone, which this task made for its order. Let nothing delete objects of "
+            "the memory while tasks run."
+        )
+    return read_swap(data, name)

@@ -1,0 +1,272 @@
+"""Objects of the memory in object storage: read, created once, or written whole."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
+from airflow_provider_segmind.api.flow import Pause
+from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps
+from airflow_provider_segmind.api.uris import SAME_STORAGE, shown
+from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW, conf
+from airflow_provider_segmind.files.objects import LOCAL, storage_errors, storage_path
+from airflow_provider_segmind.files.publish import write_local, write_whole
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+EXCLUSIVE = ("file", "s3", "gs", "abfss")
+"""Storages that create an object only once, whoever asks."""
+PAUSES = (0.5, 2.0, 8.0)
+"""Seconds between attempts to read or write during an outage; then the task's own retries follow."""
+MAX_OBJECT = 2**20
+"""Bytes of an object to read at most."""
+THREADS = 16
+_NAME = "[segmind] memory"
+_FINAL = ". Nothing was ordered now. Ask your Airflow administrator to correct [segmind] memory, or its connection."
+_PASSING = "nothing was ordered now, and a retry tries again."
+
+
+class Store:
+    """
+    Objects below one folder of object storage.
+
+    :param root: its URI.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root.rstrip("/")
+        self._checked = threading.Lock()
+        self._is_checked = False
+        self._pool: ThreadPoolExecutor | None = None
+
+    @cached_property
+    def _top(self) -> ObjectStoragePath:
+        return storage_path(_NAME, self.root)
+
+    def path(self, name: str) -> ObjectStoragePath:
+        """Return the path of an object."""
+        path = self._top
+        for part in name.split("/"):
+            path = path / part
+        return path
+
+    def run(self, steps: Steps[T], *, sleep: Callable[[float], None] = time.sleep) -> T:
+        """Do what some steps ask for, on this thread."""
+        answer: Any = None
+        try:
+            while True:
+                step = steps.send(answer)
+                if isinstance(step, Pause):
+                    step.log()
+                    sleep(step.seconds)
+                    answer = None
+                else:
+                    answer = self.do(step, sleep)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def arun(self, steps: Steps[T]) -> T:
+        """Do what some steps ask for, without blocking the event loop."""
+        loop = asyncio.get_running_loop()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-memory")
+        answer: Any = None
+        try:
+            while True:
+                step = steps.send(answer)
+                if isinstance(step, Pause):
+                    step.log()
+                    await asyncio.sleep(step.seconds)
+                    answer = None
+                else:
+                    answer = await loop.run_in_executor(self._pool, self.do, step)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def do(self, step: Read | Create | Replace | Size, sleep: Callable[[float], None] = time.sleep) -> Any:
+        """
+        Do one step; try again for a while if the storage fails.
+
+        :raises InvalidRequestError: if it cannot be a memory.
+        :raises TransportError: if the storage fails or cannot be reached; a retry of the task may help.
+        """
+        self.check()
+        for pause in (*PAUSES, None):
+            try:
+                with self._errors():
+                    return self._do(step)
+            except TransportError as error:
+                if pause is None:
+                    raise
+                log.warning("%s Trying again in %.1f s.", error, pause)
+                sleep(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _do(self, step: Read | Create | Replace | Size) -> Any:
+        match step:
+            case Read(name):
+                return self._read(name)
+            case Create(name, data):
+                return create(self.path(name), data)
+            case Replace(name, data):
+                write_whole(self.path(name), data)
+                return None
+            case Size(uri):
+                try:
+                    return int(ObjectStoragePath(uri).stat().st_size)
+                except FileNotFoundError:
+                    return None
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Yield the names of all objects in a folder and those below it."""
+        with self._errors():
+            top = self.path(folder)
+            try:
+                found = top.fs.find(top.path)
+            except FileNotFoundError:
+                return
+            finally:
+                top.fs.invalidate_cache()  # the next look must be a new one
+            start = top.fs._strip_protocol(str(self._top.path)).rstrip("/") + "/"
+            for path in found:
+                name = str(path).removeprefix(start)
+                if not name.rpartition("/")[2].startswith("."):
+                    yield name
+
+    def delete(self, name: str) -> None:
+        """Delete an object, if there is one."""
+        with self._errors(), contextlib.suppress(FileNotFoundError):
+            self.path(name).unlink()
+
+    def check(self) -> None:
+        """
+        Check, once for this process, that the storage can keep a memory.
+
+        :raises InvalidRequestError: if it does not create an object only once.
+        """
+        with self._checked:
+            if self._is_checked:
+                return
+            kind = self._top.protocol or "file"
+            if SAME_STORAGE.get(kind, kind) not in EXCLUSIVE:
+                raise InvalidRequestError(
+                    f"{_NAME} is {shown(self.root)}, a storage ({kind}) that cannot create an object only once, so two "
+                    "tasks could pay for the same swap. Ask your Airflow administrator for a folder in S3, Google "
+                    "Cloud Storage or Azure (abfss), or on a disk that all workers and triggerers share."
+                )
+            with self._errors():
+                probe = self.path(f"probe-{uuid.uuid4().hex}")
+                try:
+                    twice = create(probe, b"1") and create(probe, b"2")
+                finally:
+                    with contextlib.suppress(FileNotFoundError):
+                        probe.unlink()
+            if twice:
+                raise InvalidRequestError(
+                    f"{_NAME} is {shown(self.root)}, whose server overwrites an object that is to be created only once "
+                    "(it does not know If-None-Match), so two tasks could pay for the same swap. Ask your Airflow "
+                    "administrator for a newer server, or for another storage."
+                )
+            self._is_checked = True
+
+    def _read(self, name: str) -> bytes | None:
+        path = self.path(name)
+        try:
+            # With an end it is one request; without, s3fs asks for the size first.
+            data: bytes = path.fs.cat_file(path.path, start=0, end=MAX_OBJECT)
+        except FileNotFoundError:
+            return None
+        return data
+
+    def _errors(self) -> contextlib.AbstractContextManager[None]:
+        return storage_errors(_NAME, self.root, "used", final=_FINAL, passing=_PASSING)
+
+
+def create(path: ObjectStoragePath, data: bytes) -> bool:
+    """Create an object whole; return whether it is new."""
+    try:
+        if path.protocol in LOCAL:
+            _create_local(Path(path.path), data)
+        else:
+            path.fs.pipe_file(path.path, data, mode="create")
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if not _is_taken(error):
+            raise
+        return False
+    return True
+
+
+def _is_taken(error: OSError) -> bool:
+    # s3fs knows it by an element that only AWS sends.
+    response = getattr(error.__cause__, "response", None) or {}
+    return "PreconditionFailed" in str(response.get("Error", {}).get("Code"))
+
+
+def _create_local(path: Path, data: bytes) -> None:
+    # A link appears whole and only once. The file that it leads to first has a name of its own.
+    whole = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    write_local(whole, data)
+    try:
+        os.link(whole, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
+        raise InvalidRequestError(
+            f"{_NAME}: the file system of {path.parent} has no hard links, without which an order cannot be claimed. "
+            "Ask your Airflow administrator for another folder."
+        ) from None
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+_stores: dict[str, Store] = {}
+
+
+def store() -> Store | None:
+    """Return the memory that the administrator has configured, if any."""
+    root = (conf.get("segmind", "memory", fallback="") or "").strip()
+    if not root:
+        return None
+    return _stores.setdefault(root, Store(root))
+
+
+def owner_of(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tells a task from all others."""
+    ti = context["ti"]
+    map_index = getattr(ti, "map_index", None)
+    return {
+        "dag_id": ti.dag_id,
+        "run_id": ti.run_id,
+        "task_id": ti.task_id,
+        "map_index": -1 if map_index is None else map_index,
+    }
+
+
+def has_memory() -> bool:
+    """Whether the administrator has configured a memory."""
+    return store() is not None
+
+
+def remembers() -> bool:
+    """Whether a triggerer can use the memory: before Airflow 3.2, only its main thread may look up a connection."""
+    return has_memory() and THREADS_MAY_ASK_AIRFLOW

@@ -1,0 +1,169 @@
+"""What a task does with the memory of swaps: recall before it orders, claim, and keep what it sees end."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import Context
+
+from airflow_provider_segmind.api import memory
+from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
+from airflow_provider_segmind.api.media import FORMATS
+from airflow_provider_segmind.api.memory import DONE, FAILED, LOST, REUSE, Found, Replace, Reuse, Stored, SwapRecord
+from airflow_provider_segmind.api.models import Job, Output, Settings
+from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.patience import check_interval
+from airflow_provider_segmind.api.results import is_image
+from airflow_provider_segmind.api.uris import public_uri
+from airflow_provider_segmind.files.download import download, picture_bytes
+from airflow_provider_segmind.files.pictures import is_url, read_picture
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.store import Store, owner_of, store
+
+log = logging.getLogger(__name__)
+
+OLD = 600.0
+"""Seconds after an order from which another task may have seen its end; Segmind forgets it after an hour."""
+PICTURES = "pictures"
+"""The folder of the stored pictures."""
+MAX_TEXT = 2048
+"""Characters of an output that is no picture."""
+_SUFFIXES = {known.media_type: known.suffix for known in FORMATS}
+
+
+def check_reuse(value: object) -> str:
+    """Return the value of ``reuse``, or raise."""
+    if value in REUSE:
+        return str(value)
+    raise InvalidRequestError(f"reuse is {value!r}: it must be one of {', '.join(map(repr, REUSE))}.")
+
+
+def check_max_age(value: timedelta | float | None) -> float | None:
+    """Return ``reuse_max_age`` in seconds, or raise."""
+    return None if value is None else check_interval("reuse_max_age", value)
+
+
+@dataclass(frozen=True)
+class Remembering:
+    """
+    The memory, as one task uses it.
+
+    :param cost: US dollars of one order, for the record.
+    """
+
+    store: Store
+    how: Reuse
+    owner: Mapping[str, Any]
+    cost: float = 0.0
+
+    def of(self, index: int) -> Remembering:
+        """Return the memory as one swap of a batch uses it."""
+        return replace(self, owner={**self.owner, "index": index})
+
+    def settle(self, key: str) -> memory.Steps[Found]:
+        """Find the order that stands, or the name of the next one."""
+        return memory.settle(key, self.owner, self.how, time.time)
+
+    def claim(self, found: Found, order: OrderRecord) -> memory.Steps[bool]:
+        """Claim an order before its POST, or renew the claim before a further one."""
+        if order.claim:
+            return memory.renew(found.name, order)
+        key, number = found.name.rpartition("/")[2].split(".")[:2]
+        record = SwapRecord(key, int(number), replace(order, claim=found.name), owner=dict(self.owner), cost=self.cost)
+        return memory.claim(record, found.before)
+
+
+def remembering(
+    context: Context, reuse: str, max_age: float | None, *, resubmit: bool, cost: float | None
+) -> Remembering | None:
+    """Return the memory as a task uses it; ``None`` if there is none, or the task must not."""
+    where = store() if reuse != "never" else None
+    if where is None:
+        return None
+    return Remembering(where, Reuse(reuse == "refresh", max_age, resubmit), owner_of(context), cost or 0.0)
+
+
+def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto") -> str:
+    """Return the SHA-256 of a picture's bytes as they are sent, or as its URL gives them now."""
+    if uri.lower().startswith("data:"):
+        data = uri.encode()
+    elif is_url(uri):
+        data = picture_bytes(hook, name, uri)
+    else:
+        data = read_picture(name, uri, prepare).data
+    return hashlib.sha256(data).hexdigest()
+
+
+def recalled(job: Job) -> Job:
+    """Return a job as the memory knows it, if it is done there; else as it is. Never raises."""
+    where = store()
+    if where is None:
+        return job
+    try:
+        record = where.run(memory.find(job.request_id))
+    except SegmindError as error:
+        log.warning("The memory does not say how request %s ended: %s", job.request_id, error)
+        return job
+    if record is None or record.state != DONE:
+        return job
+    known = record.job()
+    return replace(known, prepared=job.prepared or known.prepared, reused=job.reused, submitted_at=job.submitted_at)
+
+
+def keep(hook: SegmindHook, job: Job) -> None:
+    """Keep how a job ended, with its pictures, so that the swap is not paid for again. Never raises."""
+    where = store()
+    if where is None or not job.done:
+        return
+    try:
+        _keep(where, hook, job)
+    except Exception as error:  # noqa: BLE001 - the result is there, and must not be lost with its copy
+        log.warning(
+            "The memory has no copy of what request %s made (%s: %s). `rescue` fetches it within seven days.",
+            *(job.request_id, type(error).__name__, error),
+        )
+
+
+def _keep(where: Store, hook: SegmindHook, job: Job) -> None:
+    record = where.run(memory.find(job.request_id))
+    if record is None or record.state in (DONE, FAILED):
+        return
+    if job.status == "FAILED":
+        where.run(memory.ended(job.request_id, FAILED, time.time(), error=job.error[:MAX_TEXT]))
+        return
+    outputs = tuple(_stored(where, hook, record, number, output) for number, output in enumerate(job.outputs))
+    where.run(memory.ended(job.request_id, DONE, time.time(), outputs=outputs))
+
+
+def _stored(where: Store, hook: SegmindHook, record: SwapRecord, number: int, output: Output) -> Stored:
+    if not is_image(output):
+        return Stored(output.keyname, output.type, output.url[:MAX_TEXT])
+    found = download(hook, output.url)
+    name = f"{PICTURES}/{record.key[:2]}/{record.key}.{record.number}.{number}{_SUFFIXES[found.media_type]}"
+    where.do(Replace(name, found.data))
+    url = output.url if public_uri(output.url) == output.url else ""
+    return Stored(output.keyname, output.type, url, str(where.path(name)), found.sha256, len(found.data))
+
+
+def lost(error: object) -> None:
+    """Note that Segmind has forgotten a job whose end nobody saw, if the error says so. Never raises."""
+    where = store()
+    if where is None or not isinstance(error, JobExpiredError) or not error.request_id:
+        return
+    try:
+        where.run(memory.ended(error.request_id, LOST, time.time(), error=str(error)[:MAX_TEXT]))
+    except SegmindError as why:
+        log.warning("The memory does not know that request %s is lost: %s", error.request_id, why)
+
+
+def hook_with(conn_id: str, settings: Settings) -> SegmindHook:
+    """Return a hook with settings that a triggerer has looked up."""
+    hook = SegmindHook(conn_id)
+    hook.__dict__["settings"] = settings  # a cached property
+    return hook

@@ -1,0 +1,283 @@
+"""With a memory, nobody pays twice for the same picture: not a retry, a clear, another run or another DAG."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.api import memory as swaps
+from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.memory import CLAIMED, DONE, FAILED, ORDERED
+from airflow_provider_segmind.compat import AirflowFailException
+from airflow_provider_segmind.emulator import Emulator, Fault, samples
+from airflow_provider_segmind.emulator.state import Asset
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory import store as stores
+from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from tests.api.clock import Clock
+from tests.provider.running import TaskInstance, context, run
+
+
+@pytest.fixture(autouse=True)
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Configure a memory, and return its folder."""
+    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
+    return tmp_path / "memory"
+
+
+def task_of(name: str = "task", run_id: str = "run", **kwargs: Any) -> TaskInstance:
+    ti = TaskInstance(**kwargs)
+    ti.task_id, ti.run_id = name, run_id
+    return ti
+
+
+def swap(emulator: Emulator, **changes: Any) -> BodySwapOperator:
+    emulator.set(job_seconds=0)
+    inputs = {
+        "character_image": emulator.sample("scene"),
+        "reference_character_image": emulator.sample("person"),
+        "poll_interval": 0.05,
+    }
+    return BodySwapOperator(task_id="task", **{**inputs, **changes})
+
+
+def in_run(task: Any, run_id: str) -> dict[str, Any]:
+    result: dict[str, Any] = run(task, context(task_of(run_id=run_id)))
+    return result
+
+
+def records(memory: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_bytes()) for path in sorted((memory / "swaps").rglob("*.json"))]
+
+
+def picture(emulator: Emulator, name: str, path: Path, number: int = 0) -> str:
+    path.write_bytes(urllib.request.urlopen(emulator.sample(name, number)).read())  # noqa: S310 - the emulator's own
+    return str(path)
+
+
+def test_a_second_run_takes_the_stored_picture_and_sends_no_order(emulator: Emulator, memory: Path) -> None:
+    first = in_run(swap(emulator), "monday")
+    assert "reused" not in first
+    second = in_run(swap(emulator), "tuesday")
+    assert len(emulator.charges) == 1
+    assert (second["reused"], second["cost"], second["request_id"]) == (True, 0, first["request_id"])
+    stored = Path(second["image_url"])
+    assert stored.is_relative_to(memory / "pictures")
+    assert stored.read_bytes() == urllib.request.urlopen(first["image_url"]).read()  # noqa: S310
+    assert [output["keyname"] for output in second["outputs"]] == [output["keyname"] for output in first["outputs"]]
+
+
+def test_after_hours_and_days_a_picture_is_still_there(emulator: Emulator, clock: Clock) -> None:
+    in_run(swap(emulator), "monday")
+    clock.ahead += 30 * 86400
+    assert in_run(swap(emulator), "next month")["reused"]
+    assert len(emulator.charges) == 1
+
+
+def test_the_same_pictures_under_other_names_are_the_same_swap(emulator: Emulator, tmp_path: Path) -> None:
+    in_run(swap(emulator), "urls")
+    files = {
+        "character_image": picture(emulator, "scene", tmp_path / "a.png"),
+        "reference_character_image": picture(emulator, "person", tmp_path / "b.png"),
+    }
+    assert in_run(swap(emulator, **files), "files")["reused"]
+    assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize("changed", ["words", "pixel", "workflow"])
+def test_another_swap_is_a_new_order(emulator: Emulator, tmp_path: Path, changed: str) -> None:
+    in_run(swap(emulator), "first")
+    if changed == "pixel":
+        from PIL import Image
+
+        path = picture(emulator, "scene", tmp_path / "a.png")
+        with Image.open(path) as image:
+            image.putpixel((3, 3), (1, 2, 3))
+            image.save(path)
+        change: dict[str, Any] = {"character_image": path}
+    elif changed == "words":
+        change = {"select_character": "the man on the left"}
+    else:
+        change = {"workflow": "678b67a76426baad7e539337-v3"}
+    assert "reused" not in in_run(swap(emulator, **change), "second")
+    assert len(emulator.charges) == 2
+
+
+def test_a_url_whose_picture_changed_is_ordered_again(emulator: Emulator) -> None:
+    url = SegmindHook().upload(samples.draw("scene", 1), media_type="image/png")
+    in_run(swap(emulator, character_image=url), "first")
+    emulator._state.assets[url.rpartition("/")[2]] = Asset(samples.draw("scene", 2), "image/png")
+    assert "reused" not in in_run(swap(emulator, character_image=url), "second")
+    assert in_run(swap(emulator, character_image=url), "third")["reused"]
+    assert len(emulator.charges) == 2
+
+
+def test_a_clear_takes_what_is_paid_for(emulator: Emulator) -> None:
+    assert "reused" not in run(swap(emulator), context(task_of(max_tries=0)))
+    assert run(swap(emulator), context(task_of(max_tries=1, try_number=2)))["reused"]
+    assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize(("reuse", "charges"), [("auto", 1), ("never", 3), ("refresh", 3)])
+def test_an_author_says_whether_to_reuse(emulator: Emulator, reuse: str, charges: int) -> None:
+    for run_id in "abc":
+        in_run(swap(emulator, reuse=reuse), run_id)
+    assert len(emulator.charges) == charges
+    assert in_run(swap(emulator), "d").get("reused") is (None if reuse == "never" else True)
+
+
+def test_a_refreshed_picture_is_the_one_that_is_reused(emulator: Emulator) -> None:
+    old = in_run(swap(emulator), "a")["request_id"]
+    new = in_run(swap(emulator, reuse="refresh"), "b")["request_id"]
+    assert old != new == in_run(swap(emulator), "c")["request_id"]
+
+
+def test_a_picture_that_is_too_old_is_ordered_again(emulator: Emulator) -> None:
+    in_run(swap(emulator), "a")
+    assert in_run(swap(emulator, reuse_max_age=3600), "b")["reused"]
+    assert "reused" not in in_run(swap(emulator, reuse_max_age=1e-6), "c")
+    assert len(emulator.charges) == 2
+
+
+def test_a_picture_that_was_deleted_is_ordered_again(emulator: Emulator) -> None:
+    in_run(swap(emulator), "a")
+    Path(in_run(swap(emulator), "b")["image_url"]).unlink()
+    assert "reused" not in in_run(swap(emulator), "c")
+    assert len(emulator.charges) == 2
+
+
+def test_a_job_that_failed_is_ordered_again(emulator: Emulator, memory: Path) -> None:
+    emulator.script(Fault("will-fail"))
+    with pytest.raises(SegmindError):
+        in_run(swap(emulator), "a")
+    assert [record["state"] for record in records(memory)] == [FAILED]
+    assert "reused" not in in_run(swap(emulator), "b")
+    assert [record["state"] for record in records(memory)] == [FAILED, DONE]
+    assert in_run(swap(emulator), "c")["reused"]
+    assert len(emulator.charges) == 2
+
+
+def test_a_refused_order_is_no_order(emulator: Emulator, memory: Path) -> None:
+    emulator.script(Fault("406-credits"))
+    with pytest.raises(AirflowFailException):
+        in_run(swap(emulator), "a")
+    assert [record["state"] for record in records(memory)] == ["released"]
+    assert "reused" not in in_run(swap(emulator), "b")
+    assert len(emulator.charges) == 1
+
+
+def test_a_running_order_of_another_run_is_waited_for(emulator: Emulator, memory: Path) -> None:
+    first = submit(emulator, "a")
+    second = submit(emulator, "b")
+    assert len(emulator.charges) == 1
+    assert second["poll_url"] == first["poll_url"]
+    assert (second["reused"], second["cost"]) == (True, 0)
+    assert [record["state"] for record in records(memory)] == [ORDERED]
+    result = run(sensor(second), context(task_of("wait", "b")))
+    assert result["status"] == "COMPLETED"
+    assert result["reused"]
+    assert [record["state"] for record in records(memory)] == [DONE]
+
+
+def submit(emulator: Emulator, run_id: str, **changes: Any) -> dict[str, Any]:
+    emulator.set(job_seconds=0)
+    task = SubmitBodySwapOperator(
+        task_id="submit",
+        character_image=emulator.sample("scene"),
+        reference_character_image=emulator.sample("person"),
+        **changes,
+    )
+    handle: dict[str, Any] = run(task, context(task_of("submit", run_id)))
+    return handle
+
+
+def sensor(handle: Any, **changes: Any) -> BodySwapSensor:
+    return BodySwapSensor(task_id="wait", poll_url=handle, poke_interval=0.05, **changes)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_sensor_of_a_later_run_gets_the_stored_picture(emulator: Emulator, clock: Clock, deferrable: bool) -> None:
+    run(sensor(submit(emulator, "a")), context(task_of("wait", "a")))
+    emulator.set(record_seconds=3600)
+    clock.ahead += 5 * 3600  # Segmind has forgotten the job
+    handle = submit(emulator, "b")
+    result = run(sensor(handle["poll_url"], deferrable=deferrable), context(task_of("wait", "b")))
+    assert Path(result["image_url"]).exists()
+    assert len(emulator.charges) == 1
+
+
+def test_an_order_that_nobody_saw_end_is_lost_and_ordered_again(
+    emulator: Emulator, clock: Clock, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_segmind.orders import place
+
+    monkeypatch.setattr(place, "SOON", 0.0)
+    submit(emulator, "a")
+    emulator.set(record_seconds=3600)
+    clock.ahead += 5 * 3600
+    assert "reused" not in submit(emulator, "b")
+    assert [record["state"] for record in records(memory)] == ["lost", ORDERED]
+
+
+def test_an_order_of_unknown_outcome_is_found_in_the_history_by_the_next_run(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.script(Fault("drop-after"), Fault("500", on="history", times=None))
+    with pytest.raises((SegmindError, AirflowFailException)):
+        in_run(swap(emulator), "a")
+    assert [record["state"] for record in records(memory)] == [CLAIMED]
+    emulator.clear_faults()
+    monkeypatch.setattr(swaps, "SENDING", 0.0)
+    assert in_run(swap(emulator), "b")["reused"]
+    assert len(emulator.charges) == 1
+
+
+def test_an_order_whose_outcome_nobody_knows_is_not_repeated_and_its_task_is_named(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.script(Fault("drop-after"), Fault("500", on="history", times=None))
+    with pytest.raises((SegmindError, AirflowFailException)):
+        in_run(swap(emulator), "a")
+    monkeypatch.setattr(swaps, "SENDING", 0.0)
+    with pytest.raises((OutcomeUnknownError, AirflowFailException), match=r"Another task.*run_id a"):
+        in_run(swap(emulator), "b")
+    assert len(emulator.charges) == 1
+    emulator.clear_faults()
+    emulator.set(history=False)
+    assert "reused" not in in_run(swap(emulator, on_unknown_outcome="resubmit"), "c")
+    assert len(emulator.charges) == 2
+
+
+def test_a_damaged_object_is_named_and_nothing_is_ordered(emulator: Emulator, memory: Path) -> None:
+    in_run(swap(emulator), "a")
+    (path,) = (memory / "swaps").rglob("*.json")
+    path.write_text("{")
+    with pytest.raises(AirflowFailException, match=f"{path.name}.*damaged"):
+        in_run(swap(emulator), "b")
+    assert path.read_text() == "{"
+    assert len(emulator.charges) == 1
+
+
+def test_neither_the_key_nor_a_signature_is_in_the_memory(emulator: Emulator, memory: Path) -> None:
+    in_run(swap(emulator), "a")
+    said = b"".join(path.read_bytes() for path in memory.rglob("*.json"))
+    assert json.loads(emulator_password())["password"].encode() not in said
+
+
+def emulator_password() -> str:
+    import os
+
+    return os.environ["AIRFLOW_CONN_SEGMIND_DEFAULT"]
+
+
+def test_a_memory_that_cannot_be_used_stops_the_order(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", "/proc/memory")
+    with pytest.raises(AirflowFailException, match=r"\[segmind\] memory '/proc/memory' cannot be used"):
+        in_run(swap(emulator), "a")
+    assert not emulator.charges
+    assert stores.has_memory()
