@@ -238,16 +238,20 @@ class Found:
     before: SwapRecord | None = None
 
 
-def settle(key: str, owner: Mapping[str, Any], how: Reuse, clock: Callable[[], float]) -> Steps[Found]:
+def settle(
+    key: str, owner: Mapping[str, Any], how: Reuse, clock: Callable[[], float], *, wait: bool = True
+) -> Steps[Found]:
     """
-    Find the order of a swap that stands, or the name of the next one; wait while another task is sending it.
+    Find the order of a swap that stands, or the name of the next one.
 
+    :param owner: the task that asks.
+    :param wait: whether to wait while another task is sending the order; else its claim is returned.
     :raises DamagedError: if what is stored cannot be read.
     """
     number, before = 1, None
     while (data := (yield Read(name_of(key, number)))) is not None:
         record = read_swap(data, name_of(key, number))
-        if record.state == CLAIMED and dict(record.owner) != dict(owner) and not how.refresh:
+        if wait and record.state == CLAIMED and dict(record.owner) != dict(owner) and not how.refresh:
             left = record.order.at + SENDING - clock()
             if left > 0:
                 yield Pause(min(LOOK_AGAIN, left), f"Another task is sending this order: {record.whose}.")
@@ -285,37 +289,50 @@ def claim(record: SwapRecord, before: SwapRecord | None) -> Steps[bool]:
         return False
     if before is not None and (yield Read(before.name)) != before.to_bytes():
         # Its owner was slow, and may be sending now. Each of the two writes first and then reads: at most one sends.
-        yield from refused(record.name)
+        yield from refused(record.name, record.owner)
         return False
     return True
 
 
-def renew(name: str, order: OrderRecord) -> Steps[bool]:
+def renew(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[bool]:
     """Renew a claim before its order is sent once more; ``False`` if another task has taken over."""
-    record = yield from _read(name)
-    if record.state != CLAIMED:
+    record = yield from _claimed(name, owner)
+    if record is None:
         return False
     yield Replace(name, replace(record, order=order).to_bytes())
     if (yield Read(name_of(record.key, record.number + 1))) is not None:
-        yield from refused(name)
+        yield from refused(name, owner)
         return False
     return True
 
 
-def refused(name: str) -> Steps[None]:
+def unsent(name: str, owner: Mapping[str, Any]) -> Steps[bool]:
+    """Whether an order was certainly never sent: its claim, without which nobody sends, was never made."""
+    data = yield Read(name)
+    return data is None or dict(read_swap(data, name).owner) != dict(owner)
+
+
+def refused(name: str, owner: Mapping[str, Any]) -> Steps[None]:
     """Note that an order was certainly not accepted."""
-    record = yield from _read(name)
-    if record.state == CLAIMED:
+    record = yield from _claimed(name, owner)
+    if record is not None:
         yield Replace(name, replace(record, state=RELEASED).to_bytes())
 
 
-def accepted(name: str, order: OrderRecord) -> Steps[None]:
+def accepted(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[None]:
     """Note the handle of an accepted order, so that it can also be found by its request."""
-    record = yield from _read(name)
-    if record.state in (CLAIMED, RELEASED):
+    record = yield from _claimed(name, owner)
+    if record is not None:
         yield Replace(name, replace(record, order=order, state=ORDERED).to_bytes())
     said = {"version": VERSION, "name": name}
     yield Replace(request_name(order.request_id), json.dumps(said).encode())
+
+
+def _claimed(name: str, owner: Mapping[str, Any]) -> Steps[SwapRecord | None]:
+    """Return the claim of this name if it is this owner's, and nothing more is known of it."""
+    data = yield Read(name)
+    record = None if data is None else read_swap(data, name)
+    return record if record is not None and record.state == CLAIMED and dict(record.owner) == dict(owner) else None
 
 
 def find(request_id: str) -> Steps[SwapRecord | None]:
@@ -334,8 +351,9 @@ def find(request_id: str) -> Steps[SwapRecord | None]:
             raise ValueError
     except (ValueError, TypeError, KeyError):
         raise DamagedError(f"The memory's object {pointer} is damaged: delete it; nothing is lost by that.") from None
-    record = yield from _read(name)
-    return record if record.order.request_id == request_id else None
+    data = yield Read(name)
+    record = None if data is None else read_swap(data, name)
+    return record if record is not None and record.order.request_id == request_id else None
 
 
 def ended(request_id: str, state: str, at: float, *, outputs: tuple[Stored, ...] = (), error: str = "") -> Steps[None]:
@@ -348,17 +366,8 @@ def ended(request_id: str, state: str, at: float, *, outputs: tuple[Stored, ...]
         changed = replace(changed, ended_at=at, outputs=outputs)
     yield Replace(record.name, changed.to_bytes())
     if state == DONE and record.number > 1:
-        before = yield from _read(name_of(record.key, record.number - 1))
-        if before.state == DONE:  # it was ordered anew, as somebody wanted
+        name = name_of(record.key, record.number - 1)
+        data = yield Read(name)
+        if data is not None and (before := read_swap(data, name)).state == DONE:  # it was ordered anew on purpose
             said = f"Request {request_id} made a newer one."
-            yield Replace(before.name, replace(before, state=REJECTED, error=said).to_bytes())
-
-
-def _read(name: str) -> Steps[SwapRecord]:
-    data = yield Read(name)
-    if data is None:
-        raise DamagedError(
-            f"The memory's object {name} is gone, which this task made for its order. Let nothing delete objects of "
-            "the memory while tasks run."
-        )
-    return read_swap(data, name)
+            yield Replace(name, replace(before, state=REJECTED, error=said).to_bytes())

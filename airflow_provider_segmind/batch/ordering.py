@@ -14,13 +14,15 @@ from airflow_provider_segmind.api.batches import NEAR, Found, look_up, settles_a
 from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError, ServiceError
 from airflow_provider_segmind.api.history import Listing
 from airflow_provider_segmind.api.manifest import Swap
+from airflow_provider_segmind.api.memory import Found as InMemory
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, digests, has_own_input
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
+from airflow_provider_segmind.batch.recall import BatchMemory, reused
 from airflow_provider_segmind.files.pictures import Readable, is_url, read_picture
 from airflow_provider_segmind.orders.ledger import OrderLedger
-from airflow_provider_segmind.orders.place import MAY_PASS, SHARED, can_be, moment
+from airflow_provider_segmind.orders.place import MAY_PASS, SHARED, LostClaimError, can_be, moment
 from airflow_provider_segmind.orders.rules import tagged
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection
@@ -63,10 +65,17 @@ class Ordering:
     all.
 
     :param accepted: called with the index and job of each accepted order.
+    :param memory: the memory of swaps, if it is used.
     """
 
     def __init__(
-        self, connection: SharedConnection, ledger: OrderLedger, swaps: Sequence[Swap], terms: Terms, accepted: Accepted
+        self,
+        connection: SharedConnection,
+        ledger: OrderLedger,
+        swaps: Sequence[Swap],
+        terms: Terms,
+        accepted: Accepted,
+        memory: BatchMemory | None = None,
     ) -> None:
         self.errors: dict[int, SegmindError] = {}
         self.stopped: Exception | None = None
@@ -77,6 +86,7 @@ class Ordering:
         self._swaps = swaps
         self._terms = terms
         self._accepted = accepted
+        self._memory = memory
         self._submitter = Submitter(connection.client, connection.poller)
         self._uploads: dict[str, asyncio.Task[Readable]] = {}
         self._strikes = 0
@@ -84,7 +94,7 @@ class Ordering:
 
     async def run(self, indexes: Iterable[int]) -> None:
         """Resolve earlier intents, then order these swaps and those whose earlier order was not accepted."""
-        wanted = deque(sorted({*indexes, *await self._settle(patient=False)}))
+        wanted = deque(sorted({*indexes, *await self._drop_unsent(), *await self._settle(patient=False)}))
         while True:
             await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
             await self._ledger.flush()
@@ -101,6 +111,15 @@ class Ordering:
                 self.errors[index] = _unknown(entry)
             else:
                 self.errors[index].message += can_be(entry.candidates)
+
+    async def _drop_unsent(self) -> set[int]:
+        """Forget the intents whose claim was never made; return the indexes of their swaps."""
+        dropped = set()
+        for index in self._intents() if self._memory is not None else ():
+            if self._memory is not None and await self._memory.unsent(index, self._ledger.entries[index]):
+                await self._ledger.drop(index)
+                dropped.add(index)
+        return dropped
 
     def stop(self, why: Exception) -> None:
         """Place no more orders and do not wait for the history; let running orders finish."""
@@ -126,6 +145,8 @@ class Ordering:
             index = wanted.popleft()
             try:
                 await self._order(index)
+            except LostClaimError:
+                wanted.append(index)
             except Exception as error:  # noqa: BLE001 - the other workers must finish their orders
                 self.stopped = self.stopped or error
 
@@ -146,14 +167,25 @@ class Ordering:
             nonlocal intent
             own = has_own_input(swap.given, inputs)
             done = {name: list(picture.done) for name, picture in sent.items() if picture.done}
-            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=own, prepared=done)
+            again, claim = bool(intent.claim), found.name if found else ""
+            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=own, prepared=done, claim=claim)
             try:
                 await self._ledger.intend(index, intent)
             except Exception:
                 self._ledger.take_back(index, before)  # nothing was sent
                 raise
+            if self._memory is not None and found is not None:
+                await self._memory.claim(index, found, intent, again=again)
 
+        found: InMemory | None = None
         try:
+            if self._memory is not None:
+                known = await self._memory.find(index)
+                if not isinstance(known, InMemory):
+                    job, name = known
+                    self._take(index, reused(job, name, before), job)
+                    return
+                found = known
             sent = {name: await self._readable(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
             pictures = {name: picture.url for name, picture in sent.items()}
             inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
@@ -163,18 +195,35 @@ class Ordering:
             if error.request_id:  # the answer names the order; only its poll URL is a guess
                 self._ledger.note(index, replace(intent, candidates=(error.request_id,)))
                 await self._adopt(index, error.request_id, certain=True)
+        except LostClaimError:
+            await self._ledger.restore(index, before)
+            raise
         except InvalidRequestError as error:
             await self._ledger.restore(index, before)
+            await self._release(index, intent)
             self._strike(index, error)
         except SegmindError as error:
             self._connection.counters.ended(error, self._terms.workflow)
             await self._ledger.restore(index, before)
+            await self._release(index, intent)
             self.stopped = self.stopped or error
         else:
             self._strikes = 0
-            self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))
+            await self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))
 
-    def _keep(self, index: int, entry: OrderRecord) -> None:
+    async def _release(self, index: int, intent: OrderRecord) -> None:
+        """Release the claim of an order that was not accepted."""
+        if self._memory is not None:
+            await self._memory.refused(index, intent)
+
+    def _take(self, index: int, entry: OrderRecord, job: Job) -> None:
+        """Take over the order of another task."""
+        self.errors.pop(index, None)
+        self._ledger.note(index, entry)
+        log.info("%s: request %s is reused.", self._place(index), entry.request_id)
+        self._accepted(index, job)
+
+    async def _keep(self, index: int, entry: OrderRecord) -> None:
         """Record a handle and start waiting for its job."""
         # This does not wait until the record is written. The next intent cannot be written before it, so at most as
         # many orders lack a record as are in progress at the same time.
@@ -183,6 +232,8 @@ class Ordering:
         # Log each order at once, so that the log names all paid orders even if this process dies.
         log.info("%s: Segmind accepted request %s: %s", self._place(index), entry.request_id, entry.poll_url)
         self._accepted(index, entry.job(self._terms.workflow))
+        if self._memory is not None:
+            await self._memory.accepted(index, entry)
 
     def _strike(self, index: int, error: SegmindError) -> None:
         self._connection.counters.ended(error, self._terms.workflow)
@@ -263,6 +314,7 @@ class Ordering:
         await asyncio.gather(*(self._adopt(index, request_id) for index, request_id in found.adopted.items()))
         for index in found.refuted:
             self.errors.pop(index, None)
+            await self._release(index, entries[index])
             await self._ledger.drop(index)
         log.info(
             "The request history has %d of them, %d were not accepted, %d stay unknown.",
@@ -304,7 +356,7 @@ class Ordering:
         log.warning("The answer of %s was lost; it is request %s.", self._place(index), request_id)
         if not entry.own and not certain:
             log.warning(SHARED, request_id)
-        self._keep(index, replace(entry, request_id=request_id, poll_url=poll_url, candidates=(request_id,)))
+        await self._keep(index, replace(entry, request_id=request_id, poll_url=poll_url, candidates=(request_id,)))
 
     def _place(self, index: int) -> str:
         """Return the position of a swap in words; a changed list may no longer contain it."""

@@ -20,11 +20,13 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workf
 from airflow_provider_segmind.batch.files import Row, dag_of, read_file
 from airflow_provider_segmind.batch.ordering import Terms
 from airflow_provider_segmind.batch.published import fetch_manifest, on_the_web
+from airflow_provider_segmind.batch.recall import BatchMemory
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.failures import ChangedError
 from airflow_provider_segmind.files.fetching import look_at_url
 from airflow_provider_segmind.files.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.swaps import Remembering
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import ON_UNKNOWN
 from airflow_provider_segmind.orders.rules import (
@@ -51,6 +53,7 @@ class Plan:
     :param check_spend: raises if the run may not spend that much; its arguments are the numbers of past and new orders.
     :param dag_id: the DAG that orders; its tasks may write next to the results.
     :param again: indexes of swaps to order again because their jobs FAILED.
+    :param memory: the memory of swaps, if there is one and the author lets it be used.
     """
 
     hook: SegmindHook
@@ -60,6 +63,7 @@ class Plan:
     check_spend: Callable[[int, int], None]
     dag_id: str | None = None
     again: frozenset[int] = field(default_factory=frozenset)
+    memory: BatchMemory | None = None
 
     def open_orders(self, failed: Iterable[int]) -> list[int]:
         """
@@ -93,6 +97,10 @@ class Plan:
                 return [], error
             raise
 
+    def stands(self, index: int, row: Row) -> bool:
+        """Whether a result row is of the order that the swap has now."""
+        return bool(self.ledger.entries[index].request_id == row["request_id"])
+
     @property
     def known(self) -> int:
         """Number of swaps whose order is accepted."""
@@ -119,6 +127,7 @@ class Plan:
             **({"extra": json.loads(swap.extra)} if swap.extra else {}),
             "workflow": self.terms.workflow,
             **({"dag_id": self.dag_id} if self.dag_id else {}),
+            **({"reused": True} if known and known.reused else {}),
             "request_id": known.request_id if known else None,
             "requests": list(entry.ordered) if entry else [],
             "poll_url": known.poll_url if known else None,
@@ -139,6 +148,7 @@ def make_plan(
     prepare: str,
     check_spend: Callable[[int, int], None],
     columns: object = None,
+    remembering: Remembering | None = None,
 ) -> Plan:
     """Read and check a batch, and load what an earlier attempt of the task ordered."""
     # Once something is ordered, a bad manifest is a retryable error: its file may be unreachable or half written, and a
@@ -173,15 +183,16 @@ def make_plan(
         changed.retryable = going_on and isinstance(swaps, str)
         raise changed
     check_running(context)
+    memory = None if remembering is None else BatchMemory(hook, remembering, read, workflow, prepare)
     if header is None or step is Step.ORDER:
         _check_consent(read, Problems(where))
         _check_pictures(read, hook, Problems(where), prepare)
         if header is not None:
             wanted = replace(wanted, before=header.batch, count_before=header.count)
         store.save_header(wanted)
-        return Plan(hook, read, OrderLedger(store, wanted, {}), terms, check_spend, dag_of(context))
+        return Plan(hook, read, OrderLedger(store, wanted, {}), terms, check_spend, dag_of(context), memory=memory)
     _say(entries.values(), len(read))
-    return Plan(hook, read, OrderLedger(store, header, entries), terms, check_spend, dag_of(context))
+    return Plan(hook, read, OrderLedger(store, header, entries), terms, check_spend, dag_of(context), memory=memory)
 
 
 def _read(hook: SegmindHook, swaps: object, select_character: str, columns: object) -> list[Swap]:

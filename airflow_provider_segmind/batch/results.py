@@ -12,9 +12,10 @@ from typing import Any
 from airflow_provider_segmind.api.errors import JobExpiredError, SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import Said
-from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.results import outputs_of, result_of
 from airflow_provider_segmind.batch.files import COMPLETED, EXPIRED, FAILED, UNFINISHED, BatchFiles, Row, is_good
+from airflow_provider_segmind.waiting.remembering import keep_end, known_end
+from airflow_provider_segmind.waiting.shared import SharedConnection
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Collector:
 
 
 async def wait_for(
-    poller: Poller,
+    connection: SharedConnection,
     index: int,
     job: Job,
     *,
@@ -111,7 +112,10 @@ async def wait_for(
     """
     row: Row = {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "error": None}
     try:
-        done = await poller.wait(
+        done = await known_end(job)
+        if done.done:
+            return {**row, **_said(done, output_key)}
+        done = await connection.poller.wait(
             job.poll_url,
             deadline=deadline,
             poll_interval=poll_interval,
@@ -121,19 +125,33 @@ async def wait_for(
             clock_offset=clock_offset,
             said=said,
         )
+        await keep_end(connection, done)
     except SegmindError as error:
+        error.request_id = error.request_id or job.request_id
+        await keep_end(connection, error)
         return {**row, "status": EXPIRED if isinstance(error, JobExpiredError) else UNFINISHED, "error": str(error)}
     except Exception as error:  # must not end the other waits of the batch
         log.exception("Waiting for %s broke", job.poll_url)
         return {**row, "status": UNFINISHED, "error": f"The wait broke: {type(error).__name__}. Ask for it again."}
     row["seconds"] = round(max(0.0, time.time() - job.submitted_at), 1) if job.submitted_at else None
+    return {**row, **_said(done, output_key)}
+
+
+def result_row(index: int, job: Job, output_key: str | None) -> Row:
+    """Return the result row of a job that the memory knows to be done."""
+    row = {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "seconds": None}
+    return {**row, **_said(job, output_key)}
+
+
+def _said(job: Job, output_key: str | None) -> Row:
+    """Return what a result row says of a job that is done."""
     try:
-        result = result_of(done, output_key=output_key, needs_image=True)
+        result = result_of(job, output_key=output_key, needs_image=True)
     except SegmindError as error:
-        status = FAILED if done.status == FAILED else COMPLETED
-        return {**row, "status": status, "outputs": _shortened(outputs_of(done)), "error": str(error)}
+        status = FAILED if job.status == FAILED else COMPLETED
+        return {"status": status, "outputs": _shortened(outputs_of(job)), "error": str(error)}
     told = {name: result[name] for name in ("status", "image_url")}
-    return {**row, **told, "outputs": _shortened(result["outputs"])}
+    return {**told, "outputs": _shortened(result["outputs"]), "error": None}
 
 
 def _shortened(outputs: list[dict[str, str]]) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.batch.files import UNFINISHED, BatchFiles, Row
 from airflow_provider_segmind.batch.ordering import Ordering
 from airflow_provider_segmind.batch.plan import Plan
-from airflow_provider_segmind.batch.results import Collector, wait_for
+from airflow_provider_segmind.batch.results import Collector, result_row, wait_for
 from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
 from airflow_provider_segmind.observability.metrics import outcome_of
 from airflow_provider_segmind.orders.store import OrderStore
@@ -72,8 +72,11 @@ class Waits:
                 self.wait(index, entry.job(self._plan.terms.workflow))
 
     def wait(self, index: int, job: Job) -> None:
-        """Start waiting for one more job."""
-        self._start(self._one(index, job))
+        """Start waiting for one more job; one from the memory may be done."""
+        if job.done:
+            self._results.add(result_row(index, job, self._waiting.output_key))
+        else:
+            self._start(self._one(index, job))
 
     async def end(self) -> None:
         """Stop waiting and store the results; a triggerer waits for the rest and repeats what cannot be stored now."""
@@ -89,7 +92,7 @@ class Waits:
         assert self._connection is not None  # noqa: S101 - begin() sets it
         waiting = self._waiting
         row = await wait_for(
-            self._connection.poller,
+            self._connection,
             index,
             job,
             deadline=time.time() + waiting.timeout,
@@ -167,11 +170,12 @@ async def place_all(
         results.begin(connection)
 
     def note(index: int, job: Job) -> None:
-        accepted()
+        if not job.reused:
+            accepted()
         if results is not None:
             results.wait(index, job)
 
-    ordering = Ordering(connection, plan.ledger, plan.swaps, plan.terms, note)
+    ordering = Ordering(connection, plan.ledger, plan.swaps, plan.terms, note, plan.memory)
     ordering.stopped = refused
     handles = Handles(context, plan)
     leaving = asyncio.ensure_future(handles.leave_often())

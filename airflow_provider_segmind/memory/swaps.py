@@ -28,8 +28,6 @@ from airflow_provider_segmind.memory.store import Store, owner_of, store
 
 log = logging.getLogger(__name__)
 
-OLD = 600.0
-"""Seconds after an order from which another task may have seen its end; Segmind forgets it after an hour."""
 PICTURES = "pictures"
 """The folder of the stored pictures."""
 MAX_TEXT = 2048
@@ -66,17 +64,29 @@ class Remembering:
         """Return the memory as one swap of a batch uses it."""
         return replace(self, owner={**self.owner, "index": index})
 
-    def settle(self, key: str) -> memory.Steps[Found]:
+    def settle(self, key: str, *, wait: bool = True) -> memory.Steps[Found]:
         """Find the order that stands, or the name of the next one."""
-        return memory.settle(key, self.owner, self.how, time.time)
+        return memory.settle(key, self.owner, self.how, time.time, wait=wait)
 
-    def claim(self, found: Found, order: OrderRecord) -> memory.Steps[bool]:
+    def claim(self, found: Found, order: OrderRecord, *, again: bool) -> memory.Steps[bool]:
         """Claim an order before its POST, or renew the claim before a further one."""
-        if order.claim:
-            return memory.renew(found.name, order)
+        if again:
+            return memory.renew(found.name, self.owner, order)
         key, number = found.name.rpartition("/")[2].split(".")[:2]
-        record = SwapRecord(key, int(number), replace(order, claim=found.name), owner=dict(self.owner), cost=self.cost)
+        record = SwapRecord(key, int(number), order, owner=dict(self.owner), cost=self.cost)
         return memory.claim(record, found.before)
+
+    def unsent(self, order: OrderRecord) -> memory.Steps[bool]:
+        """Whether an order was certainly never sent."""
+        return memory.unsent(order.claim, self.owner)
+
+    def accepted(self, order: OrderRecord) -> memory.Steps[None]:
+        """Note an accepted order."""
+        return memory.accepted(order.claim, self.owner, order)
+
+    def refused(self, order: OrderRecord) -> memory.Steps[None]:
+        """Release the claim of an order that was not accepted."""
+        return memory.refused(order.claim, self.owner)
 
 
 def remembering(

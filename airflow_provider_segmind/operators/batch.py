@@ -36,6 +36,8 @@ from airflow_provider_segmind.batch.outcomes import (
     unplanned_error,
 )
 from airflow_provider_segmind.batch.plan import Plan, make_plan
+from airflow_provider_segmind.batch.recall import take_over
+from airflow_provider_segmind.batch.results import result_row
 from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of, place_all
 from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_segmind.connection import waits_deferred
@@ -44,6 +46,7 @@ from airflow_provider_segmind.files.pictures import check_prepare
 from airflow_provider_segmind.gallery.recording import ordered_batch, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
+from airflow_provider_segmind.memory.swaps import check_max_age, check_reuse, remembering
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, price_per_swap
@@ -76,9 +79,13 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         consent_reference: str | None = None,
         columns: Mapping[str, str] | None = None,
         prepare: str = "auto",
+        reuse: str = "auto",
+        reuse_max_age: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.reuse = check_reuse(reuse)
+        self.reuse_max_age = check_max_age(reuse_max_age)
         self.swaps = swaps
         self.columns = columns
         self.select_character = select_character
@@ -109,6 +116,13 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
                 columns=self.columns,
                 prepare=self.prepare,
                 check_spend=lambda ordered, more: check_spend(context, self.known_task, ordered=ordered, more=more),
+                remembering=remembering(
+                    context,
+                    self.reuse,
+                    self.reuse_max_age,
+                    resubmit=self.on_unknown_outcome == "resubmit",
+                    cost=estimated_cost(self.workflow),
+                ),
             )
         except SegmindError as error:
             self.note_error(error)
@@ -170,6 +184,8 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
         it. It is never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :param columns: your names of columns that are not called as above: ``{"Image Src": "character_image"}``.
     :param prepare: ``auto`` or ``never``, as for :class:`SubmitBodySwapOperator`.
+    :param reuse: ``auto``, ``never`` or ``refresh``, as for that class.
+    :param reuse_max_age: seconds, as for that class.
     :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
     :raises AirflowFailException: a retry cannot help or would be billed.
     :raises SegmindError: a retry may help; it orders only what is not ordered yet.
@@ -179,6 +195,7 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
         """Order all swaps, except those that an earlier attempt ordered."""
         plan = self.plan(context)
         try:
+            take_over(plan, ())
             indexes, refused = plan.affordable(())
             ordering = asyncio.run(self._place(context, plan, indexes, None, refused))
             if ordering.stopped or ordering.errors:
@@ -262,6 +279,10 @@ class BodySwapBatchOperator(_OrdersBatch):
         """Order and wait, and return the summary of the results; a deferrable task defers instead."""
         files = BatchFiles(self.results_uri, plan.ledger.header.batch)
         ended, failed = begun(plan, files)
+        reused = {index: result_row(index, job, self.output_key) for index, job in take_over(plan, failed).items()}
+        if reused:
+            patiently(lambda: files.write_part(reused.values()))
+        ended, failed = ended | reused, {index: row for index, row in failed.items() if plan.stands(index, row)}
         waits = Waits(Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage), plan, files, ended)
         indexes, refused = plan.affordable(failed)
         ordering = asyncio.run(self._place(context, plan, indexes, waits, refused))

@@ -40,6 +40,12 @@ class OrderLedger:
         self.entries[index] = entry
         await self._kept(index)
 
+    def adopt(self, entries: Mapping[int, OrderRecord]) -> None:
+        """Keep the entries of orders that other tasks placed, before this one orders."""
+        self.entries |= entries
+        numbers = sorted({index // CHUNK for index in entries})
+        self._store.save_chunks(self.header, {number: write_chunk(self.entries, number) for number in numbers})
+
     def note(self, index: int, entry: OrderRecord) -> None:
         """Queue an entry for the next write. If that write fails, the next ``put`` raises."""
         self.entries[index] = entry

@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.memory import CLAIMED, DONE, Found, SwapRecord, accepted, refused
+from airflow_provider_segmind.api.memory import CLAIMED, DONE, Found, SwapRecord, accepted
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
 from airflow_provider_segmind.api.patience import WAITED_OUT
@@ -98,6 +98,11 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     wanted = fingerprint(order.workflow, order.given)
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     resubmit = order.on_unknown == "resubmit"
+    if record is not None and record.pending and record.claim and order.memory is not None:
+        memory = order.memory
+        if memory.store.run(memory.unsent(record)):
+            log.info("An earlier attempt of this task ended before it sent its order; it is sent now.")
+            record = record.refuted()
     step = decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
     if record is None or step is Step.ORDER:
         _say_why(record, max_tries)
@@ -175,7 +180,7 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
             error = _unknown(record.order, recovery, f"Another task ({record.whose})")
             raise error
         job = replace(recovery.job, reused=True)
-        memory.store.run(accepted(record.name, record.order.submitted(job)))
+        memory.store.run(accepted(record.name, record.owner, record.order.submitted(job)))
         return job
     if time.time() - record.order.at < SOON:
         return record.job()
@@ -244,12 +249,12 @@ def _submit(
         nonlocal intent, going_out
         going_out = False
         intent = replace(intent, at=time.time())
+        again, intent = bool(intent.claim), replace(intent, claim=claim[1].name if claim else "")
+        store.save(intent)
         if claim is not None:
             memory, found = claim
-            if not memory.store.run(memory.claim(found, intent)):
+            if not memory.store.run(memory.claim(found, intent, again=again)):
                 raise LostClaimError("Another task orders this swap.")
-            intent = replace(intent, claim=found.name)
-        store.save(intent)
         check_running(context)
         going_out = True
 
@@ -288,7 +293,7 @@ def _note_accepted(memory: Remembering | None, record: OrderRecord) -> None:
     """Note an accepted order in the memory; it is placed, so an outage of the memory must not fail the task."""
     if memory is not None and record.claim:
         try:
-            memory.store.run(accepted(record.claim, record))
+            memory.store.run(memory.accepted(record))
         except SegmindError as error:
             log.warning("The memory does not know yet that request %s is ordered: %s", record.request_id, error)
 
@@ -297,7 +302,7 @@ def _note_refused(claim: tuple[Remembering, Found] | None, record: OrderRecord) 
     """Release a claim; if that fails, the error that is raised now is the one that counts."""
     if claim is not None and record.claim:
         try:
-            claim[0].store.run(refused(record.claim))
+            claim[0].store.run(claim[0].refused(record))
         except SegmindError as error:
             log.warning("The claim of an order that was refused is not released: %s", error)
 

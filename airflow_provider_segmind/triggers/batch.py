@@ -131,9 +131,10 @@ class BodySwapBatchTrigger(BaseTrigger):
             "QUEUED",
             workflow=swap.get("workflow"),
             submitted_at=swap.get("submitted_at"),
+            reused=swap.get("reused") is True,
         )
         row = await wait_for(
-            connection.poller,
+            connection,
             swap["index"],
             job,
             deadline=self.deadline,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -19,9 +18,9 @@ from airflow_provider_segmind.api.results import prepared_of, read_prepared, res
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
 from airflow_provider_segmind.memory.store import has_memory, remembers
-from airflow_provider_segmind.memory.swaps import OLD, hook_with, keep, lost, recalled
 from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit, warm_up
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
+from airflow_provider_segmind.waiting.remembering import keep_end, known_end
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
 
 BACKSTOP = -UNKNOWN
@@ -139,12 +138,11 @@ class PixelFlowTrigger(BaseTrigger):
         return self.request_id or id_in(self.poll_url)
 
     async def _asked(self, connection: SharedConnection) -> Job | SegmindError:
-        known = Job(self._known_as, self.poll_url, "QUEUED", submitted_at=self.submitted_at, reused=self.reused)
         try:
-            if remembers() and time.time() - (self.submitted_at or 0.0) > OLD:
-                known = await asyncio.to_thread(recalled, known)
-                if known.done:
-                    return replace(known, prepared=self.prepared or known.prepared)
+            known = Job(self._known_as, self.poll_url, "QUEUED", submitted_at=self.submitted_at, reused=self.reused)
+            known = await known_end(known)
+            if known.done:
+                return replace(known, prepared=self.prepared or known.prepared)
             job = await connection.poller.wait(
                 self.poll_url,
                 deadline=self.deadline,
@@ -156,13 +154,11 @@ class PixelFlowTrigger(BaseTrigger):
             )
             # The answer lacks what is known of the order.
             job = replace(job, submitted_at=self.submitted_at, prepared=self.prepared, reused=self.reused)
-            if remembers():
-                hook = hook_with(self.segmind_conn_id, (await connection.client()).settings)
-                await asyncio.to_thread(keep, hook, job)
+            await keep_end(connection, job)
             return job
         except SegmindError as error:
             error.request_id = error.request_id or self._known_as
-            await asyncio.to_thread(lost, error)
+            await keep_end(connection, error)
             return error
 
     async def _outcome(self) -> Job | SegmindError:

@@ -1,0 +1,177 @@
+"""A batch and the memory of swaps: take what is paid for already, and claim what is ordered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from airflow_provider_segmind.api import memory
+from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.manifest import Swap
+from airflow_provider_segmind.api.memory import CLAIMED, Found
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.store import THREADS
+from airflow_provider_segmind.memory.swaps import Remembering, digest_of
+from airflow_provider_segmind.orders.place import LostClaimError, recall
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.batch.plan import Plan
+
+log = logging.getLogger(__name__)
+
+READERS = 4
+"""Pictures that are read in parallel; each thread keeps the memory of one."""
+
+
+class BatchMemory:
+    """
+    The memory, as a batch uses it.
+
+    :param workflow: id and version.
+    :param prepare: ``auto`` or ``never``, for pictures that are uploaded.
+    """
+
+    def __init__(
+        self, hook: SegmindHook, memory_of_task: Remembering, swaps: Sequence[Swap], workflow: str, prepare: str
+    ) -> None:
+        self._hook = hook
+        self._memory = memory_of_task
+        self._store = memory_of_task.store
+        self._swaps = swaps
+        self._workflow = workflow
+        self._prepare = prepare
+        self._digests: dict[str, str] = {}
+        self._takes: list[int] = []
+        count: Counter[tuple[str, ...]] = Counter()
+        for swap in swaps:
+            same = tuple(swap.given.values())
+            count[same] += 1
+            self._takes.append(count[same])
+
+    def read_pictures(self, indexes: Collection[int]) -> None:
+        """Read each picture of some swaps once; one that cannot be read is met again when its swap is ordered."""
+        names: dict[str, str] = {}
+        for index in indexes:
+            for name in BODY_SWAP_IMAGES:
+                names.setdefault(getattr(self._swaps[index], name), name)
+        wanted = [uri for uri in names if uri not in self._digests]
+        _ = self._hook.settings  # look up the connection once, before the threads start
+
+        def read(uri: str) -> None:
+            try:
+                self._digests[uri] = digest_of(self._hook, names[uri], uri, self._prepare)
+            except SegmindError as error:
+                log.warning("%s", error)
+
+        with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-digests") as pool:
+            list(pool.map(read, wanted))
+
+    def look_up(self, indexes: Collection[int]) -> dict[int, tuple[Job, str]]:
+        """Return the jobs of those swaps that are paid for already, and the names of their objects."""
+        self.read_pictures(indexes)
+
+        def look(index: int) -> tuple[Job, str] | None:
+            try:
+                while True:
+                    found = self._store.run(self._of(index).settle(self._key(index), wait=False))
+                    if found.record is None or found.record.state == CLAIMED:
+                        return None
+                    job = recall(self._hook, self._memory, found.record)
+                    if job is not None:
+                        return job, found.name
+            except OutcomeUnknownError:
+                return None  # said where the swap is ordered
+
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
+            found = dict(zip(indexes, pool.map(look, indexes), strict=True))
+        return {index: known for index, known in found.items() if known is not None}
+
+    async def find(self, index: int) -> Found | tuple[Job, str]:
+        """Return the number under which a swap is to be ordered, or its job; wait while another task sends it."""
+        key = await asyncio.to_thread(self._key, index)
+        while True:
+            found = await self._store.arun(self._of(index).settle(key))
+            if found.record is None:
+                return found
+            job = await asyncio.to_thread(recall, self._hook, self._memory, found.record)
+            if job is not None:
+                return job, found.name
+
+    async def claim(self, index: int, found: Found, order: OrderRecord, *, again: bool) -> None:
+        """
+        Claim an order before its POST, or renew its claim.
+
+        :raises LostClaimError: another task was faster.
+        """
+        if not await self._store.arun(self._of(index).claim(found, order, again=again)):
+            raise LostClaimError("Another task orders this swap.")
+
+    async def unsent(self, index: int, order: OrderRecord) -> bool:
+        """Whether an order was certainly never sent."""
+        return bool(order.claim) and await self._store.arun(self._of(index).unsent(order))
+
+    async def accepted(self, index: int, order: OrderRecord) -> None:
+        """Note an accepted order; it is placed, so an outage of the memory must not stop the others."""
+        await self._noted(self._of(index).accepted(order), order)
+
+    async def refused(self, index: int, order: OrderRecord) -> None:
+        """Release the claim of an order that was not accepted."""
+        await self._noted(self._of(index).refused(order), order)
+
+    async def _noted(self, steps: memory.Steps[None], order: OrderRecord) -> None:
+        if order.claim:
+            try:
+                await self._store.arun(steps)
+            except SegmindError as error:
+                log.warning("The memory does not know yet what became of %s: %s", order.request_id or "an order", error)
+
+    def _of(self, index: int) -> Remembering:
+        return self._memory.of(index)
+
+    def _key(self, index: int) -> str:
+        swap = self._swaps[index]
+        digests = {}
+        for name in BODY_SWAP_IMAGES:
+            uri = getattr(swap, name)
+            if uri not in self._digests:
+                self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
+            digests[name] = self._digests[uri]
+        return memory.swap_key(self._workflow, swap.given, digests, self._takes[index])
+
+
+def take_over(plan: Plan, again: Collection[int]) -> dict[int, Job]:
+    """
+    Take over the orders of other tasks and runs that the memory has, and return those that are done.
+
+    :param again: indexes of swaps whose job FAILED.
+    """
+    if plan.memory is None:
+        return {}
+    entries = plan.ledger.entries
+    wanted = [swap.index for swap in plan.swaps if swap.index not in entries or swap.index in again]
+    found = plan.memory.look_up(wanted)
+    if not found:
+        return {}
+    log.info("%d of %d swaps are paid for already, and are taken from the memory.", len(found), len(plan.swaps))
+    plan.ledger.adopt({index: reused(job, name, entries.get(index)) for index, (job, name) in found.items()})
+    return {index: job for index, (job, _) in found.items() if job.done}
+
+
+def reused(job: Job, name: str, before: OrderRecord | None) -> OrderRecord:
+    """Return the record of an order that another task or run pays for."""
+    return OrderRecord(
+        job.submitted_at or 0.0,
+        request_id=job.request_id,
+        poll_url=job.poll_url,
+        replaced=before.perhaps if before is not None else (),
+        prepared=job.prepared,
+        claim=name,
+        reused=True,
+    )

@@ -1,0 +1,186 @@
+"""A batch takes from the memory what is paid for, and orders the rest, once for all runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
+from tests.provider.batches import Batch, at_once, charged, swaps
+
+__all__ = ["at_once"]
+
+
+@pytest.fixture(autouse=True)
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Configure a memory, and return its folder."""
+    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
+    return tmp_path / "memory"
+
+
+class InRun(Batch):
+    """A batch in a DAG run of its own."""
+
+    def __init__(self, emulator: Emulator, folder: Path, run_id: str, **options: Any) -> None:
+        (folder / run_id).mkdir(exist_ok=True)
+        super().__init__(emulator, folder / run_id, **options)
+        self.run_id = run_id
+
+    def context(self) -> Any:
+        context = super().context()
+        context["ti"].run_id = self.run_id
+        return context
+
+
+def test_a_second_run_orders_nothing_and_shows_the_stored_pictures(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=0)
+    given = swaps(emulator, 12)
+    first = InRun(emulator, tmp_path, "monday", swaps=given).attempt()
+    assert first["completed"] == 12
+    second = InRun(emulator, tmp_path, "tuesday", swaps=given)
+    summary = second.attempt()
+    assert (summary["completed"], summary["cost"]) == (12, 0)
+    assert len(emulator.charges) == 12
+    assert all(row["reused"] and Path(row["image_url"]).exists() for row in second.rows())
+
+
+def test_only_what_is_new_is_ordered(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=0)
+    given = swaps(emulator, 10)
+    InRun(emulator, tmp_path, "a", swaps=given[:7]).attempt()
+    batch = InRun(emulator, tmp_path, "b", swaps=given)
+    assert batch.attempt()["cost"] == pytest.approx(3 * 0.2687, abs=1e-3)
+    assert charged(emulator) == [1] * 10
+    assert [row["id"] for row in batch.rows()] == [str(one["id"]) for one in given]
+
+
+def test_a_batch_that_has_nothing_to_pay_needs_no_credits(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=0)
+    given = swaps(emulator, 5)
+    InRun(emulator, tmp_path, "a", swaps=given).attempt()
+    emulator.set(credits=0)
+    assert InRun(emulator, tmp_path, "b", swaps=given).attempt()["completed"] == 5
+
+
+def test_a_killed_batch_that_is_cleared_pays_for_each_swap_once(emulator: Emulator, tmp_path: Path) -> None:
+    """Its last attempt is killed after 30 of 40 orders; the clear that remains takes them over."""
+    emulator.set(job_seconds=0)
+    given = swaps(emulator, 40)
+    killed = InRun(emulator, tmp_path, "run", swaps=given, retries=0)
+    emulator.script(Fault("401", after=30, times=None))
+    with pytest.raises(Exception, match="30 COMPLETED, 10 NOT_ORDERED"):
+        killed.attempt()
+    emulator.clear_faults()
+    killed.tries, killed.max_tries = 1, 1  # as a clear does
+    assert killed.attempt()["completed"] == 40
+    assert charged(emulator) == [1] * 40
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_runs_that_start_together_order_each_swap_once(emulator: Emulator, tmp_path: Path, store: bool) -> None:
+    emulator.set(job_seconds=0)
+    given = swaps(emulator, 25)
+    batches = [InRun(emulator, tmp_path, run_id, swaps=given) for run_id in "ab"]
+    summaries: dict[str, Any] = {}
+
+    def attempt(batch: InRun) -> None:
+        if not store:
+            batch.store = None
+        summaries[batch.run_id] = batch.attempt()
+
+    threads = [Thread(target=attempt, args=(batch,)) for batch in batches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [summaries[run_id]["completed"] for run_id in "ab"] == [25, 25]
+    assert charged(emulator) == [1] * 25
+
+
+def test_two_swaps_with_the_same_pictures_under_other_names_are_paid_for_once(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.set(job_seconds=0)
+    (one,) = swaps(emulator, 1)
+    copy = {**one, "character_image": f"{one['character_image']}?copy", "id": "copy"}
+    assert InRun(emulator, tmp_path, "a", swaps=[one, copy]).attempt()["completed"] == 2
+    assert len(emulator.charges) == 1
+
+
+def test_takes_are_paid_for_one_by_one_and_remembered(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=0)
+    (one,) = swaps(emulator, 1)
+    for run_id, takes, charges in (("a", 2, 2), ("b", 3, 3), ("c", 1, 3)):
+        InRun(emulator, tmp_path, run_id, swaps=[{**one, "takes": takes}]).attempt()
+        assert len(emulator.charges) == charges
+
+
+def test_a_swap_that_failed_is_ordered_again_by_the_next_run(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("will-fail", after=2))
+    given = swaps(emulator, 4)
+    with pytest.raises(SegmindError, match="1 FAILED"):
+        InRun(emulator, tmp_path, "a", swaps=given).attempt()
+    assert InRun(emulator, tmp_path, "b", swaps=given).attempt()["completed"] == 4
+    assert charged(emulator) == [1, 1, 1, 2]
+
+
+def test_without_airflows_store_a_retry_takes_over_what_was_ordered(emulator: Emulator, tmp_path: Path) -> None:
+    """As on Airflow 3.1 and 3.2."""
+    emulator.set(job_seconds=0)
+    batch = InRun(emulator, tmp_path, "a", swaps=swaps(emulator, 8))
+    batch.store = None
+    emulator.script(Fault("will-fail", after=3))
+    with pytest.raises(SegmindError, match="A retry orders"):
+        batch.attempt()
+    assert batch.attempt()["completed"] == 8
+    assert sorted(charged(emulator)) == [1] * 7 + [2]
+
+
+def test_handles_of_a_second_run_lead_to_the_same_jobs(emulator: Emulator, tmp_path: Path) -> None:
+    given = swaps(emulator, 3)
+    first, second = (
+        InRun(emulator, tmp_path, run_id, cls=SubmitBodySwapBatchOperator, swaps=given).attempt() for run_id in "ab"
+    )
+    assert [handle["poll_url"] for handle in first] == [handle["poll_url"] for handle in second]
+    assert [handle.get("reused") for handle in (*first, *second)] == [None] * 3 + [True] * 3
+    assert len(emulator.charges) == 3
+
+
+def test_a_damaged_object_stops_only_its_own_swap(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
+    emulator.set(job_seconds=0)
+    given = swaps(emulator, 4)
+    InRun(emulator, tmp_path, "a", swaps=given[:1]).attempt()
+    (path,) = (memory / "swaps").rglob("*.json")
+    path.write_text("?")
+    batch = InRun(emulator, tmp_path, "b", swaps=given)
+    with pytest.raises(Exception, match="3 COMPLETED"):
+        batch.attempt()
+    assert "is damaged" in batch.rows()[0]["error"]
+    assert len(emulator.charges) == 4
+
+
+@pytest.mark.parametrize("reuse", ["never", "refresh"])
+def test_an_author_may_order_anew(emulator: Emulator, tmp_path: Path, reuse: str) -> None:
+    emulator.set(job_seconds=0)
+    given = swaps(emulator, 3)
+    for run_id in "ab":
+        InRun(emulator, tmp_path, run_id, swaps=given, reuse=reuse).attempt()
+    assert len(emulator.charges) == 6
+
+
+def test_unknown_outcomes_are_left_to_the_history_and_noted(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("drop-after", after=2, times=2))
+    given = swaps(emulator, 8)
+    InRun(emulator, tmp_path, "a", swaps=given).attempt()
+    states = {json.loads(path.read_bytes())["state"] for path in (memory / "swaps").rglob("*.json")}
+    assert states == {"done"}
+    assert InRun(emulator, tmp_path, "b", swaps=given).attempt()["cost"] == 0
+    assert len(emulator.charges) == 8
