@@ -195,7 +195,8 @@ def read_swap(data: bytes, name: str) -> SwapRecord:
         values = {field_name: said[field_name] for field_name in _FIELDS if field_name in said}
         outputs = tuple(Stored(**{n: one[n] for n in _STORED if n in one}) for one in said["outputs"])
         record = SwapRecord(**{**values, "order": read_order(said["order"]), "outputs": outputs})
-        if record.state not in _STATES or record.name != name or not isinstance(record.owner, Mapping):
+        fits = record.name == name and isinstance(record.number, int) and isinstance(record.owner, Mapping)
+        if record.state not in _STATES or not fits:
             raise ValueError("its values do not fit")
         return record
     except DamagedError:

@@ -108,9 +108,9 @@ class Store:
         :raises InvalidRequestError: if it cannot be a memory.
         :raises TransportError: if the storage fails or cannot be reached; a retry of the task may help.
         """
-        self.check()
         for pause in (*PAUSES, None):
             try:
+                self.check()
                 with self._errors():
                     return self._do(step)
             except TransportError as error:

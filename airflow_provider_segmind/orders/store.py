@@ -58,7 +58,9 @@ class OrderStore:
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self._context = context
-        self._store: Any = context.get("task_state_store") or _records_of(context)
+        self._store: Any = context.get("task_state_store")
+        if self._store is None:
+            self._store = _records_of(context)
 
     @property
     def durable(self) -> bool:

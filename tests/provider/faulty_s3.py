@@ -67,6 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.serve()
 
+    def do_DELETE(self) -> None:
+        self.answer(b"")
+
     def serve(self) -> None:
         key = self.path.partition("?")[0].removeprefix("/bucket").strip("/")
         mode = key.partition("/")[0].partition(".")[0]

@@ -77,8 +77,8 @@ async def test_a_wait_outlasts_any_outage_that_ends_before_the_deadline(emulator
     job = SegmindHook().submit(BODY_SWAP_WORKFLOW, {k: v for k, v in swaps(emulator, 1)[0].items() if k != "id"})
     emulator.script(Fault("502-html", on="poll", times=12))
     async with shared_connection("segmind_default") as connection:
-        poller = Poller(connection.client, pace=flow.Pace(first=0.01, limit=0.02))
-        row = await wait_for(poller, 0, job, deadline=time.time() + 30, poll_interval=0.05, output_key=None)
+        connection.poller = poller = Poller(connection.client, pace=flow.Pace(first=0.01, limit=0.02))
+        row = await wait_for(connection, 0, job, deadline=time.time() + 30, poll_interval=0.05, output_key=None)
         await poller.close()
     assert row["status"] == "COMPLETED"
 

@@ -12,7 +12,9 @@ import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
 from airflow_provider_segmind.api.memory import Create, Read, Replace, Size
+from airflow_provider_segmind.files import objects
 from airflow_provider_segmind.memory.store import Store
+from tests.provider.faulty_s3 import PASSING, faulty_s3
 from tests.provider.s3 import s3_bucket
 
 
@@ -42,7 +44,7 @@ def test_of_many_at_once_one_creates_it(memory: Store) -> None:
 def test_what_is_not_there_is_none_and_what_is_replaced_is_new(memory: Store) -> None:
     assert memory.do(Read("none.json")) is None
     assert memory.do(Size(f"{memory.root}/none.png")) is None
-    for data in (b"one", b"", b"three"):
+    for data in (b"one", b"two", b"three"):
         memory.do(Replace("some.json", data))
         assert memory.do(Read("some.json")) == data
         assert memory.do(Size(f"{memory.root}/some.json")) == len(data)
@@ -68,30 +70,27 @@ def test_steps_run_alike_on_a_worker_and_in_a_triggerer(memory: Store) -> None:
     assert asyncio.run(memory.arun(steps("two"))) == b"1"
 
 
-def test_a_storage_that_cannot_create_once_is_refused_by_its_name() -> None:
-    with pytest.raises(InvalidRequestError, match=r"memory://.*\(memory\) that cannot create an object only once"):
+def test_a_storage_that_cannot_create_once_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "has_fs", lambda scheme: True)  # as with a provider that brings such a storage
+    with pytest.raises(InvalidRequestError, match=r"memory://swaps.*cannot create an object only once.* S3, Google"):
         Store("memory://swaps").do(Read("x"))
 
 
-def test_a_server_that_overwrites_is_refused(tmp_path: Path) -> None:
-    class Overwriting(Store):
-        def path(self, name: str) -> Any:
-            path = super().path(name)
-            path.unlink(missing_ok=True)
-            return path
-
-    memory = Overwriting(str(tmp_path))
-    memory._create = None  # type: ignore[attr-defined]
-    memory.do(Read("x"))
+def test_a_server_that_overwrites_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        faulty_s3(monkeypatch),
+        pytest.raises(InvalidRequestError, match=r"whose server overwrites .* newer server"),
+    ):
+        Store("s3://faulty@bucket/memory").do(Read("x"))
 
 
-def test_a_storage_that_cannot_be_reached_is_asked_again_and_then_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", PASSING)
+def test_a_storage_that_fails_is_asked_again_and_then_left_to_a_retry(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     pauses: list[float] = []
-    with s3_bucket(monkeypatch) as bucket:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-        memory = Store(f"s3://{bucket.name}-x/memory")
-        memory._is_checked = True
-        with pytest.raises(TransportError, match=r"\[segmind\] memory .* a retry tries again"):
-            memory.do(Read("x"), pauses.append)
+    with faulty_s3(monkeypatch):
+        memory = Store(f"s3://faulty@bucket/{kind}")
+        with pytest.raises(TransportError, match=r"\[segmind\] memory .* and a retry tries again"):
+            memory.do(Replace("x", b"1"), pauses.append)
     assert pauses == [0.5, 2.0, 8.0]

@@ -1,0 +1,390 @@
+"""The memory of swaps: whose order stands, who may send, and what is noted, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.api import memory
+from airflow_provider_segmind.api.flow import Pause
+from airflow_provider_segmind.api.memory import (
+    CLAIMED,
+    DONE,
+    FAILED,
+    LOST,
+    ORDERED,
+    REJECTED,
+    RELEASED,
+    Create,
+    DamagedError,
+    Found,
+    Read,
+    Replace,
+    Reuse,
+    Size,
+    Stored,
+    SwapRecord,
+)
+from airflow_provider_segmind.api.orders import OrderRecord
+
+KEY = memory.swap_key("w-v1", {"select_character": "woman"}, {"character_image": "1" * 64})
+A: Mapping[str, Any] = {"dag_id": "d", "run_id": "a", "task_id": "t", "map_index": -1}
+B: Mapping[str, Any] = {**A, "run_id": "b"}
+PICTURE = Stored("image", "image", "https://x.example/1.png", "/m/1.png", "2" * 64, 100)
+
+
+class Objects(dict[str, bytes]):
+    """A storage, and the seconds that were waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.sizes: dict[str, int] = {PICTURE.uri: PICTURE.size}
+        self.meanwhile: list[Callable[[], Any]] = []
+        self.lose_answer = False
+
+    def run(self, steps: memory.Steps[Any]) -> Any:
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value
+            answer = self.do(step)
+            if not isinstance(step, Read | Size) and self.meanwhile:
+                self.meanwhile.pop(0)()
+
+    def do(self, step: Any) -> Any:
+        match step:
+            case Read(name):
+                return self.get(name)
+            case Size(uri):
+                return self.sizes.get(uri)
+            case Create(name, data):
+                if name in self:
+                    return False
+                self[name] = data
+                return not self.lose_answer
+            case Replace(name, data):
+                self[name] = data
+            case Pause(seconds):
+                self.now += seconds
+        return None
+
+    def settle(self, owner: Mapping[str, Any] = B, how: Reuse | None = None, *, wait: bool = True) -> Found:
+        found: Found = self.run(memory.settle(KEY, owner, how or Reuse(), lambda: self.now, wait=wait))
+        return found
+
+    def ordered(self, owner: Mapping[str, Any] = A, request_id: str = "r1") -> SwapRecord:
+        """Claim and order as a task does."""
+        found = self.settle(owner, Reuse(refresh=True))
+        record = claim_of(found, owner, self.now)
+        assert self.run(memory.claim(record, found.before))
+        order = replace(record.order, request_id=request_id, poll_url=f"https://s.example/{request_id}")
+        self.run(memory.accepted(record.name, owner, order))
+        return self.record(record.name)
+
+    def done(self, request_id: str = "r1", **changes: Any) -> None:
+        self.ordered(request_id=request_id)
+        self.run(memory.ended(request_id, DONE, self.now, **{"outputs": (PICTURE,), **changes}))
+
+    def record(self, name: str) -> SwapRecord:
+        return memory.read_swap(self[name], name)
+
+    def states(self) -> list[str]:
+        return [json.loads(data)["state"] for name, data in sorted(self.items()) if name.startswith("swaps/")]
+
+
+def claim_of(found: Found, owner: Mapping[str, Any], now: float) -> SwapRecord:
+    key, number = found.name.rpartition("/")[2].split(".")[:2]
+    return SwapRecord(key, int(number), OrderRecord(now, claim=found.name), owner=owner, cost=0.25)
+
+
+@pytest.fixture
+def objects() -> Objects:
+    return Objects()
+
+
+def test_a_key_is_the_content_and_not_the_names() -> None:
+    def key(**changes: Any) -> str:
+        given: dict[str, Any] = {
+            "workflow": "w-v1",
+            "inputs": {"character_image": "s3://a/1.png", "select_character": "woman"},
+            "pictures": {"character_image": "1" * 64},
+            **changes,
+        }
+        return memory.swap_key(**given)
+
+    other = {"character_image": "s3://b/copy.png", "select_character": "woman"}
+    assert key() == key(inputs=other) == key(take=1)
+    different = [
+        key(workflow="w-v2"),
+        key(inputs={**other, "select_character": "man"}),
+        key(pictures={"character_image": "3" * 64}),
+        key(take=2),
+    ]
+    assert len({key(), *different}) == 5
+
+
+def test_a_record_is_read_as_it_was_written(objects: Objects) -> None:
+    objects.done()
+    (name,) = (name for name in objects if name.startswith("swaps/"))
+    record = objects.record(name)
+    assert record.outputs == (PICTURE,)
+    assert memory.read_swap(record.to_bytes(), name) == record
+    assert (record.whose, record.order.known, record.cost) == ("dag_id d, run_id a, task_id t", True, 0.25)
+
+
+def test_a_field_of_a_newer_package_is_no_damage(objects: Objects) -> None:
+    record = objects.ordered()
+    said = {**json.loads(record.to_bytes()), "later": 1}
+    assert memory.read_swap(json.dumps(said).encode(), record.name) == record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"state": "x"},
+        {"key": "0" * 64},
+        {"owner": []},
+        {"outputs": 3},
+        {"order": None},
+        {"number": "1"},
+    ],
+)
+def test_what_cannot_be_understood_is_damaged_and_named(objects: Objects, change: dict[str, Any]) -> None:
+    record = objects.ordered()
+    objects[record.name] = json.dumps({**json.loads(record.to_bytes()), **change}).encode()
+    with pytest.raises(DamagedError, match=record.key):
+        objects.settle()
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_what_is_no_json_is_damaged_and_not_overwritten(objects: Objects, data: bytes) -> None:
+    name = objects.ordered().name
+    objects[name] = data
+    for steps in (
+        memory.settle(KEY, A, Reuse(), lambda: 0.0),
+        memory.refused(name, A),
+        memory.find("r1"),
+        memory.ended("r1", DONE, 0.0),
+    ):
+        with pytest.raises(DamagedError, match="damaged"):
+            objects.run(steps)
+    assert objects[name] == data
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"name": "../../etc"}', b'{"name": 1}'])
+def test_a_pointer_that_leads_nowhere_is_named(objects: Objects, data: bytes) -> None:
+    objects.ordered()
+    objects[memory.request_name("r1")] = data
+    with pytest.raises(DamagedError, match="delete it; nothing is lost"):
+        objects.run(memory.find("r1"))
+
+
+def test_a_swap_that_nobody_ordered_gets_the_number_one(objects: Objects) -> None:
+    assert objects.settle() == Found(None, memory.name_of(KEY, 1))
+
+
+def test_a_running_order_stands(objects: Objects) -> None:
+    record = objects.ordered()
+    assert objects.settle().record == record
+    assert (record.state, record.job().reused, record.job().status) == (ORDERED, True, "QUEUED")
+
+
+def test_a_picture_that_is_there_stands_and_leads_to_its_copy(objects: Objects) -> None:
+    objects.done()
+    job = objects.settle().record.job()  # type: ignore[union-attr]
+    assert (job.status, job.outputs[0].url, job.request_id) == ("COMPLETED", PICTURE.uri, "r1")
+
+
+@pytest.mark.parametrize("size", [None, 99])
+def test_a_picture_that_is_gone_or_changed_is_ordered_again(objects: Objects, size: int | None) -> None:
+    objects.done()
+    objects.sizes = {} if size is None else {PICTURE.uri: size}
+    assert objects.settle().name == memory.name_of(KEY, 2)
+
+
+def test_a_picture_without_a_copy_stands_as_long_as_segmind_keeps_it(objects: Objects) -> None:
+    objects.done(outputs=(replace(PICTURE, uri=""), Stored("words", "text", "a man")))
+    objects.now += memory.KEPT - 1
+    assert objects.settle().record is not None
+    objects.now += 2
+    assert objects.settle().record is None
+
+
+def test_a_job_without_any_output_is_not_reused(objects: Objects) -> None:
+    objects.done(outputs=())
+    assert objects.settle().record is None
+
+
+def test_an_author_may_want_a_newer_picture(objects: Objects) -> None:
+    objects.done()
+    objects.now += 100
+    assert objects.settle(how=Reuse(max_age=200)).record is not None
+    assert objects.settle(how=Reuse(max_age=50)).record is None
+
+
+@pytest.mark.parametrize("state", [FAILED, LOST])
+def test_a_job_that_failed_or_is_lost_is_ordered_again(objects: Objects, state: str) -> None:
+    objects.ordered()
+    objects.run(memory.ended("r1", state, 5.0, error="why"))
+    found = objects.settle()
+    assert (found.record, found.name, found.before and found.before.error) == (None, memory.name_of(KEY, 2), "why")
+
+
+def test_a_rejected_picture_is_ordered_again(objects: Objects) -> None:
+    objects.done()
+    objects.run(memory.ended("r1", REJECTED, 5.0, error="six fingers"))
+    assert objects.settle().record is None
+    assert objects.states() == [REJECTED]
+
+
+def test_what_is_seen_to_end_stays_so(objects: Objects) -> None:
+    objects.done()
+    for state in (FAILED, LOST, DONE):
+        objects.run(memory.ended("r1", state, 9.0, error="late"))
+    objects.run(memory.ended("unknown", DONE, 9.0))
+    assert objects.states() == [DONE]
+    assert objects.settle().record.error == ""  # type: ignore[union-attr]
+
+
+def test_what_was_lost_and_is_seen_after_all_is_done(objects: Objects) -> None:
+    objects.ordered()
+    objects.run(memory.ended("r1", LOST, 5.0))
+    objects.run(memory.ended("r1", DONE, 6.0, outputs=(PICTURE,)))
+    assert objects.states() == [DONE]
+
+
+def test_a_new_picture_takes_the_place_of_the_old_one(objects: Objects) -> None:
+    objects.done()
+    objects.ordered(B, "r2")
+    assert objects.settle().record.order.request_id == "r1"  # type: ignore[union-attr]
+    objects.run(memory.ended("r2", DONE, 6.0, outputs=(PICTURE,)))
+    assert objects.settle().record.order.request_id == "r2"  # type: ignore[union-attr]
+    assert objects.states() == [REJECTED, DONE]
+
+
+def test_a_second_picture_leaves_what_failed_or_is_gone_as_it_is(objects: Objects) -> None:
+    objects.ordered()
+    objects.run(memory.ended("r1", FAILED, 5.0))
+    objects.ordered(B, "r2")
+    objects.run(memory.ended("r2", DONE, 6.0, outputs=(PICTURE,)))
+    assert objects.states() == [FAILED, DONE]
+    objects.ordered(A, "r3")
+    del objects[memory.name_of(KEY, 2)]
+    objects.run(memory.ended("r3", DONE, 7.0, outputs=(PICTURE,)))
+    assert objects.states() == [FAILED, DONE]
+
+
+def test_another_tasks_claim_is_waited_for_until_it_is_ordered(objects: Objects) -> None:
+    record = claim_of(Found(None, memory.name_of(KEY, 1)), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    order = replace(record.order, request_id="r1", poll_url="https://s.example/r1")
+    objects.meanwhile = [lambda: None, lambda: objects.run(memory.accepted(record.name, A, order))]
+    began = objects.now
+    assert objects.settle(B).record.state == ORDERED  # type: ignore[union-attr]
+    assert objects.now - began == 2 * memory.LOOK_AGAIN
+
+
+def test_a_claim_that_is_abandoned_is_waited_for_no_longer_than_it_can_be_sent(objects: Objects) -> None:
+    record = claim_of(Found(None, memory.name_of(KEY, 1)), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    began = objects.now
+    assert objects.settle(B, wait=False).record == record
+    assert objects.now == began
+    assert objects.settle(A).record == record
+    assert objects.now == began
+    assert objects.settle(B).record == record
+    assert objects.now - began == memory.SENDING
+    assert objects.settle(B, Reuse(resubmit=True)).name == memory.name_of(KEY, 2)
+
+
+def test_of_two_that_claim_one_may_send(objects: Objects) -> None:
+    found = objects.settle()
+    first, second = (claim_of(found, owner, objects.now) for owner in (A, B))
+    assert objects.run(memory.claim(first, None))
+    assert not objects.run(memory.claim(second, None))
+
+
+def test_a_claim_whose_answer_was_lost_is_ones_own(objects: Objects) -> None:
+    objects.lose_answer = True
+    assert objects.run(memory.claim(claim_of(objects.settle(), A, objects.now), None))
+
+
+def test_a_refused_order_leaves_the_next_number_to_anybody(objects: Objects) -> None:
+    record = claim_of(objects.settle(), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    objects.run(memory.refused(record.name, B))
+    assert objects.states() == [CLAIMED]
+    objects.run(memory.refused(record.name, A))
+    assert objects.states() == [RELEASED]
+    assert objects.settle().name == memory.name_of(KEY, 2)
+
+
+def test_who_was_slow_and_who_took_over_never_both_send(objects: Objects) -> None:
+    """The slow one renews its claim; the other has found it abandoned, and claims the next number."""
+    slow = claim_of(objects.settle(A), A, objects.now)
+    assert objects.run(memory.claim(slow, None))
+    taken = objects.settle(B, Reuse(resubmit=True))
+    again = replace(slow.order, at=objects.now + 1)
+    for order in ("slow first", "other first", "other in between"):
+        trial = Objects()
+        trial.update(objects)
+        other = claim_of(taken, B, objects.now)
+        sends: list[str] = []
+
+        def renew(trial: Objects = trial, sends: list[str] = sends) -> None:
+            sends.extend(["slow"] * trial.run(memory.renew(slow.name, A, again)))
+
+        def take(trial: Objects = trial, sends: list[str] = sends, other: SwapRecord = other) -> None:
+            sends.extend(["other"] * trial.run(memory.claim(other, taken.before)))
+
+        if order == "slow first":
+            renew()
+            take()
+        elif order == "other first":
+            take()
+            renew()
+        else:
+            trial.meanwhile = [take]
+            renew()
+        assert len(sends) <= 1, order
+
+
+def test_a_claim_is_renewed_only_by_its_owner_while_nothing_else_is_known(objects: Objects) -> None:
+    record = claim_of(objects.settle(), A, objects.now)
+    assert not objects.run(memory.renew(record.name, A, record.order))
+    assert objects.run(memory.claim(record, None))
+    later = replace(record.order, at=objects.now + 60)
+    assert objects.run(memory.renew(record.name, A, later))
+    assert objects.record(record.name).order.at == later.at
+    assert not objects.run(memory.renew(record.name, B, later))
+
+
+def test_an_order_without_its_claim_was_never_sent(objects: Objects) -> None:
+    name = objects.settle().name
+    assert objects.run(memory.unsent(name, A))
+    assert objects.run(memory.claim(claim_of(Found(None, name), B, objects.now), None))
+    assert objects.run(memory.unsent(name, A))
+    assert not objects.run(memory.unsent(name, B))
+
+
+def test_an_order_whose_claim_is_gone_can_still_be_found_missing(objects: Objects) -> None:
+    record = objects.ordered()
+    del objects[record.name]
+    assert objects.run(memory.find("r1")) is None
+    objects.run(memory.accepted(record.name, A, record.order))
+    assert objects.run(memory.find("r1")) is None
+    assert objects.run(memory.find("r9")) is None
+
+
+def test_a_pointer_to_another_request_finds_nothing(objects: Objects) -> None:
+    objects.ordered()
+    objects[memory.request_name("r9")] = objects[memory.request_name("r1")]
+    assert objects.run(memory.find("r9")) is None
