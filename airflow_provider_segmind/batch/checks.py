@@ -45,6 +45,7 @@ class Item:
     :param images: the scene, the result and, if there is one, the new person; empty if there is no result.
     :param why_not: why there is nothing to check.
     :param dag_id: the DAG that ordered it, according to the manifest.
+    :param request_id: the id of its job, according to the manifest.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Item:
     images: tuple[str, ...]
     why_not: str = ""
     dag_id: str | None = None
+    request_id: object = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def _item(position: int, result: object, scene: object, person: object) -> Item:
     images = [check_image("character_image", scene), check_image("results", uri)]
     if person is not None:
         images.append(check_image("reference_character_image", person))
-    return Item(index, row.get("id"), tuple(images), dag_id=dag_id)
+    return Item(index, row.get("id"), tuple(images), dag_id=dag_id, request_id=row.get("request_id"))
 
 
 def check_all(

@@ -24,6 +24,7 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.api.media import MAX_BYTES, NAMES, media_type_of
 from airflow_provider_segmind.api.transport import Exchange, exchange
 from airflow_provider_segmind.files.fetching import Wanted, answer_of, body_of, fetch_input
+from airflow_provider_segmind.files.objects import is_remembered, remembered_path, storage_errors
 from airflow_provider_segmind.files.pictures import is_url, read_whole
 from airflow_provider_segmind.files.refused import seconds_to_wait
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -53,8 +54,14 @@ class Downloaded:
 
 
 def download(hook: SegmindHook, url: str, limits: Limits | None = None) -> Downloaded:
-    """Download a picture from a public host or the connection's own; try again after temporary errors."""
+    """
+    Download a picture from a public host or the connection's own; try again after temporary errors.
+
+    A picture that is reused is read from the memory of swaps.
+    """
     limits = limits or Limits()
+    if not is_url(url):
+        return _remembered(url, limits)
     return _patiently(lambda: _fetch(hook, url, limits), limits)
 
 
@@ -67,11 +74,24 @@ def picture_bytes(hook: SegmindHook, name: str, uri: str) -> bytes:
     :param name: the parameter; ``results`` for what is paid for.
     """
     if not is_url(uri):
-        return read_whole(name, uri)
+        is_own = name == "results" and is_remembered(uri)
+        return download(hook, uri).data if is_own else read_whole(name, uri)
     if name == "results":
         return download(hook, uri).data
     limits = Limits()
     return _patiently(lambda: fetch_input(hook, name, uri, limits.seconds), limits)
+
+
+def _remembered(uri: str, limits: Limits) -> Downloaded:
+    """Return a picture of the memory of swaps."""
+    path = remembered_path("results", uri)
+    final, passing = ": check [segmind] memory and who may read it.", "a retry reads it again, which costs nothing."
+    with storage_errors("results", uri, "read", final=final, passing=passing), path.open("rb") as file:
+        data: bytes = file.read(limits.size + 1)
+    media_type = media_type_of(data)
+    if media_type is None or len(data) > limits.size:
+        raise InvalidRequestError(f"{uris.shown(uri)} is no {NAMES} picture, so it is not stored: look at the file.")
+    return Downloaded(data, media_type, hashlib.sha256(data).hexdigest())
 
 
 def _patiently(fetch: Callable[[], T], limits: Limits) -> T:

@@ -98,6 +98,30 @@ def package_advice(uri: str) -> str:
     return f"Ask your Airflow administrator to install {package} wherever tasks run."
 
 
+def memory_root() -> str:
+    """Return the URI of the folder of the memory of swaps, as the administrator set it; empty for none."""
+    return (conf.get("segmind", "memory", fallback="") or "").strip().rstrip("/")
+
+
+def is_remembered(uri: str) -> bool:
+    """Whether a URI leads to a stored picture of the memory of swaps."""
+    root = memory_root()
+    if not root:
+        return False
+    place = _place(uri)
+    return _is_below(place, _place(f"{root}/pictures")) and not _climbs(place)
+
+
+def remembered_path(name: str, uri: str) -> ObjectStoragePath:
+    """Return the path of a stored picture of the memory of swaps; raise for any other place."""
+    if is_remembered(uri):
+        return storage_path(name, uri)
+    raise InvalidRequestError(
+        f"{name} {shown(uri)!r} is neither a URL nor a picture of the memory of swaps, so it is not fetched. Check "
+        "where it comes from, and [segmind] memory."
+    )
+
+
 def input_path(name: str, uri: str) -> ObjectStoragePath:
     """Return the path of an input below ``[segmind] input_roots``, or if unset, outside of ``SYSTEM``; else raise."""
     roots = _roots(conf.get("segmind", "input_roots", fallback="") or "")

@@ -22,8 +22,8 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, TransportEr
 from airflow_provider_segmind.api.flow import Pause
 from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps
 from airflow_provider_segmind.api.uris import SAME_STORAGE, shown
-from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW, conf
-from airflow_provider_segmind.files.objects import LOCAL, storage_errors, storage_path
+from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
+from airflow_provider_segmind.files.objects import LOCAL, memory_root, storage_errors, storage_path
 from airflow_provider_segmind.files.publish import write_local, write_whole
 
 log = logging.getLogger(__name__)
@@ -153,8 +153,13 @@ class Store:
 
     def delete(self, name: str) -> None:
         """Delete an object, if there is one."""
-        with self._errors(), contextlib.suppress(FileNotFoundError):
-            self.path(name).unlink()
+        with self._errors():
+            self._delete(self.path(name))
+
+    @staticmethod
+    def _delete(path: ObjectStoragePath) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            path.fs.rm_file(path.path)
 
     def check(self) -> None:
         """
@@ -177,8 +182,7 @@ class Store:
                 try:
                     twice = create(probe, b"1") and create(probe, b"2")
                 finally:
-                    with contextlib.suppress(FileNotFoundError):
-                        probe.unlink()
+                    self._delete(probe)
             if twice:
                 raise InvalidRequestError(
                     f"{_NAME} is {shown(self.root)}, whose server overwrites an object that is to be created only once "
@@ -244,7 +248,7 @@ _stores: dict[str, Store] = {}
 
 def store() -> Store | None:
     """Return the memory that the administrator has configured, if any."""
-    root = (conf.get("segmind", "memory", fallback="") or "").strip()
+    root = memory_root()
     if not root:
         return None
     return _stores.setdefault(root, Store(root))

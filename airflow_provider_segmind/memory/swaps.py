@@ -13,9 +13,21 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api import memory
+from airflow_provider_segmind.api.answers import line
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
 from airflow_provider_segmind.api.media import FORMATS
-from airflow_provider_segmind.api.memory import DONE, FAILED, LOST, REUSE, Found, Replace, Reuse, Stored, SwapRecord
+from airflow_provider_segmind.api.memory import (
+    DONE,
+    FAILED,
+    LOST,
+    REJECTED,
+    REUSE,
+    Found,
+    Replace,
+    Reuse,
+    Stored,
+    SwapRecord,
+)
 from airflow_provider_segmind.api.models import Job, Output, Settings
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval
@@ -170,6 +182,28 @@ def lost(error: object) -> None:
         where.run(memory.ended(error.request_id, LOST, time.time(), error=str(error)[:MAX_TEXT]))
     except SegmindError as why:
         log.warning("The memory does not know that request %s is lost: %s", error.request_id, why)
+
+
+def reject(request_id: object, dag_id: str | None, why: str) -> None:
+    """
+    Note that a picture is not wanted, so that its swap is ordered again by whoever wants it next. Never raises.
+
+    :param dag_id: the DAG that says so; only pictures that it ordered itself are its to reject.
+    """
+    where = store()
+    if where is None or not isinstance(request_id, str) or not request_id:
+        return
+    try:
+        record = where.run(memory.find(request_id))
+        if record is None or record.state != DONE:
+            return
+        if record.owner.get("dag_id") != dag_id:
+            log.warning("Request %s is another DAG's (%s): it stays in the memory.", request_id, record.whose)
+            return
+        where.run(memory.ended(request_id, REJECTED, time.time(), error=line(why, MAX_TEXT)))
+        log.info("Request %s is rejected: the next order of this swap makes a new picture.", request_id)
+    except SegmindError as error:
+        log.warning("The memory does not know that request %s is rejected: %s", request_id, error)
 
 
 def hook_with(conn_id: str, settings: Settings) -> SegmindHook:

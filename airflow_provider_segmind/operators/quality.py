@@ -18,6 +18,7 @@ from airflow_provider_segmind.failures import task_error
 from airflow_provider_segmind.files.download import picture_bytes
 from airflow_provider_segmind.gallery.recording import checked, checked_batch, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.swaps import reject
 from airflow_provider_segmind.quality.inspect import check_input, check_swap
 from airflow_provider_segmind.quality.interpreters import check_pose_model
 from airflow_provider_segmind.quality.report import Report
@@ -137,7 +138,8 @@ class CheckSwapOperator(_ChecksPictures):
 
     If the administrator set ``[segmind] pose_model``, the operator also checks that the new person keeps the pose.
 
-    If the storage operator of the same DAG stored the picture, the operator also adds the report to its sidecar.
+    If the storage operator of the same DAG stored the picture, the operator also adds the report to its sidecar. In the
+    memory of swaps a picture that fails is marked, so that it is not reused.
 
     It checks many results in parallel, as far as cores and memory allow. A result whose pictures are not available does
     not stop the other checks.
@@ -185,8 +187,13 @@ class CheckSwapOperator(_ChecksPictures):
 
     def keep_report(self, context: Context, report: Mapping[str, Any]) -> None:
         """Add the report to the picture's sidecar if this DAG stored the picture."""
-        if isinstance(self.results, Mapping) and self.results.get("files"):
+        if not isinstance(self.results, Mapping):
+            return
+        if self.results.get("files"):
             add_to_sidecar(self.results, self._made, dag_of(context), {"checks": report})
+        if report["verdict"] == "fail":
+            bad = [f"{check['name']}: {check['why']}" for check in report["checks"] if check["verdict"] == "fail"]
+            reject(self.results.get("request_id"), dag_of(context), "; ".join(bad))
 
     def _write_reports(
         self, context: Context, manifest: str, found: Sequence[quality_batch.Checked], summary: dict[str, Any]
@@ -218,6 +225,9 @@ class CheckSwapOperator(_ChecksPictures):
                 SegmindHook(self.segmind_conn_id), items, thresholds, self.qa, self._pose_model()
             )
             summary = quality_batch.summary_of(found)
+            for one in found:
+                if one.verdict == "fail":
+                    reject(one.item.request_id, dag_of(context), "; ".join(one.reasons))
             if manifest:
                 self._write_reports(context, manifest, found, summary)
                 show(context, *checked_batch(manifest, summary))

@@ -18,7 +18,9 @@ from airflow_provider_segmind.emulator.state import Asset
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import store as stores
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.api.clock import Clock
 from tests.provider.running import TaskInstance, context, run
 
@@ -149,6 +151,51 @@ def test_a_picture_that_was_deleted_is_ordered_again(emulator: Emulator) -> None
     Path(in_run(swap(emulator), "b")["image_url"]).unlink()
     assert "reused" not in in_run(swap(emulator), "c")
     assert len(emulator.charges) == 2
+
+
+def check(emulator: Emulator, result: dict[str, Any], scene: str | None = None, dag_id: str = "dag") -> None:
+    task = CheckSwapOperator(
+        task_id="check",
+        results=result,
+        character_image=scene or emulator.sample("scene"),
+        reference_character_image=emulator.sample("person"),
+        on_failure="report",
+        qa=False,
+    )
+    ti = task_of("check")
+    ti.dag_id = dag_id
+    task.execute(context(ti))
+
+
+def test_a_picture_that_fails_its_checks_is_ordered_again(emulator: Emulator) -> None:
+    bad = in_run(swap(emulator), "a")
+    check(emulator, bad, scene=bad["image_url"], dag_id="another")  # as if nothing had been swapped
+    assert in_run(swap(emulator), "b")["reused"]
+    check(emulator, bad, scene=bad["image_url"])
+    assert "reused" not in in_run(swap(emulator), "c")
+    assert len(emulator.charges) == 2
+
+
+def test_a_reused_picture_can_be_checked_and_stored(emulator: Emulator, tmp_path: Path) -> None:
+    in_run(swap(emulator), "a")
+    reused = in_run(swap(emulator), "b")
+    check(emulator, reused)
+    stored = SegmindToObjectStorageOperator(task_id="store", results=reused, destination=f"{tmp_path}/kept").execute(
+        context()
+    )
+    assert Path(stored["image_uri"] if "image_uri" in stored else stored["uri"]).exists()
+    assert in_run(swap(emulator), "c")["reused"]
+
+
+def test_a_path_outside_of_the_memory_is_no_result(emulator: Emulator, tmp_path: Path) -> None:
+    in_run(swap(emulator), "a")
+    reused = in_run(swap(emulator), "b")
+    for path in ("/etc/hostname", f"{tmp_path}/memory/pictures/../swaps/x.png", f"{tmp_path}/other.png"):
+        forged = {**reused, "image_url": path, "outputs": [{**reused["outputs"][0], "url": path}]}
+        with pytest.raises(AirflowFailException, match="nor a picture of the memory"):
+            SegmindToObjectStorageOperator(task_id="store", results=forged, destination=f"{tmp_path}/kept").execute(
+                context()
+            )
 
 
 def test_a_job_that_failed_is_ordered_again(emulator: Emulator, memory: Path) -> None:
