@@ -120,8 +120,9 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
     attached = record.submitted(job)
     _keep(context, store, attached, job)
-    if step is not Step.ATTACH:
+    if not attached.reused:
         _note_accepted(order.memory, attached)
+    if step is not Step.ATTACH:
         _tell(hook, job)
         if attached.fingerprint != wanted:
             raise _changed(attached)
@@ -180,7 +181,10 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
             error = _unknown(record.order, recovery, f"Another task ({record.whose})")
             raise error
         job = replace(recovery.job, reused=True)
-        memory.store.run(accepted(record.name, record.owner, record.order.submitted(job)))
+        try:
+            memory.store.run(accepted(record.name, record.owner, record.order.submitted(job)))
+        except SegmindError as error:
+            log.warning("The memory does not know yet that request %s is ordered: %s", job.request_id, error)
         return job
     if time.time() - record.order.at < SOON:
         return record.job()
@@ -197,6 +201,7 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
         return record.job()
     if job.done:
         keep(hook, job)
+        job = recalled(job)
     return None if job.status == "FAILED" and job.done else job
 
 
