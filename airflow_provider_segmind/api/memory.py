@@ -322,11 +322,12 @@ def refused(name: str, owner: Mapping[str, Any]) -> Steps[None]:
 
 def accepted(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[None]:
     """Note the handle of an accepted order, so that it can also be found by its request."""
+    # First, so that whoever sees an order that is noted can also note how it ended.
+    said = {"version": VERSION, "name": name}
+    yield Replace(request_name(order.request_id), json.dumps(said).encode())
     record = yield from _claimed(name, owner)
     if record is not None:
         yield Replace(name, replace(record, order=order, state=ORDERED).to_bytes())
-    said = {"version": VERSION, "name": name}
-    yield Replace(request_name(order.request_id), json.dumps(said).encode())
 
 
 def _claimed(name: str, owner: Mapping[str, Any]) -> Steps[SwapRecord | None]:

@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
-from airflow_provider_segmind.api.memory import name_of
 from airflow_provider_segmind.compat import AirflowFailException
 from tests.simulation.service import Charge
 from tests.simulation.storage import AirflowAwayError
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _REMEDY = re.compile(
-    r"\b(look|clear|check|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order|asked)\b", re.IGNORECASE
+    r"\b(look|clear|check|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order|asked|nothing was sent|FAILED)\b", re.IGNORECASE
 )
 """A word that tells somebody what to do, or that nothing need be done."""
 
@@ -34,7 +33,8 @@ class Rules:
     def charged(self, charge: Charge) -> None:
         """Judge a charge when it is made."""
         world, by = self._world, charge.by
-        if world.disk.is_out(world.hub.now) and world.disk.is_out(by.began) == world.disk.is_out(world.hub.now):
+        outage = world.disk.is_out(charge.at)
+        if outage is not None and outage[0] <= by.began:
             self._say(f"{charge.request_id} was ordered while the memory was out of reach")
         if any(at <= by.began for at in world.damaged.get(charge.key, ())):
             self._say(f"{charge.request_id} was ordered although an object of its swap was damaged")
@@ -50,14 +50,18 @@ class Rules:
         by = charge.by
         if by.swap.resubmit and by.charges == 1:
             return True
-        own = [one for one in standing if one.by.swap is by.swap and one.by.series == by.series]
-        return by.swap.refresh and not own
+        if by.swap.refresh and not any(one.by.swap is by.swap and one.by.series == by.series for one in standing):
+            return True
+        # It was claimed first, and sent so late that somebody else was allowed to order meanwhile.
+        return all((one.by.swap.refresh or one.by.swap.resubmit) and by.claimed < one.at for one in standing)
 
     def written(self, name: str, data: bytes, before: bytes | None) -> None:
         """Judge what is written into the memory."""
         if not name.startswith("swaps/"):
             return
         said = json.loads(data)
+        if before is None:
+            self._world.running.claim, self._world.running.claimed = name, self._world.hub.now
         request_id = said["order"]["request_id"]
         was = json.loads(before)["state"] if before is not None and before not in self._world.garbage else None
         if was is None and before is not None:
@@ -74,7 +78,7 @@ class Rules:
             return
         charge.stored = True
         for output in said["outputs"]:
-            if output["uri"] and output["uri"].removeprefix("s3://memory/") not in self._world.disk.objects:
+            if not charge.gone and output["uri"] and output["uri"].removeprefix("s3://memory/") not in self._world.disk.objects:
                 self._say(f"{name} is done, and its picture is not stored")
 
     def ended(self, swap: Swapped, outcome: Any) -> None:
@@ -110,13 +114,8 @@ class Rules:
         world = self._world
         outcome = (world.last[charge.key].ends or [None])[-1]
         unknown = isinstance(outcome, OutcomeUnknownError) or "OutcomeUnknownError" in str(outcome)
-        number = 1
-        while (data := world.disk.objects.get(name_of(charge.key, number))) is not None:
-            said = json.loads(data)
-            if said["state"] == "claimed" and -5 <= charge.at - said["order"]["at"] <= 6000:
-                return unknown or any(one.refresh or one.resubmit for one in world.swaps)
-            number += 1
-        return False
+        said = json.loads(world.disk.objects[charge.by.claim])
+        return said["state"] == "claimed" and (unknown or any(one.refresh or one.resubmit for one in world.swaps))
 
     def _say(self, what: str) -> None:
         self.wrong.append(what)

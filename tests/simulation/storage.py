@@ -43,6 +43,8 @@ class Disk:
 
     def is_out(self, moment: float) -> tuple[float, float] | None:
         """Return the outage at a moment, if there is one."""
+        if self.hub.healed:
+            return None
         return next((one for one in self.outages if one[0] <= moment < one[1]), None)
 
     def ask(self, what: str, name: str, effect: Callable[[], Any]) -> Any:

@@ -63,7 +63,10 @@ class Attempt:
         self.said: list[str] = []
         """What is in its log."""
         self.charges = 0
+        self.claim, self.claimed = "", 0.0
+        """The name of the object that it claimed last, and when."""
         self.is_over = False
+        swap.world.attempts.append(self)
 
 
 class Swapped:

@@ -171,6 +171,12 @@ class World:
     def _charged(self, charge: Charge) -> None:
         self.rules.charged(charge)
 
+    @property
+    def running(self) -> Attempt:
+        """The attempt that has its turn."""
+        attempt: Attempt = getcurrent().of  # type: ignore[attr-defined]
+        return attempt
+
     def ended(self, swap: Swapped, outcome: Any) -> None:
         """See how a run ended."""
         self.hub.trace.update(f"{swap.run_id} {type(outcome).__name__}\n".encode())
