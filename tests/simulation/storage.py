@@ -99,7 +99,7 @@ class Path:
     def __init__(self, disk: Disk, name: str) -> None:
         self._disk = disk
         self.path = name
-        self.fs = SimpleNamespace(cat_file=self._cat, pipe_file=self._pipe)
+        self.fs = SimpleNamespace(cat_file=self._cat, pipe_file=self._pipe, rm_file=self._rm)
 
     def __str__(self) -> str:
         return f"s3://memory/{self.path}"
@@ -115,14 +115,12 @@ class Path:
         """Write the object whole."""
         self._disk.ask("write", self.path, lambda: self._disk.write(self.path, data))
 
-    def unlink(self) -> None:
-        """Delete the object."""
-
+    def _rm(self, name: str) -> None:
         def delete() -> None:
-            if self._disk.objects.pop(self.path, None) is None:
-                raise FileNotFoundError(self.path)
+            if self._disk.objects.pop(name, None) is None:
+                raise FileNotFoundError(name)
 
-        self._disk.ask("delete", self.path, delete)
+        self._disk.ask("delete", name, delete)
 
     def stat(self) -> Any:
         """Return the size."""

@@ -28,6 +28,7 @@ from airflow_provider_segmind.operators import body_swap, pixelflow
 from airflow_provider_segmind.orders import place, rules
 from airflow_provider_segmind.orders import store as orders_store
 from airflow_provider_segmind.triggers import segmind as triggers
+from airflow_provider_segmind.waiting import remembering
 from tests.simulation.hub import BEGAN, EndlessError, Hub, Killed, Work
 from tests.simulation.rules import Rules
 from tests.simulation.service import SETTINGS, Charge, Manner, Service, SimulatedClient
@@ -282,7 +283,7 @@ async def _client() -> SimulatedClient:
 
 @asynccontextmanager
 async def _shared_connection(_: str) -> Any:
-    yield SimpleNamespace(poller=_Poller(), counters=_NoCounters(), client=_client)
+    yield SimpleNamespace(poller=_Poller(), counters=_NoCounters(), client=_client, conn_id="segmind_default")
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -296,7 +297,7 @@ _CONF = SimpleNamespace(
     get=lambda section, name, fallback="": fallback,
 )
 SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
-    *((module, "time", _TIME) for module in (place, memory_swaps, triggers, lineage)),
+    *((module, "time", _TIME) for module in (place, memory_swaps, triggers, remembering, lineage)),
     *((module, "store", lambda: now().store) for module in (memory_store, memory_swaps, orders_store)),
     *((module, "conf", _CONF) for module in (rules, triggers) if hasattr(module, "conf")),
     (memory_store, "ObjectStoragePath", lambda uri: Path(now().disk, uri.removeprefix("s3://memory/"))),
@@ -305,7 +306,7 @@ SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
     (SegmindHook, "settings", SETTINGS),
     (SegmindHook, "client", property(lambda hook: SimulatedClient(now().service))),
     (SegmindHook, "counters", _NoCounters()),
-    (triggers, "asyncio", SimpleNamespace(to_thread=_to_thread)),
+    (remembering, "asyncio", SimpleNamespace(to_thread=_to_thread)),
     (triggers, "shared_connection", _shared_connection),
     (triggers, "warm_up", _nothing),
     *((module, "emit_end", _nothing) for module in (body_swap, pixelflow)),
