@@ -170,7 +170,7 @@ def test_what_is_no_json_is_damaged_and_not_overwritten(objects: Objects, data: 
     objects[name] = data
     for steps in (
         memory.settle(KEY, A, Reuse(), lambda: 0.0),
-        memory.refused(name, A),
+        memory.refused(name, A, 0.0),
         memory.find("r1"),
         memory.ended("r1", DONE, 0.0),
     ):
@@ -320,9 +320,9 @@ def test_a_claim_whose_answer_was_lost_is_ones_own(objects: Objects) -> None:
 def test_a_refused_order_leaves_the_next_number_to_anybody(objects: Objects) -> None:
     record = claim_of(objects.settle(), A, objects.now)
     assert objects.run(memory.claim(record, None))
-    objects.run(memory.refused(record.name, B))
+    objects.run(memory.refused(record.name, B, record.order.at))
     assert objects.states() == [CLAIMED]
-    objects.run(memory.refused(record.name, A))
+    objects.run(memory.refused(record.name, A, record.order.at))
     assert objects.states() == [RELEASED]
     assert objects.settle().name == memory.name_of(KEY, 2)
 
