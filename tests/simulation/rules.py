@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.memory import end_name
 from airflow_provider_segmind.compat import AirflowFailException
 from tests.simulation.service import Charge
 from tests.simulation.storage import AirflowAwayError
@@ -65,8 +66,12 @@ class Rules:
         request_id = said["order"]["request_id"]
         was = json.loads(before)["state"] if before is not None and before not in self._world.garbage else None
         if was is None and before is not None:
-            self._say(f"{name} was damaged, and is overwritten")
-        if was == "done" and said["state"] not in ("done", "rejected"):
+            damaged = self._world.damaged[said["key"]]
+            if self._world.running.began > damaged[-1]:
+                self._say(f"{name} was damaged, and is overwritten")
+            damaged.clear()  # by a task that had read it before
+        kept = end_name(said["key"], said["number"]) in self._world.disk.objects
+        if was == "done" and said["state"] not in ("done", "rejected") and not kept:
             self._say(f"{name} was done, and is {said['state']} now")
         charge = next((one for one in self._world.service.charges if one.request_id == request_id), None)
         if said["state"] == "rejected" and charge is not None:
