@@ -82,6 +82,7 @@ class Remembering:
 
     def claim(self, found: Found, order: OrderRecord, *, again: bool) -> memory.Steps[bool]:
         """Claim an order before its POST, or renew the claim before a further one."""
+        order = replace(order, max_tries=self.how.max_tries)
         if again:
             return memory.renew(found.name, self.owner, order)
         key, number = found.name.rpartition("/")[2].split(".")[:2]
@@ -98,7 +99,7 @@ class Remembering:
 
     def refused(self, order: OrderRecord) -> memory.Steps[None]:
         """Release the claim of an order that was not accepted."""
-        return memory.refused(order.claim, self.owner)
+        return memory.refused(order.claim, self.owner, order.at)
 
 
 def remembering(
@@ -108,7 +109,8 @@ def remembering(
     where = store() if reuse != "never" else None
     if where is None:
         return None
-    return Remembering(where, Reuse(reuse == "refresh", max_age, resubmit), owner_of(context), cost or 0.0)
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    return Remembering(where, Reuse(reuse == "refresh", max_age, resubmit, max_tries), owner_of(context), cost or 0.0)
 
 
 def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto") -> str:
