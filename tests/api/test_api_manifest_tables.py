@@ -253,7 +253,54 @@ def test_the_authors_name_of_a_column_comes_before_our_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "columns", ["a", ["a"], {1: "id"}, {"a": "name"}, {"a": "id", "b": "id"}, {"a": None}, {"a": ["id"]}]
+    ("name", "other"),
+    [
+        *(("Foto +", "Foto -"), ("Image 1 1", "Image 11"), ("Image 1.1", "Image 11"), ("की", "का"), ("मडल", "मॉडल")),
+        *(("🧍", "👗"), ("★", "☆"), ("#", "*"), ("№", "%"), ("Photo (front)", "Photo / front"), ("a_b", "ab")),
+    ],
+)
+def test_each_sign_counts_in_the_names_that_the_author_gives(name: str, other: str) -> None:
+    data = f"{other},{name},ref\nx,{P}2,{P}\n"
+    columns = {name: "character_image", "ref": "reference_character_image"}
+    (swap,) = read(data, columns=columns)
+    assert (swap.character_image, json.loads(swap.extra)) == (P + "2", {other: "x"})
+    assert f"no column {name!r} (character_image)" in refusal(data.replace(name, "y"), columns=columns)
+    item = {other: "x", name: P + "2", "ref": P}
+    assert read_items([item], select_character="woman", columns=columns)[0].given == swap.given
+
+
+@pytest.mark.parametrize(
+    ("given", "header"),
+    [
+        *(("Größe", "Gro\u0308ße"), ("Gro\u0308ße", "Größe"), ("image src", " Image\u00a0Src "), ("STRASSE", "Straße")),
+        *(("Image Src", '"Image\nSrc"'), ("Фото", "фото")),
+    ],
+)
+def test_accents_blanks_and_capitals_may_be_written_in_another_way(given: str, header: str) -> None:
+    columns = {given: "character_image", "ref": "reference_character_image"}
+    assert read(f"{header},ref\n{P}2,{P}\n", columns=columns)[0].character_image == P + "2"
+
+
+@pytest.mark.parametrize("name", ["id", "character_image", "note"])
+def test_a_name_twice_in_an_object_is_refused(name: str) -> None:
+    for where in ("m.jsonl", "m.json"):
+        text = json.dumps({"id": "a", "note": 1, **PAIR})[:-1] + f', "{name}": "x"}}'
+        said = refusal(f"[{text}]" if where == "m.json" else text, where)
+        assert f"line 1: it has '{name}' twice: give each name once" in said
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"SKU": "id", "sku": "takes"},
+        "a",
+        ["a"],
+        {1: "id"},
+        {"a": "name"},
+        {"a": "id", "b": "id"},
+        {"a": None},
+        {"a": ["id"]},
+    ],
 )
 def test_a_wrong_map_of_columns_is_refused(columns: object) -> None:
     with pytest.raises(InvalidRequestError, match=r"^columns (is|maps to) "):
