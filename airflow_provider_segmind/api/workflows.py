@@ -38,6 +38,9 @@ _NOTHING = frozenset(
 _AROUND = " \t\r\n\u00a0()[]<>{}\\#\"'.*_-"
 _TWICE = re.compile("\u00c3[\u00a1-\u00b9\u00bc-\u00bf]|\u00e2\u20ac|\u00d0[\u00b0-\u00bf]")
 """UTF-8 that was read as cp1252, such as the two signs of \u00fc; no language has these side by side."""
+# Behind a slash or an equals sign, an address is a part of another: of a service that scales pictures, say.
+_SECOND = re.compile(r"[,;|\s][\"'\s]*(?:https?|s3|gs|abfss?|wasbs?|file)://", re.IGNORECASE)
+_WRAPPED = re.compile(r"(?![\w+.-]+:/|/|~).*[\"'(\[<>\s]https?://", re.IGNORECASE | re.DOTALL)
 _WORKFLOW = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,99}-v[0-9]{1,4}|v2/[A-Za-z0-9][A-Za-z0-9_-]{0,99})\Z")
 
 
@@ -189,6 +192,12 @@ def _why_no_address(text: str) -> str | None:
         )
     if _MISSPELLED.match(text):
         return "begins with a misspelled https://: correct it."
+    if _WRAPPED.match(text):
+        return "is more than an address: write only the part from https:// to the end of the address."
+    if _SECOND.search(text):
+        return "holds more than one address: give one, and each other picture in a row or an order of its own."
+    if text.lower().startswith("http") and "&amp;" in text:
+        return "has &amp; in it, which is how a web page writes &: write & instead."
     if _BARE_HOST.match(text):
         return "is an address of the Web without its scheme: write https:// before it."
     return None
