@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, OutcomeUnknownError
-from airflow_provider_segmind.api.workflows import is_body_swap, tag_scene
+from airflow_provider_segmind.api.workflows import is_body_swap, is_nothing, tag_scene
 from airflow_provider_segmind.compat import conf
 
 log = logging.getLogger(__name__)
@@ -19,14 +19,11 @@ log = logging.getLogger(__name__)
 ORDERS = "segmind_orders"
 """XCom with the number of orders that a task has placed or will place now, if spend is limited."""
 
-_BLANK = ("", "none", "null")
-"""Texts that a template can produce for a missing value."""
-
 
 def consent_of(reference: object) -> str | None:
-    """Return the reference to the consent of the people in the pictures, or ``None`` if it is blank."""
+    """Return the reference to the consent of the people in the pictures, or ``None`` if it stands for nothing."""
     text = "" if reference is None else str(reference).strip()
-    return None if text.lower() in _BLANK else text
+    return None if is_nothing(text) else text
 
 
 def consent_required() -> bool:
