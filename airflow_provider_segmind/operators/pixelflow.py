@@ -19,6 +19,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digest_of, remembering
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
+from airflow_provider_segmind.orders.budgets import give_back, reserve
 from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
 from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
@@ -77,6 +78,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         try:
             placed = place(context, hook, order)
         except SegmindError as error:
+            give_back(context)
             emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
             raise place_error(context, error) from error
@@ -88,6 +90,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=cost)
         if placed.attached:
             note_orders(context, placed.orders)
+            give_back(context)
         if self.swaps_people:
             show(context, ordered(placed.job, self.given_inputs()))
         return placed
@@ -107,6 +110,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         if self.swaps_people:
             check_consent(self.consent_reference)
         check_spend(context, self, ordered=ordered, more=1, first=max(0, int(context["ti"].map_index or 0)))
+        reserve(context, self.segmind_conn_id, more=1)
 
     @property
     def swaps_people(self) -> bool:

@@ -113,11 +113,15 @@ class OrderStore:
 
     def ids_before_clear(self, header: BatchHeader) -> frozenset[str]:
         """Return the request ids of orders from before the task was cleared, as far as they can be read."""
-        try:
-            entries = self._entries(header.before, header.count_before)
-        except ValueError:
-            return frozenset()
+        entries = self.entries_before_clear(header) or {}
         return frozenset(request_id for entry in entries.values() for request_id in entry.ordered)
+
+    def entries_before_clear(self, header: BatchHeader) -> dict[int, OrderRecord] | None:
+        """Return the entries from before the task was cleared, or ``None`` if they are unreadable."""
+        try:
+            return self._entries(header.before, header.count_before)
+        except ValueError:
+            return None
 
     def entries_to_resume(self, max_tries: int) -> dict[int, OrderRecord]:
         """Return the entries that this attempt resumes; none if they are unreadable or from before a clear."""
