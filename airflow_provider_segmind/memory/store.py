@@ -254,6 +254,21 @@ def store() -> Store | None:
     return _stores.setdefault(root, Store(root))
 
 
+def the_memory() -> Store:
+    """
+    Return the memory.
+
+    :raises InvalidRequestError: there is none.
+    """
+    where = store()
+    if where is None:
+        raise InvalidRequestError(
+            f"There is no memory of swaps: {_NAME} is empty. Ask your Airflow administrator to set it to a folder in "
+            "object storage."
+        )
+    return where
+
+
 def owner_of(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells a task from all others."""
     ti = context["ti"]

@@ -128,6 +128,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
                     self.reuse_max_age,
                     resubmit=self.on_unknown_outcome == "resubmit",
                     cost=estimated_cost(self.workflow),
+                    conn_id=self.segmind_conn_id,
                 ),
             )
         except SegmindError as error:

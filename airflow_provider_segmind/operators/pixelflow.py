@@ -56,6 +56,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         self._request_id: str | None = None
         self._clock_offset: float | None = None
         self._prepared: Mapping[str, Sequence[str]] = {}
+        self._digests: tuple[str, ...] = ()
 
     def place(self, context: Context) -> Placed:
         """Place the order once, however often Airflow retries this task."""
@@ -66,14 +67,22 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             return self.build_inputs(hook)
 
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
+        memory = self.remembering(context)
+
+        def key() -> str:
+            made = self.swap_key(hook)
+            if memory is not None:
+                memory.pictures[made] = self._digests
+            return made
+
         order = Order(
             self.workflow,
             self.given_inputs(),
             build,
             self.on_unknown_outcome,
             lambda: self._prepared,
-            self.remembering(context),
-            lambda: self.swap_key(hook),
+            memory,
+            key,
         )
         try:
             placed = place(context, hook, order)
@@ -98,13 +107,16 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     def remembering(self, context: Context) -> Remembering | None:
         """Return the memory of swaps as this task uses it, if there is one."""
         cost, resubmit = estimated_cost(self.workflow), self.on_unknown_outcome == "resubmit"
-        return remembering(context, self.reuse, self.reuse_max_age, resubmit=resubmit, cost=cost)
+        conn_id = self.segmind_conn_id
+        return remembering(context, self.reuse, self.reuse_max_age, resubmit=resubmit, cost=cost, conn_id=conn_id)
 
     def swap_key(self, hook: SegmindHook) -> str:
         """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
         given = check_inputs(check_workflow(self.workflow), self.given_inputs(), base_url=hook.settings.base_url)
         urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
-        return swap_key(self.workflow, given, {name: digest_of(hook, name, url) for name, url in urls.items()})
+        digests = {name: digest_of(hook, name, url) for name, url in urls.items()}
+        self._digests = tuple(digests.values())
+        return swap_key(self.workflow, given, digests)
 
     def _check_rules(self, context: Context, ordered: int) -> None:
         if self.swaps_people:
