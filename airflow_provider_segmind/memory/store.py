@@ -12,6 +12,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,9 +39,36 @@ PAUSES = (0.5, 2.0, 8.0)
 MAX_OBJECT = 2**20
 """Bytes of an object to read at most."""
 THREADS = 16
+_CHANGED = ("LastModified", "updated", "last_modified", "mtime")
+_TAGS = ("ETag", "etag", "generation", "ino")
 _NAME = "[segmind] memory"
 _FINAL = ". Nothing was ordered now. Ask your Airflow administrator to correct [segmind] memory, or its connection."
 _PASSING = "nothing was ordered now, and a retry tries again."
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """
+    An object in a listing.
+
+    :param stamp: another one after each change.
+    :param changed_at: seconds since the epoch; ``None`` if the storage does not say.
+    """
+
+    name: str
+    stamp: str
+    changed_at: float | None
+
+
+def _change_of(facts: Mapping[str, Any]) -> tuple[str, float | None]:
+    # As s3fs, gcsfs, adlfs and fsspec's own storage of files call it.
+    changed = next((facts[name] for name in _CHANGED if name in facts), None)
+    tag = next((facts[name] for name in _TAGS if name in facts), "")
+    if isinstance(changed, str):
+        with contextlib.suppress(ValueError):
+            changed = datetime.fromisoformat(changed)
+    at = changed.timestamp() if isinstance(changed, datetime) else changed
+    return f"{tag} {changed} {facts.get('size')}", float(at) if isinstance(at, int | float) else None
 
 
 class Store:
@@ -137,19 +166,24 @@ class Store:
 
     def names(self, folder: str) -> Iterator[str]:
         """Yield the names of all objects in a folder and those below it."""
+        for listed in self.listed(folder):
+            yield listed.name
+
+    def listed(self, folder: str) -> Iterator[Listed]:
+        """Yield all objects in a folder and those below it, with what the listing says of them."""
         with self._errors():
             top = self.path(folder)
             try:
-                found = top.fs.find(top.path)
+                found = top.fs.find(top.path, detail=True)
             except FileNotFoundError:
                 return
             finally:
                 top.fs.invalidate_cache()  # the next look must be a new one
             start = top.fs._strip_protocol(str(self._top.path)).rstrip("/") + "/"
-            for path in found:
+            for path, facts in found.items():
                 name = str(path).removeprefix(start)
                 if not name.rpartition("/")[2].startswith("."):
-                    yield name
+                    yield Listed(name, *_change_of(facts))
 
     def delete(self, name: str) -> None:
         """Delete an object, if there is one."""

@@ -46,6 +46,7 @@ from airflow_provider_segmind.files.pictures import check_prepare
 from airflow_provider_segmind.gallery.recording import ordered_batch, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
+from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import check_max_age, check_reuse, remembering
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
@@ -158,6 +159,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
             return await place_all(context, plan, connection, indexes, results, accepted, refused)
         finally:
             give_back(context, ledger=plan.ledger)
+            note_reused(context, sum(entry.reused for entry in plan.ledger.entries.values()), price)
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
 
     def lineage_inputs(self) -> list[object]:

@@ -16,6 +16,7 @@ from airflow_provider_segmind.api.workflows import check_inputs, check_workflow,
 from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.gallery.recording import ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digest_of, remembering
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
@@ -95,7 +96,9 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         # The order exists already, so a broken connection must not fail here; the wait reports it.
         with contextlib.suppress(SegmindError):
             self._clock_offset = hook.client.clock_offset
-        cost = 0.0 if placed.job.reused else estimated_cost(self.workflow)
+        price = estimated_cost(self.workflow)
+        note_reused(context, int(placed.job.reused), price)
+        cost = 0.0 if placed.job.reused else price
         self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=cost)
         if placed.attached:
             note_orders(context, placed.orders)
