@@ -185,9 +185,18 @@ def test_a_batch_is_refused_as_a_whole_and_reserves_for_all_of_its_orders(
     batch(emulator, 3).execute(ctx("a"))
     with pytest.raises(AirflowFailException, match=r"3 swaps at \$0\.25 cost \$0\.75\."):
         batch(emulator, 3, 3).execute(ctx("b"))
-    batch(emulator, 2, 6).execute(ctx("c"))
+    batch(emulator, 2, 3).execute(ctx("c"))
     assert len(emulator.charges) == 5
     assert spent(memory) == {5}
+
+
+def test_a_batch_reserves_nothing_for_what_it_reuses(emulator: Emulator, limit: Any, memory: Path) -> None:
+    limit(4)
+    batch(emulator, 3).execute(ctx("a"))
+    batch(emulator, 4).execute(ctx("b"))
+    batch(emulator, 4).execute(ctx("c"))
+    assert len(emulator.charges) == 4
+    assert spent(memory) == {4}
 
 
 def test_a_batch_gives_back_what_it_did_not_order_and_its_retry_orders_the_rest(

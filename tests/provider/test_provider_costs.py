@@ -17,7 +17,11 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import costs
 from airflow_provider_segmind.memory.costs import CostsReader
 from airflow_provider_segmind.memory.store import Store
-from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.operators.body_swap import (
+    BodySwapOperator,
+    SubmitBodySwapBatchOperator,
+    SubmitBodySwapOperator,
+)
 from tests.provider.running import TaskInstance, context, run
 from tests.provider.s3 import s3_bucket
 
@@ -75,6 +79,15 @@ def test_a_task_notes_what_it_reused_once_however_often_it_is_retried(emulator: 
     assert CostsReader(memory).costs(1).total.reused == 1
     run(submit, ctx("b", try_number=4, max_tries=6))  # cleared by a person
     assert CostsReader(memory).costs(1).total.reused == 2
+
+
+def test_a_batch_notes_how_many_of_its_swaps_it_reused(emulator: Emulator, memory: Store) -> None:
+    for run_id in "abc":
+        swaps = [pictures(emulator, number) for number in range(4)]
+        SubmitBodySwapBatchOperator(task_id="batch", swaps=swaps).execute(ctx(run_id))
+    total = CostsReader(memory).costs(1).total
+    assert (total.ordered, total.reused, total.saved) == (4, 8, 8 * PRICE)
+    assert len(list(Path(memory.root).glob("reuses/*/*"))) == 2
 
 
 def test_a_later_look_reads_only_what_is_new(
