@@ -73,6 +73,17 @@ class BatchMemory:
         with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-digests") as pool:
             list(pool.map(read, wanted))
 
+    def states(self, indexes: Sequence[int]) -> list[str | None]:
+        """Return the states of the orders that stand; ``None`` for a swap to order. Asks nobody but the memory."""
+        self.read_pictures(indexes)
+
+        def state(index: int) -> str | None:
+            found = self._store.run(self._of(index).settle(self._key(index), wait=False))
+            return None if found.record is None else found.record.state
+
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
+            return list(pool.map(state, indexes))
+
     def look_up(self, indexes: Collection[int]) -> dict[int, tuple[Job, str]]:
         """Return the jobs of those swaps that are paid for already, and the names of their objects."""
         self.read_pictures(indexes)

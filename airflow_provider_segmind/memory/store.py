@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
+import json
 import logging
 import os
 import threading
@@ -313,6 +315,11 @@ def owner_of(context: Mapping[str, Any]) -> dict[str, Any]:
         "task_id": ti.task_id,
         "map_index": -1 if map_index is None else map_index,
     }
+
+
+def task_folder(owner: Mapping[str, Any]) -> str:
+    """Return the folder of what a task keeps between its attempts, on an Airflow that keeps nothing itself."""
+    return f"tasks/{hashlib.sha256(json.dumps(dict(owner), sort_keys=True).encode()).hexdigest()[:32]}"
 
 
 def has_memory() -> bool:
