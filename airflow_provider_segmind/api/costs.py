@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from airflow_provider_segmind.api.memory import (
@@ -125,6 +125,9 @@ class Row:
                 self.wasted += facts.dollars
 
 
+_SUMS = tuple(part.name for part in fields(Row) if part.name not in ("day", "dag_id"))
+
+
 @dataclass(frozen=True, slots=True)
 class Costs:
     """
@@ -154,6 +157,13 @@ def costs_of(facts: Iterable[Facts], *, now: float, since: str, read: int = 0, t
             total.add(one, now)
     by_dag = sorted(rows.values(), key=lambda row: row.dag_id)
     return Costs(tuple(sorted(by_dag, key=lambda row: row.day, reverse=True)), total, read, there)
+
+
+def only(costs: Costs, dag_ids: Collection[str]) -> Costs:
+    """Return the costs of some DAGs."""
+    rows = tuple(row for row in costs.rows if row.dag_id in dag_ids)
+    total = Row(**{name: sum(getattr(row, name) for row in rows) for name in _SUMS})
+    return replace(costs, rows=rows, total=total)
 
 
 def day_of(at: float) -> str:

@@ -49,13 +49,15 @@ class CostsReader:
     """
     Reads costs, and knows what it has read: a later call reads only what is new.
 
-    One call reads at a time; others meanwhile get what is known.
+    One call reads at a time, for as long as it may; others meanwhile get what is known.
     """
 
     def __init__(self, where: Store, clock: Callable[[], float] = time.time) -> None:
         self._where = where
         self._clock = clock
-        self._reading = threading.Lock()
+        self._lock = threading.Lock()
+        self._reading: threading.Thread | None = None
+        self._error: Exception | None = None
         self._known: dict[str, tuple[str, Facts | None]] = {}
         self._listed: dict[str, dict[str, str]] = {}
         self._done: tuple[str, float] = ("", 0.0)
@@ -64,22 +66,38 @@ class CostsReader:
         """
         Return the costs of the last days, today included.
 
-        :param seconds: time after which no further object is read; ``None`` reads all.
+        :param seconds: time after which no further object is read, and nothing is waited for; ``None`` reads all.
         :raises SegmindError: the storage cannot be read.
         """
         now = self._clock()
         since = day_of(now - (days - 1) * _DAY)
-        give_up = None if seconds is None else time.monotonic() + seconds
         fresh = self._done[0] and self._done[0] <= since and now - self._done[1] < FRESH
-        if not fresh and self._reading.acquire(timeout=-1 if seconds is None else seconds):
-            try:
-                self._read(since, now, give_up)
-            finally:
-                self._reading.release()
+        if not fresh and seconds is None:
+            self._read(since, now, None)
+        elif not fresh and seconds is not None:
+            self._read_beside(since, now, seconds)
         listed = {name: stamp for part in list(self._listed.values()) for name, stamp in part.items()}
         known = [self._known[name][1] for name in listed if name in self._known]
         facts = [one for one in known if one is not None]
         return costs_of(facts, now=now, since=since, read=len(known), there=len(listed))
+
+    def _read_beside(self, since: str, now: float, seconds: float) -> None:
+        # In a thread, since a storage that hangs must not hold the request.
+        def read() -> None:
+            try:
+                self._read(since, now, time.monotonic() + seconds)
+            except Exception as error:  # noqa: BLE001 - raised where it is waited for
+                self._error = error
+
+        with self._lock:
+            if self._reading is None or not self._reading.is_alive():
+                self._error = None
+                self._reading = threading.Thread(target=read, name="segmind-costs", daemon=True)
+                self._reading.start()
+            reading = self._reading
+        reading.join(seconds + 1)
+        if self._error is not None:
+            raise self._error
 
     def _read(self, since: str, now: float, give_up: float | None) -> None:
         self._where.check()
@@ -106,9 +124,13 @@ class CostsReader:
                 continue
             if _is_past(give_up) or (known is None and len(self._known) >= MAX_KNOWN):
                 return False
-            data = self._where.do(Read(one.name))
+            data = self._where.do(Read(one.name), time.sleep if give_up is None else _at_once)
             self._known[one.name] = (one.stamp, None if data is None else _facts_in(data, one.name))
         return True
+
+
+def _at_once(_: float) -> None:
+    """Try again without a pause."""
 
 
 def _is_past(give_up: float | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api.costs import REUSED, Facts, Row, costs_of, day_of, facts_of, read_facts
+from airflow_provider_segmind.api.costs import REUSED, Facts, Row, costs_of, day_of, facts_of, only, read_facts
 from airflow_provider_segmind.api.memory import (
     CLAIMED,
     DONE,
@@ -75,6 +75,14 @@ def test_rows_are_by_day_and_dag_newest_first_and_older_days_are_left_out() -> N
         (day_of(NOON - 86400), "a", 0, 40),
     ]
     assert (said.total.ordered, said.total.saved, said.read, said.there) == (3, 10.0, 5, 6)
+
+
+def test_the_costs_of_some_dags_have_a_total_of_their_own() -> None:
+    every = costs_of([facts(DONE, "a"), facts(FAILED, "b"), facts(FAILED, "c")], now=NOON, since="", read=3, there=3)
+    some = only(every, {"a", "b", "d"})
+    assert [row.dag_id for row in some.rows] == ["a", "b"]
+    assert shown(some.total) == {"ordered": 2, "spent": 0.5, "failed": 1, "wasted": 0.25}
+    assert (some.read, some.there) == (3, 3)
 
 
 def test_an_order_says_its_dag_and_what_it_cost_and_one_that_was_refused_says_nothing() -> None:

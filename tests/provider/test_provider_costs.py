@@ -124,6 +124,38 @@ def test_what_cannot_be_read_in_time_is_said_and_read_later(emulator: Emulator, 
     assert CostsReader(memory).costs(1, seconds=30).read == 3
 
 
+def test_a_storage_that_hangs_holds_nobody_longer_than_asked_for(emulator: Emulator, memory: Store) -> None:
+    class Hanging(Store):
+        hangs = True
+
+        def _read(self, name: str) -> bytes | None:
+            if self.hangs:
+                time.sleep(3)
+            return super()._read(name)
+
+    swap(emulator, "a", 0)
+    where = Hanging(memory.root)
+    reader, began = CostsReader(where), time.monotonic()
+    for _ in range(2):
+        said = reader.costs(1, seconds=0.1)
+        assert (said.read, said.there) == (0, 1)
+    assert time.monotonic() - began < 2.9
+    where.hangs = False
+    time.sleep(1)
+    assert reader.costs(1, seconds=30).total.ordered == 1
+
+
+def test_a_storage_that_fails_is_an_error(emulator: Emulator, memory: Store) -> None:
+    class Failing(Store):
+        def _read(self, name: str) -> bytes | None:
+            raise OSError("down")
+
+    swap(emulator, "a", 0)
+    for _ in range(2):
+        with pytest.raises((SegmindError, OSError)):
+            CostsReader(Failing(memory.root)).costs(1, seconds=5)
+
+
 def test_no_more_is_held_in_memory_than_the_bound(
     emulator: Emulator, memory: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
