@@ -113,6 +113,8 @@ class SwapRecord:
     :param cost: US dollars, an estimate.
     :param ended_at: seconds since the epoch at which its end was seen.
     :param error: Segmind's words about a failure.
+    :param conn_id: the connection that it was ordered with.
+    :param pictures: SHA-256 of its input pictures, by which a person's pictures are found.
     """
 
     key: str
@@ -125,6 +127,8 @@ class SwapRecord:
     outputs: tuple[Stored, ...] = ()
     ended_at: float = 0.0
     error: str = ""
+    conn_id: str = ""
+    pictures: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -199,7 +203,8 @@ def read_swap(data: bytes, name: str) -> SwapRecord:
             )
         values = {field_name: said[field_name] for field_name in _FIELDS if field_name in said}
         outputs = tuple(Stored(**{n: one[n] for n in _STORED if n in one}) for one in said["outputs"])
-        record = SwapRecord(**{**values, "order": read_order(said["order"]), "outputs": outputs})
+        pictures = tuple(map(str, said.get("pictures", ())))
+        record = SwapRecord(**{**values, "order": read_order(said["order"]), "outputs": outputs, "pictures": pictures})
         fits = record.name == name and isinstance(record.number, int) and isinstance(record.owner, Mapping)
         if record.state not in _STATES or not fits:
             raise ValueError("its values do not fit")

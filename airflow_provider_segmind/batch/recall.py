@@ -77,6 +77,17 @@ class BatchMemory:
         with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-digests") as pool:
             list(pool.map(read, wanted))
 
+    def states(self, indexes: Sequence[int]) -> list[str | None]:
+        """Return the states of the orders that stand; ``None`` for a swap to order. Asks nobody but the memory."""
+        self.read_pictures(indexes)
+
+        def state(index: int) -> str | None:
+            found = self._store.run(self._of(index).settle(self._key(index), wait=False))
+            return None if found.record is None else found.record.state
+
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
+            return list(pool.map(state, indexes))
+
     def look_up(self, indexes: Collection[int]) -> dict[int, tuple[Job, str]]:
         """Return the jobs of those swaps that are paid for already, and the names of their objects."""
         self.read_pictures(indexes)
@@ -159,7 +170,9 @@ class BatchMemory:
             if uri not in self._digests:
                 self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
             digests[name] = self._digests[uri]
-        return memory.swap_key(self._workflow, swap.given, digests, self._takes[index])
+        key = memory.swap_key(self._workflow, swap.given, digests, self._takes[index])
+        self._memory.pictures[key] = tuple(digests.values())
+        return key
 
 
 def take_over(plan: Plan, again: Collection[int]) -> dict[int, Job]:

@@ -49,17 +49,21 @@ def tagged(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def spend_limit() -> float | None:
     """Return the US dollars that one DAG run may spend, or ``None`` for no limit; raise if the options are unusable."""
-    limit = float(conf.getfloat("segmind", "max_spend_per_run", fallback=0.0))
+    return dollars_of("max_spend_per_run")
+
+
+def dollars_of(option: str) -> float | None:
+    """Return a spend limit in US dollars, or ``None`` for no limit; raise if the options are unusable."""
+    limit = float(conf.getfloat("segmind", option, fallback=0.0))
     if not math.isfinite(limit) or limit < 0:
         raise InvalidRequestError(
-            f"[segmind] max_spend_per_run is {limit}. Ask your Airflow administrator to set it to an amount in US "
+            f"[segmind] {option} is {limit}. Ask your Airflow administrator to set it to an amount in US "
             "dollars, or to 0 for no limit."
         )
     if limit and not price_per_swap() > 0:
         raise InvalidRequestError(
-            f"[segmind] max_spend_per_run is {limit}, but price_per_swap is {price_per_swap()}, so the cost of "
-            "an order is not known. Ask your Airflow administrator to set [segmind] price_per_swap to the price of one "
-            "swap."
+            f"[segmind] {option} is {limit}, but price_per_swap is {price_per_swap()}, so the cost of an order is not "
+            "known. Ask your Airflow administrator to set [segmind] price_per_swap to the price of one swap."
         )
     return limit or None
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _REMEDY = re.compile(
-    r"\b(look|clear|check|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order|asked|nothing was sent|FAILED)\b", re.IGNORECASE
+    r"\b(look|clear|check|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order|asked|nothing was sent|FAILED)\b",
+    re.IGNORECASE,
 )
 """A word that tells somebody what to do, or that nothing need be done."""
 
@@ -83,7 +84,11 @@ class Rules:
             return
         charge.stored = True
         for output in said["outputs"]:
-            if not charge.gone and output["uri"] and output["uri"].removeprefix("s3://memory/") not in self._world.disk.objects:
+            if (
+                not charge.gone
+                and output["uri"]
+                and output["uri"].removeprefix("s3://memory/") not in self._world.disk.objects
+            ):
                 self._say(f"{name} is done, and its picture is not stored")
 
     def ended(self, swap: Swapped, outcome: Any) -> None:

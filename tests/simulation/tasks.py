@@ -137,7 +137,9 @@ class Swapped:
         return bool(self.live)
 
     def _start(self, name: str, attempt: Attempt, body: Any) -> None:
-        work = Work(name, lambda: self._run(work, attempt, body), 0.0 if self.world.hub.healed else self.world.chaos.kills)
+        work = Work(
+            name, lambda: self._run(work, attempt, body), 0.0 if self.world.hub.healed else self.world.chaos.kills
+        )
         work.of = attempt
         self.live.append(work)
         self.world.hub.start(work)
