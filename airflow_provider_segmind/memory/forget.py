@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from airflow_provider_segmind.api.costs import facts_of
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.memory import CLAIMED, ORDERED, Read, Replace, SwapRecord, request_name
+from airflow_provider_segmind.api.memory import CLAIMED, ORDERED, Read, Replace, SwapRecord, end_name, request_name
 from airflow_provider_segmind.api.rescue import need_of
 from airflow_provider_segmind.files.pictures import read_picture, read_whole
 from airflow_provider_segmind.memory.costs import FORGOTTEN
@@ -96,6 +96,7 @@ def _forget(where: Store, record: SwapRecord, said: Forgotten) -> None:
     if record.order.request_id:
         where.delete(request_name(record.order.request_id))
         _forget_task(where, record)
+    where.delete(end_name(record.key, record.number))
     where.delete(record.name)  # last, so that it can be done again
     request_id = record.order.request_id
     said.orders.append(f"request {request_id}, {record.whose}" if request_id else record.whose)

@@ -188,7 +188,7 @@ class Store:
             try:
                 found = top.fs.find(top.path, detail=True)
             except FileNotFoundError:
-                return {}
+                return
             finally:
                 top.fs.invalidate_cache()  # the next look must be a new one
             start = top.fs._strip_protocol(str(self._top.path)).rstrip("/") + "/"
