@@ -14,8 +14,8 @@ BEGAN = 1_800_000_000.0
 """Seconds since the epoch at which every world begins."""
 
 
-class Killed(BaseException):  # noqa: N818 - no error: the process is gone, and nothing may catch it
-    """The process of this thread of work is killed."""
+class Killed(BaseException):
+    """The process of this thread of work is killed; it is no ``Exception``, so that nothing catches it."""
 
 
 class EndlessError(Exception):
