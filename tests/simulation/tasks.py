@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
@@ -104,7 +103,7 @@ class Swapped:
             "swap": self,
             "character_image": f"https://pictures.example.com/scene.png#{key}",
             "deferrable": defers,
-            "poll_interval": world.rng.choice((7.0, 20.0)),
+            "poll_interval": world.rng.choice((15.0, 60.0)),
             "timeout": world.rng.choice((600.0, 3600.0)),
             "on_unknown_outcome": "resubmit" if resubmit else "fail",
             "reuse": "refresh" if refresh else "auto",
@@ -188,7 +187,7 @@ class Swapped:
     def _killed(self, work: Work, attempt: Attempt, body: Any) -> None:
         if self.attempt is not attempt or attempt.is_over:
             return
-        if ".t" in work.name or "t" in work.name.rpartition(".")[2]:  # another triggerer takes over
+        if "t" in work.name.rpartition(".")[2]:  # another triggerer takes over
             self._start(work.name, attempt, body)
             return
         self._over(attempt, None)
@@ -252,6 +251,3 @@ class TaskInstance:
         world.hub.step(what)
         if not world.hub.healed and world.chaos.airflow and world.rng.random() < world.chaos.airflow:
             raise AirflowAwayError("Airflow's API does not answer.")
-
-
-__all__ = ["Attempt", "SegmindError", "Sequence", "Swapped"]
