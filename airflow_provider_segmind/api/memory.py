@@ -263,7 +263,7 @@ def settle(
     """
     number, before = 1, None
     while (data := (yield Read(name_of(key, number)))) is not None:
-        record = yield from _with_end(read_swap(data, name_of(key, number)))
+        record = yield from with_end(read_swap(data, name_of(key, number)))
         is_own = dict(record.owner) == dict(owner)
         if wait and record.state == CLAIMED and not is_own and not how.refresh:
             left = record.order.at + SENDING - clock()
@@ -400,7 +400,7 @@ def _of_request(name: str, request_id: str) -> Steps[SwapRecord | None]:
     data = yield Read(name)
     if data is None:
         return None
-    record = yield from _with_end(read_swap(data, name))
+    record = yield from with_end(read_swap(data, name))
     return record if record.order.request_id == request_id else None
 
 
@@ -411,7 +411,7 @@ def _keep_end(record: SwapRecord) -> Steps[None]:
     yield Replace(record.name, record.to_bytes())
 
 
-def _with_end(record: SwapRecord) -> Steps[SwapRecord]:
+def with_end(record: SwapRecord) -> Steps[SwapRecord]:
     """Return a record with its end, if a task that stood still has written over it."""
     if record.state not in (ORDERED, LOST):
         return record
