@@ -263,7 +263,7 @@ def settle(
     """
     number, before = 1, None
     while (data := (yield Read(name_of(key, number)))) is not None:
-        record = yield from _with_end(read_swap(data, name_of(key, number)))
+        record = yield from with_end(read_swap(data, name_of(key, number)))
         is_own = dict(record.owner) == dict(owner)
         if wait and record.state == CLAIMED and not is_own and not how.refresh:
             left = record.order.at + SENDING - clock()
@@ -402,7 +402,7 @@ def _of_request(name: str, request_id: str, poll_url: str = "") -> Steps[SwapRec
     data = yield Read(name)
     if data is None:
         return None
-    record = yield from _with_end(read_swap(data, name))
+    record = yield from with_end(read_swap(data, name))
     if poll_url and record.state == CLAIMED and not record.order.request_id:
         # Accepted, but who ordered it was not able to note it there, or not yet.
         return replace(record, order=replace(record.order, request_id=request_id, poll_url=poll_url))
@@ -416,7 +416,7 @@ def _keep_end(record: SwapRecord) -> Steps[None]:
     yield Replace(record.name, record.to_bytes())
 
 
-def _with_end(record: SwapRecord) -> Steps[SwapRecord]:
+def with_end(record: SwapRecord) -> Steps[SwapRecord]:
     """Return a record with its end, if a task that stood still has written over it."""
     if record.state not in (ORDERED, LOST):
         return record

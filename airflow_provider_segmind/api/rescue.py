@@ -17,7 +17,9 @@ from airflow_provider_segmind.api.memory import (
     Steps,
     Stored,
     SwapRecord,
+    end_name,
     read_swap,
+    with_end,
 )
 from airflow_provider_segmind.api.models import Output
 from airflow_provider_segmind.api.results import is_image
@@ -56,17 +58,23 @@ def fetched(record: SwapRecord, outputs: Sequence[Stored]) -> Steps[None]:
     """Note the copies of an order's pictures, unless somebody has changed its record meanwhile."""
     now = yield from _unchanged(record)
     if now is not None:
-        yield Replace(record.name, replace(now, outputs=tuple(outputs)).to_bytes())
+        yield from _write(replace(now, outputs=tuple(outputs)))
 
 
 def gone(record: SwapRecord, error: str, at: float) -> Steps[None]:
     """Note that an order's pictures cannot be had any more, unless somebody has changed its record meanwhile."""
     now = yield from _unchanged(record)
     if now is not None:
-        yield Replace(record.name, replace(now, state=LOST, error=error, ended_at=now.ended_at or at).to_bytes())
+        yield from _write(replace(now, state=LOST, error=error, ended_at=now.ended_at or at))
+
+
+def _write(record: SwapRecord) -> Steps[None]:
+    if (yield Read(end_name(record.key, record.number))) is not None:  # or that would bring back what it says
+        yield Replace(end_name(record.key, record.number), record.to_bytes())
+    yield Replace(record.name, record.to_bytes())
 
 
 def _unchanged(record: SwapRecord) -> Steps[SwapRecord | None]:
     data = yield Read(record.name)
-    now = None if data is None else read_swap(data, record.name)
+    now = None if data is None else (yield from with_end(read_swap(data, record.name)))
     return now if now is not None and (now.state, now.token) == (record.state, record.token) else None

@@ -147,12 +147,13 @@ def give_back(who: Spender, known: OnRecord) -> Steps[None]:
 
 def spent(budget: Budget, day: str) -> Steps[float]:
     """Return the US dollars that are spent or reserved on a day."""
-    return (yield from _newest(budget.log(day)))[1]
+    log = budget.log(day)
+    return (yield from _newest(log, (yield from _hint(log))))[1]
 
 
 def _add(log: str, dollars: float, who: Spender, limit: float | None = None) -> Steps[float | None]:
     """Add an entry to a log; return the total before, without adding, if the limit does not cover it."""
-    number = 0
+    number = yield from _hint(log)
     while True:
         number, total = yield from _newest(log, number)
         after = round(total + dollars, 6)
@@ -161,30 +162,42 @@ def _add(log: str, dollars: float, who: Spender, limit: float | None = None) -> 
         if abs(dollars) < _CENT:
             return None
         said = {"token": uuid.uuid4().hex, "owner": dict(who.owner), "dollars": round(dollars, 6), "total": after}
-        name, data = f"{log}/{number + 1}.json", _to_bytes(said)
+        name, data = _entry(log, number + 1), _to_bytes(said)
         # The storage may have lost its own answer to the first attempt.
         if (yield Create(name, data)) or (yield Read(name)) == data:
+            yield Replace(f"{log}/newest", str(number + 1).encode())
             return None
 
 
-def _newest(log: str, number: int = 0) -> Steps[tuple[int, float]]:
+def _entry(log: str, number: int) -> str:
+    return f"{log}/{number}.json"
+
+
+def _hint(log: str) -> Steps[int]:
+    """Return the number of an entry that is likely to be among the newest; 0 for none."""
+    said = yield Read(f"{log}/newest")
+    return int(said) if said is not None and said.isdigit() and len(said) < 10 else 0
+
+
+def _newest(log: str, number: int) -> Steps[tuple[int, float]]:
     """
     Return the number of a log's newest entry, and its total.
 
-    :param number: an entry that is known to have another after it; 0 for none.
+    :param number: where to begin.
     """
-    low, step, data = number, 1, None
-    while (found := (yield Read(f"{log}/{low + step}.json"))) is not None:
+    data = (yield Read(_entry(log, number))) if number else None
+    low, step = number if data is not None else 0, 1
+    while (found := (yield Read(_entry(log, low + step)))) is not None:
         low, step, data = low + step, step * 2, found
     high = low + step
     while high - low > 1:
         middle = (low + high) // 2
-        found = yield Read(f"{log}/{middle}.json")
+        found = yield Read(_entry(log, middle))
         if found is None:
             high = middle
         else:
             low, data = middle, found
-    return low, _total(data, f"{log}/{low}.json") if data is not None else 0.0
+    return low, _total(data, _entry(log, low)) if data is not None else 0.0
 
 
 def _total(data: bytes, name: str) -> float:

@@ -59,6 +59,7 @@ class CostsReader:
         self._error: Exception | None = None
         self._known: dict[str, tuple[str, Facts | None]] = {}
         self._listed: dict[str, dict[str, str]] = {}
+        self._whole: dict[str, float] = {}
         self._done: tuple[str, float] = ("", 0.0)
 
     def costs(self, days: int, *, seconds: float | None = None) -> Costs:
@@ -104,15 +105,19 @@ class CostsReader:
         folders = (FORGOTTEN, *days, *_PARTS)
         for old in self._listed.keys() - set(folders):
             del self._listed[old]
+        # What was read longest ago comes first, so that each look gets further, however short it is.
+        due = sorted(folders, key=lambda folder: self._whole.get(folder, 0.0))
         with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-costs") as pool:
-            whole = list(pool.map(lambda folder: self._read_folder(folder, since, give_up), folders))
+            whole = list(pool.map(lambda folder: self._read_folder(folder, since, now, give_up), due))
         for name in self._known.keys() - {name for part in self._listed.values() for name in part}:
             del self._known[name]
         if all(whole):
             self._done = (since, now)
 
-    def _read_folder(self, folder: str, since: str, give_up: float | None) -> bool:
+    def _read_folder(self, folder: str, since: str, now: float, give_up: float | None) -> bool:
         """Read what is new in a folder; return whether that is all of it."""
+        if folder in self._listed and _is_over(folder, self._whole.get(folder, 0.0)):
+            return True
         if _is_past(give_up):
             return False
         listed = [one for one in self._where.listed(folder) if _may_count(one, since)]
@@ -125,11 +130,18 @@ class CostsReader:
                 return False
             data = self._where.do(Read(one.name), time.sleep if give_up is None else _at_once)
             self._known[one.name] = (one.stamp, None if data is None else _facts_in(data, one.name))
+        self._whole[folder] = now
         return True
 
 
 def _at_once(_: float) -> None:
     """Try again without a pause."""
+
+
+def _is_over(folder: str, read_at: float) -> bool:
+    """Whether a folder was read when nothing could come to it any more: the day of its notes had passed."""
+    top, _, day = folder.partition("/")
+    return top == REUSES and day < day_of(read_at - _DAY)
 
 
 def _is_past(give_up: float | None) -> bool:

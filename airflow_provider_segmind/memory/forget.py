@@ -11,10 +11,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from airflow_provider_segmind.api import rescue
 from airflow_provider_segmind.api.costs import facts_of
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.memory import CLAIMED, ORDERED, Read, Replace, SwapRecord, end_name, request_name
-from airflow_provider_segmind.api.rescue import need_of
 from airflow_provider_segmind.files.pictures import read_picture, read_whole
 from airflow_provider_segmind.memory.costs import FORGOTTEN
 from airflow_provider_segmind.memory.rescue import records
@@ -80,7 +80,7 @@ def _is_of(record: SwapRecord, digests: Collection[str]) -> bool:
 
 
 def _forget(where: Store, record: SwapRecord, said: Forgotten) -> None:
-    if record.state in (CLAIMED, ORDERED) and need_of(record, time.time()) is None:
+    if record.state in (CLAIMED, ORDERED) and time.time() - record.order.at < rescue.OLD:
         said.running.append(record.whose)
         return
     facts = facts_of(record)

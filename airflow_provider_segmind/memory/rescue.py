@@ -144,6 +144,8 @@ class _Rescuer:
         if isinstance(hook, SegmindError):
             return _UNKNOWN, name
         try:
+            if self._where.run(memory.with_end(record)).state != record.state:
+                return DONE, name  # a task that stood still had written over its end
             if need is Need.LOOK_UP:
                 record = self._found(hook, record)
                 name = record.order.request_id

@@ -17,6 +17,7 @@ from airflow_provider_segmind.api.memory import (
     RELEASED,
     Stored,
     SwapRecord,
+    end_name,
     read_swap,
 )
 from airflow_provider_segmind.api.memory import KEPT as SEGMIND_KEEPS
@@ -67,6 +68,24 @@ def test_copies_are_noted_and_a_lost_picture_is_too() -> None:
     objects.run(rescue.gone(record, "It is gone.", 9.0))
     lost = stored(objects, record)
     assert (lost.state, lost.error, lost.ended_at) == (LOST, "It is gone.", 5.0)
+
+
+def test_an_end_that_was_written_over_comes_back_and_is_not_lost() -> None:
+    record = order(ORDERED)
+    done = order(DONE, outputs=(KEPT,), token=record.token)
+    objects = Objects({record.name: record.to_bytes(), end_name(record.key, 1): done.to_bytes()})
+    objects.run(rescue.gone(record, "It is gone.", 9.0))
+    assert stored(objects, record) == done
+
+
+def test_the_second_copy_of_an_end_says_the_same() -> None:
+    done = order(DONE, outputs=(UNKEPT,))
+    objects = Objects({done.name: done.to_bytes(), end_name(done.key, 1): done.to_bytes()})
+    objects.run(rescue.fetched(done, [KEPT]))
+    assert objects.data[done.name] == objects.data[end_name(done.key, 1)]
+    objects.run(rescue.gone(stored(objects, done), "It is gone.", 9.0))
+    assert objects.data[done.name] == objects.data[end_name(done.key, 1)]
+    assert stored(objects, done).state == LOST
 
 
 def test_an_order_that_nobody_saw_end_gets_the_time_at_which_it_was_found_to_be_lost() -> None:

@@ -125,6 +125,25 @@ def test_what_cannot_be_read_in_time_is_said_and_read_later(emulator: Emulator, 
     assert CostsReader(memory).costs(1, seconds=30).read == 3
 
 
+def test_each_look_gets_further_however_short_it_is(
+    emulator: Emulator, memory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Store):
+        def listed(self, folder: str) -> Any:
+            time.sleep(0.01)
+            return super().listed(folder)
+
+    monkeypatch.setattr(costs, "READERS", 1)
+    for number in range(4):
+        swap(emulator, "a", number)
+    reader = CostsReader(Slow(memory.root))
+    for _ in range(60):
+        said = reader.costs(1, seconds=0.2)
+        if said.total.ordered == 4:
+            return
+    raise AssertionError(said)
+
+
 def test_a_storage_that_hangs_holds_nobody_longer_than_asked_for(emulator: Emulator, memory: Store) -> None:
     class Hanging(Store):
         hangs = True

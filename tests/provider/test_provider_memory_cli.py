@@ -250,6 +250,19 @@ def test_an_order_that_may_be_running_is_left_and_named(
     assert len(list((memory / "swaps").rglob("*.json"))) == 1
 
 
+def test_an_old_order_of_unknown_outcome_is_forgotten_and_stays_unknown_in_the_costs(
+    emulator: Emulator, memory: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "OLD", 600.0)
+    swap(emulator)
+    (path,) = (memory / "swaps").rglob("*.json")
+    record = json.loads(path.read_bytes())
+    record["order"]["at"] -= 20 * 86400
+    path.write_text(json.dumps({**record, "state": "claimed", "outputs": []}))
+    assert command("forget", record["pictures"][0]).startswith("removed 1 orders")
+    assert command("costs", "--days", "40").splitlines()[-1].split()[-1] == "1"
+
+
 def test_orders_that_do_not_say_their_pictures_are_counted(emulator: Emulator, memory: Path, command: Command) -> None:
     swap(emulator)
     (path,) = (memory / "swaps").rglob("*.json")

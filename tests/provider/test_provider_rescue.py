@@ -109,7 +109,8 @@ def unstored(emulator: Emulator, memory: Path, **changes: Any) -> Path:
     record = json.loads(path.read_bytes())
     Path(record["outputs"][0]["uri"]).unlink()
     record["outputs"][0] |= {"uri": "", "sha256": "", "size": 0, **changes}
-    path.write_text(json.dumps(record))
+    for copy in (path, *(memory / "ends").rglob("*.json")):
+        copy.write_text(json.dumps(record))
     return path
 
 
@@ -120,6 +121,18 @@ def test_a_picture_that_is_only_at_segmind_is_fetched(emulator: Emulator, memory
     (record,) = records(memory)
     assert record["state"] == "done"
     assert Path(record["outputs"][0]["uri"]).stat().st_size == record["outputs"][0]["size"]
+
+
+def test_an_end_that_a_slow_task_has_written_over_is_put_back(emulator: Emulator, memory: Path, clock: Clock) -> None:
+    emulator.set(job_seconds=0, record_seconds=3600)
+    submit(emulator)
+    (path,) = (memory / "swaps").rglob("*.json")
+    before = path.read_bytes()
+    assert rescued() == {"looked_at": 1, "fetched": 1}
+    path.write_bytes(before)
+    clock.ahead += 5 * 3600
+    assert rescued() == {"looked_at": 1, "fetched": 1}
+    assert states(memory) == ["done"]
 
 
 def unknown(emulator: Emulator, memory: Path) -> None:
