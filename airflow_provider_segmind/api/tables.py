@@ -243,12 +243,14 @@ class _Grid:
     def swallowed(self, cells: Sequence[str]) -> bool:
         """Whether a line of a cell would be a row, or the rest of one, if nothing were quoted."""
         for index, cell in enumerate(cells):
+            if "\n" not in cell and "\r" not in cell:
+                continue
             lines = _BREAK.split(cell)
             for number, line in enumerate(lines):
                 before = 0 if number else index
                 parts = [""] * before + line.split(self.delimiter)
                 whole = index + 1 if number and number == len(lines) - 1 else self.width
-                if len(lines) > 1 and len(parts) >= whole and self._has_image(parts[: self.width]):
+                if len(parts) >= whole and self._has_image(parts[: self.width]):
                     return True
         return False
 
