@@ -19,7 +19,13 @@ from airflow_provider_segmind.api.tables import MAX_LINE, Add, Columns, Row, csv
 from airflow_provider_segmind.api.texts import encoding_of, is_workbook, unpacked
 from airflow_provider_segmind.api.uris import quoted, shown
 from airflow_provider_segmind.api.workbook import NO_RESULTS, Uncalculated, workbook_rows
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS, check_character, check_image
+from airflow_provider_segmind.api.workflows import (
+    BODY_SWAP_IMAGES,
+    BODY_SWAP_INPUTS,
+    check_character,
+    check_image,
+    is_nothing,
+)
 
 SHOWN = 20
 """Most problems that a message lists; the rest is counted."""
@@ -139,7 +145,13 @@ def _manifest_rows(data: bytes, where: str, columns: Columns, problems: Problems
     try:
         data = unpacked(data)
         if is_workbook(data):
-            yield from table_rows(workbook_rows(data), columns, problems.add, unit="row")
+            names: list[str] = []
+            yield from table_rows(workbook_rows(data, names), columns, problems.add, unit="row")
+            if problems and len(names) > 1:
+                first, *others = (quoted(name, most=40) for name in names[:10])
+                problems.add(
+                    "the file", f"only the first visible sheet is read, {first}; others are {', '.join(others)}"
+                )
         elif data.lstrip(_BEFORE)[:1] in (b"{", b"[") or _JSON_NAME.match(where):
             text = data.decode(encoding_of(data, western=False))
             yield from _object_rows(_json_values(text, problems.add), columns, problems)
@@ -223,6 +235,8 @@ def _object(row: object, columns: Columns) -> tuple[dict[str, Any], dict[str, An
         raise InvalidRequestError(
             "it is one object that holds a list: give the list alone, as a JSON array, or one object in each line"
         )
+    if not known and any(isinstance(value, Mapping) for value in others.values()):
+        raise InvalidRequestError("it holds its fields in an object of their own: give these fields alone")
     return known, others
 
 
@@ -284,18 +298,22 @@ def _each_take(swap: Swap, takes: int) -> Iterator[Swap]:
 
 def _takes(value: Any) -> int:
     """Return how often a swap is ordered."""
-    number = 1 if value in (None, "") else value
-    if isinstance(number, str) and re.fullmatch(r"\s*[0-9]{1,3}\s*", number):
-        number = int(number)
+    number = 1 if _is_missing(value) else value
+    if isinstance(number, str) and (found := re.fullmatch(r"\s*([0-9]{1,3})(?:[.,]0+)?\s*", number)):
+        number = int(found[1])
     if isinstance(number, bool) or number not in range(1, MAX_TAKES + 1):
         raise InvalidRequestError(f"takes is {quoted(value, most=20)}: it must be a whole number from 1 to {MAX_TAKES}")
     return int(number)
 
 
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or (isinstance(value, str) and is_nothing(value))
+
+
 def _text(name: str, value: Any) -> str | None:
     """Return a text as it is given; a number may have been another text before, like 1e5, 1,2 or a date."""
     value = value.strip() if isinstance(value, str) else value
-    if value is None or value == "":
+    if value is None or value == "" or value != value:
         return None
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)

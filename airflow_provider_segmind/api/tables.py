@@ -172,6 +172,8 @@ class _Header:
         here = [column for _, column in self.known]
         missing = [columns.said(name) for name in BODY_SWAP_IMAGES if name not in here]
         said = [f"the header has no column {', '.join(missing)}"] if missing else []
+        if not here:
+            said[0] += ": the first line that is not blank must be the header, so delete a title above it"
         said += [f"the header has {columns.said(name)} twice" for name in dict.fromkeys(here) if here.count(name) > 1]
         said += [f"the header's {words}" for words in columns.misspelt((name for _, name in self.others), here)]
         self.bad = bool(said)

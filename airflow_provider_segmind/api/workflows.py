@@ -99,6 +99,10 @@ def check_image(name: str, value: object) -> str:
         no address, such as one in quotation marks.
     """
     text = value.strip() if isinstance(value, str) else ""
+    if isinstance(value, (Mapping, list, tuple)) and value:
+        raise InvalidRequestError(
+            f"{name} is a {type(value).__name__}, not a text: write the picture's address alone, such as its url."
+        )
     if is_nothing(text):
         said = value if value is None or isinstance(value, str) else type(value).__name__
         raise InvalidRequestError(

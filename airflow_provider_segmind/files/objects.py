@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
@@ -235,12 +236,14 @@ def _place(uri: str) -> _Place:
 
 
 def _local(uri: str) -> str:
-    """Return the path of a local file: literal if it is there, else as ``Path.as_uri`` encodes it."""
+    """Return the path of a local file: literal, or if it is there, as ``Path.as_uri`` encodes or a Mac stores it."""
     # fsspec would cut it off at two colons.
     path = str(ObjectStoragePath(uri.replace("::", "\0")).path).replace("\0", "::")
-    decoded = local_path(path)
-    encoded = uri.lower().startswith(("file:", "local:")) and decoded != path
-    return decoded if encoded and not os.path.lexists(path) and os.path.lexists(decoded) else path
+    encoded = uri.lower().startswith(("file:", "local:"))
+    # Of a name with accents, a Mac stores another form than most keyboards write.
+    others = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+    names = (path, local_path(path) if encoded else path, *others)
+    return next((one for one in names if os.path.lexists(one)), path)
 
 
 def _is_below(place: _Place, root: _Place) -> bool:
