@@ -48,11 +48,12 @@ _Place = tuple[str, str, str]
 def storage_path(name: str, uri: str) -> ObjectStoragePath:
     """Return a path in a storage that this Airflow knows, or raise."""
     _check_dropped(name, uri)
-    check_chain(name, uri)
     # Airflow passes any other protocol to fsspec, which can read from web servers and foreign clusters.
     try:
         parts = urlsplit(uri)
         known = parts.scheme in LOCAL or has_fs(parts.scheme)
+        if known:
+            _check_chain(name, uri)
         if known and ":" not in parts.netloc.rpartition("@")[0]:
             with _errors(name, uri):
                 return ObjectStoragePath(uri)
@@ -72,7 +73,7 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
     )
 
 
-def check_chain(name: str, uri: str) -> None:
+def _check_chain(name: str, uri: str) -> None:
     """Raise if fsspec would divide a URI at two colons, and read or write what stands before them."""
     if "::" in uri and not uri.startswith("/"):
         raise InvalidRequestError(
