@@ -50,6 +50,11 @@ _EXPORT = "export it as PNG or JPEG"
 _OTHERS = (
     (rb"GIF8", f"a GIF: {_EXPORT}"),
     (rb"II[*+\x55]\0|MM\0[*+]|.{4}ftypcrx ", f"a TIFF or a camera's raw file: {_EXPORT}"),
+    (rb"FUJIFILMCCD-RAW|FOVb", f"a camera's raw file: {_EXPORT}"),
+    (rb"\0\0[\x01\x02]\0[^\0]\0", f"an icon: {_EXPORT}"),
+    (rb"%!PS|\xc5\xd0\xd3\xc6", f"an EPS: {_EXPORT}"),
+    (rb"\0\x05\x16[\0\x07]\0", "a Mac's notes on another file (._ before its name): give that file"),
+    (rb"data:image/|(?:/9j/|iVBORw0KGgo|UklGR)[\w+/=\s]{40}", "a picture as base64 text: decode it to a file"),
     (rb"BM.{4}\0{4}", f"a BMP: {_EXPORT}"),
     (rb"8BPS", f"a Photoshop file: {_EXPORT}"),
     (rb"\0{3}\x0cJXL |\xff\x0a", f"a JPEG XL: {_EXPORT}"),
@@ -60,7 +65,7 @@ _OTHERS = (
     (rb"version https://git-lfs", "a pointer of Git LFS: fetch the file itself"),
     (rb"(?i:\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<svg)", f"an SVG: {_EXPORT}"),
     (rb"(?i:(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html|head|body|!--))", "a web page: give the picture itself"),
-    (rb"\s*<\?xml", "an XML text, such as the error of a storage: give the picture itself"),
+    (rb"\s*<(?:\?xml|[A-Za-z]+[ />])", "an XML text, such as the error of a storage: give the picture itself"),
     (rb"\s*[{\[]", "a JSON text: give the picture itself"),
 )
 _LOOKS_LIKE = tuple((re.compile(beginning, re.DOTALL), words) for beginning, words in _OTHERS)

@@ -172,6 +172,8 @@ class _Header:
         here = [column for _, column in self.known]
         missing = [columns.said(name) for name in BODY_SWAP_IMAGES if name not in here]
         said = [f"the header has no column {', '.join(missing)}"] if missing else []
+        if not here:
+            said[0] += ": the first line that is not blank must be the header, so delete a title above it"
         said += [f"the header has {columns.said(name)} twice" for name in dict.fromkeys(here) if here.count(name) > 1]
         said += [f"the header's {words}" for words in columns.misspelt((name for _, name in self.others), here)]
         self.bad = bool(said)
@@ -243,12 +245,14 @@ class _Grid:
     def swallowed(self, cells: Sequence[str]) -> bool:
         """Whether a line of a cell would be a row, or the rest of one, if nothing were quoted."""
         for index, cell in enumerate(cells):
+            if "\n" not in cell and "\r" not in cell:
+                continue
             lines = _BREAK.split(cell)
             for number, line in enumerate(lines):
                 before = 0 if number else index
                 parts = [""] * before + line.split(self.delimiter)
                 whole = index + 1 if number and number == len(lines) - 1 else self.width
-                if len(lines) > 1 and len(parts) >= whole and self._has_image(parts[: self.width]):
+                if len(parts) >= whole and self._has_image(parts[: self.width]):
                     return True
         return False
 

@@ -51,10 +51,11 @@ class Uncalculated(str):
     __slots__ = ()
 
 
-def workbook_rows(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
+def workbook_rows(data: bytes, names: list[str]) -> Iterator[tuple[int, Sequence[Any]]]:
     """
     Yield number and cells of each row of the first visible sheet: texts, or what has no certain text.
 
+    :param names: gets the names of all visible sheets.
     :raises InvalidRequestError: if it is too large or broken, or the package that reads it is missing.
     """
     try:
@@ -68,6 +69,7 @@ def workbook_rows(data: bytes) -> Iterator[tuple[int, Sequence[Any]]]:
         _check_parts(data)
         book = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+        names += [sheet.title for sheet in sheets]
         if len(sheets) > 1:
             log.warning("The workbook has %d visible sheets: only the first is read.", len(sheets))
         yield from _rows(sheets[0], _notes(data, sheets[0]._worksheet_path))

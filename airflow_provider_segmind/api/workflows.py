@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -98,6 +99,10 @@ def check_image(name: str, value: object) -> str:
         no address, such as one in quotation marks.
     """
     text = value.strip() if isinstance(value, str) else ""
+    if isinstance(value, (Mapping, list, tuple)) and value:
+        raise InvalidRequestError(
+            f"{name} is a {type(value).__name__}, not a text: write the picture's address alone, such as its url."
+        )
     if is_nothing(text):
         said = value if value is None or isinstance(value, str) else type(value).__name__
         raise InvalidRequestError(
@@ -178,6 +183,7 @@ def _check_body_swap(inputs: dict[str, Any], base_url: str) -> None:
         inputs["select_character"] = check_character(inputs["select_character"])
 
 
+@lru_cache(maxsize=1024)  # the swaps of a batch share pictures
 def _why_no_address(text: str) -> str | None:
     """Return why a text that looks like an address is none, and the remedy; ``None`` if it may be a path or URI."""
     odd = next((sign for sign in (text[0], text[-1]) if unicodedata.category(sign) == "Cf"), None)

@@ -52,6 +52,8 @@ _FINAL_WORDS = re.compile(
     r"|expired|authenticat|anonymous caller|account.?(problem|disabled)",
     re.IGNORECASE,
 )
+_NO_ANSWER = re.compile(r"response (?:429|5\d\d)|could not connect|connect timeout|no response from", re.IGNORECASE)
+"""What clients say of a service that gives credentials, and did not answer; their classes are those of a refusal."""
 _LIMITED = re.compile(r"rate.?limit|quota.?exceed|slow.?down|too.?many", re.IGNORECASE)
 """What a 403 of GCS says when a limit is reached; other words can be the name of a bucket."""
 _PATHS = re.compile(r"\S*/\S*")
@@ -88,6 +90,8 @@ def _meaning(error: BaseException) -> Meaning | None:
         return "passing"
     if isinstance(error, OSError) and isinstance(error.errno, int):
         return "final" if error.errno in _FINAL_ERRNO else "passing"
+    if _NO_ANSWER.search(words):
+        return "passing"
     if names & _FINAL_NAMES or _FINAL_WORDS.search(code):
         return "final"
     if _PASSING_WORDS.search(words):

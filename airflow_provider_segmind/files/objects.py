@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
@@ -47,11 +48,12 @@ _Place = tuple[str, str, str]
 def storage_path(name: str, uri: str) -> ObjectStoragePath:
     """Return a path in a storage that this Airflow knows, or raise."""
     _check_dropped(name, uri)
-    check_chain(name, uri)
     # Airflow passes any other protocol to fsspec, which can read from web servers and foreign clusters.
     try:
         parts = urlsplit(uri)
         known = parts.scheme in LOCAL or has_fs(parts.scheme)
+        if known:
+            _check_chain(name, uri)
         if known and ":" not in parts.netloc.rpartition("@")[0]:
             with _errors(name, uri):
                 return ObjectStoragePath(uri)
@@ -71,7 +73,7 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
     )
 
 
-def check_chain(name: str, uri: str) -> None:
+def _check_chain(name: str, uri: str) -> None:
     """Raise if fsspec would divide a URI at two colons, and read or write what stands before them."""
     if "::" in uri and not uri.startswith("/"):
         raise InvalidRequestError(
@@ -259,12 +261,14 @@ def _place(uri: str) -> _Place:
 
 
 def _local(uri: str) -> str:
-    """Return the path of a local file: literal if it is there, else as ``Path.as_uri`` encodes it."""
+    """Return the path of a local file: literal, or if it is there, as ``Path.as_uri`` encodes or a Mac stores it."""
     # fsspec would cut it off at two colons.
     path = str(ObjectStoragePath(uri.replace("::", "\0")).path).replace("\0", "::")
-    decoded = local_path(path)
-    encoded = uri.lower().startswith(("file:", "local:")) and decoded != path
-    return decoded if encoded and not os.path.lexists(path) and os.path.lexists(decoded) else path
+    encoded = uri.lower().startswith(("file:", "local:"))
+    # Of a name with accents, a Mac stores another form than most keyboards write.
+    others = (unicodedata.normalize(form, path) for form in ("NFC", "NFD"))
+    names = (path, local_path(path) if encoded else path, *others)
+    return next((one for one in names if os.path.lexists(one)), path)
 
 
 def _is_below(place: _Place, root: _Place) -> bool:

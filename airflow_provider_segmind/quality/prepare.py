@@ -18,8 +18,8 @@ SIDE = 4096
 _LEAST = 3891
 """As good as ``SIDE``, if a JPEG decoder can scale to it: 48 megapixels then take as much memory as 12."""
 _QUALITY = 92
-_COMPRESSION = 3
-"""Of a PNG: a photograph gets hardly smaller with more, and takes four times as long."""
+_COMPRESSION = 2
+"""Of a PNG: with more, a photograph gets hardly smaller and takes up to six times as long."""
 _SCALED, _CONVERTED = "scaled", "converted"
 _USUAL = ("L", "RGB", "RGBA")
 _AT_ONCE = threading.BoundedSemaphore(2)

@@ -434,3 +434,33 @@ def test_very_many_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_broken_csv_is_named_with_its_line(data: str, said: str) -> None:
     assert said in refusal(data)
+
+
+@pytest.mark.parametrize("takes", ["2", " 2 ", "2.0", '"2,0"', "002", "2.00"])
+def test_takes_may_be_written_as_spreadsheets_write_numbers(takes: str) -> None:
+    assert len(read(f"takes,{HEAD}{takes},{ROW}")) == 2
+    assert len(read_items([{**PAIR, "takes": takes.strip('"')}], select_character="x")) == 2
+
+
+@pytest.mark.parametrize("value", ["", "nan", None, float("nan"), "NULL"])
+def test_takes_that_are_missing_are_one(value: object) -> None:
+    assert len(read_items([{**PAIR, "takes": value}], select_character="x")) == 1
+
+
+def test_an_id_that_pandas_misses_is_none() -> None:
+    assert ids(read_items([{**PAIR, "id": float("nan")}], select_character="x")) == [None]
+
+
+def test_a_title_above_the_header_is_suspected() -> None:
+    said = refusal("Summer catalogue,,,\n" + HEAD + ROW)
+    assert "line 1: the header has no column" in said
+    assert "the first line that is not blank must be the header, so delete a title above it" in said
+    assert "title" not in refusal("id,character_image\n")
+
+
+def test_fields_and_pictures_in_objects_of_their_own_are_named() -> None:
+    for name in ("fields", "inputs"):
+        assert "it holds its fields in an object of their own" in refusal(json.dumps([{name: PAIR}]), "m.json")
+    for value, kind in (({"url": P}, "dict"), ([P], "list")):
+        said = refusal(json.dumps([{**PAIR, "character_image": value}]), "m.json")
+        assert f"character_image is a {kind}, not a text: write the picture's address alone" in said

@@ -132,3 +132,16 @@ def test_hidden_rows_and_columns_are_read_and_counted(caplog: pytest.LogCaptureF
     caplog.clear()
     assert len(read(book(line("a"), hidden=("H",)))) == 1
     assert not caplog.text
+
+
+def test_a_workbook_whose_first_sheet_is_another_names_it_and_the_others() -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    made = openpyxl.Workbook()
+    made.active.title = "Export Summary"
+    made.active.append(["This document was exported from Numbers."])
+    made.create_sheet("Sheet 1").append(HEADER)
+    file = io.BytesIO()
+    made.save(file)
+    said = refusal(file.getvalue(), "m.xlsx")
+    assert "row 1: the header has no column character_image" in said
+    assert "the file: only the first visible sheet is read, 'Export Summary'; others are 'Sheet 1'" in said

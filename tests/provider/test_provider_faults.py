@@ -150,9 +150,13 @@ class HttpResponseError(Exception):
         self.status_code, self.error_code = status, error_code
 
 
-def named(name: str, *bases: type[BaseException], **facts: Any) -> BaseException:
+def named(name: str, *bases: type[BaseException], words: str = "no words", **facts: Any) -> BaseException:
     """Return an error as a library's class of that name would be, which is not installed here."""
-    return type(name, bases or (Exception,), facts)("no words")
+    return type(name, bases or (Exception,), facts)(words)
+
+
+def credentials(words: str) -> boto.CredentialRetrievalError:
+    return boto.CredentialRetrievalError(provider="container-role", error_msg=words)
 
 
 def because(error: BaseException, cause: BaseException) -> BaseException:
@@ -208,6 +212,11 @@ def during(error: BaseException, other: BaseException) -> BaseException:
         because(ValueError("unable to connect to account for no words"), named("ServiceRequestError")),
         during(OSError(16, "Please reduce your request rate."), FileNotFoundError("a.jpg")),
         RuntimeError("nobody knows"),
+        credentials("Received non 200 response 503 from container metadata: agent not ready"),
+        credentials("Received non 200 response 429 from container metadata: Too many requests"),
+        credentials('Could not connect to the endpoint URL: "http://169.254.170.23/v1/credentials"'),
+        credentials("Connect timeout on endpoint URL"),
+        named("ClientAuthenticationError", words="authentication unavailable, no response from the IMDS endpoint."),
     ],
     ids=repr,
 )
@@ -235,6 +244,8 @@ def test_what_may_pass_is_tried_again(error: BaseException) -> None:
         client_error("404"),
         client_error("KMS.DisabledException", 400),
         boto.NoCredentialsError(),
+        credentials("Received non 200 response 404 from container metadata"),
+        credentials("the role does not exist"),
         boto.PartialCredentialsError(provider="env", cred_var="AWS_SECRET_ACCESS_KEY"),
         boto.ParamValidationError(report="Invalid bucket name"),
         HttpError(401, "Invalid Credentials"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,3 +186,13 @@ def test_a_manifest_in_a_folder_with_a_sign_is_a_manifest() -> None:
         assert is_many(uri)
     for uri in ("s3://shop/results.jsonl#1.png", "https://shop.example/a.png?of=results.jsonl"):
         assert not is_many(uri)
+
+
+@pytest.mark.parametrize(("stored", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_file_with_accents_is_found_however_they_are_stored(tmp_path: Path, stored: str, typed: str) -> None:
+    (tmp_path / unicodedata.normalize(stored, "café é.jpg")).write_bytes(b"found")  # type: ignore[arg-type]
+    name = unicodedata.normalize(typed, "café é.jpg")  # type: ignore[arg-type]
+    for uri in (f"{tmp_path}/{name}", f"file://{tmp_path}/{name}"):
+        assert read_up_to(9, "character_image", uri) == b"found"
+    (tmp_path / name).write_bytes(b"literal")
+    assert read_up_to(9, "character_image", f"{tmp_path}/{name}") == b"literal"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
 import re
@@ -34,6 +35,7 @@ from tests.provider.test_provider_decorator import Tried
 from tests.quality import profiles
 from tests.quality.drawing import encoded, opened, scene
 from tests.quality.phones import exif, flipped, house
+from tests.quality.test_quality_told_colours import camera, png_with
 
 PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
 ROWS = [
@@ -87,6 +89,10 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
         lambda kind=kind, profile=profile: encoded(house(), kind, icc_profile=profile)
         for kind, profile in zip(("JPEG", "PNG", "WEBP"), profiles.WIDE.values(), strict=True)
     ),
+    "Adobe RGB by its EXIF; gamma or primaries of a PNG": (
+        lambda: encoded(house(), "JPEG", exif=camera("R03")),
+        lambda: png_with(house(), (b"gAMA", struct.pack(">I", 100_000))),
+    ),
     "CMYK": (
         lambda: encoded(house().convert("CMYK"), "JPEG"),
         lambda: encoded(house().convert("CMYK"), "JPEG", icc_profile=profiles.press()),
@@ -97,6 +103,10 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
         lambda: encoded(house().convert("L"), transparency=7),
     ),
     "several in one JPEG (MPO, Ultra HDR)": (several,),
+    "animated WebP or PNG": tuple(
+        lambda kind=kind: encoded(house(), kind, save_all=True, append_images=[noisy()], duration=100)
+        for kind in ("WEBP", "PNG")
+    ),
     "a side of more than 4096 pixels": (
         lambda: encoded(scene(5000, 600), "JPEG"),
         lambda: encoded(scene(600, 8192), "JPEG"),
@@ -119,12 +129,19 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
     "SVG": (lambda: b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', lambda: b"<svg/>"),
     "PDF": (lambda: encoded(house(), "PDF"),),
     "film": (lambda: b"\0\0\0\x18ftypqt  \0\0\0\0qt  " + bytes(64), lambda: b"\0\0\0\x18ftypisom" + bytes(64)),
+    "icon": (lambda: encoded(house().resize((64, 64)), "ICO"),),
+    "EPS": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0" + bytes(64),),
+    "`._` file of a Mac": (lambda: b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(64),),
+    "base64 text": (lambda: base64.b64encode(encoded(house(), "JPEG")), lambda: b"data:image/png;base64,iVBORw0KGgo="),
     "web page": (
         lambda: b"<!doctype html><html>Sign in</html>",
         lambda: b"\n <HTML><body>",
         lambda: b"\xef\xbb\xbf<!DOCTYPE html>",
     ),
-    "error of a storage": (lambda: b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',),
+    "error of a storage": (
+        lambda: b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>',
+        lambda: b"<Error><Code>AccessDenied</Code></Error>",
+    ),
     "JSON": (lambda: b'{"error": "expired"}', lambda: b"[]"),
     "archive": (zipped, lambda: b"\x1f\x8b\x08" + bytes(64)),
     "Git LFS pointer": (lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a",),
@@ -139,7 +156,12 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
         lambda: encoded(noisy())[:-5000],
         lambda: encoded(house())[:-12],
     ),
-    "damaged": (damaged, lambda: encoded(house(), "WEBP")[:-500], lambda: flipped(encoded(house()))),
+    "damaged": (
+        damaged,
+        lambda: encoded(noisy(), "WEBP").replace(b"\n", b"\r\n"),
+        lambda: encoded(house(), "WEBP")[:-500],
+        lambda: flipped(encoded(house())),
+    ),
     "HDR (PQ or HLG), by its numbers": (lambda: hdr("HEIF"), lambda: hdr("AVIF")),
     "more than 64 million pixels; 256 million in a JPEG that is not progressive": (
         lambda: encoded(Image.new("1", (8001, 8000))),
