@@ -111,6 +111,8 @@ class Ordering:
                 self.errors[index] = _unknown(entry)
             else:
                 self.errors[index].message += can_be(entry.candidates)
+            if self._memory is not None and self._patient:
+                await self._memory.doubted(index, entry, self.errors[index])
 
     async def _drop_unsent(self) -> set[int]:
         """Forget the intents whose claim was never made; return the indexes of their swaps."""

@@ -200,8 +200,15 @@ class Store:
             return None
         return data
 
-    def _errors(self) -> contextlib.AbstractContextManager[None]:
-        return storage_errors(_NAME, self.root, "used", final=_FINAL, passing=_PASSING)
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with storage_errors(_NAME, self.root, "used", final=_FINAL, passing=_PASSING):
+                yield
+        except InvalidRequestError as error:
+            # A mount or a right that is missing may come back, and without the memory a retry orders nothing either.
+            error.retryable = True
+            raise
 
 
 def create(path: ObjectStoragePath, data: bytes) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import memory as swaps
-from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
-from airflow_provider_segmind.api.memory import CLAIMED, DONE, FAILED, ORDERED
+from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.memory import CLAIMED, DONE, FAILED, LOST, ORDERED
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from airflow_provider_segmind.emulator.state import Asset
@@ -300,6 +300,47 @@ def test_an_order_whose_outcome_nobody_knows_is_not_repeated_and_its_task_is_nam
     assert len(emulator.charges) == 2
 
 
+def test_a_clear_after_an_unknown_outcome_was_told_orders_anew(emulator: Emulator, memory: Path) -> None:
+    """The error says that a clear does; whoever clears has read it."""
+    emulator.set(history=False)
+    emulator.script(Fault("drop-before"))
+    with pytest.raises(AirflowFailException, match="its answer never came"):
+        run(swap(emulator), context(task_of(max_tries=0)))
+    assert "reused" not in run(swap(emulator), context(task_of(max_tries=1, try_number=2)))
+    assert [record["state"] for record in records(memory)] == [LOST, DONE]
+    assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_clear_after_a_death_looks_first_and_orders_only_after_it_was_told(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch, accepted: bool
+) -> None:
+    """Whoever clears a task whose worker has died knows nothing yet of an order that was being sent."""
+    submit = SegmindHook.submit
+
+    def die(self: SegmindHook, workflow: str, inputs: Any, before: Any) -> None:
+        before()
+        if accepted:
+            submit(self, workflow, inputs)
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmindHook, "submit", die)
+        with pytest.raises(SystemExit):
+            run(swap(emulator), context(task_of(max_tries=0)))
+    assert [record["state"] for record in records(memory)] == [CLAIMED]
+    if accepted:
+        assert run(swap(emulator), context(task_of(max_tries=1, try_number=2)))["reused"]
+    else:
+        with pytest.raises(
+            AirflowFailException, match=r"An earlier attempt of this task.* clear the task, which orders"
+        ):
+            run(swap(emulator), context(task_of(max_tries=1, try_number=2)))
+        assert not emulator.charges
+        assert "reused" not in run(swap(emulator), context(task_of(max_tries=2, try_number=3)))
+    assert len(emulator.charges) == 1
+
+
 def test_a_damaged_object_is_named_and_nothing_is_ordered(emulator: Emulator, memory: Path) -> None:
     in_run(swap(emulator), "a")
     (path,) = (memory / "swaps").rglob("*.json")
@@ -322,9 +363,12 @@ def emulator_password() -> str:
     return os.environ["AIRFLOW_CONN_SEGMIND_DEFAULT"]
 
 
-def test_a_memory_that_cannot_be_used_stops_the_order(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_memory_that_cannot_be_used_stops_the_order_until_a_retry(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount or a right that is missing may come back."""
     monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", "/proc/memory")
-    with pytest.raises(AirflowFailException, match=r"\[segmind\] memory '/proc/memory' cannot be used"):
+    with pytest.raises(InvalidRequestError, match=r"\[segmind\] memory '/proc/memory' cannot be used"):
         in_run(swap(emulator), "a")
     assert not emulator.charges
     assert stores.has_memory()
