@@ -27,7 +27,9 @@ AT_ONCE = 6
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if not (HAS_STORE or WITH_MEMORY):
-        pytest.exit("Before Airflow 3.3 nothing keeps a record of an order but a memory: make test-faults MEMORY=1 …", 2)
+        pytest.exit(
+            "Before Airflow 3.3 nothing keeps a record of an order but a memory: make test-faults MEMORY=1 …", 2
+        )
     with World(tmp_path_factory.mktemp("faults")) as running:
         yield running
         pids = running.airflow.pids

@@ -30,7 +30,9 @@ def stored(case: Case) -> None:
     assert not [half for half in path.parent.iterdir() if half.name.startswith(f".{path.name}")]
 
 
-@scenario("worker killed between claim and POST; the task has no retries and is cleared twice", charges=1, of_memory=True)
+@scenario(
+    "worker killed between claim and POST; the task has no retries and is cleared twice", charges=1, of_memory=True
+)
 def _(case: Case) -> str:
     hold_back(case, 25)
     case.order("swap_never_retry").until_intent()
@@ -46,7 +48,12 @@ def _(case: Case) -> str:
     return "the first clear fails and says that the order may be paid for; the second orders"
 
 
-@scenario("worker killed between answer and note in the memory; another run wants the same", charges=1, of_memory=True, alone=True)
+@scenario(
+    "worker killed between answer and note in the memory; another run wants the same",
+    charges=1,
+    of_memory=True,
+    alone=True,
+)
 def _(case: Case) -> str:
     case.emulator.script(Fault("hang-after", seconds=4))
     case.order("swap_never_retry").until_charged()
@@ -70,7 +77,9 @@ def _(case: Case) -> str:
     return "ordered once, delivered to both"
 
 
-@scenario("two runs that start together want the same swap; the worker that orders is killed", charges=1, of_memory=True)
+@scenario(
+    "two runs that start together want the same swap; the worker that orders is killed", charges=1, of_memory=True
+)
 def _(case: Case) -> str:
     case.emulator.script(Fault("hang-after", seconds=15))
     other = case.twin()

@@ -31,9 +31,8 @@ class Table:
             "| Fault | Charges expected | Charges seen | Outcome |",
             "| --- | --- | --- | --- |",
         ]
-        for row in self.rows:
-            lines.append(f"| {row.scenario.fault} | {_expected(row)} | {row.charges} | {row.outcome} |")
-        return "\n".join([*lines, "", self.storm])
+        rows = (f"| {row.scenario.fault} | {_expected(row)} | {row.charges} | {row.outcome} |" for row in self.rows)
+        return "\n".join([*lines, *rows, "", self.storm])
 
     def finish(self) -> None:
         """Print the table, and write it among the results: all of a good run, or with a memory each cell by itself."""
