@@ -1,4 +1,4 @@
-"""The memory of swaps: what is half written, not reachable, or wanted by two at once. Played only where there is one."""
+"""The memory of swaps, half written, not reachable, or asked by two at once; only a run that has one plays these."""
 
 from __future__ import annotations
 
