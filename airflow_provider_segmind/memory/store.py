@@ -22,7 +22,6 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, TransportEr
 from airflow_provider_segmind.api.flow import Pause
 from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps
 from airflow_provider_segmind.api.uris import SAME_STORAGE, shown
-from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
 from airflow_provider_segmind.files.objects import LOCAL, memory_root, storage_errors, storage_path
 from airflow_provider_segmind.files.publish import write_local, write_whole
 
@@ -276,8 +275,3 @@ def owner_of(context: Mapping[str, Any]) -> dict[str, Any]:
 def has_memory() -> bool:
     """Whether the administrator has configured a memory."""
     return store() is not None
-
-
-def remembers() -> bool:
-    """Whether a triggerer can use the memory: before Airflow 3.2, only its main thread may look up a connection."""
-    return has_memory() and THREADS_MAY_ASK_AIRFLOW

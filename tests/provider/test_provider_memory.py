@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,9 @@ from airflow_provider_segmind.operators.body_swap import BodySwapOperator, Submi
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
+from airflow_provider_segmind.waiting import remembering
 from tests.api.clock import Clock
-from tests.provider.running import TaskInstance, context, run
+from tests.provider.running import TaskInstance, context, defer, first_event, revive, run
 
 
 @pytest.fixture(autouse=True)
@@ -298,6 +301,41 @@ def test_an_order_whose_outcome_nobody_knows_is_not_repeated_and_its_task_is_nam
     emulator.set(history=False)
     assert "reused" not in in_run(swap(emulator, on_unknown_outcome="resubmit"), "c")
     assert len(emulator.charges) == 2
+
+
+@pytest.mark.parametrize("threads_may_ask", [True, False])
+def test_a_triggerer_keeps_the_picture_and_looks_up_the_memorys_connection_where_it_may(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch, threads_may_ask: bool
+) -> None:
+    """Before Airflow 3.2 only one thread can, that of asgiref."""
+    asked: list[str] = []
+    check = stores.Store.check
+
+    def noted(self: stores.Store) -> None:
+        if not self._is_checked:
+            asked.append(threading.current_thread().name)
+        check(self)
+
+    monkeypatch.setattr(remembering, "THREADS_MAY_ASK_AIRFLOW", threads_may_ask)
+    deferred = defer(swap(emulator))
+    monkeypatch.setattr(stores, "_stores", {})  # a triggerer is another process
+    monkeypatch.setattr(stores.Store, "check", noted)
+    assert asyncio.run(first_event(revive(deferred.trigger)))
+    assert [record["state"] for record in records(memory)] == [DONE]
+    assert all("asyncio_" in name for name in asked) is threads_may_ask, asked
+
+
+def test_a_memory_that_is_away_when_a_job_ends_loses_no_result(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembering, "THREADS_MAY_ASK_AIRFLOW", False)
+    deferred = defer(swap(emulator))
+    memory.rename(memory.with_name("away"))
+    memory.touch()
+    monkeypatch.setattr(stores, "_stores", {})
+    event = asyncio.run(first_event(revive(deferred.trigger)))
+    result = swap(emulator).resume_execution(deferred.method_name, {"event": event}, context())
+    assert result["status"] == "COMPLETED"
 
 
 def test_a_clear_after_an_unknown_outcome_was_told_orders_anew(emulator: Emulator, memory: Path) -> None:
