@@ -37,6 +37,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_segmind.operators.pixelflow",
                     "airflow_provider_segmind.operators.batch",
                     "airflow_provider_segmind.operators.body_swap",
+                    "airflow_provider_segmind.operators.memory",
                     "airflow_provider_segmind.operators.quality",
                 ],
             }
@@ -119,6 +120,23 @@ def get_provider_info() -> dict[str, Any]:
                         "version_added": "0.1.0",
                         "type": "float",
                         "example": "50",
+                        "default": "0",
+                    },
+                    "max_spend_per_day": {
+                        "description": "US dollars that the orders of one connection may cost on one day (UTC), at "
+                        "``price_per_swap`` each, over all runs and DAGs. It is counted in the ``memory``, which it "
+                        "needs. An order that would cost more is refused before it is sent; 0 for no limit.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "500",
+                        "default": "0",
+                    },
+                    "max_spend_per_day_and_dag": {
+                        "description": "US dollars that the orders of one DAG may cost on one day (UTC); as "
+                        "``max_spend_per_day``. 0 for no limit.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "100",
                         "default": "0",
                     },
                     "tag_orders": {

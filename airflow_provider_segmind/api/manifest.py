@@ -14,14 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.tables import (
-    Columns,
-    Row,
-    csv_lines,
-    divided,
-    json_values,
-    table_rows,
-)
+from airflow_provider_segmind.api.tables import MAX_LINE, Add, Columns, Row, csv_lines, divided, table_rows
 from airflow_provider_segmind.api.texts import encoding_of, is_workbook, unpacked
 from airflow_provider_segmind.api.uris import quoted, shown
 from airflow_provider_segmind.api.workbook import NO_RESULTS, Uncalculated, workbook_rows
@@ -37,6 +30,7 @@ MAX_EXTRA = 4096
 """Most characters of a swap's other columns that are kept; longer ones are cut."""
 
 _JSON_NAME = re.compile(r"[^?#]*\.(?:json|jsonl|ndjson)(?:\.gz)?(?:[?#].*)?\Z", re.IGNORECASE | re.DOTALL)
+_BLANK = re.compile(r"[\s\ufeff]*")
 _BEFORE = b"\0\xef\xbb\xbf\xff\xfe \t\r\n"
 _FAULT = re.compile(
     r"#+|#[¡¿]?[^\W\d]{2,}(?:/[^\W\d]|/0)?[\s\u00a0\u202f]?[!?]|#[^\W\d]/[^\W\d][!?]?|Loading\.\.\.|Err:\d{3}"
@@ -146,12 +140,67 @@ def _manifest_rows(data: bytes, where: str, columns: Columns, problems: Problems
             yield from table_rows(workbook_rows(data), columns, problems.add, unit="row")
         elif data.lstrip(_BEFORE)[:1] in (b"{", b"[") or _JSON_NAME.match(where):
             text = data.decode(encoding_of(data, western=False))
-            yield from _object_rows(json_values(text, problems.add), columns, problems)
+            yield from _object_rows(_json_values(text, problems.add), columns, problems)
         else:
             lines = csv_lines(data, encoding_of(data), columns, problems.add)
             yield from table_rows(lines, columns, problems.add)
     except InvalidRequestError as error:
         problems.add("the file", error)
+
+
+def _json_values(text: str, add: Add) -> Iterator[tuple[str, object]]:
+    """Yield the values of JSON Lines, of objects one after the other, or of one array."""
+    decode = json.JSONDecoder(object_pairs_hook=_once).raw_decode
+    newline = "\n" if "\n" in text else "\r"
+    at = _after_blank(text, 0)
+    array = text.startswith("[", at)
+    at += array
+    number, counted, comma_is_due = 1, 0, False
+    while (at := _after_blank(text, at)) < len(text):
+        number, counted = number + text.count(newline, counted, at), at
+        place = f"line {number}"
+        if array and text[at] == "]":
+            end = _after_blank(text, at + 1)
+            if end < len(text):
+                add(f"line {number + text.count(newline, at, end)}", "something follows the JSON array")
+            return
+        if comma_is_due:
+            if text[at] != ",":
+                add(place, "the JSON array is broken: a comma is missing")
+                return
+            at, comma_is_due = at + 1, False
+            continue
+        try:
+            value, end = decode(text, at)
+        except (ValueError, RecursionError) as error:
+            said = f"it is no JSON object ({getattr(error, 'msg', type(error).__name__)})"
+            add(place, error if isinstance(error, InvalidRequestError) else said)
+            if array:
+                return
+            at = text.find(newline, at) + 1 or len(text)
+            continue
+        if end - at > MAX_LINE:
+            add(place, f"it has {end - at} characters, at most {MAX_LINE} are read")
+        else:
+            yield place, value
+        at, comma_is_due = end, array
+    if array:
+        add(f"line {number}", "the JSON array has no end: is the file cut off?")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; raise if a name is there twice, of which only the last would count."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequestError(f"it has {quoted(twice, most=60)} twice: give each name once")
+    return found
+
+
+def _after_blank(text: str, at: int) -> int:
+    found = _BLANK.match(text, at)
+    return found.end() if found else at
 
 
 def _object_rows(values: Iterable[tuple[str, object]], columns: Columns, problems: Problems) -> Iterator[Row]:

@@ -114,6 +114,8 @@ class SwapRecord:
     :param ended_at: seconds since the epoch at which its end was seen.
     :param error: Segmind's words about a failure; of a claim, that its own task has failed since nobody knows its
         outcome. A person who clears that task then decides.
+    :param conn_id: the connection that it was ordered with.
+    :param pictures: SHA-256 of its input pictures, by which a person's pictures are found.
     """
 
     key: str
@@ -126,6 +128,8 @@ class SwapRecord:
     outputs: tuple[Stored, ...] = ()
     ended_at: float = 0.0
     error: str = ""
+    conn_id: str = ""
+    pictures: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -174,6 +178,11 @@ def name_of(key: str, number: int) -> str:
     return f"swaps/{key[:2]}/{key}.{number}.json"
 
 
+def end_name(key: str, number: int) -> str:
+    """Return the name of the object that keeps how an order ended."""
+    return f"ends/{key[:2]}/{key}.{number}.json"
+
+
 def request_name(request_id: str) -> str:
     """Return the name of the object that leads from a request to its swap."""
     digest = hashlib.sha256(request_id.encode()).hexdigest()
@@ -195,7 +204,8 @@ def read_swap(data: bytes, name: str) -> SwapRecord:
             )
         values = {field_name: said[field_name] for field_name in _FIELDS if field_name in said}
         outputs = tuple(Stored(**{n: one[n] for n in _STORED if n in one}) for one in said["outputs"])
-        record = SwapRecord(**{**values, "order": read_order(said["order"]), "outputs": outputs})
+        pictures = tuple(map(str, said.get("pictures", ())))
+        record = SwapRecord(**{**values, "order": read_order(said["order"]), "outputs": outputs, "pictures": pictures})
         fits = record.name == name and isinstance(record.number, int) and isinstance(record.owner, Mapping)
         if record.state not in _STATES or not fits:
             raise ValueError("its values do not fit")
@@ -218,11 +228,13 @@ class Reuse:
     :param refresh: whether to order anew nevertheless.
     :param max_age: seconds since the picture was seen for which it is taken; ``None`` for ever.
     :param resubmit: whether to order again what another task was sending and nobody knows the outcome of.
+    :param max_tries: the task's ``max_tries``: an order that it made with the same is the new one that it wants.
     """
 
     refresh: bool = False
     max_age: float | None = None
     resubmit: bool = False
+    max_tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,13 +264,15 @@ def settle(
     """
     number, before = 1, None
     while (data := (yield Read(name_of(key, number)))) is not None:
-        record = read_swap(data, name_of(key, number))
-        if wait and record.state == CLAIMED and dict(record.owner) != dict(owner) and not how.refresh:
+        record = yield from _with_end(read_swap(data, name_of(key, number)))
+        is_own = dict(record.owner) == dict(owner)
+        if wait and record.state == CLAIMED and not is_own and not how.refresh:
             left = record.order.at + SENDING - clock()
             if left > 0:
                 yield Pause(min(LOOK_AGAIN, left), f"Another task is sending this order: {record.whose}.")
                 continue
-        if not how.refresh and (yield from _stands(record, how, clock())):
+        refreshes = how.refresh and not (is_own and record.order.max_tries == how.max_tries)
+        if not refreshes and (yield from _stands(record, how, clock())):
             return Found(record, record.name)
         number, before = number + 1, record
     return Found(None, name_of(key, number), before)
@@ -291,7 +305,7 @@ def claim(record: SwapRecord, before: SwapRecord | None) -> Steps[bool]:
         return False
     if before is not None and (yield Read(before.name)) != before.to_bytes():
         # Its owner was slow, and may be sending now. Each of the two writes first and then reads: at most one sends.
-        yield from refused(record.name, record.owner)
+        yield from refused(record.name, record.owner, record.order.at)
         return False
     return True
 
@@ -303,7 +317,7 @@ def renew(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[bool
         return False
     yield Replace(name, replace(record, order=order).to_bytes())
     if (yield Read(name_of(record.key, record.number + 1))) is not None:
-        yield from refused(name, owner)
+        yield from refused(name, owner, order.at)
         return False
     return True
 
@@ -314,10 +328,14 @@ def unsent(name: str, owner: Mapping[str, Any]) -> Steps[bool]:
     return data is None or dict(read_swap(data, name).owner) != dict(owner)
 
 
-def refused(name: str, owner: Mapping[str, Any]) -> Steps[None]:
-    """Note that an order was certainly not accepted."""
+def refused(name: str, owner: Mapping[str, Any], at: float) -> Steps[None]:
+    """
+    Note that an order was certainly not accepted.
+
+    :param at: the time of its intent: two attempts of one task can run at once, and only one has made this claim.
+    """
     record = yield from _claimed(name, owner)
-    if record is not None:
+    if record is not None and record.order.at == at:
         yield Replace(name, replace(record, state=RELEASED).to_bytes())
 
 
@@ -337,11 +355,12 @@ def given_up(name: str, owner: Mapping[str, Any]) -> Steps[None]:
 
 def accepted(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[None]:
     """Note the handle of an accepted order, so that it can also be found by its request."""
+    # First, so that whoever sees an order that is noted can also note how it ended.
+    said = {"version": VERSION, "name": name}
+    yield Replace(request_name(order.request_id), json.dumps(said).encode())
     record = yield from _claimed(name, owner)
     if record is not None:
         yield Replace(name, replace(record, order=order, state=ORDERED, error="").to_bytes())
-    said = {"version": VERSION, "name": name}
-    yield Replace(request_name(order.request_id), json.dumps(said).encode())
 
 
 def _claimed(name: str, owner: Mapping[str, Any]) -> Steps[SwapRecord | None]:
@@ -367,23 +386,53 @@ def find(request_id: str) -> Steps[SwapRecord | None]:
             raise ValueError
     except (ValueError, TypeError, KeyError):
         raise DamagedError(f"The memory's object {pointer} is damaged: delete it; nothing is lost by that.") from None
-    data = yield Read(name)
-    record = None if data is None else read_swap(data, name)
-    return record if record is not None and record.order.request_id == request_id else None
+    return (yield from _of_request(name, request_id))
 
 
-def ended(request_id: str, state: str, at: float, *, outputs: tuple[Stored, ...] = (), error: str = "") -> Steps[None]:
-    """Note how a job ended, or that its picture is not wanted; what is noted of an end stays so, but for the latter."""
-    record = yield from find(request_id)
+def ended(
+    request_id: str, state: str, at: float, *, outputs: tuple[Stored, ...] = (), error: str = "", name: str = ""
+) -> Steps[None]:
+    """
+    Note how a job ended, or that its picture is not wanted; what is noted of an end stays so, but for the latter.
+
+    :param name: the name of its order's object, if it is known.
+    """
+    record = (yield from _of_request(name, request_id)) if name else (yield from find(request_id))
     if record is None or (record.state not in (CLAIMED, ORDERED, LOST) and state != REJECTED):
         return
     changed = replace(record, state=state, error=error)
     if state != REJECTED:
         changed = replace(changed, ended_at=at, outputs=outputs)
-    yield Replace(record.name, changed.to_bytes())
+    yield from _keep_end(changed)
     if state == DONE and record.number > 1:
         name = name_of(record.key, record.number - 1)
         data = yield Read(name)
         if data is not None and (before := read_swap(data, name)).state == DONE:  # it was ordered anew on purpose
-            said = f"Request {request_id} made a newer one."
-            yield Replace(name, replace(before, state=REJECTED, error=said).to_bytes())
+            yield from _keep_end(replace(before, state=REJECTED, error=f"Request {request_id} made a newer one."))
+
+
+def _of_request(name: str, request_id: str) -> Steps[SwapRecord | None]:
+    data = yield Read(name)
+    if data is None:
+        return None
+    record = yield from _with_end(read_swap(data, name))
+    return record if record.order.request_id == request_id else None
+
+
+def _keep_end(record: SwapRecord) -> Steps[None]:
+    """Keep an end twice: a task that stood still may write over the order's object what it read before the end."""
+    if record.state in (DONE, REJECTED):
+        yield Replace(end_name(record.key, record.number), record.to_bytes())
+    yield Replace(record.name, record.to_bytes())
+
+
+def _with_end(record: SwapRecord) -> Steps[SwapRecord]:
+    """Return a record with its end, if a task that stood still has written over it."""
+    if record.state not in (ORDERED, LOST):
+        return record
+    data = yield Read(end_name(record.key, record.number))
+    if data is None:
+        return record
+    known = read_swap(data, record.name)
+    yield Replace(known.name, known.to_bytes())
+    return known

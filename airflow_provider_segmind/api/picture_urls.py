@@ -13,6 +13,7 @@ from airflow_provider_segmind.api.models import is_loopback
 from airflow_provider_segmind.api.uris import public_uri
 
 _WEB = re.compile(r"https?://", re.IGNORECASE)
+_PRIVATE = (".local", ".localhost", ".internal", ".home.arpa")
 _UPLOAD = (
     "give the operator a storage URI or a path (it uploads the picture), or upload it with SegmindHook.upload first"
 )
@@ -33,7 +34,9 @@ def why_unreadable(url: str) -> str:
 
 def is_private(host: str) -> bool:
     """Return whether a host is this machine or an address of a private network, which Segmind cannot reach."""
-    if is_loopback(host):
+    host = host.lower()
+    # No public name is so: RFC 6762, RFC 8375, and .internal by ICANN; one without a dot is of a search list.
+    if is_loopback(host) or host.endswith(_PRIVATE) or not re.search("[.:]", host):
         return True
     try:
         return not ipaddress.ip_address(host).is_global
@@ -71,8 +74,12 @@ def _malformed(url: str) -> str | None:
             "has an underscore in its host, which many clients refuse: give the picture under another host name (of a "
             "bucket: with the bucket in the path), or its storage URI."
         )
+    if host.endswith(".") or ".." in host:
+        return "has a host with a dot too many: write it without."
     if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", host):
         return "has a host name with a sign that no host name has: check it."
+    if parts.scheme == "https" and not re.search("[.:]", host) and not is_loopback(host):
+        return f"has a host without a dot, which only a private network has: complete it, or {_UPLOAD}."
     if parts.scheme == "https" and is_private(host):
         return f"is on this machine or in a private network, where Segmind cannot read it: {_UPLOAD}."
     return None

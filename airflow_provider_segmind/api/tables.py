@@ -1,5 +1,5 @@
 """
-Read the rows of a manifest: a table (CSV, or an Excel workbook's sheet), or JSON objects. Pure.
+Read the rows of a manifest: a table (CSV, or an Excel workbook's sheet), or an object. Pure.
 
 Places are those of the file as it is: the line in which a row begins, counted as an editor counts.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
@@ -26,7 +26,6 @@ COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference", "takes")
 
 _DELIMITERS = ",;\t|"
 _SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?\1*\s*\Z', re.IGNORECASE)
-_BLANK = re.compile(r"[\s\ufeff]*")
 _BREAK = re.compile(r"\r\n|\r|\n")
 _IMAGE = re.compile(r'\s*"*(?!.*[<>])(?:[\w+.-]*:?/\S|[^\s"]+/[^\s"]+\s*\Z|[^\s"].*\.\w{3,4}"*\s*\Z)')
 """A picture's URI or path, and no words."""
@@ -43,9 +42,9 @@ Row = tuple[str, dict[str, Any], dict[str, Any]]
 
 class Columns:
     """
-    Tells a manifest's columns by their names, however they are capitalised and divided.
+    Tells a manifest's columns by their names: ours however they are capitalised and divided.
 
-    :param given: the author's names of known columns: ``{"Image Src": "character_image"}``.
+    :param given: the author's names of known columns: ``{"Image Src": "character_image"}``. In these, each sign counts.
     :raises InvalidRequestError: if it is no such dict.
     """
 
@@ -62,13 +61,15 @@ class Columns:
                 f"columns maps to {quoted(wrong[0])}: map each column once, to one of {', '.join(COLUMNS)}."
             )
         self._given = {target: name for name, target in given.items()}
-        plain = {name: name for name in COLUMNS if name not in targets}
-        self._names = {_plain(name): target for name, target in [*plain.items(), *given.items()]}
+        self._exact = {_exact(name): target for name, target in given.items()}
+        if len(self._exact) < len(given):
+            raise InvalidRequestError(f"columns is {shown(given)}, with a name twice: give each name once.")
+        self._loose = {_plain(name): name for name in COLUMNS if name not in targets}
         self._near = lru_cache(maxsize=1024)(self._nearest)
 
     def known(self, name: str) -> str | None:
         """Return the known column that a name means."""
-        return self._names.get(_plain(name))
+        return self._exact.get(_exact(name)) or self._loose.get(_plain(name))
 
     def said(self, column: str) -> str:
         """Return a known column as the author names it."""
@@ -82,8 +83,15 @@ class Columns:
         return [f"{quoted(name.strip(), most=60)} seems to mean {self.said(near)}: correct it" for name, near in found]
 
     def _nearest(self, name: str) -> str | None:
-        near = get_close_matches(_plain(name), [one for one in self._names if len(one) > 4], 1, 0.85)
-        return self._names[near[0]] if near else None
+        names = {**self._loose, **{_plain(given): target for given, target in self._exact.items()}}
+        near = get_close_matches(_plain(name), [one for one in names if len(one) > 4], 1, 0.85)
+        return names[near[0]] if near else None
+
+
+@lru_cache(maxsize=1024)
+def _exact(name: str) -> str:
+    """Return a name as it is read, however its accents are stored and its blanks are written."""
+    return " ".join(unicodedata.normalize("NFC", name).lstrip("\ufeff").split()).casefold()
 
 
 @lru_cache(maxsize=1024)
@@ -300,47 +308,3 @@ def _dialect(data: bytes, encoding: str, columns: Columns) -> tuple[int, str]:
         return sum(columns.known(name) is not None for name in header), len(header)
 
     return skipped, max([said[1], *_DELIMITERS] if said else _DELIMITERS, key=rank)
-
-
-def json_values(text: str, add: Add) -> Iterator[tuple[str, object]]:
-    """Yield the values of JSON Lines, of objects one after the other, or of one array."""
-    decode = json.JSONDecoder().raw_decode
-    newline = "\n" if "\n" in text else "\r"
-    at = _after_blank(text, 0)
-    array = text.startswith("[", at)
-    at += array
-    number, counted, comma_is_due = 1, 0, False
-    while (at := _after_blank(text, at)) < len(text):
-        number, counted = number + text.count(newline, counted, at), at
-        place = f"line {number}"
-        if array and text[at] == "]":
-            end = _after_blank(text, at + 1)
-            if end < len(text):
-                add(f"line {number + text.count(newline, at, end)}", "something follows the JSON array")
-            return
-        if comma_is_due:
-            if text[at] != ",":
-                add(place, "the JSON array is broken: a comma is missing")
-                return
-            at, comma_is_due = at + 1, False
-            continue
-        try:
-            value, end = decode(text, at)
-        except (ValueError, RecursionError) as error:
-            add(place, f"it is no JSON object ({getattr(error, 'msg', type(error).__name__)})")
-            if array:
-                return
-            at = text.find(newline, at) + 1 or len(text)
-            continue
-        if end - at > MAX_LINE:
-            add(place, f"it has {end - at} characters, at most {MAX_LINE} are read")
-        else:
-            yield place, value
-        at, comma_is_due = end, array
-    if array:
-        add(f"line {number}", "the JSON array has no end: is the file cut off?")
-
-
-def _after_blank(text: str, at: int) -> int:
-    found = _BLANK.match(text, at)
-    return found.end() if found else at

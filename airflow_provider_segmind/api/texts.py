@@ -72,6 +72,7 @@ _OTHER_WORDS = re.compile(
     r"|[^\W\d]ñ(?![aeiouáéíóúü])|œ[rwkz]|(?:[aeouy]|[^\Wr]i)æ\b|(?<![\w.])º[^\W\d]"  # Polish, Croatian, Romanian
     r"|[^\W\d][âî]\b|\b(?![çà]+\b|[äöüåæøß]+\b)[à-ÿ]{2,3}\b"  # Latvian; short words in Cyrillic or Greek
     r"|ž[bcdfghjklmnpqrstvwxz]|š[bfhsx]|(?<![\w.…])[…†€™ƒ][a-z]{2}|\u02c6"  # of a Mac or DOS
+    r"|ƒ[^\s\d.,(/-]|¤[^\s\d.,]|[¥¦¨¬][^\W\d_]|[\u00d7÷][à-ÿ]|\bÿ\b"  # Japanese katakana; Chinese; single letters
     r"|[a-z][\u2018\u201c\u201d][a-z]|ÿ[bcdfghjklmnpqrtvwxz]|[^\W\d]§",
     re.IGNORECASE,
 )

@@ -27,6 +27,20 @@ _QUOTES = "\"'`<\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a\uff
 _MISSPELLED = re.compile(r"(?:https?(?:/+|;/*|:(?!//))|(?!https?://)[htps]{3,7}://)", re.IGNORECASE)
 _BARE_HOST = re.compile(r"(?:www\.|//(?=[\w.-]+\.[a-z]{2,}(?:[:/]|\Z)))[\w.-]+", re.IGNORECASE)
 _WINDOWS = re.compile(r"(?:file:/{2,3})?[A-Za-z]:[\\/](?!/)|\\\\[^\\]", re.IGNORECASE)
+_NOTHING = frozenset(
+    (
+        *("", "null", "none", "nil", "nan", "nat", "na", "n/a", "n.a", "n", "undefined", "object object", "blank"),
+        *("empty", "missing", "not available", "not applicable", "tbd", "tba", "todo", "ditto", "same"),
+        *("same as above", "no", "false"),
+    )
+)
+"""What databases, programs and people write where they have nothing to say."""
+_AROUND = " \t\r\n\u00a0()[]<>{}\\#\"'.*_-"
+_TWICE = re.compile("\u00c3[\u00a1-\u00b9\u00bc-\u00bf]|\u00e2\u20ac|\u00d0[\u00b0-\u00bf]")
+"""UTF-8 that was read as cp1252, such as the two signs of \u00fc; no language has these side by side."""
+# Behind a slash or an equals sign, an address is a part of another: of a service that scales pictures, say.
+_SECOND = re.compile(r"[,;|\s][\"'\s]*(?:https?|s3|gs|abfss?|wasbs?|file)://", re.IGNORECASE)
+_WRAPPED = re.compile(r"(?![\w+.-]+:/|/|~).*[\"'(\[<>\s]https?://", re.IGNORECASE | re.DOTALL)
 _WORKFLOW = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]{0,99}-v[0-9]{1,4}|v2/[A-Za-z0-9][A-Za-z0-9_-]{0,99})\Z")
 
 
@@ -71,6 +85,11 @@ def is_body_swap(workflow: str) -> bool:
     return workflow.startswith(f"{BODY_SWAP_ID}-v")
 
 
+def is_nothing(text: str) -> bool:
+    """Return whether a text stands for a missing value: NULL, N/A, -, a ditto mark, a template's None."""
+    return text.strip(_AROUND).casefold() in _NOTHING or not any(map(str.isalnum, text))
+
+
 def check_image(name: str, value: object) -> str:
     """
     Return the image's URI, if it can be one.
@@ -79,7 +98,7 @@ def check_image(name: str, value: object) -> str:
         no address, such as one in quotation marks.
     """
     text = value.strip() if isinstance(value, str) else ""
-    if not text or text == "None":
+    if is_nothing(text):
         said = value if value is None or isinstance(value, str) else type(value).__name__
         raise InvalidRequestError(
             f"{name} is empty ({said!r}): both images of a body swap are required; without one Segmind would "
@@ -114,14 +133,19 @@ def check_character(value: object) -> str:
     """
     Return the description of the person to replace.
 
-    :raises InvalidRequestError: if it is empty.
+    :raises InvalidRequestError: if it is empty, stands for a missing value, or has lost letters.
     """
-    if isinstance(value, str) and value.strip():
-        return value.strip()
-    raise InvalidRequestError(
-        f"select_character is {quoted(value)}: say in words who in the scene is replaced, like 'woman' or 'the "
-        "man in blue'."
-    )
+    text = value.strip() if isinstance(value, str) else ""
+    advice = "say in words who in the scene is replaced, like 'woman' or 'the man in blue'"
+    if is_nothing(text):
+        more = ", or leave it empty in a manifest to use the default" if text else ""
+        raise InvalidRequestError(f"select_character is {quoted(value)}: {advice}{more}.")
+    if "\N{REPLACEMENT CHARACTER}" in text or _TWICE.search(text):
+        raise InvalidRequestError(
+            f"select_character is {quoted(text)}, in which letters were lost on the way: write it anew, or export the "
+            "table again as CSV UTF-8."
+        )
+    return text
 
 
 def tag_scene(inputs: Mapping[str, Any], tag: str) -> dict[str, Any]:
@@ -168,6 +192,12 @@ def _why_no_address(text: str) -> str | None:
         )
     if _MISSPELLED.match(text):
         return "begins with a misspelled https://: correct it."
+    if _WRAPPED.match(text):
+        return "is more than an address: write only the part from https:// to the end of the address."
+    if _SECOND.search(text):
+        return "holds more than one address: give one, and each other picture in a row or an order of its own."
+    if text.lower().startswith("http") and "&amp;" in text:
+        return "has &amp; in it, which is how a web page writes &: write & instead."
     if _BARE_HOST.match(text):
         return "is an address of the Web without its scheme: write https:// before it."
     return None

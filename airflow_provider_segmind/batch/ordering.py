@@ -94,6 +94,7 @@ class Ordering:
 
     async def run(self, indexes: Iterable[int]) -> None:
         """Resolve earlier intents, then order these swaps and those whose earlier order was not accepted."""
+        await self._note_latest()
         wanted = deque(sorted({*indexes, *await self._drop_unsent(), *await self._settle(patient=False)}))
         while True:
             await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
@@ -113,6 +114,14 @@ class Ordering:
                 self.errors[index].message += can_be(entry.candidates)
             if self._memory is not None and self._patient:
                 await self._memory.doubted(index, entry, self.errors[index])
+
+    async def _note_latest(self) -> None:
+        """Note in the memory what an attempt before accepted right before its end, and could not note."""
+        known = {index: entry for index, entry in self._ledger.entries.items() if entry.known and not entry.reused}
+        since = max((entry.at for entry in known.values()), default=0.0) - NEAR
+        latest = {index: entry for index, entry in known.items() if entry.at >= since and entry.claim}
+        if self._memory is not None:
+            await asyncio.gather(*(self._memory.accepted(index, entry) for index, entry in latest.items()))
 
     async def _drop_unsent(self) -> set[int]:
         """Forget the intents whose claim was never made; return the indexes of their swaps."""
@@ -233,9 +242,9 @@ class Ordering:
         self._ledger.note(index, entry)
         # Log each order at once, so that the log names all paid orders even if this process dies.
         log.info("%s: Segmind accepted request %s: %s", self._place(index), entry.request_id, entry.poll_url)
-        self._accepted(index, entry.job(self._terms.workflow))
-        if self._memory is not None:
+        if self._memory is not None:  # before its job is waited for, whose end is noted there
             await self._memory.accepted(index, entry)
+        self._accepted(index, entry.job(self._terms.workflow))
 
     def _strike(self, index: int, error: SegmindError) -> None:
         self._connection.counters.ended(error, self._terms.workflow)

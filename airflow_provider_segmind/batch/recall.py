@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import THREADS
-from airflow_provider_segmind.memory.swaps import Remembering, digest_of
+from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digest_of
 from airflow_provider_segmind.orders.place import LostClaimError, recall
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 
 READERS = 4
 """Pictures that are read in parallel; each thread keeps the memory of one."""
+
+
+LISTED = 4
+"""Swaps in one folder of the memory from which on it is listed."""
 
 
 class BatchMemory:
@@ -73,6 +77,17 @@ class BatchMemory:
         with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-digests") as pool:
             list(pool.map(read, wanted))
 
+    def states(self, indexes: Sequence[int]) -> list[str | None]:
+        """Return the states of the orders that stand; ``None`` for a swap to order. Asks nobody but the memory."""
+        self.read_pictures(indexes)
+
+        def state(index: int) -> str | None:
+            found = self._store.run(self._of(index).settle(self._key(index), wait=False))
+            return None if found.record is None else found.record.state
+
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
+            return list(pool.map(state, indexes))
+
     def look_up(self, indexes: Collection[int]) -> dict[int, tuple[Job, str] | OrderRecord]:
         """
         Return the jobs of those swaps that are paid for already, and the names of their objects.
@@ -80,11 +95,17 @@ class BatchMemory:
         Of those that this task was sending before it was cleared, return the intents.
         """
         self.read_pictures(indexes)
+        groups: dict[str, list[int]] = {}
+        for index in indexes:
+            try:
+                groups.setdefault(self._key(index)[:2], []).append(index)
+            except SegmindError as error:  # raised again where the swap is ordered
+                log.warning("%s", error)
 
-        def look(index: int) -> tuple[Job, str] | OrderRecord | None:
+        def look(index: int, sizes: Mapping[str, int]) -> tuple[Job, str] | OrderRecord | None:
             try:
                 while True:
-                    found = self._store.run(self._of(index).settle(self._key(index), wait=False))
+                    found = self._store.run(self._of(index).settle(self._key(index), wait=False), sizes=sizes)
                     if found.record is None:
                         return None
                     if found.record.state == CLAIMED:
@@ -96,8 +117,14 @@ class BatchMemory:
             except OutcomeUnknownError:
                 return None  # said where the swap is ordered
 
+        def look_all(prefix: str) -> list[tuple[int, tuple[Job, str] | OrderRecord | None]]:
+            # One list of a folder costs less than a look at each of its pictures.
+            listed = len(groups[prefix]) >= LISTED
+            sizes = self._store.sizes(f"{PICTURES}/{prefix}") if listed else {}
+            return [(index, look(index, sizes)) for index in groups[prefix]]
+
         with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
-            found = dict(zip(indexes, pool.map(look, indexes), strict=True))
+            found = dict(pair for pairs in pool.map(look_all, groups) for pair in pairs)
         return {index: known for index, known in found.items() if known is not None}
 
     async def find(self, index: int) -> Found | tuple[Job, str]:
@@ -154,7 +181,9 @@ class BatchMemory:
             if uri not in self._digests:
                 self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
             digests[name] = self._digests[uri]
-        return memory.swap_key(self._workflow, swap.given, digests, self._takes[index])
+        key = memory.swap_key(self._workflow, swap.given, digests, self._takes[index])
+        self._memory.pictures[key] = tuple(digests.values())
+        return key
 
 
 def take_over(plan: Plan, again: Collection[int]) -> dict[int, Job]:

@@ -19,7 +19,7 @@ from airflow_provider_segmind.api import protocol, uris
 from airflow_provider_segmind.api.answers import line
 from airflow_provider_segmind.api.errors import InvalidRequestError, RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.media import MAX_BYTES, media_type_of
-from airflow_provider_segmind.api.models import Settings, parse_url
+from airflow_provider_segmind.api.models import Settings, is_local, parse_url
 from airflow_provider_segmind.api.picture_urls import is_private, why_unreadable
 from airflow_provider_segmind.api.texts import unpack
 from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter, exchange
@@ -250,6 +250,8 @@ def _open(
             ) from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # A ValueError is of a redirect that no library can read. A traceback would show the URL's signature.
+            if wanted.name and not (proxies or is_local(settings.base_url)) and refused.is_unknown_host(error):
+                raise refused.unknown_host(wanted.said(url), url) from None
             raise _unfetched(wanted, url, _reason(error, whole)) from None
         with answer:
             yield answer

@@ -37,12 +37,17 @@ PACKAGES = {
 }
 """The package that reads a storage, by scheme."""
 
+_DROPPED = re.compile(r"[\0\t\r\n]")
+"""Signs that urlsplit drops, or no storage has."""
+
 _Place = tuple[str, str, str]
 """Protocol, connection, and path with the bucket; a local path has its links resolved."""
 
 
 def storage_path(name: str, uri: str) -> ObjectStoragePath:
     """Return a path in a storage that this Airflow knows, or raise."""
+    _check_dropped(name, uri)
+    check_chain(name, uri)
     # Airflow passes any other protocol to fsspec, which can read from web servers and foreign clusters.
     try:
         parts = urlsplit(uri)
@@ -64,6 +69,23 @@ def storage_path(name: str, uri: str) -> ObjectStoragePath:
         f"{name} {shown(uri)!r} cannot be read or written: it is in no storage that this Airflow knows. "
         f"{package_advice(uri)}"
     )
+
+
+def check_chain(name: str, uri: str) -> None:
+    """Raise if fsspec would divide a URI at two colons, and read or write what stands before them."""
+    if "::" in uri and not uri.startswith("/"):
+        raise InvalidRequestError(
+            f"{name} {shown(uri)!r} has two colons (::) in it, at which Airflow's object storage cuts it off, so that "
+            "it would be another file: give it another name."
+        )
+
+
+def _check_dropped(name: str, uri: str) -> None:
+    if _DROPPED.search(uri):
+        raise InvalidRequestError(
+            f"{name} {shown(uri)!r} has a line break, a tab or a NUL in it, which Airflow's object storage drops, so "
+            "that it would be another file: write it without, or give the file another name."
+        )
 
 
 @contextmanager
@@ -124,6 +146,7 @@ def remembered_path(name: str, uri: str) -> ObjectStoragePath:
 
 def input_path(name: str, uri: str) -> ObjectStoragePath:
     """Return the path of an input below ``[segmind] input_roots``, or if unset, outside of ``SYSTEM``; else raise."""
+    _check_dropped(name, uri)
     roots = _roots(conf.get("segmind", "input_roots", fallback="") or "")
     try:
         place = _place(uri)
@@ -237,7 +260,8 @@ def _place(uri: str) -> _Place:
 
 def _local(uri: str) -> str:
     """Return the path of a local file: literal if it is there, else as ``Path.as_uri`` encodes it."""
-    path = str(ObjectStoragePath(uri).path)
+    # fsspec would cut it off at two colons.
+    path = str(ObjectStoragePath(uri.replace("::", "\0")).path).replace("\0", "::")
     decoded = local_path(path)
     encoded = uri.lower().startswith(("file:", "local:")) and decoded != path
     return decoded if encoded and not os.path.lexists(path) and os.path.lexists(decoded) else path

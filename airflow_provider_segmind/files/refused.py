@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -49,6 +50,21 @@ _DIRECT = {
 
 _OF_THE_WAY = (202, 405, 406, 407, 408, 421, 425, 426, 451)
 """Say something about this kind of request or this worker, nothing about the picture."""
+
+
+def is_unknown_host(error: BaseException | None) -> bool:
+    """Return whether the cause of an error is that a name is not in the DNS, as its servers say for certain."""
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_NONAME
+    return error is not None and is_unknown_host(error.__cause__ or error.__context__)
+
+
+def unknown_host(said: str, url: str) -> InvalidRequestError:
+    """Return the error for a URL on a host that does not exist."""
+    return InvalidRequestError(
+        f"{said} is on a host that does not exist, {urlsplit(url).hostname}: check it. If Segmind finds it all the "
+        f"same, ask your Airflow administrator to set [segmind] {OPTION} to never."
+    )
 
 
 def error_of(answer: requests.Response, url: str, said: str) -> SegmindError:

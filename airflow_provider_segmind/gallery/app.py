@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date
 from functools import partial, wraps
@@ -23,10 +24,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from airflow_provider_segmind.api.gallery import SLOTS, STATES, GalleryRecord, Slot, State
+from airflow_provider_segmind.gallery.costs import DAYS, MAX_DAYS, costs_page
 from airflow_provider_segmind.gallery.items import Item, read_page
 from airflow_provider_segmind.gallery.pictures import MAX_PICTURE, PictureError, media_type, read_chunks
 from airflow_provider_segmind.gallery.records import RecordRow, SwapQuery, SwapView, TaskKey, cards, find, teams_of
 from airflow_provider_segmind.gallery.roots import Root, allowed, roots
+from airflow_provider_segmind.memory.store import has_memory
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -114,6 +117,7 @@ def list_swaps(
             "offset": offset,
             "dag_ids": sorted({each.place.dag_id for each in found}),
             "has_roots": bool(roots().folders),
+            "has_costs": has_memory(),
             "swaps": [_swap(card, folders[card.newest.place.dag_id]) for card in page],
         }
     )
@@ -160,6 +164,18 @@ def show_item_picture(
     return _picture(_uri(items[0].record, which, size), folders)
 
 
+@app.get("/costs", dependencies=[Depends(_may_read)])
+@_in_lane
+def show_costs(request: Request, user: GetUserDep, days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = DAYS) -> Response:
+    """Return a page with what the DAGs that the user may read have ordered, reused and wasted."""
+
+    def readable(dag_ids: set[str]) -> set[str]:
+        known = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+        return _with_data(request, user, dag_ids & set(known))
+
+    return costs_page(days, readable)
+
+
 def _folders(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
     """Return the folders whose files each DAG may show."""
     configured = roots()
@@ -170,14 +186,18 @@ def _folders(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
 def _readable(request: Request, user: Any, found: Iterable[RecordRow]) -> list[RecordRow]:
     """Drop records of DAGs whose XComs the user may not read: access to a DAG does not include its data."""
     found = list(found)
-    known: dict[str, bool] = {}
-    for dag_id in {each.place.dag_id for each in found}:
-        try:
+    known = _with_data(request, user, {each.place.dag_id for each in found})
+    return [each for each in found if each.place.dag_id in known]
+
+
+def _with_data(request: Request, user: Any, dag_ids: Iterable[str]) -> set[str]:
+    """Return those DAGs whose XComs the user may read."""
+    known = set()
+    for dag_id in dag_ids:
+        with suppress(HTTPException):
             requires_access_dag("GET", DagAccessEntity.XCOM, dag_id)(request, user)
-            known[dag_id] = True
-        except HTTPException:
-            known[dag_id] = False
-    return [each for each in found if known[each.place.dag_id]]
+            known.add(dag_id)
+    return known
 
 
 def _map_index(said: str | None) -> int:

@@ -66,6 +66,8 @@ def media_type(data: bytes) -> str:
 def _open(uri: str, within: Iterable[Root], limit: int) -> IO[Any]:
     if urlsplit(uri).scheme in LOCAL:
         return _open_local(uri, within, limit)
+    if "::" in uri:  # fsspec would cut it off there, and open another file
+        raise PictureError(404, "There is no such picture.")
     path = ObjectStoragePath(uri)
     _check_size(path.stat().st_size, limit)
     file: IO[Any] = path.open("rb", block_size=_BLOCK)

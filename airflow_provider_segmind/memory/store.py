@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
+import json
 import logging
 import os
 import threading
@@ -12,6 +14,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,9 +40,38 @@ PAUSES = (0.5, 2.0, 8.0)
 MAX_OBJECT = 2**20
 """Bytes of an object to read at most."""
 THREADS = 16
+_CHANGED = ("LastModified", "updated", "last_modified", "mtime")
+_TAGS = ("ETag", "etag", "generation", "ino")
 _NAME = "[segmind] memory"
 _FINAL = ". Nothing was ordered now. Ask your Airflow administrator to correct [segmind] memory, or its connection."
 _PASSING = "nothing was ordered now, and a retry tries again."
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """
+    An object in a listing.
+
+    :param stamp: another one after each change.
+    :param changed_at: seconds since the epoch; ``None`` if the storage does not say.
+    :param size: bytes.
+    """
+
+    name: str
+    stamp: str
+    changed_at: float | None
+    size: int
+
+
+def _change_of(facts: Mapping[str, Any]) -> tuple[str, float | None]:
+    # As s3fs, gcsfs, adlfs and fsspec's own storage of files call it.
+    changed = next((facts[name] for name in _CHANGED if name in facts), None)
+    tag = next((facts[name] for name in _TAGS if name in facts), "")
+    if isinstance(changed, str):
+        with contextlib.suppress(ValueError):
+            changed = datetime.fromisoformat(changed)
+    at = changed.timestamp() if isinstance(changed, datetime) else changed
+    return f"{tag} {changed} {facts.get('size')}", float(at) if isinstance(at, int | float) else None
 
 
 class Store:
@@ -65,8 +98,10 @@ class Store:
             path = path / part
         return path
 
-    def run(self, steps: Steps[T], *, sleep: Callable[[float], None] = time.sleep) -> T:
-        """Do what some steps ask for, on this thread."""
+    def run(
+        self, steps: Steps[T], *, sleep: Callable[[float], None] = time.sleep, sizes: Mapping[str, int] | None = None
+    ) -> T:
+        """Do what some steps ask for, on this thread; the sizes of some pictures are known already."""
         answer: Any = None
         try:
             while True:
@@ -75,6 +110,8 @@ class Store:
                     step.log()
                     sleep(step.seconds)
                     answer = None
+                elif isinstance(step, Size) and sizes and step.uri in sizes:
+                    answer = sizes[step.uri]
                 else:
                     answer = self.do(step, sleep)
         except StopIteration as end:
@@ -136,19 +173,28 @@ class Store:
 
     def names(self, folder: str) -> Iterator[str]:
         """Yield the names of all objects in a folder and those below it."""
+        for listed in self.listed(folder):
+            yield listed.name
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the sizes of all objects in a folder in bytes, by URI."""
+        return {str(self.path(listed.name)): listed.size for listed in self.listed(folder)}
+
+    def listed(self, folder: str) -> Iterator[Listed]:
+        """Yield all objects in a folder and those below it, with what the listing says of them."""
         with self._errors():
             top = self.path(folder)
             try:
-                found = top.fs.find(top.path)
+                found = top.fs.find(top.path, detail=True)
             except FileNotFoundError:
                 return
             finally:
                 top.fs.invalidate_cache()  # the next look must be a new one
             start = top.fs._strip_protocol(str(self._top.path)).rstrip("/") + "/"
-            for path in found:
+            for path, facts in found.items():
                 name = str(path).removeprefix(start)
                 if not name.rpartition("/")[2].startswith("."):
-                    yield name
+                    yield Listed(name, *_change_of(facts), int(facts.get("size") or 0))
 
     def delete(self, name: str) -> None:
         """Delete an object, if there is one."""
@@ -260,6 +306,21 @@ def store() -> Store | None:
     return _stores.setdefault(root, Store(root))
 
 
+def the_memory() -> Store:
+    """
+    Return the memory.
+
+    :raises InvalidRequestError: there is none.
+    """
+    where = store()
+    if where is None:
+        raise InvalidRequestError(
+            f"There is no memory of swaps: {_NAME} is empty. Ask your Airflow administrator to set it to a folder in "
+            "object storage."
+        )
+    return where
+
+
 def owner_of(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return what tells a task from all others."""
     ti = context["ti"]
@@ -270,6 +331,11 @@ def owner_of(context: Mapping[str, Any]) -> dict[str, Any]:
         "task_id": ti.task_id,
         "map_index": -1 if map_index is None else map_index,
     }
+
+
+def task_folder(owner: Mapping[str, Any]) -> str:
+    """Return the folder of what a task keeps between its attempts, on an Airflow that keeps nothing itself."""
+    return f"tasks/{hashlib.sha256(json.dumps(dict(owner), sort_keys=True).encode()).hexdigest()[:32]}"
 
 
 def has_memory() -> bool:

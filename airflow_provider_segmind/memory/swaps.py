@@ -6,7 +6,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -65,12 +65,16 @@ class Remembering:
     The memory, as one task uses it.
 
     :param cost: US dollars of one order, for the record.
+    :param conn_id: the connection that orders.
+    :param pictures: SHA-256 of the input pictures, by the key of the swap; noted where the key is made.
     """
 
     store: Store
     how: Reuse
     owner: Mapping[str, Any]
     cost: float = 0.0
+    conn_id: str = ""
+    pictures: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def of(self, index: int) -> Remembering:
         """Return the memory as one swap of a batch uses it."""
@@ -82,10 +86,19 @@ class Remembering:
 
     def claim(self, found: Found, order: OrderRecord, *, again: bool) -> memory.Steps[bool]:
         """Claim an order before its POST, or renew the claim before a further one."""
+        order = replace(order, max_tries=self.how.max_tries)
         if again:
             return memory.renew(found.name, self.owner, order)
         key, number = found.name.rpartition("/")[2].split(".")[:2]
-        record = SwapRecord(key, int(number), order, owner=dict(self.owner), cost=self.cost)
+        record = SwapRecord(
+            key,
+            int(number),
+            order,
+            owner=dict(self.owner),
+            cost=self.cost,
+            conn_id=self.conn_id,
+            pictures=self.pictures.get(key, ()),
+        )
         return memory.claim(record, found.before)
 
     def unsent(self, order: OrderRecord) -> memory.Steps[bool]:
@@ -106,17 +119,19 @@ class Remembering:
 
     def refused(self, order: OrderRecord) -> memory.Steps[None]:
         """Release the claim of an order that was not accepted."""
-        return memory.refused(order.claim, self.owner)
+        return memory.refused(order.claim, self.owner, order.at)
 
 
 def remembering(
-    context: Context, reuse: str, max_age: float | None, *, resubmit: bool, cost: float | None
+    context: Context, reuse: str, max_age: float | None, *, resubmit: bool, cost: float | None, conn_id: str = ""
 ) -> Remembering | None:
     """Return the memory as a task uses it; ``None`` if there is none, or the task must not."""
     where = store() if reuse != "never" else None
     if where is None:
         return None
-    return Remembering(where, Reuse(reuse == "refresh", max_age, resubmit), owner_of(context), cost or 0.0)
+    max_tries = int(getattr(context["ti"], "max_tries", 0))
+    how = Reuse(reuse == "refresh", max_age, resubmit, max_tries)
+    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id)
 
 
 def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto") -> str:
@@ -152,7 +167,7 @@ def keep(hook: SegmindHook, job: Job) -> None:
     if where is None or not job.done:
         return
     try:
-        _keep(where, hook, job)
+        keep_end(where, hook, job)
     except Exception as error:  # noqa: BLE001 - the result is there, and must not be lost with its copy
         log.warning(
             "The memory has no copy of what request %s made (%s: %s). `rescue` fetches it within seven days.",
@@ -160,18 +175,20 @@ def keep(hook: SegmindHook, job: Job) -> None:
         )
 
 
-def _keep(where: Store, hook: SegmindHook, job: Job) -> None:
+def keep_end(where: Store, hook: SegmindHook, job: Job) -> None:
+    """Keep how a job ended, with its pictures; raises if they cannot be fetched or stored."""
     record = where.run(memory.find(job.request_id))
     if record is None or record.state in (DONE, FAILED):
         return
     if job.status == "FAILED":
         where.run(memory.ended(job.request_id, FAILED, time.time(), error=job.error[:MAX_TEXT]))
         return
-    outputs = tuple(_stored(where, hook, record, number, output) for number, output in enumerate(job.outputs))
+    outputs = tuple(store_copy(where, hook, record, number, output) for number, output in enumerate(job.outputs))
     where.run(memory.ended(job.request_id, DONE, time.time(), outputs=outputs))
 
 
-def _stored(where: Store, hook: SegmindHook, record: SwapRecord, number: int, output: Output) -> Stored:
+def store_copy(where: Store, hook: SegmindHook, record: SwapRecord, number: int, output: Output) -> Stored:
+    """Fetch a picture and store the memory's own copy."""
     if not is_image(output):
         return Stored(output.keyname, output.type, output.url[:MAX_TEXT])
     found = download(hook, output.url)

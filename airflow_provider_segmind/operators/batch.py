@@ -46,9 +46,11 @@ from airflow_provider_segmind.files.pictures import check_prepare
 from airflow_provider_segmind.gallery.recording import ordered_batch, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
+from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import check_max_age, check_reuse, remembering
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
+from airflow_provider_segmind.orders.budgets import give_back, reserve
 from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, price_per_swap
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin
@@ -104,8 +106,13 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
     def plan(self, context: Context) -> Plan:
         """Check everything and load what an earlier attempt ordered."""
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
+
+        def check(ordered: int, more: int) -> None:
+            check_spend(context, self.known_task, ordered=ordered, more=more)
+            reserve(context, self.segmind_conn_id, more=more, ledger=plan.ledger)
+
         try:
-            return make_plan(
+            plan = make_plan(
                 context,
                 SegmindHook(self.segmind_conn_id),
                 self.swaps,
@@ -115,22 +122,25 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
                 consent_reference=self.consent_reference,
                 columns=self.columns,
                 prepare=self.prepare,
-                check_spend=lambda ordered, more: check_spend(context, self.known_task, ordered=ordered, more=more),
+                check_spend=check,
                 remembering=remembering(
                     context,
                     self.reuse,
                     self.reuse_max_age,
                     resubmit=self.on_unknown_outcome == "resubmit",
                     cost=estimated_cost(self.workflow),
+                    conn_id=self.segmind_conn_id,
                 ),
             )
         except SegmindError as error:
             self.note_error(error)
             raise self.ended(context, error) from error
+        return plan
 
     def ended(self, context: Context, error: Ended, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return the exception for a task that has not written its results; it names every paid order."""
         if plan is not None:
+            give_back(context, ledger=plan.ledger)
             return paid_batch_error(context, error, plan.ledger.entries, self.workflow)
         hook = SegmindHook(self.segmind_conn_id)
         return unplanned_error(context, error, self.workflow, lambda: connection_with(hook))
@@ -148,6 +158,8 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         try:
             return await place_all(context, plan, connection, indexes, results, accepted, refused)
         finally:
+            give_back(context, ledger=plan.ledger)
+            note_reused(context, sum(entry.reused for entry in plan.ledger.entries.values()), price)
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
 
     def lineage_inputs(self) -> list[object]:

@@ -103,6 +103,7 @@ class _OrdersBodySwap(_OrdersPixelFlow):
             name: digest_of(hook, name, uri) if is_url(uri) else hashlib.sha256(self._read[name].data).hexdigest()
             for name, uri in pictures.items()
         }
+        self._digests = tuple(digests.values())
         given = {**pictures, "select_character": check_character(self.select_character)}
         return swap_key(check_workflow(self.workflow), given, digests)
 

@@ -16,9 +16,11 @@ from airflow_provider_segmind.api.workflows import check_inputs, check_workflow,
 from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.gallery.recording import ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digest_of, remembering
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
+from airflow_provider_segmind.orders.budgets import give_back, reserve
 from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
 from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
@@ -55,6 +57,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         self._request_id: str | None = None
         self._clock_offset: float | None = None
         self._prepared: Mapping[str, Sequence[str]] = {}
+        self._digests: tuple[str, ...] = ()
 
     def place(self, context: Context) -> Placed:
         """Place the order once, however often Airflow retries this task."""
@@ -65,18 +68,27 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             return self.build_inputs(hook)
 
         self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
+        memory = self.remembering(context)
+
+        def key() -> str:
+            made = self.swap_key(hook)
+            if memory is not None:
+                memory.pictures[made] = self._digests
+            return made
+
         order = Order(
             self.workflow,
             self.given_inputs(),
             build,
             self.on_unknown_outcome,
             lambda: self._prepared,
-            self.remembering(context),
-            lambda: self.swap_key(hook),
+            memory,
+            key,
         )
         try:
             placed = place(context, hook, order)
         except SegmindError as error:
+            give_back(context)
             emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
             raise place_error(context, error) from error
@@ -84,10 +96,13 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         # The order exists already, so a broken connection must not fail here; the wait reports it.
         with contextlib.suppress(SegmindError):
             self._clock_offset = hook.client.clock_offset
-        cost = 0.0 if placed.job.reused else estimated_cost(self.workflow)
+        price = estimated_cost(self.workflow)
+        note_reused(context, int(placed.job.reused), price)
+        cost = 0.0 if placed.job.reused else price
         self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=cost)
         if placed.attached:
             note_orders(context, placed.orders)
+            give_back(context)
         if self.swaps_people:
             show(context, ordered(placed.job, self.given_inputs()))
         return placed
@@ -95,18 +110,22 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
     def remembering(self, context: Context) -> Remembering | None:
         """Return the memory of swaps as this task uses it, if there is one."""
         cost, resubmit = estimated_cost(self.workflow), self.on_unknown_outcome == "resubmit"
-        return remembering(context, self.reuse, self.reuse_max_age, resubmit=resubmit, cost=cost)
+        conn_id = self.segmind_conn_id
+        return remembering(context, self.reuse, self.reuse_max_age, resubmit=resubmit, cost=cost, conn_id=conn_id)
 
     def swap_key(self, hook: SegmindHook) -> str:
         """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
         given = check_inputs(check_workflow(self.workflow), self.given_inputs(), base_url=hook.settings.base_url)
         urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
-        return swap_key(self.workflow, given, {name: digest_of(hook, name, url) for name, url in urls.items()})
+        digests = {name: digest_of(hook, name, url) for name, url in urls.items()}
+        self._digests = tuple(digests.values())
+        return swap_key(self.workflow, given, digests)
 
     def _check_rules(self, context: Context, ordered: int) -> None:
         if self.swaps_people:
             check_consent(self.consent_reference)
         check_spend(context, self, ordered=ordered, more=1, first=max(0, int(context["ti"].map_index or 0)))
+        reserve(context, self.segmind_conn_id, more=1)
 
     @property
     def swaps_people(self) -> bool:

@@ -21,14 +21,24 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.memory import CLAIMED, DONE, Found, SwapRecord, accepted, given_up
+from airflow_provider_segmind.api.memory import (
+    CLAIMED,
+    DONE,
+    FAILED,
+    LOST,
+    Found,
+    SwapRecord,
+    accepted,
+    ended,
+    given_up,
+)
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
 from airflow_provider_segmind.api.patience import WAITED_OUT
 from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.swaps import Remembering, keep, lost, recalled
+from airflow_provider_segmind.memory.swaps import MAX_TEXT, Remembering, keep, recalled
 from airflow_provider_segmind.orders.rules import check_retry, estimated_cost
 from airflow_provider_segmind.orders.store import OrderStore, check_running
 
@@ -39,6 +49,8 @@ MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, Authe
 """Errors that a later attempt may not meet; also a wrong key, which can be corrected."""
 SOON = 60.0
 """Seconds after an order within which its job is waited for without a look at it first."""
+FORGOTTEN = 3000.0
+"""Seconds after an order from which a 404 is believed at once; Segmind forgets a job after an hour."""
 SHARED = (
     "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
     "well: then both get its result, and this one's own charge, if there is one, is not in the history yet."
@@ -122,8 +134,9 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
     attached = record.submitted(job)
     _keep(context, store, attached, job)
-    if step is not Step.ATTACH:
+    if not attached.reused:
         _note_accepted(order.memory, attached)
+    if step is not Step.ATTACH:
         _tell(hook, job)
         if attached.fingerprint != wanted:
             raise _changed(attached)
@@ -184,28 +197,42 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
             memory.store.run(given_up(record.name, record.owner))
             return None
         if recovery.job is None:
-            error = _unknown(record.order, recovery, None if own else record.whose)
-            _note_doubted(memory, record.order, error)
-            raise error
+            unknown = _unknown(record.order, recovery, None if own else record.whose)
+            _note_doubted(memory, record.order, unknown)
+            raise unknown
         job = replace(recovery.job, reused=True)
-        memory.store.run(accepted(record.name, record.owner, record.order.submitted(job)))
+        try:
+            memory.store.run(accepted(record.name, record.owner, record.order.submitted(job)))
+        except SegmindError as error:
+            log.warning("The memory does not know yet that request %s is ordered: %s", job.request_id, error)
         return job
     if time.time() - record.order.at < SOON:
         return record.job()
+    # A server may not know a young job for a minute, while another does.
+    ask = hook.get_job if time.time() - record.order.at > FORGOTTEN else hook.attach
     try:
-        job = replace(hook.get_job(record.order.poll_url), submitted_at=record.order.at, reused=True)
+        job = replace(ask(record.order.poll_url), submitted_at=record.order.at, reused=True)
         job = replace(job, workflow=record.order.workflow)
     except JobExpiredError as error:
-        error.request_id = record.order.request_id
-        lost(error)
         log.warning("Request %s (%s) is paid for and lost. %s", record.order.request_id, record.whose, error)
+        _note_end(memory, record, LOST, str(error))
         return None
     except WAITED_OUT as error:
         log.info("The job was asked for and did not answer: %s", error)
         return record.job()
+    if job.done and job.status == "FAILED":
+        _note_end(memory, record, FAILED, job.error)
+        return None
     if job.done:
         keep(hook, job)
-    return None if job.status == "FAILED" and job.done else job
+        job = recalled(job)
+    return job
+
+
+def _note_end(memory: Remembering, record: SwapRecord, state: str, error: str) -> None:
+    """Note that an order stands no more; raise if that cannot be noted, since nothing may be ordered before."""
+    steps = ended(record.order.request_id, state, time.time(), error=error[:MAX_TEXT], name=record.name)
+    memory.store.run(steps)
 
 
 def place_error(context: Context, error: SegmindError) -> Exception:

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, OutcomeUnknownError
-from airflow_provider_segmind.api.workflows import is_body_swap, tag_scene
+from airflow_provider_segmind.api.workflows import is_body_swap, is_nothing, tag_scene
 from airflow_provider_segmind.compat import conf
 
 log = logging.getLogger(__name__)
@@ -19,14 +19,11 @@ log = logging.getLogger(__name__)
 ORDERS = "segmind_orders"
 """XCom with the number of orders that a task has placed or will place now, if spend is limited."""
 
-_BLANK = ("", "none", "null")
-"""Texts that a template can produce for a missing value."""
-
 
 def consent_of(reference: object) -> str | None:
-    """Return the reference to the consent of the people in the pictures, or ``None`` if it is blank."""
+    """Return the reference to the consent of the people in the pictures, or ``None`` if it stands for nothing."""
     text = "" if reference is None else str(reference).strip()
-    return None if text.lower() in _BLANK else text
+    return None if is_nothing(text) else text
 
 
 def consent_required() -> bool:
@@ -52,17 +49,21 @@ def tagged(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def spend_limit() -> float | None:
     """Return the US dollars that one DAG run may spend, or ``None`` for no limit; raise if the options are unusable."""
-    limit = float(conf.getfloat("segmind", "max_spend_per_run", fallback=0.0))
+    return dollars_of("max_spend_per_run")
+
+
+def dollars_of(option: str) -> float | None:
+    """Return a spend limit in US dollars, or ``None`` for no limit; raise if the options are unusable."""
+    limit = float(conf.getfloat("segmind", option, fallback=0.0))
     if not math.isfinite(limit) or limit < 0:
         raise InvalidRequestError(
-            f"[segmind] max_spend_per_run is {limit}. Ask your Airflow administrator to set it to an amount in US "
+            f"[segmind] {option} is {limit}. Ask your Airflow administrator to set it to an amount in US "
             "dollars, or to 0 for no limit."
         )
     if limit and not price_per_swap() > 0:
         raise InvalidRequestError(
-            f"[segmind] max_spend_per_run is {limit}, but price_per_swap is {price_per_swap()}, so the cost of "
-            "an order is not known. Ask your Airflow administrator to set [segmind] price_per_swap to the price of one "
-            "swap."
+            f"[segmind] {option} is {limit}, but price_per_swap is {price_per_swap()}, so the cost of an order is not "
+            "known. Ask your Airflow administrator to set [segmind] price_per_swap to the price of one swap."
         )
     return limit or None
 

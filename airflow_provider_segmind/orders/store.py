@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
@@ -15,7 +14,7 @@ from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindErro
 from airflow_provider_segmind.api.memory import Read, Replace
 from airflow_provider_segmind.api.orders import OrderRecord, read_record, write_record
 from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
-from airflow_provider_segmind.memory.store import Store, owner_of, store
+from airflow_provider_segmind.memory.store import Store, owner_of, store, task_folder
 
 log = logging.getLogger(__name__)
 
@@ -113,11 +112,15 @@ class OrderStore:
 
     def ids_before_clear(self, header: BatchHeader) -> frozenset[str]:
         """Return the request ids of orders from before the task was cleared, as far as they can be read."""
-        try:
-            entries = self._entries(header.before, header.count_before)
-        except ValueError:
-            return frozenset()
+        entries = self.entries_before_clear(header) or {}
         return frozenset(request_id for entry in entries.values() for request_id in entry.ordered)
+
+    def entries_before_clear(self, header: BatchHeader) -> dict[int, OrderRecord] | None:
+        """Return the entries from before the task was cleared, or ``None`` if they are unreadable."""
+        try:
+            return self._entries(header.before, header.count_before)
+        except ValueError:
+            return None
 
     def entries_to_resume(self, max_tries: int) -> dict[int, OrderRecord]:
         """Return the entries that this attempt resumes; none if they are unreadable or from before a clear."""
@@ -152,7 +155,7 @@ class _TaskRecords:
 
     def __init__(self, store: Store, owner: Mapping[str, Any]) -> None:
         self._memory = store
-        self._folder = f"tasks/{hashlib.sha256(json.dumps(owner, sort_keys=True).encode()).hexdigest()[:32]}"
+        self._folder = task_folder(owner)
 
     def get(self, key: str) -> Any:
         """Return a value, or ``None``; an unreadable one as its text, which no reader takes."""

@@ -6,6 +6,7 @@ A file of which a part was lost still decodes, to a picture with other pixels: i
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -16,9 +17,17 @@ from airflow_provider_segmind.quality.parts import EOI, SOS, PartsError, hole_of
 CUT = "it ends too soon, so a part is missing"
 _DAMAGED = "it is cut off or damaged ({})"
 _ZEROS = "a part of it is zeros"
+_HOLES = "a part of it was never written"
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _HOLE = bytes(2048)
 """A part of a file that was never written."""
+_ERASED = b"\xff" * 256
+"""The same on flash memory; coders write two of these bytes in a row."""
+_AFTER_FILL = (EOI, SOS, b"\xc4", b"\xdb", b"\xdc", b"\xdd")
+"""Markers that may follow a scan, and have any number of the same bytes before them."""
+_TEXT = re.compile(rb"[\t\n\r -~]{200,}")
+_SURE = 16
+"""Line breaks by which a file shows what was done to all of them."""
 _TABLES, _SEQUENTIAL, _PROGRESSIVE = b"\xc4", (b"\xc0", b"\xc1"), b"\xc2"
 """Markers of a JPEG coded by Huffman (ITU-T T.81, table B.1)."""
 _MORE = b"".join(bytes(range(255)) + bytes((0xFF, 0xD0 + number % 8)) for number in range(16))
@@ -31,8 +40,27 @@ def check(kind: media.Format, data: bytes) -> None:
         _check_png(data)
     elif kind is media.JPEG:
         _check_jpeg(data)
-    elif any(data.find(hole, start, end) >= 0 for start, end, hole in _coded(kind, data)):
-        raise PartsError(_DAMAGED.format(_ZEROS))
+    else:
+        # The length of a WebP is that of the picture alone; a file may follow it.
+        end = 8 + int.from_bytes(data[4:8], "little") if kind is media.WEBP else len(data)
+        if data.find(data[:64], 64, end) >= 0:
+            raise PartsError(_DAMAGED.format("it begins anew in the middle"))
+        for start, end, hole in _coded(kind, data):
+            if data.find(hole, start, end) >= 0:
+                raise PartsError(_DAMAGED.format(_ZEROS))
+            if data.find(_ERASED, start, end) >= 0:
+                raise PartsError(_DAMAGED.format(_HOLES))
+    if kind is not media.PNG and _was_text(data):
+        raise PartsError(_DAMAGED.format("it was copied as text, which changes line breaks: copy it as binary"))
+
+
+def _was_text(data: bytes) -> bool:
+    """Whether each LF got a CR before it: among compressed pixels, one of 256 has it."""
+    if data.count(b"\n") != data.count(b"\r\n"):
+        return False
+    pixels = _TEXT.sub(b"", data)
+    breaks = pixels.count(b"\r\n")
+    return breaks >= _SURE and pixels.count(b"\r") - breaks >= _SURE // 4
 
 
 def _coded(kind: media.Format, data: bytes) -> Iterator[tuple[int, int, bytes]]:
@@ -78,13 +106,16 @@ def _check_png(data: bytes) -> None:
 
 def _check_jpeg(data: bytes) -> None:
     """Look for holes in the scans, and for scans that are missing."""
-    progressive, codes, begin, luma = False, dict[int, int](), 0, 0
+    progressive, codes, begin, luma, scan = False, dict[int, int](), 0, 0, 0
     missing: set[int] = set()  # channels; of a progressive one, frequencies of the first channel
     for part in parts_of(media.JPEG, data):
         body = data[part.body : part.end]
         if begin and data.find(_HOLE, begin, part.start) >= 0:
             raise PartsError(_DAMAGED.format(_ZEROS))
-        begin = 0
+        erased = data.find(_ERASED, scan, part.start) if scan else -1
+        if erased >= 0 and (part.name not in _AFTER_FILL or data[erased : part.start].strip(b"\xff")):
+            raise PartsError(_DAMAGED.format(_HOLES))
+        begin = scan = 0
         if part.name == EOI:
             break
         if part.name == _TABLES:
@@ -93,6 +124,7 @@ def _check_jpeg(data: bytes) -> None:
             progressive, luma = part.name == _PROGRESSIVE, body[6]
             missing = set(range(64)) if progressive else set(body[6::3])
         elif part.name == SOS:
+            scan = part.after
             channels, tables, (first, last, bits) = body[1:-3:2], body[2:-3:2], body[-3:]
             if not progressive:
                 missing -= set(channels)

@@ -180,6 +180,10 @@ def check_name(name: str) -> None:
                 f"name {name!r} has the unknown field {{{field}}}; known are "
                 f"{', '.join('{' + known + '}' for known in FIELDS)}."
             )
+    if "::" in name:
+        raise InvalidRequestError(
+            f"name {name!r} has two colons (::), at which Airflow's object storage cuts a name off: write other signs."
+        )
     if any(part.strip() in ("", ".", "..") for part in name.split("/")):
         raise InvalidRequestError(
             f"name {name!r} is empty, absolute, or has an empty, '.' or '..' part: give a path below the destination."

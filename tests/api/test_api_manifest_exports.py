@@ -62,17 +62,23 @@ def tabs(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "cell", ['"Anna" in red', '"', '"left', '""', 'a 5" doll', "5\u201d", '"Anna" and "Ben"'], ids=range(7)
+    "cell", ['"Anna" in red', '"left', '""x', 'a 5" doll', "5\u201d", '"Anna" and "Ben"'], ids=range(6)
 )
 def test_quotation_marks_of_a_sheets_tsv_are_signs(cell: str) -> None:
-    data = tabs(HEAD + row("a", '"Anna" in red') + row("b", cell) + row("c", '"') + row("d", "man"))
-    assert words(data) == ['"Anna" in red', cell, '"', "man"]
+    data = tabs(HEAD + row("a", '"Anna" in red') + row("b", cell) + row("c", '"x') + row("d", "man"))
+    assert words(data) == ['"Anna" in red', cell, '"x', "man"]
     assert words("sep=\t\n" + data) == words("\n\t\n" + data) == words(data)
 
 
 def test_marks_of_a_sheets_tsv_in_two_columns_are_signs() -> None:
-    data = tabs(HEAD.replace("\n", ",note\n") + row("a", "man,x") + row("b", '","'))
-    assert words(data) == ["man", '"']
+    data = tabs(HEAD.replace("\n", ",note\n") + row("a", "man,x") + row("b", '"left,"'))
+    assert words(data) == ["man", '"left']
+
+
+@pytest.mark.parametrize("cell", ['"', '""', "\u3003", "''"])
+def test_a_ditto_mark_is_no_description(cell: str) -> None:
+    data = tabs(HEAD + row("a", '"Anna" in red') + row("b", cell) + row("c", '"left'))
+    assert "line 3: select_character is" in refusal(data)
 
 
 @pytest.mark.parametrize("more", [row("x", "man,too,many"), "and so on\n", row("x", "m" * 140_000)])

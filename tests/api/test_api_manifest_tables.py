@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.manifest import MAX_EXTRA, MAX_TAKES, Swap, read_items
 from airflow_provider_segmind.api.tables import MAX_LINE
+from airflow_provider_segmind.api.workflows import check_character
 from tests.api.manifests import P, read, refusal
 
 HEAD = "id,character_image,reference_character_image,select_character\r\n"
@@ -42,6 +43,39 @@ def test_a_cell_may_have_line_breaks_and_places_are_those_of_the_file(cell: str,
     swaps = read(HEAD + f"a,https://example.com/1.jpg,{P},{quoted}\r\n" + MAN)
     assert [swap.select_character for swap in swaps] == [cell, "man"]
     assert swaps[1].place == place
+
+
+NOTHING = [
+    *("NULL", "null", "nan", "NaN", "NaT", "None", "\\N", "N/A", "n/a", "<NA>", "(null)", "(blank)", "undefined"),
+    *("[object Object]", "-", "--", "\u2014", "?", "...", "\u3003", "''", "same as above", "TBD", "_"),
+]
+
+
+@pytest.mark.parametrize("cell", NOTHING)
+def test_what_stands_for_nothing_is_no_person_and_no_picture(cell: str) -> None:
+    said = refusal(HEAD + f"a,https://example.com/1.jpg,{P},{cell}\r\n" + MAN)
+    assert f"line 2: select_character is '{cell}': say in words" in said.replace("\\\\", "\\").replace('"', "'")
+    assert "leave it empty in a manifest to use the default" in said
+    assert "line 2: character_image is empty" in refusal(HEAD + f"a,{cell},{P},man\r\n" + MAN)
+    with pytest.raises(InvalidRequestError, match="item 0: select_character"):
+        read_items([PAIR], select_character=cell)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("woman", "the nan on the left", "man no. 2", "2", "none of the men, but the woman", "N. Adams", "Noa"),
+        *("Nil's", "女", "امرأة", "मॉडल", "the “big” man", "woman 👗", "CAFÉ…", "IRMÔ”", "IRMû", "À»", "la niña"),
+        *("Frau mit grünem Kleid", "Ângela", "à « gauche »"),
+    ],
+)
+def test_words_in_any_language_are_a_description(cell: str) -> None:
+    assert read(HEAD + f'a,https://example.com/1.jpg,{P},"{cell}"\r\n')[0].select_character == cell
+
+
+@pytest.mark.parametrize("cell", ["ni\ufffdo", "grÃ¼nes Kleid", "the â€œbig one", "Ð¶ÐµÐ½Ñ‰"])
+def test_a_description_that_lost_letters_is_refused(cell: str) -> None:
+    assert "in which letters were lost on the way" in refusal(HEAD + f"a,https://example.com/1.jpg,{P},{cell}\r\n")
 
 
 def test_line_breaks_in_the_header_and_in_a_column_that_is_only_kept() -> None:
@@ -129,7 +163,16 @@ def test_decimal_commas_and_commas_in_a_file_of_semicolons_stay() -> None:
 CELLS = st.text(
     st.characters(codec="cp1252", exclude_categories=["Cc", "Cs"]) | st.sampled_from(list('\n\r\t,;"| =')), max_size=20
 )
-WORDS = CELLS.filter(lambda text: text.strip() and text == text.strip() and not text.startswith(('="', "#", "Loading")))
+
+
+def is_description(text: str) -> bool:
+    try:
+        return check_character(text) == text and not text.startswith(('="', "#", "Loading"))
+    except InvalidRequestError:
+        return False
+
+
+WORDS = CELLS.filter(is_description)
 ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"]
 TABLES = st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=6)
 
@@ -143,7 +186,7 @@ TABLES = st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=6)
     st.sampled_from(ENCODINGS),
     st.booleans(),
 )
-@example([('"', "é\r\n\ta")], ";", "\r", True, "utf-16-be", True)
+@example([('"x', "é\r\n\ta")], ";", "\r", True, "utf-16-be", True)
 def test_whatever_a_spreadsheet_writes_in_each_dialect_is_read_back(
     table: list[tuple[str, str]], delimiter: str, end: str, all_quoted: bool, encoding: str, packed: bool
 ) -> None:
@@ -210,7 +253,54 @@ def test_the_authors_name_of_a_column_comes_before_our_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "columns", ["a", ["a"], {1: "id"}, {"a": "name"}, {"a": "id", "b": "id"}, {"a": None}, {"a": ["id"]}]
+    ("name", "other"),
+    [
+        *(("Foto +", "Foto -"), ("Image 1 1", "Image 11"), ("Image 1.1", "Image 11"), ("की", "का"), ("मडल", "मॉडल")),
+        *(("🧍", "👗"), ("★", "☆"), ("#", "*"), ("№", "%"), ("Photo (front)", "Photo / front"), ("a_b", "ab")),
+    ],
+)
+def test_each_sign_counts_in_the_names_that_the_author_gives(name: str, other: str) -> None:
+    data = f"{other},{name},ref\nx,{P}2,{P}\n"
+    columns = {name: "character_image", "ref": "reference_character_image"}
+    (swap,) = read(data, columns=columns)
+    assert (swap.character_image, json.loads(swap.extra)) == (P + "2", {other: "x"})
+    assert f"no column {name!r} (character_image)" in refusal(data.replace(name, "y"), columns=columns)
+    item = {other: "x", name: P + "2", "ref": P}
+    assert read_items([item], select_character="woman", columns=columns)[0].given == swap.given
+
+
+@pytest.mark.parametrize(
+    ("given", "header"),
+    [
+        *(("Größe", "Gro\u0308ße"), ("Gro\u0308ße", "Größe"), ("image src", " Image\u00a0Src "), ("STRASSE", "Straße")),
+        *(("Image Src", '"Image\nSrc"'), ("Фото", "фото")),
+    ],
+)
+def test_accents_blanks_and_capitals_may_be_written_in_another_way(given: str, header: str) -> None:
+    columns = {given: "character_image", "ref": "reference_character_image"}
+    assert read(f"{header},ref\n{P}2,{P}\n", columns=columns)[0].character_image == P + "2"
+
+
+@pytest.mark.parametrize("name", ["id", "character_image", "note"])
+def test_a_name_twice_in_an_object_is_refused(name: str) -> None:
+    for where in ("m.jsonl", "m.json"):
+        text = json.dumps({"id": "a", "note": 1, **PAIR})[:-1] + f', "{name}": "x"}}'
+        said = refusal(f"[{text}]" if where == "m.json" else text, where)
+        assert f"line 1: it has '{name}' twice: give each name once" in said
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"SKU": "id", "sku": "takes"},
+        "a",
+        ["a"],
+        {1: "id"},
+        {"a": "name"},
+        {"a": "id", "b": "id"},
+        {"a": None},
+        {"a": ["id"]},
+    ],
 )
 def test_a_wrong_map_of_columns_is_refused(columns: object) -> None:
     with pytest.raises(InvalidRequestError, match=r"^columns (is|maps to) "):

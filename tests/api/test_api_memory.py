@@ -170,7 +170,7 @@ def test_what_is_no_json_is_damaged_and_not_overwritten(objects: Objects, data: 
     objects[name] = data
     for steps in (
         memory.settle(KEY, A, Reuse(), lambda: 0.0),
-        memory.refused(name, A),
+        memory.refused(name, A, 0.0),
         memory.find("r1"),
         memory.ended("r1", DONE, 0.0),
     ):
@@ -320,9 +320,9 @@ def test_a_claim_whose_answer_was_lost_is_ones_own(objects: Objects) -> None:
 def test_a_refused_order_leaves_the_next_number_to_anybody(objects: Objects) -> None:
     record = claim_of(objects.settle(), A, objects.now)
     assert objects.run(memory.claim(record, None))
-    objects.run(memory.refused(record.name, B))
+    objects.run(memory.refused(record.name, B, record.order.at))
     assert objects.states() == [CLAIMED]
-    objects.run(memory.refused(record.name, A))
+    objects.run(memory.refused(record.name, A, record.order.at))
     assert objects.states() == [RELEASED]
     assert objects.settle().name == memory.name_of(KEY, 2)
 
@@ -413,3 +413,57 @@ def test_a_pointer_to_another_request_finds_nothing(objects: Objects) -> None:
     objects.ordered()
     objects[memory.request_name("r9")] = objects[memory.request_name("r1")]
     assert objects.run(memory.find("r9")) is None
+
+
+def test_only_the_attempt_that_made_a_claim_releases_it(objects: Objects) -> None:
+    """Two attempts of one task can run at once; the slower one is refused, and must not release the other's claim."""
+    record = claim_of(objects.settle(A), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    slower = claim_of(Found(None, record.name), A, objects.now + 1)
+    assert not objects.run(memory.claim(slower, None))
+    objects.run(memory.refused(slower.name, A, slower.order.at))
+    assert objects.states() == [CLAIMED]
+
+
+@pytest.mark.parametrize("state", [ORDERED, LOST])
+def test_an_end_outlives_what_a_task_wrote_over_it_that_had_stood_still(objects: Objects, state: str) -> None:
+    objects.done()
+    done = objects.record(memory.name_of(KEY, 1))
+    objects[done.name] = replace(done, state=state, outputs=()).to_bytes()
+    assert objects.run(memory.find("r1")) == done
+    objects[done.name] = replace(done, state=state, outputs=()).to_bytes()
+    assert objects.settle().record == done
+    assert objects.record(done.name) == done
+
+
+def test_a_rejection_outlives_it_as_well(objects: Objects) -> None:
+    objects.done()
+    ordered = replace(objects.record(memory.name_of(KEY, 1)), state=ORDERED)
+    objects.run(memory.ended("r1", REJECTED, objects.now))
+    objects[ordered.name] = ordered.to_bytes()
+    assert objects.settle().record is None
+    assert objects.states() == [REJECTED]
+
+
+def test_of_two_attempts_of_one_task_only_one_refreshes(objects: Objects) -> None:
+    objects.done()
+    how = Reuse(refresh=True, max_tries=2)
+    found = objects.settle(B, how)
+    record = claim_of(found, B, objects.now)
+    record = replace(record, order=replace(record.order, max_tries=2))
+    assert objects.run(memory.claim(record, found.before))
+    assert objects.settle(B, how).record == record
+    assert objects.settle(B, replace(how, max_tries=4)).record is None, "a clear is a new wish"
+    assert objects.settle(A, how).record is None
+
+
+def test_how_an_order_ended_is_noted_by_its_own_name_if_nothing_leads_from_its_request(objects: Objects) -> None:
+    record = objects.ordered()
+    del objects[memory.request_name("r1")]
+    objects.run(memory.ended("r1", FAILED, objects.now))
+    assert objects.states() == [ORDERED]
+    objects.run(memory.ended("r2", FAILED, objects.now, name=record.name))
+    objects.run(memory.ended("r1", FAILED, objects.now, name=memory.name_of(KEY, 7)))
+    assert objects.states() == [ORDERED], "another's order"
+    objects.run(memory.ended("r1", FAILED, objects.now, name=record.name))
+    assert objects.states() == [FAILED]

@@ -32,7 +32,7 @@ def test_only_static_files_are_open_to_everybody(api: Api) -> None:
         assert nobody.get(f"/segmind{path}").status_code == 401, path
         assert api(None, token="no.real.token").get(f"/segmind{path}").status_code == 403, path
         asked.append(path)
-    assert len(asked) == 4
+    assert len(asked) == 5
     assert not [
         path for path in ("/docs", "/openapi.json", "/redoc") if nobody.get(f"/segmind{path}").status_code == 200
     ]

@@ -234,14 +234,42 @@ def test_what_this_worker_cannot_see_stops_no_order(host: OddHost, path: str, ca
 
 
 def test_a_host_with_another_address_in_this_network_is_not_asked_and_stops_no_order(
-    host: OddHost, caplog: pytest.LogCaptureFixture
+    host: OddHost, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = socket.gethostname()
-    with caplog.at_level(logging.WARNING):
+    name = "photos.shop.example"
+    answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.168.1.5", 9))]
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: answer)
         look(f"https://{name}:9/a.jpg")
     assert "without a look" in caplog.text
     host.answers["/in"] = 302, b"", {"Location": "https://169.254.169.254/latest/meta-data/"}
     assert "is not fetched" in refused(f"{host.url}/in"), "an address that Segmind can never read is refused"
+
+
+@pytest.mark.parametrize(("number", "ordered"), [(socket.EAI_NONAME, False), (socket.EAI_AGAIN, True)])
+@pytest.mark.parametrize("proxy", [False, True])
+def test_a_host_that_does_not_exist_is_refused_unless_the_resolver_fails_or_a_proxy_asks(
+    number: int, ordered: bool, proxy: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise socket.gaierror(number, "of a resolver")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", f'{{"conn_type": "segmind", "password": "{KEY}"}}')
+    for name in ("no_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    if proxy:
+        monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    url = f"https://cdn{-number}{proxy}.shopfy.example/a.jpg?sig=hunter2"
+    if ordered or proxy:
+        with caplog.at_level(logging.WARNING):
+            look(url)
+        assert "without a look" in caplog.text
+    else:
+        assert "shopfy.example: check it" in refused(url)
+    for other in ("https://nas.local/a.jpg", "https://intranet/a.jpg"):
+        assert "private network" in refused(other)
 
 
 def test_a_host_that_is_down_is_asked_three_times_and_then_left_alone(

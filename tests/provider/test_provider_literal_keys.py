@@ -15,8 +15,9 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.batch.checks import is_many
-from airflow_provider_segmind.files.objects import input_path, read_up_to, size_of
+from airflow_provider_segmind.files.objects import input_path, read_up_to, size_of, storage_path
 from airflow_provider_segmind.observability.assets import Stored, announce
+from airflow_provider_segmind.storage.store import check_name
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.odd_host import PICTURE, OddHost, own_host
 from tests.provider.running import context
@@ -27,8 +28,9 @@ pytestmark = pytest.mark.filterwarnings("default")  # of boto and moto, which ar
 BROWSERS_KEEP = "/!$&'()*+,;=:@"
 NAMES = [
     *("a#1.jpg", "b?x.jpg", "100%25 off.jpg", "a b.jpg", "a+b.jpg", "ñ ж 写真.jpg", "#.jpg", "50% [x].jpg"),
-    *("photo.jpg?v=1699999999", "a;b=1&c.jpg", "%20.jpg", "(1) copy.jpg"),
+    *("photo.jpg?v=1699999999", "a;b=1&c.jpg", "%20.jpg", "(1) copy.jpg", "a:b.jpg", "s3:x.jpg"),
 ]
+CHAINS = ["front::2.jpg", "sku::1::front.jpg", ":::.jpg", "a::s3:x.jpg", "::.jpg"]
 
 
 @pytest.fixture
@@ -54,7 +56,36 @@ def test_a_key_is_read_as_it_is_named(bucket: Any, name: str) -> None:
     assert repr(f"s3://{bucket.name}/gone/{name}") in str(error.value)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*CHAINS, "a\nb.jpg", "a\tb.jpg", "a\rb.jpg", "a\0b.jpg"])
+def test_a_key_that_would_lead_to_another_object_is_refused(bucket: Any, name: str) -> None:
+    for other in ("front", "sku", "a", "ab.jpg", ""):
+        bucket.put_object(Key=f"in/{other}", Body=b"another")
+    for work in (lambda uri: read_up_to(100, "character_image", uri), lambda uri: storage_path("destination", uri)):
+        with pytest.raises(InvalidRequestError, match=r"two colons \(::\)|line break, a tab or a NUL") as error:
+            work(f"s3://{bucket.name}/in/{name}")
+        assert str(error.value).endswith("name.")
+
+
+@pytest.mark.parametrize("name", ["a\nb.jpg", "a\tb.jpg", "a\0b.jpg"])
+def test_no_other_file_is_read_for_one_with_a_control_character(tmp_path: Path, name: str) -> None:
+    (tmp_path / "ab.jpg").write_bytes(b"another")
+    for uri in (f"{tmp_path}/{name}", f"file://{tmp_path}/{name}"):
+        with pytest.raises(InvalidRequestError, match="line break, a tab or a NUL"):
+            read_up_to(9, "character_image", uri)
+
+
+def test_no_result_is_stored_where_two_colons_cut_its_name_off() -> None:
+    for name in ("{id}::{row}", "a::b/{id}"):
+        with pytest.raises(InvalidRequestError, match="two colons"):
+            check_name(name)
+    check_name("{id}:{row}")
+    for uri in ("file:///d/a::b", "s3://b/a::b", "s3::file:///d"):
+        with pytest.raises(InvalidRequestError, match="two colons"):
+            storage_path("destination", uri)
+    assert storage_path("destination", "/d/a::b").path == "/d/a::b"
+
+
+@pytest.mark.parametrize("name", [*NAMES, *CHAINS])
 @pytest.mark.parametrize("roots", [False, True])
 def test_a_file_is_read_by_its_path_its_name_and_its_uri(
     tmp_path: Path, name: str, roots: bool, monkeypatch: pytest.MonkeyPatch

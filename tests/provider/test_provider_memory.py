@@ -267,6 +267,7 @@ def test_an_order_that_nobody_saw_end_is_lost_and_ordered_again(
     from airflow_provider_segmind.orders import place
 
     monkeypatch.setattr(place, "SOON", 0.0)
+    monkeypatch.setattr(place, "FORGOTTEN", -1.0)
     submit(emulator, "a")
     emulator.set(record_seconds=3600)
     clock.ahead += 5 * 3600

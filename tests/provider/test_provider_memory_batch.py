@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api import memory as api_memory
+from airflow_provider_segmind.api.errors import SegmindError, TransportError
+from airflow_provider_segmind.api.memory import Replace
 from airflow_provider_segmind.batch import ordering
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.memory import store as memories
+from airflow_provider_segmind.memory.store import Store
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
 from tests.provider.batches import Batch, at_once, charged, swaps
 
@@ -42,13 +50,13 @@ class InRun(Batch):
 
 def test_a_second_run_orders_nothing_and_shows_the_stored_pictures(emulator: Emulator, tmp_path: Path) -> None:
     emulator.set(job_seconds=0)
-    given = swaps(emulator, 12)
+    given = swaps(emulator, 200)
     first = InRun(emulator, tmp_path, "monday", swaps=given).attempt()
-    assert first["completed"] == 12
+    assert first["completed"] == 200
     second = InRun(emulator, tmp_path, "tuesday", swaps=given)
     summary = second.attempt()
-    assert (summary["completed"], summary["cost"]) == (12, 0)
-    assert len(emulator.charges) == 12
+    assert (summary["completed"], summary["cost"]) == (200, 0)
+    assert len(emulator.charges) == 200
     assert all(row["reused"] and Path(row["image_url"]).exists() for row in second.rows())
 
 
@@ -214,7 +222,71 @@ def test_unknown_outcomes_are_left_to_the_history_and_noted(emulator: Emulator, 
     emulator.script(Fault("drop-after", after=2, times=2))
     given = swaps(emulator, 8)
     InRun(emulator, tmp_path, "a", swaps=given).attempt()
-    states = {json.loads(path.read_bytes())["state"] for path in (memory / "swaps").rglob("*.json")}
-    assert states == {"done"}
+    assert states(memory) == {"done"}
     assert InRun(emulator, tmp_path, "b", swaps=given).attempt()["cost"] == 0
     assert len(emulator.charges) == 8
+
+
+class Jittery(Store):
+    """A storage whose answers take as long as a seed has it, so that two runs meet in another order each time."""
+
+    def __init__(self, root: str, seed: int) -> None:
+        super().__init__(root)
+        self._dice = random.Random(seed)  # noqa: S311 - repeatable on purpose
+
+    def _do(self, step: Any) -> Any:
+        time.sleep(self._dice.choice((0, 0, 0.001, 0.01, 0.03)))
+        answer = super()._do(step)
+        time.sleep(self._dice.choice((0, 0, 0.001, 0.01)))
+        return answer
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("INTERLEAVINGS", "3"))))
+def test_however_two_runs_meet_each_swap_is_paid_for_once(
+    emulator: Emulator, tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """INTERLEAVINGS=50 SWAPS=200 tries more."""
+    count = int(os.environ.get("SWAPS", "16"))
+    monkeypatch.setitem(memories._stores, str(memory), Jittery(str(memory), seed))
+    emulator.set(job_seconds=0, credits=1000)
+    given = swaps(emulator, count)
+    batches = [InRun(emulator, tmp_path, run_id, swaps=given) for run_id in "ab"]
+    with ThreadPoolExecutor(2) as pool:
+        summaries = list(pool.map(lambda batch: batch.attempt(), batches))
+    assert [summary["completed"] for summary in summaries] == [count, count]
+    assert charged(emulator) == [1] * count
+
+
+class Forgetful(Store):
+    """A storage that fails whenever an accepted order is to be noted."""
+
+    fails = True
+
+    def _do(self, step: Any) -> Any:
+        if self.fails and isinstance(step, Replace) and b'"state": "ordered"' in step.data:
+            raise TransportError("The storage is gone.")
+        return super()._do(step)
+
+
+def test_an_accepted_order_that_could_not_be_noted_is_made_up_by_a_retry_and_by_another_run(
+    emulator: Emulator, tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memories, "PAUSES", ())
+    monkeypatch.setattr(api_memory, "SENDING", 0.0)
+    storage = Forgetful(str(memory))
+    monkeypatch.setitem(memories._stores, str(memory), storage)
+    emulator.set(job_seconds=0)
+    given = swaps(emulator, 6)
+    first = InRun(emulator, tmp_path, "a", swaps=given, cls=SubmitBodySwapBatchOperator)
+    first.attempt()
+    assert states(memory) == {"claimed"}
+    assert InRun(emulator, tmp_path, "b", swaps=given[:2]).attempt()["completed"] == 2
+    storage.fails = False
+    first.attempt()
+    assert InRun(emulator, tmp_path, "c", swaps=given).attempt()["completed"] == 6
+    assert states(memory) == {"done"}
+    assert charged(emulator) == [1] * 6
+
+
+def states(memory: Path) -> set[str]:
+    return {json.loads(path.read_bytes())["state"] for path in (memory / "swaps").rglob("*.json")}

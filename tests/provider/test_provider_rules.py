@@ -86,7 +86,7 @@ def swaps(emulator: Emulator, count: int, **columns: Any) -> list[dict[str, Any]
 # Consent
 
 
-@pytest.mark.parametrize("reference", [None, "", "  ", "None"])
+@pytest.mark.parametrize("reference", [None, "", "  ", "None", "NULL", "nan", "N/A", "-", "\\N", "no"])
 def test_a_swap_without_consent_is_refused_where_it_is_required(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, reference: str | None
 ) -> None:

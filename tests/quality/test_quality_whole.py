@@ -119,6 +119,50 @@ def test_a_hole_in_compressed_pixels_is_found(kind: str) -> None:
     refused(whole[:middle] + bytes(lost) + whole[middle + lost :], "damaged")
 
 
+@pytest.mark.parametrize("kind", [kind for kind in PACKED if "lossless" not in kind])
+@pytest.mark.parametrize("lost", [512, 60_000])
+def test_a_part_that_was_never_written_to_flash_is_found(kind: str, lost: int) -> None:
+    whole = packed(kind, photograph(), quality=95)
+    middle = len(whole) // 2
+    refused(whole[:middle] + b"\xff" * lost + whole[middle + lost :], "damaged|missing|decode|read")
+
+
+@pytest.mark.parametrize("how", CODED.values(), ids=CODED)
+def test_a_part_of_a_jpeg_that_was_never_written_to_flash_is_found(how: dict[str, Any]) -> None:
+    whole = jpeg(photograph(), **how)
+    for share in (30, 50, 80):
+        begin = len(whole) * share // 100
+        for lost in (512, 4096):
+            refused(whole[:begin] + b"\xff" * lost + whole[begin + lost :], "damaged|missing|decode|read")
+    assert prepare(whole[:-2] + b"\xff" * 3000 + whole[-2:]).done in ((), ("sRGB",)), "fill before a marker is allowed"
+
+
+@pytest.mark.parametrize("kind", PACKED)
+@pytest.mark.parametrize("share", [40, 95])
+def test_a_copy_that_began_anew_in_the_middle_is_damaged(kind: str, share: int) -> None:
+    whole = packed(kind, photograph())
+    refused(whole[: len(whole) * share // 100] + whole, "damaged|missing|decode|read|twice")
+    if "WebP" in kind:
+        assert prepare(whole + whole).done == (), "what follows does not matter"
+
+
+@pytest.mark.parametrize("kind", [*PACKED, *CODED])
+@pytest.mark.parametrize("side", [300, 800])
+def test_a_picture_that_was_copied_as_text_is_damaged(kind: str, side: int) -> None:
+    picture = photograph().resize((side, side))
+    whole = packed(kind, picture) if kind in PACKED else jpeg(picture, **CODED[kind])
+    refused(whole.replace(b"\n", b"\r\n"), "damaged|missing|decode|read|parts|profile|twice|size")
+
+
+@pytest.mark.parametrize("kind", [*PACKED, *CODED])
+def test_text_with_the_line_breaks_of_windows_in_a_picture_does_not_matter(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a line of metadata\r\n" * 400
+    for picture in (Image.new("RGB", (64, 64), "white"), photograph().resize((64, 48)), photograph()):
+        more = {"exif": exif.tobytes()}
+        assert read(packed(kind, picture, **more) if kind in PACKED else jpeg(picture, **more, **CODED[kind]))
+
+
 @pytest.mark.parametrize("kind", PACKED)
 def test_zeros_outside_of_the_pixels_do_not_matter(kind: str) -> None:
     exif = Image.Exif()

@@ -233,6 +233,7 @@ function BodySwaps({ dagId, runId, taskId, mapIndex }) {
     h("link", { rel: "stylesheet", href: new URL("static/gallery.css", ROOT).href }),
     h("div", { className: "sg-head" },
       page && h("h1", null, "Body swaps"),
+      page && said?.has_costs && h("a", { className: "sg-costs", href: new URL("costs", ROOT).href }, "Costs"),
       said && h(Sums, { said }),
       !one && h(Filters, { chosen, dags: page ? dags : null, onChoose: choose })),
     said && !said.has_roots && said.total > 0 && h("p", { className: "sg-hint" },

@@ -1,0 +1,70 @@
+"""Which orders of the memory are paid for and not stored, and what is noted of them. Without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import Enum
+
+from airflow_provider_segmind.api.memory import (
+    CLAIMED,
+    DONE,
+    LOST,
+    ORDERED,
+    Read,
+    Replace,
+    Steps,
+    Stored,
+    SwapRecord,
+    read_swap,
+)
+from airflow_provider_segmind.api.models import Output
+from airflow_provider_segmind.api.results import is_image
+
+OLD = 600.0
+"""Seconds after an order for which its own task looks after it: it may be sending, and its job may be running."""
+
+
+class Need(Enum):
+    """What an order needs."""
+
+    ASK = "ask"
+    """Its job may have ended, and nobody has noted how."""
+    LOOK_UP = "look up"
+    """It was sent, or was about to be, and its answer is not known."""
+    FETCH = "fetch"
+    """It has a picture that is only at Segmind."""
+
+
+def need_of(record: SwapRecord, now: float) -> Need | None:
+    """Return what an order needs, or ``None`` if nothing."""
+    if record.state == DONE:
+        return Need.FETCH if any(map(is_unstored, record.outputs)) else None
+    if now - record.order.at < OLD:
+        return None
+    return {ORDERED: Need.ASK, CLAIMED: Need.LOOK_UP}.get(record.state)
+
+
+def is_unstored(output: Stored) -> bool:
+    """Whether an output is a picture without a copy."""
+    return not output.uri and is_image(Output(output.keyname, output.type, output.url))
+
+
+def fetched(record: SwapRecord, outputs: Sequence[Stored]) -> Steps[None]:
+    """Note the copies of an order's pictures, unless somebody has changed its record meanwhile."""
+    now = yield from _unchanged(record)
+    if now is not None:
+        yield Replace(record.name, replace(now, outputs=tuple(outputs)).to_bytes())
+
+
+def gone(record: SwapRecord, error: str, at: float) -> Steps[None]:
+    """Note that an order's pictures cannot be had any more, unless somebody has changed its record meanwhile."""
+    now = yield from _unchanged(record)
+    if now is not None:
+        yield Replace(record.name, replace(now, state=LOST, error=error, ended_at=now.ended_at or at).to_bytes())
+
+
+def _unchanged(record: SwapRecord) -> Steps[SwapRecord | None]:
+    data = yield Read(record.name)
+    now = None if data is None else read_swap(data, record.name)
+    return now if now is not None and (now.state, now.token) == (record.state, record.token) else None

@@ -1,0 +1,110 @@
+"""Forget a person's pictures: remove all that names a picture, and keep only that it was paid for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from airflow_provider_segmind.api.costs import facts_of
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.memory import CLAIMED, ORDERED, Read, Replace, SwapRecord, end_name, request_name
+from airflow_provider_segmind.api.rescue import need_of
+from airflow_provider_segmind.files.pictures import read_picture, read_whole
+from airflow_provider_segmind.memory.costs import FORGOTTEN
+from airflow_provider_segmind.memory.rescue import records
+from airflow_provider_segmind.memory.store import Store, task_folder
+from airflow_provider_segmind.memory.swaps import PICTURES
+
+log = logging.getLogger(__name__)
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_OWN = re.compile(rf"{PICTURES}/[0-9a-f]{{2}}/[0-9a-zA-Z.]+")
+
+
+@dataclass
+class Forgotten:
+    """
+    What was removed, and what a person has to look after.
+
+    :param orders: each order in words: its request, of whose pictures Segmind keeps copies for seven days, and its
+        task, which may have stored copies elsewhere.
+    :param pictures: number of stored pictures.
+    :param running: orders that may still be running, and were left.
+    :param unnamed: orders that do not say which pictures they were made of.
+    """
+
+    orders: list[str] = field(default_factory=list)
+    pictures: int = 0
+    running: list[str] = field(default_factory=list)
+    unnamed: int = 0
+
+
+def digests_of(picture: str) -> frozenset[str]:
+    """
+    Return the digests by which the memory may know a picture: as it is, and as it is sent.
+
+    :param picture: a path, a URI of object storage, or a SHA-256.
+    :raises InvalidRequestError: it cannot be read.
+    """
+    if _SHA256.fullmatch(picture.lower()):
+        return frozenset({picture.lower()})
+    found = {hashlib.sha256(read_whole("the picture", picture)).hexdigest()}
+    with suppress(InvalidRequestError):  # no input that was ever sent
+        found.add(hashlib.sha256(read_picture("the picture", picture).data).hexdigest())
+    return frozenset(found)
+
+
+def forget(where: Store, digests: Collection[str]) -> Forgotten:
+    """
+    Remove all orders that were made with a picture, or made it, with all pictures that they made.
+
+    :param digests: SHA-256 of the picture, in one or more forms.
+    """
+    said = Forgotten()
+    for part in records(where):  # all orders of a swap are in one part
+        said.unnamed += sum(not record.pictures for record in part)
+        keys = {record.key for record in part if _is_of(record, digests)}
+        for record in part:
+            if record.key in keys:
+                _forget(where, record, said)
+    return said
+
+
+def _is_of(record: SwapRecord, digests: Collection[str]) -> bool:
+    return any(one in digests for one in (*record.pictures, *(output.sha256 for output in record.outputs)))
+
+
+def _forget(where: Store, record: SwapRecord, said: Forgotten) -> None:
+    if record.state in (CLAIMED, ORDERED) and need_of(record, time.time()) is None:
+        said.running.append(record.whose)
+        return
+    facts = facts_of(record)
+    if facts is not None:  # under a name that says nothing of the picture, and is the same if this is done twice
+        where.do(Replace(f"{FORGOTTEN}/{record.token}.json", facts.to_bytes()))
+    top = f"{where.path(PICTURES)}/"
+    for output in record.outputs:
+        name = f"{PICTURES}/{output.uri.removeprefix(top)}" if output.uri.startswith(top) else ""
+        if _OWN.fullmatch(name):
+            where.delete(name)
+            said.pictures += 1
+    if record.order.request_id:
+        where.delete(request_name(record.order.request_id))
+        _forget_task(where, record)
+    where.delete(end_name(record.key, record.number))
+    where.delete(record.name)  # last, so that it can be done again
+    request_id = record.order.request_id
+    said.orders.append(f"request {request_id}, {record.whose}" if request_id else record.whose)
+
+
+def _forget_task(where: Store, record: SwapRecord) -> None:
+    """Remove what the task keeps of its only order; what it keeps of a batch has no picture's name."""
+    name = f"{task_folder(record.owner)}/segmind_order.json"
+    with suppress(ValueError, AttributeError):
+        if json.loads(where.do(Read(name)) or b"{}").get("request_id") == record.order.request_id:
+            where.delete(name)
