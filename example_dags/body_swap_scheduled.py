@@ -1,6 +1,9 @@
 """
 Every night: one body swap for each photograph of a list, a few at a time.
 
+With ``[segmind] memory`` set, a night orders and pays only for what is new: the other pictures are taken from the memory.
+Without it, each night pays for the whole list again.
+
 The pool bounds what is in flight; create it once, with deferred tasks counted:
 ``airflow pools set segmind 8 "Swaps in flight" --include-deferred``.
 """

@@ -9,6 +9,7 @@ from enum import Enum
 from airflow_provider_segmind.api.memory import (
     CLAIMED,
     DONE,
+    KEPT,
     LOST,
     ORDERED,
     Read,
@@ -40,9 +41,10 @@ def need_of(record: SwapRecord, now: float) -> Need | None:
     """Return what an order needs, or ``None`` if nothing."""
     if record.state == DONE:
         return Need.FETCH if any(map(is_unstored, record.outputs)) else None
-    if now - record.order.at < OLD:
-        return None
-    return {ORDERED: Need.ASK, CLAIMED: Need.LOOK_UP}.get(record.state)
+    age = now - record.order.at
+    if record.state == CLAIMED:  # later there is nothing to fetch, and it has been named
+        return Need.LOOK_UP if OLD <= age <= KEPT else None
+    return Need.ASK if record.state == ORDERED and age >= OLD else None
 
 
 def is_unstored(output: Stored) -> bool:

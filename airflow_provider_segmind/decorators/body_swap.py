@@ -167,6 +167,8 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             on_unknown_outcome=self.on_unknown_outcome,
             consent_reference=self.consent_reference,
             prepare=self.prepare,
+            reuse=self.reuse,
+            reuse_max_age=self.reuse_max_age,
             output_key=self.output_key,
             poll_interval=self.poll_interval,
             max_outage=self.max_outage,

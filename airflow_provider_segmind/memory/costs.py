@@ -12,8 +12,7 @@ from typing import Any
 from airflow_provider_segmind.api.costs import REUSED, Costs, Facts, costs_of, day_of, facts_of, read_facts
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.memory import DamagedError, Read, Replace, read_swap
-from airflow_provider_segmind.api.spend import Spender
-from airflow_provider_segmind.memory.store import Listed, Store, owner_of, store
+from airflow_provider_segmind.memory.store import Listed, Store, owner_of, store, task_folder
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +33,7 @@ def note_reused(context: Mapping[str, Any], swaps: int, price: float | None) -> 
         return
     now, owner = time.time(), owner_of(context)
     series = {**owner, "max_tries": getattr(context["ti"], "max_tries", 0)}  # a clear reuses once more
-    name = f"{REUSES}/{day_of(now)}/{Spender(series, 0).name.rpartition('/')[2]}"
+    name = f"{REUSES}/{day_of(now)}/{task_folder(series).rpartition('/')[2]}.json"
     try:
         where.run(_write(name, Facts(now, owner["dag_id"], REUSED, swaps, round(swaps * (price or 0.0), 4))))
     except SegmindError as error:

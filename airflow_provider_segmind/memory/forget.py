@@ -24,7 +24,6 @@ from airflow_provider_segmind.memory.swaps import PICTURES
 log = logging.getLogger(__name__)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_OWN = re.compile(rf"{PICTURES}/[0-9a-f]{{2}}/[0-9a-zA-Z.]+")
 
 
 @dataclass
@@ -87,12 +86,10 @@ def _forget(where: Store, record: SwapRecord, said: Forgotten) -> None:
     facts = facts_of(record)
     if facts is not None:  # under a name that says nothing of the picture, and is the same if this is done twice
         where.do(Replace(f"{FORGOTTEN}/{record.token}.json", facts.to_bytes()))
-    top = f"{where.path(PICTURES)}/"
-    for output in record.outputs:
-        name = f"{PICTURES}/{output.uri.removeprefix(top)}" if output.uri.startswith(top) else ""
-        if _OWN.fullmatch(name):
-            where.delete(name)
-            said.pictures += 1
+    own = f"{PICTURES}/{record.key[:2]}/{record.key}.{record.number}."
+    for name in [name for name in where.names(f"{PICTURES}/{record.key[:2]}") if name.startswith(own)]:
+        where.delete(name)  # also a copy that its record does not name yet
+        said.pictures += 1
     if record.order.request_id:
         where.delete(request_name(record.order.request_id))
         _forget_task(where, record)

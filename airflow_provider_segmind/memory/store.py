@@ -63,7 +63,8 @@ class Listed:
     size: int
 
 
-def _change_of(facts: Mapping[str, Any]) -> tuple[str, float | None]:
+def change_of(facts: Mapping[str, Any]) -> tuple[str, float | None]:
+    """Return the stamp of an object and when it was changed, from what a listing says of it."""
     # As s3fs, gcsfs, adlfs and fsspec's own storage of files call it.
     changed = next((facts[name] for name in _CHANGED if name in facts), None)
     tag = next((facts[name] for name in _TAGS if name in facts), "")
@@ -194,7 +195,7 @@ class Store:
             for path, facts in found.items():
                 name = str(path).removeprefix(start)
                 if not name.rpartition("/")[2].startswith("."):
-                    yield Listed(name, *_change_of(facts), int(facts.get("size") or 0))
+                    yield Listed(name, *change_of(facts), int(facts.get("size") or 0))
 
     def delete(self, name: str) -> None:
         """Delete an object, if there is one."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from PIL import Image, ImageCms
 
+from airflow_provider_segmind.quality import parts
+
 _SPACES = {"L": "GRAY", "RGB": "RGB ", "RGBA": "RGB ", "CMYK": "CMYK"}
 _XYZ = {
+    parts.SRGB: ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7139)),
+    parts.ADOBE_RGB: ((0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)),
     9: ((0.6735, 0.2790, -0.0019), (0.1657, 0.6754, 0.0300), (0.1251, 0.0456, 0.7968)),
     12: ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)),
 }
-"""Red, green and blue of BT.2020 and Display P3, by their numbers in ITU-T H.273; D50."""
+"""Red, green and blue of sRGB, Adobe RGB, BT.2020 and Display P3; D50."""
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 HDR = (16, 18)
 """Curves that cannot be shown in 8 bits without a choice of what gets lost, by their numbers there."""
@@ -27,12 +31,15 @@ _SAME = 3
 _KEEP_BLACK = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
-@cache
-def of_primaries(number: int) -> bytes | None:
-    """Return a profile (ICC.1:2010) of wide primaries with the curve of sRGB; ``None`` if they are as those of sRGB."""
-    if number not in _XYZ:
+@lru_cache(maxsize=32)
+def of_primaries(number: int, gamma: float | None = None) -> bytes | None:
+    """Return a profile (ICC.1:2010) of primaries with a gamma or the curve of sRGB; ``None`` if it is as sRGB."""
+    if number not in _XYZ or (number == parts.SRGB and gamma is None):
         return None
-    curve = b"para\0\0\0\0\0\3\0\0" + _fixed(_SRGB_CURVE)
+    if gamma is None:
+        curve = b"para\0\0\0\0\0\3\0\0" + _fixed(_SRGB_CURVE)
+    else:
+        curve = b"para\0\0\0\0\0\0\0\0" + _fixed((gamma,))
     tags = dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     for name, colour in zip((b"rXYZ", b"gXYZ", b"bXYZ"), _XYZ[number], strict=True):
         tags[name] = b"XYZ \0\0\0\0" + _fixed(colour)

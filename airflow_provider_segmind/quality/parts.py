@@ -2,9 +2,9 @@
 Split a picture's file into its parts without a decoder: the only code that knows how the formats are built.
 
 Decoders handle pixels carefully, but not the rest: they join many small pieces anew for each, unpack unneeded data, and
-follow every pointer of an EXIF packet. So a decoder gets only the pixels and their colours; the orientation is read
-here. The walk is one pass with a limited number of parts, and it goes on past what is wrong: a picture with broken
-metadata can still be read. Who writes into a file must look at each part's end.
+follow every pointer of an EXIF packet. So a decoder gets only the pixels and their colours; what EXIF says of these and
+of the orientation is read here. The walk is one pass with a limited number of parts, and it goes on past what is wrong:
+a picture with broken metadata can still be read. Who writes into a file must look at each part's end.
 """
 
 from __future__ import annotations
@@ -24,8 +24,16 @@ ALONE = frozenset(bytes([code]) for code in (0x01, *range(0xD0, 0xDA)))
 """Markers without a length."""
 
 _EXIF = b"Exif\0\0"
-_ORIENTATION = 0x0112
-_SHORT = 3
+_ORIENTATION, _EXIF_TAGS, _COLOUR_SPACE, _INTEROPERABILITY = 0x0112, 0x8769, 0xA001, 0xA005
+_ASCII, _SHORT, _LONG = 2, 3, 4
+SRGB, ADOBE_RGB = 1, 0
+"""Primaries by their numbers in ITU-T H.273, in which Adobe RGB has none."""
+Colours = tuple[int, float | None]
+"""Primaries, and the gamma of their levels; ``None``: the curve of sRGB."""
+_GREENS: dict[tuple[int, ...], int] = {(21000, 71000): ADOBE_RGB, (26500, 69000): 12, (17000, 79700): 9}
+"""Primaries by the x and y of green in a PNG."""
+_USUAL_GAMMA = range(43_000, 48_000)
+"""Of a PNG, in 100,000ths: what programs write for sRGB."""
 _MAX_PROFILE = 2**20 - 1
 """Bytes of an unpacked colour profile that Pillow takes."""
 _PNG_NEEDED = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
@@ -74,6 +82,7 @@ class Decodable:
     several: bool = False  # whether further pictures follow, as in a MPO
     streamed: bool = False  # whether a decoder that scales down never holds all pixels
     coded: frozenset[tuple[int, int]] = frozenset()  # primaries and curves of its pictures by number (ITU-T H.273)
+    colours: Colours = (SRGB, None)  # if it has no profile
 
 
 def parts_of(kind: media.Format, data: bytes) -> Iterator[Part]:
@@ -141,23 +150,40 @@ def _webp_parts(data: bytes) -> Iterator[Part]:
 
 
 def _png(data: bytes) -> Decodable:
-    kept, orientation, colours, coded = [data[:8]], 0, False, set()
+    kept, orientation, profile, coded = [data[:8]], 0, False, set()
+    several, said = False, dict[bytes, tuple[int, ...]]()
     for part in parts_of(media.PNG, data):
         if part.name == b"eXIf":
             orientation = orientation or _orientation(data, part)
-        elif part.name == b"iCCP" and not colours:
-            colours = _is_small(data[part.body : part.end])
-            kept += [data[part.start : part.after]] * colours
+        elif part.name == b"iCCP" and not profile:
+            profile = _is_small(data[part.body : part.end])
+            kept += [data[part.start : part.after]] * profile
         elif part.name == b"cICP" and part.end <= len(data):
             coded.add((data[part.body], data[part.body + 1]))
+        elif part.name == b"fdAT":  # a frame of an animation beside the picture
+            several = True
+        elif part.name in (b"gAMA", b"cHRM", b"sRGB"):
+            content = data[part.body : min(part.end, part.body + 32)]
+            said[part.name] = struct.unpack(f">{len(content) // 4}I", content[: len(content) // 4 * 4])
         elif part.name in _PNG_NEEDED:
             kept.append(data[part.start : part.after])
-    return Decodable(b"".join(kept), orientation or 1, deep=data[24:25] == b"\x10", coded=frozenset(coded))
+    deep, colours = data[24:25] == b"\x10", _colours_of_png(said)
+    numbers = frozenset(coded)
+    return Decodable(b"".join(kept), orientation or 1, deep=deep, several=several, coded=numbers, colours=colours)
+
+
+def _colours_of_png(said: dict[bytes, tuple[int, ...]]) -> Colours:
+    primaries = _GREENS.get(said.get(b"cHRM", ())[4:6], SRGB)
+    (level,) = said.get(b"gAMA", ())[:1] or (0,)
+    usual = level in _USUAL_GAMMA and primaries == SRGB
+    if b"sRGB" in said:
+        return SRGB, None
+    return primaries, None if usual or not 10_000 <= level <= 500_000 else 100_000 / level
 
 
 def _jpeg(data: bytes) -> Decodable:
     kept, orientation, tables, icc, once = [data[:2]], 0, 0, 0, dict(_ONCE)
-    several, channels = False, b""
+    several, channels, colours = False, b"", Decodable.colours
     parts = parts_of(media.JPEG, data)
     for part in parts:
         if part.after > len(data):
@@ -166,9 +192,11 @@ def _jpeg(data: bytes) -> Decodable:
         if name == SOS:
             kept.append(data[part.start : _end_of_jpeg(parts)])
             streamed = data[body : body + 1] == channels
-            return Decodable(b"".join(kept), orientation or 1, several=several, streamed=streamed)
+            return Decodable(b"".join(kept), orientation or 1, several=several, streamed=streamed, colours=colours)
         if name == APP1 and data.startswith(_EXIF, body):
             orientation = orientation or _orientation(data, part)
+            if _is_adobe_rgb(data, part):
+                colours = ADOBE_RGB, 563 / 256
         elif name == APP2 and data.startswith(_ICC, body):
             icc += 1
             if icc <= _MAX_ICC:
@@ -198,15 +226,16 @@ def _end_of_jpeg(parts: Iterator[Part]) -> int:
 
 
 def _webp(data: bytes) -> Decodable:
-    orientation, size, last = 0, None, b""
+    orientation, size, last, frames = 0, None, b"", 0
     whole = 8 + int.from_bytes(data[4:8], "little")
     for part in parts_of(media.WEBP, data):
         if part.name == b"EXIF":
             orientation = orientation or _orientation(data, part)
+        frames += part.name == b"ANMF"
         size, last = size or webp_size(part.name, data[part.body : part.body + 10]), part.name
     if data.endswith(hole_of(last, size), 0, whole) and last in (b"VP8 ", b"VP8L", b"ANMF"):
         raise PartsError("it ends in zeros, so a part is missing")
-    return Decodable(data, orientation or 1, size)
+    return Decodable(data, orientation or 1, size, several=frames > 1)
 
 
 def _boxed(data: bytes) -> Decodable:
@@ -280,19 +309,40 @@ def _is_small(profile: bytes) -> bool:
 
 
 def _orientation(data: bytes, part: Part) -> int:
-    """Return the orientation in an EXIF packet's first directory, or 0; read no other tag and no pointer."""
+    """Return the orientation in an EXIF packet's first directory, or 0."""
+    value = _tags(data, part).get(_ORIENTATION, 0)
+    return value if 1 <= value <= 8 else 0
+
+
+def _is_adobe_rgb(data: bytes, part: Part) -> bool:
+    """Whether a camera says so, by the rules of its files (DCF 2.0), where it writes no profile."""
+    if _tags(data, part, _EXIF_TAGS).get(_COLOUR_SPACE) != 0xFFFF:
+        return False
+    return _tags(data, part, _EXIF_TAGS, _INTEROPERABILITY).get(1) == int.from_bytes(b"R03\0", "big")
+
+
+def _tags(data: bytes, part: Part, *pointers: int) -> dict[int, int]:
+    """Return the numbers and short texts in an EXIF packet's first directory, or in the one that pointers lead to."""
     start, end = part.body, min(part.end, len(data))
     start += len(_EXIF) * data.startswith(_EXIF, start, end)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[start : start + 4])
+    if order is None:
+        return {}
+    tags: dict[int, int] = {}
     try:
-        if order is None:
-            return 0
-        place = start + struct.unpack_from(f"{order}I", data, start + 4)[0]
-        (count,) = struct.unpack_from(f"{order}H", data, place)
-        entries = data[place + 2 : min(place + 2 + 12 * count, end)]
-        for tag, form, _, value in struct.iter_unpack(f"{order}HHIH2x", entries[: len(entries) // 12 * 12]):
-            if tag == _ORIENTATION:
-                return value if form == _SHORT and 1 <= value <= 8 else 0
+        (place,) = struct.unpack_from(f"{order}I", data, start + 4)
+        for pointer in (*pointers, None):
+            (count,) = struct.unpack_from(f"{order}H", data, start + place)
+            begin = start + place + 2
+            entries = data[begin : min(begin + 12 * count, end)]
+            tags = {}
+            for tag, form, _, raw in struct.iter_unpack(f"{order}HHI4s", entries[: len(entries) // 12 * 12]):
+                if form in (_SHORT, _LONG) and tag not in tags:
+                    tags[tag] = struct.unpack_from(order + "HI"[form == _LONG], raw)[0]
+                elif form == _ASCII:
+                    tags.setdefault(tag, int.from_bytes(raw, "big"))
+            if pointer is not None:
+                place = tags.get(pointer, len(data))
     except struct.error:
-        pass  # it ends too soon: broken metadata must not make a picture unreadable
-    return 0
+        return {}  # it ends too soon: broken metadata must not make a picture unreadable
+    return tags

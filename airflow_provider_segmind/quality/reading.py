@@ -45,6 +45,8 @@ _MAX_SCANS = 40
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _NO_DATA = range(126, 131)
 """What the channels of a JPEG have where its data are missing."""
+_HEAD = 2**14
+"""Bytes in which a HEIC or AVIF names its pictures."""
 _STRIP_PIXELS = 2**20
 _PLAIN = ("L", "LA", "RGB", "RGBA", "CMYK")
 _CLEAR = {"RGBA": "RGBa", "LA": "La"}
@@ -212,16 +214,19 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
 
 
-def _coded_profile(image: ImageFile, parts: Decodable) -> bytes | None:
-    """Return a profile for the colours that a HEIC or AVIF names by number."""
+def _profile(image: ImageFile, parts: Decodable, kind: media.Format) -> bytes | None:
+    """Return the profile that counts for a picture's colours: by its format, the numbers of a code come before it."""
+    given: bytes | None = image.info.get("icc_profile") or None
     said = image.info.get("nclx_profile")
     coded = {(int(said["color_primaries"]), int(said["transfer_characteristics"]))} if said else parts.coded
-    if len(coded) != 1:  # of AVIF, it is not known which of its pictures each is of
-        return None
-    ((primaries, curve),) = coded
-    if curve in colours.HDR:
-        raise UnusableError("it is HDR (PQ or HLG): export it as a JPEG of the usual range")
-    return colours.of_primaries(primaries)
+    # Of AVIF, it is not known which of its pictures each is of. With a gain map, the brighter picture is another one.
+    if len(coded) == 1 and not (given and b"tmap" in parts.data[:_HEAD]):
+        ((primaries, curve),) = coded
+        if curve in colours.HDR:
+            raise UnusableError("it is HDR (PQ or HLG): export it as a JPEG of the usual range")
+        if given is None or kind is media.PNG:
+            return colours.of_primaries(primaries)
+    return given or colours.of_primaries(*parts.colours)
 
 
 def _within(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -233,7 +238,7 @@ def _stored(image: ImageFile, parts: Decodable, kind: media.Format) -> Stored:
     orientation = parts.orientation
     if kind is media.AVIF:  # Pillow alone knows its boxes of rotations, and says them as EXIF
         orientation = image.getexif().get(_ORIENTATION, 1)
-    profile = image.info.get("icc_profile") or _coded_profile(image, parts)
+    profile = _profile(image, parts, kind)
     deep = parts.deep or image.info.get("bit_depth", 8) > 8
     mode = "LA" if image.mode == "L" and image.has_transparency_data else image.mode
     return Stored(kind, image.size, mode, profile, _UPRIGHT.get(orientation), deep, parts.several)

@@ -19,6 +19,7 @@ from airflow_provider_segmind.api.memory import (
     SwapRecord,
     read_swap,
 )
+from airflow_provider_segmind.api.memory import KEPT as SEGMIND_KEEPS
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.rescue import OLD, Need, need_of
 from tests.api.objects import Objects
@@ -39,6 +40,8 @@ def order(state: str = ORDERED, **changes: Any) -> SwapRecord:
         (order(ORDERED), OLD - 1, None),
         (order(CLAIMED), OLD, Need.LOOK_UP),
         (order(CLAIMED), OLD - 1, None),
+        (order(CLAIMED), SEGMIND_KEEPS + 1, None),
+        (order(ORDERED), SEGMIND_KEEPS + 1, Need.ASK),
         (order(DONE, outputs=(KEPT, UNKEPT)), 1, Need.FETCH),
         (order(DONE, outputs=(KEPT, TEXT)), 1, None),
         (order(RELEASED), OLD, None),

@@ -64,7 +64,12 @@ class Lookbook:
         dags = home / "dags"
         dags.mkdir()
         shutil.copy(DAGS / f"{DAG_ID}.py", dags)
-        extra = {"LOOKBOOK_PICTURES": str(self.pictures), "AIRFLOW__SEGMIND__GALLERY_ROOTS": str(self.pictures)}
+        self.memory = home / "memory"
+        extra = {
+            "LOOKBOOK_PICTURES": str(self.pictures),
+            "AIRFLOW__SEGMIND__GALLERY_ROOTS": str(self.pictures),
+            "AIRFLOW__SEGMIND__MEMORY": str(self.memory),
+        }
         self.env = airflow_environment(home, dags, port, extra)
         env_below = {**self.env, "AIRFLOW__API__PORT": str(below), "AIRFLOW__API__BASE_URL": self.url_below}
         self.server = self._child("api-server", self.env, "api-server")

@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, s
 
 from tests.cluster.programs import install
 from tests.plugin.lookbook import ASKED, DAG_ID, ITEMS, Lookbook
+from tests.plugin.test_plugin_costs import order
 from tests.plugin.world import World
 
 pytestmark = pytest.mark.slow
@@ -138,11 +139,11 @@ def settled(inside: Locator, count: int) -> None:
     inside.page.wait_for_function(SETTLED, arg=count, timeout=15_000)
 
 
-def axe(page: Page) -> list[Any]:
+def axe(page: Page, where: str = "[data-testid=segmind-gallery]") -> list[Any]:
     """Return what axe-core finds serious in the gallery."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(page, context="[data-testid=segmind-gallery]").response["violations"]
+    found = Axe().run(page, context=where).response["violations"]
     return [
         (one["id"], one["impact"], [node["html"][:200] for node in one["nodes"]])
         for one in found
@@ -267,6 +268,22 @@ def test_hundreds_of_swaps_are_paged_to_the_end_with_one_request_for_each_page(v
     finally:
         world.clear()
     assert len(asked) == len(range(24, MANY, 24))
+
+
+def test_the_gallery_leads_to_the_costs_and_back(visit: Open, lookbook: Lookbook) -> None:
+    for number in range(3):
+        order(lookbook.memory, DAG_ID, number)
+    for url in (lookbook.url, lookbook.url_below):
+        page = visit("plugin/body-swaps", url=url)
+        gallery(page).get_by_role("link", name="Costs").click()
+        row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=DAG_ID, exact=True))
+        assert row.get_by_role("cell").all_inner_texts()[1:3] == ["3", "$0.75"]
+        assert axe(page, "main") == []
+        page.get_by_role("link", name="7 days").click()
+        page.wait_for_url("**/segmind/costs?days=7")
+        assert row.is_visible()
+        page.get_by_role("link", name="Body swaps").click()
+        gallery(page)
 
 
 def test_a_batch_shows_its_swaps(visit: Open) -> None:

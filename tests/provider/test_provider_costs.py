@@ -6,6 +6,7 @@ import json
 import os
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import costs
 from airflow_provider_segmind.memory.costs import CostsReader
-from airflow_provider_segmind.memory.store import Store
+from airflow_provider_segmind.memory.store import Store, change_of
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapOperator,
     SubmitBodySwapBatchOperator,
@@ -188,6 +189,23 @@ def test_a_damaged_object_is_left_out_and_named(
         path.write_text("{")
     assert CostsReader(memory).costs(1).rows == ()
     assert len([said for said in caplog.messages if said.startswith("The costs leave out")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("facts", "changed_at"),
+    [
+        ({"LastModified": datetime(2026, 11, 29, tzinfo=UTC), "ETag": "a", "size": 1}, 1795910400.0),
+        ({"updated": "2026-11-29T00:00:00.000Z", "etag": "a", "size": 1}, 1795910400.0),
+        ({"last_modified": datetime(2026, 11, 29, tzinfo=UTC), "etag": "a"}, 1795910400.0),
+        ({"mtime": 12.5, "ino": 7}, 12.5),
+        ({"updated": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_each_storage_says_in_its_own_words_when_an_object_was_changed(facts: Any, changed_at: float | None) -> None:
+    stamp, at = change_of(facts)
+    assert at == changed_at
+    assert stamp == change_of(dict(facts))[0]
 
 
 def test_costs_are_read_from_s3(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:

@@ -41,17 +41,21 @@ def test_one_swap_goes_through_and_the_key_is_printed_nowhere_even_at_debug(emul
     assert leaks == []
 
 
-def test_a_list_of_photographs_is_mapped_and_each_is_billed_once(emulator: Emulator) -> None:
+def test_a_list_that_grows_each_night_is_mapped_and_each_photograph_is_billed_once(
+    emulator: Emulator, tmp_path: Path
+) -> None:
     emulator.set(job_polls=2)
-    conf = {
-        "photographs": [emulator.sample("scene", number) for number in range(3)],
-        "model": emulator.sample("person", 0),
-    }
+    photographs = [emulator.sample("scene", number) for number in range(6)]
+    conf = {"photographs": photographs[:3], "model": emulator.sample("person", 0)}
+    memory = {"AIRFLOW__SEGMIND__MEMORY": f"{tmp_path}/memory"}
     assert airflow("pools", "set", "segmind", "8", "Swaps in flight", "--include-deferred").returncode == 0
-    printed = dag_test("body_swap_scheduled", conf)
-    assert sorted(charge.inputs["character_image"] for charge in emulator.charges) == conf["photographs"]
+    printed = dag_test("body_swap_scheduled", conf, **memory)
+    assert sorted(charge.inputs["character_image"] for charge in emulator.charges) == photographs[:3]
     for charge in emulator.charges:
         assert f"Request {charge.request_id} is COMPLETED" in printed
+    printed = dag_test("body_swap_scheduled", {**conf, "photographs": photographs}, **memory)
+    assert sorted(charge.inputs["character_image"] for charge in emulator.charges) == photographs
+    assert printed.count(f"{tmp_path}/memory/pictures/") >= 3
 
 
 @pytest.mark.skipif(version("apache-airflow") < "3.3", reason="a batch is for Airflow 3.3")

@@ -228,6 +228,17 @@ def test_every_swap_of_a_batch_with_the_person_is_forgotten(emulator: Emulator, 
     assert len(list((memory / "swaps").rglob("*.json"))) == 3
 
 
+def test_a_copy_that_its_record_does_not_name_yet_is_removed_as_well(
+    emulator: Emulator, memory: Path, command: Command
+) -> None:
+    swap(emulator)
+    (path,) = (memory / "swaps").rglob("*.json")
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**record, "state": "ordered", "outputs": []}))
+    assert command("forget", record["pictures"][0]).startswith("removed 1 orders and 1 stored pictures")
+    assert not list((memory / "pictures").rglob("*.png"))
+
+
 def test_an_order_that_may_be_running_is_left_and_named(
     emulator: Emulator, memory: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

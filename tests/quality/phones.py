@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from tests.quality.drawing import scene
 
@@ -14,6 +14,7 @@ heif.register_heif_opener()
 
 HEIC = "HEIF"
 """Pillow's name."""
+UNDO = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
 
 
 @functools.cache
@@ -32,3 +33,14 @@ def flipped(png: bytes) -> bytes:
     broken = bytearray(png)
     broken[png.index(b"IDAT") + 200] ^= 16
     return bytes(broken)
+
+
+def turned(orientation: int) -> Image.Image:
+    """The picture as a camera stores it that is held turned."""
+    return house().transpose(Image.Transpose(UNDO[orientation])) if orientation > 1 else house()
+
+
+def far(one: Image.Image, other: Image.Image) -> float:
+    """Return the mean difference of two pictures of the same size, of 255, of the channel that differs most."""
+    assert one.size == other.size
+    return max(ImageStat.Stat(ImageChops.difference(one.convert("RGB"), other.convert("RGB"))).mean)

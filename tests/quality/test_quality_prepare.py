@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from PIL import Image, ImageChops, ImageStat
+from PIL import Image
 
 from airflow_provider_segmind.api import media
 from airflow_provider_segmind.quality import prepare as preparing
@@ -19,9 +19,7 @@ from airflow_provider_segmind.quality.prepare import SIDE, check, prepare
 from airflow_provider_segmind.quality.reading import UnreadableError, read, thumbnail
 from tests.quality import profiles
 from tests.quality.drawing import encoded, opened, scene
-from tests.quality.phones import HEIC, exif, heif, house
-
-UNDO = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+from tests.quality.phones import HEIC, exif, far, heif, house, turned
 
 
 def clear(mode: str = "RGBA") -> Image.Image:
@@ -29,17 +27,6 @@ def clear(mode: str = "RGBA") -> Image.Image:
     picture = house().convert(mode)
     picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     return picture
-
-
-def turned(orientation: int) -> Image.Image:
-    """The picture as a camera stores it that is held turned."""
-    return house().transpose(Image.Transpose(UNDO[orientation])) if orientation > 1 else house()
-
-
-def far(one: Image.Image, other: Image.Image) -> float:
-    """Return the mean difference of two pictures of the same size, of 255, of the channel that differs most."""
-    assert one.size == other.size
-    return max(ImageStat.Stat(ImageChops.difference(one.convert("RGB"), other.convert("RGB"))).mean)
 
 
 def deep_png(picture: Image.Image, colour: int) -> bytes:
@@ -220,6 +207,18 @@ def test_what_models_seldom_expect_is_sent_as_rgb(name: str) -> None:
     assert prepared.done == ("RGB",)
     assert sent.mode == ("RGBA" if "transparency" in name else "RGB")
     assert far(opened(data).convert("RGBA").convert("RGB"), sent) < (12 if name == "one bit" else 3)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+def test_of_an_animation_the_first_picture_is_sent(kind: str) -> None:
+    frames = [Image.new("RGB", house().size, colour) for colour in ("red", "blue")]
+    prepared = prepare(encoded(house(), kind, save_all=True, append_images=frames, duration=100))
+    assert prepared.done == ("first picture of several",)
+    assert far(opened(prepared.data), house()) < 3
+    assert prepare(encoded(house(), kind, save_all=True)).done == ()
+    if kind == "PNG":
+        apart = encoded(house(), kind, save_all=True, append_images=frames[:1], default_image=True)
+        assert prepare(apart).done == ("first picture of several",)
 
 
 def test_of_several_pictures_the_first_is_sent() -> None:
