@@ -153,6 +153,13 @@ def test_without_airflows_store_a_retry_takes_over_what_was_ordered(emulator: Em
     assert sorted(charged(emulator)) == [1] * 7 + [2]
 
 
+def test_an_error_says_that_a_clear_does_not_pay_again(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.script(Fault("401", after=3, times=None))
+    batch = InRun(emulator, tmp_path, "a", cls=SubmitBodySwapBatchOperator, swaps=swaps(emulator, 6))
+    with pytest.raises(SegmindError, match="has them: clearing the task does not pay for them again"):
+        batch.attempt()
+
+
 def test_a_clear_looks_up_what_a_killed_worker_was_sending(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
     """It has claimed three orders, and nothing is known of their answers."""
     emulator.set(job_seconds=0)
