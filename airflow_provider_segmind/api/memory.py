@@ -112,7 +112,8 @@ class SwapRecord:
     :param token: tells this claim from any other.
     :param cost: US dollars, an estimate.
     :param ended_at: seconds since the epoch at which its end was seen.
-    :param error: Segmind's words about a failure.
+    :param error: Segmind's words about a failure; of a claim, that its own task has failed since nobody knows its
+        outcome. A person who clears that task then decides.
     :param conn_id: the connection that it was ordered with.
     :param pictures: SHA-256 of its input pictures, by which a person's pictures are found.
     """
@@ -338,6 +339,20 @@ def refused(name: str, owner: Mapping[str, Any], at: float) -> Steps[None]:
         yield Replace(name, replace(record, state=RELEASED).to_bytes())
 
 
+def doubted(name: str, owner: Mapping[str, Any], why: str) -> Steps[None]:
+    """Note that the task of a claim has failed since nobody knows its outcome."""
+    record = yield from _claimed(name, owner)
+    if record is not None:
+        yield Replace(name, replace(record, error=why).to_bytes())
+
+
+def given_up(name: str, owner: Mapping[str, Any]) -> Steps[None]:
+    """Give up an order of unknown outcome, as a person has decided who cleared its task after it had failed."""
+    record = yield from _claimed(name, owner)
+    if record is not None:
+        yield Replace(name, replace(record, state=LOST).to_bytes())
+
+
 def accepted(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[None]:
     """Note the handle of an accepted order, so that it can also be found by its request."""
     # First, so that whoever sees an order that is noted can also note how it ended. Another order may have been found
@@ -346,7 +361,7 @@ def accepted(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[N
     yield Create(request_name(order.request_id), json.dumps(said).encode())
     record = yield from _claimed(name, owner)
     if record is not None:
-        yield Replace(name, replace(record, order=order, state=ORDERED).to_bytes())
+        yield Replace(name, replace(record, order=order, state=ORDERED, error="").to_bytes())
 
 
 def _claimed(name: str, owner: Mapping[str, Any]) -> Steps[SwapRecord | None]:

@@ -112,6 +112,8 @@ class Ordering:
                 self.errors[index] = _unknown(entry)
             else:
                 self.errors[index].message += can_be(entry.candidates)
+            if self._memory is not None and self._patient:
+                await self._memory.doubted(index, entry, self.errors[index])
 
     async def _note_latest(self) -> None:
         """Note in the memory what an attempt before accepted right before its end, and could not note."""

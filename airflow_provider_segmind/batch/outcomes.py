@@ -118,7 +118,12 @@ def paid_batch_error(
         for_good = isinstance(error, ChangedError) and not error.retryable
         if not for_good:
             named += " A retry resumes them."
-        named += " Clearing the task orders, and pays for, all of them again."
+        remembered = all(entry.claim for entry in entries.values() if entry.ordered or entry.pending)
+        named += (
+            " The memory of swaps has them: clearing the task does not pay for them again."
+            if remembered
+            else " Clearing the task orders, and pays for, all of them again."
+        )
     if isinstance(error, SegmindError):
         error.message = f"{error.message} {named}"
     elif isinstance(error, AirflowTaskTimeout) and kept:

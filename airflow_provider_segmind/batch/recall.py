@@ -88,8 +88,12 @@ class BatchMemory:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
             return list(pool.map(state, indexes))
 
-    def look_up(self, indexes: Collection[int]) -> dict[int, tuple[Job, str]]:
-        """Return the jobs of those swaps that are paid for already, and the names of their objects."""
+    def look_up(self, indexes: Collection[int]) -> dict[int, tuple[Job, str] | OrderRecord]:
+        """
+        Return the jobs of those swaps that are paid for already, and the names of their objects.
+
+        Of those that this task was sending before it was cleared, return the intents.
+        """
         self.read_pictures(indexes)
         groups: dict[str, list[int]] = {}
         for index in indexes:
@@ -98,19 +102,22 @@ class BatchMemory:
             except SegmindError as error:  # raised again where the swap is ordered
                 log.warning("%s", error)
 
-        def look(index: int, sizes: Mapping[str, int]) -> tuple[Job, str] | None:
+        def look(index: int, sizes: Mapping[str, int]) -> tuple[Job, str] | OrderRecord | None:
             try:
                 while True:
                     found = self._store.run(self._of(index).settle(self._key(index), wait=False), sizes=sizes)
-                    if found.record is None or found.record.state == CLAIMED:
+                    if found.record is None:
                         return None
-                    job = recall(self._hook, self._memory, found.record)
+                    if found.record.state == CLAIMED:
+                        resumes = self._of(index).owns(found.record) and not found.record.error
+                        return found.record.order if resumes else None
+                    job = recall(self._hook, self._of(index), found.record)
                     if job is not None:
                         return job, found.name
             except OutcomeUnknownError:
                 return None  # said where the swap is ordered
 
-        def look_all(prefix: str) -> list[tuple[int, tuple[Job, str] | None]]:
+        def look_all(prefix: str) -> list[tuple[int, tuple[Job, str] | OrderRecord | None]]:
             # One list of a folder costs less than a look at each of its pictures.
             listed = len(groups[prefix]) >= LISTED
             sizes = self._store.sizes(f"{PICTURES}/{prefix}") if listed else {}
@@ -127,7 +134,7 @@ class BatchMemory:
             found = await self._store.arun(self._of(index).settle(key))
             if found.record is None:
                 return found
-            job = await asyncio.to_thread(recall, self._hook, self._memory, found.record)
+            job = await asyncio.to_thread(recall, self._hook, self._of(index), found.record)
             if job is not None:
                 return job, found.name
 
@@ -147,6 +154,10 @@ class BatchMemory:
     async def accepted(self, index: int, order: OrderRecord) -> None:
         """Note an accepted order; it is placed, so an outage of the memory must not stop the others."""
         await self._noted(self._of(index).accepted(order), order)
+
+    async def doubted(self, index: int, order: OrderRecord, why: SegmindError) -> None:
+        """Note that nobody knows the outcome of an order: a person who clears the task decides."""
+        await self._noted(self._of(index).doubted(order, why), order)
 
     async def refused(self, index: int, order: OrderRecord) -> None:
         """Release the claim of an order that was not accepted."""
@@ -188,9 +199,13 @@ def take_over(plan: Plan, again: Collection[int]) -> dict[int, Job]:
     found = plan.memory.look_up(wanted)
     if not found:
         return {}
-    log.info("%d of %d swaps are paid for already, and are taken from the memory.", len(found), len(plan.swaps))
-    plan.ledger.adopt({index: reused(job, name, entries.get(index)) for index, (job, name) in found.items()})
-    return {index: job for index, (job, _) in found.items() if job.done}
+    intents = {index: known for index, known in found.items() if isinstance(known, OrderRecord)}
+    paid = {index: known for index, known in found.items() if not isinstance(known, OrderRecord)}
+    log.info("%d of %d swaps are paid for already, and are taken from the memory.", len(paid), len(plan.swaps))
+    if intents:
+        log.info("%d were being sent before this task was cleared, and are looked up.", len(intents))
+    plan.ledger.adopt(intents | {index: reused(job, name, entries.get(index)) for index, (job, name) in paid.items()})
+    return {index: job for index, (job, _) in paid.items() if job.done}
 
 
 def reused(job: Job, name: str, before: OrderRecord | None) -> OrderRecord:

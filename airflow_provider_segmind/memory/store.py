@@ -26,7 +26,6 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, TransportEr
 from airflow_provider_segmind.api.flow import Pause
 from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps
 from airflow_provider_segmind.api.uris import SAME_STORAGE, shown
-from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
 from airflow_provider_segmind.files.objects import LOCAL, memory_root, storage_errors, storage_path
 from airflow_provider_segmind.files.publish import write_local, write_whole
 
@@ -247,8 +246,15 @@ class Store:
             return None
         return data
 
-    def _errors(self) -> contextlib.AbstractContextManager[None]:
-        return storage_errors(_NAME, self.root, "used", final=_FINAL, passing=_PASSING)
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with storage_errors(_NAME, self.root, "used", final=_FINAL, passing=_PASSING):
+                yield
+        except InvalidRequestError as error:
+            # A mount or a right that is missing may come back, and without the memory a retry orders nothing either.
+            error.retryable = True
+            raise
 
 
 def create(path: ObjectStoragePath, data: bytes) -> bool:
@@ -336,8 +342,3 @@ def task_folder(owner: Mapping[str, Any]) -> str:
 def has_memory() -> bool:
     """Whether the administrator has configured a memory."""
     return store() is not None
-
-
-def remembers() -> bool:
-    """Whether a triggerer can use the memory: before Airflow 3.2, only its main thread may look up a connection."""
-    return has_memory() and THREADS_MAY_ASK_AIRFLOW

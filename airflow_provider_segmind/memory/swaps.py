@@ -109,6 +109,14 @@ class Remembering:
         """Note an accepted order."""
         return memory.accepted(order.claim, self.owner, order)
 
+    def owns(self, record: SwapRecord) -> bool:
+        """Whether this task has claimed an order."""
+        return dict(record.owner) == dict(self.owner)
+
+    def doubted(self, order: OrderRecord, why: object) -> memory.Steps[None]:
+        """Note that this task fails since nobody knows the outcome of its order."""
+        return memory.doubted(order.claim, self.owner, line(str(why), MAX_TEXT))
+
     def refused(self, order: OrderRecord) -> memory.Steps[None]:
         """Release the claim of an order that was not accepted."""
         return memory.refused(order.claim, self.owner, order.at)

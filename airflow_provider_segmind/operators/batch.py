@@ -181,8 +181,8 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
     """
     Order many body swaps in one task, without waiting for them.
 
-    The operator checks everything before the first charge. On Airflow 3.3 and later, a retry orders only the swaps that
-    are not ordered yet. Map a sensor over the result:
+    The operator checks everything before the first charge. On Airflow 3.3 and later, and with ``[segmind] memory`` on
+    every version, a retry orders only the swaps that are not ordered yet. Map a sensor over the result:
     ``BodySwapSensor.partial(task_id="wait").expand(poll_url=submit.output)``.
 
     :param swaps: a list of dicts with ``character_image``, ``reference_character_image`` and optionally
@@ -225,8 +225,8 @@ class BodySwapBatchOperator(_OrdersBatch):
     Order many body swaps and wait for them in one task, which holds no worker once all are ordered.
 
     The operator stores results next to ``results_uri`` as they arrive. A swap that fails does not affect the others. On
-    Airflow 3.3 and later, a retry orders only the swaps that are not ordered yet and those that FAILED, each at the
-    price of a swap.
+    Airflow 3.3 and later, and with ``[segmind] memory`` on every version, a retry orders only the swaps that are not
+    ordered yet and those that FAILED, each at the price of a swap.
 
     :param swaps: see :class:`SubmitBodySwapBatchOperator`.
     :param results_uri: URI of the results manifest to write: JSON Lines, one line per swap, in order.

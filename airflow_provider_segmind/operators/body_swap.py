@@ -159,10 +159,11 @@ class BodySwapOperator(_OrdersBodySwap):
     """
     Order one body swap and wait for it, in one task that holds no worker while it waits.
 
-    On Airflow 3.3 and later, a retry resumes the same order, whatever the fault was. If the job FAILED, the task's own
-    ``retries`` order it again, each at the price of a swap. Airflow 3.1 and 3.2 keep nothing between attempts: if the
-    wait ends before the job, the task fails permanently, and a retry orders nothing. On these versions use
-    :class:`SubmitBodySwapOperator` and a sensor, which a retry can help.
+    On Airflow 3.3 and later, and with ``[segmind] memory`` on every version, a retry resumes the same order, whatever
+    the fault was. If the job FAILED, the task's own ``retries`` order it again, each at the price of a swap. Without a
+    memory, Airflow 3.1 and 3.2 keep nothing between attempts: if the wait ends before the job, the task fails
+    permanently, and a retry orders nothing. There use :class:`SubmitBodySwapOperator` and a sensor, which a retry can
+    help.
 
     :param character_image: the scene to edit: an ``https://`` URL, or a path or storage URI, which is uploaded.
     :param reference_character_image: the new person, in the same forms.

@@ -164,8 +164,8 @@ class SubmitPixelFlowOperator(_OrdersPixelFlow):
     """
     Order a job with one POST, without waiting for it.
 
-    On Airflow 3.3 and later, a retry of this task resumes the order of an earlier attempt. Clearing the task places a
-    new order.
+    On Airflow 3.3 and later, and with ``[segmind] memory`` on every version, a retry of this task resumes the order of
+    an earlier attempt. Clearing the task places a new order; with a memory, it takes what is paid for.
 
     The operator pushes the XComs ``poll_url`` and ``request_id`` as soon as Segmind accepts the order. Pass
     ``submit.output["poll_url"]`` to a :class:`~airflow_provider_segmind.sensors.pixelflow.PixelFlowSensor`.

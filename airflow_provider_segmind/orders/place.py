@@ -21,7 +21,17 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.memory import CLAIMED, DONE, FAILED, LOST, Found, SwapRecord, accepted, ended
+from airflow_provider_segmind.api.memory import (
+    CLAIMED,
+    DONE,
+    FAILED,
+    LOST,
+    Found,
+    SwapRecord,
+    accepted,
+    ended,
+    given_up,
+)
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
 from airflow_provider_segmind.api.patience import WAITED_OUT
@@ -117,7 +127,9 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     job = recovery.job
     record = _with_candidates(store, record, recovery)
     if job is None:
-        raise _unknown(record, recovery)
+        error = _unknown(record, recovery)
+        _note_doubted(order.memory, record, error)
+        raise error
     job = replace(job, prepared=record.prepared)
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
     attached = record.submitted(job)
@@ -179,9 +191,15 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
         return record.job()
     if record.state == CLAIMED:
         recovery = _recover(hook, record.order)
+        own = memory.owns(record)
+        if recovery.job is None and own and record.error and not recovery.out_of_reach:
+            log.warning("A person has cleared this task after it had failed: it orders anew. %s", record.error)
+            memory.store.run(given_up(record.name, record.owner))
+            return None
         if recovery.job is None:
-            error = _unknown(record.order, recovery, f"Another task ({record.whose})")
-            raise error
+            unknown = _unknown(record.order, recovery, None if own else record.whose)
+            _note_doubted(memory, record.order, unknown)
+            raise unknown
         job = replace(recovery.job, reused=True)
         try:
             memory.store.run(accepted(record.name, record.owner, record.order.submitted(job)))
@@ -288,6 +306,7 @@ def _submit(
             error.message = f"{error.message} {recovery.note}"
             # With a record, a retry looks again; with `resubmit` it orders again, as the DAG author accepts.
             error.retryable = resubmit or (recovery.out_of_reach and store.durable)
+            _note_doubted(claim[0] if claim else None, intent, error)
             raise
         job = recovery.job
     except Exception as error:
@@ -313,6 +332,15 @@ def _note_accepted(memory: Remembering | None, record: OrderRecord) -> None:
             memory.store.run(memory.accepted(record))
         except SegmindError as error:
             log.warning("The memory does not know yet that request %s is ordered: %s", record.request_id, error)
+
+
+def _note_doubted(memory: Remembering | None, record: OrderRecord, error: OutcomeUnknownError) -> None:
+    """Note that the task fails for good since nobody knows the outcome of its order: a clear is then a decision."""
+    if memory is not None and record.claim and not error.retryable:
+        try:
+            memory.store.run(memory.doubted(record, error))
+        except SegmindError as why:
+            log.warning("The memory does not know that the outcome of an order is unknown: %s", why)
 
 
 def _note_refused(claim: tuple[Remembering, Found] | None, record: OrderRecord) -> None:
@@ -424,13 +452,14 @@ def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -
     return _Recovery(None, said + can_be(ids), out_of_reach, ids)
 
 
-def _unknown(
-    record: OrderRecord, recovery: _Recovery, who: str = "An earlier attempt of this task"
-) -> OutcomeUnknownError:
+def _unknown(record: OrderRecord, recovery: _Recovery, other: str | None = None) -> OutcomeUnknownError:
+    """Return the error of an order of unknown outcome; ``other`` names the task, if it is not this one."""
+    who, whose = (f"Another task ({other})", "that") if other else ("An earlier attempt of this task", "the")
     error = OutcomeUnknownError(
         f"{who} ended while it ordered workflow {record.workflow} at {moment(record.at)}, "
         f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
-        "then clear the task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second time."
+        f"then clear {whose} task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second "
+        "time."
     )
     # The next attempt finds the same intent, so it only looks again and never orders.
     error.retryable = recovery.out_of_reach

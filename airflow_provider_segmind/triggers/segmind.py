@@ -17,7 +17,6 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import prepared_of, read_prepared, result_of
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
-from airflow_provider_segmind.memory.store import has_memory, remembers
 from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit, warm_up
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
 from airflow_provider_segmind.waiting.remembering import keep_end, known_end
@@ -179,8 +178,6 @@ class PixelFlowTrigger(BaseTrigger):
         record = ended(result) if is_shown(self.workflow, self.needs_image) else None
         # Only a task that needs an image has a link to it; an error has no link.
         links = result_picture(result) if self.needs_image else None
-        if has_memory() and not remembers():
-            return None  # a worker keeps the result
         event = await finish(self.ending, self.task_instance, result, self.log, record, links)
         if event is not None and isinstance(result, SegmindError):
             self.log.error("%s: %s", type(result).__name__, result)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+
+from asgiref.sync import sync_to_async
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.memory.store import remembers
+from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
+from airflow_provider_segmind.memory.store import store
 from airflow_provider_segmind.memory.swaps import hook_with, keep, lost, recalled
 from airflow_provider_segmind.waiting.shared import SharedConnection
+
+log = logging.getLogger(__name__)
 
 OLD = 600.0
 """Seconds after an order from which another task may have seen its end; Segmind forgets it after an hour."""
@@ -17,17 +23,33 @@ OLD = 600.0
 
 async def known_end(job: Job) -> Job:
     """Return a job as the memory knows it, if it was ordered long ago and is done; else as it is."""
-    if not remembers() or time.time() - (job.submitted_at or 0.0) < OLD:
+    if time.time() - (job.submitted_at or 0.0) < OLD or not await _is_ready():
         return job
     return await asyncio.to_thread(recalled, job)
 
 
 async def keep_end(connection: SharedConnection, outcome: Job | SegmindError) -> None:
     """Keep how a job ended, with its pictures. Never raises."""
-    if not remembers():
+    if not await _is_ready():
         return
     if isinstance(outcome, SegmindError):
         await asyncio.to_thread(lost, outcome)
     else:
         hook = hook_with(connection.conn_id, (await connection.client()).settings)
         await asyncio.to_thread(keep, hook, outcome)
+
+
+async def _is_ready() -> bool:
+    """Whether there is a memory, and its connection is looked up. Never raises."""
+    where = store()
+    if where is None:
+        return False
+    if not THREADS_MAY_ASK_AIRFLOW:
+        # Before Airflow 3.2, of all threads only asgiref's can ask Airflow, see `compat.async_connection`. The check
+        # looks the connection up for all that follow, once for this process.
+        try:
+            await sync_to_async(where.check)()
+        except SegmindError as error:
+            log.warning("%s", error)
+            return False
+    return True

@@ -367,6 +367,31 @@ def test_a_claim_is_renewed_only_by_its_owner_while_nothing_else_is_known(object
     assert not objects.run(memory.renew(record.name, B, later))
 
 
+def test_only_the_owner_of_a_claim_doubts_it_and_gives_it_up(objects: Objects) -> None:
+    record = claim_of(objects.settle(), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    for step in (
+        lambda owner: memory.doubted(record.name, owner, "unknown"),
+        lambda owner: memory.given_up(record.name, owner),
+    ):
+        objects.run(step(B))
+        assert objects.record(record.name) == record
+    objects.run(memory.doubted(record.name, A, "unknown"))
+    assert objects.record(record.name).error == "unknown"
+    assert objects.settle(A).record is not None
+    objects.run(memory.given_up(record.name, A))
+    assert objects.states() == [memory.LOST]
+    assert objects.settle(B).name == memory.name_of(KEY, 2)
+
+
+def test_a_doubted_order_that_was_accepted_after_all_is_ordered(objects: Objects) -> None:
+    record = claim_of(objects.settle(), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    objects.run(memory.doubted(record.name, A, "unknown"))
+    objects.run(memory.accepted(record.name, A, replace(record.order, request_id="r1", poll_url="https://x/r1")))
+    assert (objects.record(record.name).state, objects.record(record.name).error) == (ORDERED, "")
+
+
 def test_an_order_without_its_claim_was_never_sent(objects: Objects) -> None:
     name = objects.settle().name
     assert objects.run(memory.unsent(name, A))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import requests
 
 from airflow_provider_segmind.emulator import Emulator
 from demo.airflow_rest import AirflowRestError
+from tests.faults.kind import HAS_STORE, WITH_MEMORY
 
 if TYPE_CHECKING:
     from tests.faults.world import World
@@ -40,14 +42,26 @@ class Case:
         self.emulator = emulator
         self.conn_id = conn_id
         self.dag_id = self.run_id = ""
+        self.dark_until = 0.0
+        """The monotonic time at which an outage ends that the scenario asked for."""
+        # A memory knows a swap by its pictures and words, and all scenarios show the same pictures.
+        self.words = f"the woman of {uuid.uuid4().hex[:8]}"
 
-    def order(self, dag_id: str = "swap", people: list[int] | None = None) -> Case:
+    def twin(self) -> Case:
+        """Return a case that orders the same swaps of the same Segmind in a run of its own."""
+        other = Case(self.world, self.emulator, self.conn_id)
+        other.words = self.words
+        return other
+
+    def order(self, dag_id: str = "swap", people: list[int] | None = None, **conf: Any) -> Case:
         """Start a run of a DAG that orders a swap, or one for each of the people."""
         self.dag_id = dag_id
         conf = {
             "conn": self.conn_id,
+            "words": self.words,
             "scene": self.emulator.sample("scene"),
             "people": [self.emulator.sample("person", number) for number in people or [0]],
+            **conf,
         }
         self.run_id = f"fault-{uuid.uuid4().hex[:8]}"
         self.insist(lambda: self.world.airflow.trigger(dag_id, conf, self.run_id))
@@ -89,7 +103,12 @@ class Case:
         return next(iter(self.rows(task_id)), {})
 
     def record(self, task_id: str = "swap") -> dict[str, Any]:
-        """Return what the task state store holds of the order."""
+        """Return what the task state store, or in its place the memory, holds of the order."""
+        if not HAS_STORE:
+            owner = {"dag_id": self.dag_id, "run_id": self.run_id, "task_id": task_id, "map_index": -1}
+            folder = hashlib.sha256(json.dumps(owner, sort_keys=True).encode()).hexdigest()[:32]
+            path = self.world.memory / "tasks" / folder / "segmind_order.json"
+            return dict(json.loads(path.read_text())) if path.exists() else {}
         found = self.world.airflow.metadata(
             "SELECT value FROM task_state_store WHERE dag_id = ? AND run_id = ? AND task_id = ? AND key = ?",
             self.dag_id,
@@ -98,6 +117,12 @@ class Case:
             "segmind_order",
         )
         return dict(json.loads(found[0]["value"])) if found else {}
+
+    def remembered(self) -> list[dict[str, Any]]:
+        """Return what the memory has of this run's own orders, in the order of its claims."""
+        found = [json.loads(path.read_text()) for path in self.world.memory.glob("swaps/*/[0-9a-f]*.json")]
+        mine = [record for record in found if record["owner"]["run_id"] == self.run_id]
+        return sorted(mine, key=lambda record: float(record["order"]["at"]))
 
     def results(self) -> dict[int, dict[str, Any]]:
         """Return what the tasks returned, by map index."""
@@ -148,7 +173,13 @@ class Case:
             time.sleep(every)
 
     def until_intent(self, task_id: str = "swap") -> None:
-        self.until("the intent", lambda: self.record(task_id).get("state") == "intent")
+        """Wait until an order may be sent: it is on record, and claimed if there is a memory."""
+
+        def intended() -> bool:
+            claimed = not WITH_MEMORY or any(record["state"] == "claimed" for record in self.remembered())
+            return claimed and self.record(task_id).get("state") == "intent"
+
+        self.until("the intent", intended)
 
     def until_charged(self, count: int = 1, timeout: float = 60.0) -> None:
         self.until(f"charge {count}", lambda: len(self.emulator.charges) >= count, timeout, every=0.02)

@@ -7,6 +7,7 @@ import time
 from airflow_provider_segmind.emulator import Fault
 from tests.faults.case import Case
 from tests.faults.from_workers import NOT_IN_HISTORY
+from tests.faults.kind import WITH_MEMORY
 from tests.faults.play import scenario
 
 SENT = "AirflowFailException: OutcomeUnknownError: The order was sent but its answer never came"
@@ -41,7 +42,7 @@ def _(case: Case) -> str:
     return "delivered: the same attempt finds the order in the request history"
 
 
-@scenario("two tasks order the same in the same minute, and both answers are lost", charges=2)
+@scenario("two tasks order the same in the same minute, and both answers are lost", charges=2, charges_with_memory=1)
 def _(case: Case) -> str:
     case.emulator.script(Fault("drop-after", times=2))
     case.order("swap_many", [1, 1]).end()
@@ -49,6 +50,9 @@ def _(case: Case) -> str:
     seen = {result["request_id"] for result in case.results().values()}
     errors = " ".join(case.error(map_index=row["map_index"]) for row in case.rows() if row["state"] == "failed")
     assert all(one in seen or one in errors for one in ids), f"{ids} are not all in {seen} or in: {errors}"
+    if WITH_MEMORY:
+        assert seen == ids, case.story()
+        return "ordered once, delivered to both"
     return "each is delivered, or both request ids are in the error"
 
 

@@ -7,6 +7,7 @@ import time
 
 from airflow_provider_segmind.emulator import Fault
 from tests.faults.case import Case
+from tests.faults.kind import WITH_MEMORY
 from tests.faults.play import scenario
 
 UNKNOWN = (
@@ -19,12 +20,23 @@ NOT_IN_HISTORY = "The request history has no request with these inputs at that t
 NAMED = "fails for good: `OutcomeUnknownError: An earlier attempt of this task ended while it ordered …`"
 
 
+def hold_back(case: Case, seconds: float) -> None:
+    """Let the next order wait so long between its intent and its POST."""
+    # A memory is asked before that, and for it the pictures are read, which the same service has here.
+    if WITH_MEMORY:
+        case.emulator.script(Fault("429", seconds=seconds))
+    else:
+        case.dark_until = time.monotonic() + seconds
+        case.emulator.outage(seconds)
+
+
 def kill_before_the_post(case: Case, *, supervisor: bool, dag_id: str = "swap", task_id: str = "swap") -> str:
-    # While nobody listens, an order waits between its intent and its POST; the retry finds the service again.
-    dark = time.monotonic() + 20
-    case.emulator.outage(20)
+    hold_back(case, 20)
     case.order(dag_id).until_intent(task_id)
-    time.sleep(max(0.0, dark - 1.5 - time.monotonic()))
+    if WITH_MEMORY:
+        case.until("the refused POST", lambda: any(each.status == 429 for each in case.emulator.requests))
+    else:
+        time.sleep(max(0.0, case.dark_until - 1.5 - time.monotonic()))
     case.kill_worker(supervisor=supervisor, task_id=task_id)
     case.failed(*UNKNOWN, NOT_IN_HISTORY, task_id=task_id)
     assert case.record(task_id)["state"] == "intent"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.faults.case import Case
+from tests.faults.kind import WITH_MEMORY
 from tests.faults.world import World
 
 
@@ -20,12 +21,25 @@ class Scenario:
     :param charges: bills that are expected; several where chance decides, and either is right.
     :param act: plays it, checks all but the bills, and returns the outcome in the words of the table.
     :param alone: whether it disturbs every task, not only its own.
+    :param charges_with_memory: bills that are expected where a memory of swaps takes what is paid for; by default the
+        same.
+    :param of_memory: whether it needs a memory.
     """
 
     fault: str
     charges: int | tuple[int, ...]
     act: Callable[[Case], str]
     alone: bool = False
+    charges_with_memory: int | tuple[int, ...] | None = None
+    of_memory: bool = False
+
+    @property
+    def expected(self) -> tuple[int, ...]:
+        """The bills of which any number is right in this run."""
+        bills = self.charges
+        if WITH_MEMORY and self.charges_with_memory is not None:
+            bills = self.charges_with_memory
+        return bills if isinstance(bills, tuple) else (bills,)
 
 
 @dataclass(frozen=True)
@@ -46,20 +60,25 @@ class Played:
 
     @property
     def good(self) -> bool:
-        expected = self.scenario.charges
-        return not self.error and self.charges in (expected if isinstance(expected, tuple) else (expected,))
+        return not self.error and self.charges in self.scenario.expected
 
 
 SCENARIOS: list[Scenario] = []
 
 
 def scenario(
-    fault: str, *, charges: int | tuple[int, ...], alone: bool = False
+    fault: str,
+    *,
+    charges: int | tuple[int, ...],
+    alone: bool = False,
+    charges_with_memory: int | tuple[int, ...] | None = None,
+    of_memory: bool = False,
 ) -> Callable[[Callable[[Case], str]], None]:
-    """Return a decorator that makes a scenario of a function."""
+    """Return a decorator that makes a scenario of a function, if this run can play it."""
 
     def register(act: Callable[[Case], str]) -> None:
-        SCENARIOS.append(Scenario(fault, charges, act, alone))
+        if WITH_MEMORY or not of_memory:
+            SCENARIOS.append(Scenario(fault, charges, act, alone, charges_with_memory, of_memory))
 
     return register
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults import from_airflow, from_people, from_service, from_workers
+from tests.faults import from_airflow, from_memory, from_people, from_service, from_workers
 from tests.faults.play import SCENARIOS, Scenario
 from tests.faults.table import Table
 
 if TYPE_CHECKING:
     from tests.faults.conftest import Stage
 
-MODULES = (from_workers, from_service, from_people, from_airflow)
+MODULES = (from_workers, from_service, from_people, from_airflow, from_memory)
 
 
 @pytest.mark.parametrize("scenario", sorted(SCENARIOS, key=lambda each: each.alone), ids=lambda each: each.fault)

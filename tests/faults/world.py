@@ -16,9 +16,13 @@ from typing import Self
 from airflow_provider_segmind.emulator import Emulator
 from demo.local_airflow import LocalAirflow
 from tests.faults.case import Case
+from tests.faults.kind import WITH_MEMORY
 
 DAGS = Path(__file__).with_name("dags")
-DAG_IDS = ("swap", "swap_retry_once", "swap_never_retry", "swap_apart", "swap_many", "swap_resubmit", "swap_resumes")
+DAG_IDS = (
+    *("swap", "swap_retry_once", "swap_never_retry", "swap_apart", "swap_many", "swap_resubmit", "swap_resumes"),
+    "swap_batch",
+)
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 EMULATORS = 8
 
@@ -54,6 +58,8 @@ class World:
         self.revived: list[str] = []
         """Names of the components that died by themselves."""
         self.airflow: LocalAirflow
+        self.memory = home / "memory"
+        """The folder of the memory of swaps, if there is one."""
 
     def __enter__(self) -> Self:
         connections = {}
@@ -61,7 +67,8 @@ class World:
             emulator.start()
             connections[f"AIRFLOW_CONN_SEGMIND_{number}"] = json.dumps(emulator.airflow_connection())
             self._free.put(number)
-        self.airflow = LocalAirflow(self._home, DAGS, {**QUICK, **connections})
+        memory = {"AIRFLOW__SEGMIND__MEMORY": str(self.memory)} if WITH_MEMORY else {}
+        self.airflow = LocalAirflow(self._home, DAGS, {**QUICK, **memory, **connections})
         try:
             self.airflow.start()
             self.airflow.wait_healthy()
@@ -127,6 +134,19 @@ class World:
         finally:
             component.kill(signal.SIGCONT)
             component.expected_dead = False
+
+    @contextmanager
+    def without_memory(self) -> Iterator[None]:
+        """Put a file in the place of the memory's folder for a while, as a mount that failed leaves it unreadable."""
+        # Its mode would not do: whoever runs this may be root.
+        away = self.memory.with_name("memory-away")
+        self.memory.rename(away)
+        self.memory.touch()
+        try:
+            yield
+        finally:
+            self.memory.unlink()
+            away.rename(self.memory)
 
     def settle(self, seconds: float) -> None:
         """Wait, reviving."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import memory as swaps
-from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
-from airflow_provider_segmind.api.memory import CLAIMED, DONE, FAILED, ORDERED
+from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.memory import CLAIMED, DONE, FAILED, LOST, ORDERED
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from airflow_provider_segmind.emulator.state import Asset
@@ -21,8 +23,9 @@ from airflow_provider_segmind.operators.body_swap import BodySwapOperator, Submi
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
+from airflow_provider_segmind.waiting import remembering
 from tests.api.clock import Clock
-from tests.provider.running import TaskInstance, context, run
+from tests.provider.running import TaskInstance, context, defer, first_event, revive, run
 
 
 @pytest.fixture(autouse=True)
@@ -301,6 +304,82 @@ def test_an_order_whose_outcome_nobody_knows_is_not_repeated_and_its_task_is_nam
     assert len(emulator.charges) == 2
 
 
+@pytest.mark.parametrize("threads_may_ask", [True, False])
+def test_a_triggerer_keeps_the_picture_and_looks_up_the_memorys_connection_where_it_may(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch, threads_may_ask: bool
+) -> None:
+    """Before Airflow 3.2 only one thread can, that of asgiref."""
+    asked: list[str] = []
+    check = stores.Store.check
+
+    def noted(self: stores.Store) -> None:
+        if not self._is_checked:
+            asked.append(threading.current_thread().name)
+        check(self)
+
+    monkeypatch.setattr(remembering, "THREADS_MAY_ASK_AIRFLOW", threads_may_ask)
+    deferred = defer(swap(emulator))
+    monkeypatch.setattr(stores, "_stores", {})  # a triggerer is another process
+    monkeypatch.setattr(stores.Store, "check", noted)
+    assert asyncio.run(first_event(revive(deferred.trigger)))
+    assert [record["state"] for record in records(memory)] == [DONE]
+    assert all("asyncio_" in name for name in asked) is threads_may_ask, asked
+
+
+def test_a_memory_that_is_away_when_a_job_ends_loses_no_result(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembering, "THREADS_MAY_ASK_AIRFLOW", False)
+    deferred = defer(swap(emulator))
+    memory.rename(memory.with_name("away"))
+    memory.touch()
+    monkeypatch.setattr(stores, "_stores", {})
+    event = asyncio.run(first_event(revive(deferred.trigger)))
+    result = swap(emulator).resume_execution(deferred.method_name, {"event": event}, context())
+    assert result["status"] == "COMPLETED"
+
+
+def test_a_clear_after_an_unknown_outcome_was_told_orders_anew(emulator: Emulator, memory: Path) -> None:
+    """The error says that a clear does; whoever clears has read it."""
+    emulator.set(history=False)
+    emulator.script(Fault("drop-before"))
+    with pytest.raises(AirflowFailException, match="its answer never came"):
+        run(swap(emulator), context(task_of(max_tries=0)))
+    assert "reused" not in run(swap(emulator), context(task_of(max_tries=1, try_number=2)))
+    assert [record["state"] for record in records(memory)] == [LOST, DONE]
+    assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+def test_a_clear_after_a_death_looks_first_and_orders_only_after_it_was_told(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch, accepted: bool
+) -> None:
+    """Whoever clears a task whose worker has died knows nothing yet of an order that was being sent."""
+    submit = SegmindHook.submit
+
+    def die(self: SegmindHook, workflow: str, inputs: Any, before: Any) -> None:
+        before()
+        if accepted:
+            submit(self, workflow, inputs)
+        raise SystemExit("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SegmindHook, "submit", die)
+        with pytest.raises(SystemExit):
+            run(swap(emulator), context(task_of(max_tries=0)))
+    assert [record["state"] for record in records(memory)] == [CLAIMED]
+    if accepted:
+        assert run(swap(emulator), context(task_of(max_tries=1, try_number=2)))["reused"]
+    else:
+        with pytest.raises(
+            AirflowFailException, match=r"An earlier attempt of this task.* clear the task, which orders"
+        ):
+            run(swap(emulator), context(task_of(max_tries=1, try_number=2)))
+        assert not emulator.charges
+        assert "reused" not in run(swap(emulator), context(task_of(max_tries=2, try_number=3)))
+    assert len(emulator.charges) == 1
+
+
 def test_a_damaged_object_is_named_and_nothing_is_ordered(emulator: Emulator, memory: Path) -> None:
     in_run(swap(emulator), "a")
     (path,) = (memory / "swaps").rglob("*.json")
@@ -323,9 +402,12 @@ def emulator_password() -> str:
     return os.environ["AIRFLOW_CONN_SEGMIND_DEFAULT"]
 
 
-def test_a_memory_that_cannot_be_used_stops_the_order(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_memory_that_cannot_be_used_stops_the_order_until_a_retry(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mount or a right that is missing may come back."""
     monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", "/proc/memory")
-    with pytest.raises(AirflowFailException, match=r"\[segmind\] memory '/proc/memory' cannot be used"):
+    with pytest.raises(InvalidRequestError, match=r"\[segmind\] memory '/proc/memory' cannot be used"):
         in_run(swap(emulator), "a")
     assert not emulator.charges
     assert stores.has_memory()

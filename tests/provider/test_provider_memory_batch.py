@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from airflow_provider_segmind.api import memory as api_memory
 from airflow_provider_segmind.api.errors import SegmindError, TransportError
 from airflow_provider_segmind.api.memory import Replace
+from airflow_provider_segmind.batch import ordering
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import store as memories
 from airflow_provider_segmind.memory.store import Store
@@ -149,6 +151,45 @@ def test_without_airflows_store_a_retry_takes_over_what_was_ordered(emulator: Em
         batch.attempt()
     assert batch.attempt()["completed"] == 8
     assert sorted(charged(emulator)) == [1] * 7 + [2]
+
+
+def test_an_error_says_that_a_clear_does_not_pay_again(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.script(Fault("401", after=3, times=None))
+    batch = InRun(emulator, tmp_path, "a", cls=SubmitBodySwapBatchOperator, swaps=swaps(emulator, 6))
+    with pytest.raises(SegmindError, match="has them: clearing the task does not pay for them again"):
+        batch.attempt()
+
+
+def test_a_clear_looks_up_what_a_killed_worker_was_sending(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
+    """It has claimed three orders, and nothing is known of their answers."""
+    emulator.set(job_seconds=0)
+    batch = InRun(emulator, tmp_path, "a", swaps=swaps(emulator, 8), retries=0)
+    batch.store = None
+    batch.attempt()
+    for path in sorted((memory / "swaps").rglob("*.json"))[:3]:
+        record = json.loads(path.read_bytes())
+        record |= {"state": "claimed", "outputs": [], "order": {**record["order"], "request_id": "", "poll_url": ""}}
+        path.write_text(json.dumps(record))
+    shutil.rmtree(memory / "tasks")
+    shutil.rmtree(memory / "requests")
+    batch.results.unlink()
+    batch.tries, batch.max_tries = 1, 1
+    assert batch.attempt()["completed"] == 8
+    assert charged(emulator) == [1] * 8
+
+
+def test_a_clear_orders_what_a_person_was_told_to_be_unknown(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ordering, "OUTAGE", 0.0)
+    emulator.set(job_seconds=0, history=False)
+    emulator.script(Fault("drop-before", after=2))
+    batch = InRun(emulator, tmp_path, "a", swaps=swaps(emulator, 6), retries=0)
+    with pytest.raises(Exception, match="5 COMPLETED, 1 UNKNOWN"):
+        batch.attempt()
+    batch.tries, batch.max_tries = 1, 1
+    assert batch.attempt()["completed"] == 6
+    assert charged(emulator) == [1] * 6
 
 
 def test_handles_of_a_second_run_lead_to_the_same_jobs(emulator: Emulator, tmp_path: Path) -> None:

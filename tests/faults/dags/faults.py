@@ -7,17 +7,25 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, get_current_context, task
 
-from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.operators.body_swap import (
+    BodySwapBatchOperator,
+    BodySwapOperator,
+    SubmitBodySwapOperator,
+)
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 
 PARAMS = {
     "conn": Param("segmind_default", type="string"),
+    "words": Param("woman", type="string"),
     "scene": Param("", type="string"),
     "people": Param([], type="array"),
+    "manifest": Param("", type="string"),
+    "results": Param("", type="string"),
 }
 ORDER = {
     "character_image": "{{ params.scene }}",
     "reference_character_image": "{{ params.people[0] }}",
+    "select_character": "{{ params.words }}",
     "segmind_conn_id": "{{ params.conn }}",
 }
 SHORT = timedelta(seconds=2)
@@ -35,6 +43,8 @@ def people() -> list[dict[str, Any]]:
         {
             "character_image": params["scene"],
             "reference_character_image": person,
+            # There are six pictures under many URLs, and a memory knows a swap by its pictures and words.
+            "select_character": f"{params['words']}, {person.rpartition('/')[2]}",
             "segmind_conn_id": params["conn"],
         }
         for person in params["people"]
@@ -69,3 +79,15 @@ with dag("swap_many", at_once=6):
     BodySwapOperator.partial(
         task_id="swap", retries=9, retry_delay=SHORT, poll_interval=2.0, timeout=600.0
     ).expand_kwargs(people())
+
+# No retries: only a clear is left for what its worker was ordering.
+with dag("swap_batch"):
+    BodySwapBatchOperator(
+        task_id="swap",
+        swaps="{{ params.manifest }}",
+        results_uri="{{ params.results }}",
+        segmind_conn_id="{{ params.conn }}",
+        retries=0,
+        poll_interval=1.0,
+        timeout=300.0,
+    )
