@@ -160,16 +160,17 @@ _FIELDS = tuple(part.name for part in fields(SwapRecord))
 _STORED = tuple(part.name for part in fields(Stored))
 
 
-def swap_key(workflow: str, inputs: Mapping[str, Any], pictures: Mapping[str, str], take: int = 1) -> str:
+def swap_key(service: str, workflow: str, inputs: Mapping[str, Any], pictures: Mapping[str, str], take: int = 1) -> str:
     """
     Return the digest of what a swap is: the same swap has the same one, whatever its files are called.
 
+    :param service: base URL of the API, since what an emulator paints is no photograph.
     :param inputs: the inputs by name.
     :param pictures: SHA-256 of the bytes of those inputs that are pictures.
     :param take: which of several wanted pictures of the same swap.
     """
     said = {**inputs, **{name: f"sha256:{digest}" for name, digest in pictures.items()}}
-    what = {"workflow": workflow, "inputs": said, **({"take": take} if take > 1 else {})}
+    what = {"service": service, "workflow": workflow, "inputs": said, **({"take": take} if take > 1 else {})}
     return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 
 

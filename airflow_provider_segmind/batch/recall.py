@@ -181,7 +181,7 @@ class BatchMemory:
             if uri not in self._digests:
                 self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
             digests[name] = self._digests[uri]
-        key = memory.swap_key(self._workflow, swap.given, digests, self._takes[index])
+        key = memory.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
         self._memory.pictures[key] = tuple(digests.values())
         return key
 

@@ -105,7 +105,7 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         }
         self._digests = tuple(digests.values())
         given = {**pictures, "select_character": check_character(self.select_character)}
-        return swap_key(check_workflow(self.workflow), given, digests)
+        return swap_key(hook.settings.base_url, check_workflow(self.workflow), given, digests)
 
     def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
         """Check the three inputs, upload local pictures, and return what to send."""

@@ -119,7 +119,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
         digests = {name: digest_of(hook, name, url) for name, url in urls.items()}
         self._digests = tuple(digests.values())
-        return swap_key(self.workflow, given, digests)
+        return swap_key(hook.settings.base_url, self.workflow, given, digests)
 
     def _check_rules(self, context: Context, ordered: int) -> None:
         if self.swaps_people:

@@ -31,7 +31,7 @@ from airflow_provider_segmind.api.memory import (
 )
 from airflow_provider_segmind.api.orders import OrderRecord
 
-KEY = memory.swap_key("w-v1", {"select_character": "woman"}, {"character_image": "1" * 64})
+KEY = memory.swap_key("https://s", "w-v1", {"select_character": "woman"}, {"character_image": "1" * 64})
 A: Mapping[str, Any] = {"dag_id": "d", "run_id": "a", "task_id": "t", "map_index": -1}
 B: Mapping[str, Any] = {**A, "run_id": "b"}
 PICTURE = Stored("image", "image", "https://x.example/1.png", "/m/1.png", "2" * 64, 100)
@@ -112,6 +112,7 @@ def objects() -> Objects:
 def test_a_key_is_the_content_and_not_the_names() -> None:
     def key(**changes: Any) -> str:
         given: dict[str, Any] = {
+            "service": "https://s",
             "workflow": "w-v1",
             "inputs": {"character_image": "s3://a/1.png", "select_character": "woman"},
             "pictures": {"character_image": "1" * 64},
@@ -122,12 +123,13 @@ def test_a_key_is_the_content_and_not_the_names() -> None:
     other = {"character_image": "s3://b/copy.png", "select_character": "woman"}
     assert key() == key(inputs=other) == key(take=1)
     different = [
+        key(service="http://localhost"),
         key(workflow="w-v2"),
         key(inputs={**other, "select_character": "man"}),
         key(pictures={"character_image": "3" * 64}),
         key(take=2),
     ]
-    assert len({key(), *different}) == 5
+    assert len({key(), *different}) == 6
 
 
 def test_a_record_is_read_as_it_was_written(objects: Objects) -> None:

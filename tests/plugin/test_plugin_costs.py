@@ -29,7 +29,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def order(memory: Path, dag_id: str, number: int = 0, state: str = DONE, age: float = 0.0) -> None:
     """Write an order of a DAG."""
-    key = swap_key("w", {"dag": dag_id, "number": number}, {})
+    key = swap_key("s", "w", {"dag": dag_id, "number": number}, {})
     record = SwapRecord(key, 1, OrderRecord(time.time() - age), state, {"dag_id": dag_id}, cost=0.25)
     write(memory / record.name, record.to_bytes())
 
