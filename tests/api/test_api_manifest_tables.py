@@ -464,3 +464,8 @@ def test_fields_and_pictures_in_objects_of_their_own_are_named() -> None:
     for value, kind in (({"url": P}, "dict"), ([P], "list")):
         said = refusal(json.dumps([{**PAIR, "character_image": value}]), "m.json")
         assert f"character_image is a {kind}, not a text: write the picture's address alone" in said
+
+
+def test_a_last_column_that_is_too_long_to_keep_is_cut() -> None:
+    (swap,) = read_items([{**PAIR, "note": "x" * 9000}], select_character="x")
+    assert json.loads(swap.extra) == {"note": "x" * (MAX_EXTRA - len("note")) + "…"}
