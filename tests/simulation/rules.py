@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from tests.simulation.tasks import Swapped
     from tests.simulation.world import World
 
+SENDING = 400.0
+"""Seconds for which another task may be sending what it claimed."""
+_GAVE_UP = re.compile(r"Another task .* ended while it ordered workflow \S+ at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _REMEDY = re.compile(
     r"\b(look|clear|check|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order|asked|nothing was sent|FAILED)\b",
     re.IGNORECASE,
@@ -101,6 +105,10 @@ class Rules:
             return  # killed, and named by what it left; or Airflow's own error
         elif not isinstance(outcome, (SegmindError, AirflowFailException)) or not _REMEDY.search(str(outcome)):
             self._say(f"{swap.run_id} ended with {type(outcome).__name__}: {outcome}")
+        elif (found := _GAVE_UP.search(str(outcome))) and f"run_id {swap.run_id}," not in found[0]:
+            claimed = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+            if self._world.hub.now - claimed < SENDING - 5:
+                self._say(f"{swap.run_id} gave up what another task was just sending")
 
     def finish(self) -> None:
         """Judge the world after a last healthy run of every swap."""
@@ -114,17 +122,20 @@ class Rules:
         for charge in world.service.charges:
             if charge.request_id not in known and charge.key not in world.damaged and not self._is_pending(charge):
                 self._say(f"{charge.request_id} is paid for and named nowhere")
-        for key in world.keys:
-            last = world.last.get(key)
-            if last is not None and not last.ends:
+        for key, last in world.last.items():
+            if not last.ends:
                 self._say(f"the last run of {key[:6]} did not end")
+            elif isinstance(last.ends[-1], dict) and key not in world.damaged:
+                made = next(one for one in world.service.charges if one.request_id == last.ends[-1]["request_id"])
+                if not made.stored:
+                    self._say(f"{made.request_id} is not in the memory, although a healthy run took its picture")
 
     def _is_pending(self, charge: Charge) -> bool:
         """Whether the memory still says that an order of that time may have been accepted, as the last run said."""
         world = self._world
         outcome = (world.last[charge.key].ends or [None])[-1]
         unknown = isinstance(outcome, OutcomeUnknownError) or "OutcomeUnknownError" in str(outcome)
-        said = json.loads(world.disk.objects[charge.by.claim])
+        said = json.loads(world.disk.objects.get(charge.by.claim, b'{"state": "none"}'))
         return said["state"] == "claimed" and (unknown or any(one.refresh or one.resubmit for one in world.swaps))
 
     def _say(self, what: str) -> None:

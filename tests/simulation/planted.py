@@ -1,0 +1,160 @@
+"""Faults that are planted into the package's rules, by name: the simulation must find each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_segmind.api import memory
+from airflow_provider_segmind.api.errors import TransportError
+from airflow_provider_segmind.api.memory import DONE, Create, Read, Replace, Reuse, Stored, SwapRecord
+from airflow_provider_segmind.api.models import Output
+from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.memory import store as memory_store
+from airflow_provider_segmind.memory import swaps as memory_swaps
+from airflow_provider_segmind.memory.store import Store
+from airflow_provider_segmind.memory.swaps import Remembering
+from airflow_provider_segmind.orders import place
+from tests.simulation.world import now
+
+Steps = memory.Steps[Any]
+_claim, _accepted, _recover, _settle = Remembering.claim, Remembering.accepted, place._recover, memory.settle
+_read_swap, _do = memory.read_swap, Store.do
+
+
+def _no_claim(self: Remembering, *_: Any, **__: Any) -> Steps:
+    return True
+    yield
+
+
+def _claim_when_accepted(self: Remembering, order: OrderRecord) -> Steps:
+    found = memory.Found(None, order.claim)
+    yield from _claim(self, found, order, again=False)
+    yield from _accepted(self, order)
+
+
+def _create_over(path: Any, data: bytes) -> bool:
+    path.write_bytes(data)
+    return True
+
+
+def _claim_without_the_order_before(record: SwapRecord, before: SwapRecord | None) -> Steps:
+    is_new = yield Create(record.name, record.to_bytes())
+    return is_new or (yield Read(record.name)) == record.to_bytes()
+
+
+def _renew_without_the_next(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps:
+    record = yield from memory._claimed(name, owner)
+    if record is None:
+        return False
+    yield Replace(name, replace(record, order=order).to_bytes())
+    return True
+
+
+def _release_what_is_unknown(hook: Any, record: OrderRecord) -> Any:
+    recovery = _recover(hook, record)
+    if recovery.job is None and record.claim:
+        where = now().store
+        claimed = memory.read_swap(where.do(Read(record.claim)), record.claim)
+        where.run(memory.refused(record.claim, claimed.owner, claimed.order.at))
+    return recovery
+
+
+def _done_before_it_is_stored(where: Store, hook: Any, job: Any) -> None:
+    record = where.run(memory.find(job.request_id))
+    if record is None or record.state in (DONE, memory.FAILED):
+        return
+    if job.status == "FAILED":
+        where.run(memory.ended(job.request_id, memory.FAILED, now().hub.now, error=job.error))
+        return
+    writes, outputs = [], []
+    for number, output in enumerate(job.outputs):
+        found = now().service.download(hook, output.url)
+        name = f"pictures/{record.key[:2]}/{record.key}.{record.number}.{number}.png"
+        writes.append(Replace(name, found.data))
+        uri = str(where.path(name))
+        outputs.append(Stored(output.keyname, output.type, output.url, uri, found.sha256, len(found.data)))
+    where.run(memory.ended(job.request_id, DONE, now().hub.now, outputs=tuple(outputs)))
+    for write in writes:
+        where.do(write)
+
+
+def _keep_end_once(record: SwapRecord) -> Steps:
+    yield Replace(record.name, record.to_bytes())
+
+
+def _end_over_any(request_id: str, state: str, at: float, *, name: str = "", error: str = "", **how: Any) -> Steps:
+    record = yield from memory.find(request_id)
+    if record is not None:
+        changed = replace(record, state=state, error=error, ended_at=at, outputs=how.get("outputs", ()))
+        yield Replace(record.name, changed.to_bytes())
+
+
+def _impatient(key: str, owner: Any, how: Reuse, clock: Any, **more: Any) -> Steps:
+    return (yield from _settle(key, owner, replace(how, resubmit=True), clock, **more))
+
+
+def _refused_by_any_attempt(name: str, owner: Mapping[str, Any], at: float) -> Steps:
+    record = yield from memory._claimed(name, owner)
+    if record is not None:
+        yield Replace(name, replace(record, state=memory.RELEASED).to_bytes())
+
+
+def _accepted_without_a_pointer(self: Remembering, order: OrderRecord) -> Steps:
+    record = yield from memory._claimed(order.claim, self.owner)
+    if record is not None:
+        yield Replace(order.claim, replace(record, order=order, state=memory.ORDERED).to_bytes())
+
+
+def _pointer_last(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps:
+    *steps, record = memory.accepted(name, owner, order), None
+    yield from _accepted_without_a_pointer(Remembering(now().store, Reuse(), owner), replace(order, claim=name))
+    yield from steps[0]
+
+
+def _damage_is_nothing(data: bytes, name: str) -> SwapRecord:
+    try:
+        return _read_swap(data, name)
+    except memory.DamagedError:
+        key, number = name.rpartition("/")[2].split(".")[:2]
+        return SwapRecord(key, int(number), OrderRecord(0.0), state=memory.RELEASED)
+
+
+def _outage_is_nothing(self: Store, step: Any, *more: Any) -> Any:
+    try:
+        return _do(self, step, *more)
+    except TransportError:
+        return True if isinstance(step, Create) else None
+
+
+def _any_size(uri: str) -> Any:
+    raise FileNotFoundError(uri)
+
+
+def _another_picture(self: SwapRecord) -> Any:
+    return replace(self.order.job(), status="COMPLETED", outputs=(Output("x", "text", "none"),), reused=True)
+
+
+PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
+    "no claim": ((Remembering, "claim", _no_claim),),
+    "a claim after the order rather than before": (
+        (Remembering, "claim", _no_claim),
+        (Remembering, "accepted", _claim_when_accepted),
+    ),
+    "a create that overwrites": ((memory_store, "create", _create_over),),
+    "a claim that does not read the order before again": ((memory, "claim", _claim_without_the_order_before),),
+    "a renewal that does not look at the next number": ((memory, "renew", _renew_without_the_next),),
+    "a claim released after an unknown outcome": ((place, "_recover", _release_what_is_unknown),),
+    "done noted before the picture is stored": ((memory_swaps, "_keep", _done_before_it_is_stored),),
+    "an end kept once": ((memory, "_keep_end", _keep_end_once),),
+    "an end that overwrites another": ((memory, "ended", _end_over_any),),
+    "no patience with what another task is sending": ((memory, "SENDING", 0.0),),
+    "an abandoned claim ordered again": ((memory, "settle", _impatient),),
+    "a claim released by any attempt of its task": ((memory, "refused", _refused_by_any_attempt),),
+    "one 404 of a young job believed": ((place, "FORGOTTEN", -1.0),),
+    "no way from a request to its swap": ((Remembering, "accepted", _accepted_without_a_pointer),),
+    "a damaged object taken for none": ((memory, "read_swap", _damage_is_nothing),),
+    "an outage of the memory taken for its being empty": ((Store, "do", _outage_is_nothing),),
+}
+"""What to put where, by name."""
