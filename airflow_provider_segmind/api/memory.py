@@ -340,9 +340,10 @@ def refused(name: str, owner: Mapping[str, Any], at: float) -> Steps[None]:
 
 def accepted(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[None]:
     """Note the handle of an accepted order, so that it can also be found by its request."""
-    # First, so that whoever sees an order that is noted can also note how it ended.
-    said = {"version": VERSION, "name": name}
-    yield Replace(request_name(order.request_id), json.dumps(said).encode())
+    # First, so that whoever sees an order that is noted can also note how it ended. Another order may have been found
+    # to be this request in the history: then that is where its end is noted.
+    said = {"version": VERSION, "name": name, "poll_url": order.poll_url}
+    yield Create(request_name(order.request_id), json.dumps(said).encode())
     record = yield from _claimed(name, owner)
     if record is not None:
         yield Replace(name, replace(record, order=order, state=ORDERED).to_bytes())
@@ -366,12 +367,13 @@ def find(request_id: str) -> Steps[SwapRecord | None]:
     if data is None:
         return None
     try:
-        name = str(json.loads(data)["name"])
+        said = json.loads(data)
+        name, poll_url = str(said["name"]), str(said.get("poll_url") or "")
         if not _NAME.fullmatch(name):
             raise ValueError
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise DamagedError(f"The memory's object {pointer} is damaged: delete it; nothing is lost by that.") from None
-    return (yield from _of_request(name, request_id))
+    return (yield from _of_request(name, request_id, poll_url))
 
 
 def ended(
@@ -396,11 +398,14 @@ def ended(
             yield from _keep_end(replace(before, state=REJECTED, error=f"Request {request_id} made a newer one."))
 
 
-def _of_request(name: str, request_id: str) -> Steps[SwapRecord | None]:
+def _of_request(name: str, request_id: str, poll_url: str = "") -> Steps[SwapRecord | None]:
     data = yield Read(name)
     if data is None:
         return None
     record = yield from _with_end(read_swap(data, name))
+    if poll_url and record.state == CLAIMED and not record.order.request_id:
+        # Accepted, but who ordered it was not able to note it there, or not yet.
+        return replace(record, order=replace(record.order, request_id=request_id, poll_url=poll_url))
     return record if record.order.request_id == request_id else None
 
 

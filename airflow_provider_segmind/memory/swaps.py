@@ -153,6 +153,13 @@ def recalled(job: Job) -> Job:
     return replace(known, prepared=job.prepared or known.prepared, reused=job.reused, submitted_at=job.submitted_at)
 
 
+def is_of_another(request_id: str, claim: str) -> bool:
+    """Whether the memory knows a request as that of another order than the one that made this claim; "" for none."""
+    where = store() if claim else None
+    record = where.run(memory.find(request_id)) if where is not None else None
+    return record is not None and record.name != claim
+
+
 def keep(hook: SegmindHook, job: Job) -> None:
     """Keep how a job ended, with its pictures, so that the swap is not paid for again. Never raises."""
     where = store()

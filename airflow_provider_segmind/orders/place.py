@@ -28,7 +28,7 @@ from airflow_provider_segmind.api.patience import WAITED_OUT
 from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.swaps import MAX_TEXT, Remembering, keep, recalled
+from airflow_provider_segmind.memory.swaps import MAX_TEXT, Remembering, is_of_another, keep, recalled
 from airflow_provider_segmind.orders.rules import check_retry, estimated_cost
 from airflow_provider_segmind.orders.store import OrderStore, check_running
 
@@ -392,7 +392,8 @@ class _Recovery:
 def _recover(hook: SegmindHook, record: OrderRecord) -> _Recovery:
     """Search the account's history for the one job that can be this order."""
     try:
-        found = hook.find_orders(record)
+        # Another order of the same swap has the same inputs, and can be of the same minute.
+        found = [job for job in hook.find_orders(record) if not is_of_another(job.request_id, record.claim)]
     except MAY_PASS as error:
         return _unrecovered(f"The request history did not answer now: {error}", record.candidates, out_of_reach=True)
     except SegmindError as error:

@@ -9,7 +9,6 @@ from typing import Any
 from airflow_provider_segmind.api import memory
 from airflow_provider_segmind.api.errors import TransportError
 from airflow_provider_segmind.api.memory import DONE, Create, Read, Replace, Reuse, Stored, SwapRecord
-from airflow_provider_segmind.api.models import Output
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.memory import store as memory_store
 from airflow_provider_segmind.memory import swaps as memory_swaps
@@ -107,12 +106,6 @@ def _accepted_without_a_pointer(self: Remembering, order: OrderRecord) -> Steps:
         yield Replace(order.claim, replace(record, order=order, state=memory.ORDERED).to_bytes())
 
 
-def _pointer_last(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps:
-    *steps, record = memory.accepted(name, owner, order), None
-    yield from _accepted_without_a_pointer(Remembering(now().store, Reuse(), owner), replace(order, claim=name))
-    yield from steps[0]
-
-
 def _damage_is_nothing(data: bytes, name: str) -> SwapRecord:
     try:
         return _read_swap(data, name)
@@ -126,14 +119,6 @@ def _outage_is_nothing(self: Store, step: Any, *more: Any) -> Any:
         return _do(self, step, *more)
     except TransportError:
         return True if isinstance(step, Create) else None
-
-
-def _any_size(uri: str) -> Any:
-    raise FileNotFoundError(uri)
-
-
-def _another_picture(self: SwapRecord) -> Any:
-    return replace(self.order.job(), status="COMPLETED", outputs=(Output("x", "text", "none"),), reused=True)
 
 
 PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
@@ -154,6 +139,7 @@ PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
     "a claim released by any attempt of its task": ((memory, "refused", _refused_by_any_attempt),),
     "one 404 of a young job believed": ((place, "FORGOTTEN", -1.0),),
     "no way from a request to its swap": ((Remembering, "accepted", _accepted_without_a_pointer),),
+    "another order's request taken for this one's": ((place, "is_of_another", lambda *_: False),),
     "a damaged object taken for none": ((memory, "read_swap", _damage_is_nothing),),
     "an outage of the memory taken for its being empty": ((Store, "do", _outage_is_nothing),),
 }
