@@ -15,7 +15,7 @@ BEGAN = 1_800_000_000.0
 
 
 class Killed(BaseException):
-    """The process of this thread of work is killed."""
+    """The process of this thread of work is killed; it is no ``Exception``, so that nothing catches it."""
 
 
 class EndlessError(Exception):

@@ -15,7 +15,7 @@ from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.memory.store import Store
 from airflow_provider_segmind.memory.swaps import Remembering
 from airflow_provider_segmind.orders import place
-from tests.simulation.world import now
+from tests.simulation.outside import now
 
 Steps = memory.Steps[Any]
 _claim, _accepted, _recover, _settle = Remembering.claim, Remembering.accepted, place._recover, memory.settle

@@ -21,7 +21,8 @@ SENDING = 400.0
 """Seconds for which another task may be sending what it claimed."""
 _GAVE_UP = re.compile(r"Another task .* ended while it ordered workflow \S+ at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _REMEDY = re.compile(
-    r"\b(look|clear|check|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order|asked|nothing was sent|FAILED)\b",
+    r"\b(look|clear|check|asked|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order)\b"
+    r"|nothing was sent|FAILED",
     re.IGNORECASE,
 )
 """A word that tells somebody what to do, or that nothing need be done."""

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.memory import Steps
 from airflow_provider_segmind.memory.store import Store
 from tests.simulation.hub import Hub
@@ -181,6 +180,3 @@ class TaskStates:
 
 class AirflowAwayError(Exception):
     """Airflow's own API failed: not for this package to explain."""
-
-
-__all__ = ["KINDS", "AirflowAwayError", "Disk", "SegmindError", "SimulatedStore", "TaskStates"]

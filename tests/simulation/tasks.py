@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
@@ -188,7 +187,7 @@ class Swapped:
     def _killed(self, work: Work, attempt: Attempt, body: Any) -> None:
         if self.attempt is not attempt or attempt.is_over:
             return
-        if ".t" in work.name or "t" in work.name.rpartition(".")[2]:  # another triggerer takes over
+        if "t" in work.name.rpartition(".")[2]:  # another triggerer takes over
             self._start(work.name, attempt, body)
             return
         self._over(attempt, None)
@@ -252,6 +251,3 @@ class TaskInstance:
         world.hub.step(what)
         if not world.hub.healed and world.chaos.airflow and world.rng.random() < world.chaos.airflow:
             raise AirflowAwayError("Airflow's API does not answer.")
-
-
-__all__ = ["Attempt", "SegmindError", "Sequence", "Swapped"]
