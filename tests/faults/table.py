@@ -18,6 +18,8 @@ class Table:
         self.rows: list[Played] = []
         self.storm = ""
         """What was seen of the storm; empty if it was not played."""
+        self.simulated = ""
+        """What was seen of the simulation, likewise."""
 
     def text(self) -> str:
         """Return the table in Markdown."""
@@ -31,7 +33,7 @@ class Table:
             expected = row.scenario.charges
             words = " or ".join(map(str, expected)) if isinstance(expected, tuple) else str(expected)
             lines.append(f"| {row.scenario.fault} | {words} | {row.charges} | {row.outcome} |")
-        return "\n".join([*lines, "", self.storm])
+        return "\n".join([*lines, "", self.storm, *(["", self.simulated] if self.simulated else [])])
 
     def finish(self) -> None:
         """Print the table; a run that played all of it, and found it good, also writes it among the results."""
