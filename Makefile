@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # With it, each of the many processes that tests start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
-export KEEP YES DEMO_DIR SEED SWAPS ROUNDS PATTERNS MAPPED BATCH MEMORY
+export KEEP YES DEMO_DIR SEED SWAPS SIMULATED ROUNDS PATTERNS MAPPED BATCH MEMORY
 
 .PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead \
   bench-quality lint docs format build release-check constraints clean
@@ -40,9 +40,10 @@ help:
 	@echo '                     SEGMIND_API_KEY=…  one swap from the live API instead; asks first, unless YES=1'
 	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api; some twelve minutes'
 	@echo 'make test-fast     the tests that start no Airflow, no browser and no build; two minutes'
-	@echo 'make test-faults   kills, resets and locks in a real Airflow, a quarter of an hour; renews benchmarks/results.md'
+	@echo 'make test-faults   kills, resets and locks in a real Airflow, half an hour; renews benchmarks/results.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
 	@echo '                     MEMORY=1      with a memory of swaps; also with AIRFLOW=3.2 or 3.1'
+	@echo '                     SIMULATED=1000000  swaps in virtual time, ten minutes of it'
 	@echo 'make test-batch    a batch of 10,000 swaps whose worker is killed half-way    SWAPS=…  other sizes'
 	@echo 'make test-cluster  two Celery workers and two triggerers on Redis and PostgreSQL, of which one each is killed'
 	@echo '                     MAPPED=500    swaps mapped    BATCH=2000  swaps in a batch'

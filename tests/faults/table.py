@@ -22,6 +22,8 @@ class Table:
         self.rows: list[Played] = []
         self.storm = ""
         """What was seen of the storm; empty if it was not played."""
+        self.simulated = ""
+        """What was seen of the simulation, likewise."""
 
     def text(self) -> str:
         """Return the table in Markdown."""
@@ -32,7 +34,7 @@ class Table:
             "| --- | --- | --- | --- |",
         ]
         rows = (f"| {row.scenario.fault} | {_expected(row)} | {row.charges} | {row.outcome} |" for row in self.rows)
-        return "\n".join([*lines, *rows, "", self.storm])
+        return "\n".join([*lines, *rows, "", self.storm, *(["", self.simulated] if self.simulated else [])])
 
     def finish(self) -> None:
         """Print the table, and write it among the results: all of a good run, or with a memory each cell by itself."""

@@ -16,11 +16,12 @@ from greenlet import getcurrent
 from airflow_provider_segmind.api import flow
 from airflow_provider_segmind.api import memory as api_memory
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory import costs
 from airflow_provider_segmind.memory import store as memory_store
 from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.observability import lineage
 from airflow_provider_segmind.operators import body_swap, pixelflow
-from airflow_provider_segmind.orders import place, rules
+from airflow_provider_segmind.orders import budgets, place, rules
 from airflow_provider_segmind.orders import store as orders_store
 from airflow_provider_segmind.triggers import segmind as triggers
 from airflow_provider_segmind.waiting import remembering
@@ -92,15 +93,17 @@ def _nothing(*_: Any, **__: Any) -> None:
     return None
 
 
-_TIME = SimpleNamespace(time=lambda: now().hub.now, strftime=time.strftime, gmtime=time.gmtime)
+_TIME = SimpleNamespace(
+    time=lambda: now().hub.now, strftime=time.strftime, gmtime=time.gmtime, monotonic=time.monotonic
+)
 _CONF = SimpleNamespace(
     getfloat=lambda section, name, fallback=0.0: fallback,
     getboolean=lambda section, name, fallback=False: fallback,
     get=lambda section, name, fallback="": fallback,
 )
 SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
-    *((module, "time", _TIME) for module in (place, memory_swaps, triggers, remembering, lineage)),
-    *((module, "store", lambda: now().store) for module in (memory_store, memory_swaps, orders_store)),
+    *((module, "time", _TIME) for module in (place, memory_swaps, costs, triggers, remembering, lineage)),
+    *((module, "store", lambda: now().store) for module in (memory_store, memory_swaps, costs, orders_store, budgets)),
     (rules, "conf", _CONF),
     (memory_store, "ObjectStoragePath", lambda uri: Path(now().disk, uri.removeprefix("s3://memory/"))),
     (api_memory, "LOOK_AGAIN", 25.0),  # fewer looks that see nothing new

@@ -131,7 +131,7 @@ PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
     "a claim that does not read the order before again": ((memory, "claim", _claim_without_the_order_before),),
     "a renewal that does not look at the next number": ((memory, "renew", _renew_without_the_next),),
     "a claim released after an unknown outcome": ((place, "_recover", _release_what_is_unknown),),
-    "done noted before the picture is stored": ((memory_swaps, "_keep", _done_before_it_is_stored),),
+    "done noted before the picture is stored": ((memory_swaps, "keep_end", _done_before_it_is_stored),),
     "an end kept once": ((memory, "_keep_end", _keep_end_once),),
     "an end that overwrites another": ((memory, "ended", _end_over_any),),
     "no patience with what another task is sending": ((memory, "SENDING", 0.0),),

@@ -163,7 +163,11 @@ class Service:
         for charge in reversed(self.charges):
             ended = now >= charge.ends
             if now >= charge.shows and (ended or self.manner.history == "all"):
-                row = {"request_id": charge.request_id, "request_body": charge.inputs, "created_at": _iso(charge.at)}
+                row: dict[str, Any] = {
+                    "request_id": charge.request_id,
+                    "request_body": charge.inputs,
+                    "created_at": _iso(charge.at),
+                }
                 row["model_completed"] = _iso(charge.ends) if ended else None
                 rows.append(row)
         return Response(200, {}, json.dumps({"data": rows}).encode(), now)

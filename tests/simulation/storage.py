@@ -6,11 +6,13 @@ import errno
 import json
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_segmind.api.memory import Steps
 from airflow_provider_segmind.memory.store import Store
 from tests.simulation.hub import Hub
+
+T = TypeVar("T")
 
 KINDS = ("s3", "gs", "nfs")
 """Two object stores that answer a taken name in different ways, and a shared disk."""
@@ -82,7 +84,10 @@ class Disk:
         if hub.healed or not (self.is_out(hub.now) or (self.faulty and hub.rng.random() < self.faulty)):
             return
         if self.kind == "s3":
-            kinds = (ConnectionResetError(errno.ECONNRESET, "reset"), ThrottledError(503, "SlowDown"))
+            kinds: tuple[Exception, ...] = (
+                ConnectionResetError(errno.ECONNRESET, "reset"),
+                ThrottledError(503, "SlowDown"),
+            )
         elif self.kind == "gs":
             kinds = (TimeoutError("timed out"), ThrottledError(429, "rateLimitExceeded"))
         else:
@@ -139,9 +144,9 @@ class SimulatedStore(Store):
         """Return the path of an object."""
         return Path(self.disk, name)
 
-    def run(self, steps: Steps[Any], *, sleep: Any = None) -> Any:
+    def run(self, steps: Steps[T], *, sleep: Any = None, **how: Any) -> T:
         """Do what some steps ask for."""
-        return super().run(steps, sleep=self.disk.hub.sleep)
+        return super().run(steps, sleep=self.disk.hub.sleep, **how)
 
     def do(self, step: Any, sleep: Any = None) -> Any:
         """Do one step."""
