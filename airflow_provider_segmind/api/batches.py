@@ -210,7 +210,8 @@ def _listed_from(intent: OrderRecord, listing: Listing, within: float) -> float:
 
 def _has_control_group(intent: OrderRecord, entries: Iterable[OrderRecord], shown: Mapping[str, list[Row]]) -> bool:
     """Whether the history shows all orders accepted at about an intent's time, and enough for a control group."""
-    control = [entry for entry in entries if entry.known and abs(entry.at - intent.at) <= NEAR]
+    # Without what was sent, it is another task's order, and perhaps in another account's history.
+    control = [entry for entry in entries if entry.known and entry.sent and abs(entry.at - intent.at) <= NEAR]
     return len(control) >= WITNESSES and all(
         any(made_by(row, entry.at, entry.sent) for row in shown.get(entry.request_id, ())) for entry in control
     )

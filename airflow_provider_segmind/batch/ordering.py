@@ -19,7 +19,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, digests, has_own_input
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
-from airflow_provider_segmind.batch.recall import BatchMemory, reused
+from airflow_provider_segmind.batch.recall import BatchMemory, Paid
 from airflow_provider_segmind.files.pictures import Readable, is_url, read_picture
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import MAY_PASS, SHARED, LostClaimError, can_be, moment
@@ -192,9 +192,8 @@ class Ordering:
         try:
             if self._memory is not None:
                 known = await self._memory.find(index)
-                if not isinstance(known, InMemory):
-                    job, name = known
-                    self._take(index, reused(job, name, before), job)
+                if isinstance(known, Paid):
+                    self._take(index, known.record(before), known.job)
                     return
                 found = known
             sent = {name: await self._readable(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}

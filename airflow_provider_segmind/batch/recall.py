@@ -7,12 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_provider_segmind.api import memory
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.manifest import Swap
-from airflow_provider_segmind.api.memory import CLAIMED, Found
+from airflow_provider_segmind.api.memory import CLAIMED, Found, SwapRecord
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
@@ -32,6 +33,34 @@ READERS = 4
 
 LISTED = 4
 """Swaps in one folder of the memory from which on it is listed."""
+
+
+@dataclass(frozen=True)
+class Paid:
+    """
+    An order that is in the memory already.
+
+    :param name: of its object.
+    :param sent: digests of its inputs, if this task ordered it before it was cleared: then the account's history shows
+        it beside the orders of unknown outcome. Another task's account may be another.
+    """
+
+    job: Job
+    name: str
+    sent: Mapping[str, str]
+
+    def record(self, before: OrderRecord | None) -> OrderRecord:
+        """Return the record of an order that another attempt, task or run pays for."""
+        return OrderRecord(
+            self.job.submitted_at or 0.0,
+            sent=self.sent,
+            request_id=self.job.request_id,
+            poll_url=self.job.poll_url,
+            replaced=before.perhaps if before is not None else (),
+            prepared=self.job.prepared,
+            claim=self.name,
+            reused=True,
+        )
 
 
 class BatchMemory:
@@ -88,12 +117,8 @@ class BatchMemory:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
             return list(pool.map(state, indexes))
 
-    def look_up(self, indexes: Collection[int]) -> dict[int, tuple[Job, str] | OrderRecord]:
-        """
-        Return the jobs of those swaps that are paid for already, and the names of their objects.
-
-        Of those that this task was sending before it was cleared, return the intents.
-        """
+    def look_up(self, indexes: Collection[int]) -> dict[int, Paid | OrderRecord]:
+        """Return what is paid for already, and the intents of what this task was sending before it was cleared."""
         self.read_pictures(indexes)
         groups: dict[str, list[int]] = {}
         for index in indexes:
@@ -102,7 +127,7 @@ class BatchMemory:
             except SegmindError as error:  # raised again where the swap is ordered
                 log.warning("%s", error)
 
-        def look(index: int, sizes: Mapping[str, int]) -> tuple[Job, str] | OrderRecord | None:
+        def look(index: int, sizes: Mapping[str, int]) -> Paid | OrderRecord | None:
             try:
                 while True:
                     found = self._store.run(self._of(index).settle(self._key(index), wait=False), sizes=sizes)
@@ -111,13 +136,13 @@ class BatchMemory:
                     if found.record.state == CLAIMED:
                         resumes = self._of(index).owns(found.record) and not found.record.error
                         return found.record.order if resumes else None
-                    job = recall(self._hook, self._of(index), found.record)
-                    if job is not None:
-                        return job, found.name
+                    paid = self._recall(index, found.record)
+                    if paid is not None:
+                        return paid
             except OutcomeUnknownError:
                 return None  # said where the swap is ordered
 
-        def look_all(prefix: str) -> list[tuple[int, tuple[Job, str] | OrderRecord | None]]:
+        def look_all(prefix: str) -> list[tuple[int, Paid | OrderRecord | None]]:
             # One list of a folder costs less than a look at each of its pictures.
             listed = len(groups[prefix]) >= LISTED
             sizes = self._store.sizes(f"{PICTURES}/{prefix}") if listed else {}
@@ -127,16 +152,22 @@ class BatchMemory:
             found = dict(pair for pairs in pool.map(look_all, groups) for pair in pairs)
         return {index: known for index, known in found.items() if known is not None}
 
-    async def find(self, index: int) -> Found | tuple[Job, str]:
+    def _recall(self, index: int, record: SwapRecord) -> Paid | None:
+        memory_of_swap = self._of(index)
+        job = recall(self._hook, memory_of_swap, record)
+        sent = record.order.sent if memory_of_swap.owns(record) else {}
+        return None if job is None else Paid(job, record.name, sent)
+
+    async def find(self, index: int) -> Found | Paid:
         """Return the number under which a swap is to be ordered, or its job; wait while another task sends it."""
         key = await asyncio.to_thread(self._key, index)
         while True:
             found = await self._store.arun(self._of(index).settle(key))
             if found.record is None:
                 return found
-            job = await asyncio.to_thread(recall, self._hook, self._of(index), found.record)
-            if job is not None:
-                return job, found.name
+            paid = await asyncio.to_thread(self._recall, index, found.record)
+            if paid is not None:
+                return paid
 
     async def claim(self, index: int, found: Found, order: OrderRecord, *, again: bool) -> None:
         """
@@ -204,18 +235,5 @@ def take_over(plan: Plan, again: Collection[int]) -> dict[int, Job]:
     log.info("%d of %d swaps are paid for already, and are taken from the memory.", len(paid), len(plan.swaps))
     if intents:
         log.info("%d were being sent before this task was cleared, and are looked up.", len(intents))
-    plan.ledger.adopt(intents | {index: reused(job, name, entries.get(index)) for index, (job, name) in paid.items()})
-    return {index: job for index, (job, _) in paid.items() if job.done}
-
-
-def reused(job: Job, name: str, before: OrderRecord | None) -> OrderRecord:
-    """Return the record of an order that another task or run pays for."""
-    return OrderRecord(
-        job.submitted_at or 0.0,
-        request_id=job.request_id,
-        poll_url=job.poll_url,
-        replaced=before.perhaps if before is not None else (),
-        prepared=job.prepared,
-        claim=name,
-        reused=True,
-    )
+    plan.ledger.adopt(intents | {index: known.record(entries.get(index)) for index, known in paid.items()})
+    return {index: known.job for index, known in paid.items() if known.job.done}

@@ -132,6 +132,12 @@ def test_absence_beside_a_whole_control_group_proves_that_it_was_not_accepted() 
     assert (found.adopted, found.refuted, found.unknown) == ({}, frozenset({7}), frozenset())
 
 
+def test_an_order_of_another_task_is_not_of_the_control_group() -> None:
+    """Its account may be another, whose history is not read."""
+    entries = {**GROUP, 8: replace(known(8), sent={}, reused=True), 7: intent(7)}
+    assert look_up(entries, listing(*SHOWN), NOW).refuted == {7}
+
+
 @pytest.mark.parametrize(
     ("entries", "listed", "now"),
     [

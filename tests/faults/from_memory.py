@@ -111,7 +111,7 @@ def _(case: Case) -> str:
     pictures = {"character_image": scene, "reference_character_image": person}
     lines = (json.dumps({**pictures, "select_character": f"{case.words}, {n}"}) for n in range(40))
     manifest.write_text("\n".join(lines) + "\n")
-    case.emulator.set(latency=0.4)
+    case.emulator.set(latency=0.4, job_seconds=8)  # so that the history shows that it lists what runs
     case.order("swap_batch", manifest=str(manifest), results=str(results)).until_charged(30)
     case.kill_worker(supervisor=True)
     assert case.end() == "failed"

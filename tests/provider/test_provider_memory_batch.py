@@ -22,7 +22,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import store as memories
 from airflow_provider_segmind.memory.store import Store
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
-from tests.provider.batches import Batch, at_once, charged, swaps
+from tests.provider.batches import RUNNING, Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
 
@@ -176,6 +176,25 @@ def test_a_clear_looks_up_what_a_killed_worker_was_sending(emulator: Emulator, t
     batch.tries, batch.max_tries = 1, 1
     assert batch.attempt()["completed"] == 8
     assert charged(emulator) == [1] * 8
+
+
+def test_a_clear_orders_what_a_killed_worker_had_only_claimed(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
+    """The history shows all others of that minute, those from before the clear too."""
+    emulator.set(job_seconds=RUNNING)
+    emulator.script(Fault("401", after=7))
+    batch = InRun(emulator, tmp_path, "a", swaps=swaps(emulator, 30), retries=0)
+    batch.store = None
+    with pytest.raises(Exception, match="NOT_ORDERED"):
+        batch.attempt()
+    charges = len(emulator.charges)
+    (refused,) = (path for path in (memory / "swaps").rglob("*.json") if '"released"' in path.read_text())
+    refused.write_text(refused.read_text().replace('"released"', '"claimed"'))
+    shutil.rmtree(memory / "tasks")
+    batch.results.unlink()
+    batch.tries, batch.max_tries = 1, 1
+    assert batch.attempt()["completed"] == 30
+    assert charged(emulator) == [1] * 30
+    assert charges < 29, "nothing was left whose job could be seen running"
 
 
 def test_a_clear_orders_what_a_person_was_told_to_be_unknown(
