@@ -8,17 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from airflow_provider_segmind.api.memory import (
-    CLAIMED,
-    DONE,
-    FAILED,
-    KEPT,
-    LOST,
-    ORDERED,
-    REJECTED,
-    RELEASED,
-    SwapRecord,
-)
+from airflow_provider_segmind.api.memory import KEPT
+from airflow_provider_segmind.api.remembered import CLAIMED, DONE, FAILED, LOST, ORDERED, REJECTED, RELEASED, SwapRecord
 
 VERSION = 1
 _BILLED = (ORDERED, DONE, FAILED, LOST, REJECTED)

@@ -6,22 +6,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
 
-from airflow_provider_segmind.api.memory import (
+from airflow_provider_segmind.api.memory import KEPT, Read, Replace, Steps, with_end
+from airflow_provider_segmind.api.models import Output
+from airflow_provider_segmind.api.remembered import (
     CLAIMED,
     DONE,
-    KEPT,
     LOST,
     ORDERED,
-    Read,
-    Replace,
-    Steps,
     Stored,
     SwapRecord,
     end_name,
     read_swap,
-    with_end,
 )
-from airflow_provider_segmind.api.models import Output
 from airflow_provider_segmind.api.results import is_image
 
 OLD = 600.0

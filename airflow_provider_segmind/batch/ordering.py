@@ -22,7 +22,8 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_input
 from airflow_provider_segmind.batch.recall import BatchMemory, Paid
 from airflow_provider_segmind.files.pictures import Readable, is_url, read_picture
 from airflow_provider_segmind.orders.ledger import OrderLedger
-from airflow_provider_segmind.orders.place import MAY_PASS, SHARED, LostClaimError, can_be, moment
+from airflow_provider_segmind.orders.place import LostClaimError
+from airflow_provider_segmind.orders.recovery import MAY_PASS, SHARED, can_be, moment
 from airflow_provider_segmind.orders.rules import tagged
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection

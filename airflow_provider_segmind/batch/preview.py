@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from airflow_provider_segmind.api.manifest import read_manifest
-from airflow_provider_segmind.api.memory import CLAIMED, Reuse
+from airflow_provider_segmind.api.memory import Reuse
+from airflow_provider_segmind.api.remembered import CLAIMED
 from airflow_provider_segmind.api.schedule import PRIOR
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workflow
 from airflow_provider_segmind.batch.files import read_file

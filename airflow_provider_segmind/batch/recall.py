@@ -10,17 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_provider_segmind.api import memory
+from airflow_provider_segmind.api import memory, remembered
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.manifest import Swap
-from airflow_provider_segmind.api.memory import CLAIMED, Found, SwapRecord
+from airflow_provider_segmind.api.memory import Found
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.remembered import CLAIMED, SwapRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import THREADS
 from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digest_of
-from airflow_provider_segmind.orders.place import LostClaimError, recall
+from airflow_provider_segmind.orders.place import LostClaimError
+from airflow_provider_segmind.orders.recovery import recall
 
 if TYPE_CHECKING:
     from airflow_provider_segmind.batch.plan import Plan
@@ -212,7 +214,7 @@ class BatchMemory:
             if uri not in self._digests:
                 self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
             digests[name] = self._digests[uri]
-        key = memory.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
+        key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
         self._memory.pictures[key] = tuple(digests.values())
         return key
 

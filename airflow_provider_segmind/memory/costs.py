@@ -11,7 +11,8 @@ from typing import Any
 
 from airflow_provider_segmind.api.costs import REUSED, Costs, Facts, costs_of, day_of, facts_of, read_facts
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.memory import DamagedError, Read, Replace, read_swap
+from airflow_provider_segmind.api.memory import Read, Replace
+from airflow_provider_segmind.api.remembered import DamagedError, read_swap
 from airflow_provider_segmind.memory.store import Listed, Store, owner_of, store, task_folder
 
 log = logging.getLogger(__name__)

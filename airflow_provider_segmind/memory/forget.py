@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from airflow_provider_segmind.api import rescue
 from airflow_provider_segmind.api.costs import facts_of
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.memory import CLAIMED, ORDERED, Read, Replace, SwapRecord, end_name, request_name
+from airflow_provider_segmind.api.memory import Read, Replace
+from airflow_provider_segmind.api.remembered import CLAIMED, ORDERED, SwapRecord, end_name, request_name
 from airflow_provider_segmind.files.pictures import read_picture, read_whole
 from airflow_provider_segmind.memory.costs import FORGOTTEN
 from airflow_provider_segmind.memory.rescue import records

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from airflow_provider_segmind.api import memory, rescue
+from airflow_provider_segmind.api import memory, remembered, rescue
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -20,8 +20,9 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.memory import DONE, FAILED, Read, SwapRecord, read_swap
+from airflow_provider_segmind.api.memory import Read
 from airflow_provider_segmind.api.models import Job, Output
+from airflow_provider_segmind.api.remembered import DONE, FAILED, SwapRecord, read_swap
 from airflow_provider_segmind.api.rescue import Need, need_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store
@@ -72,7 +73,7 @@ def records(where: Store) -> Iterator[list[SwapRecord]]:
         try:
             data = where.do(Read(name))
             return None if data is None else read_swap(data, name)
-        except memory.DamagedError as error:
+        except remembered.DamagedError as error:
             log.error("%s", error)
             return None
 
@@ -181,7 +182,7 @@ class _Rescuer:
                 f"The request history does not tell whether it was accepted; requests with these inputs at that time: "
                 f"{ids}. Look at the Segmind account's request history."
             )
-        return replace(record, order=record.order.submitted(found[0]), state=memory.ORDERED)
+        return replace(record, order=record.order.submitted(found[0]), state=remembered.ORDERED)
 
     def _ask(self, hook: SegmindHook, record: SwapRecord) -> str:
         # Of an order that is noted already, this writes only the pointer, which its worker may not have come to.

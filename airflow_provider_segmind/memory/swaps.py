@@ -16,21 +16,11 @@ from airflow_provider_segmind.api import memory
 from airflow_provider_segmind.api.answers import line
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
 from airflow_provider_segmind.api.media import FORMATS
-from airflow_provider_segmind.api.memory import (
-    DONE,
-    FAILED,
-    LOST,
-    REJECTED,
-    REUSE,
-    Found,
-    Replace,
-    Reuse,
-    Stored,
-    SwapRecord,
-)
+from airflow_provider_segmind.api.memory import REUSE, Found, Replace, Reuse
 from airflow_provider_segmind.api.models import Job, Output, Settings
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval
+from airflow_provider_segmind.api.remembered import DONE, FAILED, LOST, REJECTED, Stored, SwapRecord
 from airflow_provider_segmind.api.results import is_image
 from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.files.download import download, picture_bytes

@@ -12,9 +12,9 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.answers import MAX_URL, id_in, line
 from airflow_provider_segmind.api.errors import JobFailedError, SegmindError
-from airflow_provider_segmind.api.memory import swap_key
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import WAITED_OUT, check_interval, check_outage, timed_out
+from airflow_provider_segmind.api.remembered import swap_key
 from airflow_provider_segmind.api.results import result_of
 from airflow_provider_segmind.api.workflows import (
     BODY_SWAP_IMAGES,

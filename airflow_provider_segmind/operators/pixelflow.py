@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.memory import swap_key
+from airflow_provider_segmind.api.remembered import swap_key
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
 from airflow_provider_segmind.files.pictures import is_url

@@ -11,51 +11,32 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import (
-    AuthenticationError,
     InvalidRequestError,
-    JobExpiredError,
-    JobTimeoutError,
     OutcomeUnknownError,
-    RateLimitError,
     SegmindError,
-    ServiceError,
-    TransportError,
 )
-from airflow_provider_segmind.api.memory import (
-    CLAIMED,
-    DONE,
-    FAILED,
-    LOST,
-    Found,
-    SwapRecord,
-    accepted,
-    ended,
-    given_up,
-)
+from airflow_provider_segmind.api.memory import Found
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
-from airflow_provider_segmind.api.patience import WAITED_OUT
 from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.swaps import MAX_TEXT, Remembering, is_of_another, keep, recalled
+from airflow_provider_segmind.memory.swaps import Remembering, recalled
+from airflow_provider_segmind.orders.recovery import (
+    Recovery,
+    can_be,
+    moment,
+    note_doubted,
+    recall,
+    recover,
+    unknown_error,
+)
 from airflow_provider_segmind.orders.rules import check_retry, estimated_cost
 from airflow_provider_segmind.orders.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)
 
 ON_UNKNOWN = ("fail", "resubmit")
-MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, AuthenticationError)
-"""Errors that a later attempt may not meet; also a wrong key, which can be corrected."""
-SOON = 60.0
-"""Seconds after an order within which its job is waited for without a look at it first."""
-FORGOTTEN = 3000.0
-"""Seconds after an order from which a 404 is believed at once; Segmind forgets a job after an hour."""
-SHARED = (
-    "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
-    "well: then both get its result, and this one's own charge, if there is one, is not in the history yet."
-)
-"""Log text for an order adopted by inputs that another order can share."""
 
 
 @dataclass(frozen=True)
@@ -123,12 +104,12 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         return _order(context, hook, store, order, record, wish)
     if step is Step.REFUSE:
         raise _changed(record)
-    recovery = _Recovery(recalled(record.job())) if step is Step.ATTACH else _recover(hook, record)
+    recovery = Recovery(recalled(record.job())) if step is Step.ATTACH else recover(hook, record)
     job = recovery.job
     record = _with_candidates(store, record, recovery)
     if job is None:
-        error = _unknown(record, recovery)
-        _note_doubted(order.memory, record, error)
+        error = unknown_error(record, recovery)
+        note_doubted(order.memory, record, error)
         raise error
     job = replace(job, prepared=record.prepared)
     log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
@@ -179,60 +160,6 @@ def _order(
 
 class LostClaimError(SegmindError):
     """Another task claimed this swap at the same moment; nothing was sent."""
-
-
-def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | None:
-    """
-    Return the job of an order that stands in the memory; ``None`` if it stands no more, and the memory says so now.
-
-    :raises OutcomeUnknownError: nobody knows whether it was accepted.
-    """
-    if record.state == DONE:
-        return record.job()
-    if record.state == CLAIMED:
-        recovery = _recover(hook, record.order)
-        own = memory.owns(record)
-        if recovery.job is None and own and record.error and not recovery.out_of_reach:
-            log.warning("A person has cleared this task after it had failed: it orders anew. %s", record.error)
-            memory.store.run(given_up(record.name, record.owner))
-            return None
-        if recovery.job is None:
-            unknown = _unknown(record.order, recovery, None if own else record.whose)
-            _note_doubted(memory, record.order, unknown)
-            raise unknown
-        job = replace(recovery.job, reused=True)
-        try:
-            memory.store.run(accepted(record.name, record.owner, record.order.submitted(job)))
-        except SegmindError as error:
-            log.warning("The memory does not know yet that request %s is ordered: %s", job.request_id, error)
-        return job
-    if time.time() - record.order.at < SOON:
-        return record.job()
-    # A server may not know a young job for a minute, while another does.
-    ask = hook.get_job if time.time() - record.order.at > FORGOTTEN else hook.attach
-    try:
-        job = replace(ask(record.order.poll_url), submitted_at=record.order.at, reused=True)
-        job = replace(job, workflow=record.order.workflow)
-    except JobExpiredError as error:
-        log.warning("Request %s (%s) is paid for and lost. %s", record.order.request_id, record.whose, error)
-        _note_end(memory, record, LOST, str(error))
-        return None
-    except WAITED_OUT as error:
-        log.info("The job was asked for and did not answer: %s", error)
-        return record.job()
-    if job.done and job.status == "FAILED":
-        _note_end(memory, record, FAILED, job.error)
-        return None
-    if job.done:
-        keep(hook, job)
-        job = recalled(job)
-    return job
-
-
-def _note_end(memory: Remembering, record: SwapRecord, state: str, error: str) -> None:
-    """Note that an order stands no more; raise if that cannot be noted, since nothing may be ordered before."""
-    steps = ended(record.order.request_id, state, time.time(), error=error[:MAX_TEXT], name=record.name)
-    memory.store.run(steps)
 
 
 def place_error(context: Context, error: SegmindError) -> Exception:
@@ -300,13 +227,13 @@ def _submit(
         intent = replace(intent, request_id=error.request_id or "")
         if intent.request_id:
             _note(store, intent)
-        recovery = _recover(hook, intent)
+        recovery = recover(hook, intent)
         intent = _with_candidates(store, intent, recovery)
         if recovery.job is None:
             error.message = f"{error.message} {recovery.note}"
             # With a record, a retry looks again; with `resubmit` it orders again, as the DAG author accepts.
             error.retryable = resubmit or (recovery.out_of_reach and store.durable)
-            _note_doubted(claim[0] if claim else None, intent, error)
+            note_doubted(claim[0] if claim else None, intent, error)
             raise
         job = recovery.job
     except Exception as error:
@@ -334,15 +261,6 @@ def _note_accepted(memory: Remembering | None, record: OrderRecord) -> None:
             log.warning("The memory does not know yet that request %s is ordered: %s", record.request_id, error)
 
 
-def _note_doubted(memory: Remembering | None, record: OrderRecord, error: OutcomeUnknownError) -> None:
-    """Note that the task fails for good since nobody knows the outcome of its order: a clear is then a decision."""
-    if memory is not None and record.claim and not error.retryable:
-        try:
-            memory.store.run(memory.doubted(record, error))
-        except SegmindError as why:
-            log.warning("The memory does not know that the outcome of an order is unknown: %s", why)
-
-
 def _note_refused(claim: tuple[Remembering, Found] | None, record: OrderRecord) -> None:
     """Release a claim; if that fails, the error that is raised now is the one that counts."""
     if claim is not None and record.claim:
@@ -352,7 +270,7 @@ def _note_refused(claim: tuple[Remembering, Found] | None, record: OrderRecord) 
             log.warning("The claim of an order that was refused is not released: %s", error)
 
 
-def _with_candidates(store: OrderStore, record: OrderRecord, recovery: _Recovery) -> OrderRecord:
+def _with_candidates(store: OrderStore, record: OrderRecord, recovery: Recovery) -> OrderRecord:
     """Return the record with the candidates from the history; if none is the order yet, also save it."""
     known = replace(record, candidates=recovery.candidates or record.candidates)
     if recovery.job is None and known.candidates:
@@ -405,75 +323,6 @@ def _keep(context: Context, store: OrderStore, record: OrderRecord, job: Job) ->
     ti = context["ti"]
     ti.xcom_push(key="poll_url", value=job.poll_url)
     ti.xcom_push(key="request_id", value=job.request_id)
-
-
-@dataclass(frozen=True)
-class _Recovery:
-    """Outcome of a search for an order of unknown outcome: its job, or what is known instead."""
-
-    job: Job | None
-    note: str = ""
-    out_of_reach: bool = False
-    candidates: Sequence[str] = ()
-
-
-def _recover(hook: SegmindHook, record: OrderRecord) -> _Recovery:
-    """Search the account's history for the one job that can be this order."""
-    try:
-        # Another order of the same swap has the same inputs, and can be of the same minute.
-        found = [job for job in hook.find_orders(record) if not is_of_another(job.request_id, record.claim)]
-    except MAY_PASS as error:
-        return _unrecovered(f"The request history did not answer now: {error}", record.candidates, out_of_reach=True)
-    except SegmindError as error:
-        # No status means no request was sent: a wrong connection can be corrected.
-        unasked = isinstance(error, InvalidRequestError) and error.status is None
-        return _unrecovered(f"The request history could not help: {error}", record.candidates, out_of_reach=unasked)
-    ids = [job.request_id for job in found]
-    if not found:
-        said = "The request history has no request with these inputs at that time, which does not prove anything."
-        return _unrecovered(said, record.candidates)
-    if len(found) > 1:
-        return _unrecovered("The request history has several requests with these inputs at that time.", ids)
-    try:
-        job = hook.attach(found[0].poll_url)
-    except MAY_PASS as error:
-        # The order exists. The wait survives an outage and holds no worker.
-        log.warning("Request %s does not answer yet, and is waited for: %s", ids[0], error)
-        job = found[0]
-    except SegmindError as error:
-        return _unrecovered(f"The request that the history has cannot be asked for: {error}", ids)
-    log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
-    if not (record.own or record.request_id):
-        log.warning(SHARED, job.request_id)
-    return _Recovery(replace(job, workflow=record.workflow, submitted_at=record.at), candidates=ids)
-
-
-def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -> _Recovery:
-    return _Recovery(None, said + can_be(ids), out_of_reach, ids)
-
-
-def _unknown(record: OrderRecord, recovery: _Recovery, other: str | None = None) -> OutcomeUnknownError:
-    """Return the error of an order of unknown outcome; ``other`` names the task, if it is not this one."""
-    who, whose = (f"Another task ({other})", "that") if other else ("An earlier attempt of this task", "the")
-    error = OutcomeUnknownError(
-        f"{who} ended while it ordered workflow {record.workflow} at {moment(record.at)}, "
-        f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
-        f"then clear {whose} task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second "
-        "time."
-    )
-    # The next attempt finds the same intent, so it only looks again and never orders.
-    error.retryable = recovery.out_of_reach
-    return error
-
-
-def can_be(candidates: Sequence[str]) -> str:
-    """Return a sentence, with a leading space, that names the candidate requests; empty if there are none."""
-    return f" It can be: {', '.join(candidates)}." if candidates else ""
-
-
-def moment(at: float) -> str:
-    """Return a time as text for messages."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def _say_why(record: OrderRecord | None, max_tries: int) -> None:

@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.costs import REUSED, Facts, Row, costs_of, day_of, facts_of, only, read_facts
-from airflow_provider_segmind.api.memory import (
-    CLAIMED,
-    DONE,
-    FAILED,
-    KEPT,
-    LOST,
-    ORDERED,
-    REJECTED,
-    RELEASED,
-    SwapRecord,
-)
+from airflow_provider_segmind.api.memory import KEPT
 from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.remembered import CLAIMED, DONE, FAILED, LOST, ORDERED, REJECTED, RELEASED, SwapRecord
 
 NOON = 1_800_000_000.0
 DAY = day_of(NOON)

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import memory
+from airflow_provider_segmind.api import memory, remembered
 from airflow_provider_segmind.api.flow import Pause
-from airflow_provider_segmind.api.memory import (
+from airflow_provider_segmind.api.memory import Create, Found, Read, Replace, Reuse, Size
+from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.remembered import (
     CLAIMED,
     DONE,
     FAILED,
@@ -19,19 +21,12 @@ from airflow_provider_segmind.api.memory import (
     ORDERED,
     REJECTED,
     RELEASED,
-    Create,
     DamagedError,
-    Found,
-    Read,
-    Replace,
-    Reuse,
-    Size,
     Stored,
     SwapRecord,
 )
-from airflow_provider_segmind.api.orders import OrderRecord
 
-KEY = memory.swap_key("https://s", "w-v1", {"select_character": "woman"}, {"character_image": "1" * 64})
+KEY = remembered.swap_key("https://s", "w-v1", {"select_character": "woman"}, {"character_image": "1" * 64})
 A: Mapping[str, Any] = {"dag_id": "d", "run_id": "a", "task_id": "t", "map_index": -1}
 B: Mapping[str, Any] = {**A, "run_id": "b"}
 PICTURE = Stored("image", "image", "https://x.example/1.png", "/m/1.png", "2" * 64, 100)
@@ -93,7 +88,7 @@ class Objects(dict[str, bytes]):
         self.run(memory.ended(request_id, DONE, self.now, **{"outputs": (PICTURE,), **changes}))
 
     def record(self, name: str) -> SwapRecord:
-        return memory.read_swap(self[name], name)
+        return remembered.read_swap(self[name], name)
 
     def states(self) -> list[str]:
         return [json.loads(data)["state"] for name, data in sorted(self.items()) if name.startswith("swaps/")]
@@ -118,7 +113,7 @@ def test_a_key_is_the_content_and_not_the_names() -> None:
             "pictures": {"character_image": "1" * 64},
             **changes,
         }
-        return memory.swap_key(**given)
+        return remembered.swap_key(**given)
 
     other = {"character_image": "s3://b/copy.png", "select_character": "woman"}
     assert key() == key(inputs=other) == key(take=1)
@@ -137,14 +132,14 @@ def test_a_record_is_read_as_it_was_written(objects: Objects) -> None:
     (name,) = (name for name in objects if name.startswith("swaps/"))
     record = objects.record(name)
     assert record.outputs == (PICTURE,)
-    assert memory.read_swap(record.to_bytes(), name) == record
+    assert remembered.read_swap(record.to_bytes(), name) == record
     assert (record.whose, record.order.known, record.cost) == ("dag_id d, run_id a, task_id t", True, 0.25)
 
 
 def test_a_field_of_a_newer_package_is_no_damage(objects: Objects) -> None:
     record = objects.ordered()
     said = {**json.loads(record.to_bytes()), "later": 1}
-    assert memory.read_swap(json.dumps(said).encode(), record.name) == record
+    assert remembered.read_swap(json.dumps(said).encode(), record.name) == record
 
 
 @pytest.mark.parametrize(
@@ -184,13 +179,13 @@ def test_what_is_no_json_is_damaged_and_not_overwritten(objects: Objects, data: 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"name": "../../etc"}', b'{"name": 1}'])
 def test_a_pointer_that_leads_nowhere_is_named(objects: Objects, data: bytes) -> None:
     objects.ordered()
-    objects[memory.request_name("r1")] = data
+    objects[remembered.request_name("r1")] = data
     with pytest.raises(DamagedError, match="delete it; nothing is lost"):
         objects.run(memory.find("r1"))
 
 
 def test_a_swap_that_nobody_ordered_gets_the_number_one(objects: Objects) -> None:
-    assert objects.settle() == Found(None, memory.name_of(KEY, 1))
+    assert objects.settle() == Found(None, remembered.name_of(KEY, 1))
 
 
 def test_a_running_order_stands(objects: Objects) -> None:
@@ -209,7 +204,7 @@ def test_a_picture_that_is_there_stands_and_leads_to_its_copy(objects: Objects) 
 def test_a_picture_that_is_gone_or_changed_is_ordered_again(objects: Objects, size: int | None) -> None:
     objects.done()
     objects.sizes = {} if size is None else {PICTURE.uri: size}
-    assert objects.settle().name == memory.name_of(KEY, 2)
+    assert objects.settle().name == remembered.name_of(KEY, 2)
 
 
 def test_a_picture_without_a_copy_stands_as_long_as_segmind_keeps_it(objects: Objects) -> None:
@@ -237,7 +232,7 @@ def test_a_job_that_failed_or_is_lost_is_ordered_again(objects: Objects, state: 
     objects.ordered()
     objects.run(memory.ended("r1", state, 5.0, error="why"))
     found = objects.settle()
-    assert (found.record, found.name, found.before and found.before.error) == (None, memory.name_of(KEY, 2), "why")
+    assert (found.record, found.name, found.before and found.before.error) == (None, remembered.name_of(KEY, 2), "why")
 
 
 def test_a_rejected_picture_is_ordered_again(objects: Objects) -> None:
@@ -279,13 +274,13 @@ def test_a_second_picture_leaves_what_failed_or_is_gone_as_it_is(objects: Object
     objects.run(memory.ended("r2", DONE, 6.0, outputs=(PICTURE,)))
     assert objects.states() == [FAILED, DONE]
     objects.ordered(A, "r3")
-    del objects[memory.name_of(KEY, 2)]
+    del objects[remembered.name_of(KEY, 2)]
     objects.run(memory.ended("r3", DONE, 7.0, outputs=(PICTURE,)))
     assert objects.states() == [FAILED, DONE]
 
 
 def test_another_tasks_claim_is_waited_for_until_it_is_ordered(objects: Objects) -> None:
-    record = claim_of(Found(None, memory.name_of(KEY, 1)), A, objects.now)
+    record = claim_of(Found(None, remembered.name_of(KEY, 1)), A, objects.now)
     assert objects.run(memory.claim(record, None))
     order = replace(record.order, request_id="r1", poll_url="https://s.example/r1")
     objects.meanwhile = [lambda: None, lambda: objects.run(memory.accepted(record.name, A, order))]
@@ -295,7 +290,7 @@ def test_another_tasks_claim_is_waited_for_until_it_is_ordered(objects: Objects)
 
 
 def test_a_claim_that_is_abandoned_is_waited_for_no_longer_than_it_can_be_sent(objects: Objects) -> None:
-    record = claim_of(Found(None, memory.name_of(KEY, 1)), A, objects.now)
+    record = claim_of(Found(None, remembered.name_of(KEY, 1)), A, objects.now)
     assert objects.run(memory.claim(record, None))
     began = objects.now
     assert objects.settle(B, wait=False).record == record
@@ -304,7 +299,7 @@ def test_a_claim_that_is_abandoned_is_waited_for_no_longer_than_it_can_be_sent(o
     assert objects.now == began
     assert objects.settle(B).record == record
     assert objects.now - began == memory.SENDING
-    assert objects.settle(B, Reuse(resubmit=True)).name == memory.name_of(KEY, 2)
+    assert objects.settle(B, Reuse(resubmit=True)).name == remembered.name_of(KEY, 2)
 
 
 def test_of_two_that_claim_one_may_send(objects: Objects) -> None:
@@ -326,7 +321,7 @@ def test_a_refused_order_leaves_the_next_number_to_anybody(objects: Objects) -> 
     assert objects.states() == [CLAIMED]
     objects.run(memory.refused(record.name, A, record.order.at))
     assert objects.states() == [RELEASED]
-    assert objects.settle().name == memory.name_of(KEY, 2)
+    assert objects.settle().name == remembered.name_of(KEY, 2)
 
 
 def test_who_was_slow_and_who_took_over_never_both_send(objects: Objects) -> None:
@@ -382,8 +377,8 @@ def test_only_the_owner_of_a_claim_doubts_it_and_gives_it_up(objects: Objects) -
     assert objects.record(record.name).error == "unknown"
     assert objects.settle(A).record is not None
     objects.run(memory.given_up(record.name, A))
-    assert objects.states() == [memory.LOST]
-    assert objects.settle(B).name == memory.name_of(KEY, 2)
+    assert objects.states() == [remembered.LOST]
+    assert objects.settle(B).name == remembered.name_of(KEY, 2)
 
 
 def test_a_doubted_order_that_was_accepted_after_all_is_ordered(objects: Objects) -> None:
@@ -413,7 +408,7 @@ def test_an_order_whose_claim_is_gone_can_still_be_found_missing(objects: Object
 
 def test_a_pointer_to_another_request_finds_nothing(objects: Objects) -> None:
     objects.ordered()
-    objects[memory.request_name("r9")] = objects[memory.request_name("r1")]
+    objects[remembered.request_name("r9")] = objects[remembered.request_name("r1")]
     assert objects.run(memory.find("r9")) is None
 
 
@@ -430,7 +425,7 @@ def test_only_the_attempt_that_made_a_claim_releases_it(objects: Objects) -> Non
 @pytest.mark.parametrize("state", [ORDERED, LOST])
 def test_an_end_outlives_what_a_task_wrote_over_it_that_had_stood_still(objects: Objects, state: str) -> None:
     objects.done()
-    done = objects.record(memory.name_of(KEY, 1))
+    done = objects.record(remembered.name_of(KEY, 1))
     objects[done.name] = replace(done, state=state, outputs=()).to_bytes()
     assert objects.run(memory.find("r1")) == done
     objects[done.name] = replace(done, state=state, outputs=()).to_bytes()
@@ -440,7 +435,7 @@ def test_an_end_outlives_what_a_task_wrote_over_it_that_had_stood_still(objects:
 
 def test_a_rejection_outlives_it_as_well(objects: Objects) -> None:
     objects.done()
-    ordered = replace(objects.record(memory.name_of(KEY, 1)), state=ORDERED)
+    ordered = replace(objects.record(remembered.name_of(KEY, 1)), state=ORDERED)
     objects.run(memory.ended("r1", REJECTED, objects.now))
     objects[ordered.name] = ordered.to_bytes()
     assert objects.settle().record is None
@@ -461,11 +456,11 @@ def test_of_two_attempts_of_one_task_only_one_refreshes(objects: Objects) -> Non
 
 def test_how_an_order_ended_is_noted_by_its_own_name_if_nothing_leads_from_its_request(objects: Objects) -> None:
     record = objects.ordered()
-    del objects[memory.request_name("r1")]
+    del objects[remembered.request_name("r1")]
     objects.run(memory.ended("r1", FAILED, objects.now))
     assert objects.states() == [ORDERED]
     objects.run(memory.ended("r2", FAILED, objects.now, name=record.name))
-    objects.run(memory.ended("r1", FAILED, objects.now, name=memory.name_of(KEY, 7)))
+    objects.run(memory.ended("r1", FAILED, objects.now, name=remembered.name_of(KEY, 7)))
     assert objects.states() == [ORDERED], "another's order"
     objects.run(memory.ended("r1", FAILED, objects.now, name=record.name))
     assert objects.states() == [FAILED]

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import rescue
-from airflow_provider_segmind.api.memory import (
+from airflow_provider_segmind.api.memory import KEPT as SEGMIND_KEEPS
+from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.remembered import (
     CLAIMED,
     DONE,
     FAILED,
@@ -20,8 +22,6 @@ from airflow_provider_segmind.api.memory import (
     end_name,
     read_swap,
 )
-from airflow_provider_segmind.api.memory import KEPT as SEGMIND_KEEPS
-from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.rescue import OLD, Need, need_of
 from tests.api.objects import Objects
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.costs import REUSED, Facts, day_of
-from airflow_provider_segmind.api.memory import CLAIMED, DONE, FAILED, SwapRecord, swap_key
 from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.remembered import CLAIMED, DONE, FAILED, SwapRecord, swap_key
 from airflow_provider_segmind.gallery import costs as page
 from airflow_provider_segmind.memory import costs
 from tests.plugin.world import World, swaps

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_segmind.api import memory as swaps
 from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
-from airflow_provider_segmind.api.memory import CLAIMED, DONE, FAILED, LOST, ORDERED
+from airflow_provider_segmind.api.remembered import CLAIMED, DONE, FAILED, LOST, ORDERED
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from airflow_provider_segmind.emulator.state import Asset
@@ -21,6 +21,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import store as stores
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
+from airflow_provider_segmind.orders import recovery
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from airflow_provider_segmind.waiting import remembering
@@ -264,10 +265,8 @@ def test_a_sensor_of_a_later_run_gets_the_stored_picture(emulator: Emulator, clo
 def test_an_order_that_nobody_saw_end_is_lost_and_ordered_again(
     emulator: Emulator, clock: Clock, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from airflow_provider_segmind.orders import place
-
-    monkeypatch.setattr(place, "SOON", 0.0)
-    monkeypatch.setattr(place, "FORGOTTEN", -1.0)
+    monkeypatch.setattr(recovery, "SOON", 0.0)
+    monkeypatch.setattr(recovery, "FORGOTTEN", -1.0)
     submit(emulator, "a")
     emulator.set(record_seconds=3600)
     clock.ahead += 5 * 3600

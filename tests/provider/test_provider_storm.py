@@ -237,10 +237,9 @@ def storm(seed: int) -> Iterator[tuple[World, Segmind]]:
     with pytest.MonkeyPatch.context() as patch:
         segmind = Segmind(Clock(), seed)
         world = World(patch, segmind)
-        patch.setattr(
-            "airflow_provider_segmind.orders.place.time",
-            SimpleNamespace(time=segmind.clock, strftime=lambda *_: "then", gmtime=lambda *_: None),
-        )
+        time = SimpleNamespace(time=segmind.clock, strftime=lambda *_: "then", gmtime=lambda *_: None)
+        for module in ("place", "recovery"):
+            patch.setattr(f"airflow_provider_segmind.orders.{module}.time", time)
         patch.setattr(history, "SETTLED", SETTLED)
         patch.setattr(history, "PATIENCE", PATIENCE)
         patch.setattr("random.random", segmind.dice.random)

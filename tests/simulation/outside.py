@@ -13,7 +13,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from airflow_provider_segmind.api import flow
+from airflow_provider_segmind.api import flow, remembered
 from airflow_provider_segmind.api import memory as api_memory
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import costs
@@ -21,7 +21,7 @@ from airflow_provider_segmind.memory import store as memory_store
 from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.observability import lineage
 from airflow_provider_segmind.operators import body_swap, pixelflow
-from airflow_provider_segmind.orders import budgets, place, rules
+from airflow_provider_segmind.orders import budgets, place, recovery, rules
 from airflow_provider_segmind.orders import store as orders_store
 from airflow_provider_segmind.triggers import segmind as triggers
 from airflow_provider_segmind.waiting import remembering
@@ -102,12 +102,12 @@ _CONF = SimpleNamespace(
     get=lambda section, name, fallback="": fallback,
 )
 SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
-    *((module, "time", _TIME) for module in (place, memory_swaps, costs, triggers, remembering, lineage)),
+    *((module, "time", _TIME) for module in (place, recovery, memory_swaps, costs, triggers, remembering, lineage)),
     *((module, "store", lambda: now().store) for module in (memory_store, memory_swaps, costs, orders_store, budgets)),
     (rules, "conf", _CONF),
     (memory_store, "ObjectStoragePath", lambda uri: Path(now().disk, uri.removeprefix("s3://memory/"))),
     (api_memory, "LOOK_AGAIN", 25.0),  # fewer looks that see nothing new
-    (api_memory, "uuid", SimpleNamespace(uuid4=_new_id)),
+    (remembered, "uuid", SimpleNamespace(uuid4=_new_id)),
     (memory_swaps, "download", lambda *args: now().service.download(*args)),
     (SegmindHook, "settings", SETTINGS),
     (SegmindHook, "client", property(lambda hook: SimulatedClient(now().service))),

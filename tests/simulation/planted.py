@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_segmind.api import memory
+from airflow_provider_segmind.api import memory, remembered
 from airflow_provider_segmind.api.errors import TransportError
-from airflow_provider_segmind.api.memory import DONE, Create, Read, Replace, Reuse, Stored, SwapRecord
+from airflow_provider_segmind.api.memory import Create, Read, Replace, Reuse
 from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.remembered import DONE, Stored, SwapRecord
 from airflow_provider_segmind.memory import store as memory_store
 from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.memory.store import Store
 from airflow_provider_segmind.memory.swaps import Remembering
-from airflow_provider_segmind.orders import place
+from airflow_provider_segmind.orders import place, recovery
 from tests.simulation.outside import now
 
 Steps = memory.Steps[Any]
-_claim, _accepted, _recover, _settle = Remembering.claim, Remembering.accepted, place._recover, memory.settle
-_read_swap, _do = memory.read_swap, Store.do
+_claim, _accepted, _recover, _settle = Remembering.claim, Remembering.accepted, recovery.recover, memory.settle
+_read_swap, _do = remembered.read_swap, Store.do
 
 
 def _no_claim(self: Remembering, *_: Any, **__: Any) -> Steps:
@@ -55,17 +56,17 @@ def _release_what_is_unknown(hook: Any, record: OrderRecord) -> Any:
     recovery = _recover(hook, record)
     if recovery.job is None and record.claim:
         where = now().store
-        claimed = memory.read_swap(where.do(Read(record.claim)), record.claim)
+        claimed = remembered.read_swap(where.do(Read(record.claim)), record.claim)
         where.run(memory.refused(record.claim, claimed.owner, claimed.order.at))
     return recovery
 
 
 def _done_before_it_is_stored(where: Store, hook: Any, job: Any) -> None:
     record = where.run(memory.find(job.request_id))
-    if record is None or record.state in (DONE, memory.FAILED):
+    if record is None or record.state in (DONE, remembered.FAILED):
         return
     if job.status == "FAILED":
-        where.run(memory.ended(job.request_id, memory.FAILED, now().hub.now, error=job.error))
+        where.run(memory.ended(job.request_id, remembered.FAILED, now().hub.now, error=job.error))
         return
     writes, outputs = [], []
     for number, output in enumerate(job.outputs):
@@ -97,21 +98,21 @@ def _impatient(key: str, owner: Any, how: Reuse, clock: Any, **more: Any) -> Ste
 def _refused_by_any_attempt(name: str, owner: Mapping[str, Any], at: float) -> Steps:
     record = yield from memory._claimed(name, owner)
     if record is not None:
-        yield Replace(name, replace(record, state=memory.RELEASED).to_bytes())
+        yield Replace(name, replace(record, state=remembered.RELEASED).to_bytes())
 
 
 def _accepted_without_a_pointer(self: Remembering, order: OrderRecord) -> Steps:
     record = yield from memory._claimed(order.claim, self.owner)
     if record is not None:
-        yield Replace(order.claim, replace(record, order=order, state=memory.ORDERED).to_bytes())
+        yield Replace(order.claim, replace(record, order=order, state=remembered.ORDERED).to_bytes())
 
 
 def _damage_is_nothing(data: bytes, name: str) -> SwapRecord:
     try:
         return _read_swap(data, name)
-    except memory.DamagedError:
+    except remembered.DamagedError:
         key, number = name.rpartition("/")[2].split(".")[:2]
-        return SwapRecord(key, int(number), OrderRecord(0.0), state=memory.RELEASED)
+        return SwapRecord(key, int(number), OrderRecord(0.0), state=remembered.RELEASED)
 
 
 def _outage_is_nothing(self: Store, step: Any, *more: Any) -> Any:
@@ -130,16 +131,19 @@ PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
     "a create that overwrites": ((memory_store, "create", _create_over),),
     "a claim that does not read the order before again": ((memory, "claim", _claim_without_the_order_before),),
     "a renewal that does not look at the next number": ((memory, "renew", _renew_without_the_next),),
-    "a claim released after an unknown outcome": ((place, "_recover", _release_what_is_unknown),),
+    "a claim released after an unknown outcome": (
+        (place, "recover", _release_what_is_unknown),
+        (recovery, "recover", _release_what_is_unknown),
+    ),
     "done noted before the picture is stored": ((memory_swaps, "keep_end", _done_before_it_is_stored),),
     "an end kept once": ((memory, "_keep_end", _keep_end_once),),
     "an end that overwrites another": ((memory, "ended", _end_over_any),),
     "no patience with what another task is sending": ((memory, "SENDING", 0.0),),
     "an abandoned claim ordered again": ((memory, "settle", _impatient),),
     "a claim released by any attempt of its task": ((memory, "refused", _refused_by_any_attempt),),
-    "one 404 of a young job believed": ((place, "FORGOTTEN", -1.0),),
+    "one 404 of a young job believed": ((recovery, "FORGOTTEN", -1.0),),
     "no way from a request to its swap": ((Remembering, "accepted", _accepted_without_a_pointer),),
-    "another order's request taken for this one's": ((place, "is_of_another", lambda *_: False),),
+    "another order's request taken for this one's": ((recovery, "is_of_another", lambda *_: False),),
     "a damaged object taken for none": ((memory, "read_swap", _damage_is_nothing),),
     "an outage of the memory taken for its being empty": ((Store, "do", _outage_is_nothing),),
 }

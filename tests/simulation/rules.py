@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
-from airflow_provider_segmind.api.memory import end_name
+from airflow_provider_segmind.api.remembered import end_name
 from airflow_provider_segmind.compat import AirflowFailException
 from tests.simulation.service import Charge
 from tests.simulation.storage import AirflowAwayError

@@ -10,7 +10,7 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from airflow_provider_segmind.api.memory import name_of
+from airflow_provider_segmind.api.remembered import name_of
 from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
 from tests.simulation.hub import BEGAN, EndlessError, Hub, Work
 from tests.simulation.rules import Rules
