@@ -162,8 +162,10 @@ def _(case: Case) -> str:
     with closing(sqlite3.connect(case.world.airflow.sqlite_path, timeout=30)) as connection, connection:
         (stored,) = connection.execute("SELECT kwargs FROM trigger WHERE id = ?", (trigger_id,)).fetchone()
         now = json.loads(stored)
-        older = json.dumps({name: now.get(name, value) for name, value in oldest.items()})
-        connection.execute("UPDATE trigger SET kwargs = ? WHERE id = ?", (older, trigger_id))
+        known = now.get("__var", now)  # Airflow 3.1 wraps each dict
+        older = {name: known.get(name, value) for name, value in oldest.items()}
+        said = json.dumps({**now, "__var": older} if known is not now else older)
+        connection.execute("UPDATE trigger SET kwargs = ? WHERE id = ?", (said, trigger_id))
     case.world.restart("triggerer")
     case.delivered()
     return "delivered"
