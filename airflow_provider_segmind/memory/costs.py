@@ -30,7 +30,7 @@ _PARTS = tuple(f"swaps/{number:02x}" for number in range(256))
 def note_reused(context: Mapping[str, Any], swaps: int, price: float | None) -> None:
     """Note how many swaps a task took without paying, once however often it is retried on a day. Never raises."""
     where = store()
-    if where is None or not swaps:
+    if where is None:
         return
     now, owner = time.time(), owner_of(context)
     series = {**owner, "max_tries": getattr(context["ti"], "max_tries", 0)}  # a clear reuses once more

@@ -159,7 +159,8 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
             return await place_all(context, plan, connection, indexes, results, accepted, refused)
         finally:
             give_back(context, ledger=plan.ledger)
-            note_reused(context, sum(entry.reused for entry in plan.ledger.entries.values()), price)
+            if reused := sum(entry.reused for entry in plan.ledger.entries.values()):
+                note_reused(context, reused, price)
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
 
     def lineage_inputs(self) -> list[object]:

@@ -97,7 +97,8 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         with contextlib.suppress(SegmindError):
             self._clock_offset = hook.client.clock_offset
         price = estimated_cost(self.workflow)
-        note_reused(context, int(placed.job.reused), price)
+        if placed.job.reused:
+            note_reused(context, 1, price)
         cost = 0.0 if placed.job.reused else price
         self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=cost)
         if placed.attached:
