@@ -90,8 +90,12 @@ class Hub:
         work = getcurrent()
         assert isinstance(work, Work)
         if not work.killed:
-            self.at(self.now + max(0.0, seconds), work.switch)
-            self.main.switch()
+            moment = self.now + max(0.0, seconds)
+            if self._heap and self._heap[0][0] <= moment:
+                self.at(moment, work.switch)
+                self.main.switch()
+            else:
+                self.now = moment  # nobody else has anything to do before
         if work.killed or work.doomed:
             work.killed = True
             raise Killed

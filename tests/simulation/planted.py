@@ -39,19 +39,6 @@ def _create_over(path: Any, data: bytes) -> bool:
     return True
 
 
-def _claim_without_the_order_before(record: SwapRecord, before: SwapRecord | None) -> Steps:
-    is_new = yield Create(record.name, record.to_bytes())
-    return is_new or (yield Read(record.name)) == record.to_bytes()
-
-
-def _renew_without_the_next(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps:
-    record = yield from memory._claimed(name, owner)
-    if record is None:
-        return False
-    yield Replace(name, replace(record, order=order).to_bytes())
-    return True
-
-
 def _release_what_is_unknown(hook: Any, record: OrderRecord) -> Any:
     recovery = _recover(hook, record)
     if recovery.job is None and record.claim:
@@ -129,8 +116,6 @@ PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
         (Remembering, "accepted", _claim_when_accepted),
     ),
     "a create that overwrites": ((memory_store, "create", _create_over),),
-    "a claim that does not read the order before again": ((memory, "claim", _claim_without_the_order_before),),
-    "a renewal that does not look at the next number": ((memory, "renew", _renew_without_the_next),),
     "a claim released after an unknown outcome": (
         (place, "recover", _release_what_is_unknown),
         (recovery, "recover", _release_what_is_unknown),
