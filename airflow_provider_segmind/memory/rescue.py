@@ -26,7 +26,7 @@ from airflow_provider_segmind.api.remembered import DONE, FAILED, SwapRecord, re
 from airflow_provider_segmind.api.rescue import Need, need_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store
-from airflow_provider_segmind.memory.swaps import MAX_TEXT, keep_end, store_copy
+from airflow_provider_segmind.memory.swaps import MAX_TEXT, is_of_another, keep_end, store_copy
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +175,7 @@ class _Rescuer:
                 raise error
 
     def _found(self, hook: SegmindHook, record: SwapRecord) -> SwapRecord:
-        found = hook.find_orders(record.order)
+        found = [job for job in hook.find_orders(record.order) if not is_of_another(job.request_id, record.name)]
         if len(found) != 1:
             ids = ", ".join(job.request_id for job in found) or "none"
             raise InvalidRequestError(

@@ -164,6 +164,19 @@ def test_an_order_of_unknown_outcome_is_named_by_its_task_if_the_history_does_no
     assert states(memory) == ["claimed"]
 
 
+def test_a_request_that_is_another_orders_is_not_taken_for_one_of_unknown_outcome(
+    emulator: Emulator, memory: Path
+) -> None:
+    unknown(emulator, memory)
+    (path,) = (memory / "swaps").rglob("*.json")
+    claimed = json.loads(path.read_bytes())
+    assert rescued() == {"looked_at": 1, "fetched": 1}
+    other = path.with_name(path.name.replace(".1.json", ".2.json"))
+    other.write_text(json.dumps({**claimed, "number": 2}))
+    assert list(rescued()) == ["looked_at", "unknown"]
+    assert states(memory) == ["claimed", "done"]
+
+
 def test_an_order_is_asked_for_with_the_connection_that_made_it(
     emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
