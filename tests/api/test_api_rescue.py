@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import rescue
+from airflow_provider_segmind.api import memory, rescue
 from airflow_provider_segmind.api.memory import KEPT as SEGMIND_KEEPS
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import (
@@ -109,3 +109,12 @@ def test_a_record_keeps_its_connection_and_the_digests_of_its_pictures() -> None
     record = order(conn_id="studio", pictures=("ab", "cd"))
     read = read_swap(record.to_bytes(), record.name)
     assert (read.conn_id, read.pictures) == ("studio", ("ab", "cd"))
+
+
+def test_an_order_whose_handle_is_only_in_its_pointer_is_found() -> None:
+    record = SwapRecord("a" * 64, 1, OrderRecord(1000.0), CLAIMED, {"task_id": "t"})
+    objects = Objects({record.name: record.to_bytes()})
+    handle = replace(record.order, request_id="r1", poll_url="https://api.segmind.com/workflows/request/r1")
+    objects.run(memory.accepted(record.name, record.owner, handle), crash=1)
+    found = objects.run(memory.find("r1"))
+    assert (found.state, found.order.poll_url) == (CLAIMED, handle.poll_url)
