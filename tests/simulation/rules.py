@@ -59,6 +59,9 @@ class Rules:
             return True
         if by.swap.refresh and not any(one.by.swap is by.swap and one.by.series == by.series for one in standing):
             return True
+        # A person cleared a task that had said that nobody knows the outcome.
+        if all(self._state(one) == "lost" for one in standing):
+            return True
         # It was claimed first, and sent so late that somebody else was allowed to order meanwhile.
         return all((one.by.swap.refresh or one.by.swap.resubmit) and by.claimed < one.at for one in standing)
 
@@ -136,8 +139,16 @@ class Rules:
         world = self._world
         outcome = (world.last[charge.key].ends or [None])[-1]
         unknown = isinstance(outcome, OutcomeUnknownError) or "OutcomeUnknownError" in str(outcome)
-        said = json.loads(world.disk.objects.get(charge.by.claim, b'{"state": "none"}'))
-        return said["state"] == "claimed" and (unknown or any(one.refresh or one.resubmit for one in world.swaps))
+        told = unknown or any(one.refresh or one.resubmit for one in world.swaps)
+        return self._state(charge) == "lost" or (self._state(charge) == "claimed" and told)
+
+    def _state(self, charge: Charge) -> str:
+        """Return what the memory says of the claim of an order whose request it does not know."""
+        data = self._world.disk.objects.get(charge.by.claim)
+        if data is None or data in self._world.garbage:
+            return "unknown"
+        said = json.loads(data)
+        return "known" if said["order"]["request_id"] else str(said["state"])
 
     def _say(self, what: str) -> None:
         self.wrong.append(what)
