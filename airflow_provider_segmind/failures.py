@@ -54,8 +54,8 @@ def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
         return ends
     said = f"{type(error).__name__}: {error}".rstrip(".")
     return AirflowFailException(
-        f"{said}. What is ordered is paid for, and this Airflow keeps no record of it (3.3 and later do), so a retry "
-        f"would pay again. {how}"
+        f"{said}. What is ordered is paid for, and this Airflow keeps no record of it (3.3 and later do, and so does "
+        f"[segmind] memory), so a retry would pay again. {how}"
     )
 
 

@@ -139,18 +139,19 @@ def check_retry(context: Context, *, durable: bool, resubmit: bool) -> None:
     """
     Raise in a retry of a task that keeps no record between attempts: an earlier attempt may have ordered.
 
-    :param durable: whether Airflow keeps a record of the order between attempts (3.3 and later).
+    :param durable: whether Airflow (3.3 and later) or the memory of swaps keeps a record between attempts.
     :param resubmit: whether the DAG author accepts that a retry may pay again.
     """
     if durable or resubmit:
         return
     if not _is_first_try(context):
         raise OutcomeUnknownError(
-            "This is a retry, and this Airflow keeps no record of what an earlier attempt ordered (3.3 and later do), "
-            "so nothing is ordered now. Look in the log of the earlier attempt for a request id, whose result a "
-            "BodySwapSensor fetches. If there is none, clear the task once its run has ended, which orders anew. That "
-            "may pay again, since an order that was just being sent has no id in any log: look at your Segmind request "
-            "history first. Set retries=0 on this task, or on_unknown_outcome='resubmit' if a retry may pay again."
+            "This is a retry, and nothing keeps a record of what an earlier attempt ordered (Airflow 3.3 and later do, "
+            "and so does [segmind] memory), so nothing is ordered now. Look in the log of the earlier attempt for a "
+            "request id, whose result a BodySwapSensor fetches. If there is none, clear the task once its run has "
+            "ended, which orders anew. That may pay again, since an order that was just being sent has no id in any "
+            "log: look at your Segmind request history first. Set retries=0 on this task, or "
+            "on_unknown_outcome='resubmit' if a retry may pay again."
         )
 
 

@@ -7,10 +7,15 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import pytest
+
+from tests.faults.kind import WITH_MEMORY
 from tests.faults.table import Table
 from tests.simulation.outside import play, simulated
 from tests.simulation.planted import PLANTED
 from tests.simulation.world import Outcome
+
+pytestmark = pytest.mark.skipif(WITH_MEMORY, reason="it needs no Airflow, and the run without a memory plays it")
 
 SWAPS = int(os.environ.get("SIMULATED") or 1_000_000)
 PROCESSES = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import queue
 import signal
@@ -55,6 +56,7 @@ class World:
         self._free: queue.Queue[int] = queue.Queue()
         self._home = home
         self._reviving = threading.Lock()
+        self._lent = itertools.count()
         self.revived: list[str] = []
         """Names of the components that died by themselves."""
         self.airflow: LocalAirflow
@@ -94,6 +96,8 @@ class World:
         emulator = self._emulators[number]
         _wait_for_light(emulator)
         emulator.reset()
+        # Segmind never gives an id twice, and a memory knows each; an emulator that is reset begins anew with them.
+        emulator._state._ids.seed(f"{number} {next(self._lent)}")
         try:
             yield Case(self, emulator, f"segmind_{number}")
         finally:
