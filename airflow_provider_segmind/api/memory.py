@@ -184,9 +184,12 @@ def renew(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[bool
 
 
 def unsent(name: str, owner: Mapping[str, Any]) -> Steps[bool]:
-    """Whether an order was certainly never sent: its claim, without which nobody sends, was never made."""
+    """Whether an order was certainly not accepted: its claim, without which nobody sends, is released or not there."""
     data = yield Read(name)
-    return data is None or dict(read_swap(data, name).owner) != dict(owner)
+    if data is None:
+        return True
+    record = read_swap(data, name)
+    return dict(record.owner) != dict(owner) or record.state == RELEASED
 
 
 def refused(name: str, owner: Mapping[str, Any], at: float) -> Steps[None]:

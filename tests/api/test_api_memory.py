@@ -397,6 +397,14 @@ def test_an_order_without_its_claim_was_never_sent(objects: Objects) -> None:
     assert not objects.run(memory.unsent(name, B))
 
 
+def test_an_order_whose_claim_is_released_was_not_accepted(objects: Objects) -> None:
+    record = claim_of(objects.settle(), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    assert not objects.run(memory.unsent(record.name, A))
+    objects.run(memory.refused(record.name, A, record.order.at))
+    assert objects.run(memory.unsent(record.name, A))
+
+
 def test_an_order_whose_claim_is_gone_can_still_be_found_missing(objects: Objects) -> None:
     record = objects.ordered()
     del objects[record.name]

@@ -356,7 +356,7 @@ def test_a_clear_after_a_death_looks_first_and_orders_only_after_it_was_told(
     """Whoever clears a task whose worker has died knows nothing yet of an order that was being sent."""
     submit = SegmindHook.submit
 
-    def die(self: SegmindHook, workflow: str, inputs: Any, before: Any) -> None:
+    def die(self: SegmindHook, workflow: str, inputs: Any, before: Any, **_: Any) -> None:
         before()
         if accepted:
             submit(self, workflow, inputs)
