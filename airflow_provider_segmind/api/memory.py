@@ -125,16 +125,17 @@ def settle(
     :param wait: whether to wait while another task is sending the order; else its claim is returned.
     :raises DamagedError: if what is stored cannot be read.
     """
-    number, before = 1, None
-    seen = (0.0, 0.0)
+    number, before, seen = 1, None, (0.0, 0.0)
     while (data := (yield Read(name_of(key, number)))) is not None:
         record = yield from with_end(read_swap(data, name_of(key, number)))
+        if record.newer > number and not how.refresh:  # who refreshes must meet its own order, wherever it is
+            number, before = record.newer, record
+            continue
         is_own = dict(record.owner) == dict(owner)
         if wait and record.state == CLAIMED and not is_own and not how.refresh:
-            now, at = clock(), record.order.at
-            seen = seen if seen[0] == at else (at, now)
-            # The claimant's clock may be ahead: it has not claimed later than it was seen to.
-            left = min(seen) + SENDING - now
+            now = clock()
+            seen = seen if seen[0] == record.order.at else (record.order.at, now)
+            left = min(seen) + SENDING - now  # a clock may be ahead: it was claimed before it was seen
             if left > 0:
                 yield Pause(min(LOOK_AGAIN, left), f"Another task is sending this order: {record.whose}.")
                 continue
@@ -215,11 +216,9 @@ def unsent(name: str, owner: Mapping[str, Any], *, is_here: bool) -> Steps[bool]
 
     :param is_here: whether it was to be claimed in this memory, and not in one that was configured before.
     """
-    if not is_here:
-        return False
-    data = yield Read(name)
+    data = (yield Read(name)) if is_here else None
     if data is None:
-        return True
+        return is_here
     record = read_swap(data, name)
     return dict(record.owner) != dict(owner) or record.state == RELEASED
 
@@ -302,12 +301,22 @@ def ended(
     if state != REJECTED:
         changed = replace(changed, ended_at=at, outputs=outputs)
     yield from _keep_end(changed)
-    for number in range(record.number - 1, 0, -1) if state == DONE else ():
-        # Between the two there may be orders that were refused, or whose jobs FAILED.
-        name = name_of(record.key, number)
+    if state == DONE and record.number > 1:
+        yield from _replaced(record, f"Request {request_id} made a newer one.")
+
+
+def _replaced(newest: SwapRecord, why: str) -> Steps[None]:
+    """Note that the pictures before are not wanted: one was ordered anew on purpose."""
+    before = None
+    for number in range(newest.number - 1, 0, -1):  # between the two, orders may have been refused, or have FAILED
+        name = name_of(newest.key, number)
         data = yield Read(name)
-        if data is not None and (before := read_swap(data, name)).state == DONE:  # it was ordered anew on purpose
-            yield from _keep_end(replace(before, state=REJECTED, error=f"Request {request_id} made a newer one."))
+        before = None if data is None else read_swap(data, name)
+        if before is not None and before.state == DONE:
+            before = replace(before, state=REJECTED, error=why)
+            yield from _keep_end(before)
+    if before is not None and before.state not in (CLAIMED, ORDERED):  # or its owner may be writing
+        yield Replace(before.name, replace(before, newer=newest.number).to_bytes())
 
 
 def _of_request(name: str, request_id: str, poll_url: str = "") -> Steps[SwapRecord | None]:

@@ -64,6 +64,7 @@ class SwapRecord:
         outcome. A person who clears that task then decides.
     :param conn_id: the connection that it was ordered with.
     :param pictures: SHA-256 of its input pictures, by which a person's pictures are found.
+    :param newer: in number 1, the number of the newest picture, from which on others look.
     """
 
     key: str
@@ -78,6 +79,7 @@ class SwapRecord:
     error: str = ""
     conn_id: str = ""
     pictures: tuple[str, ...] = ()
+    newer: int = 0
 
     @property
     def name(self) -> str:
@@ -155,7 +157,11 @@ def read_swap(data: bytes, name: str) -> SwapRecord:
         outputs = tuple(Stored(**{n: one[n] for n in _STORED if n in one}) for one in said["outputs"])
         pictures = tuple(map(str, said.get("pictures", ())))
         record = SwapRecord(**{**values, "order": read_order(said["order"]), "outputs": outputs, "pictures": pictures})
-        fits = record.name == name and isinstance(record.number, int) and isinstance(record.owner, Mapping)
+        fits = (
+            record.name == name
+            and isinstance(record.owner, Mapping)
+            and {type(record.number), type(record.newer)} == {int}
+        )
         if record.state not in _STATES or not fits:
             raise ValueError("its values do not fit")
         return record

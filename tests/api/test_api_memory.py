@@ -152,6 +152,7 @@ def test_a_field_of_a_newer_package_is_no_damage(objects: Objects) -> None:
         {"outputs": 3},
         {"order": None},
         {"number": "1"},
+        {"newer": "2"},
     ],
 )
 def test_what_cannot_be_understood_is_damaged_and_named(objects: Objects, change: dict[str, Any]) -> None:
@@ -295,6 +296,37 @@ def test_a_new_picture_takes_the_place_of_every_old_one(objects: Objects, betwee
     objects.run(memory.ended("r3", DONE, 7.0, outputs=(PICTURE,)))
     assert objects.states() == [REJECTED, between, DONE]
     assert objects.settle().record.order.request_id == "r3"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("times", [3, 365])
+def test_after_many_refreshes_the_newest_picture_is_found_as_soon(objects: Objects, times: int) -> None:
+    for number in range(1, times + 1):
+        objects.ordered(A if number % 2 else B, f"r{number}")
+        objects.run(memory.ended(f"r{number}", DONE, objects.now, outputs=(PICTURE,)))
+    asked: list[Any] = []
+    do = objects.do
+    objects.do = lambda step: asked.append(step) or do(step)  # type: ignore[method-assign, func-returns-value]
+    assert objects.settle().record.order.request_id == f"r{times}"  # type: ignore[union-attr]
+    assert len(asked) == 3
+    objects.run(memory.ended(f"r{times}", REJECTED, objects.now))
+    found = objects.settle()
+    assert (found.record, found.name) == (None, remembered.name_of(KEY, times + 1))
+    assert objects.run(memory.claim(claim_of(found, B, objects.now), found.before))
+
+
+def test_who_refreshes_meets_its_own_order_although_another_made_a_newer_picture(objects: Objects) -> None:
+    objects.done()
+    mine, other = objects.ordered(B, "r2"), objects.ordered({**A, "run_id": "c"}, "r3")
+    objects.run(memory.ended("r3", DONE, objects.now, outputs=(PICTURE,)))
+    assert objects.settle(B, Reuse(refresh=True)).record == mine
+    assert objects.settle(B).name == other.name == objects.settle(A).name
+
+
+def test_a_running_first_order_is_not_written_over_by_a_newer_picture(objects: Objects) -> None:
+    first = objects.ordered()
+    objects.ordered(B, "r2")
+    objects.run(memory.ended("r2", DONE, objects.now, outputs=(PICTURE,)))
+    assert objects.record(first.name) == first
 
 
 def test_a_claim_is_made_after_an_order_to_which_a_newer_package_has_added_a_field(objects: Objects) -> None:
