@@ -100,7 +100,7 @@ class BatchMemory:
 
         def read(uri: str) -> None:
             try:
-                self._digests[uri] = digest_of(self._hook, names[uri], uri, self._prepare)
+                self._digests[uri] = self._digest(names[uri], uri)
             except SegmindError as error:
                 log.warning("%s", error)
                 self._digests[uri] = error
@@ -217,13 +217,16 @@ class BatchMemory:
     def _of(self, index: int) -> Remembering:
         return self._memory.of(index)
 
+    def _digest(self, name: str, uri: str) -> str:
+        return digest_of(self._hook, name, uri, self._prepare, by_etag=self._memory.by_etag)
+
     def _key(self, index: int) -> str:
         swap = self._swaps[index]
         digests = {}
         for name in BODY_SWAP_IMAGES:
             uri = getattr(swap, name)
             if uri not in self._digests:
-                self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
+                self._digests[uri] = self._digest(name, uri)
             digest = self._digests[uri]
             if isinstance(digest, SegmindError):  # in this attempt each picture is asked for once
                 raise digest

@@ -182,7 +182,7 @@ def test_a_clear_looks_up_what_a_killed_worker_was_sending(emulator: Emulator, t
 def test_a_clear_orders_what_a_killed_worker_had_only_claimed(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
     """The history shows all others of that minute, those from before the clear too."""
     emulator.set(job_seconds=RUNNING)
-    emulator.script(Fault("401", after=7))
+    emulator.script(Fault("403", after=7))
     batch = InRun(emulator, tmp_path, "a", swaps=swaps(emulator, 30), retries=0)
     batch.store = None
     with pytest.raises(Exception, match="NOT_ORDERED"):
