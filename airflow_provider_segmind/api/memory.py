@@ -39,7 +39,7 @@ from airflow_provider_segmind.api.results import is_image
 
 T = TypeVar("T")
 
-REUSE = ("auto", "never", "refresh")
+REUSE = ("auto", "etag", "never", "refresh")
 SENDING = 400.0
 """Seconds for which another task may be sending the order that it claimed: it waits five minutes after a 429."""
 LOOK_AGAIN = 2.0

@@ -101,7 +101,7 @@ class SwapRecord:
         values = {name: getattr(self, name) for name in _FIELDS if name not in ("order", "outputs", "owner")}
         outputs = [{name: getattr(one, name) for name in _STORED} for one in self.outputs]
         said = {**values, "version": VERSION, "owner": dict(self.owner), "order": self.order.to_json()}
-        return (json.dumps({**said, "outputs": outputs}, indent=1, sort_keys=True) + "\n").encode()
+        return (json.dumps({**said, "outputs": outputs}, sort_keys=True) + "\n").encode()
 
 
 _FIELDS = tuple(part.name for part in fields(SwapRecord))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 
 READERS = 4
 """Pictures that are read in parallel; each thread keeps the memory of one."""
-
-
 LISTED = 4
 """Swaps in one folder of the memory from which on it is listed."""
 
@@ -82,7 +81,7 @@ class BatchMemory:
         self._swaps = swaps
         self._workflow = workflow
         self._prepare = prepare
-        self._digests: dict[str, str] = {}
+        self._digests: dict[str, str | SegmindError] = {}
         self._takes: list[int] = []
         count: Counter[tuple[str, ...]] = Counter()
         for swap in swaps:
@@ -101,9 +100,10 @@ class BatchMemory:
 
         def read(uri: str) -> None:
             try:
-                self._digests[uri] = digest_of(self._hook, names[uri], uri, self._prepare)
+                self._digests[uri] = self._digest(names[uri], uri)
             except SegmindError as error:
                 log.warning("%s", error)
+                self._digests[uri] = error
 
         with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-digests") as pool:
             list(pool.map(read, wanted))
@@ -160,6 +160,17 @@ class BatchMemory:
         sent = record.order.sent if memory_of_swap.owns(record) else {}
         return None if job is None else Paid(job, record.name, sent)
 
+    def check_unchanged(self, uri: str, data: bytes) -> None:
+        """
+        Check that a file is the one by which its swaps were looked up, right before it is sent.
+
+        :raises LostClaimError: it has changed, so its swaps are other swaps now.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        if self._digests.get(uri) != digest:
+            self._digests[uri] = digest
+            raise LostClaimError("The file has changed since its swap was looked up in the memory.")
+
     async def find(self, index: int) -> Found | Paid:
         """Return the number under which a swap is to be ordered, or its job; wait while another task sends it."""
         key = await asyncio.to_thread(self._key, index)
@@ -206,14 +217,20 @@ class BatchMemory:
     def _of(self, index: int) -> Remembering:
         return self._memory.of(index)
 
+    def _digest(self, name: str, uri: str) -> str:
+        return digest_of(self._hook, name, uri, self._prepare, by_etag=self._memory.by_etag)
+
     def _key(self, index: int) -> str:
         swap = self._swaps[index]
         digests = {}
         for name in BODY_SWAP_IMAGES:
             uri = getattr(swap, name)
             if uri not in self._digests:
-                self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
-            digests[name] = self._digests[uri]
+                self._digests[uri] = self._digest(name, uri)
+            digest = self._digests[uri]
+            if isinstance(digest, SegmindError):  # in this attempt each picture is asked for once
+                raise digest
+            digests[name] = digest
         key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
         self._memory.pictures[key] = tuple(digests.values())
         return key

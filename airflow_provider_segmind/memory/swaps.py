@@ -24,6 +24,7 @@ from airflow_provider_segmind.api.remembered import DONE, FAILED, LOST, REJECTED
 from airflow_provider_segmind.api.results import is_image
 from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.files.download import download, picture_bytes
+from airflow_provider_segmind.files.fetching import etag_of
 from airflow_provider_segmind.files.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store, owner_of, store
@@ -57,6 +58,7 @@ class Remembering:
     :param cost: US dollars of one order, for the record.
     :param conn_id: the connection that orders.
     :param pictures: SHA-256 of the input pictures, by the key of the swap; noted where the key is made.
+    :param by_etag: whether URL and ETag stand for a picture behind a URL.
     """
 
     store: Store
@@ -65,6 +67,7 @@ class Remembering:
     cost: float = 0.0
     conn_id: str = ""
     pictures: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    by_etag: bool = False
 
     def of(self, index: int) -> Remembering:
         """Return the memory as one swap of a batch uses it."""
@@ -121,13 +124,15 @@ def remembering(
         return None
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     how = Reuse(reuse == "refresh", max_age, resubmit, max_tries)
-    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id)
+    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id, by_etag=reuse == "etag")
 
 
-def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto") -> str:
-    """Return the SHA-256 of a picture's bytes as they are sent, or as its URL gives them now."""
+def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto", *, by_etag: bool = False) -> str:
+    """Return the SHA-256 of a picture's bytes as they are sent, or of what stands for those behind a URL."""
     if uri.lower().startswith("data:"):
         data = uri.encode()
+    elif is_url(uri) and by_etag:
+        data = f"{public_uri(uri)} {etag_of(hook, name, uri)}".encode()
     elif is_url(uri):
         data = picture_bytes(hook, name, uri)
     else:

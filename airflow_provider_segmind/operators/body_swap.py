@@ -100,7 +100,9 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
         self._read = {name: read_picture(name, uri, self.prepare) for name, uri in pictures.items() if not is_url(uri)}
         digests = {
-            name: digest_of(hook, name, uri) if is_url(uri) else hashlib.sha256(self._read[name].data).hexdigest()
+            name: digest_of(hook, name, uri, by_etag=self.reuse == "etag")
+            if is_url(uri)
+            else hashlib.sha256(self._read[name].data).hexdigest()
             for name, uri in pictures.items()
         }
         self._digests = tuple(digests.values())
@@ -141,7 +143,8 @@ class SubmitBodySwapOperator(_OrdersBodySwap):
     :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
         never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :param reuse: ``auto`` takes a picture that another task or run has paid for already, if the administrator has set
-        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory. See ``docs/memory.md``.
+        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory; ``etag`` is ``auto``, but
+        knows a picture behind a URL by URL and ETag. See ``docs/memory.md``.
     :param reuse_max_age: seconds since its end for which a picture is taken. Default: for ever.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch); if it is reused,
         also ``reused`` and ``cost`` 0.
@@ -188,7 +191,8 @@ class BodySwapOperator(_OrdersBodySwap):
         done and nothing is lost (no callbacks, outlets, listeners and the like). ``True`` always does so, ``False``
         never. A failed job always resumes on a worker, which keeps the record of the order.
     :param reuse: ``auto`` takes a picture that another task or run has paid for already, if the administrator has set
-        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory. See ``docs/memory.md``.
+        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory; ``etag`` is ``auto``, but
+        knows a picture behind a URL by URL and ETag. See ``docs/memory.md``.
     :param reuse_max_age: seconds since its end for which a picture is taken. Default: for ever.
     :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``; if it is reused, also ``reused``
         and ``cost`` 0.

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 SENDING = 400.0
 """Seconds for which another task may be sending what it claimed."""
 _GAVE_UP = re.compile(r"Another task .* ended while it ordered workflow \S+ at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
+_TOLD = "may have been accepted and billed"
+"""What a task says of an order whose outcome nobody knows."""
 _REMEDY = re.compile(
     r"\b(look|clear|check|asked|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order)\b"
     r"|nothing was sent|FAILED",
@@ -60,7 +62,7 @@ class Rules:
         if by.swap.refresh and not any(one.by.swap is by.swap and one.by.series == by.series for one in standing):
             return True
         # A person cleared a task that had said that nobody knows the outcome.
-        if all(self._state(one) == "lost" for one in standing):
+        if all(self._is_given_up(one) for one in standing):
             return True
         # It was claimed first, and sent so late that somebody else was allowed to order meanwhile.
         return all((one.by.swap.refresh or one.by.swap.resubmit) and by.claimed < one.at for one in standing)
@@ -140,7 +142,15 @@ class Rules:
         outcome = (world.last[charge.key].ends or [None])[-1]
         unknown = isinstance(outcome, OutcomeUnknownError) or "OutcomeUnknownError" in str(outcome)
         told = unknown or any(one.refresh or one.resubmit for one in world.swaps)
-        return self._state(charge) == "lost" or (self._state(charge) == "claimed" and told)
+        return self._is_given_up(charge) or (self._state(charge) == "claimed" and told)
+
+    def _is_given_up(self, charge: Charge) -> bool:
+        """Whether its task said that it may be paid for, and a person cleared that task nevertheless."""
+        swap = charge.by.swap
+        said = (
+            line for one in self._world.attempts if one.swap is swap and one.series < swap.clears for line in one.said
+        )
+        return self._state(charge) == "lost" and any(_TOLD in line for line in said)
 
     def _state(self, charge: Charge) -> str:
         """Return what the memory says of the claim of an order whose request it does not know."""
