@@ -103,11 +103,13 @@ def submit(
     *,
     pace: Pace = PACE,
     before: Callable[[], None] = lambda: None,
+    refused: Callable[[], None] = lambda: None,
 ) -> Flow[Job]:
     """
     Order a job with one POST, which can bill; repeat it only after 429 or if no connection was made.
 
     :param before: called before each POST; an exception from it stops the order.
+    :param refused: called after each POST that was certainly not accepted, before the pause that follows.
     :raises OutcomeUnknownError: if the order was sent and its answer never came, or cannot be read.
     :raises SegmindError: if the order was refused; nothing was billed.
     """
@@ -120,6 +122,7 @@ def submit(
         try:
             return (yield from order(settings, auth, workflow, inputs))
         except (RateLimitError, TransportError) as error:
+            refused()
             pause = tries.pause_after(error)
             waited += pause.seconds
             if waited > PATIENCE:

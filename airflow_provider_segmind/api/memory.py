@@ -124,11 +124,15 @@ def settle(
     :raises DamagedError: if what is stored cannot be read.
     """
     number, before = 1, None
+    seen = (0.0, 0.0)
     while (data := (yield Read(name_of(key, number)))) is not None:
         record = yield from with_end(read_swap(data, name_of(key, number)))
         is_own = dict(record.owner) == dict(owner)
         if wait and record.state == CLAIMED and not is_own and not how.refresh:
-            left = record.order.at + SENDING - clock()
+            now, at = clock(), record.order.at
+            seen = seen if seen[0] == at else (at, now)
+            # The claimant's clock may be ahead: it has not claimed later than it was seen to.
+            left = min(seen) + SENDING - now
             if left > 0:
                 yield Pause(min(LOOK_AGAIN, left), f"Another task is sending this order: {record.whose}.")
                 continue
@@ -164,11 +168,19 @@ def claim(record: SwapRecord, before: SwapRecord | None) -> Steps[bool]:
     is_new = yield Create(record.name, record.to_bytes())
     if not is_new and (yield Read(record.name)) != record.to_bytes():  # the storage may have lost its own answer
         return False
-    if before is not None and (yield Read(before.name)) != before.to_bytes():
+    if before is not None and not (yield from _is_unchanged(before)):
         # Its owner was slow, and may be sending now. Each of the two writes first and then reads: at most one sends.
         yield from refused(record.name, record.owner, record.order.at)
         return False
     return True
+
+
+def _is_unchanged(record: SwapRecord) -> Steps[bool]:
+    """Whether an order is as it was; a newer version of this package may have written more than this one reads."""
+    data = yield Read(record.name)
+    now = None if data is None else read_swap(data, record.name)
+    said = (record.token, record.state, record.order.at)
+    return now is not None and (now.token, now.state, now.order.at) == said
 
 
 def renew(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[bool]:
@@ -184,9 +196,12 @@ def renew(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[bool
 
 
 def unsent(name: str, owner: Mapping[str, Any]) -> Steps[bool]:
-    """Whether an order was certainly never sent: its claim, without which nobody sends, was never made."""
+    """Whether an order was certainly not accepted: its claim, without which nobody sends, is released or not there."""
     data = yield Read(name)
-    return data is None or dict(read_swap(data, name).owner) != dict(owner)
+    if data is None:
+        return True
+    record = read_swap(data, name)
+    return dict(record.owner) != dict(owner) or record.state == RELEASED
 
 
 def refused(name: str, owner: Mapping[str, Any], at: float) -> Steps[None]:
@@ -267,8 +282,9 @@ def ended(
     if state != REJECTED:
         changed = replace(changed, ended_at=at, outputs=outputs)
     yield from _keep_end(changed)
-    if state == DONE and record.number > 1:
-        name = name_of(record.key, record.number - 1)
+    for number in range(record.number - 1, 0, -1) if state == DONE else ():
+        # Between the two there may be orders that were refused, or whose jobs FAILED.
+        name = name_of(record.key, number)
         data = yield Read(name)
         if data is not None and (before := read_swap(data, name)).state == DONE:  # it was ordered anew on purpose
             yield from _keep_end(replace(before, state=REJECTED, error=f"Request {request_id} made a newer one."))

@@ -38,12 +38,20 @@ class Submitter:
         self._sleep = sleep
         self._last_accepted = clock()
 
-    async def submit(self, workflow: str, inputs: Mapping[str, Any], *, intend: Callable[[], Awaitable[None]]) -> Job:
+    async def submit(
+        self,
+        workflow: str,
+        inputs: Mapping[str, Any],
+        *,
+        intend: Callable[[], Awaitable[None]],
+        refused: Callable[[], None] = lambda: None,
+    ) -> Job:
         """
         Order a job; the inputs must be checked.
 
         :param intend: stores the intent; called before each POST. After a 429 the last intent may be old, and the
             look-up searches by its time. It also stops a process whose task another attempt has taken over.
+        :param refused: called after each POST that was certainly not accepted, before the pause that follows.
         :raises RateLimitError: if no order at all was accepted for five minutes.
         :raises OutcomeUnknownError: if the order was sent and its answer never came, or cannot be read.
         :raises SegmindError: if the order was refused; nothing was billed.
@@ -56,10 +64,12 @@ class Submitter:
             try:
                 job = await client.run(flow.order(client.settings, client.auth, workflow, inputs))
             except RateLimitError as error:
+                refused()
                 self._poller.limited(sent_at, error.retry_after)
                 if self._clock() - max(began, self._last_accepted) > flow.PATIENCE:
                     raise
             except TransportError:
+                refused()
                 errors += 1
                 if errors > flow.MORE_TRIES:
                     raise

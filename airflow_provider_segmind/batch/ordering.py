@@ -114,6 +114,7 @@ class Ordering:
             else:
                 self.errors[index].message += can_be(entry.candidates)
             if self._memory is not None and self._patient:
+                self.errors[index].message += " Then clear the task: that orders it anew, and may pay a second time."
                 await self._memory.doubted(index, entry, self.errors[index])
 
     async def _note_latest(self) -> None:
@@ -167,7 +168,8 @@ class Ordering:
         swap, base_url = self._swaps[index], client.settings.base_url
         before = self._ledger.entries.get(index)
         replaced = before.perhaps if before is not None else ()
-        intent = OrderRecord(0.0)
+        intent = earlier = OrderRecord(0.0)
+        going_out = False
         if before is not None and before.pending:
             log.warning(
                 "%s is ordered again, as on_unknown_outcome='resubmit' says, though an order of it may be accepted and "
@@ -176,7 +178,8 @@ class Ordering:
             )
 
         async def intend() -> None:
-            nonlocal intent
+            nonlocal intent, earlier, going_out
+            going_out, earlier = False, intent
             own = has_own_input(swap.given, inputs)
             done = {name: list(picture.done) for name, picture in sent.items() if picture.done}
             again, claim = bool(intent.claim), found.name if found else ""
@@ -188,6 +191,11 @@ class Ordering:
                 raise
             if self._memory is not None and found is not None:
                 await self._memory.claim(index, found, intent, again=again)
+            going_out = True
+
+        def refused() -> None:
+            nonlocal going_out
+            going_out = False
 
         found: InMemory | None = None
         try:
@@ -200,7 +208,7 @@ class Ordering:
             sent = {name: await self._uploads.readable(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
             pictures = {name: picture.url for name, picture in sent.items()}
             inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
-            job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend)
+            job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend, refused=refused)
         except OutcomeUnknownError as error:
             self._strike(index, error)
             if error.request_id:  # the answer names the order; only its poll URL is a guess
@@ -218,6 +226,13 @@ class Ordering:
             await self._ledger.restore(index, before)
             await self._release(index, intent)
             self.stopped = self.stopped or error
+        except BaseException:
+            # Also a cancellation, which can come in the pause after a 429, when nothing is out. The ledger keeps the
+            # intent, and the next attempt sees that its claim is released.
+            if not going_out:
+                for one in (earlier, intent):
+                    await self._release(index, one)
+            raise
         else:
             self._strikes = 0
             await self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))

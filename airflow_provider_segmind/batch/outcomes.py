@@ -120,7 +120,8 @@ def paid_batch_error(
             named += " A retry resumes them."
         remembered = all(entry.claim for entry in entries.values() if entry.ordered or entry.pending)
         named += (
-            " The memory of swaps has them: clearing the task does not pay for them again."
+            " The memory of swaps has them: clearing the task does not pay for them again"
+            + (", but orders anew what it said nobody knows the outcome of." if pending else ".")
             if remembered
             else " Clearing the task orders, and pays for, all of them again."
         )

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_segmind.api import memory, remembered
@@ -188,7 +188,14 @@ class BatchMemory:
 
         :raises LostClaimError: another task was faster.
         """
-        if not await self._store.arun(self._of(index).claim(found, order, again=again)):
+        steps = self._of(index).claim(found, replace(order, workflow=self._workflow), again=again)
+        claiming = asyncio.get_running_loop().run_in_executor(None, self._store.run, steps)
+        try:
+            is_own = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await asyncio.wait([claiming])  # or it would be made after it is released
+            raise
+        if not is_own:
             raise LostClaimError("Another task orders this swap.")
 
     async def unsent(self, index: int, order: OrderRecord) -> bool:
@@ -197,7 +204,7 @@ class BatchMemory:
 
     async def accepted(self, index: int, order: OrderRecord) -> None:
         """Note an accepted order; it is placed, so an outage of the memory must not stop the others."""
-        await self._noted(self._of(index).accepted(order), order)
+        await self._noted(self._of(index).accepted(replace(order, workflow=self._workflow)), order)
 
     async def doubted(self, index: int, order: OrderRecord, why: SegmindError) -> None:
         """Note that nobody knows the outcome of an order: a person who clears the task decides."""

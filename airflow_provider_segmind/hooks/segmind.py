@@ -61,19 +61,28 @@ class SegmindHook(HttpHook):
         """Counts of this hook's requests and jobs, for Airflow's metrics."""
         return Counters(self.segmind_conn_id, self.client.traffic)
 
-    def submit(self, workflow: str, inputs: Mapping[str, Any], *, before: Callable[[], None] = lambda: None) -> Job:
+    def submit(
+        self,
+        workflow: str,
+        inputs: Mapping[str, Any],
+        *,
+        before: Callable[[], None] = lambda: None,
+        refused: Callable[[], None] = lambda: None,
+    ) -> Job:
         """
         Order a job with one POST. An accepted order is billed and cannot be cancelled.
 
         :param workflow: id and version, like ``678b67a76426baad7e539337-v4``.
         :param inputs: the workflow's inputs by name. A body swap needs both images, as ``https://`` URLs.
         :param before: called right before the order is sent; if it raises, nothing is sent.
+        :param refused: called when the order was certainly not accepted, before it is sent once more.
         :return: the job, not done yet. Keep its ``poll_url``.
         :raises SegmindError: see its subclasses. Only :class:`~airflow_provider_segmind.api.errors.OutcomeUnknownError`
             may have been billed.
         """
         # Nothing may come between an accepted order and its record, so metrics are sent with the next request.
-        return self.client.run(flow.submit(self.settings, self.client.auth, workflow, inputs, before=before))
+        steps = flow.submit(self.settings, self.client.auth, workflow, inputs, before=before, refused=refused)
+        return self.client.run(steps)
 
     def get_job(self, poll_url: str) -> Job:
         """

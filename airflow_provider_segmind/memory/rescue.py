@@ -22,11 +22,12 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.memory import Read
 from airflow_provider_segmind.api.models import Job, Output
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import DONE, FAILED, SwapRecord, read_swap
 from airflow_provider_segmind.api.rescue import Need, need_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store
-from airflow_provider_segmind.memory.swaps import MAX_TEXT, is_of_another, keep_end, store_copy
+from airflow_provider_segmind.memory.swaps import MAX_TEXT, ask, is_of_another, keep_end, store_copy
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +188,7 @@ class _Rescuer:
     def _ask(self, hook: SegmindHook, record: SwapRecord) -> str:
         # Of an order that is noted already, this writes only the pointer, which its worker may not have come to.
         self._where.run(memory.accepted(record.name, record.owner, record.order))
-        job = _patiently(hook, record.order.poll_url)
+        job = _patiently(hook, record.order)
         if not job.done:
             return _RUNNING
         keep_end(self._where, hook, replace(job, request_id=record.order.request_id))
@@ -196,7 +197,7 @@ class _Rescuer:
     def _fetch(self, hook: SegmindHook, record: SwapRecord) -> str:
         outputs = [Output(one.keyname, one.type, one.url) for one in record.outputs]
         if not all(one.url for one in outputs):  # signed URLs are not kept
-            outputs = list(_patiently(hook, record.order.poll_url).outputs)
+            outputs = list(_patiently(hook, record.order).outputs)
         copies = [
             store_copy(self._where, hook, record, number, output) if rescue.is_unstored(known) else known
             for number, (known, output) in enumerate(zip(record.outputs, outputs, strict=False))
@@ -205,10 +206,12 @@ class _Rescuer:
         return DONE
 
 
-def _patiently(hook: SegmindHook, poll_url: str) -> Job:
-    for pause in PAUSES:
+def _patiently(hook: SegmindHook, order: OrderRecord) -> Job:
+    for pause in (*PAUSES, None):
         try:
-            return hook.get_job(poll_url)
+            return ask(hook, order)
         except RateLimitError as error:
+            if pause is None:
+                raise
             time.sleep(max(pause, error.retry_after or 0.0))
-    return hook.get_job(poll_url)
+    raise AssertionError("the last attempt returns or raises")

@@ -33,6 +33,12 @@ log = logging.getLogger(__name__)
 
 PICTURES = "pictures"
 """The folder of the stored pictures."""
+FORGOTTEN = 3 * 3600.0
+"""
+Seconds after an order from which one 404 is believed.
+
+Segmind forgets a job an hour after its end. The rest is for the job itself, and for clocks that differ.
+"""
 MAX_TEXT = 2048
 """Characters of an output that is no picture."""
 _SUFFIXES = {known.media_type: known.suffix for known in FORMATS}
@@ -138,6 +144,20 @@ def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto", *, 
     else:
         data = read_picture(name, uri, prepare).data
     return hashlib.sha256(data).hexdigest()
+
+
+def ask(hook: SegmindHook, order: OrderRecord) -> Job:
+    """
+    Ask for the job of an order.
+
+    :raises JobExpiredError: Segmind has forgotten it, and not only one of its servers, during a deployment.
+    """
+    try:
+        return hook.get_job(order.poll_url)
+    except JobExpiredError:
+        if time.time() - order.at > FORGOTTEN:
+            raise
+        return hook.attach(order.poll_url)
 
 
 def recalled(job: Job) -> Job:

@@ -94,7 +94,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     if record is not None and record.pending and record.claim and order.memory is not None:
         memory = order.memory
         if memory.store.run(memory.unsent(record)):
-            log.info("An earlier attempt of this task ended before it sent its order; it is sent now.")
+            log.info("An earlier attempt of this task ended before its order was accepted; it is sent now.")
             record = record.refuted()
     step = decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
     if record is None or step is Step.ORDER:
@@ -204,12 +204,12 @@ def _submit(
     *,
     resubmit: bool,
 ) -> Job:
-    going_out = False
+    going_out, earlier = False, intent
 
     def intend() -> None:
         # After a 429 this can be much later than the first call, and the look-up in the history relies on the time.
-        nonlocal intent, going_out
-        going_out = False
+        nonlocal intent, earlier, going_out
+        going_out, earlier = False, intent
         intent = replace(intent, at=time.time())
         again, intent = bool(intent.claim), replace(intent, claim=claim[1].name if claim else "")
         store.save(intent)
@@ -220,8 +220,12 @@ def _submit(
         check_running(context)
         going_out = True
 
+    def refused() -> None:
+        nonlocal going_out
+        going_out = False
+
     try:
-        job = hook.submit(intent.workflow, inputs, before=intend)
+        job = hook.submit(intent.workflow, inputs, before=intend, refused=refused)
     except OutcomeUnknownError as error:
         # If the answer names a request, that is the order; only its poll URL is a guess.
         intent = replace(intent, request_id=error.request_id or "")
@@ -236,10 +240,11 @@ def _submit(
             note_doubted(claim[0] if claim else None, intent, error)
             raise
         job = recovery.job
-    except Exception as error:
+    except BaseException as error:
+        # Also Airflow's timeout, and what ends a process: it can come in the pause after a 429, when nothing is out.
         if isinstance(error, SegmindError) or not going_out:
+            _note_refused(claim, earlier, intent)
             _restore(store, before)
-            _note_refused(claim, intent)
         if isinstance(error, SegmindError) and before is not None and before.pending:
             # The refusal says nothing about the earlier order.
             error.message += f" An earlier order at {moment(before.at)} may have been accepted; a retry looks it up."
@@ -261,13 +266,14 @@ def _note_accepted(memory: Remembering | None, record: OrderRecord) -> None:
             log.warning("The memory does not know yet that request %s is ordered: %s", record.request_id, error)
 
 
-def _note_refused(claim: tuple[Remembering, Found] | None, record: OrderRecord) -> None:
-    """Release a claim; if that fails, the error that is raised now is the one that counts."""
-    if claim is not None and record.claim:
-        try:
-            claim[0].store.run(claim[0].refused(record))
-        except SegmindError as error:
-            log.warning("The claim of an order that was refused is not released: %s", error)
+def _note_refused(claim: tuple[Remembering, Found] | None, *records: OrderRecord) -> None:
+    """Release a claim as it was made or renewed; if that fails, the error that is raised now is the one that counts."""
+    try:
+        for record in records:
+            if claim is not None and record.claim:
+                claim[0].store.run(claim[0].refused(record))
+    except SegmindError as error:
+        log.warning("The claim of an order that was refused is not released: %s", error)
 
 
 def _with_candidates(store: OrderStore, record: OrderRecord, recovery: Recovery) -> OrderRecord:

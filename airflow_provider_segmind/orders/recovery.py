@@ -24,7 +24,7 @@ from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import WAITED_OUT
 from airflow_provider_segmind.api.remembered import CLAIMED, DONE, FAILED, LOST, SwapRecord
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.swaps import MAX_TEXT, Remembering, is_of_another, keep, recalled
+from airflow_provider_segmind.memory.swaps import MAX_TEXT, Remembering, ask, is_of_another, keep, recalled
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,6 @@ MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, Authe
 """Errors that a later attempt may not meet; also a wrong key, which can be corrected."""
 SOON = 60.0
 """Seconds after an order within which its job is waited for without a look at it first."""
-FORGOTTEN = 3000.0
-"""Seconds after an order from which a 404 is believed at once; Segmind forgets a job after an hour."""
 SHARED = (
     "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
     "well: then both get its result, and this one's own charge, if there is one, is not in the history yet."
@@ -43,12 +41,17 @@ SHARED = (
 
 @dataclass(frozen=True)
 class Recovery:
-    """Outcome of a search for an order of unknown outcome: its job, or what is known instead."""
+    """
+    Outcome of a search for an order of unknown outcome: its job, or what is known instead.
+
+    :param lost: the only job that it can be, if Segmind has forgotten it.
+    """
 
     job: Job | None
     note: str = ""
     out_of_reach: bool = False
     candidates: Sequence[str] = ()
+    lost: Job | None = None
 
 
 def recover(hook: SegmindHook, record: OrderRecord) -> Recovery:
@@ -75,7 +78,8 @@ def recover(hook: SegmindHook, record: OrderRecord) -> Recovery:
         log.warning("Request %s does not answer yet, and is waited for: %s", ids[0], error)
         job = found[0]
     except SegmindError as error:
-        return _unrecovered(f"The request that the history has cannot be asked for: {error}", ids)
+        known = _unrecovered(f"The request that the history has cannot be asked for: {error}", ids)
+        return replace(known, lost=found[0] if isinstance(error, JobExpiredError) else None)
     log.warning("The order's answer was lost; the request history has it as request %s.", job.request_id)
     if not (record.own or record.request_id):
         log.warning(SHARED, job.request_id)
@@ -89,11 +93,21 @@ def _unrecovered(said: str, ids: Sequence[str], *, out_of_reach: bool = False) -
 def unknown_error(record: OrderRecord, recovery: Recovery, other: str | None = None) -> OutcomeUnknownError:
     """Return the error of an order of unknown outcome; ``other`` names the task, if it is not this one."""
     who, whose = (f"Another task ({other})", "that") if other else ("An earlier attempt of this task", "the")
+    if recovery.out_of_reach and record.claim:
+        then = (
+            f"A retry looks again, and so does a clear of {whose} task. With on_unknown_outcome='resubmit' it is sent "
+            "again, which may pay a second time."
+        )
+    else:
+        # With a memory, the task that claimed the order orders anew only if it has said so before: see `recall`.
+        anew = "orders anew if it has failed with these words before" if other else "orders anew"
+        then = (
+            f"Look there yourself; then clear {whose} task, which {anew}, or set on_unknown_outcome='resubmit': either "
+            "may pay a second time."
+        )
     error = OutcomeUnknownError(
         f"{who} ended while it ordered workflow {record.workflow} at {moment(record.at)}, "
-        f"so the order may have been accepted and billed. It is not sent again. {recovery.note} Look there yourself; "
-        f"then clear {whose} task, which orders anew, or set on_unknown_outcome='resubmit': either may pay a second "
-        "time."
+        f"so the order may have been accepted and billed. It is not sent again. {recovery.note} {then}"
     )
     # The next attempt finds the same intent, so it only looks again and never orders.
     error.retryable = recovery.out_of_reach
@@ -121,6 +135,9 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
     if record.state == CLAIMED:
         recovery = recover(hook, record.order)
         own = memory.owns(record)
+        if recovery.lost is not None:
+            _note_lost(memory, record, recovery.lost, recovery.note)
+            return None
         if recovery.job is None and own and record.error and not recovery.out_of_reach:
             log.warning("A person has cleared this task after it had failed: it orders anew. %s", record.error)
             memory.store.run(given_up(record.name, record.owner))
@@ -137,16 +154,14 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
         return job
     if time.time() - record.order.at < SOON:
         return record.job()
-    # A server may not know a young job for a minute, while another does.
-    ask = hook.get_job if time.time() - record.order.at > FORGOTTEN else hook.attach
     try:
-        job = replace(ask(record.order.poll_url), submitted_at=record.order.at, reused=True)
+        job = replace(ask(hook, record.order), submitted_at=record.order.at, reused=True)
         job = replace(job, workflow=record.order.workflow)
     except JobExpiredError as error:
         log.warning("Request %s (%s) is paid for and lost. %s", record.order.request_id, record.whose, error)
         _note_end(memory, record, LOST, str(error))
         return None
-    except WAITED_OUT as error:
+    except (*WAITED_OUT, JobTimeoutError) as error:
         log.info("The job was asked for and did not answer: %s", error)
         return record.job()
     if job.done and job.status == "FAILED":
@@ -156,6 +171,13 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
         keep(hook, job)
         job = recalled(job)
     return job
+
+
+def _note_lost(memory: Remembering, record: SwapRecord, job: Job, why: str) -> None:
+    """Note that an order of unknown outcome was accepted and is lost; raise if that cannot be noted."""
+    log.warning("Request %s (%s) is paid for and lost. %s", job.request_id, record.whose, why)
+    memory.store.run(accepted(record.name, record.owner, record.order.submitted(job)))
+    _note_end(memory, replace(record, order=record.order.submitted(job)), LOST, why)
 
 
 def _note_end(memory: Remembering, record: SwapRecord, state: str, error: str) -> None:

@@ -279,6 +279,59 @@ def test_a_second_picture_leaves_what_failed_or_is_gone_as_it_is(objects: Object
     assert objects.states() == [FAILED, DONE]
 
 
+@pytest.mark.parametrize("between", [RELEASED, FAILED])
+def test_a_new_picture_takes_the_place_of_every_old_one(objects: Objects, between: str) -> None:
+    """The first try to make it was refused, or its job FAILED."""
+    objects.done()
+    if between == RELEASED:
+        found = objects.settle(B, Reuse(refresh=True))
+        record = claim_of(found, B, objects.now)
+        assert objects.run(memory.claim(record, found.before))
+        objects.run(memory.refused(record.name, B, record.order.at))
+    else:
+        objects.ordered(B, "r2")
+        objects.run(memory.ended("r2", FAILED, 6.0))
+    objects.ordered(B, "r3")
+    objects.run(memory.ended("r3", DONE, 7.0, outputs=(PICTURE,)))
+    assert objects.states() == [REJECTED, between, DONE]
+    assert objects.settle().record.order.request_id == "r3"  # type: ignore[union-attr]
+
+
+def test_a_claim_is_made_after_an_order_to_which_a_newer_package_has_added_a_field(objects: Objects) -> None:
+    objects.done()
+    name = remembered.name_of(KEY, 1)
+    objects[name] = json.dumps({**json.loads(objects[name]), "later": 1}).encode()
+    found = objects.settle(B, Reuse(refresh=True))
+    assert objects.run(memory.claim(claim_of(found, B, objects.now), found.before))
+
+
+@pytest.mark.parametrize("change", ["gone", "state", "token"])
+def test_a_claim_is_not_made_after_an_order_that_has_changed(objects: Objects, change: str) -> None:
+    objects.done()
+    found = objects.settle(B, Reuse(refresh=True))
+    assert found.before is not None
+    if change == "gone":
+        del objects[found.before.name]
+    else:
+        objects[found.before.name] = replace(found.before, **{change: REJECTED}).to_bytes()
+    record = claim_of(found, B, objects.now)
+    assert not objects.run(memory.claim(record, found.before))
+    assert objects.record(record.name).state == RELEASED
+
+
+def test_a_claim_by_a_clock_that_is_ahead_is_waited_for_no_longer_than_any_other(objects: Objects) -> None:
+    record = claim_of(Found(None, remembered.name_of(KEY, 1)), A, objects.now + 3600)
+    assert objects.run(memory.claim(record, None))
+    again = replace(record.order, at=objects.now + 3700)
+    began = objects.now
+    assert objects.settle(B).record == record
+    assert objects.now - began == memory.SENDING
+    objects[record.name] = replace(record, order=again).to_bytes()
+    began = objects.now
+    assert objects.settle(B).record is not None
+    assert objects.now - began == memory.SENDING
+
+
 def test_another_tasks_claim_is_waited_for_until_it_is_ordered(objects: Objects) -> None:
     record = claim_of(Found(None, remembered.name_of(KEY, 1)), A, objects.now)
     assert objects.run(memory.claim(record, None))
@@ -395,6 +448,14 @@ def test_an_order_without_its_claim_was_never_sent(objects: Objects) -> None:
     assert objects.run(memory.claim(claim_of(Found(None, name), B, objects.now), None))
     assert objects.run(memory.unsent(name, A))
     assert not objects.run(memory.unsent(name, B))
+
+
+def test_an_order_whose_claim_is_released_was_not_accepted(objects: Objects) -> None:
+    record = claim_of(objects.settle(), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    assert not objects.run(memory.unsent(record.name, A))
+    objects.run(memory.refused(record.name, A, record.order.at))
+    assert objects.run(memory.unsent(record.name, A))
 
 
 def test_an_order_whose_claim_is_gone_can_still_be_found_missing(objects: Objects) -> None:

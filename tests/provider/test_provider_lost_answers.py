@@ -164,7 +164,7 @@ def test_a_refused_second_order_leaves_the_first_to_a_retry_and_names_it() -> No
     ctx = {**context(TaskInstance(max_tries=1, try_number=2)), "task_state_store": store}
 
     class Refusing:
-        def submit(self, workflow: str, inputs: Any, *, before: Any) -> None:
+        def submit(self, workflow: str, inputs: Any, *, before: Any, **_: Any) -> None:
             before()
             raise CreditsError("no credits", status=406)
 

@@ -19,6 +19,7 @@ from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from airflow_provider_segmind.emulator.state import Asset
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import store as stores
+from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.memory.swaps import digest_of
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
@@ -290,7 +291,7 @@ def test_an_order_that_nobody_saw_end_is_lost_and_ordered_again(
     emulator: Emulator, clock: Clock, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recovery, "SOON", 0.0)
-    monkeypatch.setattr(recovery, "FORGOTTEN", -1.0)
+    monkeypatch.setattr(memory_swaps, "FORGOTTEN", -1.0)
     submit(emulator, "a")
     emulator.set(record_seconds=3600)
     clock.ahead += 5 * 3600
@@ -380,7 +381,7 @@ def test_a_clear_after_a_death_looks_first_and_orders_only_after_it_was_told(
     """Whoever clears a task whose worker has died knows nothing yet of an order that was being sent."""
     submit = SegmindHook.submit
 
-    def die(self: SegmindHook, workflow: str, inputs: Any, before: Any) -> None:
+    def die(self: SegmindHook, workflow: str, inputs: Any, before: Any, **_: Any) -> None:
         before()
         if accepted:
             submit(self, workflow, inputs)

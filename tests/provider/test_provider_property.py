@@ -75,9 +75,9 @@ class World:
 
     # -- the hook
 
-    def submit(self, workflow: str, inputs: Mapping[str, Any], *, before: Any = lambda: None) -> Job:
+    def submit(self, workflow: str, inputs: Mapping[str, Any], **how: Any) -> Job:
         """Run the real flow against the modelled service."""
-        steps = flow.submit(BEARER, flow.Auth(), workflow, inputs, pace=drive.PACE, before=before)
+        steps = flow.submit(BEARER, flow.Auth(), workflow, inputs, pace=drive.PACE, **how)
         received: Answer | None = None
         while True:
             try:

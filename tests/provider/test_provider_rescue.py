@@ -14,7 +14,7 @@ from airflow_provider_segmind.api import rescue as needs
 from airflow_provider_segmind.api.errors import SegmindError, TransportError
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.memory import rescue
+from airflow_provider_segmind.memory import rescue, swaps
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.memory import RescueSwapsOperator
 from tests.api.clock import Clock
@@ -26,6 +26,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Configure a memory, take each order for an old one, and return the memory's folder."""
     monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
     monkeypatch.setattr(needs, "OLD", 0.0)
+    monkeypatch.setattr(swaps, "FORGOTTEN", 0.0)
     return tmp_path / "memory"
 
 
