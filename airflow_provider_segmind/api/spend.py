@@ -143,9 +143,7 @@ def _reduced(who: Spender, wanted: _Held, known: OnRecord) -> Steps[_Held]:
     # First, so that no attempt gives the same back once more after this one was killed.
     yield Replace(who.name, _to_bytes(asdict(less)))
     for log in held.logs:
-        back = unspent if log in others else unspent - less.unspent(known)
-        if back >= _CENT:
-            yield from _add(log, -back, who)
+        yield from _add(log, (0.0 if log in others else less.unspent(known)) - unspent, who)
     return less
 
 

@@ -145,8 +145,18 @@ def recalled(job: Job) -> Job:
         return job
     if record is None or not is_there:
         return job
-    known = record.job()
+    known = job_of(where, record)
     return replace(known, prepared=job.prepared or known.prepared, reused=job.reused, submitted_at=job.submitted_at)
+
+
+def job_of(where: Store, record: SwapRecord) -> Job:
+    """Return the job of an order; of one that is done, with its stored pictures where the memory is now."""
+    job = record.job()
+    outputs = (
+        replace(output, url=where.uri_of(one.uri) if one.uri else output.url)
+        for output, one in zip(job.outputs, record.outputs, strict=True)
+    )
+    return replace(job, outputs=tuple(outputs))
 
 
 def is_of_another(request_id: str, claim: str) -> bool:
@@ -232,7 +242,7 @@ def _copy(where: Store, hook: SegmindHook, record: SwapRecord, number: int, know
     found = download(hook, url)
     name = f"{PICTURES}/{record.key[:2]}/{record.key}.{record.number}.{number}{_SUFFIXES[found.media_type]}"
     where.do(Replace(name, found.data))
-    return replace(known, uri=str(where.path(name)), sha256=found.sha256, size=len(found.data))
+    return replace(known, uri=name, sha256=found.sha256, size=len(found.data))
 
 
 def lost(error: object) -> None:

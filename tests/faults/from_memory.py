@@ -25,7 +25,7 @@ def stored(case: Case) -> None:
     for record in case.remembered():
         assert record["state"] == "done", record
         (picture,) = record["outputs"]
-        path = Path(picture["uri"].removeprefix("file://"))
+        path = case.world.memory / picture["uri"]
         assert path.stat().st_size == picture["size"]
 
 

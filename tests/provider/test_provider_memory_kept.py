@@ -215,3 +215,20 @@ def test_a_sensor_does_not_return_a_picture_that_was_deleted(emulator: Emulator,
     assert Path(waited(handle)[0]).exists()
     shutil.rmtree(memory / "pictures")
     assert waited(handle)[0].startswith("http")
+
+
+@pytest.mark.parametrize("spelled", ["{}", "file://{}"])
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_memory_that_was_moved_has_all_its_pictures(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch, spelled: str, absolute: bool
+) -> None:
+    swap(emulator, "a")
+    if absolute:  # as earlier versions wrote it
+        for path in (*(memory / "swaps").rglob("*.json"), *(memory / "ends").rglob("*.json")):
+            path.write_text(path.read_text().replace('"pictures/', f'"{memory}/pictures/'))
+    moved = memory.rename(memory.with_name("moved"))
+    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", spelled.format(moved))
+    reused = swap(emulator, "b")
+    assert reused["reused"]
+    assert Path(reused["image_url"].removeprefix("file://")).is_relative_to(moved)
+    assert len(emulator.charges) == 1
