@@ -27,7 +27,7 @@ from airflow_provider_segmind.api.remembered import DONE, FAILED, SwapRecord, re
 from airflow_provider_segmind.api.rescue import Need, need_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store
-from airflow_provider_segmind.memory.swaps import MAX_TEXT, ask, is_of_another, keep_end, store_copy
+from airflow_provider_segmind.memory.swaps import ask, fetch, is_of_another, keep_end
 
 log = logging.getLogger(__name__)
 
@@ -157,15 +157,20 @@ class _Rescuer:
             self._hooks[hook.segmind_conn_id] = error
             return _UNKNOWN, name
         except JobExpiredError as error:
-            self._where.run(rescue.gone(record, str(error)[:MAX_TEXT], time.time()))
-            became = _LOST
+            became = self._give_up(record, error)
         except SegmindError as error:
+            if rescue.is_over(record, time.time()):
+                return self._give_up(record, error), name
             log.warning("What became of %s is not known now: %s", name, error)
             self._strike(error)
             return _UNKNOWN, name
         with self._lock:
             self._strikes = 0
         return became, name
+
+    def _give_up(self, record: SwapRecord, error: SegmindError) -> str:
+        self._where.run(rescue.gone(record, str(error), time.time()))
+        return _LOST
 
     def _strike(self, error: SegmindError) -> None:
         if not isinstance(error, TransportError | ServiceError | RateLimitError):
@@ -196,13 +201,9 @@ class _Rescuer:
 
     def _fetch(self, hook: SegmindHook, record: SwapRecord) -> str:
         outputs = [Output(one.keyname, one.type, one.url) for one in record.outputs]
-        if not all(one.url for one in outputs):  # signed URLs are not kept
+        if not all(one.url for one in record.outputs if rescue.is_unstored(one)):  # signed URLs are not kept
             outputs = list(_patiently(hook, record.order).outputs)
-        copies = [
-            store_copy(self._where, hook, record, number, output) if rescue.is_unstored(known) else known
-            for number, (known, output) in enumerate(zip(record.outputs, outputs, strict=False))
-        ]
-        self._where.run(rescue.fetched(record, copies))
+        fetch(self._where, hook, record, outputs)
         return DONE
 
 
