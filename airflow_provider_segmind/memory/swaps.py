@@ -20,6 +20,7 @@ from airflow_provider_segmind.api.models import Job, Output, Settings
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval
 from airflow_provider_segmind.api.remembered import DONE, FAILED, LOST, REJECTED, Stored, SwapRecord, noted
+from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.files.download import download, picture_bytes
 from airflow_provider_segmind.files.fetching import etag_of
 from airflow_provider_segmind.files.pictures import is_url, read_picture
