@@ -20,7 +20,7 @@ from airflow_provider_segmind.api.remembered import CLAIMED, SwapRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import THREADS
-from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digest_of
+from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digests_of
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import recall
 
@@ -82,7 +82,7 @@ class BatchMemory:
         self._swaps = swaps
         self._workflow = workflow
         self._prepare = prepare
-        self._digests: dict[str, str] = {}
+        self._digests: dict[str, tuple[str, ...]] = {}
         self._takes: list[int] = []
         count: Counter[tuple[str, ...]] = Counter()
         for swap in swaps:
@@ -101,7 +101,7 @@ class BatchMemory:
 
         def read(uri: str) -> None:
             try:
-                self._digests[uri] = digest_of(self._hook, names[uri], uri, self._prepare)
+                self._digests[uri] = digests_of(self._hook, names[uri], uri, self._prepare)
             except SegmindError as error:
                 log.warning("%s", error)
 
@@ -208,14 +208,16 @@ class BatchMemory:
 
     def _key(self, index: int) -> str:
         swap = self._swaps[index]
-        digests = {}
+        digests: dict[str, str] = {}
+        known: tuple[str, ...] = ()
         for name in BODY_SWAP_IMAGES:
             uri = getattr(swap, name)
             if uri not in self._digests:
-                self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
-            digests[name] = self._digests[uri]
+                self._digests[uri] = digests_of(self._hook, name, uri, self._prepare)
+            digests[name] = self._digests[uri][0]
+            known += self._digests[uri]
         key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
-        self._memory.pictures[key] = tuple(digests.values())
+        self._memory.pictures[key] = tuple(dict.fromkeys(known))
         return key
 
 

@@ -70,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     rescue.set_defaults(run=_rescue)
 
     forget = commands.add_parser("forget", help="remove all that was made with a picture, or made it")
-    forget.add_argument("picture", metavar="PICTURE", help="path or URI of the picture, or its SHA-256")
+    forget.add_argument("picture", metavar="PICTURE", help="path, URI or URL of the picture, or its SHA-256")
+    forget.add_argument("--conn-id", default="segmind_default", help="to read a URL with; default: segmind_default")
     forget.set_defaults(run=_forget)
     return parser
 
@@ -147,10 +148,11 @@ def _rescue(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
+    from airflow_provider_segmind.hooks.segmind import SegmindHook
     from airflow_provider_segmind.memory.forget import digests_of, forget
     from airflow_provider_segmind.memory.store import the_memory
 
-    said = forget(the_memory(), digests_of(options.picture))
+    said = forget(the_memory(), digests_of(SegmindHook(options.conn_id), options.picture))
     print(f"removed {len(said.orders):,} orders and {said.pictures:,} stored pictures")
     for order in said.orders:
         print(f"  {order}")

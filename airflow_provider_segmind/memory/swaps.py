@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
@@ -24,6 +24,9 @@ from airflow_provider_segmind.files.download import download, picture_bytes
 from airflow_provider_segmind.files.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store, owner_of, store
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.quality.prepare import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +56,8 @@ class Remembering:
 
     :param cost: US dollars of one order, for the record.
     :param conn_id: the connection that orders.
-    :param pictures: SHA-256 of the input pictures, by the key of the swap; noted where the key is made.
+    :param pictures: SHA-256 of the input pictures, as sent and as given, by the key of the swap; noted where the key
+        is made.
     """
 
     store: Store
@@ -123,13 +127,26 @@ def remembering(
 
 def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto") -> str:
     """Return the SHA-256 of a picture's bytes as they are sent, or as its URL gives them now."""
+    return digests_of(hook, name, uri, prepare)[0]
+
+
+def digests_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto") -> tuple[str, ...]:
+    """
+    Return the SHA-256 by which a picture is known: of its bytes as they are sent, and as they were given.
+
+    :raises SegmindError: it cannot be read.
+    """
     if uri.lower().startswith("data:"):
-        data = uri.encode()
-    elif is_url(uri):
-        data = picture_bytes(hook, name, uri)
-    else:
-        data = read_picture(name, uri, prepare).data
-    return hashlib.sha256(data).hexdigest()
+        return (hashlib.sha256(uri.encode()).hexdigest(),)
+    if is_url(uri):
+        return (hashlib.sha256(picture_bytes(hook, name, uri)).hexdigest(),)
+    return digests_in(read_picture(name, uri, prepare))
+
+
+def digests_in(picture: Prepared) -> tuple[str, ...]:
+    """Return the SHA-256 of a picture that is read: of its bytes as they are sent, and as they were given."""
+    sent = hashlib.sha256(picture.data).hexdigest()
+    return (sent, picture.original) if picture.original else (sent,)
 
 
 def recalled(job: Job) -> Job:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 from airflow_provider_segmind.emulator import Fault
 from tests.faults.case import Case
