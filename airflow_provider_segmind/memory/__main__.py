@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     rescue = commands.add_parser("rescue", help="fetch what is paid for and not stored, and name what is lost")
     rescue.add_argument("--conn-id", default="segmind_default", help="for orders that do not say it")
+    rescue.add_argument("--all", action="store_true", help="read all orders, as after a backup was put back")
     rescue.set_defaults(run=_rescue)
 
     forget = commands.add_parser("forget", help="remove all that was made with a picture, or made it")
@@ -130,7 +131,7 @@ def _costs(options: argparse.Namespace) -> int:
     for row in said.rows:
         print(line(row, row.day, row.dag_id))
     print(line(said.total, "all", ""))
-    if said.read < said.there:
+    if not said.is_whole:
         print(f"This is {said.read:,} of {said.there:,} orders, which are too many: ask for fewer days.")
     return 0
 
@@ -139,7 +140,7 @@ def _rescue(options: argparse.Namespace) -> int:
     from airflow_provider_segmind.memory.rescue import rescue_all
     from airflow_provider_segmind.memory.store import the_memory
 
-    said = rescue_all(the_memory(), options.conn_id)
+    said = rescue_all(the_memory(), options.conn_id, every=options.all)
     print(f"looked at {said.looked_at:,}: {said.fetched:,} fetched, {said.failed:,} failed, {said.running:,} running")
     for word, names in (("lost", said.lost), ("unknown", said.unknown)):
         for name in names:
