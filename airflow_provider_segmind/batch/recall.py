@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.remembered import CLAIMED, SwapRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import THREADS
-from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digest_of
+from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digests_of
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import recall
 
@@ -81,7 +81,7 @@ class BatchMemory:
         self._swaps = swaps
         self._workflow = workflow
         self._prepare = prepare
-        self._digests: dict[str, str | SegmindError] = {}
+        self._digests: dict[str, tuple[str, ...] | SegmindError] = {}
         self._takes: list[int] = []
         count: Counter[tuple[str, ...]] = Counter()
         for swap in swaps:
@@ -100,7 +100,7 @@ class BatchMemory:
 
         def read(uri: str) -> None:
             try:
-                self._digests[uri] = self._digest(names[uri], uri)
+                self._digests[uri] = self._read(names[uri], uri)
             except SegmindError as error:
                 log.warning("%s", error)
                 self._digests[uri] = error
@@ -166,9 +166,9 @@ class BatchMemory:
 
         :raises LostClaimError: it has changed, so its swaps are other swaps now.
         """
-        digest = hashlib.sha256(data).hexdigest()
-        if self._digests.get(uri) != digest:
-            self._digests[uri] = digest
+        digest, known = hashlib.sha256(data).hexdigest(), self._digests.get(uri)
+        if not isinstance(known, tuple) or known[0] != digest:
+            self._digests[uri] = (digest,)
             raise LostClaimError("The file has changed since its swap was looked up in the memory.")
 
     async def find(self, index: int) -> Found | Paid:
@@ -224,22 +224,24 @@ class BatchMemory:
     def _of(self, index: int) -> Remembering:
         return self._memory.of(index)
 
-    def _digest(self, name: str, uri: str) -> str:
-        return digest_of(self._hook, name, uri, self._prepare, by_etag=self._memory.by_etag)
+    def _read(self, name: str, uri: str) -> tuple[str, ...]:
+        return digests_of(self._hook, name, uri, self._prepare, by_etag=self._memory.by_etag)
 
     def _key(self, index: int) -> str:
         swap = self._swaps[index]
-        digests = {}
+        digests: dict[str, str] = {}
+        known: tuple[str, ...] = ()
         for name in BODY_SWAP_IMAGES:
             uri = getattr(swap, name)
             if uri not in self._digests:
-                self._digests[uri] = self._digest(name, uri)
-            digest = self._digests[uri]
-            if isinstance(digest, SegmindError):  # in this attempt each picture is asked for once
-                raise digest
-            digests[name] = digest
+                self._digests[uri] = self._read(name, uri)
+            read = self._digests[uri]
+            if isinstance(read, SegmindError):  # in this attempt each picture is asked for once
+                raise read
+            digests[name] = read[0]
+            known += read
         key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
-        self._memory.pictures[key] = tuple(digests.values())
+        self._memory.pictures[key] = tuple(dict.fromkeys(known))
         return key
 
 

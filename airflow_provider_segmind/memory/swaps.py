@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
@@ -26,6 +26,9 @@ from airflow_provider_segmind.files.fetching import etag_of
 from airflow_provider_segmind.files.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store, owner_of, store
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.quality.prepare import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +64,8 @@ class Remembering:
 
     :param cost: US dollars of one order, for the record.
     :param conn_id: the connection that orders.
-    :param pictures: SHA-256 of the input pictures, by the key of the swap; noted where the key is made.
+    :param pictures: SHA-256 of the input pictures, as sent and as given, by the key of the swap; noted where the key
+        is made.
     :param by_etag: whether URL and ETag stand for a picture behind a URL.
     """
 
@@ -131,17 +135,27 @@ def remembering(
     return Remembering(where, how, owner_of(context), cost or 0.0, conn_id, by_etag=reuse == "etag")
 
 
-def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto", *, by_etag: bool = False) -> str:
-    """Return the SHA-256 of a picture's bytes as they are sent, or of what stands for those behind a URL."""
+def digests_of(
+    hook: SegmindHook, name: str, uri: str, prepare: str = "auto", *, by_etag: bool = False
+) -> tuple[str, ...]:
+    """
+    Return the SHA-256 by which a picture is known: of its bytes as they are sent, and as they were given.
+
+    :param by_etag: whether URL and ETag stand for a picture behind a URL.
+    :raises SegmindError: it cannot be read.
+    """
     if uri.lower().startswith("data:"):
-        data = uri.encode()
-    elif is_url(uri) and by_etag:
-        data = f"{public_uri(uri)} {etag_of(hook, name, uri)}".encode()
-    elif is_url(uri):
-        data = picture_bytes(hook, name, uri)
-    else:
-        data = read_picture(name, uri, prepare).data
-    return hashlib.sha256(data).hexdigest()
+        return (hashlib.sha256(uri.encode()).hexdigest(),)
+    if is_url(uri):
+        told = f"{public_uri(uri)} {etag_of(hook, name, uri)}".encode() if by_etag else picture_bytes(hook, name, uri)
+        return (hashlib.sha256(told).hexdigest(),)
+    return digests_in(read_picture(name, uri, prepare))
+
+
+def digests_in(picture: Prepared) -> tuple[str, ...]:
+    """Return the SHA-256 of a picture that is read: of its bytes as they are sent, and as they were given."""
+    sent = hashlib.sha256(picture.data).hexdigest()
+    return (sent, picture.original) if picture.original else (sent,)
 
 
 def ask(hook: SegmindHook, order: OrderRecord) -> Job:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -32,7 +31,7 @@ from airflow_provider_segmind.files.pictures import check_prepare, is_url, read_
 from airflow_provider_segmind.gallery.recording import ordered, show, show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
-from airflow_provider_segmind.memory.swaps import digest_of, keep, lost
+from airflow_provider_segmind.memory.swaps import digests_in, digests_of, keep, lost
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.pixelflow import _OrdersPixelFlow
@@ -99,13 +98,14 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         """Return the key of this swap in the memory, by the bytes of both pictures; those to upload are kept."""
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
         self._read = {name: read_picture(name, uri, self.prepare) for name, uri in pictures.items() if not is_url(uri)}
-        digests = {
-            name: digest_of(hook, name, uri, by_etag=self.reuse == "etag")
+        known = {
+            name: digests_of(hook, name, uri, by_etag=self.reuse == "etag")
             if is_url(uri)
-            else hashlib.sha256(self._read[name].data).hexdigest()
+            else digests_in(self._read[name])
             for name, uri in pictures.items()
         }
-        self._digests = tuple(digests.values())
+        digests = {name: each[0] for name, each in known.items()}
+        self._digests = tuple(dict.fromkeys(one for each in known.values() for one in each))
         given = {**pictures, "select_character": check_character(self.select_character)}
         return swap_key(hook.settings.base_url, check_workflow(self.workflow), given, digests)
 

@@ -17,7 +17,7 @@ from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.gallery.recording import ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.costs import note_reused
-from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digest_of, remembering
+from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digests_of, remembering
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.budgets import give_back, reserve
@@ -118,7 +118,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
         given = check_inputs(check_workflow(self.workflow), self.given_inputs(), base_url=hook.settings.base_url)
         urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
-        digests = {name: digest_of(hook, name, url, by_etag=self.reuse == "etag") for name, url in urls.items()}
+        digests = {name: digests_of(hook, name, url, by_etag=self.reuse == "etag")[0] for name, url in urls.items()}
         self._digests = tuple(digests.values())
         return swap_key(hook.settings.base_url, self.workflow, given, digests)
 

@@ -20,7 +20,7 @@ from airflow_provider_segmind.emulator.state import Asset
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import store as stores
 from airflow_provider_segmind.memory import swaps as memory_swaps
-from airflow_provider_segmind.memory.swaps import digest_of
+from airflow_provider_segmind.memory.swaps import digests_of
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.orders import recovery
@@ -127,8 +127,8 @@ def test_a_url_whose_picture_changed_is_ordered_again(emulator: Emulator) -> Non
 
 
 def test_an_etag_stands_for_a_picture_where_the_author_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def digest(query: str = "") -> str:
-        return digest_of(SegmindHook(), "character_image", f"{host.url}/a.png{query}", by_etag=True)
+    def digest(query: str = "") -> tuple[str, ...]:
+        return digests_of(SegmindHook(), "character_image", f"{host.url}/a.png{query}", by_etag=True)
 
     with own_host(monkeypatch) as host:
         host.answers["/a.png"] = (200, PICTURE, {"ETag": '"1"'})

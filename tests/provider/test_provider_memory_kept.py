@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from airflow_provider_segmind.api import rescue as needs
 from airflow_provider_segmind.api.models import Job, Output
 from airflow_provider_segmind.api.remembered import DONE, LOST, ORDERED
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.files import download
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import swaps
 from airflow_provider_segmind.memory.rescue import rescue_all
@@ -31,6 +33,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Configure a memory, take each order for an old one, and return the memory's folder."""
     monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
     monkeypatch.setattr(needs, "OLD", 0.0)
+    monkeypatch.setattr(download, "Limits", partial(download.Limits, pauses=()))  # ask a host that fails only once
     return tmp_path / "memory"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from airflow_provider_segmind.api.errors import SegmindError, TransportError
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import rescue, swaps
+from airflow_provider_segmind.memory.store import Store, the_memory
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.memory import RescueSwapsOperator
 from tests.api.clock import Clock
@@ -181,8 +183,6 @@ def test_a_request_that_is_another_orders_is_not_taken_for_one_of_unknown_outcom
 def test_an_order_is_asked_for_with_the_connection_that_made_it(
     emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     monkeypatch.setenv("AIRFLOW_CONN_STUDIO", os.environ["AIRFLOW_CONN_SEGMIND_DEFAULT"])
     emulator.set(job_seconds=0)
     ids = [submit(emulator, 0, segmind_conn_id="studio"), submit(emulator, 1)]
@@ -276,3 +276,37 @@ def test_what_is_stored_is_what_segmind_made(emulator: Emulator, memory: Path) -
     rescued()
     (output,) = records(memory)[0]["outputs"]
     assert urllib.request.urlopen(output["url"]).read() == (memory / output["uri"]).read_bytes()  # noqa: S310
+
+
+def aged(memory: Path, seconds: float) -> None:
+    """Let time pass since each object of the memory was changed."""
+    for path in (memory / "swaps").rglob("*.json"):
+        at = path.stat().st_mtime - seconds
+        os.utime(path, (at, at))
+
+
+def test_what_was_seen_to_be_final_is_not_read_again(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.set(job_seconds=0)
+    submit(emulator, 0)
+    emulator.set(job_seconds=100)
+    submit(emulator, 1)
+    read: list[str] = []
+    real = Store._read
+
+    def noting(self: Store, name: str) -> bytes | None:
+        read.extend([name] if name.startswith("swaps/") else [])
+        return real(self, name)
+
+    aged(memory, 30 * 86400)
+    assert rescued() == {"looked_at": 2, "fetched": 1, "running": 1}
+    done = next(path for path in (memory / "swaps").rglob("*.json") if '"done"' in path.read_text())
+    os.utime(done, (1e9, 1e9))
+    assert rescued() == {"looked_at": 1, "running": 1}
+    monkeypatch.setattr(Store, "_read", noting)
+    assert rescued() == {"looked_at": 1, "running": 1}
+    assert read
+    assert not [name for name in read if done.name in name]
+    rescue.rescue_all(the_memory(), "segmind_default", every=True)
+    assert [name for name in read if done.name in name]
