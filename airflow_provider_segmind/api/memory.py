@@ -41,6 +41,8 @@ T = TypeVar("T")
 REUSE = ("auto", "etag", "never", "refresh")
 SENDING = 400.0
 """Seconds for which another task may be sending the order that it claimed: it waits five minutes after a 429."""
+IDENTITY = "memory.json"
+"""The object that has the memory's id."""
 LOOK_AGAIN = 2.0
 """Seconds between two looks at an order that another task is sending."""
 KEPT = 6.5 * 86400
@@ -199,8 +201,26 @@ def renew(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[bool
     return True
 
 
-def unsent(name: str, owner: Mapping[str, Any]) -> Steps[bool]:
-    """Whether an order was certainly not accepted: its claim, without which nobody sends, is released or not there."""
+def identity(new: str) -> Steps[str]:
+    """Return the id of a memory; a new one gets this one."""
+    data = yield Read(IDENTITY)
+    if data is None:
+        yield Create(IDENTITY, json.dumps({"version": VERSION, "id": new}).encode())
+        data = yield Read(IDENTITY)
+    try:
+        return str(json.loads(data)["id"])
+    except (ValueError, TypeError, KeyError):
+        raise DamagedError(f"The memory's object {IDENTITY} is damaged: delete it; nothing is lost by that.") from None
+
+
+def unsent(name: str, owner: Mapping[str, Any], *, is_here: bool) -> Steps[bool]:
+    """
+    Whether an order was certainly not accepted: its claim, without which nobody sends, is released or was not made.
+
+    :param is_here: whether it was to be claimed in this memory, and not in one that was configured before.
+    """
+    if not is_here:
+        return False
     data = yield Read(name)
     if data is None:
         return True

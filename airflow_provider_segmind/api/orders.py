@@ -35,6 +35,7 @@ class OrderRecord:
         those of the task; in a batch, its header has them.
     :param prepared: what was done to its pictures before they were sent, by the name of the input.
     :param claim: name of its object in the memory of swaps, if there is a memory.
+    :param memory: id of that memory, so that none is taken for it in which that object cannot be.
     :param reused: whether another task or run ordered it.
     :param max_tries: the task's ``max_tries`` at the order. A person's clear changes it, a retry does not
         (``clear_task_instances`` in Airflow); this tells a new order from another attempt at the same one.
@@ -54,6 +55,7 @@ class OrderRecord:
     prepared: Mapping[str, Sequence[str]] = field(default_factory=dict)
     claim: str = ""
     reused: bool = False
+    memory: str = ""
 
     @property
     def known(self) -> bool:

@@ -182,8 +182,10 @@ class Ordering:
             going_out, earlier = False, intent
             own = has_own_input(swap.given, inputs)
             done = {name: list(picture.done) for name, picture in sent.items() if picture.done}
-            again, claim = bool(intent.claim), found.name if found else ""
-            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=own, prepared=done, claim=claim)
+            again = bool(intent.claim)
+            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=own, prepared=done)
+            if self._memory is not None and found is not None:
+                intent = replace(intent, claim=found.name, memory=self._memory.id)
             try:
                 await self._ledger.intend(index, intent)
             except Exception:

@@ -81,6 +81,8 @@ class BatchMemory:
         self._swaps = swaps
         self._workflow = workflow
         self._prepare = prepare
+        self.id = ""
+        """The memory's id, once a swap is to be ordered."""
         self._digests: dict[str, tuple[str, ...] | SegmindError] = {}
         self._takes: list[int] = []
         count: Counter[tuple[str, ...]] = Counter()
@@ -174,6 +176,7 @@ class BatchMemory:
     async def find(self, index: int) -> Found | Paid:
         """Return the number under which a swap is to be ordered, or its job; wait while another task sends it."""
         key = await asyncio.to_thread(self._key, index)
+        self.id = await asyncio.to_thread(lambda: self._store.id)
         while True:
             found = await self._store.arun(self._of(index).settle(key))
             if found.record is None:
@@ -200,7 +203,9 @@ class BatchMemory:
 
     async def unsent(self, index: int, order: OrderRecord) -> bool:
         """Whether an order was certainly never sent."""
-        return bool(order.claim) and await self._store.arun(self._of(index).unsent(order))
+        return bool(order.claim) and await asyncio.to_thread(
+            lambda: self._store.run(self._of(index).unsent(order)),
+        )
 
     async def accepted(self, index: int, order: OrderRecord) -> None:
         """Note an accepted order; it is placed, so an outage of the memory must not stop the others."""

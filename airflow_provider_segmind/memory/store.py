@@ -25,7 +25,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
 from airflow_provider_segmind.api.flow import Pause
-from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps
+from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps, identity
 from airflow_provider_segmind.api.uris import SAME_STORAGE, shown
 from airflow_provider_segmind.files.objects import LOCAL, memory_root, storage_errors, storage_path
 from airflow_provider_segmind.files.publish import write_local, write_whole
@@ -93,6 +93,11 @@ class Store:
     @cached_property
     def _top(self) -> ObjectStoragePath:
         return storage_path(_NAME, self.root)
+
+    @cached_property
+    def id(self) -> str:
+        """What tells it from any other memory; read once for this process."""
+        return self.run(identity(uuid.uuid4().hex[:16]))
 
     def path(self, name: str) -> ObjectStoragePath:
         """Return the path of an object."""

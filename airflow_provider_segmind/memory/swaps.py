@@ -104,7 +104,7 @@ class Remembering:
 
     def unsent(self, order: OrderRecord) -> memory.Steps[bool]:
         """Whether an order was certainly never sent."""
-        return memory.unsent(order.claim, self.owner)
+        return memory.unsent(order.claim, self.owner, is_here=order.memory == self.store.id)
 
     def accepted(self, order: OrderRecord) -> memory.Steps[None]:
         """Note an accepted order."""

@@ -211,7 +211,9 @@ def _submit(
         nonlocal intent, earlier, going_out
         going_out, earlier = False, intent
         intent = replace(intent, at=time.time())
-        again, intent = bool(intent.claim), replace(intent, claim=claim[1].name if claim else "")
+        again = bool(intent.claim)
+        if claim is not None:
+            intent = replace(intent, claim=claim[1].name, memory=claim[0].store.id)
         store.save(intent)
         if claim is not None:
             memory, found = claim

@@ -444,18 +444,42 @@ def test_a_doubted_order_that_was_accepted_after_all_is_ordered(objects: Objects
 
 def test_an_order_without_its_claim_was_never_sent(objects: Objects) -> None:
     name = objects.settle().name
-    assert objects.run(memory.unsent(name, A))
+    assert objects.run(memory.unsent(name, A, is_here=True))
+    assert not objects.run(memory.unsent(name, A, is_here=False)), "another memory cannot say that"
     assert objects.run(memory.claim(claim_of(Found(None, name), B, objects.now), None))
-    assert objects.run(memory.unsent(name, A))
-    assert not objects.run(memory.unsent(name, B))
+    assert objects.run(memory.unsent(name, A, is_here=True))
+    assert not objects.run(memory.unsent(name, B, is_here=True))
+
+
+def test_a_memory_gets_its_id_once(objects: Objects) -> None:
+    assert objects.run(memory.identity("one")) == "one" == objects.run(memory.identity("two"))
+    objects.lose_answer = True
+    del objects[memory.IDENTITY]
+    first, second = memory.identity("three"), memory.identity("four")
+    for steps in (first, second):
+        assert objects.do(next(steps)) is None
+    assert objects.do(first.send(None)) is False
+    objects.lose_answer = False
+    assert objects.do(second.send(None)) is False
+    for steps in (first, second):
+        step = steps.send(False)
+        with pytest.raises(StopIteration, match="three"):
+            steps.send(objects.do(step))
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff"])
+def test_a_damaged_id_is_named(objects: Objects, data: bytes) -> None:
+    objects[memory.IDENTITY] = data
+    with pytest.raises(DamagedError, match=r"memory\.json is damaged: delete it; nothing is lost"):
+        objects.run(memory.identity("one"))
 
 
 def test_an_order_whose_claim_is_released_was_not_accepted(objects: Objects) -> None:
     record = claim_of(objects.settle(), A, objects.now)
     assert objects.run(memory.claim(record, None))
-    assert not objects.run(memory.unsent(record.name, A))
+    assert not objects.run(memory.unsent(record.name, A, is_here=True))
     objects.run(memory.refused(record.name, A, record.order.at))
-    assert objects.run(memory.unsent(record.name, A))
+    assert objects.run(memory.unsent(record.name, A, is_here=True))
 
 
 def test_an_order_whose_claim_is_gone_can_still_be_found_missing(objects: Objects) -> None:

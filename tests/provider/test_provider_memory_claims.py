@@ -26,6 +26,7 @@ from tests.provider.batches import RUNNING, at_once, charged, swaps
 from tests.provider.running import context, run
 from tests.provider.test_provider_memory import in_run, memory, records, submit, swap, task_of
 from tests.provider.test_provider_memory_batch import InRun, states
+from tests.provider.tries import Store
 
 __all__ = ["at_once", "memory"]
 
@@ -229,3 +230,31 @@ def test_a_claim_of_a_batch_says_which_workflow_it_orders(emulator: Emulator, tm
         batch.attempt()
     assert states(memory) == {"ordered", "released"}
     assert {record["order"]["workflow"] for record in records(memory)} == {BODY_SWAP_WORKFLOW}
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("moved", ["another memory", "a record from before memories had ids"])
+def test_a_claim_that_is_not_there_proves_nothing_in_another_memory(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    """Between a lost answer and its retry, the administrator has changed `[segmind] memory`."""
+    kept = Store()
+
+    def attempt(number: int) -> Any:
+        return run(swap(emulator), {**context(task_of(max_tries=2, try_number=number)), "task_state_store": kept})
+
+    emulator.script(Fault("drop-after"), Fault("500", on="history", times=None))
+    with pytest.raises(SegmindError):
+        attempt(1)
+    if moved == "another memory":
+        monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{memory}-other")
+    else:
+        for key, value in list(kept.items()):
+            kept[key] = {name: said for name, said in value.items() if name != "memory"}
+        for path in (memory / "swaps").rglob("*.json"):
+            path.unlink()
+    with pytest.raises(SegmindError, match="An earlier attempt of this task"):
+        attempt(2)
+    emulator.clear_faults()
+    attempt(3)
+    assert len(emulator.charges) == 1
