@@ -124,16 +124,20 @@ class Costs:
     """
     Sums by day and DAG, newest first, and those of all.
 
-    :param read: number of objects that were read, of ``there`` that belong to these days.
+    :param read: number of objects that were read, of ``there`` that are known to belong to these days.
+    :param is_whole: whether these are all.
     """
 
     rows: tuple[Row, ...] = ()
     total: Row = field(default_factory=Row)
     read: int = 0
     there: int = 0
+    is_whole: bool = True
 
 
-def costs_of(facts: Iterable[Facts], *, now: float, since: str, read: int = 0, there: int = 0) -> Costs:
+def costs_of(
+    facts: Iterable[Facts], *, now: float, since: str, read: int = 0, there: int = 0, is_whole: bool = True
+) -> Costs:
     """
     Return the sums by day and DAG.
 
@@ -147,7 +151,7 @@ def costs_of(facts: Iterable[Facts], *, now: float, since: str, read: int = 0, t
             rows.setdefault((day, one.dag_id), Row(day, one.dag_id)).add(one, now)
             total.add(one, now)
     by_dag = sorted(rows.values(), key=lambda row: row.dag_id)
-    return Costs(tuple(sorted(by_dag, key=lambda row: row.day, reverse=True)), total, read, there)
+    return Costs(tuple(sorted(by_dag, key=lambda row: row.day, reverse=True)), total, read, there, is_whole)
 
 
 def only(costs: Costs, dag_ids: Collection[str]) -> Costs:

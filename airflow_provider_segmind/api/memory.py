@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from airflow_provider_segmind.api.flow import Pause
-from airflow_provider_segmind.api.models import Output
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import (
     CLAIMED,
@@ -34,12 +33,12 @@ from airflow_provider_segmind.api.remembered import (
     name_of,
     read_swap,
     request_name,
+    words,
 )
-from airflow_provider_segmind.api.results import is_image
 
 T = TypeVar("T")
 
-REUSE = ("auto", "never", "refresh")
+REUSE = ("auto", "etag", "never", "refresh")
 SENDING = 400.0
 """Seconds for which another task may be sending the order that it claimed: it waits five minutes after a 429."""
 IDENTITY = "memory.json"
@@ -75,7 +74,7 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Ask for the size of a stored picture in bytes; the answer is ``None`` if there is none."""
+    """Ask for the size of a stored picture in bytes, by its name or URI; the answer is ``None`` if there is none."""
 
     uri: str
 
@@ -153,11 +152,16 @@ def _stands(record: SwapRecord, how: Reuse, now: float) -> Steps[bool]:
         return record.state == ORDERED
     if how.max_age is not None and now - record.ended_at > how.max_age:
         return False
+    return (yield from is_there(record, now))
+
+
+def is_there(record: SwapRecord, now: float) -> Steps[bool]:
+    """Whether all that a job made can be had: from the memory, or from Segmind, as long as it keeps it."""
     for output in record.outputs:
         if output.uri:
             if (yield Size(output.uri)) != output.size:
                 return False
-        elif is_image(Output(output.keyname, output.type, output.url)) and now - record.ended_at > KEPT:
+        elif not output.url or (output.is_at_segmind and now - record.ended_at > KEPT):
             return False
     return bool(record.outputs)
 
@@ -238,7 +242,7 @@ def doubted(name: str, owner: Mapping[str, Any], why: str) -> Steps[None]:
     """Note that the task of a claim has failed since nobody knows its outcome."""
     record = yield from _claimed(name, owner)
     if record is not None:
-        yield Replace(name, replace(record, error=why).to_bytes())
+        yield Replace(name, replace(record, error=words(why)).to_bytes())
 
 
 def given_up(name: str, owner: Mapping[str, Any]) -> Steps[None]:
@@ -297,7 +301,7 @@ def ended(
     record = (yield from _of_request(name, request_id)) if name else (yield from find(request_id))
     if record is None or (record.state not in (CLAIMED, ORDERED, LOST) and state != REJECTED):
         return
-    changed = replace(record, state=state, error=error)
+    changed = replace(record, state=state, error=words(error))
     if state != REJECTED:
         changed = replace(changed, ended_at=at, outputs=outputs)
     yield from _keep_end(changed)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from airflow_provider_segmind.api.answers import line
 from airflow_provider_segmind.api.errors import OutcomeUnknownError
 from airflow_provider_segmind.api.models import Job, Output
 from airflow_provider_segmind.api.orders import OrderRecord, read_order
+from airflow_provider_segmind.api.results import is_image
+from airflow_provider_segmind.api.uris import without_secrets
 
 VERSION = 1
 
@@ -29,6 +31,10 @@ LOST = "lost"
 REJECTED = "rejected"
 """A check or a person does not want its picture, or a later order has made a new one."""
 _STATES = (CLAIMED, RELEASED, ORDERED, DONE, FAILED, LOST, REJECTED)
+MAX_WORDS = 2048
+"""Characters of an error or a reason."""
+MAX_OUTPUTS = 2**18
+"""Bytes of a job's URLs and texts as they are written; an output that does not fit in is not kept."""
 SWAP_NAME = re.compile(r"swaps/[0-9a-f]{2}/[0-9a-f]{64}\.[0-9]{1,9}\.json")
 
 
@@ -38,7 +44,12 @@ class DamagedError(OutcomeUnknownError):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An output of a job: where Segmind has it, and the copy that was made when the job was seen to end."""
+    """
+    An output of a job: where Segmind has it, and the copy that was made when the job was seen to end.
+
+    :param url: its URL or text as Segmind gave it, whole; empty if it has a secret in it, or is too long to keep.
+    :param uri: the copy's name in the memory; a URI in records of earlier versions.
+    """
 
     keyname: str
     type: str
@@ -46,6 +57,16 @@ class Stored:
     uri: str = ""
     sha256: str = ""
     size: int = 0
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture."""
+        return is_image(Output(self.keyname, self.type, self.url))
+
+    @property
+    def is_at_segmind(self) -> bool:
+        """Whether it has no copy and is no text, so that it is gone when Segmind deletes it."""
+        return not self.uri and (self.is_picture or self.url.lower().startswith(("http://", "https://")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +124,7 @@ class SwapRecord:
         values = {name: getattr(self, name) for name in _FIELDS if name not in ("order", "outputs", "owner")}
         outputs = [{name: getattr(one, name) for name in _STORED} for one in self.outputs]
         said = {**values, "version": VERSION, "owner": dict(self.owner), "order": self.order.to_json()}
-        return (json.dumps({**said, "outputs": outputs}, indent=1, sort_keys=True) + "\n").encode()
+        return (json.dumps({**said, "outputs": outputs}, sort_keys=True) + "\n").encode()
 
 
 _FIELDS = tuple(part.name for part in fields(SwapRecord))
@@ -138,6 +159,22 @@ def request_name(request_id: str) -> str:
     """Return the name of the object that leads from a request to its swap."""
     digest = hashlib.sha256(request_id.encode()).hexdigest()
     return f"requests/{digest[:2]}/{digest[:32]}.json"
+
+
+def words(text: str) -> str:
+    """Return an error or a reason as it is kept: short, and without what is secret in the URLs that it quotes."""
+    return line(without_secrets(text[:MAX_WORDS]), MAX_WORDS)
+
+
+def noted(outputs: Iterable[Output]) -> tuple[Stored, ...]:
+    """Return a job's outputs as they are kept: each whole or not at all, and none with a secret in it."""
+    kept, left = [], MAX_OUTPUTS
+    for output in outputs:
+        fits = len(output.url) <= left and (size := len(json.dumps(output.url))) <= left
+        is_kept = fits and without_secrets(output.url) == output.url
+        left -= size if is_kept else 0
+        kept.append(Stored(output.keyname, output.type, output.url if is_kept else ""))
+    return tuple(kept)
 
 
 def read_swap(data: bytes, name: str) -> SwapRecord:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from enum import Enum
 
 from airflow_provider_segmind.api.memory import KEPT, Read, Replace, Steps, with_end
-from airflow_provider_segmind.api.models import Output
 from airflow_provider_segmind.api.remembered import (
     CLAIMED,
     DONE,
@@ -17,11 +16,13 @@ from airflow_provider_segmind.api.remembered import (
     SwapRecord,
     end_name,
     read_swap,
+    words,
 )
-from airflow_provider_segmind.api.results import is_image
 
 OLD = 600.0
 """Seconds after an order for which its own task looks after it: it may be sending, and its job may be running."""
+OVER = 8 * 86400.0
+"""Seconds after which a picture cannot be had any more: Segmind deletes it after seven days."""
 
 
 class Need(Enum):
@@ -45,9 +46,14 @@ def need_of(record: SwapRecord, now: float) -> Need | None:
     return Need.ASK if record.state == ORDERED and age >= OLD else None
 
 
+def is_over(record: SwapRecord, now: float) -> bool:
+    """Whether an order's pictures are so old that Segmind has them no more, whatever their host answers."""
+    return record.state == DONE and now - record.ended_at > OVER
+
+
 def is_unstored(output: Stored) -> bool:
     """Whether an output is a picture without a copy."""
-    return not output.uri and is_image(Output(output.keyname, output.type, output.url))
+    return output.is_picture and not output.uri
 
 
 def fetched(record: SwapRecord, outputs: Sequence[Stored]) -> Steps[None]:
@@ -61,7 +67,7 @@ def gone(record: SwapRecord, error: str, at: float) -> Steps[None]:
     """Note that an order's pictures cannot be had any more, unless somebody has changed its record meanwhile."""
     now = yield from _unchanged(record)
     if now is not None:
-        yield from _write(replace(now, state=LOST, error=error, ended_at=now.ended_at or at))
+        yield from _write(replace(now, state=LOST, error=words(error), ended_at=now.ended_at or at))
 
 
 def _write(record: SwapRecord) -> Steps[None]:

@@ -114,12 +114,10 @@ def reserve(
     :param more: number of orders to be sent.
     :raises CreditsError: a budget does not cover them; nothing is reserved for them.
     """
-    held = yield from _held(who)
+    logs = tuple(budget.log(day) for budget in budgets)
+    wanted = _Held(known.series, known.orders + more, price, logs, who.attempt)
+    held = yield from _reduced(who, wanted, known)
     unspent = held.unspent(known)
-    logs = [budget.log(day) for budget in budgets]
-    for log in held.logs if unspent else ():
-        if log not in logs:  # of another day
-            yield from _add(log, -unspent, who)
     added: list[tuple[str, float]] = []
     for budget, log in zip(budgets, logs, strict=True):
         mine = unspent if log in held.logs else 0.0
@@ -129,8 +127,24 @@ def reserve(
                 yield from _add(other, -amount, who)
             raise _refusal(budget, day, spent=total - mine, more=more, price=price, ordered=known.orders)
         added.append((log, more * price - mine))
-    now = _Held(known.series, known.orders + more, price, tuple(logs), max(who.attempt, held.attempt))
-    yield Replace(who.name, _to_bytes(asdict(now)))
+    yield Replace(who.name, _to_bytes(asdict(replace(wanted, attempt=max(who.attempt, held.attempt)))))
+
+
+def _reduced(who: Spender, wanted: _Held, known: OnRecord) -> Steps[_Held]:
+    """Give back what a task holds beyond what it wants now, or for another day; return what it holds then."""
+    held = yield from _held(who)
+    unspent, enough = held.unspent(known), wanted.unspent(known)
+    others = tuple(log for log in held.logs if log not in wanted.logs)
+    if not unspent or (unspent - enough < _CENT and not others):
+        return held
+    logs = tuple(log for log in held.logs if log in wanted.logs)
+    less = wanted if unspent - enough >= _CENT else held
+    less = replace(less, logs=logs, attempt=max(wanted.attempt, held.attempt))
+    # First, so that no attempt gives the same back once more after this one was killed.
+    yield Replace(who.name, _to_bytes(asdict(less)))
+    for log in held.logs:
+        yield from _add(log, (0.0 if log in others else less.unspent(known)) - unspent, who)
+    return less
 
 
 def give_back(who: Spender, known: OnRecord) -> Steps[None]:

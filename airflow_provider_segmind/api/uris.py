@@ -50,9 +50,14 @@ def shown(value: object, *, most: int = MAX_SHOWN) -> str:
     elif isinstance(value, str) and _PATH.match(text) and "://" not in text:
         text = _unsigned(text)
     else:
-        text = _shown_text(_DATA.sub(r"\1…", text))
+        text = without_secrets(text)
     text = "".join(sign if sign.isprintable() else _INSTEAD[sign.isspace()] for sign in text)
     return text if len(text) <= most else f"{text[:most]}…"
+
+
+def without_secrets(text: str) -> str:
+    """Return a text whole, but without the secrets of the URIs that it quotes and the content of data URLs."""
+    return _shown_text(_DATA.sub(r"\1…", text))
 
 
 def _shown_text(text: str) -> str:

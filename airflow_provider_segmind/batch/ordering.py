@@ -20,7 +20,7 @@ from airflow_provider_segmind.api.orders import OrderRecord, digests, has_own_in
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
 from airflow_provider_segmind.batch.recall import BatchMemory, Paid
-from airflow_provider_segmind.files.pictures import Readable, is_url, read_picture
+from airflow_provider_segmind.batch.uploads import Uploads
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import MAY_PASS, SHARED, can_be, moment
@@ -89,7 +89,7 @@ class Ordering:
         self._accepted = accepted
         self._memory = memory
         self._submitter = Submitter(connection.client, connection.poller)
-        self._uploads: dict[str, asyncio.Task[Readable]] = {}
+        self._uploads = Uploads(self._submitter, terms.prepare, memory)
         self._strikes = 0
         self._halted: SegmindError | None = None
 
@@ -207,7 +207,7 @@ class Ordering:
                     self._take(index, known.record(before), known.job)
                     return
                 found = known
-            sent = {name: await self._readable(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
+            sent = {name: await self._uploads.readable(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
             pictures = {name: picture.url for name, picture in sent.items()}
             inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
             job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend, refused=refused)
@@ -389,21 +389,6 @@ class Ordering:
     def _place(self, index: int) -> str:
         """Return the position of a swap in words; a changed list may no longer contain it."""
         return self._swaps[index].place if index < len(self._swaps) else f"swap {index + 1} of an earlier attempt"
-
-    async def _readable(self, name: str, uri: str) -> Readable:
-        """Return a picture at a URL; upload it only once, even if several swaps use it."""
-        if is_url(uri):
-            return Readable(uri)
-        if uri not in self._uploads:
-            self._uploads[uri] = asyncio.get_running_loop().create_task(self._upload(name, uri))
-        return await self._uploads[uri]
-
-    async def _upload(self, name: str, uri: str) -> Readable:
-        picture = await asyncio.to_thread(read_picture, name, uri, self._terms.prepare)
-        url = await self._submitter.free(
-            lambda client: flow.upload(client.settings, client.auth, picture.data, picture.media_type)
-        )
-        return Readable(url, picture.done)
 
 
 async def find_out(connection: SharedConnection, store: OrderStore, workflow: str, *, patient: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +21,7 @@ from airflow_provider_segmind.api.remembered import CLAIMED, SwapRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import THREADS
-from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digest_of
+from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digests_of
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import recall
 
@@ -31,8 +32,6 @@ log = logging.getLogger(__name__)
 
 READERS = 4
 """Pictures that are read in parallel; each thread keeps the memory of one."""
-
-
 LISTED = 4
 """Swaps in one folder of the memory from which on it is listed."""
 
@@ -84,7 +83,7 @@ class BatchMemory:
         self._prepare = prepare
         self.id = ""
         """The memory's id, once a swap is to be ordered."""
-        self._digests: dict[str, str] = {}
+        self._digests: dict[str, tuple[str, ...] | SegmindError] = {}
         self._takes: list[int] = []
         count: Counter[tuple[str, ...]] = Counter()
         for swap in swaps:
@@ -103,9 +102,10 @@ class BatchMemory:
 
         def read(uri: str) -> None:
             try:
-                self._digests[uri] = digest_of(self._hook, names[uri], uri, self._prepare)
+                self._digests[uri] = self._read(names[uri], uri)
             except SegmindError as error:
                 log.warning("%s", error)
+                self._digests[uri] = error
 
         with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-digests") as pool:
             list(pool.map(read, wanted))
@@ -161,6 +161,17 @@ class BatchMemory:
         job = recall(self._hook, memory_of_swap, record)
         sent = record.order.sent if memory_of_swap.owns(record) else {}
         return None if job is None else Paid(job, record.name, sent)
+
+    def check_unchanged(self, uri: str, data: bytes) -> None:
+        """
+        Check that a file is the one by which its swaps were looked up, right before it is sent.
+
+        :raises LostClaimError: it has changed, so its swaps are other swaps now.
+        """
+        digest, known = hashlib.sha256(data).hexdigest(), self._digests.get(uri)
+        if not isinstance(known, tuple) or known[0] != digest:
+            self._digests[uri] = (digest,)
+            raise LostClaimError("The file has changed since its swap was looked up in the memory.")
 
     async def find(self, index: int) -> Found | Paid:
         """Return the number under which a swap is to be ordered, or its job; wait while another task sends it."""
@@ -218,16 +229,24 @@ class BatchMemory:
     def _of(self, index: int) -> Remembering:
         return self._memory.of(index)
 
+    def _read(self, name: str, uri: str) -> tuple[str, ...]:
+        return digests_of(self._hook, name, uri, self._prepare, by_etag=self._memory.by_etag)
+
     def _key(self, index: int) -> str:
         swap = self._swaps[index]
-        digests = {}
+        digests: dict[str, str] = {}
+        known: tuple[str, ...] = ()
         for name in BODY_SWAP_IMAGES:
             uri = getattr(swap, name)
             if uri not in self._digests:
-                self._digests[uri] = digest_of(self._hook, name, uri, self._prepare)
-            digests[name] = self._digests[uri]
+                self._digests[uri] = self._read(name, uri)
+            read = self._digests[uri]
+            if isinstance(read, SegmindError):  # in this attempt each picture is asked for once
+                raise read
+            digests[name] = read[0]
+            known += read
         key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
-        self._memory.pictures[key] = tuple(digests.values())
+        self._memory.pictures[key] = tuple(dict.fromkeys(known))
         return key
 
 

@@ -43,7 +43,7 @@ _MOVED = (301, 302, 303, 307, 308)
 
 
 class UnseenError(InvalidRequestError):
-    """A worker must not fetch it, but Segmind perhaps can: another network may have another address for its host."""
+    """A worker must not fetch it, but Segmind perhaps can: its network may have another address for the host."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,16 @@ def fetch_input(hook: SegmindHook, name: str, url: str, seconds: float) -> bytes
     if refused.HTML.match(data):
         log.warning("%s %s", wanted.said(url), refused.page(url))
     return data
+
+
+def etag_of(hook: SegmindHook, name: str, url: str) -> str:
+    """Return the ETag of an input, without reading it; raise if its host sends none."""
+    wanted = Wanted(name, beginning=1)
+    with exchange(_LONGEST_LOOK) as whole, answer_of(hook, url, wanted, whole) as (answer, target):
+        _check_status(answer, target, wanted, url)
+        if tag := answer.headers.get("etag", "").strip():
+            return tag
+    raise InvalidRequestError(f"{wanted.said(url)} has no ETag: use reuse='auto', which reads it.")
 
 
 def look_at_url(hook: SegmindHook, name: str, url: str) -> None:

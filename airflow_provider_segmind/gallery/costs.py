@@ -57,7 +57,7 @@ def costs_page(days: int, readable: Callable[[set[str]], set[str]]) -> Response:
     except SegmindError as error:
         return _page(days, f"<p role='alert'>{html.escape(str(error))}</p>", 503)
     costs = only(every, readable({row.dag_id for row in every.rows}))
-    return _page(days, _table(costs) + ("" if every.read >= every.there else _PARTIAL))
+    return _page(days, _table(costs) + ("" if every.is_whole else _PARTIAL))
 
 
 _PARTIAL = "<p role='status'>These are not all orders yet: reading the memory takes longer. Load the page again.</p>"

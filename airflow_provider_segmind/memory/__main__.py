@@ -67,10 +67,12 @@ def _parser() -> argparse.ArgumentParser:
 
     rescue = commands.add_parser("rescue", help="fetch what is paid for and not stored, and name what is lost")
     rescue.add_argument("--conn-id", default="segmind_default", help="for orders that do not say it")
+    rescue.add_argument("--all", action="store_true", help="read all orders, as after a backup was put back")
     rescue.set_defaults(run=_rescue)
 
     forget = commands.add_parser("forget", help="remove all that was made with a picture, or made it")
-    forget.add_argument("picture", metavar="PICTURE", help="path or URI of the picture, or its SHA-256")
+    forget.add_argument("picture", metavar="PICTURE", help="path, URI or URL of the picture, or its SHA-256")
+    forget.add_argument("--conn-id", default="segmind_default", help="to read a URL with; default: segmind_default")
     forget.set_defaults(run=_forget)
     return parser
 
@@ -129,7 +131,7 @@ def _costs(options: argparse.Namespace) -> int:
     for row in said.rows:
         print(line(row, row.day, row.dag_id))
     print(line(said.total, "all", ""))
-    if said.read < said.there:
+    if not said.is_whole:
         print(f"This is {said.read:,} of {said.there:,} orders, which are too many: ask for fewer days.")
     return 0
 
@@ -138,7 +140,7 @@ def _rescue(options: argparse.Namespace) -> int:
     from airflow_provider_segmind.memory.rescue import rescue_all
     from airflow_provider_segmind.memory.store import the_memory
 
-    said = rescue_all(the_memory(), options.conn_id)
+    said = rescue_all(the_memory(), options.conn_id, every=options.all)
     print(f"looked at {said.looked_at:,}: {said.fetched:,} fetched, {said.failed:,} failed, {said.running:,} running")
     for word, names in (("lost", said.lost), ("unknown", said.unknown)):
         for name in names:
@@ -147,10 +149,11 @@ def _rescue(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
+    from airflow_provider_segmind.hooks.segmind import SegmindHook
     from airflow_provider_segmind.memory.forget import digests_of, forget
     from airflow_provider_segmind.memory.store import the_memory
 
-    said = forget(the_memory(), digests_of(options.picture))
+    said = forget(the_memory(), digests_of(SegmindHook(options.conn_id), options.picture))
     print(f"removed {len(said.orders):,} orders and {said.pictures:,} stored pictures")
     for order in said.orders:
         print(f"  {order}")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from airflow_provider_segmind.api.costs import REUSED, Costs, Facts, costs_of, day_of, facts_of, read_facts
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.memory import Read, Replace
-from airflow_provider_segmind.api.remembered import DamagedError, read_swap
+from airflow_provider_segmind.api.remembered import ORDERED, DamagedError, read_swap
 from airflow_provider_segmind.memory.store import Listed, Store, owner_of, store, task_folder
 
 log = logging.getLogger(__name__)
@@ -20,10 +23,12 @@ log = logging.getLogger(__name__)
 READERS = 16
 FRESH = 60.0
 """Seconds for which costs are not read anew."""
-MAX_KNOWN = 200_000
-"""Objects whose facts are held in memory; what is beyond them is not counted."""
+MAX_KNOWN = 2_000_000
+"""Objects whose facts are held in memory, a hundred bytes each; what is beyond them is not counted."""
 FORGOTTEN, REUSES = "forgotten", "reuses"
 _DAY = 86400.0
+_EVER = 2**16 - 1
+"""Number of a day that never comes."""
 _PARTS = tuple(f"swaps/{number:02x}" for number in range(256))
 
 
@@ -45,9 +50,30 @@ def _write(name: str, facts: Facts) -> Any:
     yield Replace(name, facts.to_bytes())
 
 
+@dataclass(slots=True)
+class _Folder:
+    """
+    What is known of a folder.
+
+    :param listed: of each object, a number that tells this version of it from any other, and the day of its change.
+    :param todo: what is still to be read of the last listing.
+    :param begun: the first day for which objects of the last listing are read, and when it was made.
+    :param whole: the same, of the last listing of which all is read.
+    """
+
+    listed: tuple[array[int], array[int]] = field(default_factory=lambda: (array("q"), array("H")))
+    todo: list[Listed] = field(default_factory=list)
+    begun: tuple[int, float] = (_EVER, 0.0)
+    whole: tuple[int, float] = (_EVER, 0.0)
+
+    def is_whole(self, first: int) -> bool:
+        """Whether all was read that may count from a day on."""
+        return self.whole[0] <= first and not self.todo
+
+
 class CostsReader:
     """
-    Reads costs, and knows what it has read: a later call reads only what is new.
+    Reads costs, and knows what it has read: a later call goes on where this one stopped, and reads only what is new.
 
     One call reads at a time, for as long as it may; others meanwhile get what is known.
     """
@@ -58,10 +84,10 @@ class CostsReader:
         self._lock = threading.Lock()
         self._reading: threading.Thread | None = None
         self._error: Exception | None = None
-        self._known: dict[str, tuple[str, Facts | None]] = {}
-        self._listed: dict[str, dict[str, str]] = {}
-        self._whole: dict[str, float] = {}
-        self._done: tuple[str, float] = ("", 0.0)
+        self._folders: dict[str, _Folder] = {}
+        # Of a million objects it must not be more than a number each: what they say is nearly always the same.
+        self._known: dict[int, int] = {}
+        self._facts: dict[Facts | None, int] = {None: 0}
 
     def costs(self, days: int, *, seconds: float | None = None) -> Costs:
         """
@@ -71,22 +97,36 @@ class CostsReader:
         :raises SegmindError: the storage cannot be read.
         """
         now = self._clock()
-        since = day_of(now - (days - 1) * _DAY)
-        fresh = self._done[0] and self._done[0] <= since and now - self._done[1] < FRESH
-        if not fresh and seconds is None:
-            self._read(since, now, None)
-        elif not fresh and seconds is not None:
-            self._read_beside(since, now, seconds)
-        listed = {name: stamp for part in list(self._listed.values()) for name, stamp in part.items()}
-        known = [self._known[name][1] for name in listed if name in self._known]
-        facts = [one for one in known if one is not None]
-        return costs_of(facts, now=now, since=since, read=len(known), there=len(listed))
+        first = int(now // _DAY) - days + 1
+        folders = (FORGOTTEN, *(f"{REUSES}/{day_of(day * _DAY)}" for day in range(int(now // _DAY), first - 1, -1)))
+        folders += _PARTS
+        if seconds is None:
+            self._read(folders, first, now, None)
+        else:
+            self._read_beside(folders, first, now, seconds)
+        return self._sum(folders, first, now)
 
-    def _read_beside(self, since: str, now: float, seconds: float) -> None:
+    def _sum(self, folders: Sequence[str], first: int, now: float) -> Costs:
+        known = [self._folders.get(folder, _Folder()) for folder in folders]
+        listed = [one.listed for one in known]
+        found = Counter(
+            self._known.get(key) for keys, days in listed for key, day in zip(keys, days, strict=True) if day >= first
+        )
+        unread = found.pop(None, 0)
+        said = {number: facts for facts, number in list(self._facts.items()) if facts is not None}
+        facts = [
+            replace(said[number], swaps=said[number].swaps * count, dollars=said[number].dollars * count)
+            for number, count in found.items()
+            if number in said
+        ]
+        read, is_whole = found.total(), all(one.is_whole(first) for one in known)
+        return costs_of(facts, now=now, since=day_of(first * _DAY), read=read, there=read + unread, is_whole=is_whole)
+
+    def _read_beside(self, folders: Sequence[str], first: int, now: float, seconds: float) -> None:
         # In a thread, since a storage that hangs must not hold the request.
         def read() -> None:
             try:
-                self._read(since, now, time.monotonic() + seconds)
+                self._read(folders, first, now, time.monotonic() + seconds)
             except Exception as error:  # noqa: BLE001 - raised where it is waited for
                 self._error = error
 
@@ -100,39 +140,58 @@ class CostsReader:
         if self._error is not None:
             raise self._error
 
-    def _read(self, since: str, now: float, give_up: float | None) -> None:
+    def _read(self, folders: Sequence[str], first: int, now: float, give_up: float | None) -> None:
         self._where.check()
-        days = [f"{REUSES}/{day}" for day in _days(since, now)]
-        folders = (FORGOTTEN, *days, *_PARTS)
-        for old in self._listed.keys() - set(folders):
-            del self._listed[old]
-        # What was read longest ago comes first, so that each look gets further, however short it is.
-        due = sorted(folders, key=lambda folder: self._whole.get(folder, 0.0))
+        # What was begun goes on first, then what was read longest ago: each look gets further, however short it is.
+        known = {folder: self._folders.setdefault(folder, _Folder()) for folder in folders}
+        due = sorted(folders, key=lambda folder: (not known[folder].todo, known[folder].whole[1]))
         with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-costs") as pool:
-            whole = list(pool.map(lambda folder: self._read_folder(folder, since, now, give_up), due))
-        for name in self._known.keys() - {name for part in self._listed.values() for name in part}:
-            del self._known[name]
-        if all(whole):
-            self._done = (since, now)
+            list(pool.map(lambda folder: self._read_folder(folder, first, now, give_up), due))
 
-    def _read_folder(self, folder: str, since: str, now: float, give_up: float | None) -> bool:
-        """Read what is new in a folder; return whether that is all of it."""
-        if folder in self._listed and _is_over(folder, self._whole.get(folder, 0.0)):
-            return True
+    def _read_folder(self, name: str, first: int, now: float, give_up: float | None) -> None:
+        """Read what is new in a folder, as far as it goes."""
+        folder = self._folders[name]
+        read_at = folder.whole[1]
+        if folder.is_whole(first) and (now - read_at < FRESH or _is_over(name, read_at)):
+            return
         if _is_past(give_up):
-            return False
-        listed = [one for one in self._where.listed(folder) if _may_count(one, since)]
-        self._listed[folder] = {one.name: one.stamp for one in listed}
-        for one in listed:
-            known = self._known.get(one.name)
-            if known is not None and known[0] == one.stamp:
-                continue
-            if _is_past(give_up) or (known is None and len(self._known) >= MAX_KNOWN):
-                return False
+            return
+        if not folder.todo or folder.begun[0] > first:
+            self._list(name, folder, first, now)
+        while folder.todo:
+            if _is_past(give_up) or len(self._known) >= MAX_KNOWN:
+                return
+            one = folder.todo[-1]
             data = self._where.do(Read(one.name), time.sleep if give_up is None else _at_once)
-            self._known[one.name] = (one.stamp, None if data is None else _facts_in(data, one.name))
-        self._whole[folder] = now
-        return True
+            self._note(one, None if data is None else _facts_in(data, one.name))
+            folder.todo.pop()
+        folder.whole = folder.begun
+
+    def _list(self, name: str, folder: _Folder, first: int, now: float) -> None:
+        found = list(self._where.listed(name))
+        before, keys = folder.listed[0], array("q", map(_key, found))
+        folder.listed = keys, array("H", map(_day, found))
+        for gone in set(before).difference(keys):
+            self._known.pop(gone, None)
+        # An object is never older than its order.
+        folder.todo = [one for one in found if _day(one) >= first and _key(one) not in self._known]
+        folder.begun = first, now
+
+    def _note(self, one: Listed, facts: Facts | None) -> None:
+        if facts is not None:  # as little as is needed, so that many are the same
+            step = 3600.0 if facts.state == ORDERED else _DAY
+            facts = replace(facts, at=facts.at // step * step)
+        with self._lock:
+            self._known[_key(one)] = self._facts.setdefault(facts, len(self._facts))
+
+
+def _key(one: Listed) -> int:
+    return hash((one.name, one.stamp))
+
+
+def _day(one: Listed) -> int:
+    """Return the number of the day of an object's change; the last one if the storage does not say."""
+    return _EVER if one.changed_at is None else min(max(0, int(one.changed_at // _DAY)), _EVER)
 
 
 def _at_once(_: float) -> None:
@@ -147,18 +206,6 @@ def _is_over(folder: str, read_at: float) -> bool:
 
 def _is_past(give_up: float | None) -> bool:
     return give_up is not None and time.monotonic() > give_up
-
-
-def _may_count(one: Listed, since: str) -> bool:
-    # An object is never older than its order.
-    return one.changed_at is None or day_of(one.changed_at) >= since
-
-
-def _days(since: str, now: float) -> list[str]:
-    days = [day_of(now)]
-    while days[-1] > since:
-        days.append(day_of(now - len(days) * _DAY))
-    return days
 
 
 def _facts_in(data: bytes, name: str) -> Facts | None:

@@ -16,7 +16,11 @@ from airflow_provider_segmind.api.costs import facts_of
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.memory import Read, Replace
 from airflow_provider_segmind.api.remembered import CLAIMED, ORDERED, SwapRecord, end_name, request_name
-from airflow_provider_segmind.files.pictures import read_picture, read_whole
+from airflow_provider_segmind.files.download import picture_bytes
+from airflow_provider_segmind.files.objects import is_remembered
+from airflow_provider_segmind.files.pictures import is_url, read_whole
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory import swaps
 from airflow_provider_segmind.memory.costs import FORGOTTEN
 from airflow_provider_segmind.memory.rescue import records
 from airflow_provider_segmind.memory.store import Store, task_folder
@@ -45,18 +49,23 @@ class Forgotten:
     unnamed: int = 0
 
 
-def digests_of(picture: str) -> frozenset[str]:
+def digests_of(hook: SegmindHook, picture: str) -> frozenset[str]:
     """
     Return the digests by which the memory may know a picture: as it is, and as it is sent.
 
-    :param picture: a path, a URI of object storage, or a SHA-256.
-    :raises InvalidRequestError: it cannot be read.
+    :param hook: of the connection with which the picture's URL is read.
+    :param picture: a path, a URI of object storage, a URL, or a SHA-256.
+    :raises SegmindError: it cannot be read.
     """
     if _SHA256.fullmatch(picture.lower()):
         return frozenset({picture.lower()})
+    if is_url(picture):
+        return frozenset(swaps.digests_of(hook, "the picture", picture))
+    if is_remembered(picture):  # wherever tasks may read their inputs
+        return frozenset({hashlib.sha256(picture_bytes(hook, "results", picture)).hexdigest()})
     found = {hashlib.sha256(read_whole("the picture", picture)).hexdigest()}
     with suppress(InvalidRequestError):  # no input that was ever sent
-        found.add(hashlib.sha256(read_picture("the picture", picture).data).hexdigest())
+        found.update(swaps.digests_of(hook, "the picture", picture))
     return frozenset(found)
 
 
@@ -70,10 +79,17 @@ def forget(where: Store, digests: Collection[str]) -> Forgotten:
     for part in records(where):  # all orders of a swap are in one part
         said.unnamed += sum(not record.pictures for record in part)
         keys = {record.key for record in part if _is_of(record, digests)}
-        for record in part:
-            if record.key in keys:
-                _forget(where, record, said)
+        # All orders of a swap or none: with a gap in their numbers, the running one would not be found.
+        running = {record.key for record in part if record.key in keys and _may_be_running(record)}
+        said.running += [record.whose for record in part if record.key in running and _may_be_running(record)]
+        gone = [record for record in part if record.key in keys - running]
+        for record in sorted(gone, key=lambda record: record.number, reverse=True):
+            _forget(where, record, said)
     return said
+
+
+def _may_be_running(record: SwapRecord) -> bool:
+    return record.state in (CLAIMED, ORDERED) and time.time() - record.order.at < rescue.OLD
 
 
 def _is_of(record: SwapRecord, digests: Collection[str]) -> bool:
@@ -81,9 +97,6 @@ def _is_of(record: SwapRecord, digests: Collection[str]) -> bool:
 
 
 def _forget(where: Store, record: SwapRecord, said: Forgotten) -> None:
-    if record.state in (CLAIMED, ORDERED) and time.time() - record.order.at < rescue.OLD:
-        said.running.append(record.whose)
-        return
     facts = facts_of(record)
     if facts is not None:  # under a name that says nothing of the picture, and is the same if this is done twice
         where.do(Replace(f"{FORGOTTEN}/{record.token}.json", facts.to_bytes()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import threading
 import time
@@ -20,14 +22,14 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.memory import Read
+from airflow_provider_segmind.api.memory import Read, Replace
 from airflow_provider_segmind.api.models import Job, Output
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import DONE, FAILED, SwapRecord, read_swap
 from airflow_provider_segmind.api.rescue import Need, need_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store
-from airflow_provider_segmind.memory.swaps import MAX_TEXT, ask, is_of_another, keep_end, store_copy
+from airflow_provider_segmind.memory.swaps import ask, fetch, is_of_another, keep_end
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,9 @@ PAUSES = (2.0, 8.0, 30.0)
 """Seconds before an order is asked for again after a 429."""
 MAX_NAMED = 1000
 """Names in each list of the summary; the log has all."""
+HORIZON = "rescue/open.json"
+MARGIN = 86400.0
+"""Seconds since their change for which all orders are looked at, also those that were closed: clocks differ."""
 _LOST, _RUNNING, _UNKNOWN = "lost", "running", "unknown"
 
 
@@ -68,6 +73,12 @@ class Summary:
 
 def records(where: Store) -> Iterator[list[SwapRecord]]:
     """Yield all orders of the memory in parts, each a 256th, and log those that cannot be read."""
+    for part in _changed(where, 0.0):
+        yield [record for record, _ in part]
+
+
+def _changed(where: Store, since: float) -> Iterator[list[tuple[SwapRecord, float]]]:
+    """Yield the orders that were changed since then, each with the time; 0 if the storage does not say."""
     where.check()
 
     def read(name: str) -> SwapRecord | None:
@@ -80,26 +91,41 @@ def records(where: Store) -> Iterator[list[SwapRecord]]:
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-rescue") as pool:
         for part in range(256):
-            found = pool.map(read, list(where.names(f"swaps/{part:02x}")))
-            yield [record for record in found if record is not None]
+            listed = [one for one in where.listed(f"swaps/{part:02x}") if (one.changed_at or since) >= since]
+            found = zip(pool.map(read, [one.name for one in listed]), listed, strict=True)
+            yield [(record, one.changed_at or 0.0) for record, one in found if record is not None]
 
 
-def rescue_all(where: Store, conn_id: str) -> Summary:
+def _horizon(where: Store) -> float:
+    """Return the time of change of the oldest order that was open when all were last looked at; 0 if not known."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        return float(json.loads(where.do(Read(HORIZON)) or b"{}")["open_since"])
+    return 0.0
+
+
+def rescue_all(where: Store, conn_id: str, *, every: bool = False) -> Summary:
     """
     Look at each order that is open, and return what became of them.
 
+    An order that had come to its end when all were looked at is not read again, unless it has changed since.
+
     :param conn_id: the connection for orders that do not say which one they were made with.
+    :param every: whether to read all nevertheless.
     :raises SegmindError: Segmind or the storage does not answer; a later call goes on where this one stopped.
     """
     said, rescuer = Summary(), _Rescuer(where, conn_id)
+    horizon = time.time() - MARGIN
     with ThreadPoolExecutor(ASKERS, thread_name_prefix="segmind-rescue") as pool:
-        for part in records(where):
+        for part in _changed(where, 0.0 if every else _horizon(where)):
             now = time.time()
-            opened = [(record, need) for record in part if (need := need_of(record, now)) is not None]
+            found = [(record, need, at) for record, at in part if (need := need_of(record, now)) is not None]
+            opened = [(record, need) for record, need, _ in found]
             rescuer.connect(record for record, _ in opened)
-            for (record, _), (became, name) in zip(opened, pool.map(rescuer.look, opened), strict=True):
+            for (record, _, at), (became, name) in zip(found, pool.map(rescuer.look, opened), strict=True):
                 said.looked_at += 1
                 _count(said, record, became, name)
+                horizon = min(horizon, at) if became in (_RUNNING, _UNKNOWN) else horizon
+    where.do(Replace(HORIZON, json.dumps({"open_since": horizon}).encode()))
     log.info("Looked at %d open orders: %s", said.looked_at, said.to_json())
     return said
 
@@ -157,15 +183,20 @@ class _Rescuer:
             self._hooks[hook.segmind_conn_id] = error
             return _UNKNOWN, name
         except JobExpiredError as error:
-            self._where.run(rescue.gone(record, str(error)[:MAX_TEXT], time.time()))
-            became = _LOST
+            became = self._give_up(record, error)
         except SegmindError as error:
+            if rescue.is_over(record, time.time()):
+                return self._give_up(record, error), name
             log.warning("What became of %s is not known now: %s", name, error)
             self._strike(error)
             return _UNKNOWN, name
         with self._lock:
             self._strikes = 0
         return became, name
+
+    def _give_up(self, record: SwapRecord, error: SegmindError) -> str:
+        self._where.run(rescue.gone(record, str(error), time.time()))
+        return _LOST
 
     def _strike(self, error: SegmindError) -> None:
         if not isinstance(error, TransportError | ServiceError | RateLimitError):
@@ -196,13 +227,9 @@ class _Rescuer:
 
     def _fetch(self, hook: SegmindHook, record: SwapRecord) -> str:
         outputs = [Output(one.keyname, one.type, one.url) for one in record.outputs]
-        if not all(one.url for one in outputs):  # signed URLs are not kept
+        if not all(one.url for one in record.outputs if rescue.is_unstored(one)):  # signed URLs are not kept
             outputs = list(_patiently(hook, record.order).outputs)
-        copies = [
-            store_copy(self._where, hook, record, number, output) if rescue.is_unstored(known) else known
-            for number, (known, output) in enumerate(zip(record.outputs, outputs, strict=False))
-        ]
-        self._where.run(rescue.fetched(record, copies))
+        fetch(self._where, hook, record, outputs)
         return DONE
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import threading
 import time
 import uuid
@@ -42,6 +43,7 @@ MAX_OBJECT = 2**20
 THREADS = 16
 _CHANGED = ("LastModified", "updated", "last_modified", "mtime")
 _TAGS = ("ETag", "etag", "generation", "ino")
+_PICTURE = re.compile(r"(?:^|/)(pictures/[0-9a-f]{2}/[0-9a-f]{64}\.\d+\.\d+\.\w+)$")
 _NAME = "[segmind] memory"
 _FINAL = ". Nothing was ordered now. Ask your Airflow administrator to correct [segmind] memory, or its connection."
 _PASSING = "nothing was ordered now, and a retry tries again."
@@ -104,6 +106,10 @@ class Store:
             path = path / part
         return path
 
+    def uri_of(self, uri: str) -> str:
+        """Return the URI of a stored picture by its name, or by the URI that it had before the memory was moved."""
+        return str(self.path(found[1])) if (found := _PICTURE.search(uri)) else uri
+
     def run(
         self, steps: Steps[T], *, sleep: Callable[[float], None] = time.sleep, sizes: Mapping[str, int] | None = None
     ) -> T:
@@ -116,8 +122,8 @@ class Store:
                     step.log()
                     sleep(step.seconds)
                     answer = None
-                elif isinstance(step, Size) and sizes and step.uri in sizes:
-                    answer = sizes[step.uri]
+                elif isinstance(step, Size) and sizes and (uri := self.uri_of(step.uri)) in sizes:
+                    answer = sizes[uri]
                 else:
                     answer = self.do(step, sleep)
         except StopIteration as end:
@@ -173,7 +179,7 @@ class Store:
                 return None
             case Size(uri):
                 try:
-                    return int(ObjectStoragePath(uri).stat().st_size)
+                    return int(ObjectStoragePath(self.uri_of(uri)).stat().st_size)
                 except FileNotFoundError:
                     return None
 

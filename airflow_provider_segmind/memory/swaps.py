@@ -5,28 +5,30 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api import memory
-from airflow_provider_segmind.api.answers import line
+from airflow_provider_segmind.api import memory, rescue
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
 from airflow_provider_segmind.api.media import FORMATS
 from airflow_provider_segmind.api.memory import REUSE, Found, Replace, Reuse
 from airflow_provider_segmind.api.models import Job, Output, Settings
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval
-from airflow_provider_segmind.api.remembered import DONE, FAILED, LOST, REJECTED, Stored, SwapRecord
-from airflow_provider_segmind.api.results import is_image
+from airflow_provider_segmind.api.remembered import DONE, FAILED, LOST, REJECTED, Stored, SwapRecord, noted
 from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.files.download import download, picture_bytes
+from airflow_provider_segmind.files.fetching import etag_of
 from airflow_provider_segmind.files.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import Store, owner_of, store
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.quality.prepare import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ Seconds after an order from which one 404 is believed.
 Segmind forgets a job an hour after its end. The rest is for the job itself, and for clocks that differ.
 """
 MAX_TEXT = 2048
-"""Characters of an output that is no picture."""
+"""Characters of an error or a reason."""
 _SUFFIXES = {known.media_type: known.suffix for known in FORMATS}
 
 
@@ -62,7 +64,9 @@ class Remembering:
 
     :param cost: US dollars of one order, for the record.
     :param conn_id: the connection that orders.
-    :param pictures: SHA-256 of the input pictures, by the key of the swap; noted where the key is made.
+    :param pictures: SHA-256 of the input pictures, as sent and as given, by the key of the swap; noted where the key
+        is made.
+    :param by_etag: whether URL and ETag stand for a picture behind a URL.
     """
 
     store: Store
@@ -71,6 +75,7 @@ class Remembering:
     cost: float = 0.0
     conn_id: str = ""
     pictures: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    by_etag: bool = False
 
     def of(self, index: int) -> Remembering:
         """Return the memory as one swap of a batch uses it."""
@@ -111,7 +116,7 @@ class Remembering:
 
     def doubted(self, order: OrderRecord, why: object) -> memory.Steps[None]:
         """Note that this task fails since nobody knows the outcome of its order."""
-        return memory.doubted(order.claim, self.owner, line(str(why), MAX_TEXT))
+        return memory.doubted(order.claim, self.owner, str(why))
 
     def refused(self, order: OrderRecord) -> memory.Steps[None]:
         """Release the claim of an order that was not accepted."""
@@ -127,18 +132,30 @@ def remembering(
         return None
     max_tries = int(getattr(context["ti"], "max_tries", 0))
     how = Reuse(reuse == "refresh", max_age, resubmit, max_tries)
-    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id)
+    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id, by_etag=reuse == "etag")
 
 
-def digest_of(hook: SegmindHook, name: str, uri: str, prepare: str = "auto") -> str:
-    """Return the SHA-256 of a picture's bytes as they are sent, or as its URL gives them now."""
+def digests_of(
+    hook: SegmindHook, name: str, uri: str, prepare: str = "auto", *, by_etag: bool = False
+) -> tuple[str, ...]:
+    """
+    Return the SHA-256 by which a picture is known: of its bytes as they are sent, and as they were given.
+
+    :param by_etag: whether URL and ETag stand for a picture behind a URL.
+    :raises SegmindError: it cannot be read.
+    """
     if uri.lower().startswith("data:"):
-        data = uri.encode()
-    elif is_url(uri):
-        data = picture_bytes(hook, name, uri)
-    else:
-        data = read_picture(name, uri, prepare).data
-    return hashlib.sha256(data).hexdigest()
+        return (hashlib.sha256(uri.encode()).hexdigest(),)
+    if is_url(uri):
+        told = f"{public_uri(uri)} {etag_of(hook, name, uri)}".encode() if by_etag else picture_bytes(hook, name, uri)
+        return (hashlib.sha256(told).hexdigest(),)
+    return digests_in(read_picture(name, uri, prepare))
+
+
+def digests_in(picture: Prepared) -> tuple[str, ...]:
+    """Return the SHA-256 of a picture that is read: of its bytes as they are sent, and as they were given."""
+    sent = hashlib.sha256(picture.data).hexdigest()
+    return (sent, picture.original) if picture.original else (sent,)
 
 
 def ask(hook: SegmindHook, order: OrderRecord) -> Job:
@@ -162,13 +179,24 @@ def recalled(job: Job) -> Job:
         return job
     try:
         record = where.run(memory.find(job.request_id))
+        is_there = record is not None and record.state == DONE and where.run(memory.is_there(record, time.time()))
     except SegmindError as error:
         log.warning("The memory does not say how request %s ended: %s", job.request_id, error)
         return job
-    if record is None or record.state != DONE:
+    if record is None or not is_there:
         return job
-    known = record.job()
+    known = job_of(where, record)
     return replace(known, prepared=job.prepared or known.prepared, reused=job.reused, submitted_at=job.submitted_at)
+
+
+def job_of(where: Store, record: SwapRecord) -> Job:
+    """Return the job of an order; of one that is done, with its stored pictures where the memory is now."""
+    job = record.job()
+    outputs = (
+        replace(output, url=where.uri_of(one.uri) if one.uri else output.url)
+        for output, one in zip(job.outputs, record.outputs, strict=True)
+    )
+    return replace(job, outputs=tuple(outputs))
 
 
 def is_of_another(request_id: str, claim: str) -> bool:
@@ -193,26 +221,68 @@ def keep(hook: SegmindHook, job: Job) -> None:
 
 
 def keep_end(where: Store, hook: SegmindHook, job: Job) -> None:
-    """Keep how a job ended, with its pictures; raises if they cannot be fetched or stored."""
+    """
+    Keep how a job ended, with its pictures.
+
+    A picture that cannot be fetched or stored now is noted with its URL, so that it can be fetched as long as Segmind
+    keeps it, which is longer than it knows the job.
+
+    :raises Exception: a picture cannot be fetched or stored.
+    """
     record = where.run(memory.find(job.request_id))
-    if record is None or record.state in (DONE, FAILED):
+    if record is None or record.state == FAILED:
+        return
+    if record.state == DONE:
+        if any(map(rescue.is_unstored, record.outputs)):
+            fetch(where, hook, record, job.outputs)
         return
     if job.status == "FAILED":
-        where.run(memory.ended(job.request_id, FAILED, time.time(), error=job.error[:MAX_TEXT]))
+        where.run(memory.ended(job.request_id, FAILED, time.time(), error=job.error))
         return
-    outputs = tuple(store_copy(where, hook, record, number, output) for number, output in enumerate(job.outputs))
+    outputs, failure = _copies(where, hook, record, noted(job.outputs), job.outputs)
+    if failure is not None and any(rescue.is_unstored(one) and not one.url for one in outputs):
+        raise failure  # a rescue asks for the job, which gives the URL again
     where.run(memory.ended(job.request_id, DONE, time.time(), outputs=outputs))
+    if failure is not None:
+        raise failure
 
 
-def store_copy(where: Store, hook: SegmindHook, record: SwapRecord, number: int, output: Output) -> Stored:
-    """Fetch a picture and store the memory's own copy."""
-    if not is_image(output):
-        return Stored(output.keyname, output.type, output.url[:MAX_TEXT])
-    found = download(hook, output.url)
+def fetch(where: Store, hook: SegmindHook, record: SwapRecord, outputs: Sequence[Output]) -> None:
+    """
+    Store the pictures of a job that is done which have no copy yet.
+
+    :param outputs: what the job made, with the URLs as Segmind gives them.
+    :raises Exception: one cannot be fetched or stored.
+    """
+    copies, failure = _copies(where, hook, record, record.outputs, outputs)
+    where.run(rescue.fetched(record, copies))
+    if failure is not None:
+        raise failure
+
+
+def _copies(
+    where: Store, hook: SegmindHook, record: SwapRecord, known: Sequence[Stored], outputs: Sequence[Output]
+) -> tuple[tuple[Stored, ...], Exception | None]:
+    """Copy all pictures that can be had now; return what is kept then, and why others could not be copied."""
+    copies: list[Stored] = []
+    failure: Exception | None = None
+    for number, (one, output) in enumerate(zip(known, outputs, strict=False)):
+        copies.append(one)
+        if rescue.is_unstored(one):
+            try:
+                copies[-1] = _copy(where, hook, record, number, one, output.url)
+            except JobExpiredError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the other pictures and the URL of this one are kept first
+                failure = error
+    return (*copies, *known[len(copies) :]), failure
+
+
+def _copy(where: Store, hook: SegmindHook, record: SwapRecord, number: int, known: Stored, url: str) -> Stored:
+    found = download(hook, url)
     name = f"{PICTURES}/{record.key[:2]}/{record.key}.{record.number}.{number}{_SUFFIXES[found.media_type]}"
     where.do(Replace(name, found.data))
-    url = output.url if public_uri(output.url) == output.url else ""
-    return Stored(output.keyname, output.type, url, str(where.path(name)), found.sha256, len(found.data))
+    return replace(known, uri=name, sha256=found.sha256, size=len(found.data))
 
 
 def lost(error: object) -> None:
@@ -221,7 +291,7 @@ def lost(error: object) -> None:
     if where is None or not isinstance(error, JobExpiredError) or not error.request_id:
         return
     try:
-        where.run(memory.ended(error.request_id, LOST, time.time(), error=str(error)[:MAX_TEXT]))
+        where.run(memory.ended(error.request_id, LOST, time.time(), error=str(error)))
     except SegmindError as why:
         log.warning("The memory does not know that request %s is lost: %s", error.request_id, why)
 
@@ -242,7 +312,7 @@ def reject(request_id: object, dag_id: str | None, why: str) -> None:
         if record.owner.get("dag_id") != dag_id:
             log.warning("Request %s is another DAG's (%s): it stays in the memory.", request_id, record.whose)
             return
-        where.run(memory.ended(request_id, REJECTED, time.time(), error=line(why, MAX_TEXT)))
+        where.run(memory.ended(request_id, REJECTED, time.time(), error=why))
         log.info("Request %s is rejected: the next order of this swap makes a new picture.", request_id)
     except SegmindError as error:
         log.warning("The memory does not know that request %s is rejected: %s", request_id, error)

@@ -197,7 +197,7 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
         it. It is never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :param columns: your names of columns that are not called as above: ``{"Image Src": "character_image"}``.
     :param prepare: ``auto`` or ``never``, as for :class:`SubmitBodySwapOperator`.
-    :param reuse: ``auto``, ``never`` or ``refresh``, as for that class.
+    :param reuse: ``auto``, ``etag``, ``never`` or ``refresh``, as for that class.
     :param reuse_max_age: seconds, as for that class.
     :return: a list of ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at``, in the order of ``swaps``.
     :raises AirflowFailException: a retry cannot help or would be billed.

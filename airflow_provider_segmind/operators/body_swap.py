@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -32,7 +31,7 @@ from airflow_provider_segmind.files.pictures import check_prepare, is_url, read_
 from airflow_provider_segmind.gallery.recording import ordered, show, show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
-from airflow_provider_segmind.memory.swaps import digest_of, keep, lost
+from airflow_provider_segmind.memory.swaps import digests_in, digests_of, keep, lost
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.pixelflow import _OrdersPixelFlow
@@ -99,11 +98,14 @@ class _OrdersBodySwap(_OrdersPixelFlow):
         """Return the key of this swap in the memory, by the bytes of both pictures; those to upload are kept."""
         pictures = {name: check_image(name, getattr(self, name)) for name in BODY_SWAP_IMAGES}
         self._read = {name: read_picture(name, uri, self.prepare) for name, uri in pictures.items() if not is_url(uri)}
-        digests = {
-            name: digest_of(hook, name, uri) if is_url(uri) else hashlib.sha256(self._read[name].data).hexdigest()
+        known = {
+            name: digests_of(hook, name, uri, by_etag=self.reuse == "etag")
+            if is_url(uri)
+            else digests_in(self._read[name])
             for name, uri in pictures.items()
         }
-        self._digests = tuple(digests.values())
+        digests = {name: each[0] for name, each in known.items()}
+        self._digests = tuple(dict.fromkeys(one for each in known.values() for one in each))
         given = {**pictures, "select_character": check_character(self.select_character)}
         return swap_key(hook.settings.base_url, check_workflow(self.workflow), given, digests)
 
@@ -141,7 +143,8 @@ class SubmitBodySwapOperator(_OrdersBodySwap):
     :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
         never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :param reuse: ``auto`` takes a picture that another task or run has paid for already, if the administrator has set
-        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory. See ``docs/memory.md``.
+        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory; ``etag`` is ``auto``, but
+        knows a picture behind a URL by URL and ETag. See ``docs/memory.md``.
     :param reuse_max_age: seconds since its end for which a picture is taken. Default: for ever.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch); if it is reused,
         also ``reused`` and ``cost`` 0.
@@ -188,7 +191,8 @@ class BodySwapOperator(_OrdersBodySwap):
         done and nothing is lost (no callbacks, outlets, listeners and the like). ``True`` always does so, ``False``
         never. A failed job always resumes on a worker, which keeps the record of the order.
     :param reuse: ``auto`` takes a picture that another task or run has paid for already, if the administrator has set
-        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory. See ``docs/memory.md``.
+        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory; ``etag`` is ``auto``, but
+        knows a picture behind a URL by URL and ETag. See ``docs/memory.md``.
     :param reuse_max_age: seconds since its end for which a picture is taken. Default: for ever.
     :return: ``request_id``, ``poll_url``, ``status``, ``outputs`` and ``image_url``; if it is reused, also ``reused``
         and ``cost`` 0.

@@ -17,7 +17,7 @@ from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.gallery.recording import ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.costs import note_reused
-from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digest_of, remembering
+from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digests_of, remembering
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.budgets import give_back, reserve
@@ -118,7 +118,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
         given = check_inputs(check_workflow(self.workflow), self.given_inputs(), base_url=hook.settings.base_url)
         urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
-        digests = {name: digest_of(hook, name, url) for name, url in urls.items()}
+        digests = {name: digests_of(hook, name, url, by_etag=self.reuse == "etag")[0] for name, url in urls.items()}
         self._digests = tuple(digests.values())
         return swap_key(hook.settings.base_url, self.workflow, given, digests)
 
@@ -179,7 +179,8 @@ class SubmitPixelFlowOperator(_OrdersPixelFlow):
     :param consent_reference: where the consent of the people in the pictures is on record: your own id or URL. It is
         never sent to Segmind. ``[segmind] require_consent`` makes it mandatory.
     :param reuse: ``auto`` takes what another task or run has paid for already, if the administrator has set
-        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory.
+        ``[segmind] memory``; ``refresh`` orders anew, for all; ``never`` ignores the memory; ``etag`` is ``auto``, but
+        knows a picture behind a URL by URL and ETag.
     :param reuse_max_age: seconds since its end for which a picture is taken. Default: for ever.
     :return: ``request_id``, ``poll_url``, ``workflow`` and ``submitted_at`` (seconds since the epoch); if it is reused,
         also ``reused`` and ``cost`` 0.

@@ -24,7 +24,15 @@ from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import WAITED_OUT
 from airflow_provider_segmind.api.remembered import CLAIMED, DONE, FAILED, LOST, SwapRecord
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.swaps import MAX_TEXT, Remembering, ask, is_of_another, keep, recalled
+from airflow_provider_segmind.memory.swaps import (
+    MAX_TEXT,
+    Remembering,
+    ask,
+    is_of_another,
+    job_of,
+    keep,
+    recalled,
+)
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +139,7 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
     :raises OutcomeUnknownError: nobody knows whether it was accepted.
     """
     if record.state == DONE:
-        return record.job()
+        return job_of(memory.store, record)
     if record.state == CLAIMED:
         recovery = recover(hook, record.order)
         own = memory.owns(record)

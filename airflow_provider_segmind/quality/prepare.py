@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import threading
 from dataclasses import dataclass
@@ -32,11 +33,13 @@ class Prepared:
     A picture to send.
 
     :param done: what was done to it, in words; empty if these are the bytes that were given.
+    :param original: SHA-256 of the bytes that were given; empty if those are the same.
     """
 
     data: bytes
     media_type: str
     done: tuple[str, ...] = ()
+    original: str = ""
 
 
 def prepare(data: bytes) -> Prepared:
@@ -57,7 +60,8 @@ def prepare(data: bytes) -> Prepared:
         _SCALED: f"scaled to {max(decoded.pixels.size)}",
         _CONVERTED: f"{kind.name} from {stored.kind.name}",
     }
-    return Prepared(encoded, kind.media_type, tuple(made.get(words, words) for words in wanted))
+    original = hashlib.sha256(data).hexdigest()
+    return Prepared(encoded, kind.media_type, tuple(made.get(words, words) for words in wanted), original)
 
 
 def check(data: bytes) -> tuple[str, ...]:

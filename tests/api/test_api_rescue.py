@@ -118,3 +118,10 @@ def test_an_order_whose_handle_is_only_in_its_pointer_is_found() -> None:
     objects.run(memory.accepted(record.name, record.owner, handle), crash=1)
     found = objects.run(memory.find("r1"))
     assert (found.state, found.order.poll_url) == (CLAIMED, handle.poll_url)
+
+
+@pytest.mark.parametrize(("state", "age", "over"), [(DONE, 9, True), (DONE, 7, False), (ORDERED, 9, False)])
+def test_a_picture_that_segmind_has_deleted_is_over_whatever_its_host_answers(
+    state: str, age: float, over: bool
+) -> None:
+    assert rescue.is_over(order(state, ended_at=1000.0), 1000 + age * 86400) is over

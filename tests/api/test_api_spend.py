@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -153,6 +154,58 @@ def test_a_crash_leaves_too_much_reserved_and_never_too_little(crash: int) -> No
     objects.run(spend.give_back(task(attempt=3), OnRecord(orders=1)), crash=crash)
     assert spent(objects, ACCOUNT) >= 1
     assert spent(objects, DAG) >= 1
+
+
+@pytest.mark.parametrize("crash", range(1, 16))
+def test_an_attempt_that_is_killed_again_and_again_gives_nothing_back_twice(crash: int) -> None:
+    """Another has spent 6 of the day's 10; a batch of 4 finds 3 of its swaps in the memory meanwhile."""
+    objects = Objects()
+    other = Budget("DAG 'other'", "max_spend_per_day_and_dag", 6.0)
+    objects.run(reserve(task("other"), 6, budgets=(ACCOUNT, other)))
+    objects.run(reserve(task(), 4, budgets=(ACCOUNT, DAG)))
+    for attempt in range(2, 6):
+        objects.run(reserve(task(attempt=attempt), 1, budgets=(ACCOUNT, DAG)), crash=crash)
+        assert spent(objects) >= 7
+        assert spent(objects, DAG) >= 1
+    objects.run(reserve(task(attempt=6), 1, budgets=(ACCOUNT, DAG)))
+    objects.run(spend.give_back(task(attempt=6), OnRecord(orders=1)))
+    assert 7 <= spent(objects) <= 10
+    assert 1 <= spent(objects, DAG) <= 4
+
+
+@pytest.mark.parametrize("crash", range(1, 16))
+def test_what_was_held_yesterday_is_given_back_there_once_and_never_today(crash: int) -> None:
+    objects = Objects()
+    objects.run(reserve(task("other"), 6))
+    objects.run(reserve(task(), 4))
+    objects.run(reserve(task("third"), 10, day=TOMORROW))
+    for attempt in range(2, 5):
+        steps = reserve(task(attempt=attempt), 1, day=TOMORROW)
+        with contextlib.suppress(CreditsError):
+            objects.run(steps, crash=crash)
+        objects.run(spend.give_back(task(attempt=attempt), NOTHING), crash=crash)
+        assert spent(objects) >= 6
+        assert spent(objects, day=TOMORROW) == 10
+
+
+def test_a_batch_that_is_refused_today_gives_yesterdays_money_back_once() -> None:
+    objects = Objects()
+    objects.run(reserve(task(), 8))
+    for attempt in (2, 3, 4):
+        with pytest.raises(CreditsError):
+            objects.run(reserve(task(attempt=attempt), 400, OnRecord(orders=3), day=TOMORROW))
+        assert (spent(objects), spent(objects, day=TOMORROW)) == (3, 0)
+
+
+def test_a_price_that_has_changed_is_what_is_held_from_then_on() -> None:
+    objects = Objects()
+    objects.run(reserve(task(), 4))
+    objects.run(spend.reserve(task(attempt=2), (ACCOUNT,), NOTHING, more=4, price=0.5, day=TODAY))
+    assert spent(objects) == 2
+    objects.run(spend.reserve(task(attempt=3), (ACCOUNT,), NOTHING, more=2, price=2.0, day=TODAY))
+    assert spent(objects) == 4
+    objects.run(spend.give_back(task(attempt=3), NOTHING))
+    assert spent(objects) == 0
 
 
 def test_a_storage_that_loses_its_own_answer_counts_once() -> None:

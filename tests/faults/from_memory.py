@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 
 from airflow_provider_segmind.emulator import Fault
 from tests.faults.case import Case
@@ -25,7 +24,7 @@ def stored(case: Case) -> None:
     for record in case.remembered():
         assert record["state"] == "done", record
         (picture,) = record["outputs"]
-        path = Path(picture["uri"].removeprefix("file://"))
+        path = case.world.memory / picture["uri"]
         assert path.stat().st_size == picture["size"]
 
 

@@ -14,10 +14,12 @@ import pytest
 
 from airflow_provider_segmind.api.costs import Costs
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.remembered import DONE, SwapRecord
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import costs
 from airflow_provider_segmind.memory.costs import CostsReader
-from airflow_provider_segmind.memory.store import Store, change_of
+from airflow_provider_segmind.memory.store import Listed, Store, change_of
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapOperator,
     SubmitBodySwapBatchOperator,
@@ -238,3 +240,63 @@ def test_costs_are_read_from_s3(monkeypatch: pytest.MonkeyPatch, emulator: Emula
             assert rows(reader.costs(2)) == [
                 {"dag_id": "looks", "ordered": 1, "spent": PRICE, "reused": 1, "saved": PRICE}
             ]
+
+
+class Many(Store):
+    """A memory with some orders in each folder, whose listings take a while."""
+
+    def __init__(self, each: int, seconds: float) -> None:
+        super().__init__("many")
+        self.each, self.seconds, self.reads = each, seconds, 0
+
+    def check(self) -> None:
+        """It is one."""
+
+    def listed(self, folder: str) -> Any:
+        time.sleep(self.seconds)
+        if folder.startswith("swaps/"):
+            for number in range(1, self.each + 1):
+                yield Listed(f"{folder}/{folder[-2:] + '0' * 62}.{number}.json", "1", time.time(), 100)
+
+    def do(self, step: Any, sleep: Any = None) -> bytes:
+        self.reads += 1
+        key, number = step.name.rpartition("/")[2].split(".")[:2]
+        order = OrderRecord(time.time())
+        return SwapRecord(key, int(number), order, DONE, {"dag_id": "many"}, cost=PRICE).to_bytes()
+
+
+def test_a_page_is_not_whole_before_each_folder_was_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "FRESH", 60.0)
+    many = Many(3, 0.02)
+    reader = CostsReader(many)
+    looks = [reader.costs(7, seconds=0.1) for _ in range(2)]
+    for said in looks:
+        assert (said.is_whole, said.total.ordered < 768) == (False, True)
+    for _ in range(100):
+        said = reader.costs(7, seconds=0.1)
+        if said.is_whole:
+            break
+    assert (said.total.ordered, said.total.spent, said.read, many.reads) == (768, 768 * PRICE, 768, 768)
+
+
+def test_a_look_that_is_too_short_for_one_folder_goes_on_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(costs, "FRESH", 60.0)
+    monkeypatch.setattr(costs, "_PARTS", ("swaps/00",))
+
+    class Slow(Many):
+        lists = 0
+
+        def listed(self, folder: str) -> Any:
+            self.lists += folder == "swaps/00"
+            return super().listed(folder)
+
+        def do(self, step: Any, sleep: Any = None) -> bytes:
+            time.sleep(0.02)
+            return super().do(step, sleep)
+
+    slow = Slow(40, 0.0)
+    reader = CostsReader(slow)
+    for _ in range(100):
+        if (said := reader.costs(7, seconds=0.1)).is_whole:
+            break
+    assert (said.total.ordered, slow.reads, slow.lists) == (40, 40, 1)

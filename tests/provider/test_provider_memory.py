@@ -20,6 +20,7 @@ from airflow_provider_segmind.emulator.state import Asset
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import store as stores
 from airflow_provider_segmind.memory import swaps as memory_swaps
+from airflow_provider_segmind.memory.swaps import digests_of
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.orders import recovery
@@ -27,6 +28,7 @@ from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from airflow_provider_segmind.waiting import remembering
 from tests.api.clock import Clock
+from tests.provider.odd_host import PICTURE, own_host
 from tests.provider.running import TaskInstance, context, defer, first_event, revive, run
 
 
@@ -122,6 +124,28 @@ def test_a_url_whose_picture_changed_is_ordered_again(emulator: Emulator) -> Non
     assert "reused" not in in_run(swap(emulator, character_image=url), "second")
     assert in_run(swap(emulator, character_image=url), "third")["reused"]
     assert len(emulator.charges) == 2
+
+
+def test_an_etag_stands_for_a_picture_where_the_author_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def digest(query: str = "") -> tuple[str, ...]:
+        return digests_of(SegmindHook(), "character_image", f"{host.url}/a.png{query}", by_etag=True)
+
+    with own_host(monkeypatch) as host:
+        host.answers["/a.png"] = (200, PICTURE, {"ETag": '"1"'})
+        first = digest()
+        assert digest("?X-Amz-Signature=other") == first
+        assert all(headers.get("range") == "bytes=0-0" for _, headers in host.seen)
+        host.answers["/a.png"] = (200, PICTURE, {"ETag": '"2"'})
+        assert digest() != first
+        host.answers["/a.png"] = (200, PICTURE, {})
+        with pytest.raises(InvalidRequestError, match="has no ETag: use reuse='auto'"):
+            digest()
+
+
+def test_a_url_without_an_etag_is_refused_by_its_name(emulator: Emulator) -> None:
+    with pytest.raises(AirflowFailException, match="has no ETag"):
+        in_run(swap(emulator, reuse="etag"), "a")
+    assert not emulator.charges
 
 
 def test_a_clear_takes_what_is_paid_for(emulator: Emulator) -> None:

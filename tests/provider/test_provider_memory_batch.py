@@ -18,10 +18,11 @@ from airflow_provider_segmind.api import memory as api_memory
 from airflow_provider_segmind.api.errors import SegmindError, TransportError
 from airflow_provider_segmind.api.memory import Replace
 from airflow_provider_segmind.batch import ordering
-from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from airflow_provider_segmind.memory import store as memories
 from airflow_provider_segmind.memory.store import Store
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
+from airflow_provider_segmind.orders.place import LostClaimError
 from tests.provider.batches import RUNNING, Batch, at_once, charged, swaps
 
 __all__ = ["at_once"]
@@ -181,7 +182,7 @@ def test_a_clear_looks_up_what_a_killed_worker_was_sending(emulator: Emulator, t
 def test_a_clear_orders_what_a_killed_worker_had_only_claimed(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
     """The history shows all others of that minute, those from before the clear too."""
     emulator.set(job_seconds=RUNNING)
-    emulator.script(Fault("401", after=7))
+    emulator.script(Fault("403", after=7))
     batch = InRun(emulator, tmp_path, "a", swaps=swaps(emulator, 30), retries=0)
     batch.store = None
     with pytest.raises(Exception, match="NOT_ORDERED"):
@@ -232,6 +233,42 @@ def test_a_damaged_object_stops_only_its_own_swap(emulator: Emulator, tmp_path: 
         batch.attempt()
     assert "is damaged" in batch.rows()[0]["error"]
     assert len(emulator.charges) == 4
+
+
+def test_a_file_that_changes_while_others_are_ordered_is_remembered_as_what_was_sent(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    emulator.set(job_seconds=0)
+    scene, other = tmp_path / "scene.png", samples.draw("scene", 4)
+    old = samples.draw("scene", 3)
+    scene.write_bytes(old)
+    given = [{**one, "character_image": str(scene)} for one in swaps(emulator, 3)]
+    batch = InRun(emulator, tmp_path, "a", swaps=given)
+    context = batch.context()
+    task = batch.task()
+    plan = task.plan(context)
+    assert plan.memory.look_up([0, 1, 2]) == {}
+    scene.write_bytes(other)
+    with pytest.raises(LostClaimError):
+        plan.memory.check_unchanged(str(scene), other)
+    plan.ledger.close()
+    assert batch.attempt()["completed"] == 3
+    scene.write_bytes(old)
+    again = InRun(emulator, tmp_path, "b", swaps=given)
+    again.attempt()
+    assert not any(row.get("reused") for row in again.rows())
+    assert len(emulator.charges) == 6
+
+
+def test_a_picture_that_cannot_be_read_is_asked_for_once(emulator: Emulator, tmp_path: Path) -> None:
+    emulator.set(job_seconds=0)
+    gone = f"{emulator.url}/assets/none.png"
+    given = [*swaps(emulator, 2), *({**one, "character_image": gone} for one in swaps(emulator, 9))]
+    given = [{**one, "id": str(number)} for number, one in enumerate(given)]
+    with pytest.raises(Exception, match=r"2 COMPLETED|none\.png"):
+        InRun(emulator, tmp_path, "a", swaps=given).attempt()
+    asked = [request for request in emulator.requests if request.path.endswith("/none.png")]
+    assert len(asked) <= 2  # by the look before the first charge, and for its digest
 
 
 @pytest.mark.parametrize("reuse", ["never", "refresh"])

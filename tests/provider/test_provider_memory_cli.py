@@ -220,6 +220,54 @@ def test_a_picture_that_was_prepared_before_it_was_sent_is_found(
     assert command("forget", str(picture)).startswith("removed 1 orders")
 
 
+@pytest.mark.parametrize("batch", [True, False])
+def test_a_picture_is_found_by_its_own_bytes_though_it_is_prepared_otherwise_now(
+    emulator: Emulator, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, batch: bool
+) -> None:
+    from PIL import Image
+
+    from airflow_provider_segmind.quality import prepare
+
+    picture = tmp_path / "turned.jpg"
+    with Image.open(urllib.request.urlopen(emulator.sample("person", 1))) as image:  # noqa: S310 - the emulator's own
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        image.convert("RGB").save(picture, exif=exif)
+    inputs = {**pictures(emulator), "reference_character_image": str(picture)}
+    task: Any = SubmitBodySwapOperator(task_id="task", **inputs)
+    if batch:
+        task = SubmitBodySwapBatchOperator(task_id="task", swaps=[inputs])
+    task.execute(ctx("a"))
+    monkeypatch.setattr(prepare, "_QUALITY", 91)  # as another build of Pillow would
+    assert command("forget", str(picture)).startswith("removed 1 orders")
+
+
+def test_a_picture_can_be_named_by_its_url_or_where_the_memory_has_it(
+    emulator: Emulator, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap(emulator, 0, 1)
+    assert command("forget", emulator.sample("person", 1)).startswith("removed 1 orders")
+    swap(emulator, 0, 2)
+    monkeypatch.setenv("AIRFLOW__SEGMIND__INPUT_ROOTS", str(tmp_path / "catalogue"))
+    (copy,) = (tmp_path / "memory" / "pictures").rglob("*.png")
+    assert command("forget", str(copy)).startswith("removed 1 orders")
+
+
+def test_no_order_of_a_swap_is_forgotten_while_another_one_may_be_running(
+    emulator: Emulator, memory: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap(emulator)
+    monkeypatch.setattr(needs, "OLD", 600.0)
+    task = SubmitBodySwapOperator(task_id="task", reuse="refresh", **pictures(emulator))
+    request_id = task.execute(ctx("b"))["request_id"]
+    said = command("forget", emulator.sample("person"), status=2)
+    assert "left, since it may be running: dag_id looks, run_id b, task_id task" in said
+    again = SubmitBodySwapOperator(task_id="task", reuse_max_age=1e-6, **pictures(emulator)).execute(ctx("c"))
+    assert (again["request_id"], len(emulator.charges)) == (request_id, 2)
+    monkeypatch.setattr(needs, "OLD", 0.0)
+    assert command("forget", emulator.sample("person")).startswith("removed 2 orders")
+
+
 def test_every_swap_of_a_batch_with_the_person_is_forgotten(emulator: Emulator, memory: Path, command: Command) -> None:
     rows = [pictures(emulator, scene, person) for scene in range(3) for person in (0, 1)]
     SubmitBodySwapBatchOperator(task_id="task", swaps=rows).execute(ctx("a"))

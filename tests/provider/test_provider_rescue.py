@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from airflow_provider_segmind.api.errors import SegmindError, TransportError
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import rescue, swaps
+from airflow_provider_segmind.memory.store import Store, the_memory
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.memory import RescueSwapsOperator
 from tests.api.clock import Clock
@@ -63,7 +65,7 @@ def test_a_picture_whose_end_nobody_saw_is_stored_and_the_next_run_takes_it(emul
     submit(emulator)
     assert rescued() == {"looked_at": 1, "fetched": 1}
     (record,) = records(memory)
-    stored = Path(record["outputs"][0]["uri"])
+    stored = memory / record["outputs"][0]["uri"]
     assert hashlib.sha256(stored.read_bytes()).hexdigest() == record["outputs"][0]["sha256"]
     assert rescued() == {}
     pictures = {"character_image": emulator.sample("scene"), "reference_character_image": emulator.sample("person")}
@@ -108,7 +110,7 @@ def unstored(emulator: Emulator, memory: Path, **changes: Any) -> Path:
     assert rescued() == {"looked_at": 1, "fetched": 1}
     (path,) = (memory / "swaps").rglob("*.json")
     record = json.loads(path.read_bytes())
-    Path(record["outputs"][0]["uri"]).unlink()
+    (memory / record["outputs"][0]["uri"]).unlink()
     record["outputs"][0] |= {"uri": "", "sha256": "", "size": 0, **changes}
     for copy in (path, *(memory / "ends").rglob("*.json")):
         copy.write_text(json.dumps(record))
@@ -121,7 +123,7 @@ def test_a_picture_that_is_only_at_segmind_is_fetched(emulator: Emulator, memory
     assert rescued() == {"looked_at": 1, "fetched": 1}
     (record,) = records(memory)
     assert record["state"] == "done"
-    assert Path(record["outputs"][0]["uri"]).stat().st_size == record["outputs"][0]["size"]
+    assert (memory / record["outputs"][0]["uri"]).stat().st_size == record["outputs"][0]["size"]
 
 
 def test_an_end_that_a_slow_task_has_written_over_is_put_back(emulator: Emulator, memory: Path, clock: Clock) -> None:
@@ -181,8 +183,6 @@ def test_a_request_that_is_another_orders_is_not_taken_for_one_of_unknown_outcom
 def test_an_order_is_asked_for_with_the_connection_that_made_it(
     emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     monkeypatch.setenv("AIRFLOW_CONN_STUDIO", os.environ["AIRFLOW_CONN_SEGMIND_DEFAULT"])
     emulator.set(job_seconds=0)
     ids = [submit(emulator, 0, segmind_conn_id="studio"), submit(emulator, 1)]
@@ -260,7 +260,8 @@ def test_a_storage_that_fails_is_not_taken_for_a_loss(
     except TransportError:
         said = {"lost": []}
     assert not said.get("lost")
-    assert states(memory) == ["ordered"]
+    (memory / "pictures").unlink()
+    assert rescued() == {"looked_at": 1, "fetched": 1}
 
 
 def test_without_a_memory_the_task_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,4 +275,38 @@ def test_what_is_stored_is_what_segmind_made(emulator: Emulator, memory: Path) -
     submit(emulator)
     rescued()
     (output,) = records(memory)[0]["outputs"]
-    assert urllib.request.urlopen(output["url"]).read() == Path(output["uri"]).read_bytes()  # noqa: S310
+    assert urllib.request.urlopen(output["url"]).read() == (memory / output["uri"]).read_bytes()  # noqa: S310
+
+
+def aged(memory: Path, seconds: float) -> None:
+    """Let time pass since each object of the memory was changed."""
+    for path in (memory / "swaps").rglob("*.json"):
+        at = path.stat().st_mtime - seconds
+        os.utime(path, (at, at))
+
+
+def test_what_was_seen_to_be_final_is_not_read_again(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator.set(job_seconds=0)
+    submit(emulator, 0)
+    emulator.set(job_seconds=100)
+    submit(emulator, 1)
+    read: list[str] = []
+    real = Store._read
+
+    def noting(self: Store, name: str) -> bytes | None:
+        read.extend([name] if name.startswith("swaps/") else [])
+        return real(self, name)
+
+    aged(memory, 30 * 86400)
+    assert rescued() == {"looked_at": 2, "fetched": 1, "running": 1}
+    done = next(path for path in (memory / "swaps").rglob("*.json") if '"done"' in path.read_text())
+    os.utime(done, (1e9, 1e9))
+    assert rescued() == {"looked_at": 1, "running": 1}
+    monkeypatch.setattr(Store, "_read", noting)
+    assert rescued() == {"looked_at": 1, "running": 1}
+    assert read
+    assert not [name for name in read if done.name in name]
+    rescue.rescue_all(the_memory(), "segmind_default", every=True)
+    assert [name for name in read if done.name in name]
