@@ -183,11 +183,9 @@ def claim(record: SwapRecord, before: SwapRecord | None) -> Steps[bool]:
 
 
 def _is_unchanged(record: SwapRecord) -> Steps[bool]:
-    """Whether an order is as it was; a newer version of this package may have written more than this one reads."""
     data = yield Read(record.name)
-    now = None if data is None else read_swap(data, record.name)
-    said = (record.token, record.state, record.order.at)
-    return now is not None and (now.token, now.state, now.order.at) == said
+    now = record if data is None else read_swap(data, record.name)  # fields of a newer package do not count
+    return data is not None and (now.token, now.state, now.order.at) == (record.token, record.state, record.order.at)
 
 
 def renew(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[bool]:
@@ -305,19 +303,17 @@ def ended(
     if state != REJECTED:
         changed = replace(changed, ended_at=at, outputs=outputs)
     yield from _keep_end(changed)
-    if state == DONE and record.number > 1:
-        yield from _replaced(record, f"Request {request_id} made a newer one.")
+    if state == DONE:
+        yield from _take_its_place(record)
 
 
-def _replaced(newest: SwapRecord, why: str) -> Steps[None]:
-    """Note that the pictures before are not wanted: one was ordered anew on purpose."""
+def _take_its_place(newest: SwapRecord) -> Steps[None]:
     before = None
     for number in range(newest.number - 1, 0, -1):  # between the two, orders may have been refused, or have FAILED
-        name = name_of(newest.key, number)
-        data = yield Read(name)
+        data = yield Read(name := name_of(newest.key, number))
         before = None if data is None else read_swap(data, name)
-        if before is not None and before.state == DONE:
-            before = replace(before, state=REJECTED, error=why)
+        if before is not None and before.state == DONE:  # it was ordered anew on purpose
+            before = replace(before, state=REJECTED, error=f"Request {newest.order.request_id} made a newer one.")
             yield from _keep_end(before)
     if before is not None and before.state not in (CLAIMED, ORDERED):  # or its owner may be writing
         yield Replace(before.name, replace(before, newer=newest.number).to_bytes())
