@@ -153,7 +153,7 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "URI of a folder in S3, Google Cloud Storage or Azure (``abfss``), or on a disk "
                         "that all workers and triggerers share, in which each swap is remembered with its picture: "
                         "then no retry, clear, run or DAG pays again for a picture that is there, also on Airflow 3.1 "
-                        "and 3.2. Whoever may read it sees the pictures. Empty for no memory.",
+                        "and 3.2. All who may read it see the pictures. Empty for no memory.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "s3://aws_default@my-bucket/segmind-memory",

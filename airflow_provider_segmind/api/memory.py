@@ -2,8 +2,8 @@
 Remember each swap by its content, so that nobody pays for the same picture twice. Without any I/O.
 
 Each order of a swap is one object, named by the swap's content and a number from 1. Storage creates such an object only
-once, whoever asks: that is the claim, made right before the POST. A swap that may be ordered again (its job FAILED, its
-picture is gone) gets the next number, so a claim is never taken away from anybody.
+once, however many ask: that is the claim, made right before the POST. A swap that may be ordered again (its job FAILED,
+its picture is gone) gets the next number, so a claim is never taken away from anybody.
 
 The functions are generators: they yield what to read or write, and get the answer. See :class:`Read` and the others.
 """
@@ -252,7 +252,7 @@ def given_up(name: str, owner: Mapping[str, Any]) -> Steps[None]:
 
 def accepted(name: str, owner: Mapping[str, Any], order: OrderRecord) -> Steps[None]:
     """Note the handle of an accepted order, so that it can also be found by its request."""
-    # First, so that whoever sees an order that is noted can also note how it ended. Another order may have been found
+    # First, so that a task that sees a noted order can also note how it ended. Another order may have been found
     # to be this request in the history: then that is where its end is noted.
     said = {"version": VERSION, "name": name, "poll_url": order.poll_url}
     yield Create(request_name(order.request_id), json.dumps(said).encode())

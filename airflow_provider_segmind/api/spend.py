@@ -2,8 +2,8 @@
 Limit what is spent on a day, however many tasks order at once. Without any I/O.
 
 Each budget has a log for each day: numbered entries without a gap, each with the total up to it. Storage creates an
-entry only once, whoever asks, so a task adds to a log only if it has seen the total before. A task also notes what it
-holds, so that a retry goes on with the reservation of a worker that was killed.
+entry only once, however many ask, so a task adds to a log only if it has seen the total before. A task also notes what
+it holds, so that a retry takes over the reservation of a worker that was killed.
 
 A crash between two writes leaves too much reserved, never too little.
 """
@@ -50,7 +50,7 @@ class OnRecord:
     """
     What a task has ordered so far, by its records.
 
-    :param series: the series of orders that it goes on with; a batch that is cleared begins a new one.
+    :param series: the series of orders that it continues; a batch that is cleared begins a new one.
     :param orders: number of orders of this series that are or may be accepted.
     :param before: the series before, and the number of its orders.
     """
@@ -151,7 +151,7 @@ def give_back(who: Spender, known: OnRecord) -> Steps[None]:
     """Give back what a task holds for orders that were not sent."""
     held = yield from _held(who)
     unspent = held.unspent(known)
-    if not unspent or held.attempt > who.attempt:  # a later attempt goes on with it
+    if not unspent or held.attempt > who.attempt:  # a later attempt has taken it over
         return
     sent = known.orders_of(held.series) or 0
     yield Replace(who.name, _to_bytes(asdict(replace(held, orders=sent))))

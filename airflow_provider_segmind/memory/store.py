@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 EXCLUSIVE = ("file", "s3", "gs", "abfss")
-"""Storages that create an object only once, whoever asks."""
+"""Storages that create an object only once, however many ask."""
 PAUSES = (0.5, 2.0, 8.0)
 """Seconds between attempts to read or write during an outage; then the task's own retries follow."""
 MAX_OBJECT = 2**20

@@ -298,7 +298,7 @@ def lost(error: object) -> None:
 
 def reject(request_id: object, dag_id: str | None, why: str) -> None:
     """
-    Note that a picture is not wanted, so that its swap is ordered again by whoever wants it next. Never raises.
+    Note that a picture is not wanted, so that the next task that wants its swap orders it again. Never raises.
 
     :param dag_id: the DAG that says so; only pictures that it ordered itself are its to reject.
     """
