@@ -304,12 +304,12 @@ class Jittery(Store):
         return answer
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get("INTERLEAVINGS", "3"))))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("INTERLEAVINGS") or 3)))
 def test_however_two_runs_meet_each_swap_is_paid_for_once(
     emulator: Emulator, tmp_path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """INTERLEAVINGS=50 SWAPS=200 tries more."""
-    count = int(os.environ.get("SWAPS", "16"))
+    count = int(os.environ.get("SWAPS") or 16)
     monkeypatch.setitem(memories._stores, str(memory), Jittery(str(memory), seed))
     emulator.set(job_seconds=0, credits=1000)
     given = swaps(emulator, count)
