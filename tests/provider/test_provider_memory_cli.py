@@ -19,7 +19,7 @@ from airflow_provider_segmind.api import rescue as needs
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.memory import swaps
+from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.memory.__main__ import main
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapOperator,
@@ -170,7 +170,7 @@ def test_days_that_are_no_number_are_refused(days: str, capsys: pytest.CaptureFi
 def test_rescue_is_there_as_a_command(
     emulator: Emulator, clock: Clock, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(swaps, "FORGOTTEN", -1.0)  # one 404 is believed, so nothing is waited for
+    monkeypatch.setattr(memory_swaps, "FORGOTTEN", -1.0)  # one 404 is believed, so nothing is waited for
     emulator.set(job_seconds=0, record_seconds=3600)
     lost = SubmitBodySwapOperator(task_id="task", **pictures(emulator)).execute(ctx("a"))["request_id"]
     clock.ahead += 5 * 3600
