@@ -53,7 +53,9 @@ def run_id(airflow: LocalAirflow, emulator: Emulator) -> str:
     empty: list[str] = []
 
     def ordered() -> bool:
-        empty[:] = [charge.request_id for charge in emulator.charges if charge.inputs["select_character"] == "the one without a picture"]
+        empty[:] = [
+            charge.request_id for charge in emulator.charges if charge.inputs["select_character"] == "nobody at all"
+        ]
         return bool(empty)
 
     airflow.wait_until("the job that is without a picture once is ordered", ordered, 120, every=0.05)

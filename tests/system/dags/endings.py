@@ -52,7 +52,7 @@ with DAG(
     BodySwapSensor(task_id="fails_for_good", poll_url=failing.output["poll_url"], **RETRY)
     BodySwapSensor(task_id="fails_with_callback", poll_url=failing.output["poll_url"], on_failure_callback=note)
 
-    empty = SubmitBodySwapOperator(task_id="submit_empty", **{**PICTURES, "select_character": "the one without a picture"})
+    empty = SubmitBodySwapOperator(task_id="submit_empty", **{**PICTURES, "select_character": "nobody at all"})
     BodySwapSensor(task_id="retries", poll_url=empty.output["poll_url"], start_from_trigger=True, **RETRY)
 
     mapped = SubmitBodySwapOperator.partial(
