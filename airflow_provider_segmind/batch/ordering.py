@@ -119,17 +119,20 @@ class Ordering:
 
     async def _note_latest(self) -> None:
         """Note in the memory what an attempt before accepted right before its end, and could not note."""
+        if self._memory is None:
+            return
         known = {index: entry for index, entry in self._ledger.entries.items() if entry.known and not entry.reused}
         since = max((entry.at for entry in known.values()), default=0.0) - NEAR
         latest = {index: entry for index, entry in known.items() if entry.at >= since and entry.claim}
-        if self._memory is not None:
-            await asyncio.gather(*(self._memory.accepted(index, entry) for index, entry in latest.items()))
+        await asyncio.gather(*(self._memory.accepted(index, entry) for index, entry in latest.items()))
 
     async def _drop_unsent(self) -> set[int]:
         """Forget the intents whose claim was never made; return the indexes of their swaps."""
-        dropped = set()
-        for index in self._intents() if self._memory is not None else ():
-            if self._memory is not None and await self._memory.unsent(index, self._ledger.entries[index]):
+        dropped: set[int] = set()
+        if self._memory is None:
+            return dropped
+        for index in self._intents():
+            if await self._memory.unsent(index, self._ledger.entries[index]):
                 await self._ledger.drop(index)
                 dropped.add(index)
         return dropped

@@ -17,9 +17,9 @@ from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, re
 from airflow_provider_segmind.api.orders import Step
 from airflow_provider_segmind.api.results import prepared_of
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workflow, is_body_swap
-from airflow_provider_segmind.batch.files import Row, dag_of, read_file
+from airflow_provider_segmind.batch.files import Row, dag_of
 from airflow_provider_segmind.batch.ordering import Terms
-from airflow_provider_segmind.batch.published import fetch_manifest, on_the_web
+from airflow_provider_segmind.batch.published import manifest_bytes
 from airflow_provider_segmind.batch.recall import BatchMemory
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.failures import ChangedError
@@ -198,7 +198,7 @@ def make_plan(
 def _read(hook: SegmindHook, swaps: object, select_character: str, columns: object) -> list[Swap]:
     if not isinstance(swaps, str):
         return read_items(swaps, select_character=select_character, columns=columns)
-    data = fetch_manifest(hook, "swaps", swaps) if on_the_web(swaps) else read_file("swaps", swaps)
+    data = manifest_bytes(hook, "swaps", swaps)
     return read_manifest(data, swaps, select_character=select_character, columns=columns)
 
 

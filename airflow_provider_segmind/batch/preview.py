@@ -10,8 +10,7 @@ from airflow_provider_segmind.api.memory import Reuse
 from airflow_provider_segmind.api.remembered import CLAIMED
 from airflow_provider_segmind.api.schedule import PRIOR
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workflow
-from airflow_provider_segmind.batch.files import read_file
-from airflow_provider_segmind.batch.published import fetch_manifest, on_the_web
+from airflow_provider_segmind.batch.published import manifest_bytes
 from airflow_provider_segmind.batch.recall import BatchMemory
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.files.pictures import is_url
@@ -51,8 +50,7 @@ def preview(
 
     :raises SegmindError: the manifest or a picture cannot be read.
     """
-    data = fetch_manifest(hook, "MANIFEST", uri) if on_the_web(uri) else read_file("MANIFEST", uri)
-    swaps = read_manifest(data, uri, select_character=select_character)
+    swaps = read_manifest(manifest_bytes(hook, "MANIFEST", uri), uri, select_character=select_character)
     memory = BatchMemory(hook, Remembering(where, Reuse(), {}), swaps, check_workflow(workflow), prepare)
     states = Counter(memory.states(range(len(swaps))))
     orders, unknown = states[None], states[CLAIMED]

@@ -1,4 +1,4 @@
-"""Download a manifest that is published on the web, like a sheet of Google, by the rules for any other download."""
+"""Read a manifest from a storage, or from the web, where a sheet can be published, by the rules for any download."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
 from airflow_provider_segmind.api.texts import MAX_MANIFEST
 from airflow_provider_segmind.api.transport import exchange
+from airflow_provider_segmind.batch.files import read_file
 from airflow_provider_segmind.files.fetching import Wanted, answer_of, body_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 
@@ -16,19 +17,23 @@ SECONDS = 120.0
 _AGAIN = "Nothing was ordered now; a retry fetches it again."
 
 
-def on_the_web(uri: str) -> bool:
-    """Return whether a manifest is fetched from a web server."""
-    return urlsplit(uri.strip()).scheme.lower() in ("http", "https")
-
-
-def fetch_manifest(hook: SegmindHook, name: str, url: str) -> bytes:
+def manifest_bytes(hook: SegmindHook, name: str, uri: str) -> bytes:
     """
-    Return the bytes behind a URL. The API key is sent to no host, and only public hosts and the connection's are asked.
+    Return the bytes of a manifest.
+
+    Of web servers, only public hosts and the connection's are asked, and none gets the API key.
 
     :param name: the operator's parameter, for error messages.
+    :param uri: a path, a URI of object storage, or a URL.
     :raises InvalidRequestError: it is not there, may not be read, or is too large.
     :raises TransportError: a retry may help.
     """
+    if urlsplit(uri.strip()).scheme.lower() in ("http", "https"):
+        return _fetched(hook, name, uri)
+    return read_file(name, uri)
+
+
+def _fetched(hook: SegmindHook, name: str, url: str) -> bytes:
     wanted, url = Wanted(name, accept="*/*"), url.strip()
     said = wanted.said(url)
     with exchange(SECONDS) as whole, answer_of(hook, url, wanted, whole) as (answer, _):

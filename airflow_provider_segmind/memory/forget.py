@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -83,8 +83,9 @@ def forget(where: Store, digests: Collection[str]) -> Forgotten:
         running = {record.key for record in part if record.key in keys and _may_be_running(record)}
         said.running += [record.whose for record in part if record.key in running and _may_be_running(record)]
         gone = [record for record in part if record.key in keys - running]
+        stored = list(where.names(f"{PICTURES}/{gone[0].key[:2]}")) if gone else []
         for record in sorted(gone, key=lambda record: record.number, reverse=True):
-            _forget(where, record, said)
+            _forget(where, record, stored, said)
     return said
 
 
@@ -96,12 +97,12 @@ def _is_of(record: SwapRecord, digests: Collection[str]) -> bool:
     return any(one in digests for one in (*record.pictures, *(output.sha256 for output in record.outputs)))
 
 
-def _forget(where: Store, record: SwapRecord, said: Forgotten) -> None:
+def _forget(where: Store, record: SwapRecord, stored: Sequence[str], said: Forgotten) -> None:
     facts = facts_of(record)
     if facts is not None:  # under a name that says nothing of the picture, and is the same if this is done twice
         where.do(Replace(f"{FORGOTTEN}/{record.token}.json", facts.to_bytes()))
     own = f"{PICTURES}/{record.key[:2]}/{record.key}.{record.number}."
-    for name in [name for name in where.names(f"{PICTURES}/{record.key[:2]}") if name.startswith(own)]:
+    for name in [name for name in stored if name.startswith(own)]:
         where.delete(name)  # also a copy that its record does not name yet
         said.pictures += 1
     if record.order.request_id:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api import spend
+from airflow_provider_segmind.api.costs import day_of
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.spend import Budget, OnRecord, Spender
@@ -35,11 +36,9 @@ def reserve(context: Context, conn_id: str, *, more: int, ledger: OrderLedger | 
     if not budgets:
         return
     where, known = _memory(), _on_record(context, ledger)
-    day = time.strftime("%Y-%m-%d", time.gmtime())
     try:
-        where.run(
-            spend.reserve(_spender(context), budgets, known, more=more, price=price_per_swap(), day=day),
-        )
+        day, price = day_of(time.time()), price_per_swap()
+        where.run(spend.reserve(_spender(context), budgets, known, more=more, price=price, day=day))
     except CreditsError:
         note_orders(context, known.orders)
         give_back(context, ledger=ledger)
