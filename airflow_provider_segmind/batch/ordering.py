@@ -9,10 +9,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from airflow_provider_segmind.api import flow, history
-from airflow_provider_segmind.api.batches import NEAR, Found, look_up, settles_at
-from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError, ServiceError
-from airflow_provider_segmind.api.history import Listing
+from airflow_provider_segmind.api import flow
+from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.memory import Found as InMemory
 from airflow_provider_segmind.api.models import Job
@@ -20,10 +18,11 @@ from airflow_provider_segmind.api.orders import OrderRecord, digests, has_own_in
 from airflow_provider_segmind.api.submitter import Submitter
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_inputs
 from airflow_provider_segmind.batch.recall import BatchMemory, Paid
-from airflow_provider_segmind.batch.uploads import Uploads
+from airflow_provider_segmind.batch.settling import Settling
+from airflow_provider_segmind.files.pictures import Readable, is_url, read_picture
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import LostClaimError
-from airflow_provider_segmind.orders.recovery import MAY_PASS, SHARED, can_be, moment
+from airflow_provider_segmind.orders.recovery import can_be, moment
 from airflow_provider_segmind.orders.rules import tagged
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection
@@ -32,14 +31,6 @@ log = logging.getLogger(__name__)
 
 STRIKES = 5
 """Failed orders in a row, each with its own error, after which ordering stops: the cause is probably common to all."""
-PATIENCE = 1200.0
-"""Seconds that the end of an attempt waits for the request history to show which orders were not accepted."""
-OUTAGE = history.PATIENCE
-"""Seconds to wait for a request history that does not answer: one outage often affects orders and history."""
-SLOWEST = 600.0
-"""Seconds that reading the history may take; a large account's history has a thousand pages."""
-OUTAGE_STEP = 30.0
-"""Seconds between attempts to read the history during an outage."""
 
 Accepted = Callable[[int, Job], None]
 
@@ -81,7 +72,6 @@ class Ordering:
         self.errors: dict[int, SegmindError] = {}
         self.stopped: Exception | None = None
         self._patient = True
-        self._shows_running = False
         self._connection = connection
         self._ledger = ledger
         self._swaps = swaps
@@ -89,25 +79,36 @@ class Ordering:
         self._accepted = accepted
         self._memory = memory
         self._submitter = Submitter(connection.client, connection.poller)
-        self._uploads = Uploads(self._submitter, terms.prepare, memory)
+        self._uploads = _Uploads(self._submitter, terms.prepare, memory)
+        self._settling = Settling(
+            connection,
+            self._submitter,
+            ledger,
+            memory,
+            self.errors,
+            resubmit=terms.resubmit,
+            place=self._place,
+            keep=self._keep,
+        )
         self._strikes = 0
         self._halted: SegmindError | None = None
 
     async def run(self, indexes: Iterable[int]) -> None:
         """Resolve earlier intents, then order these swaps and those whose earlier order was not accepted."""
-        await self._note_latest()
-        wanted = deque(sorted({*indexes, *await self._drop_unsent(), *await self._settle(patient=False)}))
+        await self._settling.note_latest()
+        again = await self._settling.drop_unsent() | await self._settling.settle(patient=False)
+        wanted = deque(sorted({*indexes, *again}))
         while True:
             await asyncio.gather(*(self._worker(wanted) for _ in range(self._terms.concurrency)))
             await self._ledger.flush()
             # Also after ordering stopped: look up orders that may be paid for while their history entries are recent.
-            wanted.extend(sorted(await self._settle(patient=self._patient)))
+            wanted.extend(sorted(await self._settling.settle(patient=self._patient)))
             if self.stopped is None:
                 self._resume_or_stop()
             if not wanted or self.stopped is not None:
                 break
         await self._ledger.flush()
-        for index in self._intents():
+        for index in self._ledger.pending():
             entry = self._ledger.entries[index]
             if index not in self.errors:
                 self.errors[index] = _unknown(entry)
@@ -117,26 +118,6 @@ class Ordering:
                 self.errors[index].message += " Then clear the task: that orders it anew, and may pay a second time."
                 await self._memory.doubted(index, entry, self.errors[index])
 
-    async def _note_latest(self) -> None:
-        """Note in the memory what an attempt before accepted right before its end, and could not note."""
-        if self._memory is None:
-            return
-        known = {index: entry for index, entry in self._ledger.entries.items() if entry.known and not entry.reused}
-        since = max((entry.at for entry in known.values()), default=0.0) - NEAR
-        latest = {index: entry for index, entry in known.items() if entry.at >= since and entry.claim}
-        await asyncio.gather(*(self._memory.accepted(index, entry) for index, entry in latest.items()))
-
-    async def _drop_unsent(self) -> set[int]:
-        """Forget the intents whose claim was never made; return the indexes of their swaps."""
-        dropped: set[int] = set()
-        if self._memory is None:
-            return dropped
-        for index in self._intents():
-            if await self._memory.unsent(index, self._ledger.entries[index]):
-                await self._ledger.drop(index)
-                dropped.add(index)
-        return dropped
-
     def stop(self, why: Exception) -> None:
         """Place no more orders and do not wait for the history; let running orders finish."""
         self.stopped = self.stopped or why
@@ -144,17 +125,14 @@ class Ordering:
 
     async def find_out(self, *, patient: bool) -> None:
         """Resolve the intents of earlier attempts, without ordering."""
-        await self._settle(patient=patient)
+        await self._settling.settle(patient=patient)
         await self._ledger.flush()
 
     def _resume_or_stop(self) -> None:
         """After many lost answers in a row, continue only if every one is resolved."""
-        if self._halted is not None and self._intents():
+        if self._halted is not None and self._ledger.pending():
             self.stopped = self._halted
         self._halted, self._strikes = None, 0
-
-    def _intents(self) -> list[int]:
-        return [index for index, entry in self._ledger.entries.items() if entry.pending]
 
     async def _worker(self, wanted: deque[int]) -> None:
         while wanted and self.stopped is None and self._halted is None:
@@ -218,34 +196,29 @@ class Ordering:
             self._strike(index, error)
             if error.request_id:  # the answer names the order; only its poll URL is a guess
                 self._ledger.note(index, replace(intent, candidates=(error.request_id,)))
-                await self._adopt(index, error.request_id, certain=True)
+                await self._settling.adopt(index, error.request_id, certain=True)
         except LostClaimError:
             await self._ledger.restore(index, before)
             raise
         except InvalidRequestError as error:
             await self._ledger.restore(index, before)
-            await self._release(index, intent)
+            await self._settling.release(index, intent)
             self._strike(index, error)
         except SegmindError as error:
             self._connection.counters.ended(error, self._terms.workflow)
             await self._ledger.restore(index, before)
-            await self._release(index, intent)
+            await self._settling.release(index, intent)
             self.stopped = self.stopped or error
         except BaseException:
             # Also a cancellation, which can come in the pause after a 429, when nothing is out. The ledger keeps the
             # intent, and the next attempt sees that its claim is released.
             if not going_out:
                 for one in (earlier, intent):
-                    await self._release(index, one)
+                    await self._settling.release(index, one)
             raise
         else:
             self._strikes = 0
             await self._keep(index, replace(intent, request_id=job.request_id, poll_url=job.poll_url))
-
-    async def _release(self, index: int, intent: OrderRecord) -> None:
-        """Release the claim of an order that was not accepted."""
-        if self._memory is not None:
-            await self._memory.refused(index, intent)
 
     def _take(self, index: int, entry: OrderRecord, job: Job) -> None:
         """Take over the order of another task."""
@@ -276,122 +249,44 @@ class Ordering:
         elif self._strikes >= STRIKES:
             self.stopped = self.stopped or error
 
-    async def _settle(self, *, patient: bool) -> set[int]:
-        """
-        Resolve intents without a handle; return the indexes of swaps to order again.
-
-        :param patient: whether to wait until the history can tell, because there is nothing else to do.
-        """
-        if not self._intents():
-            return set()
-        within = await self._within()
-        due = settles_at((self._ledger.entries[index] for index in self._intents()), within)
-        began = time.time()
-        give_up = began + PATIENCE
-        while self._intents():
-            pause = due - time.time()
-            if pause > 0 and not patient:
-                return set()
-            if pause > 0 and not self._shows_running:
-                await self._look_early()
-            if pause > 0 and self._intents():
-                count = len(self._intents())
-                log.info("%d orders have no answer; looking them up in the request history in %.0f s.", count, pause)
-                await asyncio.sleep(pause)
-            try:
-                found = await self._look_up()
-            except SegmindError as error:
-                log.warning("The request history could not help: %s", error)
-                if not patient or not error.retryable or time.time() >= began + OUTAGE:
-                    break
-                due = time.time() + OUTAGE_STEP
-                continue
-            decided = found.decides_at > give_up
-            if found.refuted or not patient or decided:
-                return set(found.refuted) | (self._given_up() if decided else set())
-            due = found.decides_at
-        return self._given_up()
-
-    async def _within(self) -> float:
-        """Return the seconds after its intent within which Segmind can have accepted an order."""
-        settings = (await self._connection.client()).settings
-        return settings.connect_timeout + settings.read_timeout
-
-    async def _look_early(self) -> None:
-        """Read the history while orders of this batch run: only then can we see whether it lists running jobs."""
-        try:
-            await self._look_up()
-        except SegmindError as error:
-            log.info("The request history does not answer yet, and is asked again: %s", error)
-
-    async def _look_up(self) -> Found:
-        """Look up the intents in the request history: adopt the orders it has, drop those that were not accepted."""
-        entries = self._ledger.entries
-        asked_at, within = time.time(), await self._within()
-        listing = await self._listing(asked_at + SLOWEST)
-
-        def read(listing: Listing) -> Found:
-            earlier, running = self._ledger.earlier, self._shows_running
-            return look_up(entries, listing, asked_at, earlier, within=within, shows_running=running)
-
-        found = read(listing)
-        if (found.adopted or found.refuted) and listing.size > history.PER_PAGE:
-            # If each change moves a request to the first page, who reads several pages can miss it once, but not twice.
-            found = read(listing.and_also(await self._listing(asked_at + 2 * SLOWEST)))
-        self._shows_running = found.shows_running
-        for index, ids in found.candidates.items():
-            log.warning("%s can be one of these requests: %s", self._place(index), ", ".join(ids))
-            self._ledger.note(index, replace(entries[index], candidates=ids))
-        await asyncio.gather(*(self._adopt(index, request_id) for index, request_id in found.adopted.items()))
-        for index in found.refuted:
-            self.errors.pop(index, None)
-            await self._release(index, entries[index])
-            await self._ledger.drop(index)
-        log.info(
-            "The request history has %d of them, %d were not accepted, %d stay unknown.",
-            *map(len, (found.adopted, found.refuted, found.unknown)),
-        )
-        return found
-
-    async def _listing(self, give_up: float) -> Listing:
-        """Read all pages of the history that can list an order of unknown outcome."""
-        times = [self._ledger.entries[index].at for index in self._intents()]
-        search = history.Search(min(times) - NEAR - history.EARLY, max(times) + NEAR)
-        listing: Listing | None = None
-        while listing is None:
-            if time.time() > give_up:
-                raise ServiceError(f"The request history is too slow: {SLOWEST:.0f} s were not enough to read it.")
-            listing = await self._submitter.free(lambda client: search.page(client.settings, client.auth))
-        return listing
-
-    def _given_up(self) -> set[int]:
-        """Return the swaps to order again although their outcome is unknown, if ``resubmit`` allows it."""
-        if not self._terms.resubmit:
-            return set()
-        return {index for index in self._intents() if index not in self.errors}
-
-    async def _adopt(self, index: int, request_id: str, *, certain: bool = False) -> None:
-        """Adopt an order by its request id, if the poll URL built from that id works."""
-        entry = self._ledger.entries[index]
-        poll_url = history.poll_url_of((await self._connection.client()).settings, request_id)
-        try:
-            await self._submitter.free(
-                lambda client: flow.attach(client.settings, client.auth, poll_url, clock=client.clock)
-            )
-        except MAY_PASS as error:
-            log.warning("Request %s does not answer yet, and is waited for: %s", request_id, error)
-        except SegmindError as error:
-            log.warning("Request %s of the history cannot be asked for: %s", request_id, error)
-            self._ledger.note(index, replace(entry, candidates=(request_id,)))
-            return
-        log.warning("The answer of %s was lost; it is request %s.", self._place(index), request_id)
-        if not entry.own and not certain:
-            log.warning(SHARED, request_id)
-        await self._keep(index, replace(entry, request_id=request_id, poll_url=poll_url, candidates=(request_id,)))
-
     def _place(self, index: int) -> str:
         """Return the position of a swap in words; a changed list may no longer contain it."""
         return self._swaps[index].place if index < len(self._swaps) else f"swap {index + 1} of an earlier attempt"
+
+
+class _Uploads:
+    """The pictures of a batch as Segmind can read them: each file is uploaded once, and only as the memory knows it."""
+
+    def __init__(self, submitter: Submitter, prepare: str, memory: BatchMemory | None) -> None:
+        self._submitter = submitter
+        self._prepare = prepare
+        self._memory = memory
+        self._begun: dict[str, asyncio.Task[Readable]] = {}
+
+    async def readable(self, name: str, uri: str) -> Readable:
+        """
+        Return a picture at a URL; upload it only once, even if several swaps use it.
+
+        :raises LostClaimError: the file is another than that by which the swap was looked up; look it up again.
+        """
+        if is_url(uri):
+            return Readable(uri)
+        if uri not in self._begun:
+            self._begun[uri] = asyncio.get_running_loop().create_task(self._upload(name, uri))
+        return await self._begun[uri]
+
+    async def _upload(self, name: str, uri: str) -> Readable:
+        picture = await asyncio.to_thread(read_picture, name, uri, self._prepare)
+        if self._memory is not None:
+            try:
+                self._memory.check_unchanged(uri, picture.data)
+            except Exception:
+                del self._begun[uri]  # the next one reads it again
+                raise
+        url = await self._submitter.free(
+            lambda client: flow.upload(client.settings, client.auth, picture.data, picture.media_type)
+        )
+        return Readable(url, picture.done)
 
 
 async def find_out(connection: SharedConnection, store: OrderStore, workflow: str, *, patient: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +14,7 @@ from airflow.sdk import Context
 from airflow_provider_segmind.api.batches import BatchHeader, begin, fingerprint_of
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, SegmindError, TransportError
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
+from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Step
 from airflow_provider_segmind.api.results import prepared_of
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workflow, is_body_swap
@@ -96,6 +97,10 @@ class Plan:
             if self.paid:
                 return [], error
             raise
+
+    def take_over(self, again: Collection[int]) -> dict[int, Job]:
+        """Take over what the memory has, if there is one; ``again``: indexes of swaps whose job FAILED."""
+        return {} if self.memory is None else self.memory.take_over(self.ledger, again)
 
     def stands(self, index: int, row: Row) -> bool:
         """Whether a result row is of the order that the swap has now."""

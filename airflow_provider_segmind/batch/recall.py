@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from airflow_provider_segmind.api import memory, remembered
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
@@ -22,11 +21,9 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.store import THREADS
 from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digests_of
+from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import recall
-
-if TYPE_CHECKING:
-    from airflow_provider_segmind.batch.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +117,25 @@ class BatchMemory:
 
         with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
             return list(pool.map(state, indexes))
+
+    def take_over(self, ledger: OrderLedger, again: Collection[int]) -> dict[int, Job]:
+        """
+        Take over the orders of other tasks and runs that the memory has, and return those that are done.
+
+        :param again: indexes of swaps whose job FAILED.
+        """
+        entries = ledger.entries
+        wanted = [swap.index for swap in self._swaps if swap.index not in entries or swap.index in again]
+        found = self.look_up(wanted)
+        if not found:
+            return {}
+        intents = {index: known for index, known in found.items() if isinstance(known, OrderRecord)}
+        paid = {index: known for index, known in found.items() if not isinstance(known, OrderRecord)}
+        log.info("%d of %d swaps are paid for already, and are taken from the memory.", len(paid), len(self._swaps))
+        if intents:
+            log.info("%d were being sent before this task was cleared, and are looked up.", len(intents))
+        ledger.adopt(intents | {index: known.record(entries.get(index)) for index, known in paid.items()})
+        return {index: known.job for index, known in paid.items() if known.job.done}
 
     def look_up(self, indexes: Collection[int]) -> dict[int, Paid | OrderRecord]:
         """Return what is paid for already, and the intents of what this task was sending before it was cleared."""
@@ -248,25 +264,3 @@ class BatchMemory:
         key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
         self._memory.pictures[key] = tuple(dict.fromkeys(known))
         return key
-
-
-def take_over(plan: Plan, again: Collection[int]) -> dict[int, Job]:
-    """
-    Take over the orders of other tasks and runs that the memory has, and return those that are done.
-
-    :param again: indexes of swaps whose job FAILED.
-    """
-    if plan.memory is None:
-        return {}
-    entries = plan.ledger.entries
-    wanted = [swap.index for swap in plan.swaps if swap.index not in entries or swap.index in again]
-    found = plan.memory.look_up(wanted)
-    if not found:
-        return {}
-    intents = {index: known for index, known in found.items() if isinstance(known, OrderRecord)}
-    paid = {index: known for index, known in found.items() if not isinstance(known, OrderRecord)}
-    log.info("%d of %d swaps are paid for already, and are taken from the memory.", len(paid), len(plan.swaps))
-    if intents:
-        log.info("%d were being sent before this task was cleared, and are looked up.", len(intents))
-    plan.ledger.adopt(intents | {index: known.record(entries.get(index)) for index, known in paid.items()})
-    return {index: known.job for index, known in paid.items() if known.job.done}

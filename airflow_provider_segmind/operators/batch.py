@@ -36,7 +36,6 @@ from airflow_provider_segmind.batch.outcomes import (
     unplanned_error,
 )
 from airflow_provider_segmind.batch.plan import Plan, make_plan
-from airflow_provider_segmind.batch.recall import take_over
 from airflow_provider_segmind.batch.results import result_row
 from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of, place_all
 from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
@@ -208,7 +207,7 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
         """Order all swaps, except those that an earlier attempt ordered."""
         plan = self.plan(context)
         try:
-            take_over(plan, ())
+            plan.take_over(())
             indexes, refused = plan.affordable(())
             ordering = asyncio.run(self._place(context, plan, indexes, None, refused))
             if ordering.stopped or ordering.errors:
@@ -292,7 +291,7 @@ class BodySwapBatchOperator(_OrdersBatch):
         """Order and wait, and return the summary of the results; a deferrable task defers instead."""
         files = BatchFiles(self.results_uri, plan.ledger.header.batch)
         ended, failed = begun(plan, files)
-        reused = {index: result_row(index, job, self.output_key) for index, job in take_over(plan, failed).items()}
+        reused = {index: result_row(index, job, self.output_key) for index, job in plan.take_over(failed).items()}
         if reused:
             patiently(lambda: files.write_part(reused.values()))
         ended, failed = ended | reused, {index: row for index, row in failed.items() if plan.stands(index, row)}

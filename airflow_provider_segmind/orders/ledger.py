@@ -29,6 +29,10 @@ class OrderLedger:
         self._before_order = False
         self._writer: asyncio.Task[None] | None = None
 
+    def pending(self) -> list[int]:
+        """Return the indexes of the swaps whose order is of unknown outcome."""
+        return [index for index, entry in self.entries.items() if entry.pending]
+
     async def intend(self, index: int, entry: OrderRecord) -> None:
         """Keep the intent of an order, and return once the order may be sent; raises if it may not."""
         self.entries[index] = entry

@@ -17,7 +17,7 @@ from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.batch import files as batch_files
-from airflow_provider_segmind.batch import ordering as batch_ordering
+from airflow_provider_segmind.batch import ordering, settling
 from airflow_provider_segmind.batch.files import BatchFiles, summary_of
 from airflow_provider_segmind.batch.results import Collector
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
@@ -134,13 +134,14 @@ def test_an_attempt_waits_until_the_history_can_tell_what_was_not_accepted(
     monkeypatch.setattr(history, "SETTLED", 600.0)  # more than the others take, on a busy machine too
     # Its time passes at once, and the emulator and whoever waits for the jobs go by the same.
     monkeypatch.setitem(Poller.__init__.__kwdefaults__, "clock", clock)
-    monkeypatch.setattr(batch_ordering, "time", SimpleNamespace(**{**vars(time), "time": clock}))
+    for module in (ordering, settling):
+        monkeypatch.setattr(module, "time", SimpleNamespace(**{**vars(time), "time": clock}))
 
     async def asleep(seconds: float) -> None:
         emulator.set(job_seconds=0)  # of what is ordered later
         await clock.asleep(seconds)
 
-    monkeypatch.setattr(batch_ordering, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": asleep}))
+    monkeypatch.setattr(settling, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": asleep}))
     emulator.set(job_seconds=300)  # so they run when it is looked at first
     emulator.script(Fault("drop-before", after=4, times=3))
     with caplog.at_level(logging.INFO):

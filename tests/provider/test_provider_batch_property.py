@@ -220,7 +220,7 @@ def no_waiting() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history, "SETTLED", -60.0)
         patch.setattr(batches, "WITNESSES", 2)
-        patch.setattr("airflow_provider_segmind.batch.ordering.OUTAGE", 0.0)
+        patch.setattr("airflow_provider_segmind.batch.settling.OUTAGE", 0.0)
         # Threads would be most of the time of an example.
         patch.setattr("airflow_provider_segmind.orders.ledger.ThreadPoolExecutor", Later)
         patch.setattr("airflow_provider_segmind.batch.ordering.log", SimpleNamespace(**_QUIET))

@@ -17,7 +17,7 @@ import pytest
 from airflow_provider_segmind.api import memory as api_memory
 from airflow_provider_segmind.api.errors import SegmindError, TransportError
 from airflow_provider_segmind.api.memory import Replace
-from airflow_provider_segmind.batch import ordering
+from airflow_provider_segmind.batch import settling
 from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from airflow_provider_segmind.memory import store as memories
 from airflow_provider_segmind.memory.store import Store
@@ -201,7 +201,7 @@ def test_a_clear_orders_what_a_killed_worker_had_only_claimed(emulator: Emulator
 def test_a_clear_orders_what_a_person_was_told_to_be_unknown(
     emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ordering, "OUTAGE", 0.0)
+    monkeypatch.setattr(settling, "OUTAGE", 0.0)
     emulator.set(job_seconds=0, history=False)
     emulator.script(Fault("drop-before", after=2))
     batch = InRun(emulator, tmp_path, "a", swaps=swaps(emulator, 6), retries=0)

@@ -50,6 +50,7 @@ def test_a_swap_and_its_sensor_enter_few_files(emulator: Emulator) -> None:
 
 def test_a_batch_enters_few_files(emulator: Emulator, tmp_path: Path) -> None:
     with files_entered() as entered:
+        emulator.set(job_seconds=1)  # so that a triggerer waits, too
         Batch(emulator, tmp_path, swaps=swaps(emulator, 2)).attempt()
     assert len(entered) <= 53, sorted(entered)
 

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_segmind.api import history
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.batch import ordering as batch_ordering
+from airflow_provider_segmind.batch import settling
 from airflow_provider_segmind.compat import (
     AirflowFailException,
     TaskDeferred,
@@ -78,7 +78,7 @@ class TestHalfWay:
         cls: Any,
         what: str,
     ) -> None:
-        monkeypatch.setattr(batch_ordering, "OUTAGE", 0.0)
+        monkeypatch.setattr(settling, "OUTAGE", 0.0)
         emulator.set(job_seconds=0)
         given = swaps(emulator, 20)
         folder = tmp_path / "in"

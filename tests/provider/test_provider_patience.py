@@ -21,7 +21,8 @@ from airflow_provider_segmind.api.orders import OrderRecord, digests
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.wire import Request, Response
 from airflow_provider_segmind.batch.files import BatchFiles
-from airflow_provider_segmind.batch.ordering import OUTAGE, SLOWEST, Ordering, Terms
+from airflow_provider_segmind.batch.ordering import Ordering, Terms
+from airflow_provider_segmind.batch.settling import OUTAGE, SLOWEST
 from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.observability.metrics import Counters
@@ -307,7 +308,8 @@ def settle(monkeypatch: pytest.MonkeyPatch, service: Historian, *others: OrderRe
     """Have a batch find out what became of its one order, beside others that are known, and return how that went."""
     client = service.aclient()
     time = SimpleNamespace(time=service.clock, gmtime=lambda at: None, strftime=lambda form, at: "then")
-    monkeypatch.setattr("airflow_provider_segmind.batch.ordering.time", time)
+    for module in ("ordering", "settling"):
+        monkeypatch.setattr(f"airflow_provider_segmind.batch.{module}.time", time)
     swap = Swap(0, "item 0", INPUTS["character_image"], INPUTS["reference_character_image"], "woman")
     entries = [OrderRecord(service.clock(), digests(INPUTS)), *others]
     ledger = OrderLedger(OrderStore({}), BatchHeader("f", 0, 1, "b"), dict(enumerate(entries)))
