@@ -3,37 +3,47 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from airflow_provider_segmind.api.flow import Pause
-from airflow_provider_segmind.api.memory import Create, Read, Replace, Steps
+from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps
 
 
-@dataclass
-class Objects:
-    """Objects by name, and what was asked for."""
+class Objects(dict[str, bytes]):
+    """
+    Objects by name, and what was asked for.
 
-    data: dict[str, bytes] = field(default_factory=dict)
-    asked: list[Any] = field(default_factory=list)
-    lose_answers: bool = False
-    """Whether a created object is said to have been there."""
+    :param lose_answers: whether a created object is said to have been there.
+    """
+
+    def __init__(self, data: dict[str, bytes] | None = None, *, lose_answers: bool = False) -> None:
+        super().__init__(data or {})
+        self.lose_answers = lose_answers
+        self.asked: list[Any] = []
+        self.sizes: dict[str, int] = {}
+        """Sizes of stored pictures, by URI."""
+        self.now = 1000.0
+        self.meanwhile: list[Callable[[], Any]] = []
+        """What happens after each of the next steps that wait or write."""
 
     def do(self, step: Any) -> Any:
         """Do one step."""
         self.asked.append(step)
         match step:
             case Read(name):
-                return self.data.get(name)
+                return self.get(name)
+            case Size(uri):
+                return self.sizes.get(uri)
             case Create(name, data):
-                is_new = name not in self.data
-                self.data.setdefault(name, data)
+                is_new = name not in self
+                self.setdefault(name, data)
                 return is_new and not self.lose_answers
             case Replace(name, data):
-                self.data[name] = data
+                self[name] = data
                 return None
-            case Pause():
+            case Pause(seconds):
+                self.now += seconds
                 return None
         raise AssertionError(step)
 
@@ -43,8 +53,11 @@ class Objects:
         done = 0
         try:
             while done != crash:
-                answer = self.do(steps.send(answer))
+                step = steps.send(answer)
+                answer = self.do(step)
                 done += 1
+                if not isinstance(step, Read | Size) and self.meanwhile:
+                    self.meanwhile.pop(0)()
         except StopIteration as end:
             return end.value
         steps.close()

@@ -57,7 +57,7 @@ def test_an_order_is_looked_at_if_its_end_or_its_picture_is_missing(
 
 
 def stored(objects: Objects, record: SwapRecord) -> SwapRecord:
-    return read_swap(objects.data[record.name], record.name)
+    return read_swap(objects[record.name], record.name)
 
 
 def test_copies_are_noted_and_a_lost_picture_is_too() -> None:
@@ -82,9 +82,9 @@ def test_the_second_copy_of_an_end_says_the_same() -> None:
     done = order(DONE, outputs=(UNKEPT,))
     objects = Objects({done.name: done.to_bytes(), end_name(done.key, 1): done.to_bytes()})
     objects.run(rescue.fetched(done, [KEPT]))
-    assert objects.data[done.name] == objects.data[end_name(done.key, 1)]
+    assert objects[done.name] == objects[end_name(done.key, 1)]
     objects.run(rescue.gone(stored(objects, done), "It is gone.", 9.0))
-    assert objects.data[done.name] == objects.data[end_name(done.key, 1)]
+    assert objects[done.name] == objects[end_name(done.key, 1)]
     assert stored(objects, done).state == LOST
 
 
@@ -99,10 +99,10 @@ def test_an_order_that_nobody_saw_end_gets_the_time_at_which_it_was_found_to_be_
 def test_what_somebody_has_changed_meanwhile_stays(other: SwapRecord | None) -> None:
     record = order(ORDERED)
     objects = Objects({record.name: other.to_bytes()} if other else {})
-    before = dict(objects.data)
+    before = dict(objects)
     objects.run(rescue.gone(record, "", 9.0))
     objects.run(rescue.fetched(record, [KEPT]))
-    assert objects.data == before
+    assert objects == before
 
 
 def test_a_record_keeps_its_connection_and_the_digests_of_its_pictures() -> None:

@@ -75,7 +75,7 @@ def test_twenty_tasks_at_once_never_pass_the_limit_and_use_all_of_it(seed: int) 
     alone = Objects()
     said = alone.interleave((reserve(task(str(n)), 1) for n in range(20)), seed)
     assert said.count(None) == spent(alone) == 10
-    log = [name for name in alone.data if "held" not in name and "newest" not in name]
+    log = [name for name in alone if "held" not in name and "newest" not in name]
     assert sorted(int(name.rpartition("/")[2].split(".")[0]) for name in log) == list(range(1, 11))
 
 
@@ -129,7 +129,7 @@ def test_a_cleared_batch_goes_on_with_the_money_of_the_batch_before() -> None:
 def test_what_was_not_sent_is_given_back_once() -> None:
     objects = Objects()
     objects.run(spend.give_back(task(), NOTHING))
-    assert not objects.data
+    assert not objects
     objects.run(reserve(task(), 5, budgets=(ACCOUNT, DAG)))
     for _ in range(2):
         objects.run(spend.give_back(task(), OnRecord(orders=2)))
@@ -222,9 +222,9 @@ def test_the_newest_of_a_thousand_entries_is_found_with_few_reads() -> None:
     objects.asked.clear()
     assert spent(objects) == 1000
     assert len(objects.asked) == 3
-    (hint,) = (name for name in objects.data if name.endswith("newest"))
+    (hint,) = (name for name in objects if name.endswith("newest"))
     for wrong in (b"", b"999999", b"soon", b"1" * 20, b"500", b"1"):
-        objects.data[hint] = wrong
+        objects[hint] = wrong
         objects.asked.clear()
         assert spent(objects) == 1000
         assert len(objects.asked) <= 23
@@ -244,8 +244,8 @@ def test_the_newest_of_a_thousand_entries_is_found_with_few_reads() -> None:
 def test_a_damaged_object_is_named_and_stops_the_order(data: bytes) -> None:
     objects = Objects()
     objects.run(reserve(task(), 1))
-    for name in [name for name in objects.data if not name.endswith("newest")]:
-        damaged = Objects({**objects.data, name: data})
+    for name in [name for name in objects if not name.endswith("newest")]:
+        damaged = Objects({**objects, name: data})
         with pytest.raises(InvalidRequestError, match=f"object {name} is damaged.*Nothing was ordered now.*delete it"):
             damaged.run(reserve(task(), 2))
 
