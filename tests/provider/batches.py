@@ -72,6 +72,20 @@ class Batch:
         return [json.loads(line) for line in self.results.read_text().splitlines()]
 
 
+class InRun(Batch):
+    """A batch in a DAG run of its own."""
+
+    def __init__(self, emulator: Emulator, folder: Path, run_id: str, **options: Any) -> None:
+        (folder / run_id).mkdir(exist_ok=True)
+        super().__init__(emulator, folder / run_id, **options)
+        self.run_id = run_id
+
+    def context(self) -> Any:
+        context = super().context()
+        context["ti"].run_id = self.run_id
+        return context
+
+
 def swaps(emulator: Emulator, count: int) -> list[dict[str, Any]]:
     person = emulator.sample("person")
     scene = emulator.sample("scene")

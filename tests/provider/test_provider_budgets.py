@@ -21,18 +21,18 @@ from airflow_provider_segmind.operators.body_swap import (
     SubmitBodySwapBatchOperator,
     SubmitBodySwapOperator,
 )
-from tests.provider.running import TaskInstance, context, run
+from tests.provider.remembering import memory, task_of
+from tests.provider.running import context, run
 from tests.provider.tries import Store as TaskStore
+
+__all__ = ["memory"]
 
 PRICE = 0.25
 
 
 @pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Configure a memory and a price, and return the memory's folder."""
-    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
+def price(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SEGMIND__PRICE_PER_SWAP", str(PRICE))
-    return tmp_path / "memory"
 
 
 @pytest.fixture
@@ -46,9 +46,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def ctx(run_id: str = "a", dag_id: str = "dag", **attempt: Any) -> Any:
-    ti = TaskInstance(**attempt)
-    ti.run_id, ti.dag_id = run_id, dag_id
-    return context(ti)
+    return context(task_of(run_id=run_id, dag_id=dag_id, **attempt))
 
 
 def submit(emulator: Emulator, number: int = 0, **changes: Any) -> SubmitBodySwapOperator:

@@ -25,7 +25,8 @@ from airflow_provider_segmind.operators.body_swap import (
     SubmitBodySwapBatchOperator,
     SubmitBodySwapOperator,
 )
-from tests.provider.running import TaskInstance, context, run
+from tests.provider.remembering import pictures, task_of
+from tests.provider.running import context, run
 from tests.provider.s3 import s3_bucket
 
 PRICE = 0.25
@@ -41,13 +42,7 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def ctx(run_id: str, dag_id: str = "looks", **attempt: Any) -> Any:
-    ti = TaskInstance(**attempt)
-    ti.run_id, ti.dag_id = run_id, dag_id
-    return context(ti)
-
-
-def pictures(emulator: Emulator, number: int = 0) -> dict[str, str]:
-    return {"character_image": emulator.sample("scene", number), "reference_character_image": emulator.sample("person")}
+    return context(task_of(run_id=run_id, dag_id=dag_id, **attempt))
 
 
 def swap(emulator: Emulator, run_id: str, number: int = 0, dag_id: str = "looks", **attempt: Any) -> Any:

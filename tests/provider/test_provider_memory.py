@@ -21,7 +21,6 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import store as stores
 from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.memory.swaps import digests_of
-from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
 from airflow_provider_segmind.orders import recovery
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
@@ -29,44 +28,10 @@ from airflow_provider_segmind.transfers.object_storage import SegmindToObjectSto
 from airflow_provider_segmind.waiting import remembering
 from tests.api.clock import Clock
 from tests.provider.odd_host import PICTURE, own_host
-from tests.provider.running import TaskInstance, context, defer, first_event, revive, run
+from tests.provider.remembering import in_run, memory, picture, records, submit, swap, task_of
+from tests.provider.running import context, defer, first_event, revive, run
 
-
-@pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Configure a memory, and return its folder."""
-    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
-    return tmp_path / "memory"
-
-
-def task_of(name: str = "task", run_id: str = "run", **kwargs: Any) -> TaskInstance:
-    ti = TaskInstance(**kwargs)
-    ti.task_id, ti.run_id = name, run_id
-    return ti
-
-
-def swap(emulator: Emulator, **changes: Any) -> BodySwapOperator:
-    emulator.set(job_seconds=0)
-    inputs = {
-        "character_image": emulator.sample("scene"),
-        "reference_character_image": emulator.sample("person"),
-        "poll_interval": 0.05,
-    }
-    return BodySwapOperator(task_id="task", **{**inputs, **changes})
-
-
-def in_run(task: Any, run_id: str) -> dict[str, Any]:
-    result: dict[str, Any] = run(task, context(task_of(run_id=run_id)))
-    return result
-
-
-def records(memory: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_bytes()) for path in sorted((memory / "swaps").rglob("*.json"))]
-
-
-def picture(emulator: Emulator, name: str, path: Path, number: int = 0) -> str:
-    path.write_bytes(urllib.request.urlopen(emulator.sample(name, number)).read())  # noqa: S310 - the emulator's own
-    return str(path)
+__all__ = ["memory"]
 
 
 def test_a_second_run_takes_the_stored_picture_and_sends_no_order(emulator: Emulator, memory: Path) -> None:
@@ -258,18 +223,6 @@ def test_a_running_order_of_another_run_is_waited_for(emulator: Emulator, memory
     assert result["status"] == "COMPLETED"
     assert result["reused"]
     assert [record["state"] for record in records(memory)] == [DONE]
-
-
-def submit(emulator: Emulator, run_id: str, **changes: Any) -> dict[str, Any]:
-    emulator.set(job_seconds=0)
-    task = SubmitBodySwapOperator(
-        task_id="submit",
-        character_image=emulator.sample("scene"),
-        reference_character_image=emulator.sample("person"),
-        **changes,
-    )
-    handle: dict[str, Any] = run(task, context(task_of("submit", run_id)))
-    return handle
 
 
 def sensor(handle: Any, **changes: Any) -> BodySwapSensor:

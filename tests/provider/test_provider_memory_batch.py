@@ -23,30 +23,10 @@ from airflow_provider_segmind.memory import store as memories
 from airflow_provider_segmind.memory.store import Store
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
 from airflow_provider_segmind.orders.place import LostClaimError
-from tests.provider.batches import RUNNING, Batch, at_once, charged, swaps
+from tests.provider.batches import RUNNING, InRun, at_once, charged, swaps
+from tests.provider.remembering import memory, states
 
-__all__ = ["at_once"]
-
-
-@pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Configure a memory, and return its folder."""
-    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
-    return tmp_path / "memory"
-
-
-class InRun(Batch):
-    """A batch in a DAG run of its own."""
-
-    def __init__(self, emulator: Emulator, folder: Path, run_id: str, **options: Any) -> None:
-        (folder / run_id).mkdir(exist_ok=True)
-        super().__init__(emulator, folder / run_id, **options)
-        self.run_id = run_id
-
-    def context(self) -> Any:
-        context = super().context()
-        context["ti"].run_id = self.run_id
-        return context
+__all__ = ["at_once", "memory"]
 
 
 def test_a_second_run_orders_nothing_and_shows_the_stored_pictures(emulator: Emulator, tmp_path: Path) -> None:
@@ -349,7 +329,3 @@ def test_an_accepted_order_that_could_not_be_noted_is_made_up_by_a_retry_and_by_
     assert InRun(emulator, tmp_path, "c", swaps=given).attempt()["completed"] == 6
     assert states(memory) == {"done"}
     assert charged(emulator) == [1] * 6
-
-
-def states(memory: Path) -> set[str]:
-    return {json.loads(path.read_bytes())["state"] for path in (memory / "swaps").rglob("*.json")}

@@ -22,10 +22,9 @@ from airflow_provider_segmind.memory.store import the_memory
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
 from airflow_provider_segmind.waiting import timeouts
 from tests.api.clock import Clock
-from tests.provider.batches import RUNNING, at_once, charged, swaps
+from tests.provider.batches import RUNNING, InRun, at_once, charged, swaps
+from tests.provider.remembering import in_run, memory, records, states, submit, swap, task_of
 from tests.provider.running import context, run
-from tests.provider.test_provider_memory import in_run, memory, records, submit, swap, task_of
-from tests.provider.test_provider_memory_batch import InRun, states
 from tests.provider.tries import Store
 
 __all__ = ["at_once", "memory"]

@@ -28,19 +28,19 @@ from airflow_provider_segmind.operators.body_swap import (
 )
 from tests.api.clock import Clock
 from tests.provider.conftest import connect
-from tests.provider.running import TaskInstance, context, run
+from tests.provider.remembering import in_run, memory, pictures, swap, task_of, turned
+from tests.provider.running import context, run
+
+__all__ = ["memory"]
 
 PRICE = 0.25
 
 
 @pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Configure a memory and a price, take each order for an old one, and return the memory's folder."""
-    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
+def old_orders_with_a_price(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SEGMIND__PRICE_PER_SWAP", str(PRICE))
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")  # as main() would set it, for the other tests
     monkeypatch.setattr(needs, "OLD", 0.0)
-    return tmp_path / "memory"
 
 
 class Command:
@@ -62,23 +62,11 @@ def command(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 def ctx(run_id: str, dag_id: str = "looks") -> Any:
-    ti = TaskInstance()
-    ti.run_id, ti.dag_id = run_id, dag_id
-    return context(ti)
+    return context(task_of(run_id=run_id, dag_id=dag_id))
 
 
-def pictures(emulator: Emulator, scene: int = 0, person: int = 0) -> dict[str, str]:
-    return {
-        "character_image": emulator.sample("scene", scene),
-        "reference_character_image": emulator.sample("person", person),
-    }
-
-
-def swap(emulator: Emulator, scene: int = 0, person: int = 0, dag_id: str = "looks") -> dict[str, Any]:
-    emulator.set(job_seconds=0)
-    task = BodySwapOperator(task_id="task", poll_interval=0.05, **pictures(emulator, scene, person))
-    result: dict[str, Any] = run(task, ctx(f"{scene} {person}", dag_id))
-    return result
+def made(emulator: Emulator, scene: int = 0, person: int = 0, dag_id: str = "looks") -> dict[str, Any]:
+    return in_run(swap(emulator, **pictures(emulator, scene, person)), f"{scene} {person}", dag_id=dag_id)
 
 
 def everything(memory: Path) -> str:
@@ -124,7 +112,7 @@ def test_a_plan_counts_what_is_of_unknown_outcome_apart(
     monkeypatch.setattr(swaps, "SENDING", 0.0)
     emulator.script(Fault("drop-after"), Fault("500", on="history", times=None))
     with pytest.raises((SegmindError, AirflowFailException)):
-        swap(emulator)
+        made(emulator)
     manifest = tmp_path / "swaps.json"
     manifest.write_text(json.dumps([pictures(emulator, number) for number in range(2)]))
     assert re.search(r"to order: 1, .*\nreused:   0\nunknown:  1: .*Run rescue", command("plan", str(manifest)))
@@ -144,9 +132,9 @@ def test_a_picture_that_cannot_be_read_is_named(emulator: Emulator, tmp_path: Pa
 
 
 def test_costs_are_a_table_by_day_and_dag(emulator: Emulator, command: Command) -> None:
-    swap(emulator, 0)
-    swap(emulator, 1, dag_id="hats")
-    swap(emulator, 0, dag_id="again")
+    made(emulator, 0)
+    made(emulator, 1, dag_id="hats")
+    made(emulator, 0, dag_id="again")
     lines = command("costs", "--days", "2").splitlines()
     assert re.split(" {2,}| (?=[a-zD])", lines[0])[:4] == ["day (UTC)", "ordered", "spent $", "reused"]
     assert [re.sub(" +", " ", line).partition(" ")[2] for line in lines[1:]] == [
@@ -185,8 +173,8 @@ def test_rescue_is_there_as_a_command(
 def test_all_that_names_a_picture_is_removed_and_only_that_it_was_paid_for_stays(
     emulator: Emulator, memory: Path, tmp_path: Path, command: Command, given: str
 ) -> None:
-    result = swap(emulator, 0, 1)
-    swap(emulator, 1, 2)
+    result = made(emulator, 0, 1)
+    made(emulator, 1, 2)
     picture = tmp_path / "person.png"
     url = emulator.sample("person", 1) if given == "input" else result["image_url"]
     picture.write_bytes(urllib.request.urlopen(url).read())  # noqa: S310 - the emulator's own
@@ -211,13 +199,7 @@ def test_all_that_names_a_picture_is_removed_and_only_that_it_was_paid_for_stays
 def test_a_picture_that_was_prepared_before_it_was_sent_is_found(
     emulator: Emulator, memory: Path, tmp_path: Path, command: Command
 ) -> None:
-    from PIL import Image
-
-    picture = tmp_path / "turned.jpg"
-    with Image.open(urllib.request.urlopen(emulator.sample("person", 1))) as image:  # noqa: S310 - the emulator's own
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        image.convert("RGB").save(picture, exif=exif)
+    picture = turned(emulator, tmp_path / "turned.jpg")
     emulator.set(job_seconds=0)
     inputs = {**pictures(emulator), "reference_character_image": str(picture)}
     run(BodySwapOperator(task_id="task", poll_interval=0.05, **inputs), ctx("a"))
@@ -228,15 +210,9 @@ def test_a_picture_that_was_prepared_before_it_was_sent_is_found(
 def test_a_picture_is_found_by_its_own_bytes_though_it_is_prepared_otherwise_now(
     emulator: Emulator, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch, batch: bool
 ) -> None:
-    from PIL import Image
-
     from airflow_provider_segmind.quality import prepare
 
-    picture = tmp_path / "turned.jpg"
-    with Image.open(urllib.request.urlopen(emulator.sample("person", 1))) as image:  # noqa: S310 - the emulator's own
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        image.convert("RGB").save(picture, exif=exif)
+    picture = turned(emulator, tmp_path / "turned.jpg")
     inputs = {**pictures(emulator), "reference_character_image": str(picture)}
     task: Any = SubmitBodySwapOperator(task_id="task", **inputs)
     if batch:
@@ -249,9 +225,9 @@ def test_a_picture_is_found_by_its_own_bytes_though_it_is_prepared_otherwise_now
 def test_a_picture_can_be_named_by_its_url_or_where_the_memory_has_it(
     emulator: Emulator, tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    swap(emulator, 0, 1)
+    made(emulator, 0, 1)
     assert command("forget", emulator.sample("person", 1)).startswith("removed 1 orders")
-    swap(emulator, 0, 2)
+    made(emulator, 0, 2)
     monkeypatch.setenv("AIRFLOW__SEGMIND__INPUT_ROOTS", str(tmp_path / "catalogue"))
     (copy,) = (tmp_path / "memory" / "pictures").rglob("*.png")
     assert command("forget", str(copy)).startswith("removed 1 orders")
@@ -260,7 +236,7 @@ def test_a_picture_can_be_named_by_its_url_or_where_the_memory_has_it(
 def test_no_order_of_a_swap_is_forgotten_while_another_one_may_be_running(
     emulator: Emulator, memory: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    swap(emulator)
+    made(emulator)
     monkeypatch.setattr(needs, "OLD", 600.0)
     task = SubmitBodySwapOperator(task_id="task", reuse="refresh", **pictures(emulator))
     request_id = task.execute(ctx("b"))["request_id"]
@@ -283,7 +259,7 @@ def test_every_swap_of_a_batch_with_the_person_is_forgotten(emulator: Emulator, 
 def test_a_copy_that_its_record_does_not_name_yet_is_removed_as_well(
     emulator: Emulator, memory: Path, command: Command
 ) -> None:
-    swap(emulator)
+    made(emulator)
     (path,) = (memory / "swaps").rglob("*.json")
     record = json.loads(path.read_bytes())
     path.write_text(json.dumps({**record, "state": "ordered", "outputs": []}))
@@ -306,7 +282,7 @@ def test_an_old_order_of_unknown_outcome_is_forgotten_and_stays_unknown_in_the_c
     emulator: Emulator, memory: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(needs, "OLD", 600.0)
-    swap(emulator)
+    made(emulator)
     (path,) = (memory / "swaps").rglob("*.json")
     record = json.loads(path.read_bytes())
     record["order"]["at"] -= 20 * 86400
@@ -316,7 +292,7 @@ def test_an_old_order_of_unknown_outcome_is_forgotten_and_stays_unknown_in_the_c
 
 
 def test_orders_that_do_not_say_their_pictures_are_counted(emulator: Emulator, memory: Path, command: Command) -> None:
-    swap(emulator)
+    made(emulator)
     (path,) = (memory / "swaps").rglob("*.json")
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "pictures": []}))
     assert "1 orders do not say which pictures they were made of" in command("forget", "a" * 64)
@@ -336,7 +312,7 @@ def test_without_a_memory_each_command_says_what_to_do(
 
 @pytest.mark.slow
 def test_it_runs_as_a_program(emulator: Emulator, memory: Path) -> None:
-    swap(emulator)
+    made(emulator)
     said = subprocess.run(
         [sys.executable, "-m", "airflow_provider_segmind.memory", "costs"],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},

@@ -19,41 +19,30 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import swaps
 from airflow_provider_segmind.memory.rescue import rescue_all
 from airflow_provider_segmind.memory.store import the_memory
-from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor
 from tests.api.clock import Clock
-from tests.provider.running import TaskInstance, context, run
+from tests.provider.remembering import in_run, memory, swap, task_of
+from tests.provider.running import context, run
+
+__all__ = ["memory"]
 
 DAY = 86400.0
 
 
 @pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Configure a memory, take each order for an old one, and return the memory's folder."""
-    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
+def old_orders(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs, "OLD", 0.0)
     monkeypatch.setattr(download, "Limits", partial(download.Limits, pauses=()))  # ask a host that fails only once
-    return tmp_path / "memory"
 
 
 def ctx(run_id: str) -> Any:
-    ti = TaskInstance()
-    ti.run_id = run_id
-    return context(ti)
+    return context(task_of(run_id=run_id))
 
 
-def swap(emulator: Emulator, run_id: str, **changes: Any) -> dict[str, Any]:
-    emulator.set(job_seconds=0)
-    task = BodySwapOperator(
-        task_id="task",
-        character_image=emulator.sample("scene"),
-        reference_character_image=emulator.sample("person"),
-        poll_interval=0.05,
-        **changes,
-    )
-    result: dict[str, Any] = run(task, ctx(run_id))
-    return result
+def swapped(emulator: Emulator, run_id: str, **changes: Any) -> dict[str, Any]:
+    return in_run(swap(emulator, **changes), run_id)
 
 
 def record(memory: Path) -> dict[str, Any]:
@@ -74,7 +63,7 @@ def later(memory: Path, seconds: float) -> None:
 def unstored(emulator: Emulator) -> dict[str, Any]:
     """Make a swap whose picture cannot be fetched when it is done."""
     emulator.script(Fault("500", on="file", times=None, after=2))  # the two inputs
-    result = swap(emulator, "a")
+    result = swapped(emulator, "a")
     emulator.clear_faults()
     return result
 
@@ -88,7 +77,7 @@ def test_a_picture_that_cannot_be_copied_now_is_fetched_after_its_job_is_forgott
     assert (said["state"], said["outputs"][0]["url"], said["outputs"][0]["uri"]) == (DONE, url, "")
     clock.ahead += 2 * 3600
     assert rescue_all(the_memory(), "segmind_default").fetched == 1
-    reused = swap(emulator, "b")
+    reused = swapped(emulator, "b")
     assert (reused["reused"], Path(reused["image_url"]).exists()) == (True, True)
     assert len(emulator.charges) == 1
     ends = [json.loads(path.read_bytes()) for path in (memory / "ends").rglob("*.json")]
@@ -100,10 +89,10 @@ def test_a_picture_without_a_copy_is_reused_by_its_url_as_long_as_segmind_keeps_
 ) -> None:
     result = unstored(emulator)
     emulator.script(Fault("500", on="file", times=None, after=2))
-    assert swap(emulator, "b")["image_url"] == result["image_url"]
+    assert swapped(emulator, "b")["image_url"] == result["image_url"]
     emulator.clear_faults()
     later(memory, 7 * DAY)
-    assert "reused" not in swap(emulator, "c")
+    assert "reused" not in swapped(emulator, "c")
     assert len(emulator.charges) == 2
 
 
@@ -213,7 +202,7 @@ def test_the_words_of_an_error_have_no_signature_in_them(emulator: Emulator, mem
 
 
 def test_a_sensor_does_not_return_a_picture_that_was_deleted(emulator: Emulator, memory: Path) -> None:
-    swap(emulator, "a")
+    swapped(emulator, "a")
     handle = submit(emulator)
     assert Path(waited(handle)[0]).exists()
     shutil.rmtree(memory / "pictures")
@@ -225,13 +214,13 @@ def test_a_sensor_does_not_return_a_picture_that_was_deleted(emulator: Emulator,
 def test_a_memory_that_was_moved_has_all_its_pictures(
     emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch, spelled: str, absolute: bool
 ) -> None:
-    swap(emulator, "a")
+    swapped(emulator, "a")
     if absolute:  # as earlier versions wrote it
         for path in (*(memory / "swaps").rglob("*.json"), *(memory / "ends").rglob("*.json")):
             path.write_text(path.read_text().replace('"pictures/', f'"{memory}/pictures/'))
     moved = memory.rename(memory.with_name("moved"))
     monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", spelled.format(moved))
-    reused = swap(emulator, "b")
+    reused = swapped(emulator, "b")
     assert reused["reused"]
     assert Path(reused["image_url"].removeprefix("file://")).is_relative_to(moved)
     assert len(emulator.charges) == 1

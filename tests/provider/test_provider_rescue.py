@@ -20,16 +20,16 @@ from airflow_provider_segmind.memory.store import Store, the_memory
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.memory import RescueSwapsOperator
 from tests.api.clock import Clock
+from tests.provider.remembering import memory, records
 from tests.provider.running import TaskInstance, context, run
+
+__all__ = ["memory"]
 
 
 @pytest.fixture(autouse=True)
-def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Configure a memory, take each order for an old one, and return the memory's folder."""
-    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
+def old_orders(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs, "OLD", 0.0)
     monkeypatch.setattr(swaps, "FORGOTTEN", 0.0)
-    return tmp_path / "memory"
 
 
 def submit(emulator: Emulator, number: int = 0, **changes: Any) -> str:
@@ -50,10 +50,6 @@ def rescued(**changes: Any) -> dict[str, Any]:
     said: dict[str, Any] = RescueSwapsOperator(task_id="rescue", **changes).execute(context())
     assert json.loads(json.dumps(said)) == said
     return {name: value for name, value in said.items() if value}
-
-
-def records(memory: Path) -> list[dict[str, Any]]:
-    return [json.loads(path.read_bytes()) for path in sorted((memory / "swaps").rglob("*.json"))]
 
 
 def states(memory: Path) -> list[str]:
