@@ -236,11 +236,12 @@ def refused(name: str, owner: Mapping[str, Any], at: float) -> Steps[None]:
         yield Replace(name, replace(record, state=RELEASED).to_bytes())
 
 
-def doubted(name: str, owner: Mapping[str, Any], why: str) -> Steps[None]:
-    """Note that the task of a claim has failed since nobody knows its outcome."""
+def doubted(name: str, owner: Mapping[str, Any], why: str, max_tries: int) -> Steps[None]:
+    """Note that the task of a claim has failed since nobody knows its outcome, with its ``max_tries`` at that time."""
     record = yield from _claimed(name, owner)
     if record is not None:
-        yield Replace(name, replace(record, error=words(why)).to_bytes())
+        order = replace(record.order, max_tries=max(max_tries, record.order.max_tries if record.error else 0))
+        yield Replace(name, replace(record, order=order, error=words(why)).to_bytes())
 
 
 def given_up(name: str, owner: Mapping[str, Any]) -> Steps[None]:

@@ -154,7 +154,8 @@ class BatchMemory:
                     if found.record is None:
                         return None
                     if found.record.state == CLAIMED:
-                        resumes = self._of(index).owns(found.record) and not found.record.error
+                        mine = self._of(index)
+                        resumes = mine.owns(found.record) and not mine.is_decided(found.record)
                         return found.record.order if resumes else None
                     paid = self._recall(index, found.record)
                     if paid is not None:
@@ -229,6 +230,7 @@ class BatchMemory:
 
     async def doubted(self, index: int, order: OrderRecord, why: SegmindError) -> None:
         """Note that nobody knows the outcome of an order: a person who clears the task decides."""
+        log.error("%s", why)  # first: this process can die before the task fails with these words
         await self._noted(self._of(index).doubted(order, why), order)
 
     async def refused(self, index: int, order: OrderRecord) -> None:

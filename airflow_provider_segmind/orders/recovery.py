@@ -146,7 +146,7 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
         if recovery.lost is not None:
             _note_lost(memory, record, recovery.lost, recovery.note)
             return None
-        if recovery.job is None and own and record.error and not recovery.out_of_reach:
+        if recovery.job is None and memory.is_decided(record) and not recovery.out_of_reach:
             log.warning("A person has cleared this task after it had failed: it orders anew. %s", record.error)
             memory.store.run(given_up(record.name, record.owner))
             return None
@@ -197,6 +197,7 @@ def _note_end(memory: Remembering, record: SwapRecord, state: str, error: str) -
 def note_doubted(memory: Remembering | None, record: OrderRecord, error: OutcomeUnknownError) -> None:
     """Note that the task fails for good since nobody knows the outcome of its order: a clear is then a decision."""
     if memory is not None and record.claim and not error.retryable:
+        log.error("%s", error)  # first: this process can die before the task fails with these words
         try:
             memory.store.run(memory.doubted(record, error))
         except SegmindError as why:

@@ -149,12 +149,12 @@ def test_only_the_owner_of_a_claim_doubts_it_and_gives_it_up(objects: Swaps) -> 
     record = claim_of(objects.settle(), A, objects.now)
     assert objects.run(memory.claim(record, None))
     for step in (
-        lambda owner: memory.doubted(record.name, owner, "unknown"),
+        lambda owner: memory.doubted(record.name, owner, "unknown", 2),
         lambda owner: memory.given_up(record.name, owner),
     ):
         objects.run(step(B))
         assert objects.record(record.name) == record
-    objects.run(memory.doubted(record.name, A, "unknown"))
+    objects.run(memory.doubted(record.name, A, "unknown", 2))
     assert objects.record(record.name).error == "unknown"
     assert objects.settle(A).record is not None
     objects.run(memory.given_up(record.name, A))
@@ -165,9 +165,17 @@ def test_only_the_owner_of_a_claim_doubts_it_and_gives_it_up(objects: Swaps) -> 
 def test_a_doubted_order_that_was_accepted_after_all_is_ordered(objects: Swaps) -> None:
     record = claim_of(objects.settle(), A, objects.now)
     assert objects.run(memory.claim(record, None))
-    objects.run(memory.doubted(record.name, A, "unknown"))
+    objects.run(memory.doubted(record.name, A, "unknown", 2))
     objects.run(memory.accepted(record.name, A, replace(record.order, request_id="r1", poll_url="https://x/r1")))
     assert (objects.record(record.name).state, objects.record(record.name).error) == (ORDERED, "")
+
+
+def test_a_doubt_keeps_the_tries_of_the_latest_attempt_that_failed_with_it(objects: Swaps) -> None:
+    record = claim_of(objects.settle(), A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    for max_tries, kept in ((1, 1), (4, 4), (2, 4)):  # the last is an attempt that outlived the clear of its task
+        objects.run(memory.doubted(record.name, A, "unknown", max_tries))
+        assert objects.record(record.name).order.max_tries == kept
 
 
 def test_an_order_without_its_claim_was_never_sent(objects: Swaps) -> None:

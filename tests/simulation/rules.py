@@ -22,6 +22,8 @@ SENDING = 400.0
 _GAVE_UP = re.compile(r"Another task .* ended while it ordered workflow \S+ at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _TOLD = "may have been accepted and billed"
 """What a task says of an order whose outcome nobody knows."""
+_SHARED = "this one's own charge, if there is one, is not in the history yet"
+"""What a task says that takes a request for its own, which can be another's."""
 _REMEDY = re.compile(
     r"\b(look|clear|check|asked|ask|add|wait|retry|retries|again|delete|install|set|fetch|never|order)\b"
     r"|nothing was sent|FAILED",
@@ -62,7 +64,7 @@ class Rules:
         if by.swap.refresh and not any(one.by.swap is by.swap and one.by.series == by.series for one in standing):
             return True
         # A person cleared a task that had said that nobody knows the outcome.
-        if all(self._is_given_up(one) for one in standing):
+        if all(self._is_given_up(one) or self._is_replaced(one) for one in standing):
             return True
         # It was claimed first, and sent so late that somebody else was allowed to order meanwhile.
         return all((one.by.swap.refresh or one.by.swap.resubmit) and by.claimed < one.at for one in standing)
@@ -142,6 +144,8 @@ class Rules:
         outcome = (world.last[charge.key].ends or [None])[-1]
         unknown = isinstance(outcome, OutcomeUnknownError) or "OutcomeUnknownError" in str(outcome)
         told = unknown or any(one.refresh or one.resubmit for one in world.swaps)
+        if any(_SHARED in line for line in charge.by.said):
+            return True
         return self._is_given_up(charge) or (self._state(charge) == "claimed" and told)
 
     def _is_given_up(self, charge: Charge) -> bool:
@@ -151,6 +155,13 @@ class Rules:
             line for one in self._world.attempts if one.swap is swap and one.series < swap.clears for line in one.said
         )
         return self._state(charge) == "lost" and any(_TOLD in line for line in said)
+
+    def _is_replaced(self, charge: Charge) -> bool:
+        """Whether its own task ordered another one in its place, as its author wanted."""
+        by = charge.by.swap
+        return (by.refresh or by.resubmit) and any(
+            one.by.swap is by and one.at > charge.at for one in self._world.service.charges
+        )
 
     def _state(self, charge: Charge) -> str:
         """Return what the memory says of the claim of an order whose request it does not know."""
