@@ -99,8 +99,8 @@ class OrderRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values to store: JSON's own types only, as Airflow's store wants them."""
-        values = {name: getattr(self, name) for name in _FIELDS}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        values = ((name, getattr(self, name)) for name in _FIELDS)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values}
 
 
 _FIELDS = tuple(part.name for part in fields(OrderRecord))

@@ -51,7 +51,8 @@ def shown(value: object, *, most: int = MAX_SHOWN) -> str:
         text = _unsigned(text)
     else:
         text = without_secrets(text)
-    text = "".join(sign if sign.isprintable() else _INSTEAD[sign.isspace()] for sign in text)
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else _INSTEAD[sign.isspace()] for sign in text)
     return text if len(text) <= most else f"{text[:most]}…"
 
 

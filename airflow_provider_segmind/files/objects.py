@@ -104,13 +104,18 @@ def storage_errors(name: str, uri: str, done: str, *, final: str, passing: str) 
     except SegmindError:
         raise
     except Exception as error:  # noqa: BLE001 - storage libraries raise any type
-        said = f"{name} {shown(uri)!r} cannot be {done} ({cause(error)})"
         # Without the cause: a traceback would show secrets in the URI.
-        if isinstance(error, ImportError):
-            raise InvalidRequestError(f"{said}. {package_advice(uri)}") from None
-        if storage_failure(error) == "final":
-            raise InvalidRequestError(f"{said}{final}") from None
-        raise TransportError(f"{said}. The storage fails or cannot be reached now: {passing}") from None
+        raise storage_error(error, name, uri, done, final=final, passing=passing) from None
+
+
+def storage_error(error: Exception, name: str, uri: str, done: str, *, final: str, passing: str) -> SegmindError:
+    """Return a storage's error as ours, see :func:`storage_errors`."""
+    said = f"{name} {shown(uri)!r} cannot be {done} ({cause(error)})"
+    if isinstance(error, ImportError):
+        return InvalidRequestError(f"{said}. {package_advice(uri)}")
+    if storage_failure(error) == "final":
+        return InvalidRequestError(f"{said}{final}")
+    return TransportError(f"{said}. The storage fails or cannot be reached now: {passing}")
 
 
 def package_advice(uri: str) -> str:

@@ -23,11 +23,11 @@ from typing import Any, TypeVar
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_segmind.api.errors import InvalidRequestError, TransportError
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError, TransportError
 from airflow_provider_segmind.api.flow import Pause
 from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps, identity
 from airflow_provider_segmind.api.uris import SAME_STORAGE, shown
-from airflow_provider_segmind.files.objects import LOCAL, memory_root, storage_errors, storage_path
+from airflow_provider_segmind.files.objects import LOCAL, memory_root, storage_error, storage_path
 from airflow_provider_segmind.files.publish import write_local, write_whole
 
 log = logging.getLogger(__name__)
@@ -101,9 +101,7 @@ class Store:
 
     def path(self, name: str) -> ObjectStoragePath:
         """Return the path of an object."""
-        path = self._top
-        for part in name.split("/"):
-            path = path / part
+        path: ObjectStoragePath = self._top.joinpath(*name.split("/"))
         return path
 
     def uri_of(self, uri: str) -> str:
@@ -260,12 +258,15 @@ class Store:
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
-            with storage_errors(_NAME, self.root, "used", final=_FINAL, passing=_PASSING):
-                yield
-        except InvalidRequestError as error:
+            yield
+        except Exception as error:  # noqa: BLE001 - storage libraries raise any type
+            known = error if isinstance(error, SegmindError) else self._error(error)
             # A mount or a right that is missing may come back, and without the memory a retry orders nothing either.
-            error.retryable = True
-            raise
+            known.retryable = known.retryable or isinstance(known, InvalidRequestError)
+            raise known from None
+
+    def _error(self, error: Exception) -> SegmindError:
+        return storage_error(error, _NAME, self.root, "used", final=_FINAL, passing=_PASSING)
 
 
 def create(path: ObjectStoragePath, data: bytes) -> bool:

@@ -108,6 +108,7 @@ SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
     (memory_store, "ObjectStoragePath", lambda uri: Path(now().disk, uri.removeprefix("s3://memory/"))),
     (api_memory, "LOOK_AGAIN", 25.0),  # fewer looks that see nothing new
     (remembered, "uuid", SimpleNamespace(uuid4=_new_id)),
+    (logging, "_srcfile", None),  # a log record need not say where it is made
     (memory_swaps, "download", lambda *args: now().service.download(*args)),
     (SegmindHook, "settings", SETTINGS),
     (SegmindHook, "client", property(lambda hook: SimulatedClient(now().service))),

@@ -127,6 +127,9 @@ PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
     "an abandoned claim ordered again": ((memory, "settle", _impatient),),
     "a claim released by any attempt of its task": ((memory, "refused", _refused_by_any_attempt),),
     "one 404 of a young job believed": ((memory_swaps, "FORGOTTEN", -1.0),),
+    "a second attempt taken for a person's clear": (
+        (Remembering, "is_decided", lambda self, record: self.owns(record) and bool(record.error)),
+    ),
     "no way from a request to its swap": ((Remembering, "accepted", _accepted_without_a_pointer),),
     "another order's request taken for this one's": ((recovery, "is_of_another", lambda *_: False),),
     "a damaged object taken for none": ((memory, "read_swap", _damage_is_nothing),),

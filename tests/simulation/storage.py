@@ -81,7 +81,9 @@ class Disk:
 
     def _fail(self) -> None:
         hub = self.hub
-        if hub.healed or not (self.is_out(hub.now) or (self.faulty and hub.rng.random() < self.faulty)):
+        if hub.healed or not (self.outages or self.faulty):
+            return
+        if not self.is_out(hub.now) and not (self.faulty and hub.rng.random() < self.faulty):
             return
         if self.kind == "s3":
             kinds: tuple[Exception, ...] = (
@@ -103,23 +105,31 @@ class Path:
     def __init__(self, disk: Disk, name: str) -> None:
         self._disk = disk
         self.path = name
-        self.fs = SimpleNamespace(cat_file=self._cat, pipe_file=self._pipe, rm_file=self._rm)
+
+    @property
+    def fs(self) -> Path:
+        """Its file system, which reads and writes only this object."""
+        return self
 
     def __str__(self) -> str:
         return f"s3://memory/{self.path}"
 
-    def _cat(self, name: str, start: int, end: int) -> bytes:
+    def cat_file(self, name: str, start: int, end: int) -> bytes:
+        """Return an object."""
         data: bytes = self._disk.ask("read", name, lambda: self._disk.read(name))
         return data
 
-    def _pipe(self, name: str, data: bytes, mode: str) -> None:
+    def pipe_file(self, name: str, data: bytes, mode: str) -> None:
+        """Create an object."""
         self._disk.ask("create", name, lambda: self._disk.write(name, data, new=mode == "create"))
 
     def write_bytes(self, data: bytes) -> None:
         """Write the object whole."""
         self._disk.ask("write", self.path, lambda: self._disk.write(self.path, data))
 
-    def _rm(self, name: str) -> None:
+    def rm_file(self, name: str) -> None:
+        """Delete an object."""
+
         def delete() -> None:
             if self._disk.objects.pop(name, None) is None:
                 raise FileNotFoundError(name)

@@ -103,7 +103,7 @@ class Swapped:
             "swap": self,
             "character_image": f"https://pictures.example.com/scene.png#{key}",
             "deferrable": defers,
-            "poll_interval": world.rng.choice((15.0, 60.0)),
+            "poll_interval": world.rng.choice((20.0, 90.0)),
             "timeout": world.rng.choice((600.0, 3600.0)),
             "on_unknown_outcome": "resubmit" if resubmit else "fail",
             "reuse": "refresh" if refresh else "auto",

@@ -114,7 +114,7 @@ class World:
     def _plan(self) -> None:
         rng, hub = self.rng, self.hub
         spread = rng.choice((0.3, 0.3, 60.0, 600.0, 7200.0))
-        for number in range(rng.choice((1, 2, 3, 4, 6, 8, 12, 20))):
+        for number in range(rng.choice((1, 2, 3, 4, 6, 8, 12, 20, 40))):
             swap = self._swap(f"run{number}", rng.choice(self.keys), any_how=True)
             start = BEGAN + rng.random() * spread
             hub.at(start, swap.begin)
