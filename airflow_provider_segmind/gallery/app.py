@@ -171,9 +171,9 @@ def show_costs(request: Request, user: GetUserDep, days: Annotated[int, Query(ge
 
     def readable(dag_ids: set[str]) -> set[str]:
         known = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-        return _with_data(request, user, dag_ids & set(known))
+        return _with(DagAccessEntity.XCOM, request, user, dag_ids & set(known))
 
-    return costs_page(days, readable)
+    return costs_page(days, readable, lambda dag_ids: _with(DagAccessEntity.AUDIT_LOG, request, user, dag_ids))
 
 
 def _folders(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
@@ -186,16 +186,16 @@ def _folders(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
 def _readable(request: Request, user: Any, found: Iterable[RecordRow]) -> list[RecordRow]:
     """Drop records of DAGs whose XComs the user may not read: access to a DAG does not include its data."""
     found = list(found)
-    known = _with_data(request, user, {each.place.dag_id for each in found})
+    known = _with(DagAccessEntity.XCOM, request, user, {each.place.dag_id for each in found})
     return [each for each in found if each.place.dag_id in known]
 
 
-def _with_data(request: Request, user: Any, dag_ids: Iterable[str]) -> set[str]:
-    """Return those DAGs whose XComs the user may read."""
+def _with(entity: DagAccessEntity, request: Request, user: Any, dag_ids: Iterable[str]) -> set[str]:
+    """Return those DAGs of which the user may read something."""
     known = set()
     for dag_id in dag_ids:
         with suppress(HTTPException):
-            requires_access_dag("GET", DagAccessEntity.XCOM, dag_id)(request, user)
+            requires_access_dag("GET", entity, dag_id)(request, user)
             known.add(dag_id)
     return known
 

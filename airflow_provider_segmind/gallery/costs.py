@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fastapi import Response
 
 from airflow_provider_segmind.api.costs import Costs, Row, only
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.gallery.clears import clears
 from airflow_provider_segmind.memory.costs import reader_of
 from airflow_provider_segmind.memory.store import the_memory
 
+Choose = Callable[[set[str]], set[str]]
 DAYS, MAX_DAYS = 30, 366
 SECONDS = 4.0
 """Time that one request reads the memory at most; the next one goes on where it stopped."""
@@ -43,21 +45,24 @@ _COLUMNS = (
     ("Lost", "orders whose picture nobody stored in time"),
     ("Wasted", "the cost of what failed, was replaced or lost"),
     ("Unknown", "orders that may be accepted; they are in no sum"),
+    ("Cleared by", "who cleared tasks of this DAG on this day, and how often"),
 )
 
 
-def costs_page(days: int, readable: Callable[[set[str]], set[str]]) -> Response:
+def costs_page(days: int, readable: Choose, logged: Choose) -> Response:
     """
     Return the page.
 
     :param readable: returns those of some DAGs that the user may read.
+    :param logged: returns those of some DAGs whose audit log the user may read.
     """
     try:
         every = reader_of(the_memory()).costs(days, seconds=SECONDS)
     except SegmindError as error:
         return _page(days, f"<p role='alert'>{html.escape(str(error))}</p>", 503)
     costs = only(every, readable({row.dag_id for row in every.rows}))
-    return _page(days, _table(costs) + ("" if every.is_whole else _PARTIAL))
+    who = clears(logged({row.dag_id for row in costs.rows}), days)
+    return _page(days, _table(costs, who) + ("" if every.is_whole else _PARTIAL))
 
 
 _PARTIAL = "<p role='status'>These are not all orders yet: reading the memory takes longer. Load the page again.</p>"
@@ -77,11 +82,14 @@ def _page(days: int, body: str, status: int = 200) -> Response:
     return Response(text, status, _HEADERS, "text/html; charset=utf-8")
 
 
-def _table(costs: Costs) -> str:
+def _table(costs: Costs, who: Mapping[tuple[str, str], str]) -> str:
     if not costs.rows:
         return "<p>Nothing was ordered or reused on these days by the DAGs that you may read.</p>"
     head = "".join(f"<th scope='col' title='{html.escape(said)}'>{name}</th>" for name, said in _COLUMNS)
-    rows = "".join(f"<tr>{_cells(row, row.day, row.dag_id)}</tr>" for row in costs.rows[:MAX_ROWS])
+    rows = "".join(
+        f"<tr>{_cells(row, row.day, row.dag_id, who.get((row.day, row.dag_id), ''))}</tr>"
+        for row in costs.rows[:MAX_ROWS]
+    )
     shown = "" if len(costs.rows) <= MAX_ROWS else f" The newest {MAX_ROWS:,} lines are shown; the sum is of all."
     return (
         f"<div class='scroll' tabindex='0'><table><caption>By day and DAG, in US dollars.{shown}</caption>"
@@ -90,7 +98,7 @@ def _table(costs: Costs) -> str:
     )
 
 
-def _cells(row: Row, day: str, dag_id: str) -> str:
+def _cells(row: Row, day: str, dag_id: str, who: str = "") -> str:
     numbers = (
         f"{row.ordered:,}",
         f"${row.spent:,.2f}",
@@ -101,5 +109,6 @@ def _cells(row: Row, day: str, dag_id: str) -> str:
         f"{row.lost:,}",
         f"${row.wasted:,.2f}",
         f"{row.unknown:,}",
+        html.escape(who),
     )
     return f"<th scope='row'>{day}</th><td>{html.escape(dag_id)}</td>" + "".join(f"<td>{one}</td>" for one in numbers)

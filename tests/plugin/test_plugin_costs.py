@@ -59,10 +59,23 @@ def test_a_user_sees_the_costs_of_the_dags_whose_data_it_may_read(api: Api, worl
     write(memory / f"reuses/{day_of(now)}/a.json", note.to_bytes())
     hers = ["2", "$0.50", "3", "$0.75", "1", "0", "0", "$0.25", "1"]
     for user in ("vera", "xena"):
-        assert table(api(user)) == [[day_of(now), "open_one", *hers], ["All", "", *hers]]
+        assert table(api(user)) == [[day_of(now), "open_one", *hers, ""], ["All", "", *hers, ""]]
     rows = table(api("admin"))
     assert [row[1] for row in rows] == ["closed_one", "open_one", ""]
     assert rows[-1][2:4] == ["4", "$1.00"]
+
+
+def test_who_cleared_tasks_is_said_to_those_who_may_read_the_audit_log(api: Api, world: World, memory: Path) -> None:
+    world.swap({"request_id": "q"}, "open_one")
+    world.swap({"request_id": "q"}, "closed_one")
+    order(memory, "open_one")
+    order(memory, "closed_one")
+    for dag_id in ("open_one", "open_one", "closed_one", "missing"):
+        body = {"dry_run": False, "dag_run_id": "r1", "task_ids": ["swap"]}
+        api("admin").post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json=body)
+        api("admin").post(f"/api/v2/dags/{dag_id}/clearTaskInstances", json={**body, "dry_run": True})
+    assert {row[1]: row[-1] for row in table(api("admin"))} == {"open_one": "admin 2", "closed_one": "admin 1", "": ""}
+    assert [row[-1] for row in table(api("xena"))] == ["", ""]
 
 
 def test_days_are_chosen(vera: Any, world: World, memory: Path) -> None:
