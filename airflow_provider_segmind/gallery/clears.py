@@ -33,8 +33,9 @@ def clears(dag_ids: Collection[str], days: int) -> Mapping[tuple[str, str], str]
     found: dict[tuple[str, str], dict[str, int]] = {}
     with create_session(scoped=False) as session:
         for at, dag_id, who in session.execute(query):
-            times = found.setdefault((day_of(at.timestamp()), dag_id), {})
-            times[who] = times.get(who, 0) + 1
+            if at is not None and dag_id is not None:
+                times = found.setdefault((day_of(at.timestamp()), dag_id), {})
+                times[who] = times.get(who, 0) + 1
     return {
         place: ", ".join(f"{who} {number}" for who, number in sorted(times.items())) for place, times in found.items()
     }

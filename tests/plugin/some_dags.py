@@ -9,7 +9,7 @@ from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleA
 
 
 class SomeDags(SimpleAuthManager):
-    """``vera`` reads DAGs that are called ``open…``; ``xena`` sees all of them, and the XComs of those only, and no audit log."""
+    """``vera`` reads DAGs that are called ``open…``; ``xena`` sees all, the XComs of those only, and no audit log."""
 
     def is_authorized_dag(self, *, method: Any, user: Any, access_entity: Any = None, details: Any = None) -> bool:
         if user.username == "xena" and access_entity == DagAccessEntity.AUDIT_LOG:
