@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -49,6 +51,45 @@ def write_local(path: Path, data: bytes) -> None:
     except BaseException:
         whole.unlink(missing_ok=True)
         raise
+
+
+def create(path: ObjectStoragePath, data: bytes) -> bool:
+    """Create an object whole; return whether it is new."""
+    try:
+        if path.protocol in LOCAL:
+            _create_local(Path(path.path), data)
+        else:
+            path.fs.pipe_file(path.path, data, mode="create")
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if not _is_taken(error):
+            raise
+        return False
+    return True
+
+
+def _is_taken(error: OSError) -> bool:
+    # s3fs knows it by an element that only AWS sends.
+    response = getattr(error.__cause__, "response", None) or {}
+    return "PreconditionFailed" in str(response.get("Error", {}).get("Code"))
+
+
+def _create_local(path: Path, data: bytes) -> None:
+    # A link appears whole and only once. The file that it leads to first has a name of its own.
+    whole = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    write_local(whole, data)
+    try:
+        os.link(whole, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
+        raise InvalidRequestError(
+            f"The file system of {path.parent} has no hard links, without which an order cannot be claimed. "
+            "Ask your Airflow administrator to set [segmind] memory to another folder."
+        ) from None
+    finally:
+        whole.unlink(missing_ok=True)
 
 
 class OccupiedError(InvalidRequestError):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import hashlib
 import json
 import logging
-import os
 import re
 import threading
 import time
@@ -18,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 from airflow.sdk import ObjectStoragePath
@@ -27,8 +24,8 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindErro
 from airflow_provider_segmind.api.flow import Pause
 from airflow_provider_segmind.api.memory import Create, Read, Replace, Size, Steps, identity
 from airflow_provider_segmind.api.uris import SAME_STORAGE, shown
-from airflow_provider_segmind.files.objects import LOCAL, memory_root, storage_error, storage_path
-from airflow_provider_segmind.files.publish import write_local, write_whole
+from airflow_provider_segmind.files.objects import memory_root, storage_error, storage_path
+from airflow_provider_segmind.files.publish import create, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -267,45 +264,6 @@ class Store:
 
     def _error(self, error: Exception) -> SegmindError:
         return storage_error(error, _NAME, self.root, "used", final=_FINAL, passing=_PASSING)
-
-
-def create(path: ObjectStoragePath, data: bytes) -> bool:
-    """Create an object whole; return whether it is new."""
-    try:
-        if path.protocol in LOCAL:
-            _create_local(Path(path.path), data)
-        else:
-            path.fs.pipe_file(path.path, data, mode="create")
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if not _is_taken(error):
-            raise
-        return False
-    return True
-
-
-def _is_taken(error: OSError) -> bool:
-    # s3fs knows it by an element that only AWS sends.
-    response = getattr(error.__cause__, "response", None) or {}
-    return "PreconditionFailed" in str(response.get("Error", {}).get("Code"))
-
-
-def _create_local(path: Path, data: bytes) -> None:
-    # A link appears whole and only once. The file that it leads to first has a name of its own.
-    whole = path.parent / f".{path.name}.{uuid.uuid4().hex}"
-    write_local(whole, data)
-    try:
-        os.link(whole, path)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
-            raise
-        raise InvalidRequestError(
-            f"{_NAME}: the file system of {path.parent} has no hard links, without which an order cannot be claimed. "
-            "Ask your Airflow administrator for another folder."
-        ) from None
-    finally:
-        whole.unlink(missing_ok=True)
 
 
 _stores: dict[str, Store] = {}
