@@ -37,7 +37,6 @@ _BEGINNING = 2048  # bytes that show what a file is
 _LONGEST_LOOK = 15.0  # seconds for one URL, with its redirects
 _SILENT_AFTER = 3  # looks in a row that a host does not answer
 _SILENT_FOR = 60.0  # seconds without another look at such a host: a batch may have thousands of pictures there
-
 _GZIP_OR_ZLIB = 47
 _MOVED = (301, 302, 303, 307, 308)
 
@@ -206,9 +205,8 @@ def _chunks(answer: requests.Response, url: str, wanted: Wanted, whole: Exchange
         while chunk := answer.raw.read1(65536, decode_content=False):
             yield chunk
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise TransportError(
-            f"{wanted.said(url)} was cut off ({_reason(error, whole)}); fetching it again costs nothing."
-        ) from None
+        why = _reason(error, whole)
+        raise TransportError(f"{wanted.said(url)} was cut off ({why}); fetching it again costs nothing.") from None
 
 
 def _check_length(answer: requests.Response, url: str, wanted: Wanted, size: int) -> None:
