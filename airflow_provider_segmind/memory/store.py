@@ -151,17 +151,20 @@ class Store:
         :raises InvalidRequestError: if it cannot be a memory.
         :raises TransportError: if the storage fails or cannot be reached; a retry of the task may help.
         """
-        for pause in (*PAUSES, None):
+        for pause in PAUSES:
             try:
-                self.check()
-                with self._errors():
-                    return self._do(step)
+                return self._do_once(step)
             except TransportError as error:
-                if pause is None:
-                    raise
                 log.warning("%s Trying again in %.1f s.", error, pause)
                 sleep(pause)
-        raise AssertionError("the last attempt returns or raises")
+        return self._do_once(step)
+
+    def _do_once(self, step: Read | Create | Replace | Size) -> Any:
+        self.check()
+        try:
+            return self._do(step)
+        except Exception as error:  # noqa: BLE001 - storage libraries raise any type
+            raise self._known(error) from None
 
     def _do(self, step: Read | Create | Replace | Size) -> Any:
         match step:
@@ -219,29 +222,32 @@ class Store:
 
         :raises InvalidRequestError: if it does not create an object only once.
         """
-        with self._checked:
-            if self._is_checked:
-                return
-            kind = self._top.protocol or "file"
-            if SAME_STORAGE.get(kind, kind) not in EXCLUSIVE:
-                raise InvalidRequestError(
-                    f"{_NAME} is {shown(self.root)}, a storage ({kind}) that cannot create an object only once, so two "
-                    "tasks could pay for the same swap. Ask your Airflow administrator for a folder in S3, Google "
-                    "Cloud Storage or Azure (abfss), or on a disk that all workers and triggerers share."
-                )
-            with self._errors():
-                probe = self.path(f"probe-{uuid.uuid4().hex}")
-                try:
-                    twice = create(probe, b"1") and create(probe, b"2")
-                finally:
-                    self._delete(probe)
-            if twice:
-                raise InvalidRequestError(
-                    f"{_NAME} is {shown(self.root)}, whose server overwrites an object that is to be created only once "
-                    "(it does not know If-None-Match), so two tasks could pay for the same swap. Ask your Airflow "
-                    "administrator for a newer server, or for another storage."
-                )
-            self._is_checked = True
+        if not self._is_checked:
+            with self._checked:
+                self._is_checked = self._is_checked or self._is_exclusive()
+
+    def _is_exclusive(self) -> bool:
+        """Whether two cannot create the same object; raise if they can."""
+        kind = self._top.protocol or "file"
+        if SAME_STORAGE.get(kind, kind) not in EXCLUSIVE:
+            raise InvalidRequestError(
+                f"{_NAME} is {shown(self.root)}, a storage ({kind}) that cannot create an object only once, so two "
+                "tasks could pay for the same swap. Ask your Airflow administrator for a folder in S3, Google "
+                "Cloud Storage or Azure (abfss), or on a disk that all workers and triggerers share."
+            )
+        with self._errors():
+            probe = self.path(f"probe-{uuid.uuid4().hex}")
+            try:
+                twice = create(probe, b"1") and create(probe, b"2")
+            finally:
+                self._delete(probe)
+        if twice:
+            raise InvalidRequestError(
+                f"{_NAME} is {shown(self.root)}, whose server overwrites an object that is to be created only once "
+                "(it does not know If-None-Match), so two tasks could pay for the same swap. Ask your Airflow "
+                "administrator for a newer server, or for another storage."
+            )
+        return True
 
     def _read(self, name: str) -> bytes | None:
         path = self.path(name)
@@ -257,13 +263,16 @@ class Store:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - storage libraries raise any type
-            known = error if isinstance(error, SegmindError) else self._error(error)
-            # A mount or a right that is missing may come back, and without the memory a retry orders nothing either.
-            known.retryable = known.retryable or isinstance(known, InvalidRequestError)
-            raise known from None
+            raise self._known(error) from None
 
-    def _error(self, error: Exception) -> SegmindError:
-        return storage_error(error, _NAME, self.root, "used", final=_FINAL, passing=_PASSING)
+    def _known(self, error: Exception) -> SegmindError:
+        """Return a storage's error as ours."""
+        known = error
+        if not isinstance(known, SegmindError):
+            known = storage_error(error, _NAME, self.root, "used", final=_FINAL, passing=_PASSING)
+        # A mount or a right that is missing may come back, and without the memory a retry orders nothing either.
+        known.retryable = known.retryable or isinstance(known, InvalidRequestError)
+        return known
 
 
 _stores: dict[str, Store] = {}

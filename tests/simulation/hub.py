@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
 from collections.abc import Callable
@@ -61,7 +60,8 @@ class Hub:
         self.main = getcurrent()
         self.healed = False
         """Whether nothing is killed or slow any more."""
-        self.trace = hashlib.blake2b(digest_size=8)
+        self.trace: list[str] = []
+        """What happened, line by line."""
         self._heap: list[tuple[float, int, Callable[[], Any]]] = []
         self._next = 0
 
@@ -107,7 +107,7 @@ class Hub:
         self.steps += 1
         if self.steps > self.MOST_STEPS:
             raise EndlessError(f"{work.name} is still at {what}")
-        self.trace.update(f"{self.now:.3f} {work.name} {what}\n".encode())
+        self.trace.append(f"{self.now:.3f} {work.name} {what}")
         rng = self.rng
         seconds = 0.002 + 0.2 * rng.random() ** 3
         if not self.healed:

@@ -130,7 +130,7 @@ class Service:
             shows=hub.now + rng.choice((0.0, 3.0, 20.0)),
         )
         self.charges.append(charge)
-        hub.trace.update(f"charged {charge.request_id} {charge.key}\n".encode())
+        hub.trace.append(f"charged {charge.request_id} {charge.key}")
         self.charged(charge)
         if self._happens(manner.lost):
             only_id = json.dumps({"request_id": charge.request_id}).encode()

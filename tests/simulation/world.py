@@ -102,7 +102,7 @@ class World:
         ends = [swap.ends[-1] for swap in self.swaps if swap.ends]
         return Outcome(
             self.seed,
-            hub.trace.hexdigest(),
+            hashlib.blake2b("\n".join(hub.trace).encode(), digest_size=8).hexdigest(),
             tuple(self.rules.wrong),
             len(self.swaps),
             len(self.service.charges),
@@ -162,7 +162,7 @@ class World:
 
     def ended(self, swap: Swapped, outcome: Any) -> None:
         """See how a run ended."""
-        self.hub.trace.update(f"{swap.run_id} {type(outcome).__name__}\n".encode())
+        self.hub.trace.append(f"{swap.run_id} {type(outcome).__name__}")
         self.rules.ended(swap, outcome)
 
     def doom(self, work: Work, delay: float) -> None:
