@@ -49,7 +49,7 @@ class Hub:
     :param stalls: how likely a process stands still for long at a step, and acts late on what it read.
     """
 
-    MOST_STEPS = 20_000
+    MOST_STEPS = 100_000
 
     def __init__(self, rng: random.Random, stalls: float) -> None:
         self.rng = rng

@@ -157,11 +157,11 @@ class Rules:
         return self._state(charge) == "lost" and any(_TOLD in line for line in said)
 
     def _is_replaced(self, charge: Charge) -> bool:
-        """Whether its own task ordered another one in its place, as its author wanted."""
+        """Whether a later order took its place: of its own task, as its author wanted, or of one that refreshed it."""
         by = charge.by.swap
-        return (by.refresh or by.resubmit) and any(
-            one.by.swap is by and one.at > charge.at for one in self._world.service.charges
-        )
+        later = [one for one in self._world.service.charges if one.key == charge.key and one.at > charge.at]
+        own = (by.refresh or by.resubmit) and any(one.by.swap is by for one in later)
+        return own or any(one.by.swap.refresh and one.stored for one in later)
 
     def _state(self, charge: Charge) -> str:
         """Return what the memory says of the claim of an order whose request it does not know."""
