@@ -17,7 +17,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import prepared_of, read_prepared, result_of
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
-from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit, warm_up
+from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
 from airflow_provider_segmind.waiting.remembering import keep_end, known_end
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
@@ -116,7 +116,6 @@ class PixelFlowTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: the end of the task if nothing is lost by that, else the event to resume with."""
-        warm_up(self.ending, self.task_instance)
         outcome = await self._outcome()
         event = await self._end(outcome)
         if event is None:
