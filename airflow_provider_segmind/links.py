@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
-from airflow.sdk.execution_time.xcom import XCom
 
-from airflow_provider_segmind.api.gallery import XCOM_KEY, GalleryRecord, read_record
+from airflow_provider_segmind.api.gallery import GalleryRecord
 
 TASK_TAB = "body-swaps-task"
+_PICTURE = "_segmind_picture_url"
+"""Attribute of an operator: the address of the picture that it made or stored."""
 
 
 class BeforeAfterLink(BaseOperatorLink):
@@ -31,12 +32,8 @@ class ResultPictureLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the picture's address, or an empty string if there is none yet."""
-        value = XCom.get_value(ti_key=ti_key, key=XCOM_KEY)
-        record = read_record(value)
-        if record is not None and record.after:
-            return picture_url(ti_key)
-        # Only a task that waited has a result. Ask for it last, because each XCom is a request.
-        return result_url(XCom.get_value(ti_key=ti_key, key="return_value")) if hasattr(operator, "output_key") else ""
+        # Airflow asks the task that has run, which knows. An XCom that is not there would be an error in its log.
+        return getattr(operator, _PICTURE, "")
 
 
 def picture_url(ti: Any, slot: str = "after") -> str:
@@ -54,6 +51,18 @@ def result_url(result: object) -> str:
     """Return the URL of a result's picture, or an empty string; only http(s), as Segmind's answer is not trusted."""
     url = result.get("image_url") if isinstance(result, Mapping) else None
     return url if isinstance(url, str) and url.lower().startswith(("https://", "http://")) else ""
+
+
+def note_picture(ti: Any, record: GalleryRecord) -> None:
+    """Let a task know the address of the picture that it stored, for its link."""
+    operator = getattr(ti, "task", None)
+    if operator is not None and record.after:
+        setattr(operator, _PICTURE, picture_url(ti))
+
+
+def note_result(operator: Any, result: object) -> None:
+    """Let a task know the address of the picture that it waited for, for its link."""
+    setattr(operator, _PICTURE, result_url(result))
 
 
 def before_after(ti: Any) -> dict[str, str]:

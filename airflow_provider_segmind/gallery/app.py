@@ -23,6 +23,7 @@ from fastapi.responses import StreamingResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from airflow_provider_segmind.api.findings import in_words
 from airflow_provider_segmind.api.gallery import SLOTS, STATES, GalleryRecord, Slot, State
 from airflow_provider_segmind.gallery.costs import DAYS, MAX_DAYS, costs_page
 from airflow_provider_segmind.gallery.items import Item, read_page
@@ -259,8 +260,13 @@ def _facts(said: Mapping[str, Any]) -> Response:
 
 def _totals(chosen: Iterable[SwapView]) -> dict[str, Any]:
     records = [card.newest.record for card in chosen]
-    counts: dict[str, int] = {state: sum(record.state == state for record in records) for state in STATES}
-    return {"total": len(records), **counts, "spent": round(sum(record.cost or 0 for record in records), 4)}
+    return {
+        "total": len(records),
+        **{state: sum(record.state == state for record in records) for state in STATES},
+        "ordered": sum(record.orders for record in records),
+        "spent": round(sum(record.cost or 0 for record in records), 4),
+        "maybe": round(sum(record.maybe or 0 for record in records), 4),
+    }
 
 
 def _swap(card: SwapView, folders: tuple[Root, ...]) -> dict[str, Any]:
@@ -290,10 +296,12 @@ def _said(record: GalleryRecord, urls: Mapping[Slot, str], folders: tuple[Root, 
         "label": record.label,
         "state": record.state,
         "request_id": record.request_id,
+        "orders": record.orders,
         "cost": record.cost,
+        "maybe": record.maybe,
         "seconds": record.seconds,
         "submitted_at": record.submitted_at,
-        "checks": [asdict(check) for check in record.checks],
+        "checks": [{**asdict(check), "words": in_words(check.name, check.why)} for check in record.checks],
         "pictures": {slot: _addresses(record, slot, urls.get(slot), folders) for slot in SLOTS},
     }
 

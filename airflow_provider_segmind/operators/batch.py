@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
@@ -18,7 +19,6 @@ from airflow_provider_segmind.batch.files import (
     BatchFiles,
     check_failures,
     compose,
-    orders_of,
     own,
     summary_of,
     too_many,
@@ -42,7 +42,7 @@ from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralErro
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.files.pictures import check_prepare
-from airflow_provider_segmind.gallery.recording import ordered_batch, show
+from airflow_provider_segmind.gallery.recording import ended_batch, ordered_batch, ordered_swaps, show, show_record
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.memory.costs import note_reused
@@ -133,16 +133,28 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
             )
         except SegmindError as error:
             self.note_error(error)
-            raise self.ended(context, error) from error
+            raise self.ended(context, error) from None
         return plan
 
     def ended(self, context: Context, error: Ended, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return the exception for a task that has not written its results; it names every paid order."""
         if plan is not None:
             give_back(context, ledger=plan.ledger)
-            return paid_batch_error(context, error, plan.ledger.entries, self.workflow)
-        hook = SegmindHook(self.segmind_conn_id)
-        return unplanned_error(context, error, self.workflow, lambda: connection_with(hook))
+            raised, entries = paid_batch_error(context, error, plan.ledger.entries, self.workflow), plan.ledger.entries
+        else:
+            hook = SegmindHook(self.segmind_conn_id)
+            raised = unplanned_error(context, error, self.workflow, lambda: connection_with(hook))
+            entries = OrderStore(context).entries_to_resume(int(getattr(context["ti"], "max_tries", 0)))
+        if any(entry.ordered or entry.pending for entry in entries.values()):
+            self.show_orders(context, entries, len(plan.swaps) if plan else len(entries), str(raised))
+        return raised
+
+    def show_orders(
+        self, context: Context, entries: Mapping[int, OrderRecord], total: int, error: str | None = None
+    ) -> None:
+        """Show in the gallery what is ordered, and the error that ended it."""
+        results = getattr(self, "results_uri", "")
+        show(context, ordered_batch(entries.values(), total, self.workflow, results, error))
 
     async def _place(
         self, context: Context, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None
@@ -213,10 +225,14 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
             if ordering.stopped or ordering.errors:
                 missing = len(plan.swaps) - plan.known
                 raise failure(ordering, f"{missing} of {len(plan.swaps)} swaps could not be ordered.")
+        except SegmindError as error:
+            self.note_error(error)
+            raise self.ended(context, error, plan) from None
         except (Exception, AirflowTaskTimeout) as error:
-            if isinstance(error, SegmindError):
-                self.note_error(error)
             raise self.ended(context, error, plan) from error
+        entries = [plan.ledger.entries[swap.index] for swap in plan.swaps]
+        names = [swap.id or str(swap.given["character_image"]).rpartition("/")[2] for swap in plan.swaps]
+        show(context, *ordered_swaps(entries, names, self.workflow))
         return handles_of(plan.ledger.entries, plan.terms.workflow)
 
 
@@ -281,9 +297,10 @@ class BodySwapBatchOperator(_OrdersBatch):
         plan = self.plan(context)
         try:
             summary = self._results_of(context, plan)
+        except SegmindError as error:
+            self.note_error(error)
+            raise self.ended(context, error, plan) from None
         except (Exception, AirflowTaskTimeout) as error:
-            if isinstance(error, SegmindError):
-                self.note_error(error)
             raise self.ended(context, error, plan) from error
         return self._finish(context, summary)
 
@@ -305,13 +322,13 @@ class BodySwapBatchOperator(_OrdersBatch):
         if any(row["request_id"] and row["index"] not in results for row in swaps):
             # Wait also if ordering stopped half-way: the accepted orders are paid for.
             patiently(lambda: files.write_part(problems.values()))
-            paid = sum(orders_of(row) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
-            show(context, ordered_batch(self.results_uri, len(swaps), round(paid, 4)))
+            self.show_orders(context, plan.ledger.entries, len(swaps))
             trigger = self._trigger(context, files, plan.hook.client.clock_offset)
             if not self.deferrable:
                 return self._wait_here(plan.hook, trigger)
             later = timedelta(seconds=self.timeout + BACKSTOP)
             self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
+        self.show_orders(context, plan.ledger.entries, len(swaps))
         rows = compose(swaps, results | problems)
         patiently(lambda: files.write_results(rows))
         return summary_of(rows, self.results_uri, price_per_swap())
@@ -323,7 +340,7 @@ class BodySwapBatchOperator(_OrdersBatch):
             return self._finish(context, read_batch_event(event))
         except SegmindError as error:
             self.note_error(error)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral. If Airflow itself ended the wait, raise an error: retryable if a retry can help."""
@@ -368,6 +385,7 @@ class BodySwapBatchOperator(_OrdersBatch):
         self.note_facts(summary=summary)
         self.lineage_made = [self.results_uri]
         self.log.info("Batch: %s.", in_words(summary))
+        show_record(context, ended_batch(summary))
         if not too_many(summary, self.max_failures):
             counts = {name: value for name, value in summary.items() if name != "results_uri"}
             announce(context, [Stored(self.results_uri, counts)])

@@ -28,9 +28,9 @@ from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.files.fetching import look_at_url, looks
 from airflow_provider_segmind.files.pictures import check_prepare, is_url, read_picture, readable
-from airflow_provider_segmind.gallery.recording import ordered, show, show_end
+from airflow_provider_segmind.gallery.recording import show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
+from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink, note_result
 from airflow_provider_segmind.memory.swaps import digests_in, digests_of, keep, lost
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
@@ -262,7 +262,7 @@ class BodySwapOperator(_OrdersBodySwap):
         except SegmindError as error:
             emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
         except AirflowTaskTimeout as error:
             said = f"{error} Request {job.request_id} goes on and is billed; its result is at {job.poll_url}"
             if OrderStore(context).durable:
@@ -282,7 +282,7 @@ class BodySwapOperator(_OrdersBodySwap):
                 job = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared)
         except SegmindError as error:
             self.note_error(error)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
         return self._finish(context, job)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -313,14 +313,14 @@ class BodySwapOperator(_OrdersBodySwap):
         keep(SegmindHook(self.segmind_conn_id), job)
         if job.status == "FAILED":
             mark_failed(context, job)
-            show(context, ordered(job, self.given_inputs(), job.error or "Segmind reports that the job FAILED."))
         try:
             result = result_of(job, output_key=self.output_key, needs_image=True)
         except SegmindError as error:
             self.note_facts(status=job.status)
             self.note_error(error)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
         show_end(context, result)
+        note_result(self, result)
         self.note_result(result, job.submitted_at)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, line(result["image_url"] or "", MAX_URL))
         return result
@@ -329,6 +329,8 @@ class BodySwapOperator(_OrdersBodySwap):
         """Return the exception for a task that has ordered: retryable if a retry can resume it, else permanent."""
         if isinstance(error, SegmindError) and not error.request_id:
             error.request_id = self._ordered_id(context)
+        if isinstance(error, SegmindError):
+            show_end(context, error)
         lost(error)
         return paid_error(
             error,
@@ -364,7 +366,7 @@ class BodySwapOperator(_OrdersBodySwap):
             return None
         except SegmindError as error:
             error.request_id = error.request_id or self._request_id or id_in(poll_url)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
         self._clock_offset = hook.client.clock_offset
         return job
 

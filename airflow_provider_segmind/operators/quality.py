@@ -66,7 +66,7 @@ class _ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
         try:
             report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
         except SegmindError as error:
-            raise task_error(error) from error
+            raise task_error(error) from None
         said, result = report.to_json(), self._checked_result()
         self.keep_report(context, said)
         if result is not None or self.on_failure != "report":  # otherwise the swap may still be ordered
@@ -232,7 +232,7 @@ class CheckSwapOperator(_ChecksPictures):
                 self._write_reports(context, manifest, found, summary)
                 show(context, *checked_batch(manifest, summary))
         except SegmindError as error:
-            raise task_error(error) from error
+            raise task_error(error) from None
         report = self.end(context, summary, quality_batch.told(summary))
         kept_from_it = quality_batch.first_error(found)
         if kept_from_it is not None and self.on_failure != "report":

@@ -27,6 +27,7 @@ from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import failing, sensor_error, skipping
 from airflow_provider_segmind.gallery.recording import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.links import note_result
 from airflow_provider_segmind.memory.swaps import keep, lost, recalled
 from airflow_provider_segmind.observability.lineage import LineageMixin
 from airflow_provider_segmind.observability.metrics import emit_end
@@ -101,6 +102,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         self.poll_url = poll_url
         self._before = task_id_of(poll_url)
         self._known: Mapping[str, Any] = {}
+        self._answered = False
         self._photographs: list[str] = []
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
@@ -193,7 +195,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         try:
             seen = pokes.ask(self._watch)
         except SegmindError as error:
-            raise self._ended(error, context) from error
+            raise self._ended(error, context) from None
         if isinstance(seen, Job):
             return PokeReturnValue(is_done=True, xcom_value=self._take(seen, context))
         self._pause = seen.seconds if seen is not None else self._pause
@@ -215,7 +217,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         except SegmindError as error:
             self._show_end(context, error)
             self.note_error(error)
-            raise sensor_error(error) from error
+            raise sensor_error(error) from None
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral, with the same errors as in the other modes."""
@@ -239,7 +241,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             self.log.info("The first look had no answer, which the trigger waits out: %s", error)
             return None
         except SegmindError as error:
-            raise self._ended(error, context) from error
+            raise self._ended(error, context) from None
         return self._take(job, context) if job.done else None
 
     def _defer(self, context: Context) -> NoReturn:
@@ -301,6 +303,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             return known
         hook = SegmindHook(self.segmind_conn_id)
         job = hook.get_job(self._url)
+        self._answered = True
         self._clock_offset = hook.client.clock_offset
         return replace(job, reused=known.reused)
 
@@ -309,7 +312,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         try:
             result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
         except SegmindError as error:
-            raise self._ended(error, context) from error
+            raise self._ended(error, context) from None
         emit_end(self.segmind_conn_id, result, self._job.workflow, self._job.submitted_at)
         return self._finish(job, context)
 
@@ -322,13 +325,16 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         return sensor_error(error)
 
     def _show_wait(self, context: Context) -> None:
-        """Show the waiting swap in the gallery and link to it."""
+        """Show the waiting swap in the gallery and link to it, if there is one: any URL may have been given."""
         job = self._job
-        record = waiting(job.poll_url, job.request_id, job.submitted_at)
+        known = job.request_id or self._answered
+        record = waiting(job.poll_url, job.request_id, job.submitted_at) if known else None
         if record is not None and is_shown(job.workflow, self.needs_image):
             show(context, record)
 
     def _show_end(self, context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
+        if isinstance(outcome, SegmindError):
+            outcome.request_id = outcome.request_id or self._job.request_id or id_in(str(self._url))
         if is_shown(self._job.workflow, self.needs_image):
             show_end(context, outcome)
 
@@ -340,8 +346,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             self.note_facts(status=job.status, workflow=self._job.workflow)
             self._show_end(context, error)
             self.note_error(error)
-            raise sensor_error(error) from error
+            raise sensor_error(error) from None
         self._show_end(context, result)
+        note_result(self, result)
         self.note_result(result, submitted_at or self._job.submitted_at, workflow=self._job.workflow)
         made = line(result["image_url"] or str(result["outputs"]), MAX_URL)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, made)

@@ -98,7 +98,7 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
             outcomes = store_all(hook, items, StoreOptions(self.thumbnails, self.label_pictures, signs))
         except SegmindError as error:
             self.note_error(error)
-            raise task_error(error) from error
+            raise task_error(error) from None
         rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
@@ -106,7 +106,7 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
                 summary |= self._write_manifest(context, found, rows)
             except SegmindError as error:
                 self.note_error(error)
-                raise task_error(error) from error
+                raise task_error(error) from None
         self.log.info("Stored in %s: %s", shown(self.destination), summary)
         self._note(found, outcomes, summary)
         self._show(context, found, rows, summary)
@@ -229,7 +229,7 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
             with storage_errors("source", shown(self.source), "shared", final=": check it.", passing=passing):
                 urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
         except SegmindError as error:
-            raise task_error(error) from error
+            raise task_error(error) from None
         return urls[0] if isinstance(self.source, str) else urls
 
 
