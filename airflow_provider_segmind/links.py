@@ -12,7 +12,7 @@ from airflow_provider_segmind.api.gallery import GalleryRecord
 
 TASK_TAB = "body-swaps-task"
 _PICTURE = "_segmind_picture_url"
-"""Attribute of an operator: the address of the picture that it made or stored."""
+"""Attribute of an operator: the address of the picture that it stored; ``swap_result`` is what it waited for."""
 
 
 class BeforeAfterLink(BaseOperatorLink):
@@ -33,7 +33,7 @@ class ResultPictureLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the picture's address, or an empty string if there is none yet."""
         # Airflow asks the task that has run, which knows. An XCom that is not there would be an error in its log.
-        return getattr(operator, _PICTURE, "")
+        return getattr(operator, _PICTURE, "") or result_url(getattr(operator, "swap_result", None))
 
 
 def picture_url(ti: Any, slot: str = "after") -> str:
@@ -58,11 +58,6 @@ def note_picture(ti: Any, record: GalleryRecord) -> None:
     operator = getattr(ti, "task", None)
     if operator is not None and record.after:
         setattr(operator, _PICTURE, picture_url(ti))
-
-
-def note_result(operator: Any, result: object) -> None:
-    """Let a task know the address of the picture that it waited for, for its link."""
-    setattr(operator, _PICTURE, result_url(result))
 
 
 def before_after(ti: Any) -> dict[str, str]:

@@ -59,9 +59,10 @@ def found_in(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield check["name"], check["why"]
 
 
-def reasons_in(report: Mapping[str, Any]) -> str:
-    """Return in words why a report is not a pass; empty if it is one."""
-    return "; ".join(dict.fromkeys(in_words(*found) or found[1] for found in found_in(report)))
+def findings_in(report: Mapping[str, Any]) -> list[str]:
+    """Return in words, each once, what the checks of a report found that is not well, warnings included."""
+    bad = (check for check in report["checks"] if check["verdict"] not in ("pass", "skipped"))
+    return list(dict.fromkeys(in_words(check["name"], check["why"]) or check["why"] for check in bad))
 
 
 def _persons(why: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from airflow_provider_segmind.api.gallery import (
 )
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.uris import key_of, public_uri
+from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW, is_body_swap
 from airflow_provider_segmind.compat import conf
 from airflow_provider_segmind.links import links_of, note_picture
@@ -261,9 +261,10 @@ def _photographs(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def _file_name(uri: Any) -> str | None:
     """Return the name of a photograph's file, by which people know it."""
-    with suppress(ValueError):  # an address that cannot be split has no file
-        return key_of(uri).rstrip("/").rpartition("/")[2][:MAX_WORDS] or None if isinstance(uri, str) else None
-    return None
+    if not isinstance(uri, str):
+        return None
+    path = re.split("[?#]", uri)[0] if uri.lower().startswith(("http:", "https:")) else uri
+    return path.rstrip("/").rpartition("/")[2][:MAX_WORDS] or None
 
 
 def _batch_id(results: str) -> str | None:

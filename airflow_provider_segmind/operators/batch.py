@@ -161,6 +161,9 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
     ) -> Ordering:
         connection = connection_with(plan.hook)
         price = estimated_cost(self.workflow)
+        indexes = list(indexes)
+        cost = "" if price is None else f", for ${len(indexes) * price:.2f}"
+        self.log.info("Ordering %d of %d swaps%s.", len(indexes), len(plan.swaps), cost)
 
         def accepted() -> None:
             self._ordered += 1

@@ -30,7 +30,7 @@ from airflow_provider_segmind.files.fetching import look_at_url, looks
 from airflow_provider_segmind.files.pictures import check_prepare, is_url, read_picture, readable
 from airflow_provider_segmind.gallery.recording import show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink, note_result
+from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.memory.swaps import digests_in, digests_of, keep, lost
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
@@ -38,7 +38,7 @@ from airflow_provider_segmind.operators.pixelflow import _OrdersPixelFlow
 from airflow_provider_segmind.orders.place import mark_failed
 from airflow_provider_segmind.orders.rules import consent_of, estimated_cost, tagged
 from airflow_provider_segmind.orders.store import OrderStore
-from airflow_provider_segmind.triggers.segmind import deferral
+from airflow_provider_segmind.triggers.segmind import deferral, note_wait
 from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
 from airflow_provider_segmind.waiting.events import read_event
 
@@ -222,6 +222,7 @@ class BodySwapOperator(_OrdersBodySwap):
         self.timeout = check_interval("timeout", timeout)
         self.max_outage = check_outage(max_outage)
         self.end_in_trigger = check_mode(end_in_trigger)
+        self.swap_result: Mapping[str, Any] = {}
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order, or resume the order of an earlier attempt, and wait."""
@@ -255,6 +256,7 @@ class BodySwapOperator(_OrdersBodySwap):
 
     def _wait_here(self, context: Context, job: Job) -> Job:
         """Wait on this worker and record the outcome in the metrics."""
+        note_wait(job.request_id, self.timeout, "on this worker")
         try:
             ended = replace(
                 self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared, reused=job.reused
@@ -320,7 +322,7 @@ class BodySwapOperator(_OrdersBodySwap):
             self.note_error(error)
             raise self._paid(context, error) from None
         show_end(context, result)
-        note_result(self, result)
+        self.swap_result = result
         self.note_result(result, job.submitted_at)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, line(result["image_url"] or "", MAX_URL))
         return result

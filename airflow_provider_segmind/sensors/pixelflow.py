@@ -27,12 +27,11 @@ from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import failing, sensor_error, skipping
 from airflow_provider_segmind.gallery.recording import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.links import note_result
 from airflow_provider_segmind.memory.swaps import keep, lost, recalled
 from airflow_provider_segmind.observability.lineage import LineageMixin
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
-from airflow_provider_segmind.triggers.segmind import deferral
+from airflow_provider_segmind.triggers.segmind import deferral, note_wait
 from airflow_provider_segmind.triggers.starting import POLL_INTERVAL, TIMEOUT, may_start, sensor_start
 from airflow_provider_segmind.waiting.ending import check_mode, settings_of, trigger_exit_of
 from airflow_provider_segmind.waiting.events import is_start, read_event
@@ -102,6 +101,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         self.poll_url = poll_url
         self._before = task_id_of(poll_url)
         self._known: Mapping[str, Any] = {}
+        self.swap_result: Mapping[str, Any] = {}
         self._answered = False
         self._photographs: list[str] = []
         self.segmind_conn_id = segmind_conn_id
@@ -185,8 +185,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask for the job with one GET, or a few if the answer is a 404. During an outage, later pokes try again."""
+        is_first = self._watch is None
         if self._watch is None:
-            self._show_wait(context)
+            note_wait(id_in(str(self._url)), self._deadline - time.time(), "on this worker")
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
             known = self._recalled()
             if known.done:
@@ -198,6 +199,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             raise self._ended(error, context) from None
         if isinstance(seen, Job):
             return PokeReturnValue(is_done=True, xcom_value=self._take(seen, context))
+        if is_first:
+            self._answered = seen is not None
+            self._show_wait(context)
         self._pause = seen.seconds if seen is not None else self._pause
         return PokeReturnValue(is_done=False)
 
@@ -348,7 +352,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             self.note_error(error)
             raise sensor_error(error) from None
         self._show_end(context, result)
-        note_result(self, result)
+        self.swap_result = result
         self.note_result(result, submitted_at or self._job.submitted_at, workflow=self._job.workflow)
         made = line(result["image_url"] or str(result["outputs"]), MAX_URL)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, made)

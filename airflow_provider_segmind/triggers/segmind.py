@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +22,8 @@ from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_tr
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
 from airflow_provider_segmind.waiting.remembering import keep_end, known_end
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
+
+log = logging.getLogger(__name__)
 
 BACKSTOP = -UNKNOWN
 """
@@ -195,6 +198,12 @@ class PixelFlowTrigger(BaseTrigger):
             return error
 
 
+def note_wait(request_id: str, timeout: float, where: str) -> None:
+    """Log what is waited for, where, and until when at most."""
+    until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + timeout))
+    log.info("Waiting %s for request %s, until %s at most.", where, request_id, until)
+
+
 def deferral(
     job: Job,
     segmind_conn_id: str,
@@ -214,6 +223,7 @@ def deferral(
     :param clock_offset: seconds that this machine's clock is ahead of Segmind's, if known.
     :param ending: how the task may end in the triggerer; without it, the task resumes on a worker.
     """
+    note_wait(job.request_id or id_in(job.poll_url), timeout, "in the triggerer")
     return {
         "trigger": PixelFlowTrigger(
             poll_url=job.poll_url,
