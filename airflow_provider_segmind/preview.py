@@ -23,7 +23,9 @@ def swap_preview(task_id: str, *, checks: str | None = None) -> str:
     pictures = " | ".join(f"![{slot}](segmind/image/{swap}/{slot}?size=small)" for slot in SLOTS)
     gallery = "dags/{{ dag.dag_id | urlencode }}/runs/{{ run_id | urlencode }}/plugin/body-swaps-run"
     found = "" if checks is None else _FINDINGS.replace("PULLED", _pulled(checks, "report"))
-    return f"| Before | Reference | After |\n|---|---|---|\n| {pictures} |\n\n{found}[All swaps of this run]({gallery})\n"
+    return (
+        f"| Before | Reference | After |\n|---|---|---|\n| {pictures} |\n\n{found}[All swaps of this run]({gallery})\n"
+    )
 
 
 def swap_name(task_id: str) -> str:

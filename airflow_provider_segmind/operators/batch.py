@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.manifest import read_items
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval, check_outage
+from airflow_provider_segmind.api.tables import Columns
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.batch.files import (
@@ -49,10 +51,11 @@ from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import check_max_age, check_reuse, remembering
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
+from airflow_provider_segmind.operators.pixelflow import check_on_unknown
 from airflow_provider_segmind.orders.budgets import give_back, reserve
 from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, price_per_swap
 from airflow_provider_segmind.orders.store import OrderStore
-from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin, is_written
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
 from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
@@ -88,11 +91,12 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         self.reuse = check_reuse(reuse)
         self.reuse_max_age = check_max_age(reuse_max_age)
         self.swaps = swaps
+        _check_written(swaps, columns)
         self.columns = columns
         self.select_character = select_character
         self.workflow = workflow
         self.segmind_conn_id = segmind_conn_id
-        self.on_unknown_outcome = on_unknown_outcome
+        self.on_unknown_outcome = check_on_unknown(on_unknown_outcome)
         self.consent_reference = consent_reference
         self.prepare = check_prepare(prepare)
         self._ordered = 0
@@ -396,3 +400,18 @@ class BodySwapBatchOperator(_OrdersBatch):
         durable = OrderStore(context).durable
         error, kept = missing_error(summary, self.results_uri, self.max_failures, durable=durable)
         raise error if kept else self._paid(context, error)
+
+
+def _check_written(swaps: object, columns: Mapping[str, str] | None) -> None:
+    """Raise when the DAG is parsed for a list in it that no run could order, such as for a misspelled key."""
+    names = Columns(columns)
+    if not isinstance(swaps, list) or not swaps or not all(isinstance(swap, Mapping) for swap in swaps):
+        return
+
+    def stand_in(number: int, swap: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a swap whose pictures have any address where a template, or another task, gives one."""
+        written = {name: value for name, value in swap.items() if is_written(value)}
+        pictures = (name for name in swap if names.known(name) in BODY_SWAP_IMAGES)
+        return {name: f"https://template.example/{number}/{name}" for name in pictures} | written
+
+    read_items([stand_in(*each) for each in enumerate(swaps)], select_character="woman", columns=columns)

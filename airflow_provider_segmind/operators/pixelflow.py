@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import swap_key
 from airflow_provider_segmind.api.results import handle_of
@@ -22,10 +22,17 @@ from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, ch
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.budgets import give_back, reserve
-from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
+from airflow_provider_segmind.orders.place import ON_UNKNOWN, Order, Placed, place, place_error
 from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
 from airflow_provider_segmind.orders.store import OrderStore
-from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, is_written
+
+
+def check_on_unknown(value: str) -> str:
+    """Return the value of ``on_unknown_outcome``, or raise when the DAG is parsed."""
+    if value not in ON_UNKNOWN:
+        raise InvalidRequestError(f"on_unknown_outcome is {value!r}: set it to 'fail' or 'resubmit'.")
+    return value
 
 
 class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
@@ -51,10 +58,10 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         super().__init__(**kwargs)
         self.reuse = check_reuse(reuse)
         self.reuse_max_age = check_max_age(reuse_max_age)
-        self.workflow = workflow
+        self.workflow = check_workflow(workflow) if is_written(workflow) else workflow
         self.inputs = inputs
         self.segmind_conn_id = segmind_conn_id
-        self.on_unknown_outcome = on_unknown_outcome
+        self.on_unknown_outcome = check_on_unknown(on_unknown_outcome)
         self.consent_reference = consent_reference
         self._request_id: str | None = None
         self._clock_offset: float | None = None
