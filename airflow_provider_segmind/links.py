@@ -22,7 +22,7 @@ class BeforeAfterLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the tab's address relative to Airflow's own, which a worker need not know."""
-        return f"{_task_url(ti_key)}/plugin/{TASK_TAB}"
+        return task_tab(ti_key)
 
 
 class ResultPictureLink(BaseOperatorLink):
@@ -34,6 +34,11 @@ class ResultPictureLink(BaseOperatorLink):
         """Return the picture's address, or an empty string if there is none yet."""
         # Airflow asks the task that has run, which knows. An XCom that is not there would be an error in its log.
         return getattr(operator, _PICTURE, "") or result_url(getattr(operator, "swap_result", None))
+
+
+def task_tab(ti: Any) -> str:
+    """Return the address of a task's tab in the gallery, relative to Airflow's own."""
+    return f"{_task_url(ti)}/plugin/{TASK_TAB}"
 
 
 def picture_url(ti: Any, slot: str = "after") -> str:

@@ -17,11 +17,6 @@ else:
     _Base = object
 
 
-def is_written(value: object) -> bool:
-    """Return whether a value stands as the DAG's author wrote it: a text without a template."""
-    return isinstance(value, str) and "{{" not in value and "{%" not in value
-
-
 class TextRowsMixin(_Base):
     """Keeps the values of dicts texts; list it before Airflow's class."""
 

@@ -13,6 +13,11 @@ XCOM_KEY = "body_swap"
 END_KEY = "body_swap_end"
 """XCom key under which a waiting task stores how its swap ended."""
 
+REVIEW_KEY = "segmind_review"
+"""XCom key under which a review stores where its pictures are listed."""
+VERDICTS_KEY = "segmind_verdicts"
+"""XCom key of the verdicts that people have given: by index, the verdict, who gave it, and when."""
+
 Slot = Literal["before", "reference", "after"]
 State = Literal["completed", "failed", "waiting", "open", "unknown", "rejected"]
 

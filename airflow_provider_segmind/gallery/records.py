@@ -67,6 +67,7 @@ class SwapQuery:
     map_index: int | None = None
     since: date | None = None  # the first day (UTC)
     until: date | None = None  # the last day (UTC), inclusive
+    keys: tuple[str, ...] = (XCOM_KEY, END_KEY)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _query(wanted: SwapQuery) -> Any:
         )
         .outerjoin(TaskInstance, and_(*same))
         .outerjoin(DagRun, XComModel.dag_run_id == DagRun.id)
-        .where(XComModel.key.in_((XCOM_KEY, END_KEY)), XComModel.dag_id.in_(wanted.dag_ids))
+        .where(XComModel.key.in_(wanted.keys), XComModel.dag_id.in_(wanted.dag_ids))
         .where(size <= MAX_TEXT)
         .order_by(XComModel.timestamp.desc(), XComModel.task_id, XComModel.map_index)
         .limit(MAX_RECORDS)

@@ -16,7 +16,7 @@ from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.tables import Columns
 from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, check_on_unknown, is_written
 from airflow_provider_segmind.batch.files import (
     BatchFiles,
     check_failures,
@@ -51,11 +51,10 @@ from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import check_max_age, check_reuse, remembering
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
-from airflow_provider_segmind.operators.pixelflow import check_on_unknown
 from airflow_provider_segmind.orders.budgets import give_back, reserve
 from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, price_per_swap
 from airflow_provider_segmind.orders.store import OrderStore
-from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin, is_written
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
 from airflow_provider_segmind.triggers.segmind import BACKSTOP
 from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of

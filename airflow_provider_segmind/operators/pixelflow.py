@@ -9,11 +9,17 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import swap_key
 from airflow_provider_segmind.api.results import handle_of
-from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
+from airflow_provider_segmind.api.workflows import (
+    check_inputs,
+    check_on_unknown,
+    check_workflow,
+    is_body_swap,
+    is_written,
+)
 from airflow_provider_segmind.files.pictures import is_url
 from airflow_provider_segmind.gallery.recording import doubted, ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -22,17 +28,10 @@ from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, ch
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.budgets import give_back, reserve
-from airflow_provider_segmind.orders.place import ON_UNKNOWN, Order, Placed, place, place_error
+from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
 from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
 from airflow_provider_segmind.orders.store import OrderStore
-from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, is_written
-
-
-def check_on_unknown(value: str) -> str:
-    """Return the value of ``on_unknown_outcome``, or raise when the DAG is parsed."""
-    if value not in ON_UNKNOWN:
-        raise InvalidRequestError(f"on_unknown_outcome is {value!r}: set it to 'fail' or 'resubmit'.")
-    return value
+from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 
 
 class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):

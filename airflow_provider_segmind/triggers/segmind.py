@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -200,8 +200,8 @@ class PixelFlowTrigger(BaseTrigger):
 
 def note_wait(request_id: str, timeout: float, where: str) -> None:
     """Log what is waited for, where, and until when at most."""
-    until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + timeout))
-    log.info("Waiting %s for request %s, until %s at most.", where, request_id, until)
+    until = datetime.fromtimestamp(time.time() + timeout, UTC)
+    log.info("Waiting %s for request %s, until %s at most.", where, request_id, f"{until:%Y-%m-%d %H:%M:%S UTC}")
 
 
 def deferral(

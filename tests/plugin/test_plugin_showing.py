@@ -13,7 +13,7 @@ from airflow_provider_segmind.api.gallery import GalleryRecord, read_record, to_
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
-from airflow_provider_segmind.gallery.app import _facts
+from airflow_provider_segmind.gallery.answers import answer
 from airflow_provider_segmind.gallery.recording import (
     ordered,
     ordered_batch,
@@ -115,9 +115,9 @@ def test_an_approval_of_a_mapped_task_shows_its_own_pictures() -> None:
 
 
 def test_a_page_of_the_gallery_with_half_a_surrogate_pair_is_an_answer() -> None:
-    assert json.loads(bytes(_facts({"label": "\ud800"}).body)) == {"label": "\ud800"}
+    assert json.loads(bytes(answer({"label": "\ud800"}).body)) == {"label": "\ud800"}
 
 
 def test_a_number_that_is_no_json_is_in_no_answer() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        _facts({"cost": float("nan")})
+        answer({"cost": float("nan")})

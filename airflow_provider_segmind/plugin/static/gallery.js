@@ -5,6 +5,7 @@ const { createElement: h, useCallback, useEffect, useRef, useState } = globalThi
 
 const ROOT = new URL("../", import.meta.url); // …/segmind/, under whatever path Airflow is served
 const AIRFLOW = new URL("../", ROOT);
+const VERSION = new URL(import.meta.url).search; // a browser may keep the files of another version
 const HELP = "https://github.com/airflow-provider-segmind/airflow-provider-segmind/blob/main/docs/gallery.md#configuration";
 const PAGE = 24;
 const AGAIN_SECONDS = 10;
@@ -173,13 +174,13 @@ function Card({ swap, now, onOpen, open, here, pictures }) {
     large && h(Large, { swap, name, onClose: () => setLarge(false) }));
 }
 
-function Pages({ total, offset, count, more, onMove, what }) {
+function Pages({ total, offset, count, more, onMove, what, words = ["Newer", "Older"] }) {
   if (total <= PAGE && offset === 0) return null;
   return h("nav", { className: "sg-pages", "aria-label": `Pages of ${what}` },
-    h("button", { type: "button", className: "sg-button", disabled: offset === 0, onClick: () => onMove(Math.max(0, offset - PAGE)) }, "Newer"),
+    h("button", { type: "button", className: "sg-button", disabled: offset === 0, onClick: () => onMove(Math.max(0, offset - PAGE)) }, words[0]),
     h("span", { className: "sg-quiet sg-numbers", role: "status" },
       `${(offset + 1).toLocaleString()}–${(offset + count).toLocaleString()} of ${total.toLocaleString()}${more ? "+" : ""}`),
-    h("button", { type: "button", className: "sg-button", disabled: offset + count >= total, onClick: () => onMove(offset + PAGE) }, "Older"));
+    h("button", { type: "button", className: "sg-button", disabled: offset + count >= total, onClick: () => onMove(offset + PAGE) }, words[1]));
 }
 
 function Batch({ swap, now, onClose, here }) {
@@ -235,7 +236,32 @@ function Filters({ chosen, dags, onChoose }) {
     h("button", { type: "button", className: "sg-button", disabled: !any, onClick: () => onChoose(EVERYTHING) }, "Clear"));
 }
 
-function BodySwaps({ dagId, runId, taskId, mapIndex }) {
+// A task that is a review shows that; any other its swaps. What is not opened is not loaded.
+function BodySwaps(where) {
+  const [review, setReview] = useState(null);
+  useEffect(() => {
+    if (!where.taskId) return setReview({});
+    const path = [where.dagId, where.runId, where.taskId, where.mapIndex ?? "-1"].map(encodeURIComponent).join("/");
+    const url = new URL(`review/${path}`, ROOT).href;
+    let gone = false;
+    fetch(`${url}?limit=1`, { credentials: "same-origin" })
+      .then(async (response) => {
+        if (!response.ok) return {};
+        const { makeReview } = await import(new URL(`static/review.js${VERSION}`, ROOT).href);
+        return { url, component: makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Checks, AIRFLOW, PAGE }) };
+      })
+      .catch(() => ({}))
+      .then((found) => !gone && setReview(found));
+    return () => { gone = true; };
+  }, [where.dagId, where.runId, where.taskId, where.mapIndex]);
+  if (!review) return h("div", { className: "segmind" }, h(Style), h(Ghosts));
+  if (!review.url) return h(Swaps, where);
+  return h("div", { className: "segmind", "data-testid": "segmind-review" }, h(Style), h(review.component, { url: review.url, ...where }));
+}
+
+const Style = () => h("link", { rel: "stylesheet", href: new URL(`static/gallery.css${VERSION}`, ROOT).href });
+
+function Swaps({ dagId, runId, taskId, mapIndex }) {
   const page = !dagId;
   const one = Boolean(taskId);
   const [chosen, setChosen] = useState(EVERYTHING);
@@ -270,7 +296,7 @@ function BodySwaps({ dagId, runId, taskId, mapIndex }) {
     return isOpen ? [card, h("li", { key: `${id}/items`, className: "sg-wide" }, h(Batch, { swap, now, onClose: toggle, here: { dagId } }))] : [card];
   });
   return h("div", { className: `segmind${page ? " sg-page" : ""}${one ? " sg-one" : ""}`, "data-testid": "segmind-gallery", "aria-busy": loading, ref: top },
-    h("link", { rel: "stylesheet", href: new URL("static/gallery.css", ROOT).href }),
+    h(Style),
     h("div", { className: "sg-head" },
       page && h("h1", null, "Body swaps"),
       page && said?.has_costs && h("a", { className: "sg-costs", href: new URL("costs", ROOT).href }, "Costs"),
