@@ -66,9 +66,12 @@ def show_review(
     offset: Offset = 0,
     limit: Limit = PAGE,
 ) -> Response:
-    """Return a page of a review's pictures, the verdicts on them, and the counts of all."""
+    """Return a page of a review's pictures, the verdicts on them, and the counts of all; nothing for another task."""
     place = TaskKey(dag_id, run_id, task_id, index_of(map_index))
-    folders, record = folders_of([dag_id])[dag_id], _review_at(place)
+    record = _review_at(place)
+    if record is None:
+        return Response(status_code=204)  # most tasks are none: no error in the browser's console
+    folders = folders_of([dag_id])[dag_id]
     total, items = or_refuse(lambda: read_page(record.items, folders, offset, limit))
     with create_session(scoped=False) as session:
         value = session.scalar(_value_of(_verdicts_at(place)))
@@ -93,8 +96,8 @@ def show_review_picture(
 ) -> Response:
     """Return a picture of a review; its list decides which file."""
     which, record = slot_of(slot), _review_at(TaskKey(dag_id, run_id, task_id, index_of(map_index)))
-    folders = folders_of([dag_id])[dag_id]
-    _, items = or_refuse(lambda: read_page(record.items, folders, max(0, index), int(index >= 0)))
+    folders, uri = folders_of([dag_id])[dag_id], record.items if record is not None else None
+    _, items = or_refuse(lambda: read_page(uri, folders, max(0, index), int(index >= 0)))
     if not items:
         raise HTTPException(404, "The review has no such picture.")
     return picture_at(uri_of(items[0].record, which, size), folders)
@@ -121,11 +124,9 @@ def decide(user: GetUserDep, dag_id: str, run_id: str, task_id: str, map_index: 
     return answer({"decided": {str(index): said for index in decision.items}})
 
 
-def _review_at(place: TaskKey) -> GalleryRecord:
+def _review_at(place: TaskKey) -> GalleryRecord | None:
     wanted = SwapQuery(frozenset({place.dag_id}), place.run_id, place.task_id, place.map_index, keys=(REVIEW_KEY,))
-    for found in find(wanted)[0]:
-        return found.record
-    raise HTTPException(404, "This task has no review.")
+    return next((found.record for found in find(wanted)[0]), None)
 
 
 def _verdicts_at(place: TaskKey) -> list[Any]:

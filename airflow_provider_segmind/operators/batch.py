@@ -257,7 +257,7 @@ class BodySwapBatchOperator(_OrdersBatch):
     :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
     :param deferrable: whether to wait in a triggerer, rather than on the worker, once all are ordered. Default: the
         option ``[segmind] default_deferrable``.
-    :param poll_interval: seconds between polls of one job. Segmind documents 7.
+    :param poll_interval: seconds between polls of one job, as for :class:`BodySwapOperator`.
     :param timeout: seconds to wait at most once all are ordered, in wall-clock time.
     :param max_outage: seconds that a Segmind outage may last before the task gives up a swap. A retry asks for it
         again. Default: wait until ``timeout``.

@@ -159,11 +159,11 @@ def test_the_page_shows_all_swaps_with_what_they_cost_and_how_they_ended(visit: 
     }
     assert shown.get_by_role("heading", name="Body swaps").is_visible()
     squashed = swap(shown, "Coat, winter")
-    assert "the result is stretched or squashed" in squashed.inner_text()
+    assert "The result is stretched or squashed" in squashed.inner_text()
     assert "Failed" in swap(shown, "Denim").inner_text()
     refused = swap(shown, "Raincoat").inner_text()
     assert "Not ordered" in refused
-    assert "nobody in the photograph" in refused
+    assert "Nobody in the photograph" in refused
     assert re.search(r"\$0.27 · 32 s\s+store · lookbook · .*20\d\d", swap(shown, "Linen, spring").inner_text())
     assert "Perhaps ordered" in swap(shown, "Wool").inner_text()
     assert "Done, not stored yet" not in shown.inner_text()
@@ -438,7 +438,7 @@ def test_two_people_review_two_hundred_pictures_at_once(visit: Open, browser: Br
     assert "2 people in the result" in fourth.inner_text()
     assert fourth.get_by_label("Reject").is_checked()
     for offset in range(24, REVIEWED, 24):
-        shown(back, offset - 24).get_by_role("button", name="On").click()
+        shown(back, offset - 24).get_by_role("button", name="Next").click()
     last = shown(back, 192)
     for number in range(193, REVIEWED + 1):
         last.get_by_role("article", name=f"Look {number}", exact=True).get_by_role("slider").focus()
@@ -449,7 +449,7 @@ def test_two_people_review_two_hundred_pictures_at_once(visit: Open, browser: Br
         here.get_by_role("button", name="Agree on this page").click()
         here.get_by_role("button", name="Agree on this page").wait_for(state="detached")
         if offset < 168:
-            here.get_by_role("button", name="On").click()
+            here.get_by_role("button", name="Next").click()
     front.get_by_text(re.compile(r"^200$")).nth(1).wait_for(timeout=15_000)  # the other's verdicts have come, too
     assert sums(front) == {"pictures": "200", "decided": "200", "keep": "172", "reject": "19", "again": "9"}
     assert axe(front, "[data-testid=segmind-review]") == []

@@ -54,7 +54,8 @@ def test_a_review_shows_pictures_and_what_the_checks_suggest(vera: Any, reviewed
     assert [swap["default"] for swap in said["swaps"]] == ["keep", "reject", "keep"]
     assert said["swaps"][1]["checks"][0]["words"] == "the person was not replaced"
     assert vera.get(f"/segmind/{said['swaps'][0]['pictures']['after']['full']}").content == PNG
-    assert vera.get("/segmind/review/open/r1/other/-1").status_code == 404
+    assert vera.get("/segmind/review/open/r1/other/-1").status_code == 204
+    assert vera.get("/segmind/review/open/r1/other/-1/0/after").status_code == 404
 
 
 def test_reviewers_at_the_same_moment_lose_no_verdict(api: Callable[..., Any], reviewed: World) -> None:

@@ -246,7 +246,7 @@ function BodySwaps(where) {
     let gone = false;
     fetch(`${url}?limit=1`, { credentials: "same-origin" })
       .then(async (response) => {
-        if (!response.ok) return {};
+        if (response.status !== 200) return {};
         const { makeReview } = await import(new URL(`static/review.js${VERSION}`, ROOT).href);
         return { url, component: makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Checks, AIRFLOW, PAGE }) };
       })

@@ -109,7 +109,7 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
       h("ul", { className: "sg-grid" }, said.swaps.map((swap) => h("li", { key: swap.index },
         h(Picture, { swap, open, onDecide: (verdict) => decide(verdict, [swap.index]) })))),
       h(Pages, {
-        total: said.total, offset: said.offset, count: said.swaps.length, what: "pictures", words: ["Back", "On"],
+        total: said.total, offset: said.offset, count: said.swaps.length, what: "pictures", words: ["Back", "Next"],
         onMove: (next) => { setOffset(next); top.current?.scrollIntoView({ block: "start" }); },
       }));
   };
