@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,28 +10,15 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
-from tests.cluster.programs import install
+from tests.browsing import PICTURES_THERE, launched, take
 from tests.plugin.lookbook import ASKED, DAG_ID, ITEMS, REVIEW, REVIEWED, Lookbook
 from tests.plugin.test_plugin_costs import order
 from tests.plugin.world import World
 
 pytestmark = pytest.mark.slow
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PICTURES_THERE = """(where) => {
-  const pictures = [...document.querySelectorAll(where)];
-  return pictures.length > 0 && pictures.every((one) => one.naturalWidth > 0);
-}"""
 SETTLED = """(count) => {
   const one = document.querySelector("[data-testid=segmind-gallery]");
   return one.ariaBusy === "false" && one.querySelectorAll("[data-testid=swap]").length === count;
@@ -47,24 +33,8 @@ Open = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        try:
-            launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        except Error as error:
-            if "Executable doesn't exist" not in str(error):
-                raise
-            pytest.skip("no Chromium on this machine: install the package chromium, or run playwright install chromium")
-        yield launched
-        launched.close()
-
-
-def chromium() -> str | None:
-    """Return a browser of this machine, which gets one if it has none and can; else the driver looks for its own."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    try:
-        return found or str(install("chromium", "chromium"))
-    except RuntimeError:
-        return None
+    with launched() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -419,7 +389,7 @@ def test_a_server_that_does_not_answer_is_asked_again(browser: Browser, lookbook
     page.close()
 
 
-def test_two_people_review_two_hundred_pictures_at_once(visit: Open, browser: Browser, lookbook: Lookbook) -> None:
+def test_two_people_review_two_hundred_pictures_at_once(visit: Open, lookbook: Lookbook, tmp_path: Path) -> None:
     """One goes from the front and agrees page by page, the other from the back with keys; both are heard."""
     path = run_path(lookbook, "tasks/review/plugin/body-swaps-task")
     front, back = visit(path), visit(path)
@@ -444,6 +414,8 @@ def test_two_people_review_two_hundred_pictures_at_once(visit: Open, browser: Br
         last.get_by_role("article", name=f"Look {number}", exact=True).get_by_role("slider").focus()
         back.keyboard.press("a")
     first.get_by_role("article", name="Look 1", exact=True).get_by_label("Again").click()
+    front.wait_for_function(PICTURES_THERE, arg="[data-testid=segmind-review] li:nth-child(-n+5) img", timeout=30_000)
+    take(front, "review", tmp_path)
     for offset in range(0, 192, 24):
         here = shown(front, offset)
         here.get_by_role("button", name="Agree on this page").click()
