@@ -33,7 +33,8 @@ class ChangedError(InvalidRequestError):
 
 def task_error(error: SegmindError) -> Exception:
     """Return the exception for a task that orders: permanent if a retry cannot help or would be billed."""
-    return error if error.retryable else AirflowFailException(f"{type(error).__name__}: {error}")
+    # Its message says what to do; the frames of this package above it would only hide that. Raise it from None.
+    return error.with_traceback(None) if error.retryable else AirflowFailException(f"{type(error).__name__}: {error}")
 
 
 def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
@@ -48,7 +49,7 @@ def paid_error(error: Exception, *, kept: bool, how: str) -> Exception:
     # costs nothing.
     of_the_order = isinstance(error, JobExpiredError | OutcomeUnknownError | ChangedError)
     if kept and isinstance(error, SegmindError) and not of_the_order:
-        return error
+        return error.with_traceback(None)
     ends = task_error(error) if isinstance(error, SegmindError) else error
     if kept or isinstance(ends, AirflowFailException):
         return ends
@@ -66,7 +67,7 @@ def sensor_error(error: SegmindError) -> Exception:
     if isinstance(error, JobTimeoutError):
         return AirflowSensorTimeout(f"{type(error).__name__}: {error}")
     if not ends_a_sensor_for_good(error):
-        return error
+        return error.with_traceback(None)
     kind = AirflowFailException if is_of_the_job(error) else WrongSettingsError
     return kind(f"{type(error).__name__}: {error}")
 

@@ -72,6 +72,7 @@ def get_provider_info() -> dict[str, Any]:
         "task-decorators": [
             {"class-name": "airflow_provider_segmind.decorators.body_swap.body_swap_task", "name": "body_swap"}
         ],
+        "notifications": ["airflow_provider_segmind.notifications.billing.MayBeBilledNotifier"],
         "extra-links": [
             "airflow_provider_segmind.links.BeforeAfterLink",
             "airflow_provider_segmind.links.ResultPictureLink",

@@ -7,11 +7,12 @@ from typing import Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
-from airflow.sdk.execution_time.xcom import XCom
 
-from airflow_provider_segmind.api.gallery import XCOM_KEY, GalleryRecord, read_record
+from airflow_provider_segmind.api.gallery import GalleryRecord
 
 TASK_TAB = "body-swaps-task"
+_PICTURE = "_segmind_picture_url"
+"""Attribute of an operator: the address of the picture that it stored; ``swap_result`` is what it waited for."""
 
 
 class BeforeAfterLink(BaseOperatorLink):
@@ -21,7 +22,7 @@ class BeforeAfterLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the tab's address relative to Airflow's own, which a worker need not know."""
-        return f"{_task_url(ti_key)}/plugin/{TASK_TAB}"
+        return task_tab(ti_key)
 
 
 class ResultPictureLink(BaseOperatorLink):
@@ -31,12 +32,13 @@ class ResultPictureLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:
         """Return the picture's address, or an empty string if there is none yet."""
-        value = XCom.get_value(ti_key=ti_key, key=XCOM_KEY)
-        record = read_record(value)
-        if record is not None and record.after:
-            return picture_url(ti_key)
-        # Only a task that waited has a result. Ask for it last, because each XCom is a request.
-        return result_url(XCom.get_value(ti_key=ti_key, key="return_value")) if hasattr(operator, "output_key") else ""
+        # Airflow asks the task that has run, which knows. An XCom that is not there would be an error in its log.
+        return getattr(operator, _PICTURE, "") or result_url(getattr(operator, "swap_result", None))
+
+
+def task_tab(ti: Any) -> str:
+    """Return the address of a task's tab in the gallery, relative to Airflow's own."""
+    return f"{_task_url(ti)}/plugin/{TASK_TAB}"
 
 
 def picture_url(ti: Any, slot: str = "after") -> str:
@@ -54,6 +56,13 @@ def result_url(result: object) -> str:
     """Return the URL of a result's picture, or an empty string; only http(s), as Segmind's answer is not trusted."""
     url = result.get("image_url") if isinstance(result, Mapping) else None
     return url if isinstance(url, str) and url.lower().startswith(("https://", "http://")) else ""
+
+
+def note_picture(ti: Any, record: GalleryRecord) -> None:
+    """Let a task know the address of the picture that it stored, for its link."""
+    operator = getattr(ti, "task", None)
+    if operator is not None and record.after:
+        setattr(operator, _PICTURE, picture_url(ti))
 
 
 def before_after(ti: Any) -> dict[str, str]:

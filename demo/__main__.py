@@ -124,8 +124,7 @@ def _conclude(service: Service, order: Order, passages: list[Passage], folder: P
             say(f"{'':16}  {_hidden(passage.why)}")
         base = folder / file_name(passage.title)
         pictures = (_save(f"{base}-before", passage.before), reference, _save(f"{base}-after", passage.after))
-        check = "" if passage.request_id else passage.why.partition(":")[0]
-        note = f"not ordered: {check}" if check else passage.outcome
+        note = passage.outcome if passage.request_id else f"not ordered: {passage.why.partition(';')[0]}"
         rows.append(Row(passage.title, f"{passage.outcome}, {passage.seconds:.0f} s, {price}", pictures, note))
     if costs:
         say(f"{'total':38}  {f'${sum(costs.values()):.4f}':>8}")

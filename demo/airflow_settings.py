@@ -22,6 +22,7 @@ _FIXED = {
     "api__host": LOOPBACK,
     "api__workers": "1",
     "api__log_fetch_timeout_sec": "2",
+    "api__default_wrap": "True",
     "usage_data_collection__enabled": "False",
     "scheduler__scheduler_idle_sleep_time": "0.2",
     "scheduler__scheduler_heartbeat_sec": "1",

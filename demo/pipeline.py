@@ -17,8 +17,8 @@ DAG_ID = "body_swap_pipeline"
 ASSET = "photographs"
 GROUP = "photograph"
 STEPS = ("check", "swap", "store", "compare", "approve", "publish", "settle")
-READING_SECONDS = 2.0
-"""No person answers sooner, and Airflow 3.3.2 can lose an answer within the same second."""
+READING_SECONDS = 6.0
+"""No person answers sooner, and Airflow 3.3.2 can lose an answer that comes before the process that asked has ended."""
 _ASKS = ("awaiting_input", "deferred")  # how an approval waits in Airflow 3.3, and before
 _NOW = {
     "running": "running on a worker",
@@ -102,9 +102,11 @@ def progress(titles: Sequence[str]) -> Callable[[list[Json]], None]:
     def show(instances: list[Json]) -> None:
         for index, title in enumerate(titles):
             states = _states(instances, index)
+            rejected = "skipped" in states.values()
             step = next((step for step in STEPS if states.get(step) not in ("success", "skipped")), "")
-            over = "rejected, in quarantine" if "skipped" in states.values() else "done"
-            now = f"{step}: {_NOW.get(states.get(step) or '', 'waiting for a worker')}" if step else over
+            now = f"{step}: {_NOW.get(states.get(step) or '', 'waiting for a worker')}" if step else "done"
+            if rejected:  # what is left to do with it is to put it aside
+                now = "rejected, in quarantine" if states.get("settle") == "success" else "rejected"
             if shown.get(title) != now:
                 shown[title] = now
                 print(f"  {time.monotonic() - began:5.1f} s  {title:16}  {now}", flush=True)
@@ -151,8 +153,7 @@ def _xcom(airflow: AirflowRest, run_id: str, index: int, step: str, key: str = "
 
 def _rejection(report: Json | None) -> str:
     """Return why a check rejected a picture, empty if it did not."""
-    checks = report["checks"] if report and report["verdict"] == "fail" else ()
-    return "; ".join(f"{check['name']}: {check['why']}" for check in checks if check["verdict"] == "fail")
+    return "; ".join(report["findings"]) if report and report["verdict"] == "fail" else ""
 
 
 def _failure(airflow: AirflowRest, run_id: str, index: int, step: str) -> str:

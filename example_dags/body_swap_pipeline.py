@@ -24,7 +24,7 @@ from airflow.sdk import DAG, Asset, AssetAlias, ObjectStoragePath, Param, task, 
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
-from airflow_provider_segmind.preview import swap_preview
+from airflow_provider_segmind.preview import swap_name, swap_preview
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 
 try:
@@ -102,8 +102,8 @@ with DAG(
 
         approve = ApprovalOperator(
             task_id="approve",
-            subject="Publish this picture?",
-            body=swap_preview("photograph.store"),
+            subject=f"Publish {swap_name('photograph.store')}?",
+            body=swap_preview("photograph.store", checks="photograph.compare"),
             response_timeout=timedelta(days=3),
             # An answer within the same second can find the task not yet at rest in Airflow 3.3.2, which fails it.
             retries=2,
@@ -131,21 +131,29 @@ with DAG(
             def said(name: str, key: str = "return_value") -> Any:
                 return ti.xcom_pull(task_ids=f"{group}.{name}", key=key, map_indexes=index)
 
-            reports = {name: report for name in ("check", "compare") if (report := said(name, "report"))}
-            answer = said("approve") or {}
-            rejected = [name for name, report in reports.items() if report["verdict"] == "fail"]
-            if answer.get("chosen_options") == [ApprovalOperator.REJECT]:
-                rejected.append("approve")
+            # In their order, up to the one that rejected it: what did not run has left nothing.
+            reports: dict[str, Any] = {}
+            answer: dict[str, Any] = {}
+            rejected = ""
+            for name in ("check", "compare"):
+                reports[name] = said(name, "report")
+                if not reports[name] or reports[name]["verdict"] == "fail":
+                    rejected = name if reports[name] else ""
+                    break
+            else:
+                answer = said("approve") or {}
+                if answer.get("chosen_options") == [ApprovalOperator.REJECT]:
+                    rejected = "approve"
             if not rejected and not said("publish"):
                 raise RuntimeError(f"{photograph} is not published, but nobody rejected it: clear what failed.")
             if rejected:
                 source = ObjectStoragePath(photograph)
                 target = ObjectStoragePath(f"{bucket}/quarantine/{source.parent.name}/{source.name}")
-                reason = {"rejected_by": rejected, "reports": reports, "answer": answer}
+                reason = {"rejected_by": [rejected], "reports": reports, "answer": answer}
                 ObjectStoragePath(f"{target}.json").write_text(json.dumps(reason, indent=2, default=str))
                 if str(source).startswith(f"{bucket}/photographs/"):
                     source.copy(target)
-            return f"rejected by {', '.join(rejected)}" if rejected else "published"
+            return f"rejected by {rejected}" if rejected else "published"
 
         check >> swap
         compare >> approve

@@ -12,7 +12,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api import causes, flow, protocol
 from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.wire import MAX_BODY, Answer, Failure, Request, Response
@@ -87,7 +87,7 @@ class AsyncClient:
         try:
             response = await self._exchange(request, sent)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            return Failure(sent=sent.value, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+            return Failure(sent=sent.value, reason=causes.why(error, protocol.host_of(request.url)))
         self.clock_offset = clock_offset(response, self.clock_offset)
         return response
 

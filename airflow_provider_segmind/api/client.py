@@ -9,7 +9,7 @@ from typing import TypeVar
 import requests
 import urllib3
 
-from airflow_provider_segmind.api import flow, protocol
+from airflow_provider_segmind.api import causes, flow, protocol
 from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.transport import exchange
@@ -68,7 +68,7 @@ class Client:
             try:
                 response = self._exchange(request)
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-                return Failure(sent=one.sent, reason=f"{type(error).__name__} at {protocol.host_of(request.url)}")
+                return Failure(sent=one.sent, reason=causes.why(error, protocol.host_of(request.url)))
         self.clock_offset = clock_offset(response, self.clock_offset)
         return response
 

@@ -12,6 +12,7 @@ import base64
 import logging
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from airflow_provider_segmind.api import answers, protocol, refusals
@@ -130,16 +131,28 @@ def submit(
             yield Pause(pause.seconds, f"not accepted, not billed; {pause.reason}")
 
 
+_LOOK = (
+    "It is not sent again. Look into your Segmind request history at that time. If it is there, give its poll URL to a "
+    "BodySwapSensor, which costs nothing. If it is not there, though later requests are, clear this task, which orders "
+    "anew."
+)
+
+
 def order(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, Any]) -> Flow[Job]:
     """
     Send one POST that can bill, with checked inputs, and never repeat it.
 
     :raises SegmindError: as :func:`submit`; also a 429, which was not accepted.
     """
+    at = datetime.now(UTC)
     answer = yield from exchange(
         settings, auth, lambda scheme: protocol.submit_request(settings, workflow, inputs, scheme)
     )
-    return protocol.read_submit(settings, _received(answer, settings, bills=True), workflow)
+    try:
+        return protocol.read_submit(settings, _received(answer, settings, bills=True), workflow)
+    except OutcomeUnknownError as error:
+        error.message += f" Workflow {workflow}, sent at {at:%Y-%m-%d %H:%M:%S UTC}. {_LOOK}"
+        raise
 
 
 def get_job(settings: Settings, auth: Auth, poll_url: str) -> Flow[Job]:
@@ -323,8 +336,7 @@ def _received(answer: Answer, settings: Settings, *, bills: bool = False) -> Res
     reason = refusals.redact(settings, answer.reason)
     if bills and answer.sent:
         raise OutcomeUnknownError(
-            f"The order was sent but its answer never came ({reason}), so it may have been accepted and billed. "
-            "It is not sent again; look for it in your Segmind request history first."
+            f"The order was sent but its answer never came ({reason}), so it may have been accepted and billed."
         )
     if answer.sent:
         raise TransportError(f"Segmind's answer was lost: {reason}.")

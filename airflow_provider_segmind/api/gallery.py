@@ -13,8 +13,13 @@ XCOM_KEY = "body_swap"
 END_KEY = "body_swap_end"
 """XCom key under which a waiting task stores how its swap ended."""
 
+REVIEW_KEY = "segmind_review"
+"""XCom key under which a review stores where its pictures are listed."""
+VERDICTS_KEY = "segmind_verdicts"
+"""XCom key of the verdicts that people have given: by index, the verdict, who gave it, and when."""
+
 Slot = Literal["before", "reference", "after"]
-State = Literal["completed", "failed", "waiting", "rejected"]
+State = Literal["completed", "failed", "waiting", "open", "unknown", "rejected"]
 
 SLOTS: tuple[Slot, ...] = get_args(Slot)
 STATES: tuple[State, ...] = get_args(State)
@@ -54,12 +59,15 @@ class GalleryRecord:
 
     Use only URIs of object storage: a URL of Segmind expires after days and reveals who looks at it.
 
-    :param state: ``rejected`` means by a check, before the order.
+    :param state: ``open``: paid for, and nobody waits for it now; its result can still be fetched. ``unknown``: nobody
+        knows whether an order was accepted. ``rejected``: by a check, before the order.
     :param before: URI of the scene.
     :param reference: URI of the new person.
     :param after: URI of the result.
     :param request_id: the job; records of several tasks with the same id are the same swap.
-    :param cost: US dollars.
+    :param orders: accepted orders of its task, earlier attempts included; only a task that orders has any.
+    :param cost: US dollars of all of them.
+    :param maybe: US dollars of orders of unknown outcome.
     :param seconds: duration of the swap.
     :param submitted_at: seconds since the epoch.
     :param items: URI of a batch's stored manifest, whose swaps are shown one by one.
@@ -71,7 +79,9 @@ class GalleryRecord:
     after: str | None = None
     thumbs: Pictures = Pictures()
     request_id: str | None = None
+    orders: int = 0
     cost: float | None = None
+    maybe: float | None = None
     seconds: float | None = None
     submitted_at: float | None = None
     checks: tuple[FailedCheck, ...] = ()
@@ -131,12 +141,17 @@ def _record(said: Mapping[str, Any]) -> GalleryRecord:
     state = said.get("state", "completed")
     if state not in STATES:
         raise ValueError(state)
+    cost = _number(said.get("cost"))
+    orders = _number(said.get("orders"))
     return GalleryRecord(
         state=state,
         **{slot: _text(said.get(slot), _MAX_URI) for slot in SLOTS},
         thumbs=Pictures(**{slot: _text(_map(said.get("thumbs")).get(slot), _MAX_URI) for slot in SLOTS}),
         request_id=_text(said.get("request_id"), MAX_WORDS),
-        cost=_number(said.get("cost")),
+        # Records of an older version have no number of orders: one with a cost ordered once.
+        orders=int(bool(cost) if orders is None else orders),
+        cost=cost,
+        maybe=_number(said.get("maybe")),
         seconds=_number(said.get("seconds")),
         submitted_at=_number(said.get("submitted_at")),
         checks=_checks(said.get("checks")),

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from airflow_provider_segmind.api import answers, flow, refusals
-from airflow_provider_segmind.api.errors import RateLimitError, ServiceError, TransportError
+from airflow_provider_segmind.api.errors import InvalidRequestError, RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.models import TERMINAL, Settings
 from airflow_provider_segmind.api.orders import OrderRecord, digest
 from airflow_provider_segmind.api.patience import PACE
@@ -223,6 +223,12 @@ def read_history(settings: Settings, response: Response) -> Listing:
     rows = body if isinstance(body, list) else None
     if isinstance(body, dict):
         rows = next((value for value in body.values() if isinstance(value, list)), None)
+    if response.status == 404:
+        raise InvalidRequestError(
+            "Segmind has no request history at this address.",
+            status=404,
+            detail=refusals.detail_of(settings, response),
+        )
     if response.status != 200 or rows is None:
         raise refusals.refusal(settings, response, "Segmind's request history did not answer.")
     read = tuple(_rows(settings, rows))

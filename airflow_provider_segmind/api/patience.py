@@ -289,6 +289,7 @@ def timed_out(poll_url: str, why: str) -> JobTimeoutError:
     """Return the error for a job that is not done in time; ``why`` says how it was last seen."""
     return JobTimeoutError(
         f"The deadline passed and the job is not done ({why}). It cannot be cancelled: it may still finish and is "
-        f"billed if it does. Its result can then be asked for at {poll_url}",
+        f"billed if it does. To fetch its result, clear this sensor, which costs nothing, or let the task that ordered "
+        f"it retry. A longer timeout prevents this. Its result can be asked for at {poll_url}",
         request_id=id_in(poll_url),
     )

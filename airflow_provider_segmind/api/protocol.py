@@ -103,7 +103,7 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
     if response.status >= 300 and not _is_refused_order(response):
         raise OutcomeUnknownError(
             "Segmind, or something between here and there, failed after the order was sent, so it may have been "
-            "accepted and billed. It is not sent again; look for it in your Segmind request history first.",
+            "accepted and billed.",
             status=response.status,
             detail=detail_of(settings, response),
         )
@@ -115,7 +115,7 @@ def read_submit(settings: Settings, response: Response, workflow: str) -> Job:
     if not _is_url(poll_url):
         raise OutcomeUnknownError(
             "Segmind accepted the order but its answer has no readable poll_url, so the job was probably billed "
-            "and cannot be followed. It is not sent again; look for it in your Segmind request history first.",
+            "and cannot be followed.",
             status=response.status,
             detail=detail_of(settings, response),
             request_id=request_id or None,

@@ -143,7 +143,8 @@ def no_answer(settings: Settings, response: Response, body: Mapping[str, Any] | 
     if status == 404 and _is_of_a_request(error_text(body or {}), request_id):
         return JobExpiredError(
             "Segmind no longer knows this job: its record expired, or poll_url is not of this account. If it was "
-            "accepted it was billed, and its result cannot be asked for any more.",
+            "accepted it was billed, and its result cannot be asked for any more. Look for the picture in your Segmind "
+            "request history, and start the sensor sooner next time.",
             status=404,
             detail=_detail(settings, response, body),
             request_id=request_id,

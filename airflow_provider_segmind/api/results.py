@@ -109,7 +109,8 @@ def check_not_failed(job: Job) -> Job:
     """
     if job.status == "FAILED":
         raise JobFailedError(
-            "Segmind reports that the job FAILED.",
+            "Segmind reports that the job FAILED. Assume that it was billed, and read the reason; to order again is a "
+            "new bill.",
             detail=job.error or "no reason given",
             request_id=job.request_id,
         )

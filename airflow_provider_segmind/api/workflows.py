@@ -86,6 +86,18 @@ def is_body_swap(workflow: str) -> bool:
     return workflow.startswith(f"{BODY_SWAP_ID}-v")
 
 
+def is_written(value: object) -> bool:
+    """Return whether a value stands as the DAG's author wrote it: a text without a template."""
+    return isinstance(value, str) and "{{" not in value and "{%" not in value
+
+
+def check_on_unknown(value: str) -> str:
+    """Return the value of ``on_unknown_outcome``, or raise when the DAG is parsed."""
+    if value not in ("fail", "resubmit"):
+        raise InvalidRequestError(f"on_unknown_outcome is {value!r}: set it to 'fail' or 'resubmit'.")
+    return value
+
+
 def is_nothing(text: str) -> bool:
     """Return whether a text stands for a missing value: NULL, N/A, -, a ditto mark, a template's None."""
     return text.strip(_AROUND).casefold() in _NOTHING or not any(map(str.isalnum, text))

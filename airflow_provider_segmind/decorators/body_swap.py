@@ -90,7 +90,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             batch = self._as_batch(given) if isinstance(given, list) else None
         except SegmindError as error:
             self.note_error(error)
-            raise self._refused(context, error) from error
+            raise self._refused(context, error) from None
         if batch is not None:
             with self._being(batch):
                 return batch.order_and_wait(context)

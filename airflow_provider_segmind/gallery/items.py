@@ -7,7 +7,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -72,6 +72,7 @@ class Item:
     index: int  # its line in the manifest, from 0
     record: GalleryRecord
     sidecar: str | None  # URI
+    default: str | None = None  # the verdict that the checks suggest, in a review
 
 
 def read_page(uri: str | None, within: Iterable[Root], offset: int, limit: int) -> tuple[int, list[Item]]:
@@ -157,18 +158,28 @@ def _item(index: int, said: Mapping[str, Any], found: Mapping[Any, list[dict[str
     error, row = said.get("error"), said.get("row")
     wrong = [{"name": "storing", "why": str(error)[:MAX_WORDS]}] if error else []
     failed = found.get(row, []) if isinstance(row, int) else []
+    own = said.get("checks")  # of a review
+    checks = [*wrong, *failed, *(own if isinstance(own, list) else ())]
     record = read_record(
         {
             "state": "completed" if file else "failed",
             "after": file.get("uri"),
+            "before": said.get("character_image"),
+            "reference": said.get("reference_character_image"),
             "thumbs": {"after": file.get("thumbnail")},
             "request_id": said.get("request_id"),
-            "checks": [*wrong, *failed][:MAX_CHECKS],
+            "label": said.get("id"),
+            "checks": checks[:MAX_CHECKS],
         }
     )
-    sidecar = file.get("sidecar")
+    sidecar, default = file.get("sidecar"), said.get("default")
     # Keep an item for a bad line too: the index of the others is their line number.
-    return Item(index, record or GalleryRecord("failed"), sidecar if record and isinstance(sidecar, str) else None)
+    return Item(
+        index,
+        record or GalleryRecord("failed"),
+        sidecar if record and isinstance(sidecar, str) else None,
+        default if isinstance(default, str) else None,
+    )
 
 
 def _with_sidecar(item: Item, within: tuple[Root, ...]) -> Item:
@@ -184,14 +195,14 @@ def _with_sidecar(item: Item, within: tuple[Root, ...]) -> Item:
     more = read_record(
         {
             **known.to_json(),
-            "before": inputs.get("character_image"),
-            "reference": inputs.get("reference_character_image"),
-            "label": said.get("id"),
+            "before": inputs.get("character_image") or known.before,
+            "reference": inputs.get("reference_character_image") or known.reference,
+            "label": said.get("id") or known.label,
             "seconds": said.get("seconds"),
             "cost": said.get("cost"),
         }
     )
-    return Item(item.index, more or known, item.sidecar)
+    return replace(item, record=more or known)
 
 
 def _json(data: bytes | bytearray, longest: int) -> Mapping[str, Any]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.answers import id_in
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, SegmindError
+from airflow_provider_segmind.api.findings import found_in
 from airflow_provider_segmind.api.gallery import (
     END_KEY,
     MAX_WORDS,
@@ -17,22 +20,26 @@ from airflow_provider_segmind.api.gallery import (
     FailedCheck,
     GalleryRecord,
     Pictures,
+    State,
     to_json,
 )
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW, is_body_swap
 from airflow_provider_segmind.compat import conf
-from airflow_provider_segmind.links import links_of
+from airflow_provider_segmind.links import links_of, note_picture
 from airflow_provider_segmind.orders.rules import estimated_cost
 
 log = logging.getLogger(__name__)
 
+_MOST_SWAPS = 100
+"""Swaps of one task that are shown one by one; their records fit into one XCom."""
+
 
 def show(context: Context, *records: GalleryRecord) -> None:
     """Show the current state of swaps, instead of the task's earlier records, and link to them from their task."""
-    # Never raises: the gallery must not cost a result. If ``[segmind] gallery_roots`` is empty, there is no gallery and
-    # nothing is stored.
+    # Never raises: the gallery must not cost a result.
     try:
         if not records or not _is_on():
             return
@@ -41,6 +48,7 @@ def show(context: Context, *records: GalleryRecord) -> None:
         if len(said) < len(records):
             log.info("Of %s swaps the gallery shows %s; of a batch it shows all.", len(records), len(said))
         ti.xcom_push(key=XCOM_KEY, value=said if len(records) > 1 else said[0])
+        note_picture(ti, records[0])
         for key, url in links_of(ti, records[0]).items():
             ti.xcom_push(key=key, value=url)
     except Exception:
@@ -53,11 +61,15 @@ def is_shown(workflow: str | None, needs_image: bool) -> bool:
 
 
 def show_end(context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
-    """Show how a swap ended that a task waited for. Never raises, like :func:`show`."""
+    """Show how a swap ended that a task waited for."""
+    show_record(context, ended(outcome))
+
+
+def show_record(context: Context, end: GalleryRecord | None) -> None:
+    """Show the end of a wait beside the task's records of what it ordered. Never raises, like :func:`show`."""
     try:
-        record = ended(outcome)
-        if record is not None:
-            context["ti"].xcom_push(key=END_KEY, value=record.to_json())
+        if end is not None:
+            context["ti"].xcom_push(key=END_KEY, value=end.to_json())
     except Exception:
         log.warning(
             "The end of this swap is not shown in the gallery; its result is not touched by that.", exc_info=True
@@ -65,19 +77,21 @@ def show_end(context: Context, outcome: Mapping[str, Any] | SegmindError) -> Non
 
 
 def _is_on() -> bool:
-    """Return whether the administrator configured folders for the gallery."""
-    return bool(str(conf.get("segmind", "gallery_roots", fallback="") or "").strip())
+    """Return whether there is anything in Airflow's UI that shows swaps: the page, or pictures in approvals."""
+    folders = str(conf.get("segmind", "gallery_roots", fallback="") or "").strip()
+    return bool(folders) or conf.getboolean("segmind", "ui_tabs", fallback=True)
 
 
 def ended(outcome: Mapping[str, Any] | SegmindError) -> GalleryRecord | None:
-    """Return the record of a swap that has ended; ``None`` if only the wait has ended or there is no gallery."""
+    """Return the record of a wait that has ended, with its swap or before it; ``None`` if there is no gallery."""
     if not _is_on():
         return None
     if not isinstance(outcome, SegmindError):
         return GalleryRecord(request_id=outcome["request_id"])
-    if isinstance(outcome, (JobFailedError, JobExpiredError)):
-        return GalleryRecord("failed", request_id=outcome.request_id, checks=_failed("job", str(outcome)))
-    return None
+    is_lost = isinstance(outcome, (JobFailedError, JobExpiredError))
+    return GalleryRecord(
+        "failed" if is_lost else "open", request_id=outcome.request_id, checks=_failed("job", str(outcome))
+    )
 
 
 def waiting(poll_url: str, request_id: object = None, submitted_at: object = None) -> GalleryRecord | None:
@@ -92,16 +106,31 @@ def waiting(poll_url: str, request_id: object = None, submitted_at: object = Non
     )
 
 
-def ordered(job: Job, inputs: Mapping[str, Any], error: str | None = None) -> GalleryRecord:
-    """Return the record of an accepted order: failed if ``error`` is given, else waiting."""
+def ordered(job: Job, inputs: Mapping[str, Any], orders: int = 1) -> GalleryRecord:
+    """Return the record of a swap that is ordered; ``orders``: all that its task has placed, none if it is reused."""
     return GalleryRecord(
-        state="failed" if error else "waiting",
-        before=_in_storage(inputs.get("character_image")),
-        reference=_in_storage(inputs.get("reference_character_image")),
+        state="waiting",
+        **_photographs(inputs),
         request_id=job.request_id,
-        cost=estimated_cost(job.workflow or BODY_SWAP_WORKFLOW),
+        orders=orders,
+        cost=_price_of(orders, job.workflow or BODY_SWAP_WORKFLOW),
         submitted_at=job.submitted_at,
-        checks=_failed("job", error),
+        label=_file_name(inputs.get("character_image")),
+    )
+
+
+def doubted(record: OrderRecord | None, inputs: Mapping[str, Any], workflow: str, error: SegmindError) -> GalleryRecord:
+    """Return the record of a swap of which nobody knows whether it is ordered."""
+    orders = len(record.ordered) if record is not None else 0
+    return GalleryRecord(
+        state="unknown",
+        **_photographs(inputs),
+        request_id=error.request_id,
+        orders=orders,
+        cost=_price_of(orders, workflow),
+        maybe=_price_of(1, workflow),
+        checks=_failed("order", str(error)),
+        label=_file_name(inputs.get("character_image")),
     )
 
 
@@ -113,13 +142,13 @@ def stored(
     first: Mapping[str, Any] = next(iter(row["files"]), {})
     return GalleryRecord(
         state="completed" if first else "failed",
-        before=_in_storage(given.get("character_image")),
-        reference=_in_storage(given.get("reference_character_image")),
+        **_photographs(given),
         after=first.get("uri"),
         thumbs=Pictures(after=first.get("thumbnail")),
         request_id=row["request_id"],
         seconds=seconds,
         checks=_failed("storing", row.get("error")),
+        label=_file_name(given.get("character_image")),
     )
 
 
@@ -127,17 +156,17 @@ def checked(
     report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> tuple[GalleryRecord, ...]:
     """Return the record of pictures in which a check failed, if any; ``result`` is ``None`` before the order."""
-    failed = tuple(FailedCheck(each["name"], each["why"]) for each in report["checks"] if each["verdict"] == "fail")
+    failed = tuple(FailedCheck(*found) for found in found_in(report))
     if not failed:
         return ()
     known = result or {}
     record = GalleryRecord(
         state="rejected" if result is None else "completed",
-        before=_in_storage(inputs.get("character_image")),
-        reference=_in_storage(inputs.get("reference_character_image")),
+        **_photographs(inputs),
         after=_in_storage(known.get("uri")),
         request_id=known.get("request_id"),
         checks=failed,
+        label=_file_name(inputs.get("character_image")),
     )
     return (record,)
 
@@ -150,9 +179,57 @@ def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryReco
     return (GalleryRecord(request_id=_batch_id(results), checks=_failed("checks", why)),)
 
 
-def ordered_batch(results: str, total: int, cost: float) -> GalleryRecord:
-    """Return the record of a batch that a task waits for: URI of its results, number of swaps, and US dollars."""
-    return GalleryRecord(state="waiting", request_id=_batch_id(results), cost=cost, label=f"Batch of {total}")
+def ordered_batch(
+    entries: Iterable[OrderRecord], total: int, workflow: str, results: str = "", error: str | None = None
+) -> GalleryRecord:
+    """
+    Return the record of a batch that is ordered, or of one that failed while it ordered.
+
+    :param entries: the records of its orders.
+    :param total: number of its swaps.
+    :param results: URI of its results, if it has any.
+    """
+    entries = list(entries)
+    orders, doubtful = sum(len(entry.ordered) for entry in entries), sum(entry.pending for entry in entries)
+    state: State = "waiting" if error is None else "open" if orders else "unknown" if doubtful else "failed"
+    return GalleryRecord(
+        state=state,
+        request_id=_batch_id(results) if results else None,
+        orders=orders,
+        cost=_price_of(orders, workflow),
+        maybe=_price_of(doubtful, workflow) if doubtful else None,
+        checks=_failed("order", error),
+        label=f"Batch of {total}",
+    )
+
+
+def ordered_swaps(entries: Sequence[OrderRecord], labels: Sequence[str], workflow: str) -> list[GalleryRecord]:
+    """Return the records of swaps that one task has ordered for others to wait for: one each, and one for the rest."""
+    shown = [
+        GalleryRecord(
+            state="waiting",
+            request_id=entry.request_id,
+            orders=len(entry.ordered),
+            cost=_price_of(len(entry.ordered), workflow),
+            submitted_at=entry.at,
+            label=label,
+        )
+        for entry, label in zip(entries[:_MOST_SWAPS], labels, strict=False)
+    ]
+    rest = entries[_MOST_SWAPS:]
+    return [*shown, replace(ordered_batch(rest, len(rest), workflow), label=f"{len(rest)} more")] if rest else shown
+
+
+def ended_batch(summary: Mapping[str, Any]) -> GalleryRecord | None:
+    """Return the record of a batch that has ended; ``summary`` is the batch operator's output."""
+    if not _is_on():
+        return None
+    missing = summary["failed"]
+    return GalleryRecord(
+        state="completed" if summary["completed"] else "failed",
+        request_id=_batch_id(summary["results_uri"]),
+        checks=_failed("batch", f"{missing} of {summary['total']} have no picture." if missing else None),
+    )
 
 
 def stored_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord:
@@ -168,6 +245,26 @@ def stored_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord:
 
 def _failed(name: str, why: str | None) -> tuple[FailedCheck, ...]:
     return (FailedCheck(name, why),) if why else ()
+
+
+def _price_of(orders: int, workflow: str) -> float | None:
+    price = estimated_cost(workflow)
+    return None if price is None else round(orders * price, 4)
+
+
+def _photographs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "before": _in_storage(inputs.get("character_image")),
+        "reference": _in_storage(inputs.get("reference_character_image")),
+    }
+
+
+def _file_name(uri: Any) -> str | None:
+    """Return the name of a photograph's file, by which people know it."""
+    if not isinstance(uri, str):
+        return None
+    path = re.split("[?#]", uri)[0] if uri.lower().startswith(("http:", "https:")) else uri
+    return path.rstrip("/").rpartition("/")[2][:MAX_WORDS] or None
 
 
 def _batch_id(results: str) -> str | None:

@@ -53,6 +53,8 @@ class RecordRow:
     place: TaskKey
     record: GalleryRecord
     at: float  # seconds since the epoch
+    task_state: str | None = None
+    run_state: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class SwapQuery:
     map_index: int | None = None
     since: date | None = None  # the first day (UTC)
     until: date | None = None  # the last day (UTC), inclusive
+    keys: tuple[str, ...] = (XCOM_KEY, END_KEY)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ def cards(found: Iterable[RecordRow]) -> list[SwapView]:
     same: dict[tuple[str, ...], list[RecordRow]] = {}
     for each in found:
         same.setdefault(_key(each), []).append(each)
-    return [_timed(_card(each)) for each in same.values()]
+    # The end of a wait alone shows no swap: a sensor can be given any URL.
+    return [_timed(_ended(_card(each))) for each in same.values() if any(one.place.part != _END for one in each)]
 
 
 def _query(wanted: SwapQuery) -> Any:
@@ -118,10 +122,16 @@ def _query(wanted: SwapQuery) -> Any:
     columns = [getattr(XComModel, name) for name in (*_TASK, "key", "value", "timestamp")]
     size = func.length(cast(XComModel.value, Text))
     query = (
-        select(*columns, size.label("size"), TaskInstance.state.label("task_state"), DagRun.state.label("run_state"))
+        select(
+            *columns,
+            size.label("size"),
+            TaskInstance.state.label("task_state"),
+            DagRun.state.label("run_state"),
+            TaskInstance.__table__.c.rendered_map_index.label("name"),
+        )
         .outerjoin(TaskInstance, and_(*same))
         .outerjoin(DagRun, XComModel.dag_run_id == DagRun.id)
-        .where(XComModel.key.in_((XCOM_KEY, END_KEY)), XComModel.dag_id.in_(wanted.dag_ids))
+        .where(XComModel.key.in_(wanted.keys), XComModel.dag_id.in_(wanted.dag_ids))
         .where(size <= MAX_TEXT)
         .order_by(XComModel.timestamp.desc(), XComModel.task_id, XComModel.map_index)
         .limit(MAX_RECORDS)
@@ -140,22 +150,32 @@ def _query(wanted: SwapQuery) -> Any:
 def _found(row: Any) -> Iterator[RecordRow]:
     # The record of an end has no pictures, so its place is never requested.
     first = _END if row.key == END_KEY else 0
-    for part, record in enumerate(read_records(row.value), first):
+    records = read_records(row.value)
+    for part, record in enumerate(records, first):
         if record is not None:
+            # The name that the DAG's author gives a mapped task (map_index_template) counts more than a file's.
+            named = replace(record, label=row.name) if row.name and len(records) == 1 and first == 0 else record
             place = TaskKey(row.dag_id, row.run_id, row.task_id, row.map_index, part)
-            yield RecordRow(place, _ended(record, row.task_state, row.run_state), row.timestamp.timestamp())
+            yield RecordRow(place, named, row.timestamp.timestamp(), row.task_state, row.run_state)
 
 
-def _ended(record: GalleryRecord, task_state: str | None, run_state: str | None) -> GalleryRecord:
-    """Return a waiting record as ended if no task is left that could report the end."""
-    if record.state != "waiting":
-        return record
-    if task_state == "failed" or run_state == "failed":
-        which = "task" if task_state == "failed" else "run"
-        why = FailedCheck(which, f"The {which} failed before the swap had a result.")
-        return replace(record, state="failed", checks=(*record.checks, why))
-    # In a successful run the waiting task succeeded; its result is not stored, or not shown.
-    return replace(record, state="completed") if run_state == "success" else record
+def _ended(card: SwapView) -> SwapView:
+    """Return a waiting swap as left open if no task is there any more that could report its end."""
+    record, run_state = card.newest.record, card.newest.run_state
+    over = "task" if card.newest.task_state == "failed" else "run" if run_state in ("failed", "success") else None
+    if record.state != "waiting" or over is None:
+        return card
+    if record.orders > 1 and run_state == "success":
+        ended = replace(record, state="completed")  # the tasks that waited for them show each
+    else:
+        ended = replace(record, state="open", checks=(FailedCheck(over, _NOT_FETCHED.format(which=over)),))
+    return replace(card, newest=replace(card.newest, record=ended))
+
+
+_NOT_FETCHED = (
+    "The {which} ended before this was fetched. It is paid for, and Segmind keeps a result for seven days: clear the "
+    "sensor that waits for it, or give a sensor the XCom 'poll_url' of the task that ordered. Both cost nothing."
+)
 
 
 def _key(found: RecordRow) -> tuple[str, ...]:
@@ -180,7 +200,7 @@ def _card(same: Sequence[RecordRow]) -> SwapView:
 
 def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
     """Fill the empty fields of a record from an older one; a newer waiting state drops the older end."""
-    names = ["cost", "submitted_at", "label", "items", *SLOTS]
+    names = ["cost", "maybe", "submitted_at", "label", "items", *SLOTS]
     checks = newest.checks
     if newest.state != "waiting":
         names.append("seconds")
@@ -188,7 +208,8 @@ def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
         checks = (*checks, *(check for check in older.checks if check.name not in said))[:MAX_CHECKS]
     fills = {name: getattr(older, name) for name in names if getattr(newest, name) is None}
     thumbs = {slot: getattr(newest.thumbs, slot) or getattr(older.thumbs, slot) for slot in SLOTS}
-    return replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, **fills)
+    orders = newest.orders + older.orders  # of different tasks, or a task's earlier one
+    return replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, orders=orders, **fills)
 
 
 def _timed(card: SwapView) -> SwapView:

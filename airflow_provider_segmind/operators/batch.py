@@ -11,14 +11,16 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.manifest import read_items
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval, check_outage
+from airflow_provider_segmind.api.tables import Columns
 from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, check_on_unknown, is_written
 from airflow_provider_segmind.batch.files import (
     BatchFiles,
     check_failures,
     compose,
-    orders_of,
     own,
     summary_of,
     too_many,
@@ -42,7 +44,7 @@ from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralErro
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.files.pictures import check_prepare
-from airflow_provider_segmind.gallery.recording import ordered_batch, show
+from airflow_provider_segmind.gallery.recording import ended_batch, ordered_batch, ordered_swaps, show, show_record
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.memory.costs import note_reused
@@ -88,11 +90,12 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         self.reuse = check_reuse(reuse)
         self.reuse_max_age = check_max_age(reuse_max_age)
         self.swaps = swaps
+        _check_written(swaps, columns)
         self.columns = columns
         self.select_character = select_character
         self.workflow = workflow
         self.segmind_conn_id = segmind_conn_id
-        self.on_unknown_outcome = on_unknown_outcome
+        self.on_unknown_outcome = check_on_unknown(on_unknown_outcome)
         self.consent_reference = consent_reference
         self.prepare = check_prepare(prepare)
         self._ordered = 0
@@ -133,22 +136,37 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
             )
         except SegmindError as error:
             self.note_error(error)
-            raise self.ended(context, error) from error
+            raise self.ended(context, error) from None
         return plan
 
     def ended(self, context: Context, error: Ended, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return the exception for a task that has not written its results; it names every paid order."""
         if plan is not None:
             give_back(context, ledger=plan.ledger)
-            return paid_batch_error(context, error, plan.ledger.entries, self.workflow)
-        hook = SegmindHook(self.segmind_conn_id)
-        return unplanned_error(context, error, self.workflow, lambda: connection_with(hook))
+            raised, entries = paid_batch_error(context, error, plan.ledger.entries, self.workflow), plan.ledger.entries
+        else:
+            hook = SegmindHook(self.segmind_conn_id)
+            raised = unplanned_error(context, error, self.workflow, lambda: connection_with(hook))
+            entries = OrderStore(context).entries_to_resume(int(getattr(context["ti"], "max_tries", 0)))
+        if any(entry.ordered or entry.pending for entry in entries.values()):
+            self.show_orders(context, entries, len(plan.swaps) if plan else len(entries), str(raised))
+        return raised
+
+    def show_orders(
+        self, context: Context, entries: Mapping[int, OrderRecord], total: int, error: str | None = None
+    ) -> None:
+        """Show in the gallery what is ordered, and the error that ended it."""
+        results = getattr(self, "results_uri", "")
+        show(context, ordered_batch(entries.values(), total, self.workflow, results, error))
 
     async def _place(
         self, context: Context, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None
     ) -> Ordering:
         connection = connection_with(plan.hook)
         price = estimated_cost(self.workflow)
+        indexes = list(indexes)
+        cost = "" if price is None else f", for ${len(indexes) * price:.2f}"
+        self.log.info("Ordering %d of %d swaps%s.", len(indexes), len(plan.swaps), cost)
 
         def accepted() -> None:
             self._ordered += 1
@@ -213,10 +231,14 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
             if ordering.stopped or ordering.errors:
                 missing = len(plan.swaps) - plan.known
                 raise failure(ordering, f"{missing} of {len(plan.swaps)} swaps could not be ordered.")
+        except SegmindError as error:
+            self.note_error(error)
+            raise self.ended(context, error, plan) from None
         except (Exception, AirflowTaskTimeout) as error:
-            if isinstance(error, SegmindError):
-                self.note_error(error)
             raise self.ended(context, error, plan) from error
+        entries = [plan.ledger.entries[swap.index] for swap in plan.swaps]
+        names = [swap.id or str(swap.given["character_image"]).rpartition("/")[2] for swap in plan.swaps]
+        show(context, *ordered_swaps(entries, names, self.workflow))
         return handles_of(plan.ledger.entries, plan.terms.workflow)
 
 
@@ -235,7 +257,7 @@ class BodySwapBatchOperator(_OrdersBatch):
     :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
     :param deferrable: whether to wait in a triggerer, rather than on the worker, once all are ordered. Default: the
         option ``[segmind] default_deferrable``.
-    :param poll_interval: seconds between polls of one job. Segmind documents 7.
+    :param poll_interval: seconds between polls of one job, as for :class:`BodySwapOperator`.
     :param timeout: seconds to wait at most once all are ordered, in wall-clock time.
     :param max_outage: seconds that a Segmind outage may last before the task gives up a swap. A retry asks for it
         again. Default: wait until ``timeout``.
@@ -281,9 +303,10 @@ class BodySwapBatchOperator(_OrdersBatch):
         plan = self.plan(context)
         try:
             summary = self._results_of(context, plan)
+        except SegmindError as error:
+            self.note_error(error)
+            raise self.ended(context, error, plan) from None
         except (Exception, AirflowTaskTimeout) as error:
-            if isinstance(error, SegmindError):
-                self.note_error(error)
             raise self.ended(context, error, plan) from error
         return self._finish(context, summary)
 
@@ -305,13 +328,13 @@ class BodySwapBatchOperator(_OrdersBatch):
         if any(row["request_id"] and row["index"] not in results for row in swaps):
             # Wait also if ordering stopped half-way: the accepted orders are paid for.
             patiently(lambda: files.write_part(problems.values()))
-            paid = sum(orders_of(row) for row in swaps) * (estimated_cost(self.workflow) or 0.0)
-            show(context, ordered_batch(self.results_uri, len(swaps), round(paid, 4)))
+            self.show_orders(context, plan.ledger.entries, len(swaps))
             trigger = self._trigger(context, files, plan.hook.client.clock_offset)
             if not self.deferrable:
                 return self._wait_here(plan.hook, trigger)
             later = timedelta(seconds=self.timeout + BACKSTOP)
             self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
+        self.show_orders(context, plan.ledger.entries, len(swaps))
         rows = compose(swaps, results | problems)
         patiently(lambda: files.write_results(rows))
         return summary_of(rows, self.results_uri, price_per_swap())
@@ -323,7 +346,7 @@ class BodySwapBatchOperator(_OrdersBatch):
             return self._finish(context, read_batch_event(event))
         except SegmindError as error:
             self.note_error(error)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral. If Airflow itself ended the wait, raise an error: retryable if a retry can help."""
@@ -368,6 +391,7 @@ class BodySwapBatchOperator(_OrdersBatch):
         self.note_facts(summary=summary)
         self.lineage_made = [self.results_uri]
         self.log.info("Batch: %s.", in_words(summary))
+        show_record(context, ended_batch(summary))
         if not too_many(summary, self.max_failures):
             counts = {name: value for name, value in summary.items() if name != "results_uri"}
             announce(context, [Stored(self.results_uri, counts)])
@@ -375,3 +399,18 @@ class BodySwapBatchOperator(_OrdersBatch):
         durable = OrderStore(context).durable
         error, kept = missing_error(summary, self.results_uri, self.max_failures, durable=durable)
         raise error if kept else self._paid(context, error)
+
+
+def _check_written(swaps: object, columns: Mapping[str, str] | None) -> None:
+    """Raise when the DAG is parsed for a list in it that no run could order, such as for a misspelled key."""
+    names = Columns(columns)
+    if not isinstance(swaps, list) or not swaps or not all(isinstance(swap, Mapping) for swap in swaps):
+        return
+
+    def stand_in(number: int, swap: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a swap whose pictures have any address where a template, or another task, gives one."""
+        written = {name: value for name, value in swap.items() if is_written(value)}
+        pictures = (name for name in swap if names.known(name) in BODY_SWAP_IMAGES)
+        return {name: f"https://template.example/{number}/{name}" for name in pictures} | written
+
+    read_items([stand_in(*each) for each in enumerate(swaps)], select_character="woman", columns=columns)

@@ -28,7 +28,7 @@ from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.files.fetching import look_at_url, looks
 from airflow_provider_segmind.files.pictures import check_prepare, is_url, read_picture, readable
-from airflow_provider_segmind.gallery.recording import ordered, show, show_end
+from airflow_provider_segmind.gallery.recording import show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.memory.swaps import digests_in, digests_of, keep, lost
@@ -38,7 +38,7 @@ from airflow_provider_segmind.operators.pixelflow import _OrdersPixelFlow
 from airflow_provider_segmind.orders.place import mark_failed
 from airflow_provider_segmind.orders.rules import consent_of, estimated_cost, tagged
 from airflow_provider_segmind.orders.store import OrderStore
-from airflow_provider_segmind.triggers.segmind import deferral
+from airflow_provider_segmind.triggers.segmind import deferral, note_wait
 from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
 from airflow_provider_segmind.waiting.events import read_event
 
@@ -183,7 +183,8 @@ class BodySwapOperator(_OrdersBodySwap):
     :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
     :param deferrable: whether to wait in a triggerer; ``False`` waits on the worker, with the same results and errors.
         Default: the option ``[segmind] default_deferrable``, itself ``True`` by default.
-    :param poll_interval: seconds between polls. Segmind documents 7.
+    :param poll_interval: longest pause in seconds between polls around the time at which such jobs usually end. Before it and
+        long after it the triggerer asks less often. Segmind documents 7.
     :param timeout: seconds that one attempt waits at most, in wall-clock time.
     :param max_outage: seconds that a Segmind outage may last before the task raises the last error. A retry then waits
         for the same job. Default: wait until ``timeout``.
@@ -222,6 +223,7 @@ class BodySwapOperator(_OrdersBodySwap):
         self.timeout = check_interval("timeout", timeout)
         self.max_outage = check_outage(max_outage)
         self.end_in_trigger = check_mode(end_in_trigger)
+        self.swap_result: Mapping[str, Any] = {}
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order, or resume the order of an earlier attempt, and wait."""
@@ -255,6 +257,7 @@ class BodySwapOperator(_OrdersBodySwap):
 
     def _wait_here(self, context: Context, job: Job) -> Job:
         """Wait on this worker and record the outcome in the metrics."""
+        note_wait(job.request_id, self.timeout, "on this worker")
         try:
             ended = replace(
                 self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared, reused=job.reused
@@ -262,7 +265,7 @@ class BodySwapOperator(_OrdersBodySwap):
         except SegmindError as error:
             emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
         except AirflowTaskTimeout as error:
             said = f"{error} Request {job.request_id} goes on and is billed; its result is at {job.poll_url}"
             if OrderStore(context).durable:
@@ -282,7 +285,7 @@ class BodySwapOperator(_OrdersBodySwap):
                 job = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared)
         except SegmindError as error:
             self.note_error(error)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
         return self._finish(context, job)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -313,14 +316,14 @@ class BodySwapOperator(_OrdersBodySwap):
         keep(SegmindHook(self.segmind_conn_id), job)
         if job.status == "FAILED":
             mark_failed(context, job)
-            show(context, ordered(job, self.given_inputs(), job.error or "Segmind reports that the job FAILED."))
         try:
             result = result_of(job, output_key=self.output_key, needs_image=True)
         except SegmindError as error:
             self.note_facts(status=job.status)
             self.note_error(error)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
         show_end(context, result)
+        self.swap_result = result
         self.note_result(result, job.submitted_at)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, line(result["image_url"] or "", MAX_URL))
         return result
@@ -329,6 +332,8 @@ class BodySwapOperator(_OrdersBodySwap):
         """Return the exception for a task that has ordered: retryable if a retry can resume it, else permanent."""
         if isinstance(error, SegmindError) and not error.request_id:
             error.request_id = self._ordered_id(context)
+        if isinstance(error, SegmindError):
+            show_end(context, error)
         lost(error)
         return paid_error(
             error,
@@ -364,7 +369,7 @@ class BodySwapOperator(_OrdersBodySwap):
             return None
         except SegmindError as error:
             error.request_id = error.request_id or self._request_id or id_in(poll_url)
-            raise self._paid(context, error) from error
+            raise self._paid(context, error) from None
         self._clock_offset = hook.client.clock_offset
         return job
 

@@ -41,4 +41,4 @@ class RescueSwapsOperator(BaseOperator):
         try:
             return rescue_all(the_memory(), self.segmind_conn_id).to_json()
         except SegmindError as error:
-            raise task_error(error) from error
+            raise task_error(error) from None

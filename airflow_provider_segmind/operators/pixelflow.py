@@ -9,12 +9,19 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import swap_key
 from airflow_provider_segmind.api.results import handle_of
-from airflow_provider_segmind.api.workflows import check_inputs, check_workflow, is_body_swap
+from airflow_provider_segmind.api.workflows import (
+    check_inputs,
+    check_on_unknown,
+    check_workflow,
+    is_body_swap,
+    is_written,
+)
 from airflow_provider_segmind.files.pictures import is_url
-from airflow_provider_segmind.gallery.recording import ordered, show
+from airflow_provider_segmind.gallery.recording import doubted, ordered, show
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digests_of, remembering
@@ -23,6 +30,7 @@ from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.budgets import give_back, reserve
 from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
 from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
+from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 
 
@@ -49,10 +57,10 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         super().__init__(**kwargs)
         self.reuse = check_reuse(reuse)
         self.reuse_max_age = check_max_age(reuse_max_age)
-        self.workflow = workflow
+        self.workflow = check_workflow(workflow) if is_written(workflow) else workflow
         self.inputs = inputs
         self.segmind_conn_id = segmind_conn_id
-        self.on_unknown_outcome = on_unknown_outcome
+        self.on_unknown_outcome = check_on_unknown(on_unknown_outcome)
         self.consent_reference = consent_reference
         self._request_id: str | None = None
         self._clock_offset: float | None = None
@@ -91,7 +99,10 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             give_back(context)
             emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
-            raise place_error(context, error) from error
+            raised = place_error(context, error)
+            if self.swaps_people and isinstance(error, OutcomeUnknownError):
+                show(context, doubted(_record_of(context), self.given_inputs(), self.workflow, error))
+            raise raised from None
         self._request_id = placed.job.request_id
         # The order exists already, so a broken connection must not fail here; the wait reports it.
         with contextlib.suppress(SegmindError):
@@ -105,7 +116,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             note_orders(context, placed.orders)
             give_back(context)
         if self.swaps_people:
-            show(context, ordered(placed.job, self.given_inputs()))
+            show(context, ordered(placed.job, self.given_inputs(), placed.orders))
         return placed
 
     def remembering(self, context: Context) -> Remembering | None:
@@ -192,3 +203,10 @@ class SubmitPixelFlowOperator(_OrdersPixelFlow):
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the job, or return the order of an earlier attempt."""
         return self.submit(context)
+
+
+def _record_of(context: Context) -> OrderRecord | None:
+    """Return what is on record of a task's orders, for the gallery; it must not hide the error that is raised."""
+    with contextlib.suppress(Exception):
+        return OrderStore(context).load()
+    return None

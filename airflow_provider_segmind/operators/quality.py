@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.findings import findings_in
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
 from airflow_provider_segmind.batch import checks as quality_batch
@@ -64,10 +68,12 @@ class _ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Read and check the pictures, and act on the verdict as ``on_failure`` says."""
         try:
-            report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
+            with quiet():
+                report = self.check(SegmindHook(self.segmind_conn_id), Thresholds.of(self.thresholds or {}))
         except SegmindError as error:
-            raise task_error(error) from error
+            raise task_error(error) from None
         said, result = report.to_json(), self._checked_result()
+        said["findings"] = findings_in(said)
         self.keep_report(context, said)
         if result is not None or self.on_failure != "report":  # otherwise the swap may still be ordered
             show(context, *checked(said, self._given(), result))
@@ -118,7 +124,8 @@ class CheckSwapInputOperator(_ChecksPictures):
     :param qa: ``True`` requires the checks with models, ``False`` omits them, ``None`` runs them if the extra ``qa`` is
         installed.
     :param segmind_conn_id: id of the Airflow connection. Only its own host may be in a private network.
-    :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``fail``), ``layers``, ``seconds`` and ``checks``.
+    :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``fail``), ``layers``, ``seconds``, ``checks``, and
+        ``findings``: in words, what is not well.
     :raises AirflowFailException: a check failed, or a picture is not available and a retry cannot help.
     :raises SegmindError: a picture is not available now.
     """
@@ -221,9 +228,10 @@ class CheckSwapOperator(_ChecksPictures):
         try:
             thresholds = Thresholds.of(self.thresholds or {})
             items = quality_batch.items_of(self.results, self.character_image, self.reference_character_image)
-            found = quality_batch.check_all(
-                SegmindHook(self.segmind_conn_id), items, thresholds, self.qa, self._pose_model()
-            )
+            with quiet():
+                found = quality_batch.check_all(
+                    SegmindHook(self.segmind_conn_id), items, thresholds, self.qa, self._pose_model()
+                )
             summary = quality_batch.summary_of(found)
             for one in found:
                 if one.verdict == "fail":
@@ -232,12 +240,28 @@ class CheckSwapOperator(_ChecksPictures):
                 self._write_reports(context, manifest, found, summary)
                 show(context, *checked_batch(manifest, summary))
         except SegmindError as error:
-            raise task_error(error) from error
+            raise task_error(error) from None
         report = self.end(context, summary, quality_batch.told(summary))
         kept_from_it = quality_batch.first_error(found)
         if kept_from_it is not None and self.on_failure != "report":
             raise kept_from_it
         return report
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what the models' runtime says about itself out of the log, where Airflow shows it as an error."""
+    with TemporaryFile() as said:
+        stderr = os.dup(2)
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            with os.fdopen(2, "wb", closefd=False) as log:
+                log.writelines(line for line in said if not line.startswith(b"INFO: Created TensorFlow Lite"))
 
 
 def _picture(hook: SegmindHook, name: str, uri: object) -> bytes:

@@ -31,7 +31,7 @@ from airflow_provider_segmind.memory.swaps import keep, lost, recalled
 from airflow_provider_segmind.observability.lineage import LineageMixin
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
-from airflow_provider_segmind.triggers.segmind import deferral
+from airflow_provider_segmind.triggers.segmind import deferral, note_wait
 from airflow_provider_segmind.triggers.starting import POLL_INTERVAL, TIMEOUT, may_start, sensor_start
 from airflow_provider_segmind.waiting.ending import check_mode, settings_of, trigger_exit_of
 from airflow_provider_segmind.waiting.events import is_start, read_event
@@ -56,7 +56,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
     :param deferrable: whether to wait in a triggerer. Default: the option ``[segmind] default_deferrable``, itself
         ``True`` by default.
-    :param poke_interval: seconds between polls. Segmind documents 7.
+    :param poke_interval: longest pause in seconds between polls around the time at which such jobs usually end. Before it and
+        long after it the triggerer asks less often. Segmind documents 7.
     :param timeout: seconds to wait at most, in wall-clock time.
     :param max_outage: seconds that a Segmind outage may last before the sensor raises the last error. A retry then
         waits for the same job. Default: wait until ``timeout``. Ignored in reschedule mode, where each poke is a new
@@ -101,6 +102,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         self.poll_url = poll_url
         self._before = task_id_of(poll_url)
         self._known: Mapping[str, Any] = {}
+        self.swap_result: Mapping[str, Any] = {}
+        self._answered = False
         self._photographs: list[str] = []
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
@@ -183,8 +186,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Ask for the job with one GET, or a few if the answer is a 404. During an outage, later pokes try again."""
+        is_first = self._watch is None
         if self._watch is None:
-            self._show_wait(context)
+            note_wait(id_in(str(self._url)), self._deadline - time.time(), "on this worker")
             self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
             known = self._recalled()
             if known.done:
@@ -193,9 +197,12 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         try:
             seen = pokes.ask(self._watch)
         except SegmindError as error:
-            raise self._ended(error, context) from error
+            raise self._ended(error, context) from None
         if isinstance(seen, Job):
             return PokeReturnValue(is_done=True, xcom_value=self._take(seen, context))
+        if is_first:
+            self._answered = seen is not None
+            self._show_wait(context)
         self._pause = seen.seconds if seen is not None else self._pause
         return PokeReturnValue(is_done=False)
 
@@ -215,7 +222,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         except SegmindError as error:
             self._show_end(context, error)
             self.note_error(error)
-            raise sensor_error(error) from error
+            raise sensor_error(error) from None
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral, with the same errors as in the other modes."""
@@ -239,7 +246,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             self.log.info("The first look had no answer, which the trigger waits out: %s", error)
             return None
         except SegmindError as error:
-            raise self._ended(error, context) from error
+            raise self._ended(error, context) from None
         return self._take(job, context) if job.done else None
 
     def _defer(self, context: Context) -> NoReturn:
@@ -301,6 +308,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             return known
         hook = SegmindHook(self.segmind_conn_id)
         job = hook.get_job(self._url)
+        self._answered = True
         self._clock_offset = hook.client.clock_offset
         return replace(job, reused=known.reused)
 
@@ -309,7 +317,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         try:
             result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
         except SegmindError as error:
-            raise self._ended(error, context) from error
+            raise self._ended(error, context) from None
         emit_end(self.segmind_conn_id, result, self._job.workflow, self._job.submitted_at)
         return self._finish(job, context)
 
@@ -322,13 +330,16 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         return sensor_error(error)
 
     def _show_wait(self, context: Context) -> None:
-        """Show the waiting swap in the gallery and link to it."""
+        """Show the waiting swap in the gallery and link to it, if there is one: any URL may have been given."""
         job = self._job
-        record = waiting(job.poll_url, job.request_id, job.submitted_at)
+        known = job.request_id or self._answered
+        record = waiting(job.poll_url, job.request_id, job.submitted_at) if known else None
         if record is not None and is_shown(job.workflow, self.needs_image):
             show(context, record)
 
     def _show_end(self, context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
+        if isinstance(outcome, SegmindError):
+            outcome.request_id = outcome.request_id or self._job.request_id or id_in(str(self._url))
         if is_shown(self._job.workflow, self.needs_image):
             show_end(context, outcome)
 
@@ -340,8 +351,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             self.note_facts(status=job.status, workflow=self._job.workflow)
             self._show_end(context, error)
             self.note_error(error)
-            raise sensor_error(error) from error
+            raise sensor_error(error) from None
         self._show_end(context, result)
+        self.swap_result = result
         self.note_result(result, submitted_at or self._job.submitted_at, workflow=self._job.workflow)
         made = line(result["image_url"] or str(result["outputs"]), MAX_URL)
         self.log.info("Request %s is %s: %s", job.request_id, job.status, made)

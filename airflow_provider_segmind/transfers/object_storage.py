@@ -98,7 +98,7 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
             outcomes = store_all(hook, items, StoreOptions(self.thumbnails, self.label_pictures, signs))
         except SegmindError as error:
             self.note_error(error)
-            raise task_error(error) from error
+            raise task_error(error) from None
         rows = _rows(found, outcomes)
         summary = _summary(found, outcomes)
         if found.manifest is not None:
@@ -106,8 +106,8 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
                 summary |= self._write_manifest(context, found, rows)
             except SegmindError as error:
                 self.note_error(error)
-                raise task_error(error) from error
-        self.log.info("Stored in %s: %s", shown(self.destination), summary)
+                raise task_error(error) from None
+        self.log.info("%s", _in_words(rows, summary, self.destination))
         self._note(found, outcomes, summary)
         self._show(context, found, rows, summary)
         self._raise_for(outcomes, summary)
@@ -229,7 +229,7 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
             with storage_errors("source", shown(self.source), "shared", final=": check it.", passing=passing):
                 urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
         except SegmindError as error:
-            raise task_error(error) from error
+            raise task_error(error) from None
         return urls[0] if isinstance(self.source, str) else urls
 
 
@@ -246,6 +246,17 @@ def _rows(found: Deliveries, outcomes: Iterable[Outcome]) -> list[dict[str, Any]
     """Return the result row of each job: its files, and the errors of missing ones."""
     left = iter(outcomes)
     return [_row(job.request_id, [next(left) for _ in job.pictures]) for job in found.jobs]
+
+
+def _in_words(rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any], destination: str) -> str:
+    if len(rows) == 1 and rows[0].get("uri"):
+        return f"Stored: {shown(rows[0]['uri'])}"
+    said = f"Stored {summary['completed']} of {summary['total']} results in {shown(destination)}"
+    lost = ", ".join(f"{summary[name]} {words}" for name, words in _MISSED.items() if summary.get(name))
+    return f"{said}; {lost}." if lost else f"{said}."
+
+
+_MISSED = {"failed": "failed", "skipped": "were there already", "without_picture": "have no picture"}
 
 
 def _parted(outcomes: Iterable[Outcome]) -> tuple[list[dict[str, Any]], list[SegmindError]]:

@@ -14,8 +14,9 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.batch.files import BatchFiles, Row, compose, own, summary_of, too_many
 from airflow_provider_segmind.batch.results import Collector, wait_for
+from airflow_provider_segmind.gallery.recording import ended_batch
 from airflow_provider_segmind.observability.metrics import outcome_of
-from airflow_provider_segmind.waiting.ending import finish, read_trigger_exit, warm_up
+from airflow_provider_segmind.waiting.ending import finish, read_trigger_exit
 from airflow_provider_segmind.waiting.events import event_of_batch, event_of_error
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
 
@@ -78,7 +79,6 @@ class BodySwapBatchTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: the end of the task if nothing is lost by that, else the event to resume with."""
-        warm_up(self.ending, self.task_instance)
         try:
             summary = await self._wait()
             yield await self._end(summary) or TriggerEvent(event_of_batch(summary))
@@ -150,4 +150,4 @@ class BodySwapBatchTrigger(BaseTrigger):
     async def _end(self, summary: Mapping[str, Any]) -> TriggerEvent | None:
         if too_many(summary, self.max_failures):
             return None
-        return await finish(self.ending, self.task_instance, summary, self.log)
+        return await finish(self.ending, self.task_instance, summary, self.log, ended_batch(summary))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -17,10 +18,12 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import prepared_of, read_prepared, result_of
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
-from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit, warm_up
+from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
 from airflow_provider_segmind.waiting.remembering import keep_end, known_end
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
+
+log = logging.getLogger(__name__)
 
 BACKSTOP = -UNKNOWN
 """
@@ -116,7 +119,6 @@ class PixelFlowTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event: the end of the task if nothing is lost by that, else the event to resume with."""
-        warm_up(self.ending, self.task_instance)
         outcome = await self._outcome()
         event = await self._end(outcome)
         if event is None:
@@ -196,6 +198,12 @@ class PixelFlowTrigger(BaseTrigger):
             return error
 
 
+def note_wait(request_id: str, timeout: float, where: str) -> None:
+    """Log what is waited for, where, and until when at most."""
+    until = datetime.fromtimestamp(time.time() + timeout, UTC)
+    log.info("Waiting %s for request %s, until %s at most.", where, request_id, f"{until:%Y-%m-%d %H:%M:%S UTC}")
+
+
 def deferral(
     job: Job,
     segmind_conn_id: str,
@@ -215,6 +223,7 @@ def deferral(
     :param clock_offset: seconds that this machine's clock is ahead of Segmind's, if known.
     :param ending: how the task may end in the triggerer; without it, the task resumes on a worker.
     """
+    note_wait(job.request_id or id_in(job.poll_url), timeout, "in the triggerer")
     return {
         "trigger": PixelFlowTrigger(
             poll_url=job.poll_url,

@@ -228,34 +228,3 @@ async def push(ti: Any, value: object, key: str = "return_value") -> None:
 @cache
 def _listeners() -> tuple[str, ...]:
     return tuple(name for name in task_listeners() if not name.startswith(_EXAMPLE))
-
-
-_MISSING_KEY = "segmind_not_there"
-_warming: list[asyncio.Task[None]] = []
-
-
-def warm_up(ending: TriggerExit, ti: Any) -> None:
-    """
-    Start a first request to Airflow's task API in the background, unless the task resumes on a worker anyway.
-
-    The first request makes Airflow 3.3.2 import all of that API. That takes seconds (four of CPU time, measured), and
-    would delay the end of every waiting task.
-    """
-    if _warming or ti is None or not (ending.success and ending.push):
-        return
-    # Keep a reference, or the task may be garbage-collected; it also prevents a second request.
-    _warming.append(asyncio.get_running_loop().create_task(_ask(ti)))
-
-
-async def _ask(ti: Any) -> None:
-    try:
-        await asyncio.to_thread(
-            XCom.get_one,
-            key=_MISSING_KEY,
-            dag_id=ti.dag_id,
-            task_id=ti.task_id,
-            run_id=ti.run_id,
-            map_index=ti.map_index,
-        )
-    except Exception as error:  # noqa: BLE001 - only a warm-up
-        log.debug("The first request to Airflow's task API failed: %s", error)

@@ -37,8 +37,8 @@ def api() -> Iterator[Callable[[str | None], Any]]:
         purge_cached_app()
         app = create_app(apps="core")
 
-        def client(user: str | None, token: str | None = None, **more: Any) -> Any:
-            role = "admin" if user == "admin" else "viewer"
+        def client(user: str | None, token: str | None = None, role: str = "viewer", **more: Any) -> Any:
+            role = "admin" if user == "admin" else role
             if user is not None:
                 token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=user, role=role, **more))
             return TestClient(app, cookies={"_token": token} if token else None, base_url="http://testserver")

@@ -22,9 +22,12 @@ DAG_ID = "lookbook"
 DAGS = Path(__file__).parent / "dags"
 FACES = 5
 ITEMS = 30
+REVIEWED = 200
 PREFIX = "/some/path"
 ASKED = (("approve", -1), ("approve_each", 0), ("approve_each", 1))
 """The approvals that wait for a person: task and map index."""
+REVIEW = ("review", -1)
+"""The review that waits, too."""
 
 
 def draw(folder: Path) -> None:
@@ -47,6 +50,24 @@ def draw(folder: Path) -> None:
         rows.append({"request_id": f"item-{index}", "uri": f"{base}-after.png", "files": files})
     rows[1] = {"request_id": "item-1", "uri": None, "files": [], "error": "The result is not at Segmind any more."}
     (folder / "batch.stored.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _write_reviewed(folder)
+
+
+def _write_reviewed(folder: Path) -> None:
+    """Write a batch of many results, as it is when it is stored and checked."""
+    results, stored, reports = [], [], []
+    failed = {"name": "person_count", "verdict": "fail", "why": "persons found: 2 on the result"}
+    for n in range(REVIEWED):
+        base, request_id = folder / f"{n % FACES}", f"look-{n}"
+        inputs = {"character_image": f"{base}-before.png", "reference_character_image": f"{base}-reference.png"}
+        known = {"index": n, "id": f"Look {n + 1}", "request_id": request_id, "status": "COMPLETED", **inputs}
+        results.append({**known, "outputs": []})
+        files = [{"uri": f"{base}-after.png", "thumbnail": f"{base}-after.webp"}]
+        stored.append({"request_id": request_id, "uri": files[0]["uri"], "files": files})
+        bad = n % 10 == 3
+        reports.append({"report": {"verdict": "fail" if bad else "pass", "checks": [failed] if bad else []}})
+    for suffix, rows in (("", results), (".stored.jsonl", stored), (".checks.jsonl", reports)):
+        (folder / f"looks.jsonl{suffix}").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 class Lookbook:
@@ -108,7 +129,7 @@ class Lookbook:
         self.run_id = self._only_run(DAG_ID)
         if not self.run_id:
             return False
-        states = [self.rest.task_state(DAG_ID, self.run_id, *asked) for asked in ASKED]
+        states = [self.rest.task_state(DAG_ID, self.run_id, *asked) for asked in (*ASKED, REVIEW)]
         # Airflow 3.3 has a state of its own for it.
         return all(state in ("awaiting_input", "deferred") for state in states)
 

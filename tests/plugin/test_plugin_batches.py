@@ -39,7 +39,7 @@ def test_a_batch_shows_its_swaps_page_by_page(vera: Any, batch: str) -> None:
     assert vera.get(f"/segmind/{first['pictures']['after']['full']}").content == PNG
     assert vera.get(f"/segmind/{first['pictures']['before']['full']}").content == JPEG
     assert lost["state"] == none["state"] == "failed"
-    assert lost["checks"] == [{"name": "storing", "why": "The result is lost."}]
+    assert lost["checks"] == [{"name": "storing", "why": "The result is lost.", "words": ""}]
     last = vera.get(f"/segmind/{swap['items']}", params={"offset": 24, "limit": 24}).json()["swaps"]
     assert [item["index"] for item in last] == list(range(24, 30))
     for index in (30, -1, 10**9):
@@ -58,7 +58,7 @@ def test_a_swap_of_a_batch_shows_which_checks_it_failed(vera: Any, world: World)
     reports = [{"index": 0, "reasons": ["no picture"]}, {"index": 1, "report": {"checks": [passed, CHECK]}}]
     world.file("batch/m.jsonl.checks.jsonl", "\n".join(map(json.dumps, reports)).encode())
     (item,) = vera.get(f"/segmind/items/{world.swap({'items': manifest})}").json()["swaps"]
-    assert (item["state"], item["checks"]) == ("completed", [{"name": CHECK["name"], "why": CHECK["why"]}])
+    assert (item["state"], item["checks"]) == ("completed", [{"name": CHECK["name"], "why": CHECK["why"], "words": ""}])
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_who_asks_the_gallery_for_much_leaves_threads_to_the_rest_of_the_api(api
     """Requests that wait for their turn wait without a thread, of which Airflow's API has forty for all."""
     import anyio
 
-    from airflow_provider_segmind.gallery import app
+    from airflow_provider_segmind.gallery import answers
 
     running: list[int] = []
     most: list[int] = []
@@ -176,8 +176,8 @@ def test_who_asks_the_gallery_for_much_leaves_threads_to_the_rest_of_the_api(api
     async def ask_often() -> None:
         async with anyio.create_task_group() as group:
             for _ in range(40):
-                group.start_soon(app._in_lane(route))
+                group.start_soon(answers.in_lane(route))
 
     anyio.run(ask_often)
     assert len(most) == 40
-    assert max(most) == app._LANES
+    assert max(most) == answers._LANES

@@ -108,7 +108,7 @@ def test_several_swaps_of_one_task_are_cards_of_their_own_with_pictures_of_their
 def test_a_check_that_failed_is_said_on_the_card_of_its_swap(vera: Any, world: World) -> None:
     now = datetime.now(UTC)
     after = world.file("a.png", PNG)
-    check = {"name": "proportions", "why": "It is 12 % wider."}
+    check = {"name": "aspect_ratio_delta", "why": "It is 12 % wider.", "words": "the result is stretched or squashed"}
     world.swap({"state": "waiting", "request_id": "q1", "cost": 0.27}, task_id="order", at=now - timedelta(minutes=2))
     world.swap({"request_id": "q1", "after": after, "seconds": 40}, task_id="store", at=now - timedelta(minutes=1))
     world.swap({"request_id": "q1", "checks": [check]}, task_id="compare", at=now)
@@ -147,7 +147,7 @@ def test_a_swap_that_has_ended_is_done_before_it_is_stored_and_says_how_long_it_
 
 def test_a_swap_that_failed_at_segmind_says_so_while_its_run_goes_on(vera: Any, world: World) -> None:
     world.swap({"state": "waiting", "request_id": "q1", "cost": 0.27}, task_id="order")
-    check = {"name": "job", "why": "Segmind reports that the job FAILED."}
+    check = {"name": "job", "why": "Segmind reports that the job FAILED.", "words": ""}
     later = datetime.now(UTC) + timedelta(seconds=1)
     world.swap({"state": "failed", "request_id": "q1", "checks": [check]}, key="body_swap_end", task_id="w", at=later)
     (swap,) = swaps(vera)["swaps"]
@@ -182,18 +182,37 @@ def test_a_swap_whose_task_failed_is_not_waited_for(vera: Any, world: World) -> 
     world.task("deferred", task_id="alive")
     said = {swap["task_id"]: swap for swap in swaps(vera)["swaps"]}
     assert said["alive"]["state"] == "waiting"
-    assert said["dead"]["state"] == "failed"
-    assert said["dead"]["checks"][0]["why"] == "The task failed before the swap had a result."
+    assert said["dead"]["state"] == "open"
+    assert said["dead"]["checks"][0]["why"].startswith("The task ended before this was fetched. It is paid for")
 
 
 @pytest.mark.parametrize(
-    ("run", "state"), [("running", "waiting"), ("queued", "waiting"), ("success", "completed"), ("failed", "failed")]
+    ("run", "state"), [("running", "waiting"), ("queued", "waiting"), ("success", "open"), ("failed", "open")]
 )
 def test_nobody_waits_in_a_run_that_has_ended(vera: Any, world: World, run: str, state: str) -> None:
     world.swap({"state": "waiting"})
     world.task("success")
     world.run(run)
     assert swaps(vera)["swaps"][0]["state"] == state
+
+
+def test_many_swaps_that_one_task_ordered_for_others_are_done_when_their_run_is(vera: Any, world: World) -> None:
+    world.swap({"state": "waiting", "orders": 900, "cost": 241.83, "label": "900 more"})
+    world.run("success")
+    said = swaps(vera)
+    assert (said["completed"], said["ordered"], said["spent"]) == (1, 900, 241.83)
+
+
+def test_a_card_has_the_name_that_the_author_gives_a_mapped_task(vera: Any, world: World) -> None:
+    world.swap({"label": "monday.jpg"}, map_index=1)
+    world.swap({"label": "tuesday.jpg"}, map_index=2)
+    world.task("success", map_index=2, name="Silk, summer")
+    assert {swap["label"] for swap in swaps(vera)["swaps"]} == {"monday.jpg", "Silk, summer"}
+
+
+def test_the_end_of_a_wait_for_what_nobody_ordered_is_no_swap(vera: Any, world: World) -> None:
+    world.swap({"state": "failed", "request_id": "q1"}, key="body_swap_end")
+    assert swaps(vera)["total"] == 0
 
 
 def test_swaps_can_be_filtered_by_dag_state_and_date(vera: Any, world: World) -> None:

@@ -9,10 +9,19 @@ import jinja2
 import pytest
 from airflow.models.taskinstancekey import TaskInstanceKey
 
-from airflow_provider_segmind.api.gallery import GalleryRecord, read_record
+from airflow_provider_segmind.api.gallery import GalleryRecord, read_record, to_json
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.gallery.app import _facts
-from airflow_provider_segmind.gallery.recording import ordered, ordered_batch, show, stored, stored_batch
+from airflow_provider_segmind.api.orders import OrderRecord
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.gallery.answers import answer
+from airflow_provider_segmind.gallery.recording import (
+    ordered,
+    ordered_batch,
+    ordered_swaps,
+    show,
+    stored,
+    stored_batch,
+)
 from airflow_provider_segmind.links import BeforeAfterLink, picture_url
 from airflow_provider_segmind.preview import swap_preview
 
@@ -52,9 +61,10 @@ def test_an_order_shows_the_photographs_that_are_in_storage_and_no_url() -> None
     inputs = {"character_image": "s3://bucket/a.png", "reference_character_image": "HTTPS://example.com/b.png?key=1"}
     record = ordered(job(), inputs)
     assert (record.state, record.before, record.reference) == ("waiting", "s3://bucket/a.png", None)
-    assert (record.request_id, record.submitted_at, record.cost) == ("q1", 5.0, 0.2687)
-    failed = ordered(job(), inputs, "Segmind reports that the job FAILED.")
-    assert (failed.state, failed.checks[0].why) == ("failed", "Segmind reports that the job FAILED.")
+    assert (record.request_id, record.submitted_at, record.label) == ("q1", 5.0, "a.png")
+    assert (record.orders, record.cost) == (1, 0.2687)
+    again, reused = ordered(job(), inputs, orders=2), ordered(job(), inputs, orders=0)
+    assert (again.cost, reused.cost) == (0.5374, 0.0)
 
 
 def test_a_stored_result_shows_its_first_picture_and_why_there_is_none() -> None:
@@ -67,7 +77,9 @@ def test_a_stored_result_shows_its_first_picture_and_why_there_is_none() -> None
 
 
 def test_a_batch_is_the_same_one_when_it_is_ordered_and_when_it_is_stored() -> None:
-    waiting = ordered_batch("s3://bucket/r.jsonl", 30, 8.06)
+    entries = [OrderRecord(1.0, request_id=f"q{n}", poll_url="https://x/q") for n in range(29)]
+    waiting = ordered_batch([*entries, OrderRecord(1.0)], 30, BODY_SWAP_WORKFLOW, "s3://bucket/r.jsonl")
+    assert (waiting.orders, waiting.cost, waiting.maybe) == (29, 7.7923, 0.2687)
     summary = {"completed": 28, "failed": 1, "without_picture": 1, "stored_uri": "s3://bucket/r.jsonl.stored.jsonl"}
     done = stored_batch("s3://bucket/r.jsonl", summary)
     assert waiting.request_id == done.request_id == "batch s3://bucket/r.jsonl"
@@ -79,7 +91,15 @@ def test_a_batch_is_the_same_one_when_it_is_ordered_and_when_it_is_stored() -> N
     )
     assert done.checks[0].why == "2 swaps are without a picture."
     far = "s3://bucket/" + "x" * 400
-    assert read_record(ordered_batch(far, 1, 1.0).to_json()) is not None
+    assert read_record(ordered_batch([], 1, BODY_SWAP_WORKFLOW, far).to_json()) is not None
+
+
+def test_of_thousands_of_orders_of_one_task_each_counts_and_the_first_are_shown_one_by_one() -> None:
+    entries = [OrderRecord(1.0, request_id="q" * 32, poll_url="https://x/q") for _ in range(10_000)]
+    records = ordered_swaps(entries, [f"{'photograph' * 4}-{n}.jpg" for n in range(10_000)], BODY_SWAP_WORKFLOW)
+    assert len(to_json(records)) == len(records) == 101
+    assert (sum(one.orders for one in records), records[-1].label) == (10_000, "9900 more")
+    assert sum(one.cost or 0 for one in records) == pytest.approx(2687)
 
 
 def test_an_approval_of_a_mapped_task_shows_its_own_pictures() -> None:
@@ -95,9 +115,9 @@ def test_an_approval_of_a_mapped_task_shows_its_own_pictures() -> None:
 
 
 def test_a_page_of_the_gallery_with_half_a_surrogate_pair_is_an_answer() -> None:
-    assert json.loads(bytes(_facts({"label": "\ud800"}).body)) == {"label": "\ud800"}
+    assert json.loads(bytes(answer({"label": "\ud800"}).body)) == {"label": "\ud800"}
 
 
 def test_a_number_that_is_no_json_is_in_no_answer() -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
-        _facts({"cost": float("nan")})
+        answer({"cost": float("nan")})

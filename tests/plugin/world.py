@@ -76,11 +76,12 @@ class World:
         with self._open() as connection:
             connection.execute(insert(_XCOMS).prefix_with("OR REPLACE"), said)
 
-    def task(self, state: str, **where: Any) -> None:
-        """Give a task instance its state."""
+    def task(self, state: str, name: str | None = None, **where: Any) -> None:
+        """Give a task instance its state, and the name that its ``map_index_template`` makes."""
         task, _ = self._known({**_SWAP, **where})
         with self._open() as connection:
-            connection.execute(update(_TASKS).where(_TASKS.c.id == task).values(state=state))
+            values = {"state": state, "rendered_map_index": name}
+            connection.execute(update(_TASKS).where(_TASKS.c.id == task).values(values))
 
     def run(self, state: str, dag_id: str = "open", run_id: str = "r1") -> None:
         """Give a DAG run its state; its swaps are to be there already."""

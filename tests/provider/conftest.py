@@ -26,6 +26,12 @@ def _drawn_once() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def without_gallery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the XComs of a task to itself; what is shown has tests of its own."""
+    monkeypatch.setenv("AIRFLOW__SEGMIND__UI_TABS", "False")
+
+
+@pytest.fixture(autouse=True)
 def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look into the history without waiting a minute for what the emulator shows at once."""
     monkeypatch.setattr(history, "SETTLED", -60.0)

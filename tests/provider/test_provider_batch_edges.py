@@ -33,7 +33,6 @@ __all__ = ["at_once"]
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"on_unknown_outcome": "hope"}, "on_unknown_outcome is 'hope': it must be 'fail' or 'resubmit'"),
         ({"workflow": "0123456789abcdef01234567-v1"}, "is not AI Body Swap: a batch takes only that"),
         ({"workflow": "body swap"}, "is not a workflow id"),
         ({"swaps": "/nowhere/swaps.csv"}, "swaps '/nowhere/swaps.csv' cannot be read"),

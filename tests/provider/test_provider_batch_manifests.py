@@ -199,10 +199,10 @@ def test_a_template_that_is_the_whole_list_is_still_a_list(emulator: Emulator) -
     for each, count in ((task, 2), (one, 1)):
         each.render_template_fields({"given": given})  # type: ignore[typeddict-unknown-key]
         assert len(_read(SegmindHook(), each.swaps, "woman", None)) == count
-    alone = SubmitBodySwapBatchOperator(task_id="alone", swaps=[{"id": "1e5"}])
+    alone = SubmitBodySwapBatchOperator(task_id="alone", swaps=[{**given[0], "id": "1e5"}])
     alone.render_template_as_native_obj = True
     alone.render_template_fields({})  # with no DAG
-    assert alone.swaps == [{"id": "1e5"}]
+    assert alone.swaps == [{**given[0], "id": "1e5"}]
 
 
 def test_a_mark_before_a_manifest_of_results_hides_no_row(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.errors import (
+    InvalidRequestError,
     JobFailedError,
     SegmindError,
     TransportError,
@@ -140,7 +141,7 @@ def test_a_record_that_cannot_be_read_stops_the_order(emulator: Emulator) -> Non
 
 
 def test_an_unknown_policy_is_named_before_any_order(emulator: Emulator) -> None:
-    with pytest.raises(AirflowFailException, match="on_unknown_outcome is 'retry': it must be"):
+    with pytest.raises(InvalidRequestError, match="on_unknown_outcome is 'retry': set it to"):
         Task(emulator, on_unknown_outcome="retry").attempt()
     assert emulator.requests == ()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +20,6 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.waiting import ending as module
-from airflow_provider_segmind.waiting import ending as waiting_ending
 from airflow_provider_segmind.waiting.ending import (
     TriggerExit,
     WorkerOnly,
@@ -33,7 +31,6 @@ from airflow_provider_segmind.waiting.ending import (
     trigger_exit_of,
     worker_only,
 )
-from tests.provider.running import TaskInstance
 
 needs_3_3 = pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="tasks end in the triggerer from Airflow 3.3 on")
 
@@ -182,19 +179,3 @@ def test_an_ending_crosses_as_plain_values_and_nothing_stored_means_to_resume() 
     assert read_trigger_exit({**HERE.to_json(), "of_a_newer_version": 1}) == HERE
     assert read_trigger_exit(None) == TriggerExit()
     assert not TriggerExit().success
-
-
-async def test_the_first_wait_of_a_process_makes_the_first_request_and_others_make_none(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    going: list[Any] = []
-    monkeypatch.setattr(waiting_ending, "_warming", going)
-    ti = TaskInstance()
-    waiting_ending.warm_up(HERE, None)
-    waiting_ending.warm_up(TriggerExit(), ti)
-    waiting_ending.warm_up(replace(HERE, push=False), ti)
-    assert going == []
-    waiting_ending.warm_up(HERE, ti)
-    waiting_ending.warm_up(HERE, ti)
-    (request,) = going
-    await request  # there is no Airflow here to answer, which harms nothing

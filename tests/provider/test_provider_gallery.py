@@ -19,10 +19,13 @@ from airflow_provider_segmind.transfers.object_storage import SegmindToObjectSto
 from tests.provider.running import TaskInstance, context, run
 
 
-def test_without_roots_nothing_is_kept_for_the_gallery() -> None:
+def test_without_a_page_and_folders_nothing_is_kept_for_the_gallery(monkeypatch: pytest.MonkeyPatch) -> None:
     ti = TaskInstance()
     show(context(ti), GalleryRecord())
     assert ti.xcoms == {}
+    monkeypatch.delenv("AIRFLOW__SEGMIND__UI_TABS")  # the default: what is ordered counts, with pictures or without
+    show(context(ti), GalleryRecord())
+    assert "body_swap" in ti.xcoms
 
 
 def test_a_swap_is_shown_from_its_order_to_its_storing(
@@ -127,7 +130,9 @@ def test_a_sensor_says_how_the_swap_ended_that_it_waited_for(
     assert "FAILED" in record.checks[0].why
 
 
-def test_a_wait_that_only_timed_out_says_nothing_of_the_swap(emulator: Emulator, pictures: dict[str, str]) -> None:
+def test_a_wait_that_only_timed_out_says_that_the_swap_can_still_be_fetched(
+    emulator: Emulator, pictures: dict[str, str]
+) -> None:
     emulator.set(job_polls=1000)
     ti = TaskInstance()
     handle = SubmitBodySwapOperator(task_id="order", **pictures).execute(context())
@@ -136,4 +141,7 @@ def test_a_wait_that_only_timed_out_says_nothing_of_the_swap(emulator: Emulator,
     )
     with pytest.raises(AirflowSensorTimeout):
         sensor.execute(context(ti))
-    assert "body_swap_end" not in ti.xcoms
+    record = read_record(ti.xcoms["body_swap_end"])
+    assert record is not None
+    assert (record.state, record.request_id) == ("open", handle["request_id"])
+    assert "clear this sensor" in record.checks[0].why

@@ -86,7 +86,7 @@ def test_a_sensor_that_waits_leads_to_its_swap(mode: str, map_index: int, shown:
     sensor._deadline = datetime.now(UTC).timestamp() + 60
     if mode == "deferrable":
         with pytest.raises(TaskDeferred):
-            sensor._defer(context(ti))
+            sensor.execute(context(ti))
     else:
         assert not sensor.poke(context(ti))
     record = read_record(ti.xcoms["body_swap"])

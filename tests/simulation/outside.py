@@ -115,9 +115,8 @@ SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
     (SegmindHook, "counters", _NoCounters()),
     (remembering, "asyncio", SimpleNamespace(to_thread=_to_thread)),
     (triggers, "shared_connection", _shared_connection),
-    (triggers, "warm_up", _nothing),
     *((module, "emit_end", _nothing) for module in (body_swap, pixelflow)),
-    *((module, "show", _nothing) for module in (body_swap, pixelflow)),
+    (pixelflow, "show", _nothing),
     (body_swap, "show_end", _nothing),
 )
 """What meets the outside, and has a substitute here: time, sockets, storage, metrics and the gallery."""

@@ -5,9 +5,13 @@ const { createElement: h, useCallback, useEffect, useRef, useState } = globalThi
 
 const ROOT = new URL("../", import.meta.url); // …/segmind/, under whatever path Airflow is served
 const AIRFLOW = new URL("../", ROOT);
+const VERSION = new URL(import.meta.url).search; // a browser may keep the files of another version
+const HELP = "https://github.com/airflow-provider-segmind/airflow-provider-segmind/blob/main/docs/gallery.md#configuration";
 const PAGE = 24;
 const AGAIN_SECONDS = 10;
-const STATES = { completed: "Completed", failed: "Failed", waiting: "Waiting", rejected: "Not ordered" };
+const STATES = {
+  completed: "Completed", failed: "Failed", waiting: "Waiting", open: "Not fetched", unknown: "Perhaps ordered", rejected: "Not ordered",
+};
 const EVERYTHING = { dag_id: "", state: "", since: "", until: "" };
 
 const dollars = (cost) => (cost == null ? null : `$${cost.toFixed(cost > 0 && cost < 0.1 ? 4 : 2)}`);
@@ -25,6 +29,8 @@ function taskUrl(swap) {
   const path = `dags/${part(swap.dag_id)}/runs/${part(swap.run_id)}/tasks/${part(swap.task_id)}${mapped}`;
   return new URL(path, AIRFLOW).href;
 }
+
+const when = (seconds) => new Date(seconds * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 const taskName = (swap) => (swap.map_index >= 0 ? `${swap.task_id} [${swap.map_index}]` : swap.task_id);
 
@@ -74,10 +80,10 @@ function Picture({ url, alt, className, onGone }) {
 }
 
 // The result under the scene, which a slider uncovers; or what there is of the two.
-function Stage({ swap, name }) {
+function Stage({ swap, name, size = "small" }) {
   const [at, setAt] = useState(50);
   const [gone, setGone] = useState({});
-  const source = (slot) => !gone[slot] && swap.pictures[slot] && (swap.pictures[slot].small || swap.pictures[slot].full);
+  const source = (slot) => !gone[slot] && swap.pictures[slot] && (swap.pictures[slot][size] || swap.pictures[slot].full);
   const picture = (slot, className) => h(Picture, {
     key: slot, url: source(slot), alt: `${name}: ${slot}`, className, onGone: () => setGone((others) => ({ ...others, [slot]: true })),
   });
@@ -107,44 +113,77 @@ function Stage({ swap, name }) {
 }
 
 function StateMark({ swap, now }) {
-  if (swap.state !== "waiting") return h("span", { className: `sg-state sg-${swap.state}` }, STATES[swap.state]);
+  if (swap.state !== "waiting") {
+    const unstored = swap.state === "completed" && !swap.batch && !swap.pictures.after && swap.orders < 2;
+    return h("span", { className: `sg-state sg-is-${swap.state}` }, unstored ? "Done, not stored yet" : STATES[swap.state]);
+  }
   const since = swap.submitted_at ?? swap.at;
   const waited = since == null ? "" : ` ${duration(Math.max(0, Math.floor(now - since)))}`;
-  return h("span", { className: "sg-state sg-waiting-now sg-numbers" }, `Waiting${waited}`);
+  return h("span", { className: "sg-state sg-is-waiting sg-numbers" }, `Waiting${waited}`);
 }
 
-function Card({ swap, now, onOpen, open }) {
-  const name = swap.label || (swap.index == null ? taskName(swap) : `Swap ${swap.index + 1}`);
-  const { reference, after } = swap.pictures;
-  const thumb = reference && (reference.small || reference.full);
-  const facts = [
-    dollars(swap.cost), swap.seconds != null && duration(swap.seconds), swap.label && swap.index == null && taskName(swap),
-  ].filter(Boolean).join(" · ");
-  const title = swap.index == null
-    ? h("a", { href: taskUrl(swap), title: `${swap.dag_id} · ${swap.run_id} · ${taskName(swap)}` }, name)
-    : after?.full ? h("a", { href: new URL(after.full, ROOT).href, target: "_blank", rel: "noopener" }, name) : h("strong", null, name);
+const nameOf = (swap) => swap.label || (swap.index == null ? taskName(swap) : `Swap ${swap.index + 1}`);
+
+// What a card says below its picture: cost, time, task, DAG, date.
+function factsOf(swap, here) {
+  const cost = swap.maybe ? `${dollars(swap.maybe)} perhaps billed` : swap.orders === 0 && swap.cost === 0 ? "reused" : dollars(swap.cost);
+  const orders = swap.orders > 1 && !swap.batch && `${swap.orders} orders`;
+  const first = [cost, orders, swap.seconds != null && duration(swap.seconds)];
+  const second = swap.index == null ? [swap.label && taskName(swap), !here.dagId && swap.dag_id, when(swap.at)] : [];
+  return [first, second].map((facts) => facts.filter(Boolean).join(" · "));
+}
+
+function Checks({ swap, name }) {
+  if (swap.checks.length === 0) return null;
+  const said = new Map(swap.checks.map((check) => [check.words || check.why, check.words ? `${check.name}: ${check.why}` : undefined]));
+  return h("ul", { className: `sg-checks${swap.state === "open" || swap.state === "unknown" ? " sg-calm" : ""}`, "aria-label": `${name}: what is to know` },
+    [...said].map(([words, title]) => h("li", { key: words, title }, words)));
+}
+
+// The pictures as large as the window, over everything else; Escape closes it, as of any dialog.
+function Large({ swap, name, onClose }) {
+  const dialog = useRef(null);
+  useEffect(() => { dialog.current?.showModal(); }, []);
+  const reference = swap.pictures.reference?.full;
+  return h("dialog", { className: "sg-large", ref: dialog, "aria-label": name, onClose, onClick: (event) => event.target === dialog.current && onClose() },
+    h("header", null, h("strong", null, name), h("button", { type: "button", className: "sg-button", autoFocus: true, onClick: onClose }, "Close")),
+    h("div", { className: "sg-pair" }, h(Stage, { swap, name, size: "full" }),
+      reference && h("figure", null, h(Picture, { url: reference, alt: `${name}: reference` }), h("figcaption", { className: "sg-quiet" }, "Reference"))),
+    h(Checks, { swap, name }));
+}
+
+function Card({ swap, now, onOpen, open, here, pictures }) {
+  const [large, setLarge] = useState(false);
+  const name = nameOf(swap);
+  const { reference } = swap.pictures;
+  const thumb = pictures && reference && (reference.small || reference.full);
+  const any = ["before", "reference", "after"].some((slot) => swap.pictures[slot]?.full);
+  const [facts, place] = factsOf(swap, here);
+  const full = `${name} · ${swap.dag_id} · ${swap.run_id} · ${taskName(swap)}`;
+  const title = swap.index == null ? h("a", { href: taskUrl(swap), title: full }, name) : h("strong", { title: name }, name);
   return h("article", { className: "sg-card", "aria-label": name, "data-testid": "swap" },
-    h("div", { className: "sg-top" }, h(Stage, { swap, name }), h(StateMark, { swap, now })),
+    h("div", { className: "sg-top" }, (pictures || swap.batch) && h(Stage, { swap, name }), h(StateMark, { swap, now }),
+      any && h("button", { type: "button", className: "sg-enlarge", "aria-label": `${name}: enlarge`, title: "Enlarge", onClick: () => setLarge(true) }, "⤢")),
     h("div", { className: "sg-foot" },
       thumb && h(Picture, { url: thumb, alt: `${name}: reference`, className: "sg-reference", onGone: (event) => { event.target.hidden = true; } }),
-      h("div", { className: "sg-about" }, title, h("p", { className: "sg-numbers", title: facts }, facts || "\u00a0"))),
-    swap.checks.length > 0 && h("ul", { className: "sg-checks", "aria-label": `${name}: failed checks` },
-      swap.checks.map((check, n) => h("li", { key: n }, h("strong", null, check.name), " ", check.why))),
+      h("div", { className: "sg-about" }, title, h("p", { className: "sg-numbers" }, facts || "\u00a0"), place && h("p", { title: place }, place))),
+    h(Checks, { swap, name }),
     swap.batch && h("div", { className: "sg-open" }, swap.items
       ? h("button", { type: "button", className: "sg-button", onClick: onOpen, "aria-expanded": open }, open ? "Hide its swaps" : "Show its swaps")
-      : h("p", { className: "sg-quiet" }, "The folder of its pictures is not shown here.")));
+      : h("p", { className: "sg-quiet" }, "The folder of its pictures is not shown here.")),
+    large && h(Large, { swap, name, onClose: () => setLarge(false) }));
 }
 
-function Pages({ total, offset, count, more, onMove, what }) {
+function Pages({ total, offset, count, more, onMove, what, words = ["Newer", "Older"] }) {
   if (total <= PAGE && offset === 0) return null;
   return h("nav", { className: "sg-pages", "aria-label": `Pages of ${what}` },
-    h("button", { type: "button", className: "sg-button", disabled: offset === 0, onClick: () => onMove(Math.max(0, offset - PAGE)) }, "Newer"),
+    h("button", { type: "button", className: "sg-button", disabled: offset === 0, onClick: () => onMove(Math.max(0, offset - PAGE)) }, words[0]),
     h("span", { className: "sg-quiet sg-numbers", role: "status" },
       `${(offset + 1).toLocaleString()}–${(offset + count).toLocaleString()} of ${total.toLocaleString()}${more ? "+" : ""}`),
-    h("button", { type: "button", className: "sg-button", disabled: offset + count >= total, onClick: () => onMove(offset + PAGE) }, "Older"));
+    h("button", { type: "button", className: "sg-button", disabled: offset + count >= total, onClick: () => onMove(offset + PAGE) }, words[1]));
 }
 
-function Batch({ swap, now, onClose }) {
+function Batch({ swap, now, onClose, here }) {
   const [offset, setOffset] = useState(0);
   const { said, error, again } = useAnswer(query(swap.items, { offset, limit: PAGE }));
   const name = swap.label || taskName(swap);
@@ -153,7 +192,7 @@ function Batch({ swap, now, onClose }) {
       h("button", { type: "button", className: "sg-button", onClick: onClose }, "Close")),
     error && h(Message, { title: "The batch cannot be shown", words: error, onAgain: again }),
     !said && !error && h(Ghosts),
-    said && h("ul", { className: "sg-grid" }, said.swaps.map((each) => h("li", { key: each.index }, h(Card, { swap: each, now })))),
+    said && h("ul", { className: "sg-grid" }, said.swaps.map((each) => h("li", { key: each.index }, h(Card, { swap: each, now, here, pictures: true })))),
     said && h(Pages, { total: said.total, offset: said.offset, count: said.swaps.length, onMove: setOffset, what: name }));
 }
 
@@ -170,12 +209,14 @@ function Ghosts() {
 
 function Sums({ said }) {
   const ended = said.completed + said.failed;
-  const swaps = said.total - said.rejected;
+  const more = said.more ? "+" : "";
   const sums = [
-    [`${swaps.toLocaleString()}${said.more ? "+" : ""}`, swaps === 1 ? "swap" : "swaps"],
-    [dollars(said.spent), "spent"],
+    [`${(said.ordered || said.total - said.rejected).toLocaleString()}${more}`, said.ordered ? "ordered" : "shown"],
+    [`${dollars(said.spent)}${more}`, "spent"],
+    said.maybe > 0 && [dollars(said.maybe), "perhaps billed"],
     ended > 0 && [`${Math.round((100 * said.completed) / ended)} %`, "succeeded"],
     said.waiting > 0 && [said.waiting.toLocaleString(), "waiting"],
+    said.open > 0 && [said.open.toLocaleString(), "not fetched"],
     said.rejected > 0 && [said.rejected.toLocaleString(), "not ordered"],
   ].filter(Boolean);
   return h("dl", { className: "sg-sums sg-numbers" }, sums.map(([value, word]) => h("div", { key: word }, h("dt", null, word), h("dd", null, value))));
@@ -195,7 +236,32 @@ function Filters({ chosen, dags, onChoose }) {
     h("button", { type: "button", className: "sg-button", disabled: !any, onClick: () => onChoose(EVERYTHING) }, "Clear"));
 }
 
-function BodySwaps({ dagId, runId, taskId, mapIndex }) {
+// A task that is a review shows that; any other its swaps. What is not opened is not loaded.
+function BodySwaps(where) {
+  const [review, setReview] = useState(null);
+  useEffect(() => {
+    if (!where.taskId) return setReview({});
+    const path = [where.dagId, where.runId, where.taskId, where.mapIndex ?? "-1"].map(encodeURIComponent).join("/");
+    const url = new URL(`review/${path}`, ROOT).href;
+    let gone = false;
+    fetch(`${url}?limit=1`, { credentials: "same-origin" })
+      .then(async (response) => {
+        if (response.status !== 200) return {};
+        const { makeReview } = await import(new URL(`static/review.js${VERSION}`, ROOT).href);
+        return { url, component: makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Checks, AIRFLOW, PAGE }) };
+      })
+      .catch(() => ({}))
+      .then((found) => !gone && setReview(found));
+    return () => { gone = true; };
+  }, [where.dagId, where.runId, where.taskId, where.mapIndex]);
+  if (!review) return h("div", { className: "segmind" }, h(Style), h(Ghosts));
+  if (!review.url) return h(Swaps, where);
+  return h("div", { className: "segmind", "data-testid": "segmind-review" }, h(Style), h(review.component, { url: review.url, ...where }));
+}
+
+const Style = () => h("link", { rel: "stylesheet", href: new URL(`static/gallery.css${VERSION}`, ROOT).href });
+
+function Swaps({ dagId, runId, taskId, mapIndex }) {
   const page = !dagId;
   const one = Boolean(taskId);
   const [chosen, setChosen] = useState(EVERYTHING);
@@ -226,18 +292,19 @@ function BodySwaps({ dagId, runId, taskId, mapIndex }) {
     const id = key(swap);
     const isOpen = opened === id;
     const toggle = () => setOpened(isOpen ? null : id);
-    const card = h("li", { key: id }, h(Card, { swap, now, open: isOpen, onOpen: toggle }));
-    return isOpen ? [card, h("li", { key: `${id}/items`, className: "sg-wide" }, h(Batch, { swap, now, onClose: toggle }))] : [card];
+    const card = h("li", { key: id }, h(Card, { swap, now, open: isOpen, onOpen: toggle, here: { dagId }, pictures: said.has_roots }));
+    return isOpen ? [card, h("li", { key: `${id}/items`, className: "sg-wide" }, h(Batch, { swap, now, onClose: toggle, here: { dagId } }))] : [card];
   });
   return h("div", { className: `segmind${page ? " sg-page" : ""}${one ? " sg-one" : ""}`, "data-testid": "segmind-gallery", "aria-busy": loading, ref: top },
-    h("link", { rel: "stylesheet", href: new URL("static/gallery.css", ROOT).href }),
+    h(Style),
     h("div", { className: "sg-head" },
       page && h("h1", null, "Body swaps"),
       page && said?.has_costs && h("a", { className: "sg-costs", href: new URL("costs", ROOT).href }, "Costs"),
       said && h(Sums, { said }),
       !one && h(Filters, { chosen, dags: page ? dags : null, onChoose: choose })),
-    said && !said.has_roots && said.total > 0 && h("p", { className: "sg-hint" },
-      "Pictures are not shown: an administrator names their folders in [segmind] gallery_roots. The log of the API server says which are refused."),
+    said && !said.has_roots && h("p", { className: "sg-hint" }, "Pictures are switched off. To see them here, your Airflow administrator names their folders in ",
+      h("code", null, "[segmind] gallery_roots"), ": ", h("a", { href: HELP, target: "_blank", rel: "noopener" }, "how to"),
+      ". A folder that is refused is in the log of the API server."),
     error && h(Message, { title: "The swaps cannot be shown", words: error, onAgain: again }),
     !said && !error && h(Ghosts),
     said && said.total === 0 && empty,

@@ -12,6 +12,7 @@ from airflow.sdk import DAG, BaseOperator
 from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, Pictures
 from airflow_provider_segmind.gallery.recording import show
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
+from airflow_provider_segmind.operators.review import ReviewSwapsOperator
 from airflow_provider_segmind.preview import swap_preview
 
 PICTURES = os.environ.get("LOOKBOOK_PICTURES", "")
@@ -27,6 +28,7 @@ def look(number: int, **facts: Any) -> GalleryRecord:
         "reference": f"{base}-reference.png",
         "after": f"{base}-after.png",
         "thumbs": Pictures(*(f"{base}-{slot}.webp" for slot in ("before", "reference", "after"))),
+        "orders": 1,
         "cost": 0.2687,
         "seconds": 31.4 + number,
         "label": f"Look {number + 1}",
@@ -67,13 +69,14 @@ with DAG(dag_id="lookbook", schedule=None):
     store = ShowOperator(
         task_id="store",
         number=1,
-        facts={"request_id": "q1", "before": None, "reference": None, "label": None},
+        facts={"request_id": "q1", "before": None, "reference": None, "label": None, "orders": 0, "cost": None},
     )
     batch = ShowOperator(
         task_id="night_batch",
         facts={
             **NOTHING,
             "thumbs": Pictures(),
+            "orders": 30,
             "cost": 8.061,
             "label": "Autumn, 30 looks",
             "items": f"{PICTURES}/batch.stored.jsonl",
@@ -82,7 +85,7 @@ with DAG(dag_id="lookbook", schedule=None):
     squashed = ShowOperator(
         task_id="squashed",
         number=2,
-        facts={"label": "Coat, winter", "checks": [("proportions", "The result is 12 % wider than the scene.")]},
+        facts={"label": "Coat, winter", "checks": [("aspect_ratio_delta", "The result is 12 % wider than the scene.")]},
     )
     broken = ShowOperator(
         task_id="broken",
@@ -91,6 +94,19 @@ with DAG(dag_id="lookbook", schedule=None):
             "label": "Denim",
             "state": "failed",
             "checks": [("job", "Segmind reports that the job FAILED.")],
+            **NO_RESULT,
+        },
+    )
+    unknown = ShowOperator(
+        task_id="unknown",
+        number=3,
+        facts={
+            "label": "Wool",
+            "state": "unknown",
+            "checks": [("order", "The order was sent but its answer never came. Look into your request history.")],
+            "orders": 0,
+            "cost": None,
+            "maybe": 0.2687,
             **NO_RESULT,
         },
     )
@@ -103,7 +119,8 @@ with DAG(dag_id="lookbook", schedule=None):
         facts={
             "label": "Raincoat",
             "state": "rejected",
-            "checks": [("person_count", "Nobody is in the scene.")],
+            "checks": [("person_count", "persons found: 0 on the source, 1 on the reference")],
+            "orders": 0,
             "cost": None,
             **NO_RESULT,
         },
@@ -112,4 +129,19 @@ with DAG(dag_id="lookbook", schedule=None):
     approve_each = ApprovalOperator.partial(task_id="approve_each", body=swap_preview("look"), params={}).expand(
         subject=["Publish the first?", "Publish the second?"]
     )
-    hostile >> looks >> order >> store >> batch >> squashed >> broken >> refused >> waiting >> [approve, approve_each]
+    review = ReviewSwapsOperator(
+        task_id="review", results=f"{PICTURES}/looks.jsonl.stored.jsonl", review_uri=f"{PICTURES}/review.jsonl"
+    )
+    (
+        hostile
+        >> looks
+        >> order
+        >> store
+        >> batch
+        >> squashed
+        >> broken
+        >> refused
+        >> unknown
+        >> waiting
+        >> [approve, approve_each, review]
+    )

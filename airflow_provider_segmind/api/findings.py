@@ -1,0 +1,75 @@
+"""What checks found, in words for people who look at pictures and not at numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SHOWN = ("fail",)
+"""Verdicts that people are shown."""
+
+_WORDS = {
+    "readable": "the file is no picture that can be read",
+    "min_side": "the photograph is too small",
+    "aspect_ratio": "the photograph is too long and narrow",
+    "contrast": "the picture is blank",
+    "same_image": "photograph and reference are one picture",
+    "subject_area": "the person is very small",
+    "resolution": "the result is smaller than the photograph",
+    "aspect_ratio_delta": "the result is stretched or squashed",
+    "flat_area_increase": "parts of the result are blank",
+    "changed_area_fraction": "too little or too much of the picture changed",
+    "mirrored": "the result is mirrored",
+    "noise": "the result is full of noise",
+    "reference_returned": "the reference came back instead of a swap",
+    "background_psnr": "the background changed",
+    "background_ssim": "the background changed",
+    "background_luminance_shift": "the background is brighter or darker",
+    "background_color_shift": "the background's colours changed",
+    "background_moved": "the background moved",
+    "subject_moved": "the person stands elsewhere",
+    "subject_ssim": "the person was not replaced",
+    "sharpness": "the result is blurred",
+    "pose": "the pose changed",
+}
+_CHANGES = (("unchanged", "nothing was swapped"), ("nothing in common", "the result is another picture"))
+_PERSONS = re.compile(r"(\d+) on the (\w+)")
+_PICTURES = {"source": "photograph"}
+
+
+def in_words(name: str, why: str = "") -> str:
+    """
+    Return what a failed check means, such as "nobody in the photograph".
+
+    :param name: the check's name, as in ``docs/quality.md``.
+    :param why: its reason, with the numbers.
+    """
+    if name == "person_count":
+        return _persons(why)
+    if name == "changed_area_fraction":
+        return next((words for sign, words in _CHANGES if sign in why), _WORDS[name])
+    return _WORDS.get(name, "")
+
+
+def found_in(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield name and reason of each check of a report that people are shown."""
+    for check in report["checks"]:
+        if check["verdict"] in SHOWN:
+            yield check["name"], check["why"]
+
+
+def findings_in(report: Mapping[str, Any]) -> list[str]:
+    """Return in words, each once, what the checks of a report found that is not well, warnings included."""
+    bad = (check for check in report["checks"] if check["verdict"] not in ("pass", "skipped"))
+    return list(dict.fromkeys(in_words(check["name"], check["why"]) or check["why"] for check in bad))
+
+
+def _persons(why: str) -> str:
+    for count, picture in _PERSONS.findall(why):
+        where = _PICTURES.get(picture, picture)
+        if count == "0":
+            return f"nobody in the {where}"
+        if count != "1" and picture != "reference":
+            return f"{count} people in the {where}"
+    return "not one person in the picture"

@@ -1,0 +1,157 @@
+"""What the gallery's routes share: who may read, in which threads they run, and how they answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import asdict
+from functools import partial, wraps
+from itertools import chain
+from typing import Annotated, Any, ParamSpec, TypeVar
+from urllib.parse import quote
+
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import requires_access_dag
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
+from fastapi import HTTPException, Query, Response
+from fastapi.responses import StreamingResponse
+
+from airflow_provider_segmind.api.findings import in_words
+from airflow_provider_segmind.api.gallery import SLOTS, GalleryRecord, Slot
+from airflow_provider_segmind.gallery.items import Item
+from airflow_provider_segmind.gallery.pictures import MAX_PICTURE, PictureError, media_type, read_chunks
+from airflow_provider_segmind.gallery.records import TaskKey, teams_of
+from airflow_provider_segmind.gallery.roots import Root, allowed, roots
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PAGE = 24
+MAX_PAGE = 100
+_LANES = 4
+
+_PICTURE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Cache-Control": "private, max-age=300",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_FACTS_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+
+may_read = requires_access_dag("GET", DagAccessEntity.XCOM)
+Offset = Annotated[int, Query(ge=0, le=1_000_000)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+
+_lanes: RunVar[CapacityLimiter] = RunVar("segmind_gallery")
+
+
+def in_lane(route: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Run a route in one of a few threads."""
+    # Further gallery requests wait without a thread. This leaves the other threads to the rest of Airflow's API and
+    # limits the memory to that of a few requests.
+
+    @wraps(route)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        lanes = _lanes.get(None) or CapacityLimiter(_LANES)
+        _lanes.set(lanes)
+        return await to_thread.run_sync(partial(route, *args, **kwargs), limiter=lanes)
+
+    return run
+
+
+def folders_of(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
+    """Return the folders whose files each DAG may show."""
+    configured = roots()
+    teams = teams_of(dag_ids) if configured.by_team else {}
+    return {dag_id: configured.of(dag_id, teams.get(dag_id)) for dag_id in dag_ids}
+
+
+def index_of(said: str | None) -> int:
+    """Return the map index, or -1 for the placeholder that the browser sends for a task that is not mapped."""
+    return int(said) if said and said.isascii() and said.isdigit() and len(said) < 9 else -1
+
+
+def slot_of(said: str) -> Slot:
+    """Return the slot of that name, or answer 404."""
+    for slot in SLOTS:
+        if slot == said:
+            return slot
+    raise HTTPException(404, f"There is no picture {said[:40]!r} of a swap: it is one of {', '.join(SLOTS)}.")
+
+
+def uri_of(record: GalleryRecord, slot: Slot, size: str | None) -> str | None:
+    """Return the URI of a picture in a size; small ones may be missing."""
+    full: str | None = getattr(record, slot)
+    small: str | None = getattr(record.thumbs, slot)
+    return small or full if size == "small" else full
+
+
+def picture_at(uri: str | None, folders: tuple[Root, ...]) -> Response:
+    """Stream a picture at the speed of the browser."""
+    chunks = read_chunks(uri, folders, MAX_PICTURE)
+    first = or_refuse(lambda: next(chunks, b""))
+    kind = or_refuse(lambda: media_type(first))
+    return StreamingResponse(chain((first,), chunks), media_type=kind, headers=_PICTURE_HEADERS)
+
+
+def or_refuse(read: Callable[[], T]) -> T:
+    """Return what can be read and shown, or answer why not."""
+    try:
+        return read()
+    except PictureError as error:
+        raise HTTPException(error.status, str(error)) from error
+
+
+def answer(said: Mapping[str, Any]) -> Response:
+    """Return facts as JSON that no cache keeps."""
+    # In ASCII: half a surrogate pair, which a sidecar may have, cannot be encoded.
+    body = json.dumps(said, allow_nan=False, separators=(",", ":"))
+    return Response(body, media_type="application/json", headers=_FACTS_HEADERS)
+
+
+def batch_swap(place: TaskKey, item: Item, folders: tuple[Root, ...], route: str = "items") -> dict[str, Any]:
+    """Return the facts of one swap of a batch, or of a review."""
+    urls: dict[Slot, str] = {slot: f"{route}/{path_of(place)}/{item.index}/{slot}" for slot in SLOTS}
+    return {
+        **place._asdict(),
+        **facts_of(item.record, urls, folders),
+        "index": item.index,
+        "batch": False,
+        "items": None,
+    }
+
+
+def facts_of(record: GalleryRecord, urls: Mapping[Slot, str], folders: tuple[Root, ...]) -> dict[str, Any]:
+    """Return the facts for the browser, with addresses of our own routes instead of URIs."""
+    return {
+        "label": record.label,
+        "state": record.state,
+        "request_id": record.request_id,
+        "orders": record.orders,
+        "cost": record.cost,
+        "maybe": record.maybe,
+        "seconds": record.seconds,
+        "submitted_at": record.submitted_at,
+        "checks": [{**asdict(check), "words": in_words(check.name, check.why)} for check in record.checks],
+        "pictures": {slot: _addresses(record, slot, urls.get(slot), folders) for slot in SLOTS},
+    }
+
+
+def _addresses(
+    record: GalleryRecord, slot: Slot, url: str | None, folders: tuple[Root, ...]
+) -> dict[str, str | None] | None:
+    """Return a picture's addresses in both sizes, each only if it may be shown; ``None`` if there is no picture."""
+    full: str | None = getattr(record, slot)
+    small: str | None = getattr(record.thumbs, slot)
+    if url is None or not full:
+        return None
+    large = url if allowed(full, folders) else None
+    more = "&" if "?" in url else "?"
+    return {"full": large, "small": f"{url}{more}size=small" if small and allowed(small, folders) else large}
+
+
+def path_of(place: TaskKey) -> str:
+    """Return a place as a part of a URL."""
+    return "/".join(quote(str(each), safe="") for each in place[:4])

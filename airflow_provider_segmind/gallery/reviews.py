@@ -1,0 +1,167 @@
+"""
+Routes of a review: its pictures, the verdicts so far, and the one thing that changes anything: a person's verdict.
+
+A verdict comes as PUT with JSON. No other site can send that: a browser asks first, and nothing here says yes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from typing import Annotated, Any, Literal
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.models.hitl import HITLDetail
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+from fastapi import APIRouter, Depends, HTTPException, Response
+from pydantic import BaseModel, Field
+from sqlalchemy import Text, and_, cast, func, select, update
+
+from airflow_provider_segmind.api.gallery import REVIEW_KEY, VERDICTS_KEY, GalleryRecord
+from airflow_provider_segmind.gallery.answers import (
+    PAGE,
+    Limit,
+    Offset,
+    answer,
+    batch_swap,
+    folders_of,
+    in_lane,
+    index_of,
+    may_read,
+    or_refuse,
+    picture_at,
+    slot_of,
+    uri_of,
+)
+from airflow_provider_segmind.gallery.items import read_page
+from airflow_provider_segmind.gallery.records import MAX_SAID, SwapQuery, TaskKey, find
+
+MAX_ITEMS = 10_000
+_PLACE = "/review/{dag_id}/{run_id}/{task_id}/{map_index}"
+_may_decide = requires_access_dag("PUT", DagAccessEntity.HITL_DETAIL)
+
+router = APIRouter()
+
+
+class Decision(BaseModel):
+    """Verdicts that a person gives now: the same for each of some pictures, by their lines."""
+
+    verdict: Literal["keep", "reject", "again"]
+    items: list[Annotated[int, Field(ge=0, lt=MAX_ITEMS)]] = Field(min_length=1, max_length=100)
+
+
+@router.get(_PLACE, dependencies=[Depends(may_read)])
+@in_lane
+def show_review(
+    user: GetUserDep,
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    map_index: str,
+    offset: Offset = 0,
+    limit: Limit = PAGE,
+) -> Response:
+    """Return a page of a review's pictures, the verdicts on them, and the counts of all; nothing for another task."""
+    place = TaskKey(dag_id, run_id, task_id, index_of(map_index))
+    record = _review_at(place)
+    if record is None:
+        return Response(status_code=204)  # most tasks are none: no error in the browser's console
+    folders = folders_of([dag_id])[dag_id]
+    total, items = or_refuse(lambda: read_page(record.items, folders, offset, limit))
+    with create_session(scoped=False) as session:
+        value = session.scalar(_value_of(_verdicts_at(place)))
+        is_open = _detail_at(session, place) is not None
+    verdicts = _read(value)
+    by = Counter(said[0] for said in verdicts.values())
+    swaps = [
+        {
+            **batch_swap(place, item, folders, "review"),
+            "default": item.default,
+            "decided": verdicts.get(str(item.index)),
+        }
+        for item in items
+    ]
+    return answer({"total": total, "offset": offset, "open": is_open, "decided": dict(by), "swaps": swaps})
+
+
+@router.get(f"{_PLACE}/{{index}}/{{slot}}", dependencies=[Depends(may_read)])
+@in_lane
+def show_review_picture(
+    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
+) -> Response:
+    """Return a picture of a review; its list decides which file."""
+    which, record = slot_of(slot), _review_at(TaskKey(dag_id, run_id, task_id, index_of(map_index)))
+    folders, uri = folders_of([dag_id])[dag_id], record.items if record is not None else None
+    _, items = or_refuse(lambda: read_page(uri, folders, max(0, index), int(index >= 0)))
+    if not items:
+        raise HTTPException(404, "The review has no such picture.")
+    return picture_at(uri_of(items[0].record, which, size), folders)
+
+
+@router.put(_PLACE, dependencies=[Depends(_may_decide), Depends(may_read)])
+@in_lane
+def decide(user: GetUserDep, dag_id: str, run_id: str, task_id: str, map_index: str, decision: Decision) -> Response:
+    """Save verdicts; those of other people, also on the same picture at the same moment, are all taken in turn."""
+    place = TaskKey(dag_id, run_id, task_id, index_of(map_index))
+    said = [decision.verdict, user.get_name(), round(time.time(), 3)]
+    with create_session(scoped=False) as session:
+        at = _verdicts_at(place)
+        # To change the row, if only to what it is, takes its lock in each database: the next reviewer waits here.
+        locked: Any = session.execute(update(XComModel).where(*at).values(timestamp=XComModel.timestamp))
+        detail = _detail_at(session, place)
+        if locked.rowcount != 1 or detail is None:
+            raise HTTPException(409, "This review is finished: its verdicts stand.")
+        _check_assigned(detail, user)
+        value = session.scalar(_value_of(at))
+        verdicts = _read(value) | {str(index): said for index in decision.items}
+        kept: Any = json.dumps(verdicts) if isinstance(value, str) else verdicts
+        session.execute(update(XComModel).where(*at).values(value=kept))
+    return answer({"decided": {str(index): said for index in decision.items}})
+
+
+def _review_at(place: TaskKey) -> GalleryRecord | None:
+    wanted = SwapQuery(frozenset({place.dag_id}), place.run_id, place.task_id, place.map_index, keys=(REVIEW_KEY,))
+    return next((found.record for found in find(wanted)[0]), None)
+
+
+def _verdicts_at(place: TaskKey) -> list[Any]:
+    columns = ("dag_id", "run_id", "task_id", "map_index")
+    at = [getattr(XComModel, name) == value for name, value in zip(columns, place[:4], strict=True)]
+    return [*at, XComModel.key == VERDICTS_KEY]
+
+
+def _value_of(at: list[Any]) -> Any:
+    # Without a bound, whoever may edit XComs could have it read what fills the memory.
+    return select(XComModel.value).where(*at, func.length(cast(XComModel.value, Text)) <= MAX_SAID)
+
+
+def _detail_at(session: Any, place: TaskKey) -> Any:
+    """Return what Airflow knows of the question, unless it is answered."""
+    columns = ("dag_id", "run_id", "task_id", "map_index")
+    same = [getattr(TaskInstance, name) == value for name, value in zip(columns, place[:4], strict=True)]
+    query = select(HITLDetail).join(TaskInstance, and_(HITLDetail.ti_id == TaskInstance.id, *same))
+    detail = session.scalar(query)
+    return None if detail is None or detail.response_received else detail
+
+
+def _check_assigned(detail: Any, user: Any) -> None:
+    """Refuse who is not among those that the DAG's author has named."""
+    assigned = {each["id"] for each in detail.assigned_users or ()}
+    if assigned and not get_auth_manager().is_authorized_hitl_task(assigned_users=assigned, user=user):
+        raise HTTPException(403, "You are not among those who are to review this.")
+
+
+def _read(value: Any) -> dict[str, Any]:
+    """Return the verdicts of an XCom, which anybody may have written who may edit XComs."""
+    try:
+        value = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    return {key: said for key, said in value.items() if isinstance(said, list) and len(said) == 3}

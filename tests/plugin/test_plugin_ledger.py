@@ -1,0 +1,235 @@
+"""What the gallery says was spent is what the emulator has charged, however an order and its wait end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.api import patience
+from airflow_provider_segmind.compat import TaskDeferred
+from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.operators.body_swap import (
+    BodySwapBatchOperator,
+    BodySwapOperator,
+    SubmitBodySwapBatchOperator,
+    SubmitBodySwapOperator,
+)
+from airflow_provider_segmind.operators.quality import CheckSwapInputOperator
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
+from tests.plugin.world import World, swaps
+from tests.provider.batches import at_once  # noqa: F401
+from tests.provider.conftest import clock, emulator, pauses, settled_at_once  # noqa: F401
+from tests.provider.odd_host import picture
+from tests.provider.running import TaskInstance, context, run
+from tests.provider.tries import Store, Task
+
+pytestmark = pytest.mark.usefixtures("settled_at_once", "pauses", "at_once")
+PRICE = 0.2687
+NO_WAIT = {"deferrable": False, "mode": "poke", "poke_interval": 0.05}
+
+
+@dataclass
+class Run:
+    """A DAG run whose tasks are played here, and what the page says of it."""
+
+    emulator: Emulator
+    world: World
+    client: Any
+    folder: Path
+
+    def inputs(self) -> dict[str, str]:
+        return {
+            "character_image": self.emulator.sample("scene", 0),
+            "reference_character_image": self.emulator.sample("person", 0),
+        }
+
+    def play(self, task: Any, ti: TaskInstance | None = None, state: str = "success", **more: Any) -> Any:
+        """Run a task to its end, and put what it said where Airflow keeps it."""
+        ti = ti or TaskInstance()
+        returned = None
+        with suppress(Exception):
+            returned = run(task, {**context(ti), **more})
+        self.keep(task.task_id, ti, state if returned is not None else "failed")
+        return returned
+
+    def keep(self, task_id: str, ti: TaskInstance, state: str) -> None:
+        for key, value in ti.xcoms.items():
+            if key.startswith("body_swap"):
+                self.world.swap(value, key=key, task_id=task_id)
+        if ("open", "r1") in self.world.runs:
+            self.world.task(state, task_id=task_id)
+
+    def end(self, state: str) -> None:
+        if ("open", "r1") in self.world.runs:
+            self.world.run(state)
+
+    def said(self) -> dict[str, Any]:
+        return swaps(self.client)
+
+
+def done(run: Run) -> str:
+    order = run.play(SubmitBodySwapOperator(task_id="order", **run.inputs()))
+    result = run.play(BodySwapSensor(task_id="wait", poll_url=order, **NO_WAIT))
+    run.play(SegmindToObjectStorageOperator(task_id="store", results=result, destination=str(run.folder)))
+    return "completed"
+
+
+def done_in_one_task(run: Run) -> str:
+    run.play(BodySwapOperator(task_id="swap", poll_interval=0.05, **run.inputs()))
+    return "completed"
+
+
+def refused(run: Run) -> None:
+    run.emulator.script(Fault("406-credits"))
+    run.play(SubmitBodySwapOperator(task_id="order", **run.inputs()))
+
+
+def not_worth_it(run: Run) -> str:
+    bad = run.folder / "bad.png"
+    bad.write_bytes(b"no picture")
+    run.play(CheckSwapInputOperator(task_id="check", character_image=str(bad), on_failure="skip"))
+    return "rejected"
+
+
+def job_failed(run: Run) -> str:
+    run.emulator.script(Fault("will-fail"))
+    run.play(BodySwapOperator(task_id="swap", poll_interval=0.05, **run.inputs()))
+    return "failed"
+
+
+def failed_twice_then_done(run: Run) -> str:
+    run.emulator.script(Fault("will-fail", times=2))
+    task = Task(run.emulator)
+    for _ in range(3):
+        with suppress(Exception):
+            task.attempt()
+        run.keep("swap", task.ti, "success")
+    return "completed"
+
+
+def answer_lost(run: Run) -> str:
+    run.emulator.script(Fault("drop-after"), Fault("404", on="history", times=None))
+    run.play(BodySwapOperator(task_id="swap", **run.inputs()))
+    return "unknown"
+
+
+def answer_lost_and_found(run: Run) -> str:
+    run.emulator.script(Fault("drop-after"))
+    run.play(SubmitBodySwapOperator(task_id="order", **run.inputs()))
+    return "open"
+
+
+def perhaps_never_accepted(run: Run) -> str:
+    run.emulator.script(Fault("504-html"), Fault("404", on="history", times=None))
+    run.play(SubmitBodySwapOperator(task_id="order", **run.inputs()))
+    return "unknown"
+
+
+def failed_then_answer_lost(run: Run) -> str:
+    run.emulator.script(Fault("will-fail"), Fault("drop-after"), Fault("404", on="history", times=None))
+    task = Task(run.emulator)
+    for _ in range(2):
+        with suppress(Exception):
+            task.attempt()
+        run.keep("swap", task.ti, "failed")
+    return "unknown"
+
+
+def not_in_time(run: Run) -> str:
+    run.emulator.set(job_polls=10_000)
+    order = run.play(SubmitBodySwapOperator(task_id="order", **run.inputs()))
+    run.play(BodySwapSensor(task_id="wait", poll_url=order, timeout=0.2, **NO_WAIT))
+    return "open"
+
+
+def killed_while_waiting(run: Run) -> str:
+    ti = TaskInstance()
+    with suppress(TaskDeferred):
+        BodySwapOperator(task_id="swap", **run.inputs()).execute(context(ti))
+    run.keep("swap", ti, "failed")
+    return "open"
+
+
+def expired(run: Run) -> str:
+    order = run.play(SubmitBodySwapOperator(task_id="order", **run.inputs()))
+    run.emulator.script(Fault("expired", on="poll", times=None))
+    run.play(BodySwapSensor(task_id="wait", poll_url=order, **NO_WAIT))
+    return "failed"
+
+
+def never_ordered(run: Run) -> None:
+    url = f"{run.emulator.url}/workflows/request/0123456789abcdef0123456789abcdef"
+    run.play(BodySwapSensor(task_id="wait", poll_url=url, timeout=5, **NO_WAIT))
+    run.play(BodySwapSensor(task_id="deferred", poll_url=url, timeout=5))
+
+
+def batch(run: Run, **more: Any) -> BodySwapBatchOperator:
+    for name in ("a", "b", "c"):
+        (run.folder / f"{name}.png").write_bytes(picture(size=(90, 60 + ord(name))))
+    swaps = [
+        {"character_image": str(run.folder / f"{name}.png"), "reference_character_image": run.emulator.sample("person")}
+        for name in ("a", "b", "c")
+    ]
+    results = str(run.folder / "results.jsonl")
+    return BodySwapBatchOperator(task_id="swap", swaps=swaps, results_uri=results, poll_interval=0.05, **more)
+
+
+def batch_done(run: Run) -> str:
+    run.play(batch(run))
+    return "completed"
+
+
+def batch_of_which_one_failed_and_one_is_unknown(run: Run) -> str:
+    run.emulator.script(Fault("will-fail"), Fault("drop-after"), Fault("404", on="history", times=None))
+    run.play(batch(run, max_failures=2), task_state_store=Store())
+    return "completed"
+
+
+def batch_stopped_half_way(run: Run) -> str:
+    run.emulator.script(Fault("406-credits", after=1, times=None))
+    run.play(SubmitBodySwapBatchOperator(task_id="swap", swaps=batch(run).swaps), task_state_store=Store())
+    return "open"
+
+
+def batch_for_sensors(run: Run) -> str:
+    orders = run.play(SubmitBodySwapBatchOperator(task_id="order", swaps=batch(run).swaps))
+    for number, order in enumerate(orders):
+        run.play(BodySwapSensor(task_id=f"wait{number}", poll_url=order, **NO_WAIT))
+    return "completed"
+
+
+ENDS: tuple[Callable[[Run], str | None], ...] = (
+    *(done, done_in_one_task, refused, not_worth_it, job_failed, answer_lost, answer_lost_and_found),
+    *(perhaps_never_accepted, not_in_time, killed_while_waiting, expired, never_ordered),
+    *(batch_done, batch_of_which_one_failed_and_one_is_unknown, batch_stopped_half_way, batch_for_sensors),
+    *(failed_twice_then_done, failed_then_answer_lost),
+)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+def test_the_page_is_the_ledger(
+    emulator: Emulator,  # noqa: F811
+    world: World,
+    vera: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[Run], str | None],
+) -> None:
+    monkeypatch.setattr(patience, "GONE_AFTER", 0.3)
+    monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", "")  # money counts also where no picture is shown
+    run = Run(emulator, world, vera, tmp_path)
+    state = end(run)
+    run.end("failed")
+    said = run.said()
+    charged = round(len(emulator.charges) * PRICE, 4)
+    assert said["ordered"] <= len(emulator.charges)
+    assert said["spent"] <= charged <= round(said["spent"] + said["maybe"], 4)
+    if state != "unknown" and not said["maybe"]:
+        assert (said["ordered"], said["spent"]) == (len(emulator.charges), charged)
+    assert {swap["state"] for swap in said["swaps"]} == ({state} if state else set())

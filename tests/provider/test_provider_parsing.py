@@ -1,0 +1,52 @@
+"""What no run could do fails when the DAG is parsed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.operators.body_swap import (
+    BodySwapBatchOperator,
+    BodySwapOperator,
+    SubmitBodySwapBatchOperator,
+    SubmitBodySwapOperator,
+)
+
+PICTURES = {"character_image": "s3://b/a.png", "reference_character_image": "s3://b/p.png"}
+
+
+@pytest.mark.parametrize("cls", [SubmitBodySwapOperator, BodySwapOperator])
+def test_a_setting_that_means_nothing_is_refused(cls: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"on_unknown_outcome is 'retry': set it to 'fail' or 'resubmit'"):
+        cls(task_id="swap", on_unknown_outcome="retry", **PICTURES)
+    with pytest.raises(InvalidRequestError, match="is not a workflow id"):
+        cls(task_id="swap", workflow="body swap", **PICTURES)
+    assert cls(task_id="swap", workflow="{{ params.workflow }}", **PICTURES)
+
+
+@pytest.mark.parametrize(
+    ("swaps", "words"),
+    [
+        ([{**PICTURES, "select_charcter": "man"}], "'select_charcter' seems to mean select_character"),
+        ([{"charcter_image": "s3://b/a.png", "reference_character_image": "s3://b/p.png"}], "seems to mean"),
+        ([PICTURES, {"character_image": "s3://b/b.png"}], "reference_character_image is empty"),
+        ([PICTURES, PICTURES], "the same swap as item 0"),
+        ([{**PICTURES, "character_image": ""}], "character_image is empty"),
+    ],
+)
+def test_a_list_of_swaps_in_the_dag_is_checked(swaps: Any, words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=words):
+        SubmitBodySwapBatchOperator(task_id="swaps", swaps=swaps)
+
+
+def test_templates_and_other_names_of_columns_are_left_for_the_run() -> None:
+    pictures = {"Scene": "{{ params.scene }}", "reference_character_image": "s3://b/p.png"}
+    BodySwapBatchOperator(
+        task_id="swaps",
+        swaps=[pictures, pictures],
+        columns={"Scene": "character_image"},
+        results_uri="s3://b/r.jsonl",
+        on_unknown_outcome="resubmit",
+    )
