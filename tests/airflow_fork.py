@@ -17,6 +17,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -92,6 +93,8 @@ def _serve() -> None:
         if not pid:
             _run(**request)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with suppress(ProcessLookupError):  # the end of an interpreter would end its children
+            os.killpg(pid, signal.SIGKILL)
         sys.stdout.write(f"{code}\n")
         sys.stdout.flush()
 
@@ -104,6 +107,7 @@ async def _ask(app: Any) -> None:
 
 def _run(words: list[str], env: dict[str, str], output: str) -> None:
     code = 1
+    os.setpgid(0, 0)
     signal.alarm(TIMEOUT)
     try:
         printed = os.open(output, os.O_WRONLY | os.O_APPEND)

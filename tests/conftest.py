@@ -46,8 +46,21 @@ _ALONE = (
     "tests/system/test_real_monitoring.py",
     "tests/plugin/test_plugin_browser.py",
 )
-_BEGUN_FIRST = (_ONE_AIRFLOW, _ONE_API, "tests/docs/test_docs_tutorial.py", "tests/plugin/test_plugin_browser.py")
-"""The groups that take longest; whatever is begun last should be short."""
+_BEGUN_FIRST = (
+    _ONE_AIRFLOW,
+    _ONE_API,
+    "tests/docs/test_docs_tutorial.py",
+    "tests/emulator/test_emulator_browser.py",  # short: it waits behind the one long test of the tutorial
+    "tests/plugin/test_plugin_browser.py",
+    "tests/tools/test_release_built.py",
+    "tests/system/test_real_monitoring.py",
+    "tests/quality/test_quality_whole.py",
+)
+"""
+The groups that take longest; whatever is begun last should be short.
+
+A process gets its next group when it has two tests left, so what follows a group of one or two waits for it.
+"""
 
 
 class Groups(LoadScopeScheduling):

@@ -71,9 +71,9 @@ def _try(place: Path, python: str, name: str, wheel: Path, tests: bool) -> str:
 def install(place: Path, python: str, pins: Path, built: Path) -> str:
     """Install the Airflow of a set of pins, then a built file, try that, and say what was added."""
     environment.make(place, python)
-    pip(place, "install", "--quiet", "apache-airflow", "--constraint", pins)
+    pip(place, "install", "--quiet", "--no-compile", "apache-airflow", "--constraint", pins)
     before = environment.versions(place)
-    pip(place, "install", "--quiet", built, "--constraint", pins)
+    pip(place, "install", "--quiet", "--no-compile", built, "--constraint", pins)
     found = describe(before, environment.versions(place))
     environment.try_out(place)
     return found

@@ -35,6 +35,8 @@ MARGIN = 1.01
 JITTER = 0.05
 RECOVERY = 60.0
 """Seconds until the pace has fully recovered after a 429."""
+LONGEST_PAUSE = 60.0
+"""Longest pause in seconds after a 429 that does not say how long to wait."""
 
 K = TypeVar("K")
 
@@ -165,7 +167,7 @@ class Budget:
             rate = self._base = 1.0 / self._interval if self._interval else 1.0
         base = self._base or rate
         self._factor = max(rate / base / 2, 1.0 / 64)
-        pause = retry_after if retry_after is not None else min(2.0 / self._factor, 60.0)
+        pause = retry_after if retry_after is not None else min(2.0 / self._factor, LONGEST_PAUSE)
         self._paused_until = now + pause
         # The pace recovers from the end of the pause on.
         self._changed = self._paused_until

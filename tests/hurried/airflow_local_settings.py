@@ -20,5 +20,6 @@ __all__: list[str] = []  # Airflow takes the public names of its local settings 
 clocks.UNKNOWN = 0.0  # all processes have the same clock
 patience.GONE_AFTER = 15.0
 schedule.PRIOR = 4.0
+schedule.LONGEST_PAUSE = schedule.RECOVERY = 4.0
 history.SETTLED = -27.0  # six seconds after the last moment in which an order can be accepted
 history.SLOW = 3.0

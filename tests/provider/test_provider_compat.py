@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import threading
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,15 +18,18 @@ MOVED = {"airflow.configuration", "airflow.exceptions", "airflow.sdk.configurati
 """Where one name is in one of the supported versions and not in another, or warns there."""
 
 
-def imported() -> Iterator[tuple[str, str, str]]:
+@cache
+def imported() -> list[tuple[str, str, str]]:
     """Return each import in the package: the file, the module, and the name of it."""
+    found = []
     for path in PACKAGE.rglob("*.py"):
+        file = path.relative_to(PACKAGE).as_posix()
         for node in ast.walk(ast.parse(path.read_text())):
-            file = path.relative_to(PACKAGE).as_posix()
             if isinstance(node, ast.Import):
-                yield from ((file, alias.name, "") for alias in node.names)
+                found += [(file, alias.name, "") for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
-                yield from ((file, node.module or "", alias.name) for alias in node.names)
+                found += [(file, node.module or "", alias.name) for alias in node.names]
+    return found
 
 
 def test_nothing_is_imported_from_common_compat_whose_oldest_release_has_next_to_nothing() -> None:

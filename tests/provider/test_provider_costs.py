@@ -230,6 +230,9 @@ def test_costs_are_read_from_s3(monkeypatch: pytest.MonkeyPatch, emulator: Emula
         monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", where.root)
         swap(emulator, "a")
         swap(emulator, "b")
+        # An empty folder costs a request as well, and there are 256; some of them are as good as all.
+        taken = {one.name.rpartition("/")[0] for one in where.listed("swaps")}
+        monkeypatch.setattr(costs, "_PARTS", (*costs._PARTS[:8], *taken.difference(costs._PARTS[:8])))
         reader = CostsReader(where)
         for _ in range(2):
             assert rows(reader.costs(2)) == [

@@ -79,13 +79,15 @@ def test_a_jpeg_with_more_rows_than_data_is_refused(how: dict[str, Any]) -> None
 @pytest.mark.parametrize("how", CODED.values(), ids=CODED)
 @pytest.mark.parametrize("quality", [30, 75, 100])
 def test_a_whole_jpeg_of_one_colour_or_with_a_grey_end_is_not_refused(how: dict[str, Any], quality: int) -> None:
+    ramp = Image.linear_gradient("L").resize((1200, 1200)).convert("RGB")
+    pictures = [ramp, ramp.rotate(180), ramp.transpose(Image.Transpose.ROTATE_90)]
     for level in (0, 64, 127, 128, 129, 255):
-        flat = Image.new("RGB", (2400, 1600), (level,) * 3)
+        flat = Image.new("RGB", (1200, 1200), (level,) * 3)
         half = flat.copy()
         half.paste(photograph(), (0, 0))
-        ramp = Image.linear_gradient("L").resize((2400, 1600)).convert("RGB")
-        for picture in (flat, half, ramp, ramp.rotate(180), ramp.transpose(Image.Transpose.ROTATE_90)):
-            read(jpeg(picture, **{"quality": quality, **how}))
+        pictures += [flat, half]
+    for picture in pictures:
+        read(jpeg(picture, **{"quality": quality, **how}))
 
 
 def test_only_the_scans_of_the_first_picture_count() -> None:
@@ -180,8 +182,10 @@ def test_zeros_outside_of_the_pixels_do_not_matter(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", PACKED)
 def test_a_flat_picture_has_no_holes(kind: str) -> None:
+    # Only in a WebP the zeros grow with the picture: in one of 12 megapixels there are more than the least hole has.
+    size = (4000, 3000) if kind == "WebP" else (1000, 750)
     for level in (0, 128, 255):
-        assert read(packed(kind, Image.new("RGB", (4000, 3000), (level,) * 3))).size == (4000, 3000)
+        assert read(packed(kind, Image.new("RGB", size, (level,) * 3))).size == size
     half = Image.new("RGB", (1600, 1200))
     half.paste(photograph(), (0, 0))
     name, how = PACKED[kind]

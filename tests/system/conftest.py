@@ -15,8 +15,7 @@ import pytest
 from airflow_provider_segmind.emulator import Emulator
 from demo.bucket import ROOT, Bucket
 from demo.local_airflow import LocalAirflow
-from tests.hurry import hurry
-from tests.metadata import copy_database
+from tests.hurry import hurried
 
 DAG_FOLDERS = (Path(__file__).resolve().parents[2] / "example_dags", Path(__file__).parent / "dags")
 
@@ -50,10 +49,7 @@ def airflow(emulator: Emulator, bucket: Bucket, tmp_path_factory: pytest.TempPat
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     }
-    local = LocalAirflow(tmp_path_factory.mktemp("airflow"), dags, env)
-    copy_database(local.sqlite_path)
-    hurry(local.home)
-    with local:
+    with hurried(tmp_path_factory.mktemp("airflow"), dags, env) as local:
         local.wait_healthy()
         yield local
         pids = local.pids

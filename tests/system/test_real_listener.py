@@ -10,9 +10,7 @@ import pytest
 from airflow import __version__ as airflow_version
 
 from airflow_provider_segmind.emulator import Emulator
-from demo.local_airflow import LocalAirflow
-from tests.hurry import hurry
-from tests.metadata import copy_database
+from tests.hurry import hurried
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,10 +27,7 @@ def test_a_listener_sees_every_task_that_would_otherwise_end_in_the_triggerer(tm
             "AIRFLOW_CONN_SEGMIND_DEFAULT": json.dumps(emulator.airflow_connection()),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(tmp_path / "dags" / "plugins"),
         }
-        local = LocalAirflow(tmp_path / "home", tmp_path / "dags", env)
-        copy_database(local.sqlite_path)
-        hurry(local.home)
-        with local as airflow:
+        with hurried(tmp_path / "home", tmp_path / "dags", env) as airflow:
             airflow.wait_healthy()
             airflow.wait_for_dag("listened")
             airflow.unpause("listened")

@@ -13,8 +13,7 @@ import pytest
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.observability import metrics
 from demo.local_airflow import LocalAirflow
-from tests.hurry import hurry
-from tests.metadata import copy_database
+from tests.hurry import hurried
 from tests.provider.test_provider_lineage import check
 from tests.provider.test_provider_metrics import Statsd, sums
 
@@ -55,10 +54,7 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
         if listened:
             transport = {"type": "file", "log_file_path": str(log), "append": True}
             env |= {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport)}
-        local = LocalAirflow(tmp_path / "home", tmp_path / "dags", env)
-        copy_database(local.sqlite_path)
-        hurry(local.home)
-        with local as airflow:
+        with hurried(tmp_path / "home", tmp_path / "dags", env) as airflow:
             airflow.wait_healthy()
             for dag_id in ("one_swap", "nightly_swaps", "publish_swaps"):
                 airflow.wait_for_dag(dag_id)
