@@ -40,6 +40,7 @@ RUNNING = frozenset({"QUEUED", "PROCESSING"})
 _EMULATOR_KEY = re.compile(r"SG_0123456789abcdef|.*emulator.*", re.IGNORECASE)
 _HOSTNAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
 # Parsers (urllib, requests, yarl, browsers) disagree about these: a key could go to the wrong host.
+_PORTS = {"https": 443, "http": 80}
 _SUSPICIOUS = re.compile(r"[\s\\\x00-\x1f\x7f-\U0010ffff]")
 
 
@@ -238,11 +239,7 @@ def _is_ip(hostname: str) -> bool:
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int]:
-    return (
-        parts.scheme,
-        (parts.hostname or "").lower(),
-        parts.port or (443 if parts.scheme == "https" else 80),
-    )
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 80)
 
 
 def _same_origin(one: str, other: str) -> bool:
@@ -291,7 +288,9 @@ def _checked_url(plain: _Plain, name: str, url: str) -> str:
         raise InvalidRequestError(f"{plain.where}: {name} {shown!r} is not a base URL like {DEFAULT_HOST}.")
     if parts.scheme == "http":
         plain.check(name, url, parts.hostname or "")
-    return url.rstrip("/")
+    scheme, host, port = _origin(parts)  # in one spelling, since the memory of swaps knows a service by it
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}{'' if port == _PORTS[scheme] else f':{port}'}{parts.path}"
 
 
 def _positive(where: str, name: str, value: Any, unit: str) -> float | None:

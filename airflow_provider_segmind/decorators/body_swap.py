@@ -19,7 +19,7 @@ from airflow_provider_segmind.batch.files import check_failures
 from airflow_provider_segmind.batch.outcomes import paid_batch_error
 from airflow_provider_segmind.compat import AirflowTaskTimeout, determine_kwargs
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
-from airflow_provider_segmind.orders.place import place_error
+from airflow_provider_segmind.orders.ended import place_error
 from airflow_provider_segmind.orders.returned import NAMES, Swap, check_kind, read_returned
 from airflow_provider_segmind.orders.store import OrderStore
 

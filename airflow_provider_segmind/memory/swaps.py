@@ -114,6 +114,10 @@ class Remembering:
         """Whether this task has claimed an order."""
         return dict(record.owner) == dict(self.owner)
 
+    def is_of_this_task(self, record: SwapRecord) -> bool:
+        """Whether this task has claimed an order, for any of the swaps in its list, which may have changed."""
+        return {**record.owner, "index": 0} == {**self.owner, "index": 0}
+
     def doubted(self, order: OrderRecord, why: object) -> memory.Steps[None]:
         """Note that this task fails since nobody knows the outcome of its order."""
         return memory.doubted(order.claim, self.owner, str(why), self.how.max_tries)
@@ -121,7 +125,7 @@ class Remembering:
     def is_decided(self, record: SwapRecord) -> bool:
         """Whether a person has cleared this task after it had failed since nobody knows an order's outcome."""
         # Only a clear raises `max_tries`: a second attempt that runs at the same time is no decision.
-        return self.owns(record) and bool(record.error) and self.how.max_tries > record.order.max_tries
+        return self.is_of_this_task(record) and bool(record.error) and self.how.max_tries > record.order.max_tries
 
     def refused(self, order: OrderRecord) -> memory.Steps[None]:
         """Release the claim of an order that was not accepted."""

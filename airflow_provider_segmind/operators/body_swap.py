@@ -35,7 +35,7 @@ from airflow_provider_segmind.memory.swaps import digests_in, digests_of, keep, 
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.pixelflow import _OrdersPixelFlow
-from airflow_provider_segmind.orders.place import mark_failed
+from airflow_provider_segmind.orders.ended import mark_failed
 from airflow_provider_segmind.orders.rules import consent_of, estimated_cost, tagged
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.triggers.segmind import deferral, note_wait

@@ -28,7 +28,8 @@ from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, ch
 from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.budgets import give_back, reserve
-from airflow_provider_segmind.orders.place import Order, Placed, place, place_error
+from airflow_provider_segmind.orders.ended import place_error
+from airflow_provider_segmind.orders.place import Order, Placed, place
 from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
@@ -127,11 +128,12 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
 
     def swap_key(self, hook: SegmindHook) -> str:
         """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
-        given = check_inputs(check_workflow(self.workflow), self.given_inputs(), base_url=hook.settings.base_url)
+        workflow = check_workflow(self.workflow)
+        given = check_inputs(workflow, self.given_inputs(), base_url=hook.settings.base_url)
         urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
         digests = {name: digests_of(hook, name, url, by_etag=self.reuse == "etag")[0] for name, url in urls.items()}
         self._digests = tuple(digests.values())
-        return swap_key(hook.settings.base_url, self.workflow, given, digests)
+        return swap_key(hook.settings.base_url, workflow, given, digests)
 
     def _check_rules(self, context: Context, ordered: int) -> None:
         if self.swaps_people:

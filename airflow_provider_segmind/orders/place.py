@@ -18,8 +18,9 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.api.memory import Found
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
+from airflow_provider_segmind.api.remembered import SwapRecord
 from airflow_provider_segmind.api.workflows import fingerprint
-from airflow_provider_segmind.failures import ChangedError, paid_error, task_error
+from airflow_provider_segmind.failures import ChangedError
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.swaps import Remembering, recalled
 from airflow_provider_segmind.orders.recovery import (
@@ -96,6 +97,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         if memory.store.run(memory.unsent(record)):
             log.info("An earlier attempt of this task ended before its order was accepted; it is sent now.")
             record = record.refuted()
+            _restore(store, record)  # it counts no more for the limits of spending
     step = decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
     if record is None or step is Step.ORDER:
         _say_why(record, max_tries)
@@ -138,10 +140,7 @@ def _order(
                 job = recall(hook, memory, found.record)
                 if job is None:
                     continue
-                log.info("Request %s is reused: %s ordered and paid for it.", job.request_id, found.record.whose)
-                reused = replace(wish, at=found.record.order.at, replaced=earlier, reused=True, claim=found.name)
-                _keep(context, store, reused.submitted(job), job)
-                return Placed(job, attached=True, orders=len(earlier))
+                return _take(context, store, before, job, replace(wish, claim=found.name), found.record, memory)
         inputs = order.build(earlier)
         intent = replace(
             wish,
@@ -154,43 +153,37 @@ def _order(
         try:
             job = _submit(context, hook, store, before, intent, inputs, claim, resubmit=order.on_unknown == "resubmit")
         except LostClaimError:
+            key = order.key()  # `build` reads the pictures again as well, and they may have changed
             continue
         return Placed(replace(job, prepared=intent.prepared), attached=False, orders=len(earlier) + 1)
 
 
+def _take(
+    context: Context,
+    store: OrderStore,
+    before: OrderRecord | None,
+    job: Job,
+    wish: OrderRecord,
+    known: SwapRecord,
+    memory: Remembering,
+) -> Placed:
+    """Take a job that is paid for already: another task's, or one that this task ordered."""
+    earlier = before.perhaps if before is not None else ()
+    # What this task ordered when it died, and learns of only now, counts as its order, and not as saved.
+    is_new = memory.owns(known) and job.request_id not in (before.ordered if before is not None else ())
+    if is_new:
+        log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
+        earlier = tuple(request_id for request_id in earlier if request_id != job.request_id)
+    else:
+        log.info("Request %s is reused: %s ordered and paid for it.", job.request_id, known.whose)
+    job = replace(job, reused=not is_new)
+    record = replace(wish, at=known.order.at, replaced=earlier, reused=job.reused).submitted(job)
+    _keep(context, store, record, job)
+    return Placed(job, attached=True, orders=len(record.ordered))
+
+
 class LostClaimError(SegmindError):
     """Another task claimed this swap at the same moment; nothing was sent."""
-
-
-def place_error(context: Context, error: SegmindError) -> Exception:
-    """Return the exception for a task that could not place or resume its order."""
-    # If an attempt of this series has paid, a retry may follow any temporary error. The message names paid
-    # requests.
-    store = OrderStore(context)
-    try:
-        record = store.load()
-    except Exception:  # noqa: BLE001 - record unreadable or store unavailable: must not hide the original error
-        return task_error(error)
-    max_tries = int(getattr(context["ti"], "max_tries", 0))
-    if record is None or record.max_tries != max_tries or (error.status and not record.perhaps):
-        return task_error(error)  # nothing is paid for, even if the intent of a refused order is still on record
-    for said, ids in (
-        ("Earlier attempts of this task ordered and paid for", record.ordered),
-        ("An order of unknown outcome can be", record.candidates if record.pending else ()),
-    ):
-        unnamed = [request_id for request_id in ids if request_id not in str(error)]
-        error.message += f" {said}: {', '.join(unnamed)}." if unnamed else ""
-    if record.pending and not isinstance(error, OutcomeUnknownError):
-        error.message += f" An order was being sent at {moment(record.at)}, and is looked up by a retry."
-    return paid_error(error, kept=store.durable, how="Look at what it ordered before.")
-
-
-def mark_failed(context: Context, job: Job) -> None:
-    """Record that a job ended FAILED, so that the next retry orders again."""
-    store = OrderStore(context)
-    record = store.load()
-    if record is not None and record.request_id == job.request_id:
-        store.save(replace(record, failed=True))
 
 
 def _submit(

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 MAY_PASS = (RateLimitError, ServiceError, TransportError, JobTimeoutError, AuthenticationError)
 """Errors that a later attempt may not meet; also a wrong key, which can be corrected."""
-SOON = 60.0
+SOON = 5.0
 """Seconds after an order within which its job is waited for without a look at it first."""
 SHARED = (
     "Request %s is the only one with these inputs at that time. Another order with the same inputs may own it as "
@@ -142,7 +142,7 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
         return job_of(memory.store, record)
     if record.state == CLAIMED:
         recovery = recover(hook, record.order)
-        own = memory.owns(record)
+        own = memory.is_of_this_task(record)
         if recovery.lost is not None:
             _note_lost(memory, record, recovery.lost, recovery.note)
             return None

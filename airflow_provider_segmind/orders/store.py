@@ -74,8 +74,7 @@ class OrderStore:
         except ValueError as error:
             raise OutcomeUnknownError(
                 f"An earlier attempt of this task left an order behind, but {error}: {stored!r}. Nothing was ordered "
-                "now. If it is in your Segmind request history, fetch its result with a sensor. If it is not, clear "
-                "the task: that orders anew."
+                f"now. {self._unreadable(KEY)}"
             ) from error
 
     def save(self, record: OrderRecord) -> None:
@@ -97,10 +96,22 @@ class OrderStore:
             entries = self._entries(header.batch, header.count) if header else {}
         except ValueError as error:
             raise OutcomeUnknownError(
-                f"An earlier attempt of this task left a batch behind, but {error}. Nothing was ordered now. Fetch "
-                "with a sensor what your Segmind request history has of it. Then clear the task: that orders all anew."
+                f"An earlier attempt of this task left a batch behind, but {error}. Nothing was ordered now. "
+                f"{self._unreadable(BATCH_KEY)}"
             ) from error
         return header, entries
+
+    def _unreadable(self, key: str) -> str:
+        """Return what to do if a record cannot be read."""
+        if isinstance(self._store, _TaskRecords):
+            return (
+                f"Delete the memory's object {self._store.name(key)}, then clear the task: it takes from the memory "
+                "what is paid for, and orders the rest."
+            )
+        return (
+            "Fetch with a sensor what your Segmind request history has of it. Then delete this task's state "
+            f"{key!r} in Airflow, and clear the task: that orders anew, unless there is a memory of swaps."
+        )
 
     def _entries(self, batch: str, count: int) -> dict[int, OrderRecord]:
         entries: dict[int, OrderRecord] = {}
@@ -159,7 +170,7 @@ class _TaskRecords:
 
     def get(self, key: str) -> Any:
         """Return a value, or ``None``; an unreadable one as its text, which no reader takes."""
-        data = self._memory.do(Read(self._name(key)))
+        data = self._memory.do(Read(self.name(key)))
         try:
             return None if data is None else json.loads(data)
         except ValueError:
@@ -167,13 +178,14 @@ class _TaskRecords:
 
     def set(self, key: str, value: Any) -> None:
         """Keep a value."""
-        self._memory.do(Replace(self._name(key), json.dumps(value).encode()))
+        self._memory.do(Replace(self.name(key), json.dumps(value).encode()))
 
     def delete(self, key: str) -> None:
         """Forget a value."""
-        self._memory.delete(self._name(key))
+        self._memory.delete(self.name(key))
 
-    def _name(self, key: str) -> str:
+    def name(self, key: str) -> str:
+        """Return the name of the object of a value."""
         return f"{self._folder}/{key}.json"
 
 

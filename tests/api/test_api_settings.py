@@ -38,7 +38,7 @@ def test_the_key_is_in_no_repr() -> None:
         ({"host": "api.segmind.com"}, "https://api.segmind.com"),
         ({"host": "https://api.segmind.com/"}, "https://api.segmind.com"),
         ({"host": "api.segmind.com", "port": 8443}, "https://api.segmind.com:8443"),
-        ({"host": "https://gateway.example.com/segmind/", "port": 443}, "https://gateway.example.com:443/segmind"),
+        ({"host": "https://gateway.example.com/segmind/", "port": 443}, "https://gateway.example.com/segmind"),
         ({"host": "https://gateway.example.com:444", "port": 443}, "https://gateway.example.com:444"),
         ({"host": "127.0.0.1", "schema": "http", "port": 8765}, "http://127.0.0.1:8765"),
         ({"host": "http://localhost:8765"}, "http://localhost:8765"),

@@ -18,7 +18,8 @@ from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.orders.place import Order, place, place_error
+from airflow_provider_segmind.orders.ended import place_error
+from airflow_provider_segmind.orders.place import Order, place
 from airflow_provider_segmind.orders.recovery import moment
 from airflow_provider_segmind.orders.store import KEY
 from tests.provider.running import TaskInstance, context

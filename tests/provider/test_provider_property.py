@@ -22,7 +22,8 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.wire import Answer
 from airflow_provider_segmind.observability.metrics import Counters
-from airflow_provider_segmind.orders.place import Order, mark_failed, place
+from airflow_provider_segmind.orders.ended import mark_failed
+from airflow_provider_segmind.orders.place import Order, place
 from tests.api import drive
 from tests.provider.running import TaskInstance
 
