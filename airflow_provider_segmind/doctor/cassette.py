@@ -168,22 +168,24 @@ class Folder:
 
     def keep_order(self, said: Mapping[str, Any]) -> None:
         """Keep the order's record. When this returns, it survives a kill and a power cut."""
-        self.write("order.json", json.dumps(said, indent=1).encode())
+        self.write("order.json", json.dumps(said, indent=1).encode(), durably=True)
 
     def drop_order(self) -> None:
         """Forget an order that was certainly refused."""
         (self.path / "order.json").unlink()
         self._sync()
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write a file whole, and durably; only its owner may read it."""
+    def write(self, name: str, data: bytes, *, durably: bool = False) -> None:
+        """Write a file whole; only its owner may read it. ``durably``: when this returns, it is on the disk."""
         whole = self.path / f".{name}.{os.getpid()}"
         with open(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durably:
+                os.fsync(file.fileno())
         whole.replace(self.path / name)
-        self._sync()
+        if durably:
+            self._sync()
 
     def _sync(self) -> None:
         with _opened(self.path) as folder:

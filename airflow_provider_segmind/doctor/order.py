@@ -253,7 +253,7 @@ class Order:
             if left <= 0:
                 return
             age = bench.clock() - kept["ended_at"]
-            bench.sleep(min(left, 60.0 if age < 7200 else 900.0))
+            bench.sleep(min(left, 60.0 if age < 600 else 300.0 if age < 7200 else 900.0))
 
     def _ask_record(self) -> None:
         bench, url = self._bench, self._record.poll_url

@@ -83,9 +83,10 @@ def _limit_headers(tape: Tape) -> Seen | None:
 def _polls_count(tape: Tape) -> Seen | None:
     for number, one in tape.of("poll"):
         for name, value in one["headers"].items():
-            last = one.get("last", {}).get(name, "")
-            if LIMIT.search(name) and "remaining" in name and str(value).isdigit() and str(last).isdigit():
-                return Seen("they count" if int(last) < int(value) else "they do not count", number)
+            last, times = one.get("last", {}).get(name, ""), one.get("times", 1)
+            if LIMIT.search(name) and "remaining" in name and f"{value}{last}".isdigit() and last and times >= 4:
+                # Some of the other requests in between count, too.
+                return Seen("they count" if 2 * (int(value) - int(last)) > times else "they do not count", number)
     return None
 
 
@@ -193,12 +194,14 @@ def _poll_host(tape: Tape) -> Seen | None:
 
 def _first_poll(tape: Tape) -> Seen | None:
     polls, began = list(tape.of("poll")), tape.order_at()
-    unknown = [(n, one) for n, one in polls if one["status"] == 404]
+    unknown = [(n, one) for n, one in polls if one["status"] in tape.gone]
     known = next(iter(tape.jobs()), None)
     if known is None or began is None:
-        return Seen("404 until it was given up", unknown[-1][0]) if unknown and began is not None else None
-    before = [(n, one) for n, one in unknown if n < known[0]]
-    return Seen(f"404 for {known[1]['at'] - began:.0f} s", before[0][0]) if before else Seen("known at once", known[0])
+        return Seen("as unknown until it was given up", unknown[-1][0]) if unknown and began is not None else None
+    before = [n for n, _ in unknown if n < known[0]]
+    return Seen(
+        f"as unknown for {known[1]['at'] - began:.0f} s" if before else "known at once", min(before, default=known[0])
+    )
 
 
 def _poll_code(tape: Tape) -> Seen | None:
@@ -242,7 +245,7 @@ def _life(step: str, enough: float, words: str) -> Callable[[Tape], Seen | None]
         for n, one in tape.said(step):
             if one["status"] in (200, 422):
                 alive, number = one.get("until", one["at"]) - end[1]["at"], n
-            elif one["status"] in (403, 404, 410) and alive < enough:
+            elif one["status"] in (403, *tape.gone) and alive < enough:
                 gone = one["at"] - end[1]["at"]
                 return Seen(f"there {alive / 60:.0f} min after the end, and gone {gone / 60:.0f} min after it", n)
         return Seen(words if alive >= enough else "there when last asked", number) if number else None

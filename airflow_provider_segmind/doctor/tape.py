@@ -42,6 +42,11 @@ class Tape:
         """Yield all requests that the service itself has answered."""
         return ((n, one) for n, one in enumerate(self.entries, 1) if is_answer(one))
 
+    @property
+    def gone(self) -> tuple[int, ...]:
+        """The HTTP codes of what is not there: as of an unknown job, which may be another than 404."""
+        return (404, 410, *(one["status"] for _, one in self.said("unknown-job") if one["status"] >= 400))
+
     def jobs(self) -> Iterator[tuple[int, Entry]]:
         """Yield the polls that were answered with a job's state."""
         return ((n, one) for n, one in self.said("poll") if body(one).get("status"))
