@@ -23,8 +23,14 @@ _DEEPEST = 8
 _CODES = frozenset(("status", "model_status", "state", "type", "keyname", "code", "model"))
 _SENTENCES = frozenset(("message", "error", "error_message", "detail", "details", "reason"))
 _NUMBERS = frozenset(("latency_ms", "credits_deduction", "code", "page", "per_page"))
-_CODE = re.compile(r"[A-Za-z](?!(?:\D*\d){4})[A-Za-z0-9_ /-]{0,39}")
-_NAME = re.compile(r"(?!(?:\D*\d){3})[A-Za-z][A-Za-z0-9_-]{0,39}")
+_PLAIN = r"[a-z]{1,16}(?:[A-Z][a-z]{1,15}|[_-][a-z]{1,16}|_?\d{1,2}(?![a-z\d])){0,6}"
+_NAME = re.compile(rf"{_PLAIN}|[A-Z]{{1,12}}(?:_[A-Z]{{1,12}}){{0,3}}")
+"""Names as programmers give them; what mixes letters and digits may be a token, and two capitals a person."""
+_CODE = re.compile(
+    rf"{_PLAIN}|[A-Z]{{1,16}}(?:[_ -][A-Z]{{1,16}}){{0,2}}|[A-Z][a-z]{{1,15}}(?: [a-z]{{1,15}})?|image/[a-z+]{{1,10}}"
+)
+_SIGNED = re.compile(r"X-(?:Amz|Goog|Ms)-[A-Z][a-z]{1,12}(?:-[A-Z][a-z]{1,7})?|Expires|Signature|Policy|Key-Pair-Id")
+"""Names in the query of a signed URL."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]{5,18}(?:Z|[+-]\d\d:?\d\d)?")
 _DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT")
 _LIMITS = re.compile(r"\d{1,13}(?:[,;]\s?(?:w=)?\d{1,6}){0,4}")
@@ -32,9 +38,10 @@ _MEDIA_TYPE = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}(?:; ?charset=[\w-]{1,20
 _PATHS = frozenset(("workflows", "request", "requests", "assets", "outputs", "upload-asset", "get-user-credits"))
 _PATHS |= {"v1", "v2", "inference-request", "request-history", "samples"}
 _FILE = re.compile(r"\.(?:png|jpe?g|webp|gif|avif)\Z")
-_LABEL = re.compile(r"(?!(?:\D*\d){5})[a-z0-9-]{1,24}")
+_SEGMIND = ".segmind.com"
+_LABEL = re.compile(r"[a-z]{1,12}|s3|segmind[a-z-]{1,30}")
 _ADDRESS = re.compile(r"[\d.]{7,15}|\[[0-9a-f:]{2,39}\]")
-_WORD = re.compile(r"[A-Z]?[a-z']{1,19}|\d{1,3}|[-/]")
+_WORD = re.compile(r"[A-Z]?[a-z']{1,14}|\d{1,3}|[-/]")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -51,6 +58,14 @@ _HARMLESS = _words(
     "is was not or and in missing invalid wrong expired for header has been required must does cannot credits to of "
     "the your an a with no found unauthorized insufficient please"
 )
+
+
+def _host(host: str) -> str:
+    """Return a host; of other domains than Segmind's a label may name a customer, or be a secret."""
+    if _ADDRESS.fullmatch(host) or host.endswith(_SEGMIND) or host == "localhost":
+        return host
+    labels = host.split(".")
+    return ".".join(one if _LABEL.fullmatch(one) else "<label>" for one in labels[:-2]) + f".{'.'.join(labels[-2:])}"
 
 
 class Redactor:
@@ -151,17 +166,14 @@ class Redactor:
         """Return scheme, host and the shape of path and query of a URL."""
         try:
             parts = urlsplit(url)
-            host = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+            host = _host(parts.hostname or "") + (f":{parts.port}" if parts.port else "")
             names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20)]
         except ValueError:
             return "<URL>"
-        labels = [label if _LABEL.fullmatch(label) else "<label>" for label in host.split(":")[0].split(".")]
-        host = (
-            host if _ADDRESS.fullmatch(parts.hostname or "") else ".".join(labels) + host[len(parts.hostname or "") :]
-        )
         path = "/".join(self._segment(one) for one in parts.path.split("/"))
         has_values = "=" in parts.query
-        query = "&".join(f"{self._name(name) if has_values else '<value>'}=…" for name in names)
+        names = [name if _SIGNED.fullmatch(name) else self._name(name) for name in names]
+        query = "&".join(f"{name if has_values else '<value>'}=…" for name in names)
         scheme = f"{parts.scheme}://" if parts.netloc else ""
         return f"{scheme}{host}{path}{f'?{query}' if parts.query else ''}{'#…' if parts.fragment else ''}"
 

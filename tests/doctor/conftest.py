@@ -53,7 +53,7 @@ def run(
         minutes=minutes,
         clock=clock,
         sleep=clock.sleep,
-        here=lambda: [],
+        here=list,
     )
 
 
