@@ -115,7 +115,7 @@ class Recorder(Client):
         try:
             found = self.read(answer)
         except SegmindError as error:
-            found = type(error).__name__
+            return {"read_as": type(error).__name__}
         return found if isinstance(found, dict) else {"read_as": self.redactor.value(found, "status")}
 
 

@@ -188,7 +188,7 @@ class Order:
         try:
             return bench.client.run(flow.ask(bench.settings, bench.client.auth, url), polls=True), pause
         except RateLimitError as error:
-            return None, error.retry_after or 15.0
+            return None, max(error.retry_after or 15.0, pause)
         except (AuthenticationError, InvalidRequestError) as error:
             bench.say(str(error))
             bench.notes.append(f"The job cannot be asked for any more ({_name(error)}).")
