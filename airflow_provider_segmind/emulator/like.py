@@ -87,15 +87,21 @@ class _Filled:
     def value(self, seen: Any, name: str = "") -> Any:
         if isinstance(seen, dict):
             if JSON in seen:
-                return json.dumps(self.value(seen[JSON], name))
+                inner = self.value(seen[JSON], name)
+                return inner if isinstance(self._own.get(name), list) else json.dumps(inner)
             if name == "request_body" and isinstance(self._own.get(name), dict):
                 return self._inputs(seen)
-            return {key: self.value(part, key) for key, part in seen.items()}
+            return {self._upload_name(key): self.value(part, key) for key, part in seen.items()}
         if isinstance(seen, list):
             return self._list(seen, name)
         if isinstance(seen, str):
             return self._text(seen, name)
         return self._own[name] if isinstance(seen, int | float) and name in self._own else seen
+
+    def _upload_name(self, name: str) -> str:
+        """Return which of the two known names of an upload's URLs is to be given; any other name as it is."""
+        known = ("file_urls", "urls")
+        return next((own for own in known if own in self._own), name) if name in known else name
 
     def _list(self, seen: list[Any], name: str) -> list[Any]:
         rows = next((part for part in self._own.values() if isinstance(part, list)), None)
@@ -230,6 +236,11 @@ def _settings(by_step: Mapping[str, Entry], entries: list[Entry]) -> dict[str, A
     end = _end(entries)
     if end is not None and "order" in by_step:
         found["job_seconds"] = max(0.0, end["at"] - by_step["order"]["at"])
+    uploaded = by_step.get("upload", {}).get("body") or {}
+    if name := next((name for name in ("file_urls", "urls") if name in uploaded), ""):
+        found["upload_as"] = name
+    if end is not None and isinstance(end["body"].get("output"), list):
+        found["output_as"] = "list"
     if (life := _gone(entries, "record")) is not None:
         found["record_seconds"] = life
     spent = [one.get("facts", {}).get("spent", 0) for one in entries] + [
