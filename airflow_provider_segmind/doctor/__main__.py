@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             minutes=options.watch if options.watch is not None else math.inf if options.order and terminal else 0.0,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
+        print(report, end="")
+        print(f"\nThis page is in {options.out}/report.md, what was asked and answered in {options.out}/cassette.json.")
+    except BrokenPipeError:  # whoever reads it has seen enough
+        sys.stdout = None
+        return 2
     except SegmindError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
@@ -51,8 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - what went wrong may have a secret in its words
         print(f"The doctor itself failed ({type(error).__name__}). Run it again, and report this.", file=sys.stderr)
         return 2
-    print(report, end="")
-    print(f"\nThis page is in {options.out}/report.md, what was asked and answered in {options.out}/cassette.json.")
     return 1 if report.differs else 0
 
 

@@ -12,12 +12,12 @@ import requests
 import urllib3
 
 from airflow_provider_segmind.api.media import MAX_BYTES, format_of
-from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.models import Settings, is_local
 from airflow_provider_segmind.api.transport import Session, exchange, prepare_session
 from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response
 from airflow_provider_segmind.doctor.cassette import Folder, Recorder
 from airflow_provider_segmind.doctor.redaction import Redactor
-from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly
+from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
 from airflow_provider_segmind.quality import reading
 
 WRONG_KEY = "SG_0000000000000000"
@@ -55,7 +55,7 @@ class Bench:
         self.pictures: dict[str, bytes] = {}
         self._session = prepare_session(_session(settings))
         self._files = prepare_session(_session(settings))
-        if urlsplit(settings.storage_url).netloc != urlsplit(settings.base_url).netloc:  # else it is an emulator
+        if not is_local(settings.base_url):  # an emulator
             self._files.mount("https://", PublicOnly())
             self._files.mount("http://", PublicOnly())
         self.client = self.recorder(settings)
@@ -78,8 +78,11 @@ class Bench:
         self.folder.close()
 
     def save(self) -> None:
-        """Keep the cassette."""
-        self.folder.write("cassette.json", self.cassette.to_bytes(self.settings.api_key))
+        """Keep the cassette. It never raises: an answer that has just come may be that to an order."""
+        try:
+            self.folder.write("cassette.json", self.cassette.to_bytes(self.settings.api_key))
+        except OSError as error:
+            self.say(f"The cassette cannot be written now ({error.strerror}).")
 
     def ask(
         self,
@@ -93,10 +96,10 @@ class Bench:
         client.step, client.read = step, read
         return client.send(request)
 
-    def fetch(self, step: str, url: str, same_as: bytes = b"", scene: bytes = b"") -> Answer:
+    def fetch(self, step: str, url: str, *, same_as: bytes = b"", scene: bytes = b"", seconds: float = 30.0) -> Answer:
         """Fetch a file as anybody can, without the key; record what it is, and nothing of what it shows."""
         began, at = time.monotonic(), self.clock()
-        answer, data = self._get(url)
+        answer, data = self._get(url, seconds)
         facts: dict[str, Any] = {}
         if isinstance(answer, Response) and answer.status == 200:
             kind = format_of(data)
@@ -107,10 +110,12 @@ class Bench:
         self.client.record("GET", url, "no key", at, time.monotonic() - began, answer, **facts)
         return answer
 
-    def _get(self, url: str) -> tuple[Answer, bytes]:
+    def _get(self, url: str, seconds: float) -> tuple[Answer, bytes]:
         data = bytearray()
-        with exchange(30.0) as one:
+        with exchange(seconds) as one:
             try:
+                if not is_local(self.settings.base_url):
+                    check_host(urlsplit(url).hostname or "")  # a proxy would not
                 with self._files.get(url, stream=True, timeout=(5, 20), allow_redirects=False) as answer:
                     while (chunk := answer.raw.read1(65536, decode_content=False)) and len(data) < MAX_BYTES:
                         data += chunk

@@ -166,24 +166,38 @@ class Folder:
         """Return what is kept of the order, or ``None`` if none was begun."""
         return self._read("order.json")
 
-    def keep_order(self, said: Mapping[str, Any]) -> None:
-        """Keep the order's record. When this returns, it survives a kill and a power cut."""
-        self.write("order.json", json.dumps(said, indent=1).encode(), durably=True)
+    def keep_order(self, said: Mapping[str, Any], *, first: bool = False) -> None:
+        """
+        Keep the order's record. When this returns, it survives a kill and a power cut.
+
+        :raises InvalidRequestError: it is the ``first``, and another machine has just written one.
+        """
+        self.write("order.json", json.dumps(said, indent=1).encode(), durably=True, exclusively=first)
 
     def drop_order(self) -> None:
         """Forget an order that was certainly refused."""
         (self.path / "order.json").unlink()
         self._sync()
 
-    def write(self, name: str, data: bytes, *, durably: bool = False) -> None:
+    def write(self, name: str, data: bytes, *, durably: bool = False, exclusively: bool = False) -> None:
         """Write a file whole; only its owner may read it. ``durably``: when this returns, it is on the disk."""
-        whole = self.path / f".{name}.{os.getpid()}"
+        whole = self.path / f".{name}.new"
         with open(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
             file.write(data)
             file.flush()
             if durably:
                 os.fsync(file.fileno())
-        whole.replace(self.path / name)
+        if exclusively:
+            # A lock is not enough: some shared disks have none.
+            try:
+                (self.path / name).hardlink_to(whole)
+            except FileExistsError:
+                raise InvalidRequestError(
+                    f"Another run has just begun an order in {self.path}: run this again, it goes on with that one."
+                ) from None
+            whole.unlink()
+        else:
+            whole.replace(self.path / name)
         if durably:
             self._sync()
 

@@ -22,7 +22,7 @@ from airflow_provider_segmind.emulator import samples
 STEPS = ("wrong-key", "bearer", "x-api-key", "unknown-job", "upload", "file", "history", "unknown-workflow")
 UNKNOWN_JOB = "00000000000000000000000000000000"
 UNKNOWN_WORKFLOW = "missing-000000000000000000000000-v1"
-SECONDS = 35.0
+SECONDS = 30.0
 """Seconds after which no further free request is begun."""
 _ANSWER = 6.0
 """Seconds for each answer, so that a silent host does not use up the time of the others."""
@@ -138,4 +138,4 @@ def _upload(bench: Bench, gate: _Gate, scheme: str) -> None:
     if parse_url(url) is None:
         bench.skipped.setdefault("file", "there was no upload")
     elif gate.may_ask("file", url):
-        bench.fetch("file", url, same_as=pictures["scene"])
+        bench.fetch("file", url, same_as=pictures["scene"], seconds=2 * _ANSWER)

@@ -12,7 +12,7 @@ import requests
 from airflow_provider_segmind import __version__
 
 _SECONDS = 10.0
-"""Seconds that each look may take."""
+"""Seconds that all looks may take."""
 
 
 def has_airflow(environment: Mapping[str, str]) -> bool:
@@ -25,22 +25,23 @@ def airflow_here() -> list[str]:
     """Return what is seen, as sentences that say what to do."""
     if not has_airflow(os.environ):
         return ["There is no Airflow: neither an airflow.cfg nor a variable AIRFLOW__…."]
-    return [_within(look) for look in (_versions, _triggerer, _records, _memory, _gallery)]
-
-
-def _within(look: Callable[[], str]) -> str:
+    looks = (_versions, _records, _gallery, _triggerer, _memory)
     said: list[str] = []
 
     def work() -> None:
-        try:
-            said.append(look())
-        except Exception as error:  # noqa: BLE001 - a report, whatever is wrong with an Airflow
-            said.append(f"{_topic(look)}: cannot be seen from here ({type(error).__name__}).")
+        said.extend(map(_seen, looks))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(_SECONDS)
-    return said[0] if said else f"{_topic(look)}: no answer within {_SECONDS:.0f} s."
+    return [*said, *(f"{_topic(look)}: no answer in {_SECONDS:.0f} s." for look in looks[len(said) :])]
+
+
+def _seen(look: Callable[[], str]) -> str:
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001 - a report, whatever is wrong; without words that may name a bucket
+        return f"{_topic(look)}: it cannot be used, or not be seen from here ({type(error).__name__})."
 
 
 def _topic(look: Callable[[], str]) -> str:

@@ -88,8 +88,8 @@ class Order:
             return "the drawn pictures could not be uploaded. Run this again later."
         if bench.balance is not None and bench.balance < PRICE:
             return f"the balance of ${bench.balance:.2f} does not pay for it. Add credits, then run this again."
-        taken = [one for one in bench.cassette.entries if one["step"] == "unknown-workflow" and one["status"] == 200]
-        if taken:
+        asked = [one["status"] or 0 for one in bench.cassette.entries if one["step"] == "unknown-workflow"]
+        if any(200 <= status < 300 for status in asked):
             return "an order of a workflow that does not exist was accepted. Look at the account's bill first."
         return ""
 
@@ -99,7 +99,10 @@ class Order:
         given = {name: bench.uploads[kind] for name, kind in zip(BODY_SWAP_IMAGES, ("scene", "person"), strict=True)}
         given["select_character"] = "woman"
         # A fragment that was refused before is left out.
-        refused = any(one["step"] == "order" and one["status"] in (400, 406, 422) for one in bench.cassette.entries)
+        refused = any(
+            one["step"] == "order" and one.get("facts", {}).get("read_as") == "InvalidRequestError"
+            for one in bench.cassette.entries
+        )
         inputs = given if refused else tag_scene(given, uuid.uuid4().hex[:12])
         record = orders.OrderRecord(
             bench.clock(),
@@ -108,7 +111,7 @@ class Order:
             workflow=BODY_SWAP_WORKFLOW,
             fingerprint=fingerprint(BODY_SWAP_WORKFLOW, inputs),
         )
-        self._keep(record, inputs=inputs, balance=bench.balance)
+        self._keep(record, first=True, inputs=inputs, balance=bench.balance)
         bench.client.step, bench.client.read = "order", self._read
         steps = flow.order(bench.settings, bench.client.auth, BODY_SWAP_WORKFLOW, inputs)
         try:
@@ -123,6 +126,7 @@ class Order:
             bench.say(str(error))
             bench.notes.append(f"The order was refused, and nothing is billed ({_name(error)}).")
             return False
+        bench.say(f"Ordered: request {job.request_id}.")
         self._keep(record.submitted(job))
         return True
 
@@ -264,9 +268,9 @@ class Order:
         except SegmindError:
             return  # the cassette has the answer
 
-    def _keep(self, record: orders.OrderRecord, **more: Any) -> None:
+    def _keep(self, record: orders.OrderRecord, *, first: bool = False, **more: Any) -> None:
         self._kept = {**(self._kept or {}), "record": orders.write_record(record), **more}
-        self._bench.folder.keep_order(self._kept)
+        self._bench.folder.keep_order(self._kept, first=first)
         self._know()
 
     def _know(self) -> None:

@@ -30,6 +30,8 @@ def _reach(tape: Tape) -> Seen | None:
             bad[f"{host}: {one['failure'] or 'no answer'}"] = number
         elif is_page(one):
             bad[f"{host}: a web page with HTTP {one['status']}"] = number
+        elif 300 <= one["status"] < 400:
+            bad[f"{host}: a redirect"] = number
         elif one["status"] >= 500:
             bad[f"{host}: HTTP {one['status']}"] = number
     first = next(tape.of("bearer", "wrong-key"), None)
@@ -54,10 +56,11 @@ def _speed(tape: Tape) -> Seen | None:
 
 def _auth(tape: Tape) -> Seen | None:
     asked = list(tape.said("bearer", "x-api-key"))
-    taken = [one["step"] for _, one in asked if one["status"] not in (401, 403)]
-    if not asked or (not taken and len(asked) < 2):
-        return None
-    return Seen(" and ".join(taken) or "neither", asked[0][0])
+    taken = [(one["step"], n) for n, one in asked if one["status"] == 200 or (one["status"] == 404 and body(one))]
+    refused = [n for n, one in asked if one["status"] in (401, 403)]
+    if taken:
+        return Seen(" and ".join(step for step, _ in taken), taken[0][1])
+    return Seen("neither", refused[0]) if len(refused) == 2 else None
 
 
 def _credits(tape: Tape) -> Seen | None:

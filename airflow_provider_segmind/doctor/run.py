@@ -50,7 +50,9 @@ def examine(
         try:
             say("Asking for what is free …")
             look(bench)
-            if agree is not None:
+            if order.exists and bench.client.auth.known is None:
+                bench.notes.append("The order of an earlier run could not be asked for. Run this again.")
+            elif agree is not None:
                 order.place()
                 order.watch()
             order.later(minutes)

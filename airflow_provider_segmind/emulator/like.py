@@ -215,7 +215,12 @@ def _answers(by_step: Mapping[str, Entry]) -> dict[str, Entry]:
     found = {name: by_step[name] for name in ("wrong-key", "unknown-job", "unknown-workflow") if name in by_step}
     taken = [by_step[name] for name in ("bearer", "x-api-key") if name in by_step and by_step[name]["status"] == 200]
     history = [by_step[name] for name in ("history", "history-order") if name in by_step]
-    good = {"credits": taken, "upload": [by_step.get("upload")], "submit": [by_step.get("order")], "history": history}
+    good: dict[str, list[Entry | None]] = {
+        "credits": [*taken],
+        "upload": [by_step.get("upload")],
+        "submit": [by_step.get("order")],
+        "history": [*history],
+    }
     for on, entries in good.items():
         for one in entries:
             found |= {on: one} if one and one["status"] < 300 else {}
