@@ -40,6 +40,7 @@ _PATHS |= {"v1", "v2", "inference-request", "request-history", "samples"}
 _FILE = re.compile(r"\.(?:png|jpe?g|webp|gif|avif)\Z")
 _SEGMIND = ".segmind.com"
 _LABEL = re.compile(r"[a-z]{1,12}|s3|segmind[a-z-]{1,30}")
+_DOMAIN = re.compile(r"(?!(?:\D*\d){3})[a-z0-9-]{1,40}")
 _ADDRESS = re.compile(r"[\d.]{7,15}|\[[0-9a-f:]{2,39}\]")
 _WORD = re.compile(r"[A-Z]?[a-z']{1,14}|\d{1,3}|[-/]")
 
@@ -65,7 +66,8 @@ def _host(host: str) -> str:
     if _ADDRESS.fullmatch(host) or host.endswith(_SEGMIND) or host == "localhost":
         return host
     labels = host.split(".")
-    return ".".join(one if _LABEL.fullmatch(one) else "<label>" for one in labels[:-2]) + f".{'.'.join(labels[-2:])}"
+    kept = (_LABEL if place < len(labels) - 2 else _DOMAIN for place in range(len(labels)))
+    return ".".join(one if form.fullmatch(one) else "<label>" for one, form in zip(labels, kept, strict=True))
 
 
 class Redactor:

@@ -71,8 +71,8 @@ class Report:
         yield (
             f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(self.at))}, airflow-provider-segmind {__version__}, "
             f"Python {platform.python_version()}, {platform.system()}, {self.cassette.host}, "
-            f"with{'' if ordered else 'out'} an order. {len(self.differs)} beliefs differ, {len(holds)} hold, "
-            f"{len(open_)} were not found out."
+            f"with{'' if ordered else 'out'} an order. Beliefs that differ: {len(self.differs)}; as expected: "
+            f"{len(holds)}; not found out: {len(open_)}."
         )
         yield from ("", *(f"**{note}**" for note in self.notes)) if self.notes else ()
         if self.differs:

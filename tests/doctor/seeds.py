@@ -178,7 +178,11 @@ TOGETHER: list[Seed] = [
     (unknown_workflow, {"unknown-workflow": "400 json, read as InvalidRequestError"}, "check workflow ids"),
     (upload_host, {"upload-host": "localhost"}, "let machines that look at uploads reach"),
     (upload_url, {"upload-url": "X-Amz-Signature, X-Amz-Expires"}, "upload right before the order"),
-    (limits, {"limit-headers": "x-ratelimit-limit: 60", "polls-count": "they do not count"}, "requests_per_minute"),
+    (
+        limits,
+        {"limit-headers": "x-ratelimit-limit: 60", "polls-count": "they do not count"},
+        "set `requests_per_minute`",
+    ),
     (history_names, {"history-names": "a time"}, "cannot be recognised"),
     (history_late, {"history-order": "s after its end"}, 'never set `on_unknown_outcome="resubmit"`'),
     (history_inputs, {"history-inputs": "without the fragment"}, "Leave `[segmind] tag_orders` off"),
@@ -194,7 +198,7 @@ TOGETHER: list[Seed] = [
     (picture, {"picture": "JPEG"}, "end in `.jpg`"),
     (record_life, {"record-life": "and gone 1"}, "set `[segmind] memory`"),
     (picture_life, {"picture-life": "and gone 3"}, "Store results at once"),
-    (price, {"price": "$0.5000"}, "Set `[segmind] price_per_swap` to $0.5000"),
+    (price, {"price": "$0.5000"}, "The swap cost $0.5000. Set `[segmind] price_per_swap`"),
 ]
 """What is changed, what is seen, and what follows."""
 
