@@ -195,6 +195,11 @@ class Folder:
                 raise InvalidRequestError(
                     f"Another run has just begun an order in {self.path}: run this again, it goes on with that one."
                 ) from None
+            except OSError as error:
+                raise InvalidRequestError(
+                    f"The disk of {self.path} cannot keep an order's record safely ({error.strerror}), so nothing is "
+                    "ordered: give a folder on another disk with --out."
+                ) from None
             whole.unlink()
         else:
             whole.replace(self.path / name)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from airflow_provider_segmind.api.models import TERMINAL
 from airflow_provider_segmind.doctor.expectations import PRICE
 from airflow_provider_segmind.doctor.redaction import JSON, LIMIT
-from airflow_provider_segmind.doctor.tape import Entry, Seen, Tape, body, code, is_page
+from airflow_provider_segmind.doctor.tape import Entry, Seen, Tape, body, code, is_page, last_at
 
 HOUR, WEEK = 3600.0, 7 * 86400.0
 _LATE = 60.0
@@ -163,7 +163,7 @@ def _history_order(tape: Tape) -> Seen | None:
             return Seen("while it runs", number)
         return Seen("after its end" if late <= _LATE else f"{late:.0f} s after its end", number)
     looks = [(n, one) for n, one in tape.said("history-order") if one["status"] == 200]
-    late_looks = [n for n, one in looks if end and one.get("until", one["at"]) - end[1]["at"] > _LATE]
+    late_looks = [n for n, one in looks if end and last_at(one) - end[1]["at"] > _LATE]
     return Seen("not listed", late_looks[-1]) if late_looks else None
 
 
@@ -201,9 +201,11 @@ def _first_poll(tape: Tape) -> Seen | None:
     known = next(iter(tape.jobs()), None)
     if known is None or began is None:
         return Seen("as unknown until it was given up", unknown[-1][0]) if unknown and began is not None else None
-    before = [n for n, _ in unknown if n < known[0]]
-    return Seen(
-        f"as unknown for {known[1]['at'] - began:.0f} s" if before else "known at once", min(before, default=known[0])
+    before = [(n, last_at(one)) for n, one in unknown if n < known[0]]
+    return (
+        Seen(f"as unknown for {before[-1][1] - began:.0f} s", before[0][0])
+        if before
+        else Seen("known at once", known[0])
     )
 
 
@@ -236,6 +238,9 @@ def _duration(tape: Tape) -> Seen | None:
     end, began = tape.end(), tape.order_at()
     if end is None or began is None:
         return None
+    before = max([began, *(last_at(one) for n, one in tape.of("poll") if n < end[0])])
+    if end[1]["at"] - before > _LATE:  # a later run has seen it, and nobody knows when it ended
+        return None
     took = end[1]["at"] - began
     return Seen("within 180 s" if took <= 180 else f"{took:.0f} s", end[0])
 
@@ -247,9 +252,11 @@ def _life(step: str, enough: float, words: str) -> Callable[[Tape], Seen | None]
         alive, number = 0.0, 0
         for n, one in tape.said(step):
             if one["status"] in (200, 422):
-                alive, number = one.get("until", one["at"]) - end[1]["at"], n
+                alive, number = last_at(one) - end[1]["at"], n
             elif one["status"] in (403, *tape.gone) and alive < enough:
                 gone = one["at"] - end[1]["at"]
+                if gone >= enough:  # somewhen in between
+                    return None
                 return Seen(f"there {alive / 60:.0f} min after the end, and gone {gone / 60:.0f} min after it", n)
         return Seen(words if alive >= enough else "there when last asked", number) if number else None
 

@@ -93,3 +93,8 @@ def code(one: Entry) -> str:
     """Return the HTTP status, and whether the body is JSON."""
     kind = "json" if isinstance(one["body"], dict | list) and TEXT not in one["body"] else "no json"
     return f"{one['status']} {kind}"
+
+
+def last_at(one: Entry) -> float:
+    """Return when an entry was last seen, in seconds since the epoch."""
+    return float(one.get("until", one["at"]))

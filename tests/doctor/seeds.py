@@ -186,7 +186,7 @@ TOGETHER: list[Seed] = [
     (history_names, {"history-names": "a time"}, "cannot be recognised"),
     (history_late, {"history-order": "s after its end"}, 'never set `on_unknown_outcome="resubmit"`'),
     (history_inputs, {"history-inputs": "without the fragment"}, "Leave `[segmind] tag_orders` off"),
-    (first_poll, {"first-poll": "as unknown for 2"}, "Up to 90 s are waited out"),
+    (first_poll, {"first-poll": "as unknown for 1"}, "Up to 90 s are waited out"),
     (statuses, {"statuses": "IN_QUEUE"}, "counts as unfinished"),
     (poll_code, {"poll-code": "200, 202"}, "2xx and 422 are read"),
     (duration, {"duration": "60"}, "Set `timeout` of sensors"),
@@ -198,7 +198,7 @@ TOGETHER: list[Seed] = [
     (picture, {"picture": "JPEG"}, "end in `.jpg`"),
     (record_life, {"record-life": "and gone 1"}, "set `[segmind] memory`"),
     (picture_life, {"picture-life": "and gone 3"}, "Store results at once"),
-    (price, {"price": "$0.5000"}, "The swap cost $0.5000. Set `[segmind] price_per_swap`"),
+    (price, {"price": "$0.5000"}, "Set `[segmind] price_per_swap`"),
 ]
 """What is changed, what is seen, and what follows."""
 

@@ -65,6 +65,25 @@ def test_a_further_run_orders_nothing_and_looks_whether_record_and_picture_are_s
         assert len(emulator.charges) == 1
 
 
+def test_a_run_that_comes_back_late_invents_nothing(tmp_path, clock):
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with Emulator(clock=clock, job_seconds=60, record_seconds=6 * 86400) as emulator:
+        hurried = Clock()
+        hurried.sleep = interrupted
+        run(emulator, tmp_path, hurried)
+        clock.sleep(5 * 86400)
+        hurried.ahead = clock.ahead
+        late = run(emulator, tmp_path, clock)
+        assert seen(late)["job-end"] == "COMPLETED"
+        assert "duration" not in seen(late)
+        clock.sleep(5 * 86400)
+        later = run(emulator, tmp_path, clock)
+    assert "record-life" not in seen(later)
+    assert differs(later).keys() <= {"clock"}  # the emulator's answers have the real date
+
+
 @pytest.mark.parametrize("kind", ["drop-after", "500-after", "truncated", "no-poll-url"])
 def test_an_order_whose_answer_is_lost_is_looked_up_and_watched_to_its_end(kind, tmp_path, clock):
     with Emulator(clock=clock, job_seconds=30) as emulator:
