@@ -45,7 +45,9 @@ class Cassette:
         if same and entry["step"] in WATCHED and _said(same) == _said(entry):
             same.update(times=same.get("times", 1) + 1, until=entry["at"], last=entry["headers"])
         elif entry["step"] in WATCHED:
-            self.entries += [entry] if len(self.entries) < MOST else []
+            if same and len(self.entries) >= MOST:  # the first and the last matter most
+                self.entries.remove(same)
+            self.entries.append(entry)
         elif entry["step"] == "order":
             self.entries.append(entry)
         else:

@@ -249,6 +249,8 @@ class Order:
         if not kept.get("ended_at"):
             return
         bench, began = self._bench, self._bench.clock()
+        if minutes > 0:
+            bench.say("Looking whether record and picture are still there; Ctrl-C ends that, another run goes on.")
         while True:
             self._ask_record()
             if kept.get("output", "").startswith(("http://", "https://")):

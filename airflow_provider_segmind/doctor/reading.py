@@ -291,10 +291,6 @@ def _value(one: Mapping[str, Any], name: str) -> str:
     return str(value) if value else "missing"
 
 
-def _picture(one: Entry) -> str:
-    return one.get("facts", {}).get("format") or f"HTTP {one['status']}"
-
-
 def _picture_size(tape: Tape) -> Seen | None:
     for number, one in tape.said("picture"):
         if size := one.get("facts", {}).get("size"):
@@ -347,7 +343,7 @@ READERS: dict[str, Callable[[Tape], Seen | None]] = {
     "output-type": _of_output(lambda _, one: _value(one, "type")),
     "output-host": _of_output(lambda tape, one: tape.where(_value(one, "data"))),
     "output-url": _of_output(lambda tape, one: _query(tape, _value(one, "data"))),
-    "picture": _plain("picture", _picture),
+    "picture": _plain("picture", _file),
     "picture-size": _picture_size,
     "picture-life": _life("picture-later", WEEK, "seven days or more"),
     "price": _price,

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from airflow_provider_segmind.api.wire import Response
-from airflow_provider_segmind.doctor.cassette import Cassette
+from airflow_provider_segmind.doctor.cassette import MOST, Cassette
 from airflow_provider_segmind.doctor.expectations import beliefs
 from airflow_provider_segmind.doctor.reading import READERS
 from airflow_provider_segmind.doctor.redaction import Redactor
@@ -171,3 +171,13 @@ def test_the_settings_of_a_connection_are_not_shown(tmp_path, clock):
         secret = "http://user:proxysecret@127.0.0.1:1"
         run(settings_of(emulator, proxies={"https": secret}), tmp_path, clock, order=False)
     assert "proxysecret" not in shared(tmp_path)
+
+
+def test_a_service_that_says_something_else_each_time_does_not_make_a_cassette_long():
+    said = Cassette("https://api.segmind.com")
+    common = {"step": "poll", "url": "", "failure": "", "headers": {}, "at": 0.0}
+    for number in range(3 * MOST):
+        said.add({**common, "status": 200, "body": {"status": "PROCESSING", "note": f"<text, {number} characters>"}})
+    said.add({**common, "status": 200, "body": {"status": "COMPLETED"}})
+    assert len(said.entries) == MOST
+    assert said.entries[-1]["body"] == {"status": "COMPLETED"}
