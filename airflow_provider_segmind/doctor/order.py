@@ -73,7 +73,7 @@ class Order:
             bench.notes.append(f"Nothing was ordered: {why}")
             return
         if not self.exists and not self._agree(_QUESTION.format(balance=_balance(bench.balance))):
-            bench.notes.append("Nothing was ordered, as you chose.")
+            bench.notes.append("Nothing was ordered: it was not agreed to.")
             return
         if not self.exists and not self._send():
             return

@@ -52,7 +52,7 @@ def test_who_does_not_agree_orders_nothing_and_is_told_the_price_first(tmp_path,
         assert emulator.charges == ()
     assert "$0.2687" in asked[0]
     assert "$12.50" in asked[0]
-    assert "as you chose" in str(report)
+    assert "not agreed to" in str(report)
 
 
 def test_a_further_run_orders_nothing_and_looks_whether_record_and_picture_are_still_there(tmp_path, clock):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from airflow.sdk.execution_time.context import set_current_context
+
 from airflow_provider_segmind.doctor.expectations import beliefs, page
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from tests.provider.running import TaskInstance, context
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,4 +30,17 @@ def test_the_hook_gives_the_page_and_orders_only_if_told(tmp_path, monkeypatch) 
         assert emulator.charges == ()
         SegmindHook().examine(str(tmp_path), order=True)
         assert "COMPLETED" in SegmindHook().examine(str(tmp_path), order=True)
+        assert len(emulator.charges) == 1
+
+
+def test_a_retry_without_the_record_of_its_first_try_orders_nothing(tmp_path, monkeypatch) -> None:
+    with Emulator() as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(emulator.airflow_connection()))
+        with set_current_context(context(TaskInstance(try_number=2))):
+            assert "Nothing was ordered" in SegmindHook().examine(str(tmp_path / "elsewhere"), order=True)
+        assert emulator.charges == ()
+        with set_current_context(context(TaskInstance(try_number=1))):
+            SegmindHook().examine(str(tmp_path / "shared"), order=True)
+        with set_current_context(context(TaskInstance(try_number=2))):
+            assert "COMPLETED" in SegmindHook().examine(str(tmp_path / "shared"), order=True)
         assert len(emulator.charges) == 1
