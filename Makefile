@@ -39,6 +39,7 @@ help:
 	@echo '                     KEEP=1        leave the UI up afterwards    DEMO_DIR=…  where the pictures go (.demo)'
 	@echo '                     SEGMIND_API_KEY=…  one swap from the live API instead; asks first, unless YES=1'
 	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api; some twelve minutes'
+	@echo '                     CASSETTE=…    only those of the wire, on an emulator that answers like this cassette of the doctor'
 	@echo 'make test-fast     the tests that start no Airflow, no browser and no build; two minutes'
 	@echo 'make test-faults   kills, resets and locks in a real Airflow, half an hour; renews benchmarks/results.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
@@ -73,9 +74,13 @@ demo: $(RUNTIME)
 # Slow tests last: a small mistake is found before an Airflow starts. Coverage is measured only where it is asked for,
 # by the core's own tests.
 test: $(DEV)
+ifdef CASSETTE
+	CASSETTE='$(abspath $(CASSETTE))' $(PYTEST) tests/emulator/test_emulator_wire.py
+else
 	$(FAST) tests/api --cov airflow_provider_segmind/api --cov-branch --cov-report term --cov-fail-under 100
 	$(FAST) --ignore tests/api
 	$(SLOW)
+endif
 
 test-fast: $(DEV)
 	$(FAST)

@@ -127,13 +127,15 @@ def metrics() -> str:
 
 
 def commands() -> str:
-    """Return a page with the emulator's command line, and the targets of make, in their own words."""
+    """Return a page with the command lines, and the targets of make, in their own words."""
     emulator = ("-m", "airflow_provider_segmind.emulator")
+    doctor = ("-m", "airflow_provider_segmind.doctor")
     return (
         "# Commands\n\n## The emulator\n\n"
         f"`python {' '.join(emulator)}` runs until it is ended with Ctrl-C. "
         "[The emulator](../emulator.md) says what can be done with it.\n\n"
         f"{_said(sys.executable, *emulator, '--help')}\n{_said(sys.executable, *emulator, 'samples', '--help')}\n"
+        f"## The doctor\n\n[What it does](../doctor.md)\n\n{_said(sys.executable, *doctor, '--help')}\n"
         f"## make\n\nIn a checkout. `make` alone says this:\n\n{_said('make', '--no-print-directory', '-s', 'help')}"
     )
 

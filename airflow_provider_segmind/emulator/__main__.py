@@ -87,6 +87,7 @@ def _add_listening(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a host name under which others reach it, as its service's name in docker compose; may be repeated",
     )
+    add("--like", type=Path, metavar="CASSETTE", help="answer as the service that the doctor has recorded")
     add("--ready-file", type=Path, help="write url, api_key and pid to this file as JSON once listening")
     add("--quiet", action="store_true", help="no line for each submit and each finished job")
 
@@ -160,7 +161,15 @@ def _serve(options: argparse.Namespace, chosen: dict[str, Any]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
     announce = None if options.quiet else _log
-    emulator = Emulator(options.host, options.port, names=options.name, announce=announce, **chosen)
+    if options.like:  # what is not said is as in the cassette
+        chosen = {name: chosen[name] for name, _, default, _ in _options() if chosen[name] != default}
+    try:
+        emulator = Emulator(
+            options.host, options.port, names=options.name, announce=announce, like=options.like, **chosen
+        )
+    except (OSError, ValueError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
     try:
         emulator.start()
     except OSError as problem:

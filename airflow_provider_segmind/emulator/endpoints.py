@@ -144,7 +144,7 @@ def _page(state: State, query: Mapping[str, str], base: str) -> Answer:
         return answers.error(400, "Bad Request: page from 1, per_page 1 to 100, at most 31 days")
     rows = [
         row
-        for row in (_row(state, job, base) for job in reversed(state.jobs.values()))
+        for row in (_row(state, job, base) for job in reversed(state.jobs.values()) if state.is_listed(job))
         if first.isoformat() <= row["model_created"][:10] <= last.isoformat()
         and query.get("status", row["model_status"]) == row["model_status"]
         and query.get("model_name", "") in row["model_name"]

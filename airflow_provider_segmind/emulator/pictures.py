@@ -51,7 +51,8 @@ class Pictures:
             if asset.media_type not in _SHOWN:
                 return Answer(200, asset.data, "application/octet-stream", _DOWNLOAD)
             return Answer(200, asset.data, asset.media_type, _FILE)
-        data = await self._made(path)
+        job = self._state.pictures.get(path.removeprefix("/outputs/"))
+        data = await self._made(path) if job is None or self._state.has_picture(job) else None
         if data is None:
             return _NOT_FOUND
         media_type = "image/jpeg" if data.startswith(b"\xff\xd8") else "image/png"
@@ -85,14 +86,15 @@ class Pictures:
             form: Form = "PNG" if sample[3] == "png" else "JPEG"
             return self._in_thread(lambda: samples.draw(kind, int(sample[2]), form))
         job = self._state.pictures.get(path.removeprefix("/outputs/"))
-        return self._swap(job) if job and job.status(self._state.clock()) == "COMPLETED" else None
+        return self._swap(job) if job and self._state.has_picture(job) else None
 
     async def _swap(self, job: Job) -> bytes:
         if not samples.HAS_PILLOW:
             return samples.flat_png(job.request_id)
         scene = await self._source("scene", job.inputs.get("character_image"))
         person = await self._source("person", job.inputs.get("reference_character_image"))
-        return await self._in_thread(lambda: _paint_swap(scene, person))
+        data = await self._in_thread(lambda: _paint_swap(scene, person))
+        return data if self._state.like.form == "PNG" else await self._in_thread(lambda: _as_jpeg(data))
 
     async def _source(self, kind: Kind, url: object) -> bytes:
         """Return the picture behind an input's URL, or a sample in its place."""
@@ -138,6 +140,12 @@ def _paint_swap(scene: bytes, person: bytes) -> bytes:
     except paint.NotAPictureError:
         # Real jobs fail on such inputs only sometimes, and late; here a picture is more useful than a failure.
         return paint.swap(samples.draw("scene", 0), samples.draw("person", 0))
+
+
+def _as_jpeg(picture: bytes) -> bytes:
+    from airflow_provider_segmind.emulator import paint
+
+    return paint.converted(picture, "JPEG")
 
 
 def _fetch(host: str, port: int, target: str) -> bytes | None:

@@ -95,17 +95,18 @@ class Routes:
             return answers.WRONG_PATH
         if request.method != method and not (on == "file" and request.method == "HEAD"):
             return answers.WRONG_METHOD
+        base = f"{request.scheme}://{request.host}"
         if on != "file" and (refusal := self._refuse(request)):
-            return refusal
+            return self._state.like.shaped(on, refusal, base)
         fault = self._state.faults.take(on, subject)
         answer = self._spoil_early(fault, subject) if fault else None
         if answer is not None:
             return answer
-        base = f"{request.scheme}://{request.host}"
         if on == "file":
             answer = await self._pictures.file(path)
         else:
-            answer = endpoints.carry_out(self._state, Call(on, subject, request, body, base))
+            made = endpoints.carry_out(self._state, Call(on, subject, request, body, base))
+            answer = self._state.like.shaped(on, made, base)
         return self._spoil_late(fault, answer) if fault else answer
 
     def _refuse(self, request: web.BaseRequest) -> Answer | None:

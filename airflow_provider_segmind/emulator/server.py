@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from aiohttp import web
 from airflow_provider_segmind.emulator.control import Control
 from airflow_provider_segmind.emulator.faults import Fault
 from airflow_provider_segmind.emulator.journal import Journal, Recorded
+from airflow_provider_segmind.emulator.like import read_like
 from airflow_provider_segmind.emulator.pictures import Pictures
 from airflow_provider_segmind.emulator.routes import Routes
 from airflow_provider_segmind.emulator.settings import Settings
@@ -42,6 +44,7 @@ class Emulator:
         other hosts, except addresses and ``localhost``, are refused.
     :param announce: Called in the emulator's thread with ``submitted`` or ``finished`` and the job.
     :param clock: Returns seconds since the epoch, for tests that skip time.
+    :param like: Path of a cassette that the doctor has recorded: answers take its names, codes, headers and timings.
     :param settings: Those of `Settings`, by name.
     :raises ValueError: If a value is invalid.
     """
@@ -55,11 +58,13 @@ class Emulator:
         names: Sequence[str] = (),
         announce: Callable[[str, JobView], None] | None = None,
         clock: Callable[[], float] = time.time,
+        like: str | Path | None = None,
         **settings: Any,
     ) -> None:
+        shown = read_like(like)
         self._listener = Listener(host, port, ssl_context)
         self._journal = Journal()
-        self._state = State(Settings(**settings), clock, announce)
+        self._state = State(Settings(**{**shown.settings, **settings}), clock, announce, shown)
         self._pictures = Pictures(self._state, lambda: self._listener.port)
         self._names = tuple(names)
         control = Control(self._state, self._journal, self)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from airflow_provider_segmind.emulator.faults import Failure, FaultQueue
+from airflow_provider_segmind.emulator.like import Like
 from airflow_provider_segmind.emulator.settings import Settings
 
 BODY_SWAP_INPUTS = ("reference_character_image", "character_image", "select_character")
@@ -129,8 +130,10 @@ class State:
         settings: Settings,
         clock: Callable[[], float],
         announce: Callable[[str, JobView], None] | None = None,
+        like: Like | None = None,
     ) -> None:
         self.clock = clock
+        self.like = like or Like()
         self._initial = settings
         self._announce = announce
         self.reset()
@@ -177,7 +180,7 @@ class State:
         """Count a poll, which may let the job end; return the job and its status, or None if unknown."""
         job = self.jobs.get(request_id)
         now = self.clock()
-        if job is None or self.is_expired(job, now):
+        if job is None or self.is_expired(job, now) or now - job.created < self.like.unseen:
             return None
         status = job.status(now)
         job.polls += 1
@@ -221,6 +224,18 @@ class State:
             _, oldest = self.assets.popitem(last=False)
             self._asset_bytes -= len(oldest.data)
         return name
+
+    def is_listed(self, job: Job) -> bool:
+        """Return whether the history shows a job yet."""
+        now, after = self.clock(), self.like.listed
+        ended = job.ended(now)
+        return after is None or (ended is not None and now - ended >= after)
+
+    def has_picture(self, job: Job) -> bool:
+        """Return whether a job's picture can be fetched."""
+        now, life = self.clock(), self.like.picture_seconds
+        ended = job.ended(now)
+        return job.status(now) == "COMPLETED" and (life is None or ended is None or now - ended < life)
 
     def view(self, job: Job) -> JobView:
         """Return a job in its current state."""

@@ -9,6 +9,7 @@ import requests
 from airflow_provider_segmind.emulator import Emulator
 
 
+@pytest.mark.belief("order", "poll-host")
 def test_a_submit_answers_with_an_id_and_a_poll_url_on_the_host_that_was_asked(client, emulator):
     answer = client.submit()
     body = answer.json()
@@ -18,6 +19,7 @@ def test_a_submit_answers_with_an_id_and_a_poll_url_on_the_host_that_was_asked(c
     assert len(body["request_id"]) == 32
 
 
+@pytest.mark.belief("order", "poll-host", "first-poll", "statuses", "output-form", "keyname", "output-type")
 def test_a_job_goes_from_queued_over_processing_to_completed_in_the_polls_it_was_given(client, emulator):
     emulator.set(job_polls=3)
     url = client.job()
@@ -29,6 +31,7 @@ def test_a_job_goes_from_queued_over_processing_to_completed_in_the_polls_it_was
     assert output["value"]["type"] == "image"
 
 
+@pytest.mark.belief("order", "poll-host", "first-poll", "statuses")
 def test_a_job_needs_both_its_time_and_its_polls(client, emulator, clock):
     emulator.set(job_seconds=300, job_polls=1)
     url = client.job()
@@ -38,11 +41,13 @@ def test_a_job_needs_both_its_time_and_its_polls(client, emulator, clock):
     assert client.poll(url).json()["status"] == "COMPLETED"
 
 
+@pytest.mark.belief("order", "poll-host", "first-poll", "output-form", "output-type")
 def test_the_output_can_be_a_list_that_is_already_parsed(client, emulator):
     emulator.set(output_as="list")
     assert client.poll(client.job()).json()["output"][0]["value"]["type"] == "image"
 
 
+@pytest.mark.belief("order", "poll-host", "first-poll", "unknown-job")
 def test_a_record_expires_some_time_after_the_end(client, emulator, clock):
     emulator.set(record_seconds=200)
     url = client.job()
@@ -53,16 +58,19 @@ def test_a_record_expires_some_time_after_the_end(client, emulator, clock):
     assert answer.json()["error"].endswith("not found")
 
 
+@pytest.mark.belief("unknown-job")
 def test_an_unknown_request_is_404(client):
     answer = client.poll("/workflows/request/4f74")
     assert (answer.status_code, answer.json()) == (404, {"error": "Request 4f74 not found"})
 
 
+@pytest.mark.belief("order")
 @pytest.mark.parametrize("workflow", ["0123-v2", "v2/some-slug"])
 def test_any_workflow_with_a_version_or_a_slug_is_known(client, workflow):
     assert client.request("POST", f"/workflows/{workflow}", json={}).status_code == 200
 
 
+@pytest.mark.belief("unknown-workflow")
 @pytest.mark.parametrize("workflow", ["missing-v1", "v2/missing", "678b67a76426baad7e539337"])
 def test_other_workflows_are_404_and_cost_nothing(client, emulator, workflow):
     answer = client.request("POST", f"/workflows/{workflow}", json={})
@@ -84,6 +92,7 @@ def test_a_body_that_is_not_json_is_refused_and_not_billed(client, emulator):
     assert emulator.charges == ()
 
 
+@pytest.mark.belief("wrong-key")
 @pytest.mark.parametrize(
     ("auth", "header", "status"),
     [
@@ -102,6 +111,7 @@ def test_only_the_chosen_header_lets_in(emulator, auth, header, status):
     assert answer.status_code == status
 
 
+@pytest.mark.belief("wrong-key")
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"x-api-key": "ü"}])
 def test_without_the_right_key_nothing_is_accepted(emulator, headers):
     raw = {name: value.encode() for name, value in headers.items()}
@@ -111,6 +121,7 @@ def test_without_the_right_key_nothing_is_accepted(emulator, headers):
     assert emulator.charges == ()
 
 
+@pytest.mark.belief("upload-name", "upload-host", "upload-url")
 @pytest.mark.parametrize("name", ["file_urls", "urls"])
 def test_uploads_come_back_byte_for_byte_without_a_key(client, emulator, name):
     emulator.set(upload_as=name)
@@ -129,6 +140,7 @@ def test_other_uploads_are_refused(client, body):
     assert client.request("POST", "/upload-asset", json=body).status_code == 400
 
 
+@pytest.mark.belief("order")
 def test_files_that_are_not_there_are_404(client, emulator):
     emulator.set(job_polls=1)
     client.job()

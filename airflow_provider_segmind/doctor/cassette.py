@@ -1,0 +1,236 @@
+"""The cassette: what was asked and answered, redacted as it is recorded; and the folder that keeps it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_segmind import __version__
+from airflow_provider_segmind.api import answers
+from airflow_provider_segmind.api.client import Client
+from airflow_provider_segmind.api.clocks import clock_offset
+from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.wire import Answer, Request, Response
+from airflow_provider_segmind.doctor.redaction import LIMIT, Redactor
+
+VERSION = 1
+WATCHED = ("poll", "record", "picture-later", "history-order")
+"""Requests that are repeated: equal answers in a row are one entry."""
+MOST = 300
+"""Most entries, so that a cassette stays small."""
+
+
+@dataclass
+class Cassette:
+    """
+    Requests and answers of all runs of one folder.
+
+    :param host: the connection's base URL.
+    :param entries: plain values, as written to the file; the first is request 1.
+    """
+
+    host: str
+    entries: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Add an entry, or count it to the one before if it says the same."""
+        same = next((one for one in reversed(self.entries) if one["step"] == entry["step"]), None)
+        if same and entry["step"] in WATCHED and _said(same) == _said(entry):
+            same.update(times=same.get("times", 1) + 1, until=entry["at"], last=entry["headers"])
+        elif entry["step"] in WATCHED:
+            if same and len(self.entries) >= MOST:  # the first and the last matter most
+                self.entries.remove(same)
+            self.entries.append(entry)
+        elif entry["step"] == "order":
+            self.entries.append(entry)
+        else:
+            self.entries = [one for one in self.entries if one["step"] != entry["step"]] + [entry]
+
+    def to_bytes(self, key: str) -> bytes:
+        """Return the file; whatever it says, it does not say the key."""
+        said = {"cassette": VERSION, "package": __version__, "host": self.host, "entries": self.entries}
+        text = json.dumps(said, indent=1, ensure_ascii=False)
+        for form in (key, json.dumps(key)[1:-1]) if len(key) >= answers.SHORTEST_KEY else ():
+            text = answers.hidden(text, form)
+        return text.encode("utf-8", "replace") + b"\n"
+
+
+def _said(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    headers = {
+        name: None if LIMIT.search(name) else value for name, value in entry["headers"].items() if name != "date"
+    }
+    facts = {name: value for name, value in entry.get("facts", {}).items() if name != "skew"}
+    return entry["url"], entry["status"], entry["failure"], headers, entry["body"], facts
+
+
+class Recorder(Client):
+    """A client that records what it sends and gets. ``step`` names the request, ``read`` says what it is read as."""
+
+    step = ""
+    own = ""
+    cassette: Cassette
+    redactor: Redactor
+    saved: Callable[[], None]
+    read: Callable[[Response], Any] | None = None
+
+    def send(self, request: Request) -> Answer:
+        """Send one request and record it."""
+        began, at = time.monotonic(), self.clock()
+        answer = super().send(request)
+        self.record(request.method, request.url, request.scheme, at, time.monotonic() - began, answer)
+        return answer
+
+    def record(self, method: str, url: str, scheme: str, at: float, took: float, answer: Answer, **facts: Any) -> None:
+        """Record an exchange, and keep the cassette at once: the next moment may be a kill."""
+        entry: dict[str, Any] = {"step": self.step, "method": method, "url": self.redactor.url(url), "key": scheme}
+        entry |= {
+            "at": round(at, 1),
+            "took": round(took, 3),
+            "status": None,
+            "headers": {},
+            "body": None,
+            "failure": "",
+        }
+        if isinstance(answer, Response):
+            entry |= {"status": answer.status, "headers": self.redactor.headers(answer.headers)}
+            facts |= self._read_as(answer)
+            if (skew := clock_offset(answer, None)) is not None:
+                facts["skew"] = round(skew)
+            if "format" not in facts:
+                entry["body"] = self.redactor.body(answer, self.own, self.step.startswith("history"))
+        else:
+            entry |= {"failure": answer.reason.partition(" ")[0], "sent": answer.sent}
+        self.cassette.add({**entry, "facts": facts} if facts else entry)
+        self.saved()
+
+    def _read_as(self, answer: Response) -> dict[str, Any]:
+        """Return what the package makes of an answer: facts, a status, or the name of an error."""
+        if self.read is None:
+            return {}
+        try:
+            found = self.read(answer)
+        except SegmindError as error:
+            return {"read_as": type(error).__name__}
+        return found if isinstance(found, dict) else {"read_as": self.redactor.value(found, "status")}
+
+
+class Folder:
+    """
+    The folder of one examination: report and cassette to share, and the record of the order, which is private.
+
+    :raises InvalidRequestError: if it cannot be used; the message says what to do.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with _opened(path.parent) as parent:
+                os.fsync(parent)
+            self._lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise InvalidRequestError(
+                f"The folder {path} cannot be written ({error.strerror}): give another with --out."
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise InvalidRequestError(
+                f"Another run of the doctor works in {path}: wait for its end, or give another folder with --out."
+            ) from None
+
+    def close(self) -> None:
+        """Let other runs have the folder."""
+        os.close(self._lock)
+
+    def cassette(self, host: str) -> Cassette:
+        """Return the cassette of earlier runs, or a new one."""
+        said = self._read("cassette.json")
+        if said is None:
+            return Cassette(host)
+        entries = said.get("entries")
+        if said.get("cassette") != VERSION or said.get("host") != host or not isinstance(entries, list):
+            raise InvalidRequestError(
+                f"{self.path} holds the cassette of another host ({answers.name(said.get('host'))}) or of another "
+                "version of this package: give another folder with --out."
+            )
+        return Cassette(host, entries)
+
+    def order(self) -> dict[str, Any] | None:
+        """Return what is kept of the order, or ``None`` if none was begun."""
+        return self._read("order.json")
+
+    def keep_order(self, said: Mapping[str, Any], *, first: bool = False) -> None:
+        """
+        Keep the order's record. When this returns, it survives a kill and a power cut.
+
+        :raises InvalidRequestError: it is the ``first``, and another machine has just written one.
+        """
+        self.write("order.json", json.dumps(said, indent=1).encode(), durably=True, exclusively=first)
+
+    def drop_order(self) -> None:
+        """Forget an order that was certainly refused."""
+        (self.path / "order.json").unlink()
+        self._sync()
+
+    def write(self, name: str, data: bytes, *, durably: bool = False, exclusively: bool = False) -> None:
+        """Write a file whole; only its owner may read it. ``durably``: when this returns, it is on the disk."""
+        whole = self.path / f".{name}.new"
+        with open(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
+            file.write(data)
+            file.flush()
+            if durably:
+                os.fsync(file.fileno())
+        if exclusively:
+            # A lock is not enough: some shared disks have none.
+            try:
+                (self.path / name).hardlink_to(whole)
+            except FileExistsError:
+                raise InvalidRequestError(
+                    f"Another run has just begun an order in {self.path}: run this again, it goes on with that one."
+                ) from None
+            except OSError as error:
+                raise InvalidRequestError(
+                    f"The disk of {self.path} cannot keep an order's record safely ({error.strerror}), so nothing is "
+                    "ordered: give a folder on another disk with --out."
+                ) from None
+            whole.unlink()
+        else:
+            whole.replace(self.path / name)
+        if durably:
+            self._sync()
+
+    def _sync(self) -> None:
+        with _opened(self.path) as folder:
+            os.fsync(folder)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        path = self.path / name
+        try:
+            said = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            said = None
+        if not isinstance(said, dict):
+            raise InvalidRequestError(
+                f"{path} cannot be read, so nothing is ordered: look at it, or give another folder with --out."
+            )
+        return said
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        yield folder
+    finally:
+        os.close(folder)

@@ -1,0 +1,308 @@
+"""
+One order, however often the doctor is run or killed.
+
+Its record is on the disk before it is sent, and is never removed unless the service certainly refused it. A run that
+finds a record goes on with it: it looks an unknown outcome up, and sends nothing again.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from airflow_provider_segmind.api import flow, history, orders, protocol
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    JobExpiredError,
+    OutcomeUnknownError,
+    RateLimitError,
+    SegmindError,
+)
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.api.patience import GONE_AFTER
+from airflow_provider_segmind.api.wire import Failure, Response
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, fingerprint, tag_scene
+from airflow_provider_segmind.doctor.bench import Bench
+from airflow_provider_segmind.doctor.expectations import PRICE
+
+SECONDS = 3600.0
+"""Seconds after which a job is watched no more."""
+_LOOKS = 30.0
+"""Seconds between looks into the history while the job runs, and for how often it is looked at after its end."""
+
+
+class Order:
+    """
+    The order of a folder.
+
+    :param agree: asks the person, and returns whether the order may be sent.
+    """
+
+    def __init__(self, bench: Bench, agree: Callable[[str], bool]) -> None:
+        self._bench, self._agree = bench, agree
+        self._kept = bench.folder.order()
+        self._know()
+
+    @property
+    def exists(self) -> bool:
+        """Whether an earlier run has begun an order."""
+        return self._kept is not None
+
+    @property
+    def _record(self) -> orders.OrderRecord:
+        try:
+            record = orders.read_record((self._kept or {}).get("record"))
+        except ValueError:
+            record = None
+        if record is None:
+            raise InvalidRequestError(
+                f"{self._bench.folder.path / 'order.json'} cannot be read, so nothing is ordered: look at it, or give "
+                "another folder with --out."
+            )
+        return record
+
+    def place(self) -> None:
+        """Send the order, unless there is one or the person does not agree; then find out what became of it."""
+        bench = self._bench
+        if not self.exists and (why := self._why_not()):
+            bench.notes.append(f"Nothing was ordered: {why}")
+            return
+        if not self.exists and not self._agree(_QUESTION.format(balance=_balance(bench.balance))):
+            bench.notes.append("Nothing was ordered: it was not agreed to.")
+            return
+        if not self.exists and not self._send():
+            return
+        if self._record.pending:
+            self._look_up()
+
+    def _why_not(self) -> str:
+        bench = self._bench
+        if bench.client.auth.known is None:
+            return "the key was not accepted, or Segmind did not answer. Correct that, then run this again."
+        if set(bench.uploads) != {"scene", "person"}:
+            return "the drawn pictures could not be uploaded. Run this again later."
+        if bench.balance is not None and bench.balance < PRICE:
+            return f"the balance of ${bench.balance:.2f} does not pay for it. Add credits, then run this again."
+        asked = [one["status"] or 0 for one in bench.cassette.entries if one["step"] == "unknown-workflow"]
+        if any(200 <= status < 300 for status in asked):
+            return "an order of a workflow that does not exist was accepted. Look at the account's bill first."
+        return ""
+
+    def _send(self) -> bool:
+        """Keep the record, then send; return whether the order was, or may have been, accepted."""
+        bench = self._bench
+        given = {name: bench.uploads[kind] for name, kind in zip(BODY_SWAP_IMAGES, ("scene", "person"), strict=True)}
+        given["select_character"] = "woman"
+        # A fragment that was refused before is left out.
+        refused = any(
+            one["step"] == "order" and one.get("facts", {}).get("read_as") == "InvalidRequestError"
+            for one in bench.cassette.entries
+        )
+        inputs = given if refused else tag_scene(given, uuid.uuid4().hex[:12])
+        record = orders.OrderRecord(
+            bench.clock(),
+            sent=orders.digests(inputs),
+            own=True,
+            workflow=BODY_SWAP_WORKFLOW,
+            fingerprint=fingerprint(BODY_SWAP_WORKFLOW, inputs),
+        )
+        self._keep(record, first=True, inputs=inputs, balance=bench.balance)
+        bench.client.step, bench.client.read = "order", self._read
+        steps = flow.order(bench.settings, bench.client.auth, BODY_SWAP_WORKFLOW, inputs)
+        try:
+            job = bench.client.run(steps)
+        except OutcomeUnknownError as error:
+            bench.say(str(error))
+            self._keep(replace(record, request_id=error.request_id or ""))
+            return True
+        except SegmindError as error:
+            bench.folder.drop_order()
+            self._kept = None
+            bench.say(str(error))
+            bench.notes.append(f"The order was refused, and nothing is billed ({_name(error)}).")
+            return False
+        bench.say(f"Ordered: request {job.request_id}.")
+        self._keep(record.submitted(job))
+        return True
+
+    def _read(self, answer: Response) -> str:
+        job = protocol.read_submit(self._bench.settings, answer, BODY_SWAP_WORKFLOW)
+        self._bench.redactor.known = {**self._bench.redactor.known, job.request_id: "<request>"}
+        return job.status
+
+    def _look_up(self) -> None:
+        """Search the history for an order of unknown outcome; it is never sent again."""
+        bench, record = self._bench, self._record
+        bench.say("The outcome of the order is not known. It is looked up in the request history; some minutes …")
+        bench.client.step, bench.client.read = "history-order", None
+        try:
+            found = bench.client.run(history.find(bench.settings, bench.client.auth, record, clock=bench.clock))
+        except SegmindError as error:
+            found, why = [], f"The request history did not help ({_name(error)})."
+        else:
+            why = f"The request history has {len(found) or 'no'} requests with its inputs."
+            bench.say(f"{why} {', '.join(found)}")
+        if len(found) == 1:
+            job = Job(found[0], history.poll_url_of(bench.settings, found[0]), "QUEUED")
+            self._keep(record.submitted(job), guessed=True)
+            return
+        bench.notes.append(
+            f"An order may have been billed, and nobody knows: it was begun at {_moment(record.at)}, and its answer is "
+            f"lost. {why} It is not sent again. Look for it in your Segmind account, or run this again."
+        )
+
+    def watch(self) -> None:
+        """Ask for the job closely from its first second to its end, and look when the history lists it."""
+        if not self.exists or not self._record.known or (self._kept or {}).get("done"):
+            return
+        bench, record = self._bench, self._record
+        try:
+            url = protocol.check_poll_url(bench.settings, record.poll_url)
+        except SegmindError as error:
+            bench.say(str(error))
+            bench.notes.append("The order is accepted, and cannot be watched: see `poll-host`.")
+            return
+        began, looked, doubted = bench.clock(), 0.0, ""
+        bench.say("The job is asked for until it ends; Ctrl-C stops that, and another run goes on.")
+        while bench.clock() - began < SECONDS:
+            job, pause = self._poll(url, bench.clock() - began)
+            if job is not None and (job.done or (job.doubtful and doubted == job.status)):
+                self._ended(job)
+                return
+            if math.isinf(pause):
+                return
+            doubted = job.status if job is not None and job.doubtful else ""
+            if bench.clock() - began >= looked + 3.0:
+                self._look()
+                looked = bench.clock() - began + _LOOKS
+            bench.sleep(pause)
+        bench.notes.append("The job did not end within an hour. Run this again: it goes on with the same order.")
+
+    def _poll(self, url: str, age: float) -> tuple[Job | None, float]:
+        """Ask once; return the job and the pause before the next poll, which is infinite if there is none."""
+        bench = self._bench
+        pause = 1.0 if age < 15 else 2.0 if age < 60 else 7.0
+        bench.client.step = "poll"
+        bench.client.read = lambda answer: protocol.read_poll(bench.settings, answer, url).status
+        try:
+            return bench.client.run(flow.ask(bench.settings, bench.client.auth, url), polls=True), pause
+        except RateLimitError as error:
+            return None, max(error.retry_after or 15.0, pause)
+        except (AuthenticationError, InvalidRequestError) as error:
+            bench.say(str(error))
+            bench.notes.append(f"The job cannot be asked for any more ({_name(error)}).")
+            return None, math.inf
+        except JobExpiredError as error:
+            if age < GONE_AFTER:
+                return None, pause
+            bench.notes.append(f"The job is paid for and not known any more ({_name(error)}).")
+            return None, math.inf
+        except SegmindError:
+            return None, max(pause, 5.0)
+
+    def _ended(self, job: Job) -> None:
+        bench = self._bench
+        url = job.outputs[0].url if job.outputs else ""
+        kept = self._kept or {}
+        self._keep(self._record, ended_at=kept.get("ended_at", bench.clock()), output=url)
+        scheme = bench.client.auth.known or "bearer"
+        credits_now = protocol.credits_request(bench.settings, scheme)
+        bench.ask("balance-after", credits_now, lambda answer: self._spent(answer))
+        if url.startswith(("http://", "https://")):
+            bench.fetch("picture", url, scene=bench.pictures.get("scene", b""))
+        for _ in range(4):
+            if self._look():
+                break
+            bench.sleep(_LOOKS)
+        self._keep(self._record, done=True)
+
+    def _spent(self, answer: Response) -> dict[str, Any]:
+        before = (self._kept or {}).get("balance")
+        now = protocol.read_credits(self._bench.settings, answer)
+        return {} if before is None else {"spent": round(before - now, 4)}
+
+    def _look(self) -> bool:
+        """Look into the history once; return whether it lists the order, or does not answer."""
+        bench, record = self._bench, self._record
+        if bench.settings.history_url is None:
+            return True
+        span = (record.at, record.at)
+        bench.client.own = record.request_id
+        scheme = bench.client.auth.known or "bearer"
+        answer = bench.ask("history-order", history.history_request(bench.settings, span, 1, scheme))
+        if isinstance(answer, Failure):
+            return True
+        try:
+            listing = history.read_history(bench.settings, answer)
+        except SegmindError:
+            return True
+        return any(row.request_id == record.request_id for row in listing.rows)
+
+    def later(self, minutes: float) -> None:
+        """Look whether the record and the picture are still there, again and again for so many minutes."""
+        kept = self._kept or {}
+        if not kept.get("ended_at"):
+            return
+        bench, began = self._bench, self._bench.clock()
+        if minutes > 0:
+            bench.say("Looking whether record and picture are still there; Ctrl-C ends that, another run goes on.")
+        while True:
+            self._ask_record()
+            if kept.get("output", "").startswith(("http://", "https://")):
+                bench.fetch("picture-later", kept["output"])
+            left = began + 60.0 * minutes - bench.clock()
+            if left <= 0:
+                return
+            age = bench.clock() - kept["ended_at"]
+            bench.sleep(min(left, 60.0 if age < 600 else 300.0 if age < 7200 else 900.0))
+
+    def _ask_record(self) -> None:
+        bench, url = self._bench, self._record.poll_url
+        bench.client.step = "record"
+        bench.client.read = lambda answer: protocol.read_poll(bench.settings, answer, url).status
+        try:
+            bench.client.run(flow.get_job(bench.settings, bench.client.auth, url))
+        except SegmindError:
+            return  # the cassette has the answer
+
+    def _keep(self, record: orders.OrderRecord, *, first: bool = False, **more: Any) -> None:
+        self._kept = {**(self._kept or {}), "record": orders.write_record(record), **more}
+        self._bench.folder.keep_order(self._kept, first=first)
+        self._know()
+
+    def _know(self) -> None:
+        """Have the cassette show what stands for the order's own texts."""
+        kept: Mapping[str, Any] = self._kept or {}
+        if not kept:
+            return
+        record, inputs = self._record, kept.get("inputs", {})
+        known = {BODY_SWAP_WORKFLOW: BODY_SWAP_WORKFLOW, "woman": "woman"}
+        known |= {record.request_id: "<request>"} if record.request_id else {}
+        scene, person = (inputs.get(name, "") for name in BODY_SWAP_IMAGES)
+        known |= {scene.partition("#")[0]: "<scene without its fragment>", scene: "<scene>", person: "<person>"}
+        self._bench.redactor.known = {name: instead for name, instead in known.items() if name}
+        self._bench.client.own = record.request_id
+
+
+def _name(error: SegmindError) -> str:
+    """Return what an error is, without words of the service: a report is shared."""
+    return type(error).__name__ + (f", HTTP {error.status}" if error.status else "")
+
+
+def _balance(dollars: float | None) -> str:
+    return "The balance could not be read." if dollars is None else f"The balance is ${dollars:.2f}."
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
+
+
+_QUESTION = (
+    f"This orders one body swap of two drawn pictures for about ${PRICE}. {{balance}} It cannot be cancelled, and is "
+    "the only order of this folder, however often you run this. Order it?"
+)

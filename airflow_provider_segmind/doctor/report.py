@@ -1,0 +1,144 @@
+"""The report: what was expected, what was seen, and what follows for this package."""
+
+from __future__ import annotations
+
+import platform
+import textwrap
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_segmind import __version__
+from airflow_provider_segmind.doctor.cassette import Cassette
+from airflow_provider_segmind.doctor.expectations import Belief, beliefs
+from airflow_provider_segmind.doctor.reading import READERS
+from airflow_provider_segmind.doctor.tape import Entry, Tape, is_answer, is_page
+
+_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    What was found out about a belief.
+
+    :param seen: the value; empty if it was not found out.
+    :param by: number of the request that showed it, from 1; 0 for none.
+    :param why: why it was not found out.
+    """
+
+    belief: Belief
+    seen: str = ""
+    by: int = 0
+    why: str = ""
+
+    @property
+    def follows(self) -> str:
+        """What follows for this package; empty if the belief holds, or nothing was found out."""
+        return self.belief.what_follows(self.seen) if self.seen else ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """
+    What a run found out; ``str`` of it is the page, in Markdown.
+
+    :param at: seconds since the epoch.
+    :param notes: what the person must know about the order.
+    :param here: what was seen of Airflow on this machine.
+    """
+
+    at: float
+    cassette: Cassette
+    findings: Sequence[Finding]
+    notes: Sequence[str] = ()
+    here: Sequence[str] = ()
+
+    @property
+    def differs(self) -> tuple[Finding, ...]:
+        """The beliefs that do not hold."""
+        return tuple(one for one in self.findings if one.follows)
+
+    def __str__(self) -> str:
+        lines = "\n".join(self._lines()).splitlines()
+        return "\n".join(_wrapped(line) for line in lines) + "\n"
+
+    def _lines(self) -> Iterator[str]:
+        holds = [one for one in self.findings if one.seen and not one.follows]
+        open_ = [one for one in self.findings if not one.seen]
+        ordered = any(one["step"] == "order" for one in self.cassette.entries)
+        yield "# What Segmind does, as far as it was found out\n"
+        yield (
+            f"{time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime(self.at))}, airflow-provider-segmind {__version__}, "
+            f"Python {platform.python_version()}, {platform.system()}, {self.cassette.host}, "
+            f"with{'' if ordered else 'out'} an order. Beliefs that differ: {len(self.differs)}; as expected: "
+            f"{len(holds)}; not found out: {len(open_)}."
+        )
+        yield from ("", *(f"**{note}**" for note in self.notes)) if self.notes else ()
+        if self.differs:
+            yield "\n## Differs: what to do\n"
+        for one in self.differs:
+            yield f"### {one.belief.name}: {one.seen}\n"
+            yield f"* Expected: {one.belief.says} ({one.belief.sure})"
+            yield f"* Seen: {one.seen}, by {self._request(one.by)}"
+            yield f"* What follows: {one.follows}\n"
+        if holds:
+            yield "\n## As expected\n"
+        yield from (f"* {one.belief.name}: {one.belief.says} Seen: {one.seen} (request {one.by})." for one in holds)
+        if open_:
+            yield "\n## Not found out\n"
+        yield from (f"* {one.belief.name}: {one.why}." for one in open_)
+        if self.here:
+            yield "\n## Airflow on this machine\n"
+        yield from (f"* {line}" for line in self.here)
+        yield "\n## Requests\n"
+        for number, entry in enumerate(self.cassette.entries, 1):
+            yield f"{number}. {entry['step']}: {_shown(entry)}"
+
+    def _request(self, number: int) -> str:
+        return f"request {number} (`{_shown(self.cassette.entries[number - 1])}`)"
+
+
+def _shown(one: Entry) -> str:
+    answer = f"HTTP {one['status']}" if one["status"] is not None else one["failure"] or "no answer"
+    times = f", {one['times']} times" if one.get("times") else ""
+    return f"{one['method']} {one['url']} ({one['key']}) -> {answer} in {one['took']} s{times}"
+
+
+def _wrapped(line: str) -> str:
+    indent = "  " if line.startswith("* ") else "   " if line[:1].isdigit() and ". " in line[:5] else ""
+    width = {"width": _WIDTH, "break_long_words": False, "break_on_hyphens": False}
+    return line if line.startswith("#") else textwrap.fill(line, subsequent_indent=indent, **width)  # type: ignore[arg-type]
+
+
+def judge(cassette: Cassette, skipped: Mapping[str, str]) -> list[Finding]:
+    """Return what a cassette says about each belief; ``skipped``: why a request was not sent, by its name."""
+    tape = Tape(cassette.host, cassette.entries)
+    return [_judged(belief, tape, skipped) for belief in beliefs()]
+
+
+def _judged(belief: Belief, tape: Tape, skipped: Mapping[str, str]) -> Finding:
+    try:
+        seen = READERS[belief.name](tape)
+    except Exception as error:  # noqa: BLE001 - whatever the service answers, there is a report
+        return Finding(belief, why=f"the answer is too odd to be read ({type(error).__name__})")
+    if seen is not None:
+        return Finding(belief, _line(seen.value), seen.by)
+    return Finding(belief, why=_why(belief, tape, skipped))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())[:300]
+
+
+def _why(belief: Belief, tape: Tape, skipped: Mapping[str, str]) -> str:
+    asked = list(tape.of(*belief.shown_by))
+    if not asked and belief.order and not list(tape.of("order")):
+        return "only an order shows it (--order)"
+    refused = [(number, one) for number, one in asked if not is_answer(one)]
+    if refused:
+        number, one = refused[-1]
+        what = "a web page" if is_page(one) else "no answer" if one["status"] is None else f"HTTP {one['status']}"
+        return f"{what} came instead (request {number})"
+    reasons = [skipped[step] for step in belief.shown_by if step in skipped]
+    return reasons[0] if reasons else "the answers do not show it" if asked else "it was not asked for"

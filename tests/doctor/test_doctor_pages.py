@@ -1,0 +1,46 @@
+"""The page of the service says what the doctor expects, and the hook does what the command does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from airflow.sdk.execution_time.context import set_current_context
+
+from airflow_provider_segmind.doctor.expectations import beliefs, page
+from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.hooks.segmind import SegmindHook
+from tests.provider.running import TaskInstance, context
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_of_the_service_is_made_of_the_expectations() -> None:
+    text = (ROOT / "docs" / "service.md").read_text()
+    assert text == page(), "run: python -m airflow_provider_segmind.doctor.expectations > docs/service.md"
+    assert [one.name for one in beliefs() if f"| `{one.name}`: {one.says} |" not in text] == []
+
+
+def test_the_hook_gives_the_page_and_orders_only_if_told(tmp_path, monkeypatch) -> None:
+    with Emulator() as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(emulator.airflow_connection()))
+        said = SegmindHook().examine(str(tmp_path))
+        assert said == (tmp_path / "report.md").read_text()
+        assert "Versions: airflow-provider-segmind" in said
+        assert emulator.charges == ()
+        SegmindHook().examine(str(tmp_path), order=True)
+        assert "COMPLETED" in SegmindHook().examine(str(tmp_path), order=True)
+        assert len(emulator.charges) == 1
+
+
+def test_a_retry_without_the_record_of_its_first_try_orders_nothing(tmp_path, monkeypatch) -> None:
+    with Emulator() as emulator:
+        monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(emulator.airflow_connection()))
+        with set_current_context(context(TaskInstance(try_number=2))):
+            assert "Nothing was ordered" in SegmindHook().examine(str(tmp_path / "elsewhere"), order=True)
+        assert emulator.charges == ()
+        with set_current_context(context(TaskInstance(try_number=1))):
+            SegmindHook().examine(str(tmp_path / "shared"), order=True)
+        with set_current_context(context(TaskInstance(try_number=2))):
+            assert "COMPLETED" in SegmindHook().examine(str(tmp_path / "shared"), order=True)
+        assert len(emulator.charges) == 1
