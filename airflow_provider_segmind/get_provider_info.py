@@ -39,6 +39,7 @@ def get_provider_info() -> dict[str, Any]:
                     "airflow_provider_segmind.operators.body_swap",
                     "airflow_provider_segmind.operators.memory",
                     "airflow_provider_segmind.operators.quality",
+                    "airflow_provider_segmind.operators.review",
                 ],
             }
         ],

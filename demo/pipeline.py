@@ -54,15 +54,15 @@ def start(airflow: AirflowRest, bucket: Bucket, order: Order) -> str:
         return airflow.trigger(DAG_ID, {"photographs": urls, "person": order.person})
     for title, scene in order.scenes.items():
         bucket.put(f"inbox/{file_name(title)}.png", fetch(scene))
+    before = _runs(airflow)
     airflow.update_asset(ASSET)
-    runs: list[Json] = []
+    airflow.wait_until("A run for the new photographs", lambda: _runs(airflow) - before, 60)
+    (run_id,) = _runs(airflow) - before
+    return run_id
 
-    def begun() -> bool:
-        runs.extend(airflow.call("GET", f"dags/{DAG_ID}/dagRuns")["dag_runs"])
-        return bool(runs)
 
-    airflow.wait_until("A run for the new photographs", begun, 60)
-    return str(runs[0]["dag_run_id"])
+def _runs(airflow: AirflowRest) -> set[str]:
+    return {str(run["dag_run_id"]) for run in airflow.call("GET", f"dags/{DAG_ID}/dagRuns")["dag_runs"]}
 
 
 def play(

@@ -57,5 +57,5 @@ def take(page: Page, name: str, folder: Path) -> None:
     """Write a screenshot, small enough for the documentation."""
     path = Path(os.environ.get("SCREENSHOTS") or folder) / f"{name}.png"
     with Image.open(io.BytesIO(page.screenshot())) as picture:
-        picture.convert("RGB").quantize(256).save(path, "PNG", optimize=True)
-    assert path.stat().st_size <= 400_000
+        picture.convert("RGB").save(path, "PNG", optimize=True)  # with a palette, skin would be blotchy
+    assert path.stat().st_size <= 500_000

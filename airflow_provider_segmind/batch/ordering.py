@@ -307,5 +307,7 @@ async def find_out(connection: SharedConnection, store: OrderStore, workflow: st
 def _unknown(entry: OrderRecord) -> OutcomeUnknownError:
     return OutcomeUnknownError(
         f"It was being ordered at {moment(entry.at)}, so it may have been accepted and billed, and the request "
-        f"history cannot tell. It is not sent again.{can_be(entry.candidates)} Look there yourself."
+        f"history cannot tell. It is not sent again.{can_be(entry.candidates)} Look there yourself: if it is there, "
+        "give its poll URL to a BodySwapSensor, which costs nothing; if not, though later requests are, order it in "
+        "another run."
     )

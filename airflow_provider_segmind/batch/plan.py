@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +17,8 @@ from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, re
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Step
 from airflow_provider_segmind.api.results import prepared_of
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workflow, is_body_swap
+from airflow_provider_segmind.api.tables import Columns
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workflow, is_body_swap, is_written
 from airflow_provider_segmind.batch.files import Row, dag_of
 from airflow_provider_segmind.batch.ordering import Terms
 from airflow_provider_segmind.batch.published import manifest_bytes
@@ -249,3 +250,18 @@ def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems
             if found is not None:
                 problems.add(place, found)
     problems.check()
+
+
+def check_written(swaps: object, columns: Mapping[str, str] | None) -> None:
+    """Raise when the DAG is parsed for a list in it that no run could order, such as for a misspelled key."""
+    names = Columns(columns)
+    if not isinstance(swaps, list) or not swaps or not all(isinstance(swap, Mapping) for swap in swaps):
+        return
+
+    def stand_in(number: int, swap: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a swap whose pictures have any address where a template, or another task, gives one."""
+        written = {name: value for name, value in swap.items() if is_written(value)}
+        pictures = (name for name in swap if names.known(name) in BODY_SWAP_IMAGES)
+        return {name: f"https://template.example/{number}/{name}" for name in pictures} | written
+
+    read_items([stand_in(*each) for each in enumerate(swaps)], select_character="woman", columns=columns)

@@ -30,13 +30,11 @@ SYSTEM = ("/dev", "/etc", "/proc", "/run", "/sys", "/var/run")
 """Folders that tasks must not read, unless an administrator allows a folder in them."""
 
 PACKAGES = {
-    "s3": "apache-airflow-providers-amazon[s3fs]",
-    "gs": "apache-airflow-providers-google",
-    "abfss": "apache-airflow-providers-microsoft-azure",
-    "wasbs": "apache-airflow-providers-microsoft-azure",
-    "adl": "apache-airflow-providers-microsoft-azure",
+    "s3": ("s3", "apache-airflow-providers-amazon[s3fs]"),
+    "gs": ("gcs", "apache-airflow-providers-google"),
+    **dict.fromkeys(("abfss", "wasbs", "adl"), ("azure", "apache-airflow-providers-microsoft-azure")),
 }
-"""The package that reads a storage, by scheme."""
+"""This package's extra, and the package, that reads a storage, by scheme."""
 
 _DROPPED = re.compile(r"[\0\t\r\n]")
 """Signs that urlsplit drops, or no storage has."""
@@ -121,10 +119,11 @@ def storage_error(error: Exception, name: str, uri: str, done: str, *, final: st
 def package_advice(uri: str) -> str:
     """Return what to install for the storage of a URI."""
     scheme = uri.partition(":")[0]
-    package = PACKAGES.get(SAME_STORAGE.get(scheme, scheme))
-    if package is None:
+    extra, package = PACKAGES.get(SAME_STORAGE.get(scheme, scheme), ("", ""))
+    if not package:
         return "Check the part before '://', or have Airflow's provider for that storage installed."
-    return f"Ask your Airflow administrator to install {package} wherever tasks run."
+    own = f"airflow-provider-segmind[{extra}]"
+    return f"Ask your Airflow administrator to install {package}, as {own} does, wherever tasks run."
 
 
 def memory_root() -> str:

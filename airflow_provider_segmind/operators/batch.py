@@ -11,12 +11,10 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.manifest import read_items
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval, check_outage
-from airflow_provider_segmind.api.tables import Columns
 from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, check_on_unknown, is_written
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, check_on_unknown
 from airflow_provider_segmind.batch.files import (
     BatchFiles,
     check_failures,
@@ -37,7 +35,7 @@ from airflow_provider_segmind.batch.outcomes import (
     problem_rows,
     unplanned_error,
 )
-from airflow_provider_segmind.batch.plan import Plan, make_plan
+from airflow_provider_segmind.batch.plan import Plan, check_written, make_plan
 from airflow_provider_segmind.batch.results import result_row
 from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of, place_all
 from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
@@ -90,7 +88,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         self.reuse = check_reuse(reuse)
         self.reuse_max_age = check_max_age(reuse_max_age)
         self.swaps = swaps
-        _check_written(swaps, columns)
+        check_written(swaps, columns)
         self.columns = columns
         self.select_character = select_character
         self.workflow = workflow
@@ -399,18 +397,3 @@ class BodySwapBatchOperator(_OrdersBatch):
         durable = OrderStore(context).durable
         error, kept = missing_error(summary, self.results_uri, self.max_failures, durable=durable)
         raise error if kept else self._paid(context, error)
-
-
-def _check_written(swaps: object, columns: Mapping[str, str] | None) -> None:
-    """Raise when the DAG is parsed for a list in it that no run could order, such as for a misspelled key."""
-    names = Columns(columns)
-    if not isinstance(swaps, list) or not swaps or not all(isinstance(swap, Mapping) for swap in swaps):
-        return
-
-    def stand_in(number: int, swap: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a swap whose pictures have any address where a template, or another task, gives one."""
-        written = {name: value for name, value in swap.items() if is_written(value)}
-        pictures = (name for name in swap if names.known(name) in BODY_SWAP_IMAGES)
-        return {name: f"https://template.example/{number}/{name}" for name in pictures} | written
-
-    read_items([stand_in(*each) for each in enumerate(swaps)], select_character="woman", columns=columns)

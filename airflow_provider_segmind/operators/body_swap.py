@@ -183,8 +183,8 @@ class BodySwapOperator(_OrdersBodySwap):
     :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
     :param deferrable: whether to wait in a triggerer; ``False`` waits on the worker, with the same results and errors.
         Default: the option ``[segmind] default_deferrable``, itself ``True`` by default.
-    :param poll_interval: longest pause in seconds between polls around the time at which such jobs usually end. Before it and
-        long after it the triggerer asks less often. Segmind documents 7.
+    :param poll_interval: longest pause in seconds between polls around the time at which such jobs usually end. Long
+        before it and long after it the triggerer asks less often. Segmind documents 7.
     :param timeout: seconds that one attempt waits at most, in wall-clock time.
     :param max_outage: seconds that a Segmind outage may last before the task raises the last error. A retry then waits
         for the same job. Default: wait until ``timeout``.

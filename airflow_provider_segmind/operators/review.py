@@ -30,12 +30,13 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
 
     The pictures, and ``review_uri``, must be in folders of ``[segmind] gallery_roots``.
 
+    It takes what Airflow's ``HITLOperator`` takes, too. After ``response_timeout``, a ``timedelta``, the task fails;
+    with ``defaults=[FINISH]`` the verdicts stand that were given until then.
+
     :param results: what ``SegmindToObjectStorageOperator`` returned for a batch or a list, or the URI of the manifest
         that it wrote.
     :param review_uri: URI of the manifest to write, JSON Lines with the verdict for each picture.
     :param subject: the question, as people see it in the list of required actions.
-    :param response_timeout: how long to wait, as a ``timedelta``. Then the task fails; with ``defaults=[FINISH]`` the
-        verdicts stand that were given until then.
     :return: ``review_uri``; ``kept_uri``, a manifest of the results that are kept; ``again_uri``, a manifest for
         ``BodySwapBatchOperator``; the counts ``total``, ``kept``, ``rejected`` and ``again``; and ``reviewed_by``.
     :raises AirflowFailException: there is nothing to review, or ``review_uri`` cannot be written.

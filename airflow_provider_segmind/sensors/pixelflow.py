@@ -56,8 +56,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.
     :param deferrable: whether to wait in a triggerer. Default: the option ``[segmind] default_deferrable``, itself
         ``True`` by default.
-    :param poke_interval: longest pause in seconds between polls around the time at which such jobs usually end. Before it and
-        long after it the triggerer asks less often. Segmind documents 7.
+    :param poke_interval: longest pause in seconds between polls around the time at which such jobs usually end. Long
+        before it and long after it the triggerer asks less often. Segmind documents 7.
     :param timeout: seconds to wait at most, in wall-clock time.
     :param max_outage: seconds that a Segmind outage may last before the sensor raises the last error. A retry then
         waits for the same job. Default: wait until ``timeout``. Ignored in reschedule mode, where each poke is a new

@@ -56,7 +56,7 @@ CLASSES = [*TASKS, *_classes("hooks")]
 def _parameters(cls: type[Any]) -> Iterator[str]:
     """Return the parameters of a class and of its parents, up to Airflow's own."""
     for base in cls.__mro__:
-        if base in (BaseOperator, BaseSensorOperator, HttpHook):
+        if base is _airflows(cls) or base in (BaseOperator, BaseSensorOperator, HttpHook):
             return
         yield from _own_parameters(base)
 

@@ -73,6 +73,18 @@ def test_the_first_dag_runs_as_the_readme_says(tmp_path: Path) -> None:
         assert emulator.charges[0].defaulted == ()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("dag_id", "swaps"), [("many_body_swaps", 2), ("thousands_of_body_swaps", 6)])
+def test_many_swaps_run_with_the_emulators_samples(tmp_path: Path, dag_id: str, swaps: int) -> None:
+    with Emulator(job_polls=1) as emulator:
+        home = Home(tmp_path / "home", emulator)
+        (block,) = (block for block in DAGS if block.dag_id == dag_id)
+        code = block.code.replace("http://127.0.0.1:8765", emulator.url)
+        home.add(block._replace(code=code.replace("swaps/results.jsonl", str(tmp_path / "results.jsonl"))))
+        home.airflow("dags", "test", dag_id)
+        assert len(emulator.charges) == swaps
+
+
 @pytest.mark.parametrize("block", PROGRAMS, ids=str)
 def test_a_program_of_the_docs_runs(block: Block) -> None:
     exec(compile(block.code, str(block), "exec"), {"__name__": "docs_program"})  # noqa: S102

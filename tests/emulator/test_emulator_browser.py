@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from airflow_provider_segmind.emulator import Emulator
-from tests.plugin.test_plugin_browser import FLAGS, chromium
+from tests.browsing import FLAGS, chromium
 from tests.provider.odd_host import odd_host
 
 pytestmark = pytest.mark.slow

@@ -96,6 +96,16 @@ def test_who_may_only_look_decides_nothing(vera: Any, reviewed: World) -> None:
     assert verdicts(reviewed) == {}
 
 
+def test_another_site_cannot_send_a_verdict(api: Callable[..., Any], reviewed: World) -> None:
+    """What a page may send without asking is a form or a text, by POST; and a browser that asks hears no yes."""
+    admin, body = api("admin"), json.dumps({"verdict": "keep", "items": [0]})
+    assert admin.post(PLACE, content=body, headers={"Content-Type": "text/plain"}).status_code == 405
+    assert admin.put(PLACE, content=body, headers={"Content-Type": "text/plain"}).status_code == 422
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "PUT"}
+    assert "access-control-allow-origin" not in admin.options(PLACE, headers=asked).headers
+    assert verdicts(reviewed) == {}
+
+
 def test_after_its_end_a_review_takes_no_verdict(api: Callable[..., Any], reviewed: World) -> None:
     with create_session() as session:
         detail = session.get(HITLDetail, reviewed.tasks["open", "r1", "review", -1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,14 @@ def test_bad_input_fails_for_good_before_any_order(emulator: Emulator, changes: 
         swap(emulator, **changes).execute(context())
     assert emulator.charges == ()
     assert emulator.requests == ()
+
+
+def test_above_an_error_of_the_users_are_few_frames_and_no_other_error(emulator: Emulator) -> None:
+    with pytest.raises(AirflowFailException) as raised:
+        swap(emulator, character_image="nowhere.png").execute(context())
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    assert len(traceback.extract_tb(raised.value.__traceback__)) <= 5
 
 
 def test_what_is_no_picture_is_not_made_public(emulator: Emulator, tmp_path: Path) -> None:
