@@ -9,7 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from airflow_provider_segmind.quality.inspect import qa_available
-from benchmarks import quality_batch, quality_cost, quality_pictures, results
+from benchmarks import quality_batch, quality_cost, results
+from benchmarks.quality_fetch import fetched
+from benchmarks.quality_pictures import PICTURES
 from benchmarks.quality_people import Base, drawings, opened, photographs
 from benchmarks.quality_variants import encoded
 from benchmarks.quality_verdicts import (
@@ -42,8 +44,8 @@ def inputs() -> list[Outcome]:
     """Judge the photographs as scenes to order a swap for: those of one person, and the others."""
     kinds = {0: "no person", 1: "one person"}
     outcomes = []
-    for shipped in sorted(quality_pictures.PICTURES, key=lambda one: (one.persons != 1, one.persons, one.name)):
-        picture = encoded(opened(quality_pictures.fetched(shipped), shipped.turned), 95)
+    for shipped in sorted(PICTURES, key=lambda one: (one.persons != 1, one.persons, one.name)):
+        picture = encoded(opened(fetched(shipped), shipped.turned), 95)
         kind = kinds.get(shipped.persons, "several persons")
         outcomes.append(input_judged(shipped.name, kind, picture, qa=qa_available()))
     return outcomes

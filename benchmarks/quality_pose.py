@@ -15,7 +15,8 @@ from airflow_provider_segmind.quality.inspect import check_swap
 from benchmarks import results
 from benchmarks.quality_cost import in_fresh_process, peak_memory
 from benchmarks.quality_people import Base, photographs
-from benchmarks.quality_pictures import POSE_MODEL, fetched, path_of
+from benchmarks.quality_fetch import fetched, path_of
+from benchmarks.quality_pictures import POSE_MODEL
 from benchmarks.quality_variants import Pair, encoded, moved
 from benchmarks.quality_verdicts import all_pairs
 

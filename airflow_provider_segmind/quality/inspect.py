@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.quality.report import Check, Report
+from airflow_provider_segmind.quality.rules import RULES
 from airflow_provider_segmind.quality.thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ CORE_SWAP = (
     "changed_area_fraction",
     "mirrored",
     "noise",
+    "compression",
     "reference_returned",
 )
 QA_INPUT = ("person_count", "subject_area")
@@ -37,7 +39,7 @@ QA_SWAP = (
     "background_moved",
     "subject_moved",
     "subject_ssim",
-    "sharpness",
+    *(rule.check for rule in RULES),
 )
 POSE_SWAP = ("pose",)
 
@@ -109,7 +111,8 @@ def check_swap(
     if "qa" in layers:
         from airflow_provider_segmind.quality import qa as models
 
-        checks += models.swap_checks(before.small, after.small, thresholds, pose_model, before.numbers)
+        given = models.Given(before.small, after.small, (before.size, after.size), before.numbers)
+        checks += models.swap_checks(given, thresholds, pose_model)
     return Report("swap", checks, layers, time.perf_counter() - started)
 
 

@@ -92,6 +92,7 @@ class Picture:
     size: tuple[int, int]  # width and height in pixels, upright
     small: Image.Image  # RGB, its longer side at most WORK_SIDE
     numbers: Image.Image | None = None  # ``small`` as it were without its colour profile; ``None``: it is the same
+    quantization: float | None = None  # mean step of a JPEG's levels, 1 to 255; ``None``: it is no JPEG
 
     @property
     def shorter(self) -> int:
@@ -123,6 +124,7 @@ class Stored:
     turn: Image.Transpose | None  # what makes it upright
     deep: bool  # whether a channel has 16 bits
     several: bool  # whether the file has further pictures
+    quantization: float | None = None  # mean step of a JPEG's levels of brightness, 1 to 255
 
 
 @dataclass(frozen=True)
@@ -139,9 +141,10 @@ def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
     profile, size = decoded.stored.profile, decoded.stored.size
     upright = size[::-1] if decoded.stored.turn in _SIDEWAYS else size
     if profile is None or not colours.differs(profile, decoded.pixels.mode):
-        return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)))
+        return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)), None, decoded.stored.quantization)
     numbers = _on_white(decoded.pixels.convert("RGBA" if decoded.pixels.mode in _CLEAR else "RGB"))
-    return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)), numbers)
+    small = _on_white(colours.to_srgb(decoded.pixels, profile))
+    return Picture(upright, small, numbers, decoded.stored.quantization)
 
 
 def thumbnail(data: bytes, side: int) -> Thumbnail:
@@ -241,7 +244,10 @@ def _stored(image: ImageFile, parts: Decodable, kind: media.Format) -> Stored:
     profile = _profile(image, parts, kind)
     deep = parts.deep or image.info.get("bit_depth", 8) > 8
     mode = "LA" if image.mode == "L" and image.has_transparency_data else image.mode
-    return Stored(kind, image.size, mode, profile, _UPRIGHT.get(orientation), deep, parts.several)
+    tables = getattr(image, "quantization", None)
+    steps = tables.get(0) if tables else None
+    coarse = sum(steps) / len(steps) if steps else None
+    return Stored(kind, image.size, mode, profile, _UPRIGHT.get(orientation), deep, parts.several, coarse)
 
 
 @contextmanager
