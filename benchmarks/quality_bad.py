@@ -136,7 +136,7 @@ def _head_missing(swap: Swap) -> Image.Image:
 
 
 def _lower_missing(swap: Swap) -> Image.Image:
-    left, top, right, bottom = _box(swap)
+    _, top, _, bottom = _box(swap)
     made = swap.good.copy()
     made.paste(swap.empty.crop((0, (top + bottom) // 2, made.width, made.height)), (0, (top + bottom) // 2))
     return made

@@ -54,7 +54,8 @@ def _cropped(swap: Swap) -> bytes:
 
 
 def _cropped_at_the_end(swap: Swap) -> bytes:
-    return encoded(swap.good.crop((0, 0, *(side // _STEP * _STEP for side in swap.good.size))))
+    width, height = (side // _STEP * _STEP for side in swap.good.size)
+    return encoded(swap.good.crop((0, 0, width, height)))
 
 
 def _moved_little(swap: Swap) -> bytes:

@@ -20,14 +20,25 @@ STYLES = ("pasted", "redressed")
 """How a new person is made: cut out of another picture, or of the old one by changing all but the pose."""
 
 
-def pairs(bases: Sequence[Base]) -> Iterator[Pair]:
-    """Make all pairs of one fold: nothing in them comes from elsewhere."""
+def pairs(bases: Sequence[Base], only: str | None = None, turns: int = 1) -> Iterator[Pair]:
+    """
+    Make the pairs of one fold: nothing in them comes from elsewhere.
+
+    :param only: a scene; ``None`` for all.
+    :param turns: of so many kinds, each scene shows one, and another scene the next.
+    """
     for number, base in enumerate(bases):
+        if only not in (None, base.name):
+            continue
         made = [_swap(base, bases, style) for style in STYLES]
-        for kind, change in GOOD.items():
-            for style, swap in zip(STYLES, made, strict=True):
-                yield _pair(swap, f"{kind}", style, change(swap))
+        start = zlib.crc32(base.name.encode())
+        for place, (kind, change) in enumerate(GOOD.items()):
+            for step, (style, swap) in enumerate(zip(STYLES, made, strict=True)):
+                if (start + place + step) % min(2, turns) == 0:
+                    yield _pair(swap, kind, style, change(swap))
         for place, kind in enumerate(BAD):
+            if (start + place) % turns:
+                continue
             # By turns, so that no kind is seen with one of them alone.
             swap = made[(number + place) % 2]
             yield _pair(swap, kind, STYLES[(number + place) % 2], spoilt(kind, swap))

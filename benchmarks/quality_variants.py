@@ -6,6 +6,7 @@ import io
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
@@ -104,6 +105,7 @@ def fitted(person: Base, base: Base) -> tuple[Image.Image, Image.Image, tuple[in
 def scaled(
     person: Base, own: tuple[int, int, int, int], middle: float, top: int, height: int
 ) -> tuple[Image.Image, Image.Image, tuple[int, int]]:
+    """Return the person and its mask at a height, and where it goes: its middle and its top are given."""
     share = height / (own[3] - own[1])
     size = max(1, round((own[2] - own[0]) * share)), max(1, height)
     picture = person.picture.crop(own).resize(size, Image.Resampling.LANCZOS)
@@ -114,6 +116,7 @@ def scaled(
 
 
 def pasted(background: Image.Image, picture: Image.Image, mask: Image.Image, place: tuple[int, int]) -> Image.Image:
+    """Return a background with a person put on it."""
     made = background.copy()
     made.paste(picture, place, mask)
     return made
@@ -136,6 +139,7 @@ def degraded(picture: Image.Image) -> bytes:
 
 
 def cast(picture: Image.Image, gains: tuple[float, float, float]) -> Image.Image:
+    """Return it with each channel made lighter or darker."""
     bands = [
         band.point([min(255, round(value * gain)) for value in range(256)])
         for band, gain in zip(picture.split(), gains, strict=True)
@@ -144,6 +148,7 @@ def cast(picture: Image.Image, gains: tuple[float, float, float]) -> Image.Image
 
 
 def covering(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return it cut and scaled until it fills a size."""
     from PIL import ImageOps
 
     return ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
@@ -158,6 +163,7 @@ def shifted(picture: Image.Image, by: int) -> Image.Image:
 
 
 def zoomed(picture: Image.Image, share: float) -> Image.Image:
+    """Return the middle of it, at its size."""
     width, height = picture.size
     x, y = width * (1 - share) / 2, height * (1 - share) / 2
     return picture.resize(picture.size, Image.Resampling.BICUBIC, (x, y, width - x, height - y))
@@ -197,7 +203,7 @@ def _bent(picture: Image.Image, by: float, chance: random.Random) -> Image.Image
     """Return a picture with its places moved smoothly by some ``by`` pixels."""
     width, height = picture.size
     source = np.random.default_rng(chance.randrange(2**32))
-    moved = []
+    moved: list[Any] = []
     for along in (np.arange(width)[None, :], np.arange(height)[:, None]):
         waves = source.uniform(-1, 1, (7, 7)).astype(np.float32)
         moves = np.asarray(Image.fromarray(waves).resize((width, height), Image.Resampling.BICUBIC))

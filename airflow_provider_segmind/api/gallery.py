@@ -30,6 +30,10 @@ _MAX_URI = 2048
 _MAX_NUMBER = 1e11
 
 
+LOOK = "doubtful, please look: "
+"""What the reason of a check begins with that only a person can decide."""
+
+
 @dataclass(frozen=True)
 class Pictures:
     """URIs of a swap's three pictures: the scene, the new person, and the result."""

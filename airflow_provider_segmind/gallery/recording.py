@@ -12,6 +12,7 @@ from airflow_provider_segmind.api.answers import id_in
 from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, SegmindError
 from airflow_provider_segmind.api.gallery import (
     END_KEY,
+    LOOK,
     MAX_WORDS,
     XCOM_KEY,
     FailedCheck,
@@ -27,6 +28,8 @@ from airflow_provider_segmind.links import links_of
 from airflow_provider_segmind.orders.rules import estimated_cost
 
 log = logging.getLogger(__name__)
+
+_TOLD = ("review", "fail")
 
 
 def show(context: Context, *records: GalleryRecord) -> None:
@@ -126,8 +129,12 @@ def stored(
 def checked(
     report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> tuple[GalleryRecord, ...]:
-    """Return the record of pictures in which a check failed, if any; ``result`` is ``None`` before the order."""
-    failed = tuple(FailedCheck(each["name"], each["why"]) for each in report["checks"] if each["verdict"] == "fail")
+    """
+    Return the record of pictures of which a check failed or is doubtful, if any.
+
+    :param result: ``None`` before the order.
+    """
+    failed = tuple(FailedCheck(each["name"], _why(each)) for each in report["checks"] if each["verdict"] in _TOLD)
     if not failed:
         return ()
     known = result or {}
@@ -142,11 +149,19 @@ def checked(
     return (record,)
 
 
+def _why(check: Mapping[str, Any]) -> str:
+    """Return what is wrong; what is only doubtful says that a person has to look."""
+    return f"{LOOK}{check['why']}" if check["verdict"] == "review" else str(check["why"])
+
+
 def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryRecord, ...]:
-    """Return the record of a batch in which checks failed, or no record if none failed."""
-    if not summary["failed"]:
+    """Return the record of a batch in which checks failed or are doubtful, or no record if all is well."""
+    failed, doubtful = summary["failed"], summary.get("doubtful", 0)
+    if not failed and not doubtful:
         return ()
-    why = f"{summary['failed']} of {summary['checked']} results failed a check."
+    why = f"{failed} of {summary['checked']} results failed a check" + (
+        f", {doubtful} need a look." if doubtful else "."
+    )
     return (GalleryRecord(request_id=_batch_id(results), checks=_failed("checks", why)),)
 
 

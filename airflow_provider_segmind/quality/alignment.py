@@ -1,8 +1,8 @@
 """
 Lay a result over its source: models crop, scale and shift pictures by a few pixels, which is no fault.
 
-One registration serves all measures. It is a Gauss-Newton search for the shift and the two scales with the least error (B.
-D. Lucas and T. Kanade, 1981), from coarse to fine, in which the background counts most and what does not fit little.
+One registration serves all measures. It is a Gauss-Newton search (B. D. Lucas and T. Kanade, 1981), from coarse to fine,
+for the shift and the two scales with the least error; the background counts most, and what does not fit counts little.
 """
 
 from __future__ import annotations
@@ -64,8 +64,10 @@ class Alignment:
         (a, b, c), (d, e, f) = self.matrix
         across, down = result.width / source.width, result.height / source.height
         # Pillow's map goes from the pixel that is wanted to the one that has it.
-        how = (a * across, b * result.width / source.height, c * result.width)
-        how += (d * result.height / source.width, e * down, f * result.height)
+        how = (
+            *(a * across, b * result.width / source.height, c * result.width),
+            *(d * result.height / source.width, e * down, f * result.height),
+        )
         rgba = result.convert("RGBA")
         moved = rgba.transform(source.size, Image.Transform.AFFINE, how, Image.Resampling.BICUBIC)
         there = moved.getchannel("A").point(lambda value: 255 if value == 255 else 0)

@@ -147,15 +147,18 @@ def _with_poses(layers: tuple[str, ...], model: Path | None) -> tuple[str, ...]:
 
 def _read(named: dict[str, bytes | None], thresholds: Thresholds) -> tuple[Check, dict[str, Picture]]:
     # Imported here, since importing an operator must not import Pillow.
-    from airflow_provider_segmind.quality import reading
+    from airflow_provider_segmind.quality import holding, reading
 
     pictures: dict[str, Picture] = {}
     problems: dict[str, str] = {}
+    # The files are held, too, and what a decoder gets of one is a copy. Whoever allows more pixels has more memory.
+    files = sum(len(data) for data in named.values() if data) + max(len(data or b"") for data in named.values())
+    most = holding.MOST * max(1, -(-thresholds.max_pixels // DEFAULTS.max_pixels)) - files
     for name, data in named.items():
         if data is None:
             continue
         try:
-            pictures[name] = reading.read(data, thresholds.max_pixels)
+            pictures[name] = reading.read(data, thresholds.max_pixels, most)
         except reading.UnreadableError as problem:
             problems[name] = str(problem)
     if problems:

@@ -30,7 +30,7 @@ _LEAST_BLOCKS = 12
 _DETAILED = 12.0
 _ALIKE = 0.55
 """Correlation of the fine structure from which a block still shows the old person."""
-_SURELY = 0.7
+_SURELY, _SEEN = 0.7, 0.4
 _ERASED = 0.8, 9.0
 _FULL_HEIGHT = (1, 99)
 _SKIN = 10.0
@@ -139,9 +139,9 @@ class OldAndNew:
             before, after = getattr(self.before, kind), getattr(self.after, kind)
             if before and after:
                 said.append(size(after[0]) / max(1.0, size(before[0])))
-        heights = [_rows(mask) for mask in self._masks]
-        if all(heights):
-            said.append((heights[1][1] - heights[1][0]) / max(1.0, heights[0][1] - heights[0][0]))
+        old, new = (_rows(mask) for mask in self._masks)
+        if old and new:
+            said.append((new[1] - new[0]) / max(1.0, old[1] - old[0]))
         middle = float(np.median(said)) if len(said) >= 3 else None
         return None if middle is None else max(middle, 1 / max(middle, 0.01))
 
@@ -151,19 +151,34 @@ class OldAndNew:
 
     def missing_above(self) -> float | None:
         """Return which share of the old person's height is empty above the new one."""
-        old, new = (_rows(mask) for mask in self._masks)
-        return (new[0] - old[0]) / (old[1] - old[0] + 1) if old and new else None
+        ends = self._ends
+        return (ends[1][0] - ends[0][0]) / (ends[0][1] - ends[0][0] + 1) if ends else None
 
     def missing_below(self) -> float | None:
         """Return which share of the old person's height is empty below the new one."""
+        ends = self._ends
+        return (ends[0][1] - ends[1][1]) / (ends[0][1] - ends[0][0] + 1) if ends else None
+
+    @property
+    def _ends(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
+        """First and last row of the old person and of the new one, if the model of subjects sees that one."""
         old, new = (_rows(mask) for mask in self._masks)
-        return (old[1] - new[1]) / (old[1] - old[0] + 1) if old and new else None
+        return (old, new) if old and new and self.likelihood > _SEEN else None
 
     def there(self) -> float | None:
         """Return how surely a person is where the old one was, compared with the source."""
+        # The model of subjects does not know every back, nor every drawing: a body that is found there counts as one.
+        old, new = self.before.all_bodies, self.after.bodies
+        if old and any(_meet(old[0].box, one.box) and _alike(old[0], one) for one in new):
+            return None
+        return self.likelihood if (self.pair.before_subject > _SURELY).any() else None
+
+    @cached_property
+    def likelihood(self) -> float:
+        """How surely a person is where the old one was, compared with the source, by the model of subjects alone."""
         core = self.pair.before_subject > _SURELY
         if not core.any():
-            return None
+            return 1.0
         return float(self.pair.after_subject[core].mean() / self.pair.before_subject[core].mean())
 
     @cached_property
@@ -196,6 +211,10 @@ class OldAndNew:
         if np.count_nonzero(core) < _LEAST_BLOCKS:
             return None
         return float(np.mean(((before > _ERASED[1]) & (after < _ERASED[0]))[core]))
+
+
+def _alike(one: Found, other: Found) -> bool:
+    return 0.7 < _radius(other) / max(1.0, _radius(one)) < 1.4
 
 
 def _cut(values: NDArray[np.float32], found: Found) -> NDArray[np.float32]:

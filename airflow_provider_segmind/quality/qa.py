@@ -101,7 +101,7 @@ def _persons(persons: OldAndNew, thresholds: Thresholds) -> Check:
     why = f"persons found: {before} on the source, {after} on the result"
     verdict: Literal["pass", "warn", "review", "fail"] = "pass"
     if before and not after and not _faint(persons):
-        plain = (persons.there() or 0.0) < _GONE
+        plain = persons.likelihood < _GONE
         verdict = "warn" if thresholds.no_person == "warn" else "fail" if plain else "review"
     elif after > before:
         face, body = (

@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
-from airflow_provider_segmind.quality import colours, whole
+from airflow_provider_segmind.quality import colours, holding, webp, whole
 from airflow_provider_segmind.quality.parts import Decodable, PartsError, take_apart
 from airflow_provider_segmind.quality.room import Room
 
@@ -48,6 +48,8 @@ _NO_DATA = range(126, 131)
 _HEAD = 2**14
 """Bytes in which a HEIC or AVIF names its pictures."""
 _STRIP_PIXELS = 2**20
+_BYTES = 4
+"""Of a pixel, when Pillow holds it."""
 _PLAIN = ("L", "LA", "RGB", "RGBA", "CMYK")
 _CLEAR = {"RGBA": "RGBa", "LA": "La"}
 """Modes with transparency, and the same with colours that are weighed by it."""
@@ -74,6 +76,16 @@ class UnusableError(UnreadableError):
 
 class NoDecoderError(UnreadableError):
     """The picture is of a format whose decoder is not installed."""
+
+
+class TooDearError(UnreadableError):
+    """Decoding the picture would take more memory than there is for it."""
+
+    def __init__(self, size: tuple[int, int], kind: media.Format, needed: int, most: int) -> None:
+        super().__init__(
+            f"{size[0]} x {size[1]} pixels of a {kind.name} take {needed // 2**20} MiB to decode, and there are "
+            f"{max(0, most) // 2**20} for it: export it as a JPEG that is not progressive, or smaller"
+        )
 
 
 class TooManyPixelsError(UnreadableError):
@@ -135,9 +147,13 @@ class Decoded:
     pixels: Image.Image  # L, LA, RGB, RGBA or CMYK, its numbers as stored
 
 
-def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
-    """Decode a whole picture; of an animation, the first frame. Raise if it is unreadable or above ``max_pixels``."""
-    decoded = decode(data, WORK_SIDE, max_pixels=max_pixels)
+def read(data: bytes, max_pixels: int = media.MAX_PIXELS, most: int | None = None) -> Picture:
+    """
+    Decode a whole picture; of an animation, the first frame. Raise if it is unreadable or above ``max_pixels``.
+
+    :param most: bytes that decoding it may hold.
+    """
+    decoded = decode(data, WORK_SIDE, max_pixels=max_pixels, most=most)
     profile, size = decoded.stored.profile, decoded.stored.size
     upright = size[::-1] if decoded.stored.turn in _SIDEWAYS else size
     if profile is None or not colours.differs(profile, decoded.pixels.mode):
@@ -162,7 +178,13 @@ def look(data: bytes) -> Stored:
 
 
 def decode(
-    data: bytes, side: int, *, least: int | None = None, max_pixels: int = media.MAX_PIXELS, strict: bool = True
+    data: bytes,
+    side: int,
+    *,
+    least: int | None = None,
+    max_pixels: int = media.MAX_PIXELS,
+    strict: bool = True,
+    most: int | None = None,
 ) -> Decoded:
     """
     Decode a whole picture; of an animation, the first frame.
@@ -171,9 +193,10 @@ def decode(
     :param least: the longer side may have as few pixels if that takes less memory; ``None``: as many as ``side``.
     :param max_pixels: most pixels that are held decoded.
     :param strict: refuse also damage that the decoder puts up with.
+    :param most: bytes that the decoder may hold; ``None``: as many as ``max_pixels`` needs.
     :raises UnreadableError: it is unreadable, or has too many pixels.
     """
-    stored, small, grey = _decode(data, side, least, max_pixels, strict=strict)
+    stored, small, grey = _decode(data, side, least, max_pixels, strict=strict, most=most)
     # A JPEG that lacks data is grey from there on, and others may be grey, too.
     if grey and small.tobytes() != _decode(_longer(data), side, least, max_pixels, strict=False)[1].tobytes():
         raise UnreadableError("its data end before its last pixels, so a part is missing")
@@ -185,7 +208,7 @@ def _longer(data: bytes) -> bytes:
 
 
 def _decode(
-    data: bytes, side: int, least: int | None, max_pixels: int, *, strict: bool
+    data: bytes, side: int, least: int | None, max_pixels: int, *, strict: bool, most: int | None = None
 ) -> tuple[Stored, Image.Image, bool]:
     """Decode as :func:`decode` does; return also whether the last pixel may be one that is missing."""
     with _opened(data, max_pixels) as (image, parts, kind):
@@ -201,6 +224,15 @@ def _decode(
             _check_pixels(image.size, max_pixels)
         else:
             _check_pixels(stored.size, max_pixels)
+        scaling = kind is media.WEBP and webp.can_scale() and not getattr(image, "is_animated", False)
+        needed = holding.needed(kind, image, stored.size, parts.data, scaling=scaling)
+        if most is not None and needed > most:
+            raise TooDearError(stored.size, kind, needed, most)
+        if scaling:
+            with _room.taken(needed // _BYTES):
+                made = webp.decode(parts.data, target, clear=stored.mode in _CLEAR)
+            if made is not None:
+                return stored, made, False
         held = image.size if parts.streamed else stored.size
         # The decoders of these make two or three pictures of full size.
         with _room.taken(held[0] * held[1] * (1 if kind in (media.PNG, media.JPEG) else 2)):

@@ -63,7 +63,8 @@ class Surroundings:
             return None
         share, area = np.maximum(self._share, 0.5)[..., None], self._area[..., None]
         before, after = (
-            (blocks(picture * area, _BLOCK) / share)[known] for picture in (self.pair.before, self.pair.after)
+            np.asarray((blocks(picture * area, _BLOCK) / share)[known], np.float32)
+            for picture in (self.pair.before, self.pair.after)
         )
         return before, after
 
@@ -132,26 +133,30 @@ class Surroundings:
         return float(np.mean(self.pair.after_subject[background] > 0.5)) if background.mean() > _LEAST_AREA else None
 
     @cached_property
-    def _lines(self) -> NDArray[np.bool_] | None:
-        """Where the result has lines that the source does not have, far from the person; height x width."""
+    def _far(self) -> NDArray[np.bool_] | None:
+        """The pixels far from any person, where no hair and no shadow is new; height x width."""
         margin = round(max(self.pair.before.shape) * _MARGIN)
         far = ~grown(np.maximum(self.pair.before_subject, self.pair.after_subject) > 0.2, margin)
-        if far.mean() < _LEAST_AREA:
+        return far if far.mean() > _LEAST_AREA else None
+
+    @cached_property
+    def _lines(self) -> NDArray[np.bool_] | None:
+        """Where the result has lines that the source does not have; height x width."""
+        if self._far is None:
             return None
         before, after = self.pair.fine
-        kept = min(1.2, max(0.0, float((before * after)[far].sum() / max((before**2)[far].sum(), 1e-6))))
+        strength = float((before**2)[self._far].sum())
+        kept = min(1.2, max(0.0, float((before * after)[self._far].sum()) / max(strength, 1e-6)))
         rest = np.abs(after - kept * before)
-        noise = 1.48 * float(np.median(rest[far]))
+        noise = 1.48 * float(np.median(rest[self._far]))
         # Beside strong lines of the source, some of theirs is left when they are softer or moved by half a pixel.
-        return far & (rest > max(_LINE, _ABOVE_NOISE * noise) + smooth(np.abs(before), 3))
+        return self._far & (rest > max(_LINE, _ABOVE_NOISE * noise) + smooth(np.abs(before), 3))
 
     def new_lines(self) -> float | None:
         """Return the share of the background far from the person that is a new line."""
-        if self._lines is None:
+        if self._lines is None or self._far is None:
             return None
-        margin = round(max(self.pair.before.shape) * _MARGIN)
-        far = ~grown(np.maximum(self.pair.before_subject, self.pair.after_subject) > 0.2, margin)
-        return float(self._lines.sum() / far.sum())
+        return float(self._lines.sum() / self._far.sum())
 
     def new_mark(self) -> float | None:
         """Return how dense new lines are where they are densest: their share of four blocks."""

@@ -20,8 +20,8 @@ class Thresholds:
     """
     The limits beyond which a check fails; ``docs/quality.md`` defines them. None was fitted on real swaps of Segmind.
 
-    Most values have a second, tighter limit from which a person has to look: ``review``. It comes from the project's own
-    benchmark, in ``cuts.json``. A threshold that you set decides alone: beyond it the check fails, else it passes.
+    Most values have a second, tighter limit from which a person has to look: ``review``. The project's own benchmark
+    found it, see ``cuts.json``. A threshold that you set decides alone: beyond it the check fails, else it passes.
 
     :param max_pixels: width times height of a picture.
     :param min_side: pixels of an input's shorter side.
@@ -53,7 +53,7 @@ class Thresholds:
     :param min_sharpness: strength of the result's hardest edges, as a share of the source's, or of 128 if less.
     :param min_pose_oks: similarity of the poses, 0 to 1, below which the new person does not keep the pose; 0 only
         reports it.
-    :param max_quantization: mean step of a JPEG's coarser levels of brightness, 1 to 255; above, it was saved too small.
+    :param max_quantization: mean step of a JPEG's levels of brightness, 1 to 255; above, it was saved too small.
     :param max_stretch: share by which things got wider or narrower.
     :param max_shift: share of a side by which the picture was shifted or zoomed, beyond a crop to a multiple of 64.
     :param max_empty_rows: share of rows or columns that show nothing any more.
@@ -72,9 +72,9 @@ class Thresholds:
     :param min_face_detail: strength of the face's fine structure, as a share of the old one's; 0 never fails.
     :param min_skin: by how much a face is redder than blue, of 255; -255 never fails.
     :param max_size_change: factor by which the person got larger or smaller.
-    :param max_missing_above: share of the old person's height that is empty above the new one.
+    :param max_missing_above: share of the old person's height that is empty above the new one; 1 never fails.
     :param max_missing_below: the same below.
-    :param min_there: how surely a person is where the old one was, as a share of the source's.
+    :param min_there: how surely a person is where the old one was, as a share of the source's; 0 never fails.
     :param max_old_detail: share of the old person whose fine structure is still there.
     :param min_subject_detail: strength of the person's finest structure, as a share of the old one's.
     :param max_subject_erased: share of the person that is one even colour.
@@ -129,9 +129,9 @@ class Thresholds:
     min_face_detail: float = 0.0
     min_skin: float = -255.0
     max_size_change: float = 3.0
-    max_missing_above: float = 0.6
-    max_missing_below: float = 0.5
-    min_there: float = 0.2
+    max_missing_above: float = 1.0
+    max_missing_below: float = 1.0
+    min_there: float = 0.0
     max_old_detail: float = 0.85
     min_subject_detail: float = 0.05
     max_subject_erased: float = 0.6

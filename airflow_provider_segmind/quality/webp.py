@@ -17,6 +17,8 @@ from PIL import Image
 _ABI = 0x0200
 """Of ``WebPDecoderConfig``: the library takes any of the same major version."""
 _RGB, _RGBA = 0, 1
+_UNSUPPORTED = 4
+"""Status for an animation."""
 
 
 class _Features(ctypes.Structure):
@@ -109,6 +111,8 @@ def decode(data: bytes, size: tuple[int, int], *, clear: bool) -> Image.Image | 
     config.options.use_scaling, config.options.scaled_width, config.options.scaled_height = 1, width, height
     config.options.use_threads = 1
     status = library.WebPDecode(data, len(data), ctypes.byref(config))
+    if status == _UNSUPPORTED:
+        return None
     if status:
         raise OSError(f"libwebp returned status {status}")
-    return Image.frombytes(mode, size, pixels)
+    return Image.frombytes(mode, size, memoryview(pixels).cast("B"))
