@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from airflow_provider_segmind.quality.inspect import qa_available
-from benchmarks import quality_batch, quality_cost, quality_cuts, results
+from benchmarks import quality_batch, quality_cost, quality_cuts, quality_examples, results
 from benchmarks.quality_bad import BAD, HELD_OUT
 from benchmarks.quality_fetch import fetched
 from benchmarks.quality_good import GOOD
@@ -136,6 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not quick:
         results.write("quality", text)
         quality_cuts.write(outcomes, _where())
+        quality_examples.write(quality_cuts.held_out(outcomes))
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import io
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
+from benchmarks.quality_bad_people import PERSON, Kind, blurred, box_of, mosaic, old_mask
 from benchmarks.quality_good import Swap
 from benchmarks.quality_people import grained
 from benchmarks.quality_variants import (
@@ -18,36 +19,10 @@ from benchmarks.quality_variants import (
     pasted,
     scaled,
     shifted,
-    with_second,
     zoomed,
 )
 
 GREY = (128, 128, 128)
-Kind = Callable[[Swap], Image.Image | bytes]
-
-
-def _box(swap: Swap) -> tuple[int, int, int, int]:
-    return swap.base.mask.getbbox() or (0, 0, *swap.good.size)
-
-
-def _head(swap: Swap) -> tuple[int, int, int, int]:
-    """Return where the head is: the uppermost part of the mask, as wide as it is there."""
-    left, top, right, bottom = _box(swap)
-    height = round((bottom - top) * {"head": 0.8, "bust": 0.5, "half body": 0.3}.get(swap.base.framing, 0.18))
-    part = swap.base.mask.crop((left, top, right, top + height)).getbbox() or (0, 0, right - left, height)
-    return left + part[0], top, left + part[2], top + height
-
-
-def _old_mask(swap: Swap) -> Image.Image:
-    return swap.base.mask.filter(ImageFilter.GaussianBlur(2))
-
-
-def _part_replaced(
-    picture: Image.Image, box: tuple[int, int, int, int], change: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-    made = picture.copy()
-    made.paste(change(picture.crop(box)), box[:2])
-    return made
 
 
 def _rectangle(
@@ -58,15 +33,6 @@ def _rectangle(
         [box[0] * made.width, box[1] * made.height, box[2] * made.width, box[3] * made.height], colour
     )
     return made
-
-
-def _mosaic(picture: Image.Image, cells: int) -> Image.Image:
-    small = picture.resize((cells, max(1, round(cells * picture.height / picture.width))), Image.Resampling.BOX)
-    return small.resize(picture.size, Image.Resampling.NEAREST)
-
-
-def _blurred(picture: Image.Image, share: float) -> Image.Image:
-    return picture.filter(ImageFilter.GaussianBlur(max(picture.size) * share))
 
 
 def _text(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -114,70 +80,10 @@ def _bordered(swap: Swap) -> Image.Image:
     return ImageOps.expand(inner, edge, "white").resize(swap.good.size)
 
 
-def _ghost(swap: Swap) -> Image.Image:
-    """The old person beside the new one, half seen through."""
-    left, _, right, _ = _box(swap)
-    by = round((right - left) * 0.35)
-    old, mask = ImageChops.offset(swap.base.picture, by, 0), ImageChops.offset(_old_mask(swap), by, 0)
-    return Image.composite(old, swap.good, mask.point(lambda value: value // 2))
-
-
-def _face(swap: Swap, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    made = _part_replaced(swap.good, _head(swap), change)
-    mask = Image.new("L", made.size)
-    ImageDraw.Draw(mask).ellipse(_head(swap), 255)
-    return Image.composite(made, swap.good, mask)
-
-
-def _head_missing(swap: Swap) -> Image.Image:
-    mask = Image.new("L", swap.good.size)
-    mask.paste(255, _head(swap))
-    return Image.composite(swap.empty, swap.good, mask)
-
-
-def _lower_missing(swap: Swap) -> Image.Image:
-    _, top, _, bottom = _box(swap)
-    made = swap.good.copy()
-    made.paste(swap.empty.crop((0, (top + bottom) // 2, made.width, made.height)), (0, (top + bottom) // 2))
-    return made
-
-
-def _sized(swap: Swap, share: float) -> Image.Image:
-    left, top, right, bottom = _box(swap)
-    own = swap.person.mask.getbbox() or (0, 0, *swap.person.mask.size)
-    height = round((bottom - top) * share)
-    return pasted(swap.empty, *scaled(swap.person, own, (left + right) / 2, bottom - height, height))
-
-
-def _elsewhere(swap: Swap) -> Image.Image:
-    picture, mask, (left, top) = swap.cut
-    by = round(swap.good.width * 0.22)
-    middle = left + picture.width / 2
-    return pasted(swap.empty, picture, mask, (left + (by if middle < swap.good.width / 2 else -by), top))
-
-
-def _two_persons_alike(swap: Swap) -> Image.Image:
-    picture, mask, (left, top) = swap.cut
-    side = 1 if left + picture.width / 2 < swap.good.width / 2 else -1
-    return pasted(swap.good, picture, mask, (left + side * round(picture.width * 0.8), top))
-
-
 def _with_its_background(swap: Swap) -> Image.Image:
-    box, own = _box(swap), swap.person.mask.getbbox() or (0, 0, *swap.person.mask.size)
+    box, own = box_of(swap), swap.person.mask.getbbox() or (0, 0, *swap.person.mask.size)
     picture, _, place = scaled(swap.person, own, (box[0] + box[2]) / 2, box[1], box[3] - box[1])
     return pasted(swap.good, picture, Image.new("L", picture.size, 255), place)
-
-
-def _old_again(swap: Swap, dye: Callable[[Image.Image], Image.Image], box: tuple[int, int, int, int]) -> Image.Image:
-    """The old person, with a change in a part alone."""
-    mask = Image.new("L", swap.good.size)
-    mask.paste(swap.base.mask.crop(box), box[:2])
-    return Image.composite(dye(swap.base.picture), swap.base.picture, mask)
-
-
-def _only_clothes(swap: Swap) -> Image.Image:
-    head, box = _head(swap), _box(swap)
-    return _old_again(swap, lambda picture: cast(picture, (1.35, 0.8, 0.75)), (box[0], head[3], box[2], box[3]))
 
 
 def _quantized(picture: Image.Image, bits: int) -> Image.Image:
@@ -251,33 +157,7 @@ def _object(swap: Swap) -> Image.Image:
 
 
 def _background_only(swap: Swap, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    return Image.composite(swap.good, change(swap.good), _old_mask(swap))
-
-
-def _see_through(swap: Swap) -> Image.Image:
-    return Image.blend(swap.empty, swap.good, 0.45)
-
-
-def _half_old(swap: Swap) -> Image.Image:
-    left, _, right, _ = _box(swap)
-    made = swap.good.copy()
-    made.paste(swap.base.picture.crop((0, 0, (left + right) // 2, made.height)), (0, 0))
-    return made
-
-
-def _swirled(swap: Swap) -> Image.Image:
-    left, top, right, bottom = _head(swap)
-    pixels = np.asarray(swap.good)
-    y, x = np.mgrid[top:bottom, left:right].astype(np.float64)
-    middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
-    dx, dy = x - middle_x, y - middle_y
-    far = np.hypot(dx / max(1, right - left), dy / max(1, bottom - top)) * 2
-    angle = 2.5 * np.clip(1 - far, 0, 1)
-    sx = np.clip(middle_x + dx * np.cos(angle) - dy * np.sin(angle), 0, pixels.shape[1] - 1).astype(int)
-    sy = np.clip(middle_y + dx * np.sin(angle) + dy * np.cos(angle), 0, pixels.shape[0] - 1).astype(int)
-    made = pixels.copy()
-    made[top:bottom, left:right] = pixels[sy, sx]
-    return Image.fromarray(made)
+    return Image.composite(swap.good, change(swap.good), old_mask(swap))
 
 
 def _noisy(swap: Swap) -> Image.Image:
@@ -297,8 +177,8 @@ BAD: dict[str, Kind] = {
     "another scene": lambda swap: covering(swap.elsewhere.picture, swap.good.size),
     # The background is another one, or spoilt.
     "background replaced": lambda swap: pasted(covering(swap.elsewhere.picture, swap.good.size), *swap.cut),
-    "background blurred": lambda swap: _background_only(swap, lambda picture: _blurred(picture, 0.012)),
-    "background mosaic": lambda swap: _background_only(swap, lambda picture: _mosaic(picture, 40)),
+    "background blurred": lambda swap: _background_only(swap, lambda picture: blurred(picture, 0.012)),
+    "background mosaic": lambda swap: _background_only(swap, lambda picture: mosaic(picture, 40)),
     "background darkened": lambda swap: _background_only(
         swap, lambda picture: ImageEnhance.Brightness(picture).enhance(0.6)
     ),
@@ -340,33 +220,16 @@ BAD: dict[str, Kind] = {
     "third grey": lambda swap: _rectangle(swap.good, (0, 0.67, 1, 1), GREY),
     "corner black": lambda swap: _rectangle(swap.good, (0.6, 0, 1, 0.35), (0, 0, 0)),
     "rows torn": _torn,
-    "heavy blur": lambda swap: _blurred(swap.good, 0.02),
-    "blurred": lambda swap: _blurred(swap.good, 0.006),
+    "heavy blur": lambda swap: blurred(swap.good, 0.02),
+    "blurred": lambda swap: blurred(swap.good, 0.006),
     "enlarged": lambda swap: swap.good.resize([max(1, side // 8) for side in swap.good.size]).resize(
         swap.good.size, Image.Resampling.BICUBIC
     ),
-    "mosaic": lambda swap: _mosaic(swap.good, 60),
+    "mosaic": lambda swap: mosaic(swap.good, 60),
     "JPEG of quality 4": lambda swap: _jpeg(swap.good, 4),
     "JPEG of quality 5, saved again": lambda swap: _twice_coded(swap.good, 5),
     "grain": _noisy,
-    # The person.
-    "second person": lambda swap: with_second(swap.good, swap.base, swap.second),
-    "person twice": _two_persons_alike,
-    "person removed": lambda swap: swap.empty,
-    "person elsewhere": _elsewhere,
-    "person shrunk": lambda swap: _sized(swap, 0.55),
-    "person too large": lambda swap: _sized(swap, 1.6),
-    "head missing": _head_missing,
-    "lower half missing": _lower_missing,
-    "face blurred": lambda swap: _face(swap, lambda face: _blurred(face, 0.09)),
-    "face mosaic": lambda swap: _face(swap, lambda face: _mosaic(face, 6)),
-    "face swirled": _swirled,
-    "face covered": lambda swap: _face(swap, lambda face: Image.new("RGB", face.size, (90, 140, 90))),
-    "blended with the old": lambda swap: Image.blend(swap.base.picture, swap.good, 0.5),
-    "old one beside": _ghost,
-    "half the old": _half_old,
-    "see-through": _see_through,
-    "only the clothes": _only_clothes,
+    **PERSON,
 }
 HELD_OUT = (
     "background mosaic", "object added", "overexposed", "sepia", "few colours", "tilted", "white border", "four times",

@@ -50,7 +50,7 @@ def scenes() -> list[Base]:
     segment = segmenter(fetched(MODEL))
     own = photographs()
     places = {one.name: opened(fetched(one)) for one in PICTURES if one.persons != 1}
-    made = [*own, *_parts(places, segment), *_closer(own), *_placed(own, places), *_emulated(), *_drawn_otherwise()]
+    made = [*own, *_parts(places, segment), *_closer(own), *_placed(own, places), *emulated(), *_drawn_otherwise()]
     return sorted((replace(one, sideways=one.name in _SIDEWAYS) for one in made), key=lambda one: one.name)
 
 
@@ -96,7 +96,7 @@ def _placed(own: Sequence[Base], places: dict[str, Image.Image]) -> Iterator[Bas
         yield replace(base, name=f"{person} at {where}", picture=made, mask=whole, framing=framing, reference=False)
 
 
-def _emulated() -> Iterator[Base]:
+def emulated() -> Iterator[Base]:
     """Yield the drawings of the emulator: whole, and some of them closer."""
     for number in range(_DRAWN):
         drawn = opened(samples.draw("scene", number))

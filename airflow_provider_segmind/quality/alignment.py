@@ -1,8 +1,8 @@
 """
 Lay a result over its source: models crop, scale and shift pictures by a few pixels, which is no fault.
 
-One registration serves all measures. It is a Gauss-Newton search (B. D. Lucas and T. Kanade, 1981), from coarse to fine,
-for the shift and the two scales with the least error; the background counts most, and what does not fit counts little.
+One registration serves all measures. It is a Gauss-Newton search (B. D. Lucas and T. Kanade, 1981), from coarse to
+fine, for the shift and the two scales with the least error; the background counts most, and what does not fit little.
 """
 
 from __future__ import annotations

@@ -26,6 +26,11 @@ from airflow_provider_segmind.api import media
 from airflow_provider_segmind.quality import colours, holding, webp, whole
 from airflow_provider_segmind.quality.parts import Decodable, PartsError, take_apart
 from airflow_provider_segmind.quality.room import Room
+from airflow_provider_segmind.quality.unreadable import MAX_SIDE, TooDearError
+from airflow_provider_segmind.quality.unreadable import NoDecoderError as NoDecoderError
+from airflow_provider_segmind.quality.unreadable import TooManyPixelsError as TooManyPixelsError
+from airflow_provider_segmind.quality.unreadable import UnreadableError as UnreadableError
+from airflow_provider_segmind.quality.unreadable import UnusableError as UnusableError
 
 WORK_SIDE = 512
 """Longer side in pixels at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
@@ -37,8 +42,6 @@ _DECODERS: dict[media.Format, type[ImageFile]] = {
 }
 _STREAMED = 4
 """How many times ``max_pixels`` a JPEG may have of which no more than ``max_pixels`` are ever held."""
-_MAX_SIDE = 65_535
-"""Most pixels of one side, as in a JPEG; the decoder needs tables for each row, or copies of a whole row."""
 _MAX_SCANS = 40
 """Most scans of a JPEG. Each is a pass over the whole picture, even of few bytes; cameras and editors write 10."""
 # With the length for each number of components: a phone's video behind its photograph often has any two bytes.
@@ -64,37 +67,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
-
-
-class UnreadableError(ValueError):
-    """The bytes are no picture, or an incomplete one, or one too large to open."""
-
-
-class UnusableError(UnreadableError):
-    """The picture is whole, and cannot be made into one that Segmind reads right; the message says what to do."""
-
-
-class NoDecoderError(UnreadableError):
-    """The picture is of a format whose decoder is not installed."""
-
-
-class TooDearError(UnreadableError):
-    """Decoding the picture would take more memory than there is for it."""
-
-    def __init__(self, size: tuple[int, int], kind: media.Format, needed: int, most: int) -> None:
-        super().__init__(
-            f"{size[0]} x {size[1]} pixels of a {kind.name} take {needed // 2**20} MiB to decode, and there are "
-            f"{max(0, most) // 2**20} for it: export it as a JPEG that is not progressive, or smaller"
-        )
-
-
-class TooManyPixelsError(UnreadableError):
-    """A picture has too many pixels to decode; it may also be incomplete."""
-
-    def __init__(self, size: tuple[int, int], max_pixels: int) -> None:
-        limit = f"a side may have {_MAX_SIDE}" if max(size) > _MAX_SIDE else f"max_pixels is {max_pixels}"
-        super().__init__(f"{size[0]} x {size[1]} pixels are too many: {limit}")
-        self.size = size
 
 
 @dataclass(frozen=True)
@@ -148,11 +120,7 @@ class Decoded:
 
 
 def read(data: bytes, max_pixels: int = media.MAX_PIXELS, most: int | None = None) -> Picture:
-    """
-    Decode a whole picture; of an animation, the first frame. Raise if it is unreadable or above ``max_pixels``.
-
-    :param most: bytes that decoding it may hold.
-    """
+    """Decode a whole picture; of an animation, the first frame. Raise if it is unreadable or above a limit."""
     decoded = decode(data, WORK_SIDE, max_pixels=max_pixels, most=most)
     profile, size = decoded.stored.profile, decoded.stored.size
     upright = size[::-1] if decoded.stored.turn in _SIDEWAYS else size
@@ -328,7 +296,7 @@ def _decoder(kind: media.Format) -> Any:
 
 
 def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
-    if size is not None and (size[0] * size[1] > max_pixels or max(size) > _MAX_SIDE):
+    if size is not None and (size[0] * size[1] > max_pixels or max(size) > MAX_SIDE):
         raise TooManyPixelsError(size, max_pixels)
 
 
