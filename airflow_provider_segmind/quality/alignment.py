@@ -7,6 +7,7 @@ fine, for the shift and the two scales with the least error; the background coun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,7 +105,7 @@ def align(
     better = _BETTER if moved < _NEAR or len(starts) > 2 else _MUCH_BETTER
     if plain or moved * max(source.size) <= _SEEN or moved > _REACH or _left(fine, matrix) > better:
         matrix = STRAIGHT.matrix
-    sure = not plain and _error(fine, matrix, fine.weight >= 0) < _EXPLAINED * fine.variance
+    sure = not plain and _error(fine, matrix, fine.weight >= 0, math.inf) < _EXPLAINED * fine.variance
     return Alignment(matrix, sure, _stretch(matrix, sizes))
 
 
@@ -198,11 +199,11 @@ def _rest(level: _Level, laid: NDArray[np.float32], weight: NDArray[np.float32])
     return np.asarray(one - gain * other, np.float32), gain
 
 
-def _error(level: _Level, matrix: NDArray[np.float64], among: NDArray[np.bool_]) -> float:
+def _error(level: _Level, matrix: NDArray[np.float64], among: NDArray[np.bool_], most: float = _MOST) -> float:
     laid, _ = _laid(level, matrix)
     weight = (level.background & among).astype(np.float32)
     rest, _ = _rest(level, laid, weight)
-    return float((np.minimum(rest**2, _MOST) * weight).sum() / (weight.sum() + 1e-9))
+    return float((np.minimum(rest**2, most) * weight).sum() / (weight.sum() + 1e-9))
 
 
 def _left(level: _Level, matrix: NDArray[np.float64]) -> float:

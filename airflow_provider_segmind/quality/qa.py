@@ -69,6 +69,9 @@ def swap_checks(given: Given, thresholds: Thresholds, pose_model: Path | None = 
         after = alignment.laid(after, before)
     pair = BeforeAfter.of(before, after, subject)
     persons = OldAndNew(pair, Persons.on(before, thresholds), Persons.on(after, thresholds))
+    if persons.likelihood < _GONE and persons.after.bodies:
+        pair = replace(pair, after_subject=_with_bodies(pair.after_subject, persons.after.bodies))
+        persons = replace(persons, pair=pair)
     similarity = comparison.similarity(pair)
     share = float(np.mean(pair.backgrounds[0] & pair.backgrounds[1]))
     measured = {
@@ -87,6 +90,17 @@ def swap_checks(given: Given, thresholds: Thresholds, pose_model: Path | None = 
     if pose_model is not None:
         checks += (_pose((before, after), persons, pose_model, thresholds),)
     return checks
+
+
+def _with_bodies(subject: NDArray[np.float32], bodies: tuple[Found, ...]) -> NDArray[np.float32]:
+    """Return a mask with the bodies that the model of subjects does not see: they are no background."""
+    made = subject.copy()
+    for body in bodies:
+        (x, y), reach = body.points[0], float(np.hypot(*(body.points[1] - body.points[0])))
+        made[
+            max(0, round(y - reach)) : max(0, round(y + reach)), max(0, round(x - reach)) : max(0, round(x + reach))
+        ] = 1
+    return made
 
 
 def _ruled(rule: Rule, measured: Any, thresholds: Thresholds) -> Check:
