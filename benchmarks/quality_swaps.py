@@ -34,7 +34,7 @@ def pairs(bases: Sequence[Base], only: str | None = None, turns: int = 1) -> Ite
         start = zlib.crc32(base.name.encode())
         for place, (kind, change) in enumerate(GOOD.items()):
             for step, (style, swap) in enumerate(zip(STYLES, made, strict=True)):
-                if (start + place + step) % min(2, turns) == 0:
+                if (start + place + step) % min(3, turns) == 0:
                     yield _pair(swap, kind, style, change(swap))
         for place, kind in enumerate(BAD):
             if (start + place) % turns:

@@ -32,6 +32,7 @@ _ALIKE = 0.55
 """Correlation of the fine structure from which a block still shows the old person."""
 _SURELY, _SEEN = 0.7, 0.4
 _ERASED = 0.8, 9.0
+_DRAWN = 0.15
 _FULL_HEIGHT = (1, 99)
 _SKIN = 10.0
 """By how much skin is redder than blue, of 255, in a picture whose light tells."""
@@ -111,7 +112,7 @@ class OldAndNew:
 
     def face_detail(self) -> float | None:
         """Return how strong the fine structure of the face is, compared with that of the old one."""
-        if self._face is None:
+        if self._face is None or self._is_drawn:
             return None
         before, after = self.pair.fine
         there = _cut(after, self._face), _cut(before, self._face)
@@ -187,12 +188,18 @@ class OldAndNew:
         sure = self.pair.before_subject > _SURELY
         return blocks((sure & ~grown(~sure, 3)).astype(np.float32), _BLOCK)
 
+    @cached_property
+    def _is_drawn(self) -> bool:
+        """Whether the old person has areas of one colour, as no photograph: then a new one may have them, too."""
+        even = (self.pair.variances(_BLOCK)[0] < _ERASED[0])[self._core > 0.5]
+        return bool(even.size) and float(even.mean()) > _DRAWN
+
     def old_detail(self) -> float | None:
         """Return the share of the old person whose fine structure is still there."""
         before, after = self.pair.fine
         one, other, both = (blocks(values, _BLOCK) for values in (before**2, after**2, before * after))
         detailed = (one > _DETAILED) & (self._core > 0.95)
-        if np.count_nonzero(detailed) < _LEAST_BLOCKS:
+        if np.count_nonzero(detailed) < _LEAST_BLOCKS or self._is_drawn:
             return None
         return float(np.mean((both / np.sqrt(one * other + 1e-3))[detailed] > _ALIKE))
 
@@ -200,7 +207,7 @@ class OldAndNew:
         """Return how strong the finest structure of the person is, compared with that of the old one."""
         before, after = (blocks(finest**2, _BLOCK) for finest in self.pair.finest)
         detailed = (before > _DETAILED) & (self._core > 0.5)
-        if np.count_nonzero(detailed) < _LEAST_BLOCKS:
+        if np.count_nonzero(detailed) < _LEAST_BLOCKS or self._is_drawn:
             return None
         return float(np.median(np.sqrt(after[detailed] / before[detailed])))
 
@@ -208,7 +215,7 @@ class OldAndNew:
         """Return the share of the person that has no structure, where the old one had some."""
         before, after = self.pair.variances(_BLOCK)
         core = self._core > 0.5
-        if np.count_nonzero(core) < _LEAST_BLOCKS:
+        if np.count_nonzero(core) < _LEAST_BLOCKS or self._is_drawn:
             return None
         return float(np.mean(((before > _ERASED[1]) & (after < _ERASED[0]))[core]))
 
