@@ -31,7 +31,7 @@ from benchmarks.quality_verdicts import (
     variants_table,
 )
 
-QUICK_SIZE = (1200, 900)
+QUICK_SIZE, QUICK_TURNS = (1200, 900), 12
 
 
 def inputs() -> list[Outcome]:
@@ -123,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="drawings only, without network; writes no results")
     quick = parser.parse_args(arguments).quick
     parts = [drawings()] if quick else folds(scenes())
-    turns = int(os.environ.get("TURNS") or 1)
+    turns = QUICK_TURNS if quick else int(os.environ.get("TURNS") or 1)
     outcomes = all_judged(parts, qa=qa_available(), processes=0 if quick else PROCESSES, turns=turns)
     given = [] if quick else inputs()
     with tempfile.TemporaryDirectory() as folder:

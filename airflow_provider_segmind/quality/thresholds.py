@@ -55,7 +55,8 @@ class Thresholds:
         reports it.
     :param max_quantization: mean step of a JPEG's levels of brightness, 1 to 255; above, it was saved too small.
     :param max_stretch: share by which things got wider or narrower.
-    :param max_shift: share of a side by which the picture was shifted or zoomed, beyond a crop to a multiple of 64.
+    :param max_shift: share of a side by which the picture was shifted or zoomed, beyond a crop to a multiple of 64; 1
+        never fails.
     :param max_empty_rows: share of rows or columns that show nothing any more.
     :param min_colour: share of the source's colour that is left.
     :param max_background_contrast: factor by which its contrast changed, either way.
@@ -112,7 +113,7 @@ class Thresholds:
     min_pose_oks: float = 0.1  # real swaps: 0.64 to 0.98, 3 of 51 less
     max_quantization: float = 180.0  # quality 12
     max_stretch: float = 0.18
-    max_shift: float = 0.07
+    max_shift: float = 1.0
     max_empty_rows: float = 0.2
     min_colour: float = 0.04
     max_background_contrast: float = 2.5
@@ -225,6 +226,7 @@ _HIGHEST = {
     "max_subject_ssim": 1.0,
     "min_pose_oks": 1.0,
     "max_quantization": 255.0,
+    "max_shift": 1.0,
     "max_empty_rows": 1.0,
     "min_colour": 1.0,
     "max_background_changed": 1.0,
