@@ -50,6 +50,7 @@ def report(
     scenes: Sequence[Outcome],
     costs: list[quality_cost.Cost],
     batches: list[quality_batch.Batch],
+    largest: str,
 ) -> str:
     """Return all of it in Markdown."""
     apart = quality_cuts.held_out(outcomes)
@@ -71,6 +72,8 @@ def report(
             quality_cost.ABOUT,
             quality_cost.table(costs),
             results.goals_table(quality_cost.goals(costs)),
+            "What is larger, as a source beside a small result:",
+            largest,
             "The JPEG pair over and over, in turns in the task itself and by `check_many`, which starts its processes "
             "and loads what they need within the time that is measured:",
             quality_batch.table(batches),
@@ -131,7 +134,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         costs = quality_cost.measured(Path(folder), qa=qa_available(), size=size, runs=runs)
         pair = (quality_cost.file_of(Path(folder), name, "JPEG") for name in ("source", "result"))
         batches = quality_batch.measured(*pair, pairs=4 if quick else 40, runs=runs)
-    text = report(outcomes, given, costs, batches)
+        largest = "" if quick else quality_cost.largest(Path(folder), qa=qa_available())
+    text = report(outcomes, given, costs, batches, largest)
     print(text)
     if not quick:
         results.write("quality", text)

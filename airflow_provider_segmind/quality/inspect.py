@@ -29,7 +29,7 @@ CORE_SWAP = (
     "compression",
     "reference_returned",
 )
-QA_INPUT = ("person_count", "subject_area")
+QA_INPUT = ("person_count", "subject_area", "upright")
 QA_SWAP = (
     "person_count",
     "background_psnr",

@@ -69,6 +69,14 @@ class Persons:
         return tuple(body for body in self.all_bodies if body.score >= self.least_body)
 
     @property
+    def tilt(self) -> float | None:
+        """Degrees by which the best body is turned clockwise, -180 to 180."""
+        if not self.bodies:
+            return None
+        right, down = (self.bodies[0].points[1] - self.bodies[0].points[0]).tolist()
+        return math.degrees(math.atan2(right, -down))
+
+    @property
     def count(self) -> int:
         """The larger count: each detector misses some persons, and seldom finds a false one."""
         return max(len(self.faces), len(self.bodies))
@@ -99,6 +107,11 @@ class OldAndNew:
         """The source's face, if it is surely one."""
         faces = self.before.all_faces
         return faces[0] if faces and faces[0].score > SURE else None
+
+    @property
+    def surely(self) -> bool:
+        """Whether the source surely shows a person: who is hardly found there may as well not be found again."""
+        return any(found[0].score > _SURELY for found in (self.before.faces, self.before.bodies) if found)
 
     def face_loss(self) -> float | None:
         """Return by how much the score of the source's face fell, or of its body if no face was to be seen, 0 to 1."""

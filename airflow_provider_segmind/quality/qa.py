@@ -31,14 +31,21 @@ _EDGES = (2, 98)
 _NEW_FACE, _NEW_BODY = 0.55, 0.65
 """Scores from which one more face or body is doubtful."""
 _SURE_FACE = 0.8
+_MOST_TILT = 50.0
+"""Degrees; upright persons of the benchmark have up to 27, those of the same pictures turned at least 66."""
 _GONE = 0.5
 """Share of a person's likelihood that is left at most where a person is plainly gone."""
 
 
 def input_checks(pictures: Mapping[str, Image.Image], thresholds: Thresholds) -> tuple[Check, ...]:
     """Return the checks named in ``inspect.QA_INPUT`` of the RGB pictures ``source`` and, if given, ``reference``."""
-    counts = {name: Persons.on(picture, thresholds).count for name, picture in pictures.items()}
-    return _person_count(counts, thresholds, {"source"}), _subject_area(pictures["source"], thresholds)
+    persons = {name: Persons.on(picture, thresholds) for name, picture in pictures.items()}
+    counts = {name: found.count for name, found in persons.items()}
+    return (
+        _person_count(counts, thresholds, {"source"}),
+        _subject_area(pictures["source"], thresholds),
+        _upright(persons),
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +121,7 @@ def _persons(persons: OldAndNew, thresholds: Thresholds) -> Check:
     wanted = "as many as on the source"
     why = f"persons found: {before} on the source, {after} on the result"
     verdict: Literal["pass", "warn", "review", "fail"] = "pass"
-    if before and not after and not _faint(persons):
+    if before and not after and persons.surely and not _faint(persons):
         plain = persons.likelihood < _GONE
         verdict = "warn" if thresholds.no_person == "warn" else "fail" if plain else "review"
     elif after > before:
@@ -152,6 +159,20 @@ def _person_count(counts: Mapping[str, int], thresholds: Thresholds, single: set
     found = ", ".join(f"{count} on the {name}" for name, count in counts.items())
     why = f"persons found: {found}; {wanted} is wanted on the {which}"
     return Check("person_count", verdicts[which], counts[which], wanted, why)
+
+
+def _upright(persons: Mapping[str, Persons]) -> Check:
+    """Judge whether a body stands: a picture that lies on its side without a note in its EXIF is swapped as it lies."""
+    tilts = {name: found.tilt for name, found in persons.items() if found.tilt is not None}
+    if not tilts:
+        return Check("upright", "skipped", None, _MOST_TILT, "no body was found")
+    which = max(tilts, key=lambda name: abs(tilts[name]))
+    value = tilts[which]
+    why = f"the person on the {which} is turned by {value:.0f} degrees, at most {_MOST_TILT:g} either way is wanted"
+    if abs(value) <= _MOST_TILT:
+        return Check("upright", "pass", round(value, 1), _MOST_TILT, why)
+    why += ": turn the picture, unless the person lies"
+    return Check("upright", "review", round(value, 1), _MOST_TILT, why)
 
 
 def _subject_area(picture: Image.Image, thresholds: Thresholds) -> Check:
