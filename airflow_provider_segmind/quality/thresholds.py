@@ -106,7 +106,7 @@ class Thresholds:
     sure_background_ssim: float = 0.90  # a small error of the mask: 17.8 dB, but 0.98
     max_background_luminance_shift: float = 22.0  # real swaps: up to 8.0
     max_background_color_shift: float = 28.0  # real swaps: up to 11.3
-    max_move_evidence: float = 5.0  # real swaps: up to 2.95, before a plain wall
+    max_move_evidence: float = 25.0  # real swaps: up to 2.95; a new shadow on a plain wall: up to 10
     max_subject_move: float = 0.2
     max_subject_ssim: float = 0.90  # the source sent back: mostly 0.95 and more
     min_sharpness: float = 0.15  # heavily blurred: up to 0.20
