@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # With it, each of the many processes that tests start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
-export KEEP YES DEMO_DIR SEED SWAPS SIMULATED ROUNDS PATTERNS MAPPED BATCH MEMORY
+export KEEP YES DEMO_DIR SEED SWAPS SIMULATED ROUNDS PATTERNS MAPPED BATCH MEMORY TURNS
 
 .PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead \
   bench-quality lint docs format build release-check constraints clean
@@ -52,7 +52,8 @@ help:
 	@echo 'make bench-polling   what it costs to wait for thousands of jobs, beside other ways, 25 minutes'
 	@echo 'make bench-overhead  what Airflow itself costs, pattern by pattern, on PostgreSQL; renews benchmarks/results.md'
 	@echo '                     SWAPS=200     in each run     ROUNDS=3        PATTERNS="peer batch" only'
-	@echo 'make bench-quality   which bad pictures the checks stop, on photographs that pip fetches, and what a check costs'
+	@echo 'make bench-quality   which bad pictures the checks stop, on photographs that pip fetches, and what a check costs;'
+	@echo '                     renews the limits of the checks     TURNS=6  a sixth of the bad pictures, by turns'
 	@echo 'make test-matrix   all tests on the newest Airflow 3.3, 3.2 and 3.1, and beside all pins of managed services; hours'
 	@echo '                     PYTHONS="python3.11 python3.12 python3.13"  with each of these'
 	@echo 'make test-pins     installs the wheel beside what a managed service pins, and makes a swap there'

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
-from benchmarks import quality_pictures
+from benchmarks.quality_fetch import fetched
 from benchmarks.quality_pictures import MODEL, PICTURES
 
 LONGER_SIDE = 1200
@@ -25,8 +25,10 @@ class Base:
     :param name: what it is called.
     :param picture: RGB, upright.
     :param mask: of the same size, 255 where the person is.
-    :param who: equal for pictures of the same person.
+    :param who: equal for pictures that show the same person, or come from the same photograph.
     :param reference: whether it can be the new person of others.
+    :param framing: how much of the person is seen.
+    :param sideways: whether the file has it lying on its side, with a note in its EXIF that says so.
     """
 
     name: str
@@ -34,16 +36,18 @@ class Base:
     mask: Image.Image
     who: str
     reference: bool
+    framing: str = "bust"
+    sideways: bool = False
 
 
 def photographs() -> list[Base]:
     """Return the photographs of one person, by name."""
-    segment = segmenter(quality_pictures.fetched(MODEL))
+    segment = segmenter(fetched(MODEL))
     bases = []
     for shipped in sorted(PICTURES, key=lambda one: one.name):
         if shipped.persons == 1:
-            picture = opened(quality_pictures.fetched(shipped), shipped.turned)
-            bases.append(Base(shipped.name, picture, segment(picture), shipped.who or shipped.name, shipped.reference))
+            picture, who = opened(fetched(shipped), shipped.turned), shipped.who or shipped.name
+            bases.append(Base(shipped.name, picture, segment(picture), who, shipped.reference, shipped.framing))
     return bases
 
 

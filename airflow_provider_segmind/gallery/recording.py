@@ -155,7 +155,11 @@ def stored(
 def checked(
     report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> tuple[GalleryRecord, ...]:
-    """Return the record of pictures in which a check failed, if any; ``result`` is ``None`` before the order."""
+    """
+    Return the record of pictures of which a check failed or is doubtful, if any.
+
+    :param result: ``None`` before the order.
+    """
     failed = tuple(FailedCheck(*found) for found in found_in(report))
     if not failed:
         return ()
@@ -172,10 +176,13 @@ def checked(
 
 
 def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryRecord, ...]:
-    """Return the record of a batch in which checks failed, or no record if none failed."""
-    if not summary["failed"]:
+    """Return the record of a batch in which checks failed or are doubtful, or no record if all is well."""
+    failed, doubtful = summary["failed"], summary.get("doubtful", 0)
+    if not failed and not doubtful:
         return ()
-    why = f"{summary['failed']} of {summary['checked']} results failed a check."
+    why = f"{failed} of {summary['checked']} results failed a check" + (
+        f", {doubtful} need a look." if doubtful else "."
+    )
     return (GalleryRecord(request_id=_batch_id(results), checks=_failed("checks", why)),)
 
 

@@ -51,17 +51,20 @@ class _ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
         reference_character_image: str | Sequence[str] | None = None,
         thresholds: Mapping[str, Any] | None = None,
         on_failure: str = "fail",
+        on_review: str = "report",
         qa: bool | None = None,
         segmind_conn_id: str = SegmindHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if on_failure not in ON_FAILURE:
-            raise InvalidRequestError(f"on_failure is {on_failure!r}: set it to one of {ON_FAILURE}.")
+        for name, given in (("on_failure", on_failure), ("on_review", on_review)):
+            if given not in ON_FAILURE:
+                raise InvalidRequestError(f"{name} is {given!r}: set it to one of {ON_FAILURE}.")
         self.character_image = character_image
         self.reference_character_image = reference_character_image
         self.thresholds = thresholds
         self.on_failure = on_failure
+        self.on_review = on_review
         self.qa = qa
         self.segmind_conn_id = segmind_conn_id
 
@@ -90,12 +93,13 @@ class _ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
         return None
 
     def end(self, context: Context, report: dict[str, Any], said: str) -> dict[str, Any]:
-        """Push the report as an XCom, then fail, skip or return as ``on_failure`` says."""
+        """Push the report as an XCom, then fail, skip or return as ``on_failure`` and ``on_review`` say."""
         self.log.info("%s", said)
         context["ti"].xcom_push(key="report", value=report)
-        if report["verdict"] == "fail" and self.on_failure == "fail":
+        do = {"fail": self.on_failure, "review": self.on_review}.get(report["verdict"], "report")
+        if do == "fail":
             raise AirflowFailException(said)
-        if report["verdict"] == "fail" and self.on_failure == "skip":
+        if do == "skip":
             raise AirflowSkipException(said)
         return report
 
@@ -121,11 +125,13 @@ class CheckSwapInputOperator(_ChecksPictures):
     :param thresholds: thresholds that differ from the defaults, by name; see ``docs/quality.md``.
     :param on_failure: what a failed check does to the task: ``fail`` it permanently, ``skip`` it and the tasks that
         follow, or only ``report``.
+    :param on_review: what a doubtful check does, in the same words. The default, ``report``, goes on, so that a person
+        looks at the picture in the approval that follows.
     :param qa: ``True`` requires the checks with models, ``False`` omits them, ``None`` runs them if the extra ``qa`` is
         installed.
     :param segmind_conn_id: id of the Airflow connection. Only its own host may be in a private network.
-    :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``fail``), ``layers``, ``seconds``, ``checks``, and
-        ``findings``: in words, what is not well.
+    :return: the report: ``kind``, ``verdict`` (``pass``, ``warn``, ``review``, ``fail``), ``layers``, ``seconds``,
+        ``checks``, and ``findings``: in words, what is not well.
     :raises AirflowFailException: a check failed, or a picture is not available and a retry cannot help.
     :raises SegmindError: a picture is not available now.
     """
@@ -160,10 +166,11 @@ class CheckSwapOperator(_ChecksPictures):
     :param thresholds: thresholds that differ from the defaults, by name; see ``docs/quality.md``.
     :param qa: as for :class:`CheckSwapInputOperator`.
     :param on_failure: as for :class:`CheckSwapInputOperator`; for many results, what one failed check does to the task.
+    :param on_review: likewise for a doubtful one, if none failed.
     :param segmind_conn_id: id of the Airflow connection.
     :return: the report, as of :class:`CheckSwapInputOperator`. For many: ``verdict``, ``checked``, ``passed``,
-        ``warned``, ``failed``, ``not_checked``, ``reports`` of those that did not pass (50 at most), and for a manifest
-        of this DAG's own batch ``reports_uri``: JSON Lines next to the manifest with the report of each.
+        ``warned``, ``doubtful``, ``failed``, ``not_checked``, ``reports`` of those that did not pass (50 at most), and
+        for a manifest of this DAG's own batch ``reports_uri``: JSON Lines next to the manifest with the report of each.
     :raises AirflowFailException: a check failed, or a picture is not available and a retry cannot help.
     :raises SegmindError: a picture is not available now.
     """

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from airflow_provider_segmind.quality import detectors
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from PIL import Image
 
 SUBJECT = 0.5
@@ -21,19 +21,19 @@ SUBJECT = 0.5
 # hair and 16 of 512 pixels around the subject count as subject.
 _NEAR_SUBJECT = 0.3
 _MARGIN = 1 / 32
-_WINDOW = 7
 _BLOCK = 16
 _LEAST_BLOCKS = 8
 _SEEN = 1.0
 """Of 255: the change of colours by a profile that can be told from noise."""
 _ALIKE = 0.25
 """Share of that change by which a result may miss the numbers; lost: up to 0.14, less saturated by 10 %: from 0.40."""
-_LUMA = (0.299, 0.587, 0.114)
+LUMA: NDArray[np.float32] = np.array((0.299, 0.587, 0.114), np.float32)
+"""Weights of red, green and blue in the luma (ITU-R BT.601)."""
 
 
 @dataclass(frozen=True)
 class BeforeAfter:
-    """A source and a result of the same size, with the likelihood of a person per pixel, 0 to 1."""
+    """A source and a result that lies over it, of the same size, with the likelihood of a person per pixel, 0 to 1."""
 
     before: NDArray[np.float32]  # RGB, height x width x 3, 0 to 255
     after: NDArray[np.float32]
@@ -41,14 +41,36 @@ class BeforeAfter:
     after_subject: NDArray[np.float32]
 
     @classmethod
-    def of(cls, before: Image.Image, after: Image.Image) -> BeforeAfter:
-        """Return the pair of two RGB pictures of the same size."""
+    def of(cls, before: Image.Image, after: Image.Image, subject: NDArray[np.float32] | None = None) -> BeforeAfter:
+        """Return the pair of two RGB pictures of the same size; ``subject``: that of the first, if it is known."""
         return cls(
             np.asarray(before, np.float32),
             np.asarray(after, np.float32),
-            detectors.subject(before),
+            detectors.subject(before) if subject is None else subject,
             detectors.subject(after),
         )
+
+    @cached_property
+    def lumas(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The lumas, before and after; height x width, 0 to 255."""
+        return self.before @ LUMA, self.after @ LUMA
+
+    @cached_property
+    def fine(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What differs from the mean of 7 x 7 pixels: edges, hair, folds."""
+        before, after = (luma - smooth(luma, 3) for luma in self.lumas)
+        return before, after
+
+    @cached_property
+    def finest(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What differs from the mean of 3 x 3 pixels: grain and the sharpest edges."""
+        before, after = (luma - smooth(luma, 1) for luma in self.lumas)
+        return before, after
+
+    def variances(self, side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the variance of the luma within each block of ``side`` pixels, before and after."""
+        before, after = (blocks(luma**2, side) - blocks(luma, side) ** 2 for luma in self.lumas)
+        return before, after
 
     @cached_property
     def backgrounds(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -81,29 +103,29 @@ class Difference:
         error = float(np.mean(moved**2))
         means = moved.mean(axis=0, dtype=np.float64)
         psnr = min(99.0, 10 * math.log10(255**2 / error)) if error else 99.0
-        return cls(psnr, float(means @ np.array(_LUMA)), float(np.abs(means).max()))
+        return cls(psnr, float(means @ LUMA), float(np.abs(means).max()))
 
 
 def profile_lost(pair: BeforeAfter, numbers: NDArray[np.float32], area: NDArray[np.bool_]) -> bool:
     """Whether the result has the numbers of the source, height x width x 3, and not its colours, in an area."""
     # Means of blocks, for noise averages out in them; without the mean of all, for brightness has a check of its own.
-    share = _blocks(area[..., None].astype(np.float32))
+    share = blocks(area[..., None].astype(np.float32), _BLOCK)
     known = share[..., 0] > 0.5
     if np.count_nonzero(known) < _LEAST_BLOCKS:
         return False
     before, after, kept = (
-        (_blocks(picture * area[..., None]) / np.maximum(share, 0.5))[known]
+        (blocks(picture * area[..., None], _BLOCK) / np.maximum(share, 0.5))[known]
         for picture in (pair.before, pair.after, numbers)
     )
     strength = _variance(kept - before)
     return strength >= _SEEN**2 and _variance(kept - after) < _ALIKE * strength
 
 
-def _blocks(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean of each whole block of a picture, height x width x channels."""
-    rows, columns = (length // _BLOCK for length in values.shape[:2])
-    whole = values[: rows * _BLOCK, : columns * _BLOCK]
-    return np.asarray(whole.reshape(rows, _BLOCK, columns, _BLOCK, -1).mean(axis=(1, 3)), np.float32)
+def blocks(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Return the mean of each whole block of ``side`` pixels of a picture, height x width and perhaps x channels."""
+    rows, columns = (length // side for length in values.shape[:2])
+    whole = values[: rows * side, : columns * side].reshape(rows, side, columns * side, *values.shape[2:])
+    return np.asarray(whole.mean(axis=1).reshape(rows, columns, side, *values.shape[2:]).mean(axis=2), np.float32)
 
 
 def _variance(colours: NDArray[np.floating[Any]]) -> float:
@@ -112,7 +134,7 @@ def _variance(colours: NDArray[np.floating[Any]]) -> float:
 
 def edge(picture: NDArray[np.float32]) -> float:
     """Return the strength that only 0.2 % of a picture's edges exceed: the luma's change over two pixels, 0 to 361."""
-    luma = picture @ np.array(_LUMA, np.float32)
+    luma = picture @ LUMA
     across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
     return float(np.percentile(np.hypot(across, down), 99.8)) if across.size else 0.0
 
@@ -120,21 +142,24 @@ def edge(picture: NDArray[np.float32]) -> float:
 def similarity(pair: BeforeAfter) -> NDArray[np.float32]:
     """Return the structural similarity of the luma around each pixel, height x width, -1 to 1."""
     # As in Wang et al. 2004 (IEEE TIP 13, 4), with a plain window of 7 pixels instead of a Gaussian one.
-    one, other = (picture @ np.array(_LUMA, np.float32) for picture in (pair.before, pair.after))
-    means = _smooth(one), _smooth(other)
-    squares = _smooth(one * one) - means[0] ** 2 + _smooth(other * other) - means[1] ** 2
-    both = _smooth(one * other) - means[0] * means[1]
+    one, other = pair.lumas
+    means = smooth(one), smooth(other)
+    squares = smooth(one * one) - means[0] ** 2 + smooth(other * other) - means[1] ** 2
+    both = smooth(one * other) - means[0] * means[1]
     small, large = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     value = (2 * means[0] * means[1] + small) * (2 * both + large)
     return np.asarray(value / ((means[0] ** 2 + means[1] ** 2 + small) * (squares + large)), np.float32)
 
 
-def _smooth(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the mean of the window around each value; the edge is repeated."""
-    around = np.pad(values, _WINDOW // 2, mode="edge")
-    sums = np.zeros((around.shape[0] + 1, around.shape[1] + 1))
-    np.cumsum(np.cumsum(around, axis=0, dtype=np.float64), axis=1, out=sums[1:, 1:])
-    size = _WINDOW
-    return np.asarray(
-        (sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]) / size**2, np.float64
-    )
+def smooth(values: NDArray[np.float32], radius: int = 3) -> NDArray[np.float32]:
+    """Return the mean of the square around each value, ``radius`` pixels in each direction; the edge is repeated."""
+    # Shifted sums: running ones need double precision, and take five times as long for squares as small as these.
+    (height, width), size = values.shape, 2 * radius + 1
+    around = np.pad(values, radius, mode="edge")
+    rows = around[:height].copy()
+    for step in range(1, size):
+        rows += around[step : step + height]
+    sums = rows[:, :width].copy()
+    for step in range(1, size):
+        sums += rows[:, step : step + width]
+    return np.asarray(sums * np.float32(1 / size**2), np.float32)

@@ -114,7 +114,7 @@ def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     for axis in (0, 1):
         margin = [(0, 0), (0, 0)]
         margin[axis] = (pixels + 1, pixels)
-        sums = np.cumsum(np.pad(mask, margin), axis=axis)
+        sums = np.cumsum(np.pad(mask, margin), axis=axis, dtype=np.int32)
         length = sums.shape[axis]
         ahead = np.take(sums, range(2 * pixels + 1, length), axis=axis)
         mask = ahead > np.take(sums, range(length - 2 * pixels - 1), axis=axis)

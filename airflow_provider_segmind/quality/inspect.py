@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.quality.report import Check, Report
+from airflow_provider_segmind.quality.rules import RULES
 from airflow_provider_segmind.quality.thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -25,9 +26,10 @@ CORE_SWAP = (
     "changed_area_fraction",
     "mirrored",
     "noise",
+    "compression",
     "reference_returned",
 )
-QA_INPUT = ("person_count", "subject_area")
+QA_INPUT = ("person_count", "subject_area", "upright")
 QA_SWAP = (
     "person_count",
     "background_psnr",
@@ -37,7 +39,7 @@ QA_SWAP = (
     "background_moved",
     "subject_moved",
     "subject_ssim",
-    "sharpness",
+    *(rule.check for rule in RULES),
 )
 POSE_SWAP = ("pose",)
 
@@ -109,7 +111,8 @@ def check_swap(
     if "qa" in layers:
         from airflow_provider_segmind.quality import qa as models
 
-        checks += models.swap_checks(before.small, after.small, thresholds, pose_model, before.numbers)
+        given = models.Given(before.small, after.small, (before.size, after.size), before.numbers)
+        checks += models.swap_checks(given, thresholds, pose_model)
     return Report("swap", checks, layers, time.perf_counter() - started)
 
 
@@ -144,15 +147,18 @@ def _with_poses(layers: tuple[str, ...], model: Path | None) -> tuple[str, ...]:
 
 def _read(named: dict[str, bytes | None], thresholds: Thresholds) -> tuple[Check, dict[str, Picture]]:
     # Imported here, since importing an operator must not import Pillow.
-    from airflow_provider_segmind.quality import reading
+    from airflow_provider_segmind.quality import holding, reading
 
     pictures: dict[str, Picture] = {}
     problems: dict[str, str] = {}
+    # The files are held, too, and what a decoder gets of one is a copy. Whoever allows more pixels has more memory.
+    files = sum(len(data) for data in named.values() if data) + max(len(data or b"") for data in named.values())
+    most = holding.MOST * max(1, -(-thresholds.max_pixels // DEFAULTS.max_pixels)) - files
     for name, data in named.items():
         if data is None:
             continue
         try:
-            pictures[name] = reading.read(data, thresholds.max_pixels)
+            pictures[name] = reading.read(data, thresholds.max_pixels, most)
         except reading.UnreadableError as problem:
             problems[name] = str(problem)
     if problems:

@@ -23,9 +23,14 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from airflow_provider_segmind.api import media
-from airflow_provider_segmind.quality import colours, whole
+from airflow_provider_segmind.quality import colours, holding, webp, whole
 from airflow_provider_segmind.quality.parts import Decodable, PartsError, take_apart
 from airflow_provider_segmind.quality.room import Room
+from airflow_provider_segmind.quality.unreadable import MAX_SIDE, TooDearError
+from airflow_provider_segmind.quality.unreadable import NoDecoderError as NoDecoderError
+from airflow_provider_segmind.quality.unreadable import TooManyPixelsError as TooManyPixelsError
+from airflow_provider_segmind.quality.unreadable import UnreadableError as UnreadableError
+from airflow_provider_segmind.quality.unreadable import UnusableError as UnusableError
 
 WORK_SIDE = 512
 """Longer side in pixels at which pictures are compared: the size of PIE-Bench (arXiv 2310.01506)."""
@@ -37,8 +42,6 @@ _DECODERS: dict[media.Format, type[ImageFile]] = {
 }
 _STREAMED = 4
 """How many times ``max_pixels`` a JPEG may have of which no more than ``max_pixels`` are ever held."""
-_MAX_SIDE = 65_535
-"""Most pixels of one side, as in a JPEG; the decoder needs tables for each row, or copies of a whole row."""
 _MAX_SCANS = 40
 """Most scans of a JPEG. Each is a pass over the whole picture, even of few bytes; cameras and editors write 10."""
 # With the length for each number of components: a phone's video behind its photograph often has any two bytes.
@@ -48,6 +51,8 @@ _NO_DATA = range(126, 131)
 _HEAD = 2**14
 """Bytes in which a HEIC or AVIF names its pictures."""
 _STRIP_PIXELS = 2**20
+_BYTES = 4
+"""Of a pixel, when Pillow holds it."""
 _PLAIN = ("L", "LA", "RGB", "RGBA", "CMYK")
 _CLEAR = {"RGBA": "RGBa", "LA": "La"}
 """Modes with transparency, and the same with colours that are weighed by it."""
@@ -64,27 +69,6 @@ _UPRIGHT = {
 _SIDEWAYS = {_UPRIGHT[value] for value in (5, 6, 7, 8)}
 
 
-class UnreadableError(ValueError):
-    """The bytes are no picture, or an incomplete one, or one too large to open."""
-
-
-class UnusableError(UnreadableError):
-    """The picture is whole, and cannot be made into one that Segmind reads right; the message says what to do."""
-
-
-class NoDecoderError(UnreadableError):
-    """The picture is of a format whose decoder is not installed."""
-
-
-class TooManyPixelsError(UnreadableError):
-    """A picture has too many pixels to decode; it may also be incomplete."""
-
-    def __init__(self, size: tuple[int, int], max_pixels: int) -> None:
-        limit = f"a side may have {_MAX_SIDE}" if max(size) > _MAX_SIDE else f"max_pixels is {max_pixels}"
-        super().__init__(f"{size[0]} x {size[1]} pixels are too many: {limit}")
-        self.size = size
-
-
 @dataclass(frozen=True)
 class Picture:
     """A picture, upright and in sRGB."""
@@ -92,6 +76,7 @@ class Picture:
     size: tuple[int, int]  # width and height in pixels, upright
     small: Image.Image  # RGB, its longer side at most WORK_SIDE
     numbers: Image.Image | None = None  # ``small`` as it were without its colour profile; ``None``: it is the same
+    quantization: float | None = None  # mean step of a JPEG's levels, 1 to 255; ``None``: it is no JPEG
 
     @property
     def shorter(self) -> int:
@@ -123,6 +108,7 @@ class Stored:
     turn: Image.Transpose | None  # what makes it upright
     deep: bool  # whether a channel has 16 bits
     several: bool  # whether the file has further pictures
+    quantization: float | None = None  # mean step of a JPEG's levels of brightness, 1 to 255
 
 
 @dataclass(frozen=True)
@@ -133,15 +119,16 @@ class Decoded:
     pixels: Image.Image  # L, LA, RGB, RGBA or CMYK, its numbers as stored
 
 
-def read(data: bytes, max_pixels: int = media.MAX_PIXELS) -> Picture:
-    """Decode a whole picture; of an animation, the first frame. Raise if it is unreadable or above ``max_pixels``."""
-    decoded = decode(data, WORK_SIDE, max_pixels=max_pixels)
+def read(data: bytes, max_pixels: int = media.MAX_PIXELS, most: int | None = None) -> Picture:
+    """Decode a whole picture; of an animation, the first frame. Raise if it is unreadable or above a limit."""
+    decoded = decode(data, WORK_SIDE, max_pixels=max_pixels, most=most)
     profile, size = decoded.stored.profile, decoded.stored.size
     upright = size[::-1] if decoded.stored.turn in _SIDEWAYS else size
     if profile is None or not colours.differs(profile, decoded.pixels.mode):
-        return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)))
+        return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)), None, decoded.stored.quantization)
     numbers = _on_white(decoded.pixels.convert("RGBA" if decoded.pixels.mode in _CLEAR else "RGB"))
-    return Picture(upright, _on_white(colours.to_srgb(decoded.pixels, profile)), numbers)
+    small = _on_white(colours.to_srgb(decoded.pixels, profile))
+    return Picture(upright, small, numbers, decoded.stored.quantization)
 
 
 def thumbnail(data: bytes, side: int) -> Thumbnail:
@@ -159,7 +146,13 @@ def look(data: bytes) -> Stored:
 
 
 def decode(
-    data: bytes, side: int, *, least: int | None = None, max_pixels: int = media.MAX_PIXELS, strict: bool = True
+    data: bytes,
+    side: int,
+    *,
+    least: int | None = None,
+    max_pixels: int = media.MAX_PIXELS,
+    strict: bool = True,
+    most: int | None = None,
 ) -> Decoded:
     """
     Decode a whole picture; of an animation, the first frame.
@@ -168,9 +161,10 @@ def decode(
     :param least: the longer side may have as few pixels if that takes less memory; ``None``: as many as ``side``.
     :param max_pixels: most pixels that are held decoded.
     :param strict: refuse also damage that the decoder puts up with.
+    :param most: bytes that the decoder may hold; ``None``: as many as ``max_pixels`` needs.
     :raises UnreadableError: it is unreadable, or has too many pixels.
     """
-    stored, small, grey = _decode(data, side, least, max_pixels, strict=strict)
+    stored, small, grey = _decode(data, side, least, max_pixels, strict=strict, most=most)
     # A JPEG that lacks data is grey from there on, and others may be grey, too.
     if grey and small.tobytes() != _decode(_longer(data), side, least, max_pixels, strict=False)[1].tobytes():
         raise UnreadableError("its data end before its last pixels, so a part is missing")
@@ -182,7 +176,7 @@ def _longer(data: bytes) -> bytes:
 
 
 def _decode(
-    data: bytes, side: int, least: int | None, max_pixels: int, *, strict: bool
+    data: bytes, side: int, least: int | None, max_pixels: int, *, strict: bool, most: int | None = None
 ) -> tuple[Stored, Image.Image, bool]:
     """Decode as :func:`decode` does; return also whether the last pixel may be one that is missing."""
     with _opened(data, max_pixels) as (image, parts, kind):
@@ -198,6 +192,15 @@ def _decode(
             _check_pixels(image.size, max_pixels)
         else:
             _check_pixels(stored.size, max_pixels)
+        scaling = kind is media.WEBP and webp.can_scale() and not getattr(image, "is_animated", False)
+        needed = holding.needed(kind, image, stored.size, parts.data, scaling=scaling)
+        if most is not None and needed > most:
+            raise TooDearError(stored.size, kind, needed, most)
+        if scaling:
+            with _room.taken(needed // _BYTES):
+                made = webp.decode(parts.data, target, clear=stored.mode in _CLEAR)
+            if made is not None:
+                return stored, made, False
         held = image.size if parts.streamed else stored.size
         # The decoders of these make two or three pictures of full size.
         with _room.taken(held[0] * held[1] * (1 if kind in (media.PNG, media.JPEG) else 2)):
@@ -241,7 +244,10 @@ def _stored(image: ImageFile, parts: Decodable, kind: media.Format) -> Stored:
     profile = _profile(image, parts, kind)
     deep = parts.deep or image.info.get("bit_depth", 8) > 8
     mode = "LA" if image.mode == "L" and image.has_transparency_data else image.mode
-    return Stored(kind, image.size, mode, profile, _UPRIGHT.get(orientation), deep, parts.several)
+    tables = getattr(image, "quantization", None)
+    steps = tables.get(0) if tables else None
+    coarse = sum(steps) / len(steps) if steps else None
+    return Stored(kind, image.size, mode, profile, _UPRIGHT.get(orientation), deep, parts.several, coarse)
 
 
 @contextmanager
@@ -290,7 +296,7 @@ def _decoder(kind: media.Format) -> Any:
 
 
 def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
-    if size is not None and (size[0] * size[1] > max_pixels or max(size) > _MAX_SIDE):
+    if size is not None and (size[0] * size[1] > max_pixels or max(size) > MAX_SIDE):
         raise TooManyPixelsError(size, max_pixels)
 
 

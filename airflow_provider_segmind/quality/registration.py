@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy import fft  # now: a process that checks many pictures gives up the right to open a module later
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -167,13 +168,13 @@ class _Spectrum:
         # A common offset changes no error, and keeps the sums small.
         values = (layer.colours - 128) * layer.known
         return (
-            np.fft.rfft2(layer.known, self._size),
-            np.fft.rfft2(values, self._size),
-            np.fft.rfft2((values**2).sum(axis=0), self._size),
+            fft.rfft2(layer.known, self._size),
+            fft.rfft2(values, self._size),
+            fft.rfft2((values**2).sum(axis=0), self._size),
         )
 
     def _back(self, spectrum: NDArray[np.complex128]) -> NDArray[np.float64]:
-        values = np.fft.irfft2(spectrum, self._size)
+        values = fft.irfft2(spectrum, self._size)
         return np.asarray(values[..., self._shifts[0][:, None], self._shifts[1]], np.float64)
 
     def errors(self, after: _Layer) -> NDArray[np.float64]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Verdict = Literal["pass", "warn", "fail"]
+Verdict = Literal["pass", "warn", "review", "fail"]
+ORDER: tuple[Verdict, ...] = ("pass", "warn", "review", "fail")
+"""From best to worst. ``warn`` is a remark that stops nothing; ``review`` is doubtful, so that a person has to look."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Check:
     """
 
     name: str
-    verdict: Literal["pass", "warn", "fail", "skipped"]
+    verdict: Literal["pass", "warn", "review", "fail", "skipped"]
     value: float | int | str | None
     threshold: float | str | None
     why: str
@@ -51,19 +53,23 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of the checks; skipped ones do not count."""
-        verdicts = {check.verdict for check in self.checks}
-        if "fail" in verdicts:
-            return "fail"
-        return "warn" if "warn" in verdicts else "pass"
+        return max(
+            (check.verdict for check in self.checks if check.verdict != "skipped"), key=ORDER.index, default="pass"
+        )
 
     @property
     def failed(self) -> tuple[Check, ...]:
         """The checks that failed."""
         return tuple(check for check in self.checks if check.verdict == "fail")
 
+    @property
+    def doubtful(self) -> tuple[Check, ...]:
+        """The checks that ask for a person's look."""
+        return tuple(check for check in self.checks if check.verdict == "review")
+
     def summary(self) -> str:
         """Return one line for a log: the verdict, and the reason unless it is a pass."""
-        reasons = [f"{check.name}: {check.why}" for check in self.checks if check.verdict in ("warn", "fail")]
+        reasons = [f"{check.name}: {check.why}" for check in self.checks if check.verdict in ORDER[1:]]
         text = "; ".join(reasons) or f"{sum(check.verdict == 'pass' for check in self.checks)} checks"
         return " ".join(f"{self.kind} {self.verdict} ({text})".split())
 

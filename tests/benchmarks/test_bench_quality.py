@@ -12,26 +12,29 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_segmind.quality.inspect import qa_available
-from benchmarks import quality, quality_batch, quality_cost
+from airflow_provider_segmind.quality.inspect import DEFAULTS, qa_available
+from airflow_provider_segmind.quality.thresholds import review_cuts
+from benchmarks import quality, quality_batch, quality_cost, quality_cuts
+from benchmarks.quality_bad import BAD, HELD_OUT
+from benchmarks.quality_examples import CHECKS
+from benchmarks.quality_fetch import Shipped, fetched
+from benchmarks.quality_good import GOOD
 from benchmarks.quality_people import drawings
-from benchmarks.quality_pictures import PICTURES, Shipped, fetched
-from benchmarks.quality_variants import BAD, GOOD, NAMES
-from benchmarks.quality_verdicts import Outcome, all_pairs, halves, judged, totals_table, variants_table
+from benchmarks.quality_pictures import PICTURES
+from benchmarks.quality_scenes import folds
+from benchmarks.quality_swaps import STYLES, pairs, smaller
+from benchmarks.quality_verdicts import NAMES, Outcome, all_judged, judged, totals_table, variants_table
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results.md"
 
 
 @pytest.mark.slow
-def test_on_drawings_good_swaps_pass_and_what_is_plainly_wrong_is_stopped_by_the_check_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_on_drawings_good_swaps_pass_and_what_is_plainly_wrong_is_stopped_by_the_check_for_it() -> None:
     # Without models, of which nothing is said below and which would take ten times as long.
-    monkeypatch.setattr(quality, "qa_available", lambda: False)
-    outcomes = quality.verdicts(drawings())
-    found = {name: [outcome.core for outcome in outcomes if outcome.variant == name] for name in NAMES}
-    assert {name: len(own) for name, own in found.items()} == dict.fromkeys(NAMES, 4)
-    assert [*found["good"], *found["good, degraded"]] == [()] * 8
+    outcomes = all_judged([[smaller(base, 400) for base in drawings(2)]], qa=False, processes=0)
+    found = {name: [outcome for outcome in outcomes if outcome.variant == name] for name in NAMES}
+    assert {name: len(own) for name, own in found.items()} == {name: 4 if name in GOOD else 2 for name in NAMES}
+    assert "fail" not in {one.verdict for name in GOOD for one in found[name]}
     for name, check in (
         ("identical", "changed_area_fraction"),
         ("re-encoded", "changed_area_fraction"),
@@ -41,53 +44,87 @@ def test_on_drawings_good_swaps_pass_and_what_is_plainly_wrong_is_stopped_by_the
         ("reference returned", "reference_returned"),
         ("reference stretched", "reference_returned"),
         ("squashed", "aspect_ratio_delta"),
-        ("thumbnail", "resolution"),
         ("lower half grey", "flat_area_increase"),
+        ("JPEG of quality 4", "compression"),
     ):
-        assert all(check in failed for failed in found[name]), (name, found[name])
+        assert {one.checks[check][0] for one in found[name]} == {"fail"}, name
     # A benchmark that found everything would not be one: nothing without models sees these.
-    assert found["second person"] == [()] * 4
-    assert found["mirrored"] == [("mirrored",)] * 4
+    assert {one.verdict for one in found["second person"]} == {"pass"}
 
 
 @pytest.mark.skipif(not qa_available(), reason="the models are not installed")
-def test_where_there_are_models_their_verdict_stands_beside_that_of_the_core() -> None:
-    own = {pair.variant: (half, pair) for half, pair in all_pairs(drawings())}
-    half, identical = own["identical"]
-    outcome = judged(half, identical, qa=True)
-    assert outcome.core == ("changed_area_fraction",)
-    assert outcome.qa is not None
-    assert set(outcome.core) < set(outcome.qa)
-    assert judged(half, identical, qa=False).qa is None
+def test_where_there_are_models_their_checks_are_counted_apart_from_those_of_the_core() -> None:
+    identical = next(pair for pair in pairs(drawings(2), "drawing-0", len(NAMES)) if pair.variant in BAD)
+    outcome, core = judged(0, identical, qa=True), judged(0, identical, qa=False)
+    assert set(core.checks) < set(outcome.checks)
+    assert outcome.core == core.verdict
 
 
-def test_every_variant_differs_from_every_other_one() -> None:
-    own = [pair for _, pair in all_pairs(drawings(4, size=(96, 120))) if pair.base == "drawing-0"]
-    assert [pair.variant for pair in own] == list(NAMES)
-    assert len({pair.result for pair in own}) == len(NAMES) == 22
+@pytest.mark.slow
+def test_every_kind_differs_from_every_other_one_and_is_the_same_each_time() -> None:
+    bases = [smaller(base, 120) for base in drawings(3)]
+    own = list(pairs(bases, "drawing-0"))
+    assert [pair.variant for pair in own] == [*(kind for kind in GOOD for _ in STYLES), *BAD]
+    assert len(BAD) >= 45
+    assert len({pair.result for pair in own}) >= len(own) - len(GOOD)  # without a fitting donor, both styles are one
+    assert set(HELD_OUT) < set(BAD)
+    again = [pair.result for pair in pairs(bases, "drawing-0")]
+    assert again == [pair.result for pair in own]
 
 
-def test_halves_alternate_by_name_and_share_no_picture() -> None:
-    bases = drawings(5, size=(96, 120))
-    named = {half: [base.name for base in own] for half, own in halves(bases[::-1])}
-    assert named == {"tuning": ["drawing-0", "drawing-2", "drawing-4"], "held out": ["drawing-1", "drawing-3"]}
-    made = list(all_pairs(bases))
-    sources = {pair.source: pair.base for _, pair in made}
-    assert len(made) == 5 * 22
-    assert all(sources[pair.reference] in named[half] and sources[pair.reference] != pair.base for half, pair in made)
+@pytest.mark.slow
+def test_by_turns_every_kind_is_shown_by_some_scene() -> None:
+    bases = [smaller(base, 140) for base in drawings(12)]
+    shown = [pair.variant for base in bases[:8] for pair in pairs(bases, base.name, 4)]
+    assert len(set(shown)) > 0.8 * len(NAMES)
+    assert len(shown) < 8 * len(NAMES) / 3
+
+
+def test_folds_share_no_person_and_no_picture() -> None:
+    bases = drawings(11, size=(120, 150))
+    parts = folds(bases)
+    assert sum(map(len, parts)) == 11
+    assert {base.who for base in parts[0]}.isdisjoint(base.who for part in parts[1:] for base in part)
+    sources = {pair.base for pair in pairs(parts[0], turns=60)}
+    assert sources <= {base.name for base in parts[0]}
+
+
+def outcome(verdict: str, value: float, *, good: bool, fold: int = 0) -> Outcome:
+    kind = next(iter(GOOD if good else BAD))
+    return Outcome(f"scene {fold}", kind, fold, {"new_lines": (verdict, value), "contrast": ("pass", 50.0)}, "bust")
 
 
 def test_tables_count_what_was_stopped() -> None:
     outcomes = [
-        Outcome("a", GOOD[0], "tuning", (), ("person_count",)),
-        Outcome("b", GOOD[0], "held out", (), ()),
-        Outcome("a", BAD[0], "tuning", ("contrast",), ("contrast", "subject_ssim")),
-        Outcome("b", BAD[0], "held out", (), ("subject_ssim",)),
+        outcome("pass", 0, good=True),
+        outcome("review", 0.02, good=True),
+        outcome("review", 0.05, good=False),
+        outcome("fail", 0.2, good=False),
     ]
     totals = totals_table(outcomes).splitlines()
-    assert "| tuning | good | 1 | 0 (0%) | 1 (100%) |" in totals
-    assert "| both | bad | 2 | 1 (50%) | 2 (100%) |" in totals
-    assert "| identical | 2 | 1 | 2 | subject_ssim 2, contrast 1 |" in variants_table(outcomes).splitlines()
+    assert "| good | 2 | 0 (0.0%) | 0 (0.0%) | 1 (50.0%) |" in totals
+    assert "| bad | 2 | 0 (0.0%) | 1 (50.0%) | 2 (100.0%) |" in totals
+    assert any(line.endswith("| new_lines 2 |") for line in variants_table(outcomes).splitlines())
+
+
+def test_a_limit_comes_from_the_good_swaps_of_other_folds_alone() -> None:
+    good = [outcome("pass", 0.001 * fold, good=True, fold=fold) for fold in range(5)]
+    bad = [outcome("pass", 0.025, good=False, fold=fold) for fold in range(5)]
+    odd = outcome("pass", 0.028, good=True, fold=4)
+    assert quality_cuts.found([*good, *bad])["max_new_lines"] == 0.01  # never tighter
+    assert quality_cuts.found([*good, *bad, odd])["max_new_lines"] > 0.025
+    judged_apart = {
+        (one.fold, one.is_good): one.checks["new_lines"][0] for one in quality_cuts.held_out([*good, *bad, odd])
+    }
+    # Its own fold does not know of the odd one; the others do.
+    assert judged_apart[4, False] == judged_apart[4, True] == "review"
+    assert judged_apart[0, False] == "pass"
+
+
+def test_the_limits_that_are_shipped_are_those_of_the_recipe_and_each_check_is_shown_once() -> None:
+    assert set(review_cuts()) == set(quality_cuts.found([]))
+    assert all(hasattr(DEFAULTS, name) for name in review_cuts())
+    assert len({check for check, *_ in CHECKS}) == len(CHECKS)
 
 
 @pytest.mark.slow
@@ -140,6 +177,7 @@ def test_the_quick_benchmark_prints_every_table_and_leaves_the_results_alone(
         monkeypatch.setattr(module, "in_fresh_process", here)
     monkeypatch.setattr(quality, "qa_available", lambda: False)
     monkeypatch.setattr(quality, "drawings", functools.partial(drawings, size=(240, 300)))
+    monkeypatch.setattr(quality, "QUICK_TURNS", 24)
     monkeypatch.setattr(quality, "QUICK_SIZE", (400, 300))
     kept = RESULTS.read_bytes()
     quality.main(["--quick"])
@@ -151,12 +189,13 @@ def test_the_quick_benchmark_prints_every_table_and_leaves_the_results_alone(
 def test_the_quick_benchmark_runs_as_a_program_and_leaves_the_results_alone() -> None:
     kept = RESULTS.read_bytes()
     command = [sys.executable, "-m", "benchmarks.quality", "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, cwd=RESULTS.parents[1])
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600, cwd=RESULTS.parents[1])
     assert_all_is_shown(done.stdout)
     assert RESULTS.read_bytes() == kept
 
 
 def assert_all_is_shown(text: str) -> None:
-    assert "| both | good | 8 | 0 (0%) |" in text
+    assert re.search(r"^\| good \| \d+ \|", text, re.MULTILINE)
+    assert re.search(r"^\| bad, of a kind that was held out \| \d+ \|", text, re.MULTILINE)
     assert re.search(r"^\| JPEG \([\d.]+ MB\) \+ JPEG \([\d.]+ MB\) \| core \|", text, re.MULTILINE)
     assert re.search(r"^\| 1 \| [\d.]+ \([\d.]+-[\d.]+\) \| [\d.]+ \| \d+ \|$", text, re.MULTILINE)

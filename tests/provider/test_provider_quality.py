@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from PIL import Image
 
 from airflow_provider_segmind.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_segmind.emulator import Emulator
@@ -82,6 +84,24 @@ def test_a_failed_check_skips_or_only_reports_where_the_author_says_so(emulator:
     with pytest.raises(AirflowSkipException, match="readable: the source cannot be read"):
         CheckSwapInputOperator(**given, on_failure="skip").execute(context())
     assert CheckSwapInputOperator(**given, on_failure="report").execute(context())["verdict"] == "fail"
+
+
+def test_a_doubtful_result_goes_on_to_a_person_unless_the_author_says_otherwise(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    result = run(BodySwapOperator(**inputs(emulator), poll_interval=0.05))
+    wider = tmp_path / "wider.png"
+    with Image.open(io.BytesIO(requests.get(result["image_url"], timeout=10).content)) as image:
+        image.resize((round(image.width * 1.08), image.height)).save(wider)
+    given, ti = {**inputs(emulator), "results": str(wider), "qa": False}, TaskInstance()
+    report = CheckSwapOperator(**given).execute(context(ti))
+    assert report["verdict"] == ti.xcoms["report"]["verdict"] == "review"
+    with pytest.raises(AirflowSkipException, match=r"swap review \(aspect_ratio_delta: width to height changed by 8"):
+        CheckSwapOperator(**given, on_review="skip").execute(context())
+    with pytest.raises(AirflowFailException, match="swap review"):
+        CheckSwapOperator(**given, on_review="fail", on_failure="report").execute(context())
+    with pytest.raises(ValueError, match="on_review is 'look'"):
+        CheckSwapOperator(**given, on_review="look")
 
 
 def test_thresholds_are_the_authors_and_a_wrong_one_is_named(emulator: Emulator) -> None:

@@ -72,6 +72,7 @@ def test_a_whole_batch_is_checked_with_the_inputs_that_its_manifest_names(emulat
         "checked": 3,
         "passed": 3,
         "warned": 0,
+        "doubtful": 0,
         "failed": 0,
         "not_checked": 0,
         "reports": [],

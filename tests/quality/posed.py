@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.quality_pictures import POSE_MODEL, path_of
+from benchmarks.quality_fetch import path_of
+from benchmarks.quality_pictures import POSE_MODEL
 
 
 @functools.cache

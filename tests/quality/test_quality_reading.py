@@ -182,7 +182,7 @@ def test_no_broken_bytes_crash_or_hang_a_check(data):
     report = check_swap(seed, bytes(broken), seed)
     with contextlib.suppress(UnreadableError):
         prepare(bytes(broken))
-    assert report.verdict in ("pass", "fail")
+    assert report.verdict in ("pass", "review", "fail")
     assert report.to_json()["kind"] == "swap"
 
 

@@ -1,0 +1,132 @@
+"""The table of checks in ``docs/quality.md``: what each sees, an example, its limits, and how often it was right."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from airflow_provider_segmind.quality.inspect import DEFAULTS
+from airflow_provider_segmind.quality.rules import RULES
+from benchmarks import results
+from benchmarks.quality_scenes import emulated
+from benchmarks.quality_swaps import pairs
+from benchmarks.quality_verdicts import Outcome
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "quality.md"
+_FOLDER = PAGE.with_name("images") / "checks"
+_SIZE = (96, 128)
+_RULED = {rule.check: rule.threshold for rule in RULES}
+# Check, threshold, the kind of bad swap that shows it, and what a person sees.
+CHECKS: tuple[tuple[str, str, str, str], ...] = (
+    ("resolution", "min_resolution_share", "thumbnail", "shorter side, as a share of the source's or of 512 pixels"),
+    (
+        "aspect_ratio_delta",
+        "max_aspect_ratio_delta",
+        "squashed",
+        "other width to height, beyond a crop",
+    ),
+    ("contrast", "min_contrast", "grey", "blank or faint: standard deviation of the luma, 0 to 127.5"),
+    (
+        "flat_area_increase",
+        "max_flat_area_increase",
+        "lower half grey",
+        "more blocks of one colour, share of all",
+    ),
+    (
+        "changed_area_fraction",
+        "min_changed_area",
+        "identical",
+        "the source came back: share that changed",
+    ),
+    ("mirrored", "max_mirrored_gain", "mirrored", "left and right exchanged: less changed beside the mirrored source"),
+    ("noise", "max_noise", "noise", "noise: steps from pixel to pixel, times the source's"),
+    ("compression", "max_quantization", "JPEG of quality 4", "saved too small: mean step of a JPEG's levels, of 255"),
+    (
+        "reference_returned",
+        "reference_returned_bits",
+        "reference returned",
+        "the reference came back: bits of 64",
+    ),
+    ("person_count", "", "person twice", "more persons than on the source, or none"),
+    (
+        "background_psnr",
+        "min_background_psnr",
+        "background replaced",
+        "another background: PSNR, dB",
+    ),
+    ("background_ssim", "min_background_ssim", "another scene", "another background: SSIM of its luma"),
+    ("background_luminance_shift", "max_background_luminance_shift", "darkened", "lighter or darker, of 255"),
+    (
+        "background_color_shift",
+        "max_background_color_shift",
+        "warm cast",
+        "another tint, of 255; or a lost profile",
+    ),
+    ("background_moved", "max_move_evidence", "zoomed", "fits better when moved, zoomed or mirrored: how many times"),
+    ("subject_moved", "max_subject_move", "person elsewhere", "the person stands elsewhere: share of the longer side"),
+    ("subject_ssim", "max_subject_ssim", "re-encoded", "the old person: SSIM over the subject"),
+    ("stretched", "", "squashed", "everything wider or narrower, by how much"),
+    ("shifted", "", "shifted 8 %", "shifted or zoomed, as a share of its side"),
+    ("empty_rows", "", "third grey", "rows or columns that show nothing any more"),
+    ("colour", "", "black and white", "black and white: share of the colour that is left"),
+    ("sharpness", "", "heavy blur", "blurred: strength of the hardest edges, times the source's"),
+    ("background_contrast", "", "faded", "faded or harsh: factor of its contrast"),
+    ("background_shading", "", "vignette", "lighter and darker places, of 255"),
+    ("background_changed", "", "corner black", "share of it with other colours"),
+    ("background_saturation", "", "red and blue exchanged", "garish, pale or other hues: factor of its colours"),
+    ("background_detail", "", "background blurred", "out of focus or coarse: strength of its detail"),
+    ("background_grain", "", "grain", "grainy, of 255"),
+    ("background_erased", "", "few colours", "share of it that lost all structure"),
+    ("background_taken", "", "second person", "share of it where a person stands now"),
+    ("new_lines", "", "watermark", "text, watermark, stripes: share of it that is a new line"),
+    ("new_mark", "", "logo", "a logo or an object: density of new lines"),
+    ("face_lost", "", "face covered", "no face, or no body, where one was: fall of its score"),
+    ("face_detail", "", "face blurred", "a blurred face: strength of its detail"),
+    ("face_colour", "", "negative", "a blue or green face: red minus blue, of 255"),
+    ("subject_size", "", "person shrunk", "too small or too large a person: factor"),
+    ("head_missing", "", "head missing", "empty above: share of the old person's height"),
+    ("legs_missing", "", "lower half missing", "empty below: share of the old person's height"),
+    ("subject_there", "", "person removed", "no person where the old one was: likelihood, times the source's"),
+    ("old_person", "", "half the old", "the old person is still there: share of its fine detail"),
+    ("subject_detail", "", "blurred", "a blurred person: strength of its finest detail"),
+    ("subject_erased", "", "lower half grey", "parts of the person are one colour: share"),
+)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Return one line for each check."""
+    good, bad = ([one for one in outcomes if one.is_good == kind] for kind in (True, False))
+    rows = []
+    for check, named, _, words in CHECKS:
+        name = named or _RULED.get(check, "")
+        review = DEFAULTS.review(name) if name else None
+        limits = ("-" if review is None else f"{review:g}", f"{getattr(DEFAULTS, name):g}" if name else "-")
+        rates = (_rate(check, bad), _rate(check, good))
+        picture = f"![{check}](images/checks/{check}.webp)"
+        rows.append((f"`{check}`", picture, words, *limits, f"`{name}`" if name else "-", *rates))
+    head = ("check", "example", "what it sees", "review", "fails", "threshold", "of bad", "of good")
+    return results.table(head, rows)
+
+
+def _rate(check: str, outcomes: Sequence[Outcome]) -> str:
+    seen = [one.checks[check][0] in ("review", "fail") for one in outcomes if check in one.checks]
+    return f"{sum(seen) / len(seen):.1%}" if seen else "-"
+
+
+def write(outcomes: Sequence[Outcome], page: Path = PAGE) -> None:
+    """Draw the examples, and put the table in place of the one on the page."""
+    begin, end = "<!-- checks:begin -->", "<!-- checks:end -->"
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split(begin, 1)
+    page.write_text(f"{before}{begin}\n{table(outcomes)}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    drawn = [base for base in emulated() if base.framing == "full body"]
+    made = {pair.variant: pair.result for pair in pairs(drawn, drawn[0].name)}
+    for check, _, kind, _ in CHECKS:
+        with Image.open(io.BytesIO(made[kind])) as image:
+            small = image.convert("RGB")
+            small.thumbnail(_SIZE, Image.Resampling.LANCZOS)
+            small.save(_FOLDER / f"{check}.webp", quality=60)
