@@ -53,7 +53,6 @@ class Alignment:
 
     matrix: NDArray[np.float64]  # 2 x 3, from shares of the source's width and height to shares of the result's
     sure: bool  # whether the background has enough detail to know it
-    plain: bool = False  # whether the background has too few edges to say where it is
     stretch: float = 1.0  # how many times wider things are in the result, compared with their height
 
     @property
@@ -107,7 +106,7 @@ def align(
     if plain or moved * max(source.size) <= _SEEN or moved > _REACH or _left(fine, matrix) > better:
         matrix = STRAIGHT.matrix
     sure = not plain and _error(fine, matrix, fine.weight >= 0, math.inf) < _EXPLAINED * fine.variance
-    return Alignment(matrix, sure, plain, _stretch(matrix, sizes))
+    return Alignment(matrix, sure, _stretch(matrix, sizes))
 
 
 def _starts(sizes: tuple[tuple[int, int], tuple[int, int]]) -> Iterator[NDArray[np.float64]]:

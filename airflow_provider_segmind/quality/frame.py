@@ -38,7 +38,8 @@ class Frame:
 
     def shift(self) -> float | None:
         """Return how far a corner moved, as a share of its side, beyond what cropping to a multiple of 64 explains."""
-        if not self.alignment.sure:
+        # That it fits better elsewhere is sure enough, however plain it is.
+        if not self.alignment.sure and not self.alignment.farthest:
             return None
         before, after = self.sizes
         cropped = 0.0 if before == after else max(_STEP / side for side in before)

@@ -94,7 +94,7 @@ def test_a_result_that_became_flat_is_stopped(rows, verdict):
 
 
 @pytest.mark.parametrize(
-    ("pixels", "verdict"), [(3 * 8, "fail"), (8 * 8, "review"), (16 * 8, "pass"), (480, "pass"), (496, "fail")]
+    ("pixels", "verdict"), [(3 * 8, "fail"), (6 * 8, "review"), (16 * 8, "pass"), (480, "pass"), (496, "fail")]
 )
 def test_a_result_where_nothing_or_everything_changed_is_stopped(pixels, verdict):
     source = Image.linear_gradient("L").resize((512, 512)).convert("RGB")

@@ -67,10 +67,11 @@ def test_the_same_picture_in_a_worse_quality_has_the_same_pose(name):
 
 @PHOTOGRAPHS
 def test_a_person_who_stands_elsewhere_does_not_keep_the_pose(name):
-    for share, most in ((0.08, 0.5), (-0.15, 0.2)):
+    # Farther than a result is laid back over its source.
+    for share in (0.3, -0.3):
         check = judged(photograph(name), shifted(photograph(name), share))
-        assert check.verdict == "fail"
-        assert check.value < most
+        assert check.verdict in ("review", "fail")
+        assert check.value < 0.5
         assert "joints, seen on both pictures, are alike by" in check.why
 
 
@@ -110,8 +111,7 @@ def both() -> Image.Image:
 @pytest.mark.parametrize(
     ("picture", "why"),
     [
-        (wall, "not exactly one body"),
-        (both, "not exactly one body"),
+        (wall, "no body on both pictures"),
         (lambda: photograph("grace_hopper").crop((130, 90, 410, 340)), "of 17 joints are seen on both"),
     ],
 )
@@ -119,6 +119,10 @@ def test_where_poses_cannot_be_compared_the_report_says_why(picture, why):
     check = judged(picture(), picture())
     assert (check.verdict, check.value) == ("skipped", None)
     assert why in check.why
+
+
+def test_of_two_bodies_the_one_on_the_subject_is_compared():
+    assert (judged(both(), both()).verdict, judged(both(), both()).value) == ("pass", 1.0)
 
 
 @PHOTOGRAPHS
@@ -235,7 +239,8 @@ def test_many_are_judged_with_poses_too():
     results = [source, encoded(shifted(photograph("astronaut"), 0.15))]
     pairs = [Pair(lambda: source, lambda made=made: made) for made in results]
     reports = dict(check_many(pairs, pose_model=pose_model(), workers=1))
-    assert [find(reports[number], "pose").verdict for number in (0, 1)] == ["pass", "fail"]
+    assert find(reports[0], "pose").verdict == "pass"
+    assert find(reports[1], "pose").verdict in ("review", "fail")
     assert reports[0].layers == ("core", "qa", "pose")
 
 
