@@ -454,8 +454,7 @@ def test_approvals_show_the_three_pictures_of_their_swap_and_can_be_given(visit:
         answered = partial(lookbook.rest.task_state, DAG_ID, lookbook.run_id, task_id, map_index)
         lookbook.rest.wait_until("The answer", lambda state=answered: state() == "success", 60)
     assert len(seen) == len(ASKED)
-    lookbook.run.wait(60)
-    assert lookbook.rest.run_state(DAG_ID, lookbook.run_id) == "success"
+    assert lookbook.rest.wait_for_run(DAG_ID, lookbook.run_id, 90) == "success"
 
 
 def _approval_pictures(page: Page) -> None:
