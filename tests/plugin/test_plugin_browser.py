@@ -45,9 +45,14 @@ def lookbook(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def person(browser: Browser) -> Iterator[BrowserContext]:
-    """Somebody who opens page after page; only the first one loads all of Airflow's scripts."""
+def person(browser: Browser, lookbook: Lookbook) -> Iterator[BrowserContext]:
+    """Somebody who opens page after page; only the first one signs in, and loads all of Airflow's scripts."""
     context = browser.new_context(viewport={"width": 1400, "height": 960})
+    for url in (lookbook.url, lookbook.url_below):
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_text("Dags").first.wait_for(timeout=60_000)
+        page.close()
     yield context
     context.close()
 
