@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict
@@ -58,6 +59,8 @@ def in_lane(route: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
         _lanes.set(lanes)
         return await to_thread.run_sync(partial(route, *args, **kwargs), limiter=lanes)
 
+    # The FastAPI of Airflow 3.1 would look up the names of the route's types here, and not in the route's module.
+    run.__signature__ = inspect.signature(route, eval_str=True)  # type: ignore[attr-defined]
     return run
 
 

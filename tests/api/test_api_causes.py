@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from airflow_provider_segmind.api import flow
+from airflow_provider_segmind.api import causes, flow
 from airflow_provider_segmind.api.errors import TransportError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.emulator import Emulator
@@ -44,3 +44,12 @@ def test_the_error_says_what_was_wrong_and_what_to_check(run: Any) -> None:
     through = said(run, "https://api.segmind.com", proxies=proxy)
     assert "the proxy did not let it through: check the connection's proxies" in through
     assert "secret" not in through
+
+
+def test_an_error_that_nobody_foresaw_is_named_and_one_that_contains_itself_ends() -> None:
+    odd = RuntimeError("secret")
+    odd.__cause__ = odd
+    assert causes.why(odd, "a.example") == "RuntimeError at a.example"
+    timeout = type("ReadTimeout", (Exception,), {})()
+    assert "did not answer in time" in causes.why(timeout, "a.example")
+    assert "TLS failed" in causes.why(ssl.SSLError("x"), "a.example")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -390,3 +391,11 @@ def test_the_key_of_a_changed_connection_is_not_sent_to_its_former_host(former: 
     with pytest.raises(TransportError, match="the key was not sent"):
         next(steps)
     assert next(flow.ask(former, flow.Auth(), poll_url)).request.url == poll_url  # type: ignore[union-attr]
+
+
+def test_an_unknown_outcome_names_workflow_and_time_and_says_what_to_do() -> None:
+    with pytest.raises(OutcomeUnknownError) as error:
+        submit(Failure(sent=True, reason="connection reset"))
+    said = str(error.value)
+    assert re.search(rf"Workflow {WORKFLOW}, sent at [-0-9]+ [:0-9]+ UTC\. It is not sent again\.", said)
+    assert "If it is there, give its poll URL to a BodySwapSensor, which costs nothing." in said

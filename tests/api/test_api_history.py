@@ -11,7 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from airflow_provider_segmind.api import history
-from airflow_provider_segmind.api.errors import AuthenticationError, RateLimitError, SegmindError, ServiceError
+from airflow_provider_segmind.api.errors import (
+    AuthenticationError,
+    InvalidRequestError,
+    RateLimitError,
+    SegmindError,
+    ServiceError,
+)
 from airflow_provider_segmind.api.orders import OrderRecord, digests
 from airflow_provider_segmind.api.wire import Answer
 from tests.api.drive import INPUTS, PACE, WORKFLOW, Driver, answer, new_auth, settings
@@ -170,6 +176,12 @@ def test_the_wait_for_a_history_that_never_answers_is_bounded_by_time() -> None:
     with pytest.raises(ServiceError, match="request history did not answer"):
         driver.run(history.find(settings(), new_auth(), INTENT, clock=driver.clock, pace=PACE))
     assert history.PATIENCE <= driver.now - AT < history.PATIENCE + 60
+
+
+def test_where_there_is_no_history_the_error_says_that_and_nothing_about_a_workflow() -> None:
+    with pytest.raises(InvalidRequestError, match="no request history at this address") as error:
+        find(answer({"error": "Not found"}, 404))
+    assert "workflow" not in str(error.value)
 
 
 def test_a_history_that_refuses_the_key_is_not_asked_again() -> None:

@@ -117,7 +117,7 @@ def test_an_accepted_order_without_an_id_takes_it_from_the_url() -> None:
     ],
 )
 def test_an_order_that_may_have_been_accepted_is_an_unknown_outcome_and_never_retryable(response: Response) -> None:
-    with pytest.raises(OutcomeUnknownError, match="not sent again; look for it") as error:
+    with pytest.raises(OutcomeUnknownError, match="billed") as error:
         submit(response)
     assert not error.value.retryable
     assert error.value.status == response.status

@@ -12,6 +12,7 @@ from typing import Self
 
 from PIL import Image
 
+from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.emulator import paint, samples
 from demo.airflow_rest import AirflowRest, AirflowRestError
 from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
@@ -24,6 +25,7 @@ FACES = 5
 ITEMS = 30
 REVIEWED = 200
 PREFIX = "/some/path"
+_COMPONENTS = (("scheduler", "--skip-serve-logs"), ("dag-processor",), ("triggerer", "--skip-serve-logs"))
 ASKED = (("approve", -1), ("approve_each", 0), ("approve_each", 1))
 """The approvals that wait for a person: task and map index."""
 REVIEW = ("review", -1)
@@ -95,7 +97,9 @@ class Lookbook:
         env_below = {**self.env, "AIRFLOW__API__PORT": str(below), "AIRFLOW__API__BASE_URL": self.url_below}
         self.server = self._child("api-server", self.env, "api-server")
         self.below = self._child("api-server-below", env_below, "api-server")
-        self.run = self._child("dags-test", self.env, "dags", "test", DAG_ID)
+        # `dags test` of older versions runs one trigger at a time, and answers no question of a person.
+        commands = (("dags", "test", DAG_ID),) if AIRFLOW_V_3_3_PLUS else _COMPONENTS
+        self.runners = [self._child("-".join(words), self.env, *words) for words in commands]
         self.rest = AirflowRest(self.url)
         self.run_id = ""
 
@@ -119,13 +123,20 @@ class Lookbook:
         copy_database(self.home / "airflow.db")
         self.server.start()
         self.below.start()
-        self.run.start()
         draw(self.pictures)
-        self.rest.wait_until("The approval", self._asks, 180)
+        for runner in self.runners:
+            runner.start()
+        if not AIRFLOW_V_3_3_PLUS:
+            self.rest.wait_until("The API server", lambda: self.rest.page("execution/health").ok, 120)
+            self.rest.wait_for_dag(DAG_ID, 180)
+            self.rest.unpause(DAG_ID)
+            self.rest.trigger(DAG_ID)
+        self.rest.wait_until("The approval", self._asks, 300)
 
     def _asks(self) -> bool:
         self.server.check()
-        self.run.check()
+        for runner in self.runners:
+            runner.check()
         self.run_id = self._only_run(DAG_ID)
         if not self.run_id:
             return False
@@ -141,6 +152,6 @@ class Lookbook:
         return runs[0]["dag_run_id"] if runs else ""
 
     def _stop(self) -> None:
-        for child in (self.run, self.below, self.server):
+        for child in (*self.runners, self.below, self.server):
             child.stop(4.0)
         self.rest.session.close()

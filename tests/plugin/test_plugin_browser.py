@@ -45,9 +45,14 @@ def lookbook(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def person(browser: Browser) -> Iterator[BrowserContext]:
-    """Somebody who opens page after page; only the first one loads all of Airflow's scripts."""
+def person(browser: Browser, lookbook: Lookbook) -> Iterator[BrowserContext]:
+    """Somebody who opens page after page; only the first one signs in, and loads all of Airflow's scripts."""
     context = browser.new_context(viewport={"width": 1400, "height": 960})
+    for url in (lookbook.url, lookbook.url_below):
+        page = context.new_page()
+        page.goto(url)
+        page.get_by_text("Dags").first.wait_for(timeout=60_000)
+        page.close()
     yield context
     context.close()
 
@@ -454,8 +459,7 @@ def test_approvals_show_the_three_pictures_of_their_swap_and_can_be_given(visit:
         answered = partial(lookbook.rest.task_state, DAG_ID, lookbook.run_id, task_id, map_index)
         lookbook.rest.wait_until("The answer", lambda state=answered: state() == "success", 60)
     assert len(seen) == len(ASKED)
-    lookbook.run.wait(60)
-    assert lookbook.rest.run_state(DAG_ID, lookbook.run_id) == "success"
+    assert lookbook.rest.wait_for_run(DAG_ID, lookbook.run_id, 90) == "success"
 
 
 def _approval_pictures(page: Page) -> None:

@@ -1,0 +1,55 @@
+"""What checks found, in words for people who look at pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_segmind.api.errors import InvalidRequestError
+from airflow_provider_segmind.api.findings import findings_in, found_in, in_words
+from airflow_provider_segmind.api.workflows import check_on_unknown, is_written
+
+
+@pytest.mark.parametrize(
+    ("name", "why", "words"),
+    [
+        ("person_count", "persons found: 0 on the source, 1 on the reference", "nobody in the photograph"),
+        ("person_count", "persons found: 1 on the source, 0 on the reference", "nobody in the reference"),
+        ("person_count", "persons found: 3 on the result", "3 people in the result"),
+        ("person_count", "no numbers", "not one person in the picture"),
+        ("changed_area_fraction", "0.0% changed: the source came back unchanged", "nothing was swapped"),
+        ("changed_area_fraction", "96%: the result has nothing in common with it", "the result is another picture"),
+        ("changed_area_fraction", "1%", "too little or too much of the picture changed"),
+        ("sharpness", "0.1", "the result is blurred"),
+        ("of_a_newer_version", "it is odd", ""),
+    ],
+)
+def test_a_check_is_said_in_words(name: str, why: str, words: str) -> None:
+    assert in_words(name, why) == words
+
+
+def test_a_report_says_each_finding_once() -> None:
+    def check(name: str, verdict: str) -> dict[str, Any]:
+        return {"name": name, "verdict": verdict, "why": f"why of {name}"}
+
+    report = {
+        "checks": [
+            check("background_psnr", "fail"),
+            check("background_ssim", "fail"),
+            check("subject_area", "warn"),
+            check("noise", "pass"),
+            check("pose", "skipped"),
+            check("new", "fail"),
+        ]
+    }
+    assert findings_in(report) == ["the background changed", "the person is very small", "why of new"]
+    assert [name for name, _ in found_in(report)] == ["background_psnr", "background_ssim", "new"]
+
+
+def test_a_text_with_a_template_is_not_yet_written() -> None:
+    assert is_written("s3://b/a.png")
+    assert not any(map(is_written, ("{{ ds }}", "{% if x %}", 7, None)))
+    assert check_on_unknown("fail") == "fail"
+    with pytest.raises(InvalidRequestError, match="'fail' or 'resubmit'"):
+        check_on_unknown("hope")
