@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api import memory, rescue
+from airflow_provider_segmind.api import ends, memory, rescue
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
 from airflow_provider_segmind.api.media import FORMATS
 from airflow_provider_segmind.api.memory import REUSE, Found, Replace, Reuse
@@ -183,7 +183,7 @@ def recalled(job: Job) -> Job:
     if where is None:
         return job
     try:
-        record = where.run(memory.find(job.request_id))
+        record = where.run(ends.find(job.request_id))
         is_there = record is not None and record.state == DONE and where.run(memory.is_there(record, time.time()))
     except SegmindError as error:
         log.warning("The memory does not say how request %s ended: %s", job.request_id, error)
@@ -207,7 +207,7 @@ def job_of(where: Store, record: SwapRecord) -> Job:
 def is_of_another(request_id: str, claim: str) -> bool:
     """Whether the memory knows a request as that of another order than the one that made this claim; "" for none."""
     where = store() if claim else None
-    record = where.run(memory.find(request_id)) if where is not None else None
+    record = where.run(ends.find(request_id)) if where is not None else None
     return record is not None and record.name != claim
 
 
@@ -234,7 +234,7 @@ def keep_end(where: Store, hook: SegmindHook, job: Job) -> None:
 
     :raises Exception: a picture cannot be fetched or stored.
     """
-    record = where.run(memory.find(job.request_id))
+    record = where.run(ends.find(job.request_id))
     if record is None or record.state == FAILED:
         return
     if record.state == DONE:
@@ -242,12 +242,12 @@ def keep_end(where: Store, hook: SegmindHook, job: Job) -> None:
             fetch(where, hook, record, job.outputs)
         return
     if job.status == "FAILED":
-        where.run(memory.ended(job.request_id, FAILED, time.time(), error=job.error))
+        where.run(ends.ended(job.request_id, FAILED, time.time(), error=job.error))
         return
     outputs, failure = _copies(where, hook, record, noted(job.outputs), job.outputs)
     if failure is not None and any(rescue.is_unstored(one) and not one.url for one in outputs):
         raise failure  # a rescue asks for the job, which gives the URL again
-    where.run(memory.ended(job.request_id, DONE, time.time(), outputs=outputs))
+    where.run(ends.ended(job.request_id, DONE, time.time(), outputs=outputs))
     if failure is not None:
         raise failure
 
@@ -296,7 +296,7 @@ def lost(error: object) -> None:
     if where is None or not isinstance(error, JobExpiredError) or not error.request_id:
         return
     try:
-        where.run(memory.ended(error.request_id, LOST, time.time(), error=str(error)))
+        where.run(ends.ended(error.request_id, LOST, time.time(), error=str(error)))
     except SegmindError as why:
         log.warning("The memory does not know that request %s is lost: %s", error.request_id, why)
 
@@ -311,13 +311,13 @@ def reject(request_id: object, dag_id: str | None, why: str) -> None:
     if where is None or not isinstance(request_id, str) or not request_id:
         return
     try:
-        record = where.run(memory.find(request_id))
+        record = where.run(ends.find(request_id))
         if record is None or record.state != DONE:
             return
         if record.owner.get("dag_id") != dag_id:
             log.warning("Request %s is another DAG's (%s): it stays in the memory.", request_id, record.whose)
             return
-        where.run(memory.ended(request_id, REJECTED, time.time(), error=why))
+        where.run(ends.ended(request_id, REJECTED, time.time(), error=why))
         log.info("Request %s is rejected: the next order of this swap makes a new picture.", request_id)
     except SegmindError as error:
         log.warning("The memory does not know that request %s is rejected: %s", request_id, error)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_segmind.api import memory, remembered
+from airflow_provider_segmind.api import ends, memory, remembered
 from airflow_provider_segmind.api.memory import Found, Reuse
 from airflow_provider_segmind.api.remembered import (
     CLAIMED,
@@ -221,10 +221,10 @@ def test_an_order_whose_claim_is_released_was_not_accepted(objects: Swaps) -> No
 def test_an_order_whose_claim_is_gone_can_still_be_found_missing(objects: Swaps) -> None:
     record = objects.ordered()
     del objects[record.name]
-    assert objects.run(memory.find("r1")) is None
+    assert objects.run(ends.find("r1")) is None
     objects.run(memory.accepted(record.name, A, record.order))
-    assert objects.run(memory.find("r1")) is None
-    assert objects.run(memory.find("r9")) is None
+    assert objects.run(ends.find("r1")) is None
+    assert objects.run(ends.find("r9")) is None
 
 
 def test_only_the_attempt_that_made_a_claim_releases_it(objects: Swaps) -> None:
