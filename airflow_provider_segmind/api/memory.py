@@ -117,11 +117,14 @@ def settle(
     """
     Find the order of a swap that stands, or the name of the next one.
 
+    An order of another task whose outcome nobody knows stands, unless a later one is accepted: that one is taken then.
+
     :param owner: the task that asks.
-    :param wait: whether to wait while another task is sending the order; else its claim is returned.
+    :param wait: whether to wait while another task is sending an order; else its claim is taken as it is.
     :raises DamagedError: if what is stored cannot be read.
     """
-    number, before, seen = 1, None, (0.0, 0.0)
+    number, before, unknown = 1, None, None
+    seen: dict[float, float] = {}
     while (data := (yield Read(name_of(key, number)))) is not None:
         record = yield from with_end(read_swap(data, name_of(key, number)))
         if record.newer > number and not how.refresh:  # who refreshes must meet its own order, wherever it is
@@ -130,16 +133,19 @@ def settle(
         is_own = dict(record.owner) == dict(owner)
         if wait and record.state == CLAIMED and not is_own and not how.refresh:
             now = clock()
-            seen = seen if seen[0] == record.order.at else (record.order.at, now)
-            left = min(seen) + SENDING - now  # a clock may be ahead: it was claimed before it was seen
-            if left > 0:
+            claimed = min(record.order.at, seen.setdefault(record.order.at, now))  # a clock may be ahead
+            if (left := claimed + SENDING - now) > 0:
                 yield Pause(min(LOOK_AGAIN, left), f"Another task is sending this order: {record.whose}.")
+                number, before, unknown = 1, None, None  # meanwhile, more may be known of those before
                 continue
         refreshes = how.refresh and not (is_own and record.order.max_tries == how.max_tries)
         if not refreshes and (yield from _stands(record, how, clock())):
-            return Found(record, record.name)
+            if is_own or record.state != CLAIMED:
+                return Found(record, record.name)
+            # Its claim is only its owner's to write, so it stays. Who resubmitted it may have made the picture since.
+            unknown = unknown or record
         number, before = number + 1, record
-    return Found(None, name_of(key, number), before)
+    return Found(None, name_of(key, number), before) if unknown is None else Found(unknown, unknown.name)
 
 
 def _stands(record: SwapRecord, how: Reuse, now: float) -> Steps[bool]:
@@ -273,6 +279,6 @@ def with_end(record: SwapRecord) -> Steps[SwapRecord]:
     data = yield Read(end_name(record.key, record.number))
     if data is None:
         return record
-    known = read_swap(data, record.name)
+    known = read_swap(data, record.name, is_end=True)
     yield Replace(known.name, known.to_bytes())
     return known

@@ -77,6 +77,11 @@ def test_a_field_of_a_newer_package_is_no_damage(objects: Swaps) -> None:
         {"order": None},
         {"number": "1"},
         {"newer": "2"},
+        {"ended_at": "x"},
+        {"cost": None},
+        {"order": {"at": "x"}},
+        {"order": {"at": 1.0, "poll_url": None}},
+        {"outputs": [{"keyname": "image", "type": "image", "url": "u", "size": "5"}]},
     ],
 )
 def test_what_cannot_be_understood_is_damaged_and_named(objects: Swaps, change: dict[str, Any]) -> None:
@@ -99,6 +104,19 @@ def test_what_is_no_json_is_damaged_and_not_overwritten(objects: Swaps, data: by
         with pytest.raises(DamagedError, match="damaged"):
             objects.run(steps)
     assert objects[name] == data
+
+
+@pytest.mark.parametrize(
+    ("data", "why"), [(b"", r"is damaged \(JSONDecodeError\)"), (b'{"version": 2}', "has version 2, .* Install the")]
+)
+def test_an_end_that_cannot_be_read_is_called_by_its_own_name(objects: Swaps, data: bytes, why: str) -> None:
+    objects.done()
+    done = objects.record(remembered.name_of(KEY, 1))
+    objects[done.name] = replace(done, state=ORDERED, outputs=()).to_bytes()
+    objects[remembered.end_name(KEY, 1)] = data
+    with pytest.raises(DamagedError, match=rf"ends/../{KEY}\.1\.json {why}") as raised:
+        objects.settle()
+    assert done.name not in str(raised.value), "that one is healthy, and is not to be deleted"
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"name": "../../etc"}', b'{"name": 1}'])
@@ -190,6 +208,32 @@ def test_a_new_picture_takes_the_place_of_the_old_one(objects: Swaps) -> None:
     objects.run(ends.ended("r2", DONE, 6.0, outputs=(PICTURE,)))
     assert objects.settle().record.order.request_id == "r2"  # type: ignore[union-attr]
     assert objects.states() == [REJECTED, DONE]
+
+
+def test_what_was_ordered_later_on_purpose_stays_although_an_older_job_ends_later(objects: Swaps) -> None:
+    objects.ordered()
+    objects.ordered(B, "r2")
+    objects.run(ends.ended("r2", DONE, 6.0, outputs=(PICTURE,)))
+    assert objects.run(ends.ended("r1", DONE, 7.0, outputs=(PICTURE,)))
+    assert objects.states() == [REJECTED, DONE]
+    assert objects.settle().record.order.request_id == "r2"  # type: ignore[union-attr]
+
+
+def test_an_older_job_that_ends_later_makes_a_picture_if_the_later_one_is_gone(objects: Swaps) -> None:
+    objects.ordered()
+    objects.ordered(B, "r2")
+    objects.run(ends.ended("r2", DONE, 6.0, outputs=(replace(PICTURE, uri="/m/deleted.png"),)))
+    objects.run(ends.ended("r1", DONE, 7.0, outputs=(PICTURE,)))
+    assert objects.settle().record.order.request_id == "r1"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_of_two_jobs_that_end_together_the_picture_that_was_ordered_later_stays(objects: Swaps, seed: int) -> None:
+    objects.ordered()
+    objects.ordered(B, "r2")
+    objects.interleave([ends.ended(one, DONE, objects.now, outputs=(PICTURE,)) for one in ("r1", "r2")], seed)
+    assert objects.states() == [REJECTED, DONE]
+    assert objects.settle().record.order.request_id == "r2"  # type: ignore[union-attr]
 
 
 def test_a_second_picture_leaves_what_failed_or_is_gone_as_it_is(objects: Swaps) -> None:
