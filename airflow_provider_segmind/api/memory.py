@@ -136,7 +136,8 @@ def settle(
             claimed = min(record.order.at, seen.setdefault(record.order.at, now))  # a clock may be ahead
             if (left := claimed + SENDING - now) > 0:
                 yield Pause(min(LOOK_AGAIN, left), f"Another task is sending this order: {record.whose}.")
-                number, before, unknown = 1, None, None  # meanwhile, more may be known of those before
+                if unknown is not None:  # more may be known of it when this one is settled
+                    number, before, unknown = 1, None, None
                 continue
         refreshes = how.refresh and not (is_own and record.order.max_tries == how.max_tries)
         if not refreshes and (yield from _stands(record, how, clock())):
