@@ -47,7 +47,9 @@ def facts_of(record: SwapRecord) -> Facts | None:
     """Return what an order says about money; ``None`` for one that was not accepted."""
     if record.state == RELEASED:
         return None
-    return Facts(record.order.at, _dag_id(record.owner), record.state, 1, record.cost)
+    # A person gave up a claim: without a request, nobody knows that it was accepted.
+    is_unknown = record.state == LOST and not record.order.request_id
+    return Facts(record.order.at, _dag_id(record.owner), CLAIMED if is_unknown else record.state, 1, record.cost)
 
 
 def read_facts(data: bytes) -> Facts:

@@ -22,12 +22,9 @@ from airflow_provider_segmind.api.remembered import (
     DONE,
     LOST,
     ORDERED,
-    REJECTED,
     RELEASED,
-    SWAP_NAME,
     VERSION,
     DamagedError,
-    Stored,
     SwapRecord,
     end_name,
     name_of,
@@ -120,11 +117,14 @@ def settle(
     """
     Find the order of a swap that stands, or the name of the next one.
 
+    An order of another task whose outcome nobody knows stands, unless a later one is accepted: that one is taken then.
+
     :param owner: the task that asks.
-    :param wait: whether to wait while another task is sending the order; else its claim is returned.
+    :param wait: whether to wait while another task is sending an order; else its claim is taken as it is.
     :raises DamagedError: if what is stored cannot be read.
     """
-    number, before, seen = 1, None, (0.0, 0.0)
+    number, before, unknown = 1, None, None
+    seen: dict[float, float] = {}
     while (data := (yield Read(name_of(key, number)))) is not None:
         record = yield from with_end(read_swap(data, name_of(key, number)))
         if record.newer > number and not how.refresh:  # who refreshes must meet its own order, wherever it is
@@ -133,16 +133,20 @@ def settle(
         is_own = dict(record.owner) == dict(owner)
         if wait and record.state == CLAIMED and not is_own and not how.refresh:
             now = clock()
-            seen = seen if seen[0] == record.order.at else (record.order.at, now)
-            left = min(seen) + SENDING - now  # a clock may be ahead: it was claimed before it was seen
-            if left > 0:
+            claimed = min(record.order.at, seen.setdefault(record.order.at, now))  # a clock may be ahead
+            if (left := claimed + SENDING - now) > 0:
                 yield Pause(min(LOOK_AGAIN, left), f"Another task is sending this order: {record.whose}.")
+                if unknown is not None:  # more may be known of it when this one is settled
+                    number, before, unknown = 1, None, None
                 continue
         refreshes = how.refresh and not (is_own and record.order.max_tries == how.max_tries)
         if not refreshes and (yield from _stands(record, how, clock())):
-            return Found(record, record.name)
+            if is_own or record.state != CLAIMED:
+                return Found(record, record.name)
+            # Its claim is only its owner's to write, so it stays. Who resubmitted it may have made the picture since.
+            unknown = unknown or record
         number, before = number + 1, record
-    return Found(None, name_of(key, number), before)
+    return Found(None, name_of(key, number), before) if unknown is None else Found(unknown, unknown.name)
 
 
 def _stands(record: SwapRecord, how: Reuse, now: float) -> Steps[bool]:
@@ -269,75 +273,6 @@ def _claimed(name: str, owner: Mapping[str, Any]) -> Steps[SwapRecord | None]:
     return record if record is not None and record.state == CLAIMED and dict(record.owner) == dict(owner) else None
 
 
-def find(request_id: str) -> Steps[SwapRecord | None]:
-    """
-    Return the order of a request, or ``None``.
-
-    :raises DamagedError: if what is stored cannot be read.
-    """
-    pointer = request_name(request_id)
-    data = yield Read(pointer)
-    if data is None:
-        return None
-    try:
-        said = json.loads(data)
-        name, poll_url = str(said["name"]), str(said.get("poll_url") or "")
-        if not SWAP_NAME.fullmatch(name):
-            raise ValueError
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise DamagedError(f"The memory's object {pointer} is damaged: delete it; nothing is lost by that.") from None
-    return (yield from _of_request(name, request_id, poll_url))
-
-
-def ended(
-    request_id: str, state: str, at: float, *, outputs: tuple[Stored, ...] = (), error: str = "", name: str = ""
-) -> Steps[None]:
-    """
-    Note how a job ended, or that its picture is not wanted; what is noted of an end stays so, but for the latter.
-
-    :param name: the name of its order's object, if it is known.
-    """
-    record = (yield from _of_request(name, request_id)) if name else (yield from find(request_id))
-    if record is None or (record.state not in (CLAIMED, ORDERED, LOST) and state != REJECTED):
-        return
-    changed = replace(record, state=state, error=words(error))
-    if state != REJECTED:
-        changed = replace(changed, ended_at=at, outputs=outputs)
-    yield from _keep_end(changed)
-    if state == DONE:
-        yield from _take_its_place(record)
-
-
-def _take_its_place(newest: SwapRecord) -> Steps[None]:
-    before = None
-    for number in range(newest.number - 1, 0, -1):  # between the two, orders may have been refused, or have FAILED
-        data = yield Read(name := name_of(newest.key, number))
-        before = None if data is None else read_swap(data, name)
-        if before is not None and before.state == DONE:  # it was ordered anew on purpose
-            before = replace(before, state=REJECTED, error=f"Request {newest.order.request_id} made a newer one.")
-            yield from _keep_end(before)
-    if before is not None and before.state not in (CLAIMED, ORDERED):  # or its owner may be writing
-        yield Replace(before.name, replace(before, newer=newest.number).to_bytes())
-
-
-def _of_request(name: str, request_id: str, poll_url: str = "") -> Steps[SwapRecord | None]:
-    data = yield Read(name)
-    if data is None:
-        return None
-    record = yield from with_end(read_swap(data, name))
-    if poll_url and record.state == CLAIMED and not record.order.request_id:
-        # Accepted, but who ordered it was not able to note it there, or not yet.
-        return replace(record, order=replace(record.order, request_id=request_id, poll_url=poll_url))
-    return record if record.order.request_id == request_id else None
-
-
-def _keep_end(record: SwapRecord) -> Steps[None]:
-    """Keep an end twice: a task that stood still may write over the order's object what it read before the end."""
-    if record.state in (DONE, REJECTED):
-        yield Replace(end_name(record.key, record.number), record.to_bytes())
-    yield Replace(record.name, record.to_bytes())
-
-
 def with_end(record: SwapRecord) -> Steps[SwapRecord]:
     """Return a record with its end, if a task that stood still has written over it."""
     if record.state not in (ORDERED, LOST):
@@ -345,6 +280,6 @@ def with_end(record: SwapRecord) -> Steps[SwapRecord]:
     data = yield Read(end_name(record.key, record.number))
     if data is None:
         return record
-    known = read_swap(data, record.name)
+    known = read_swap(data, record.name, is_end=True)
     yield Replace(known.name, known.to_bytes())
     return known

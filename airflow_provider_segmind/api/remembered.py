@@ -129,6 +129,7 @@ class SwapRecord:
 
 _FIELDS = tuple(part.name for part in fields(SwapRecord))
 _STORED = tuple(part.name for part in fields(Stored))
+_TYPES: Mapping[str, Any] = {"str": str, "int": int, "float": int | float, "bool": bool, "Mapping": Mapping}
 
 
 def swap_key(service: str, workflow: str, inputs: Mapping[str, Any], pictures: Mapping[str, str], take: int = 1) -> str:
@@ -177,36 +178,47 @@ def noted(outputs: Iterable[Output]) -> tuple[Stored, ...]:
     return tuple(kept)
 
 
-def read_swap(data: bytes, name: str) -> SwapRecord:
+def read_swap(data: bytes, name: str, *, is_end: bool = False) -> SwapRecord:
     """
     Read the object of an order; fields that a newer version adds are ignored.
 
+    :param is_end: whether it is the one that keeps how the order ended.
     :raises DamagedError: if it cannot be read, or is of a version whose meaning is not known.
     """
+    read = name.replace("swaps/", "ends/", 1) if is_end else name
     try:
         said = json.loads(data)
         if said["version"] != VERSION:
             raise DamagedError(
-                f"The memory's object {name} has version {said['version']!r}, and this package reads {VERSION}. "
+                f"The memory's object {read} has version {said['version']!r}, and this package reads {VERSION}. "
                 "Nothing is ordered for it. Install the package's version that wrote it."
             )
         values = {field_name: said[field_name] for field_name in _FIELDS if field_name in said}
         outputs = tuple(Stored(**{n: one[n] for n in _STORED if n in one}) for one in said["outputs"])
         pictures = tuple(map(str, said.get("pictures", ())))
         record = SwapRecord(**{**values, "order": read_order(said["order"]), "outputs": outputs, "pictures": pictures})
-        fits = (
-            record.name == name
-            and isinstance(record.owner, Mapping)
-            and {type(record.number), type(record.newer)} == {int}
-        )
-        if record.state not in _STATES or not fits:
+        if record.state not in _STATES or not all(map(_fits, [record, record.order, *outputs])) or record.name != name:
             raise ValueError("its values do not fit")
         return record
     except DamagedError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
+        unknown, then = (
+            ("how its order ended", "Segmind is asked for the job, and if it knows that no more, the swap")
+            if is_end
+            else ("whether its swap is paid for", "the swap")
+        )
         raise DamagedError(
-            f"The memory's object {name} is damaged ({type(error).__name__}), so it is not known whether its swap is "
-            "paid for, and nothing is ordered for it. Look at it; if it is worthless, delete it: then the swap is "
-            "ordered anew, at its price."
+            f"The memory's object {read} is damaged ({type(error).__name__}), so it is not known {unknown}, and "
+            f"nothing is ordered for it. Look at it; if it is worthless, delete it: then {then} is ordered anew, at "
+            "its price."
         ) from None
+
+
+def _fits(one: Any) -> bool:
+    """Whether each value has its type, so that whoever uses it later does not fail without the object's name."""
+    return all(isinstance(getattr(one, part.name), _type_of(str(part.type))) for part in fields(one))
+
+
+def _type_of(named: str) -> Any:
+    return _TYPES.get(named.partition("[")[0], object)

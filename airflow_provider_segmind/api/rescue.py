@@ -56,11 +56,12 @@ def is_unstored(output: Stored) -> bool:
     return output.is_picture and not output.uri
 
 
-def fetched(record: SwapRecord, outputs: Sequence[Stored]) -> Steps[None]:
-    """Note the copies of an order's pictures, unless somebody has changed its record meanwhile."""
+def fetched(record: SwapRecord, outputs: Sequence[Stored]) -> Steps[bool]:
+    """Note the copies of an order's pictures; ``False`` if somebody has changed or removed its record meanwhile."""
     now = yield from _unchanged(record)
     if now is not None:
         yield from _write(replace(now, outputs=tuple(outputs)))
+    return now is not None
 
 
 def gone(record: SwapRecord, error: str, at: float) -> Steps[None]:

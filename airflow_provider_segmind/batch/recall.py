@@ -19,8 +19,9 @@ from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import CLAIMED, SwapRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.copies import PICTURES
 from airflow_provider_segmind.memory.store import THREADS
-from airflow_provider_segmind.memory.swaps import PICTURES, Remembering, digests_of
+from airflow_provider_segmind.memory.swaps import Remembering, digests_of
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import recall

@@ -150,6 +150,7 @@ def _rescue(options: argparse.Namespace) -> int:
 
 def _forget(options: argparse.Namespace) -> int:
     from airflow_provider_segmind.hooks.segmind import SegmindHook
+    from airflow_provider_segmind.memory.copies import PICTURES
     from airflow_provider_segmind.memory.forget import digests_of, forget
     from airflow_provider_segmind.memory.store import the_memory
 
@@ -167,7 +168,12 @@ def _forget(options: argparse.Namespace) -> int:
         print(f"{said.unnamed:,} orders do not say which pictures they were made of, and were left.")
     for task in said.running:
         print(f"left, since it may be running: {task}. Do this again in ten minutes.")
-    return 2 if said.running else 0
+    for name in said.damaged:
+        print(
+            f"left, since it is damaged: {name}. It may be of this picture. Put a good copy in its place; or delete it "
+            f"and what is called like it below ends/ and {PICTURES}/. Then do this again."
+        )
+    return 2 if said.running or said.damaged else 0
 
 
 if __name__ == "__main__":

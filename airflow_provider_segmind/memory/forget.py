@@ -21,10 +21,10 @@ from airflow_provider_segmind.files.objects import is_remembered
 from airflow_provider_segmind.files.pictures import is_url, read_whole
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import swaps
+from airflow_provider_segmind.memory.copies import PICTURES
 from airflow_provider_segmind.memory.costs import FORGOTTEN
 from airflow_provider_segmind.memory.rescue import records
 from airflow_provider_segmind.memory.store import Store, task_folder
-from airflow_provider_segmind.memory.swaps import PICTURES
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +41,14 @@ class Forgotten:
     :param pictures: number of stored pictures.
     :param running: orders that may still be running, and were left.
     :param unnamed: orders that do not say which pictures they were made of.
+    :param damaged: names of orders that cannot be read, and were left, with all others of the same swap.
     """
 
     orders: list[str] = field(default_factory=list)
     pictures: int = 0
     running: list[str] = field(default_factory=list)
     unnamed: int = 0
+    damaged: list[str] = field(default_factory=list)
 
 
 def digests_of(hook: SegmindHook, picture: str) -> frozenset[str]:
@@ -76,13 +78,14 @@ def forget(where: Store, digests: Collection[str]) -> Forgotten:
     :param digests: SHA-256 of the picture, in one or more forms.
     """
     said = Forgotten()
-    for part in records(where):  # all orders of a swap are in one part
+    for part in records(where, said.damaged):  # all orders of a swap are in one part
         said.unnamed += sum(not record.pictures for record in part)
         keys = {record.key for record in part if _is_of(record, digests)}
         # All orders of a swap or none: with a gap in their numbers, the running one would not be found.
         running = {record.key for record in part if record.key in keys and _may_be_running(record)}
         said.running += [record.whose for record in part if record.key in running and _may_be_running(record)]
-        gone = [record for record in part if record.key in keys - running]
+        unread = {name.rpartition("/")[2].partition(".")[0] for name in said.damaged}  # may be running as well
+        gone = [record for record in part if record.key in keys - running - unread]
         stored = list(where.names(f"{PICTURES}/{gone[0].key[:2]}")) if gone else []
         for record in sorted(gone, key=lambda record: record.number, reverse=True):
             _forget(where, record, stored, said)

@@ -28,8 +28,9 @@ from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import DONE, FAILED, SwapRecord, read_swap
 from airflow_provider_segmind.api.rescue import Need, need_of
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.copies import fetch
 from airflow_provider_segmind.memory.store import Store
-from airflow_provider_segmind.memory.swaps import ask, fetch, is_of_another, keep_end
+from airflow_provider_segmind.memory.swaps import ask, is_of_another, keep_end
 
 log = logging.getLogger(__name__)
 
@@ -71,14 +72,18 @@ class Summary:
         return asdict(replace(self, lost=self.lost[:MAX_NAMED], unknown=self.unknown[:MAX_NAMED]))
 
 
-def records(where: Store) -> Iterator[list[SwapRecord]]:
-    """Yield all orders of the memory in parts, each a 256th, and log those that cannot be read."""
-    for part in _changed(where, 0.0):
+def records(where: Store, damaged: list[str]) -> Iterator[list[SwapRecord]]:
+    """Yield all orders of the memory in parts, each a 256th; add the names of those that cannot be read."""
+    for part in _changed(where, 0.0, damaged):
         yield [record for record, _ in part]
 
 
-def _changed(where: Store, since: float) -> Iterator[list[tuple[SwapRecord, float]]]:
-    """Yield the orders that were changed since then, each with the time; 0 if the storage does not say."""
+def _changed(where: Store, since: float, damaged: list[str]) -> Iterator[list[tuple[SwapRecord, float]]]:
+    """
+    Yield the orders that were changed since then, each with the time; 0 if the storage does not say.
+
+    :param damaged: gets the names of those that cannot be read; the log says why.
+    """
     where.check()
 
     def read(name: str) -> SwapRecord | None:
@@ -87,6 +92,7 @@ def _changed(where: Store, since: float) -> Iterator[list[tuple[SwapRecord, floa
             return None if data is None else read_swap(data, name)
         except remembered.DamagedError as error:
             log.error("%s", error)
+            damaged.append(name)
             return None
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="segmind-rescue") as pool:
@@ -116,7 +122,7 @@ def rescue_all(where: Store, conn_id: str, *, every: bool = False) -> Summary:
     said, rescuer = Summary(), _Rescuer(where, conn_id)
     horizon = time.time() - MARGIN
     with ThreadPoolExecutor(ASKERS, thread_name_prefix="segmind-rescue") as pool:
-        for part in _changed(where, 0.0 if every else _horizon(where)):
+        for part in _changed(where, 0.0 if every else _horizon(where), []):
             now = time.time()
             found = [(record, need, at) for record, at in part if (need := need_of(record, now)) is not None]
             opened = [(record, need) for record, need, _ in found]

@@ -5,26 +5,26 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api import memory, rescue
+from airflow_provider_segmind.api import ends, memory, rescue
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
-from airflow_provider_segmind.api.media import FORMATS
-from airflow_provider_segmind.api.memory import REUSE, Found, Replace, Reuse
-from airflow_provider_segmind.api.models import Job, Output, Settings
+from airflow_provider_segmind.api.memory import REUSE, Found, Reuse
+from airflow_provider_segmind.api.models import Job, Settings
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval
-from airflow_provider_segmind.api.remembered import DONE, FAILED, LOST, REJECTED, Stored, SwapRecord, noted
+from airflow_provider_segmind.api.remembered import DONE, FAILED, LOST, REJECTED, SwapRecord, noted
 from airflow_provider_segmind.api.uris import public_uri
-from airflow_provider_segmind.files.download import download, picture_bytes
+from airflow_provider_segmind.files.download import picture_bytes
 from airflow_provider_segmind.files.fetching import etag_of
 from airflow_provider_segmind.files.pictures import is_url, read_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.memory.copies import copied, fetch, note
 from airflow_provider_segmind.memory.store import Store, owner_of, store
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PICTURES = "pictures"
-"""The folder of the stored pictures."""
 FORGOTTEN = 3 * 3600.0
 """
 Seconds after an order from which one 404 is believed.
@@ -42,7 +40,6 @@ Segmind forgets a job an hour after its end. The rest is for the job itself, and
 """
 MAX_TEXT = 2048
 """Characters of an error or a reason."""
-_SUFFIXES = {known.media_type: known.suffix for known in FORMATS}
 
 
 def check_reuse(value: object) -> str:
@@ -187,7 +184,7 @@ def recalled(job: Job) -> Job:
     if where is None:
         return job
     try:
-        record = where.run(memory.find(job.request_id))
+        record = where.run(ends.find(job.request_id))
         is_there = record is not None and record.state == DONE and where.run(memory.is_there(record, time.time()))
     except SegmindError as error:
         log.warning("The memory does not say how request %s ended: %s", job.request_id, error)
@@ -211,7 +208,7 @@ def job_of(where: Store, record: SwapRecord) -> Job:
 def is_of_another(request_id: str, claim: str) -> bool:
     """Whether the memory knows a request as that of another order than the one that made this claim; "" for none."""
     where = store() if claim else None
-    record = where.run(memory.find(request_id)) if where is not None else None
+    record = where.run(ends.find(request_id)) if where is not None else None
     return record is not None and record.name != claim
 
 
@@ -238,60 +235,22 @@ def keep_end(where: Store, hook: SegmindHook, job: Job) -> None:
 
     :raises Exception: a picture cannot be fetched or stored.
     """
-    record = where.run(memory.find(job.request_id))
-    if record is None or record.state == FAILED:
+    record = where.run(ends.find(job.request_id))
+    if record is None or record.state in (FAILED, REJECTED):
         return
     if record.state == DONE:
         if any(map(rescue.is_unstored, record.outputs)):
             fetch(where, hook, record, job.outputs)
         return
     if job.status == "FAILED":
-        where.run(memory.ended(job.request_id, FAILED, time.time(), error=job.error))
+        where.run(ends.ended(job.request_id, FAILED, time.time(), error=job.error))
         return
-    outputs, failure = _copies(where, hook, record, noted(job.outputs), job.outputs)
+    outputs, failure = copied(where, hook, record, noted(job.outputs), job.outputs)
     if failure is not None and any(rescue.is_unstored(one) and not one.url for one in outputs):
         raise failure  # a rescue asks for the job, which gives the URL again
-    where.run(memory.ended(job.request_id, DONE, time.time(), outputs=outputs))
+    note(where, record, ends.ended(job.request_id, DONE, time.time(), outputs=outputs), outputs)
     if failure is not None:
         raise failure
-
-
-def fetch(where: Store, hook: SegmindHook, record: SwapRecord, outputs: Sequence[Output]) -> None:
-    """
-    Store the pictures of a job that is done which have no copy yet.
-
-    :param outputs: what the job made, with the URLs as Segmind gives them.
-    :raises Exception: one cannot be fetched or stored.
-    """
-    copies, failure = _copies(where, hook, record, record.outputs, outputs)
-    where.run(rescue.fetched(record, copies))
-    if failure is not None:
-        raise failure
-
-
-def _copies(
-    where: Store, hook: SegmindHook, record: SwapRecord, known: Sequence[Stored], outputs: Sequence[Output]
-) -> tuple[tuple[Stored, ...], Exception | None]:
-    """Copy all pictures that can be had now; return what is kept then, and why others could not be copied."""
-    copies: list[Stored] = []
-    failure: Exception | None = None
-    for number, (one, output) in enumerate(zip(known, outputs, strict=False)):
-        copies.append(one)
-        if rescue.is_unstored(one):
-            try:
-                copies[-1] = _copy(where, hook, record, number, one, output.url)
-            except JobExpiredError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the other pictures and the URL of this one are kept first
-                failure = error
-    return (*copies, *known[len(copies) :]), failure
-
-
-def _copy(where: Store, hook: SegmindHook, record: SwapRecord, number: int, known: Stored, url: str) -> Stored:
-    found = download(hook, url)
-    name = f"{PICTURES}/{record.key[:2]}/{record.key}.{record.number}.{number}{_SUFFIXES[found.media_type]}"
-    where.do(Replace(name, found.data))
-    return replace(known, uri=name, sha256=found.sha256, size=len(found.data))
 
 
 def lost(error: object) -> None:
@@ -300,7 +259,7 @@ def lost(error: object) -> None:
     if where is None or not isinstance(error, JobExpiredError) or not error.request_id:
         return
     try:
-        where.run(memory.ended(error.request_id, LOST, time.time(), error=str(error)))
+        where.run(ends.ended(error.request_id, LOST, time.time(), error=str(error)))
     except SegmindError as why:
         log.warning("The memory does not know that request %s is lost: %s", error.request_id, why)
 
@@ -315,13 +274,13 @@ def reject(request_id: object, dag_id: str | None, why: str) -> None:
     if where is None or not isinstance(request_id, str) or not request_id:
         return
     try:
-        record = where.run(memory.find(request_id))
-        if record is None or record.state != DONE:
+        record = where.run(ends.find(request_id))
+        if record is None or record.state in (FAILED, REJECTED):
             return
         if record.owner.get("dag_id") != dag_id:
             log.warning("Request %s is another DAG's (%s): it stays in the memory.", request_id, record.whose)
             return
-        where.run(memory.ended(request_id, REJECTED, time.time(), error=why))
+        where.run(ends.ended(request_id, REJECTED, time.time(), error=why))
         log.info("Request %s is rejected: the next order of this swap makes a new picture.", request_id)
     except SegmindError as error:
         log.warning("The memory does not know that request %s is rejected: %s", request_id, error)

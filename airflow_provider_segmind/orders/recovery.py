@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from airflow_provider_segmind.api.ends import ended
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -18,7 +19,7 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
     TransportError,
 )
-from airflow_provider_segmind.api.memory import accepted, ended, given_up
+from airflow_provider_segmind.api.memory import accepted, given_up
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import WAITED_OUT

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_segmind.api import memory, remembered
+from airflow_provider_segmind.api import ends, memory, remembered
 from airflow_provider_segmind.api.memory import Found, Reuse
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import DONE, Stored, SwapRecord
@@ -41,7 +41,7 @@ class Swaps(Objects):
 
     def done(self, request_id: str = "r1", **changes: Any) -> None:
         self.ordered(request_id=request_id)
-        self.run(memory.ended(request_id, DONE, self.now, **{"outputs": (PICTURE,), **changes}))
+        self.run(ends.ended(request_id, DONE, self.now, **{"outputs": (PICTURE,), **changes}))
 
     def record(self, name: str) -> SwapRecord:
         return remembered.read_swap(self[name], name)

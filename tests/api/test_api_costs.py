@@ -83,6 +83,20 @@ def test_an_order_says_its_dag_and_what_it_cost_and_one_that_was_refused_says_no
     assert facts_of(SwapRecord("a" * 64, 1, order, RELEASED)) is None
 
 
+def test_an_order_that_was_given_up_without_a_request_is_unknown_and_in_no_sum() -> None:
+    """A person cleared its task; it may never have been sent."""
+    given_up = SwapRecord("a" * 64, 1, OrderRecord(NOON), LOST, cost=0.25)
+    lost = SwapRecord("a" * 64, 2, OrderRecord(NOON, request_id="r1"), LOST, cost=0.25)
+    said = [one for one in map(facts_of, (given_up, lost)) if one is not None]
+    assert shown(costs_of(said, now=NOON, since="").total) == {
+        "ordered": 1,
+        "spent": 0.25,
+        "lost": 1,
+        "wasted": 0.25,
+        "unknown": 1,
+    }
+
+
 def test_what_is_noted_is_read_again() -> None:
     noted = facts(REUSED, swaps=3)
     assert read_facts(noted.to_bytes()) == noted

@@ -7,17 +7,21 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_segmind.api import memory, remembered
+from airflow_provider_segmind.api import ends, memory, remembered
 from airflow_provider_segmind.api.memory import Found, Reuse
 from airflow_provider_segmind.api.remembered import (
     CLAIMED,
+    DONE,
+    FAILED,
     ORDERED,
     REJECTED,
     RELEASED,
     DamagedError,
     SwapRecord,
 )
-from tests.api.remembering import KEY, A, B, Swaps, claim_of
+from tests.api.remembering import KEY, PICTURE, A, B, Swaps, claim_of
+
+C = {**A, "run_id": "c"}
 
 
 @pytest.fixture
@@ -81,6 +85,60 @@ def test_a_claim_that_is_abandoned_is_waited_for_no_longer_than_it_can_be_sent(o
     assert objects.settle(B).record == record
     assert objects.now - began == memory.SENDING
     assert objects.settle(B, Reuse(resubmit=True)).name == remembered.name_of(KEY, 2)
+
+
+def resubmitted(objects: Swaps, state: str) -> SwapRecord:
+    """Let a task resubmit the order of another one that nobody knows the outcome of; return the unknown one."""
+    unknown = claim_of(objects.settle(A), A, objects.now)
+    assert objects.run(memory.claim(unknown, None))
+    found = objects.settle(C, Reuse(resubmit=True))
+    record = claim_of(found, C, objects.now)
+    assert objects.run(memory.claim(record, found.before))
+    if state != CLAIMED:
+        order = replace(record.order, request_id="r2", poll_url="https://s.example/r2")
+        objects.run(memory.accepted(record.name, C, order))
+    if state in (DONE, FAILED):
+        objects.run(ends.ended("r2", state, objects.now, outputs=(PICTURE,) if state == DONE else ()))
+    return unknown
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("state", [ORDERED, DONE])
+def test_after_a_resubmit_everyone_but_the_owner_of_the_unknown_order_takes_the_new_one(
+    objects: Swaps, state: str, wait: bool
+) -> None:
+    unknown = resubmitted(objects, state)
+    assert objects.settle(B, wait=wait).record == objects.record(remembered.name_of(KEY, 2))
+    assert objects.settle(A, wait=wait).record == unknown, "its owner may be sending it still"
+    assert objects.record(unknown.name) == unknown, "it is not written by others"
+
+
+@pytest.mark.parametrize("state", [CLAIMED, FAILED])
+def test_a_resubmitted_order_that_made_no_picture_leaves_the_first_one_unknown(objects: Swaps, state: str) -> None:
+    unknown = resubmitted(objects, state)
+    assert objects.settle(B, Reuse(max_age=1.0)).record == unknown
+    assert objects.settle(B, Reuse(resubmit=True)).name == remembered.name_of(KEY, 3)
+
+
+def test_whose_own_order_is_unknown_gets_it_also_behind_that_of_another_task(objects: Swaps) -> None:
+    resubmitted(objects, CLAIMED)
+    assert objects.settle(C).record == objects.record(remembered.name_of(KEY, 2))
+
+
+def test_who_waits_for_a_resubmitted_order_sees_what_becomes_of_the_first_one_meanwhile(objects: Swaps) -> None:
+    unknown = resubmitted(objects, CLAIMED)
+    order = replace(unknown.order, request_id="r1", poll_url="https://s.example/r1")
+    objects.meanwhile = [lambda: objects.run(memory.accepted(unknown.name, A, order))]
+    assert objects.settle(B).record == replace(unknown, order=order, state=ORDERED)
+
+
+def test_clocks_that_are_ahead_do_not_make_a_task_wait_for_ever(objects: Swaps) -> None:
+    for number, owner in ((1, A), (2, C)):
+        record = claim_of(Found(None, remembered.name_of(KEY, number)), owner, objects.now + 5000 * number)
+        assert objects.run(memory.claim(record, None))
+    began = objects.now
+    assert objects.settle(B).name == remembered.name_of(KEY, 1)
+    assert objects.now - began == 2 * memory.SENDING
 
 
 def test_of_two_that_claim_one_may_send(objects: Swaps) -> None:
@@ -221,10 +279,10 @@ def test_an_order_whose_claim_is_released_was_not_accepted(objects: Swaps) -> No
 def test_an_order_whose_claim_is_gone_can_still_be_found_missing(objects: Swaps) -> None:
     record = objects.ordered()
     del objects[record.name]
-    assert objects.run(memory.find("r1")) is None
+    assert objects.run(ends.find("r1")) is None
     objects.run(memory.accepted(record.name, A, record.order))
-    assert objects.run(memory.find("r1")) is None
-    assert objects.run(memory.find("r9")) is None
+    assert objects.run(ends.find("r1")) is None
+    assert objects.run(ends.find("r9")) is None
 
 
 def test_only_the_attempt_that_made_a_claim_releases_it(objects: Swaps) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.api import memory, rescue
+from airflow_provider_segmind.api import ends, memory, rescue
 from airflow_provider_segmind.api.memory import KEPT as SEGMIND_KEEPS
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import (
@@ -116,7 +116,7 @@ def test_an_order_whose_handle_is_only_in_its_pointer_is_found() -> None:
     objects = Objects({record.name: record.to_bytes()})
     handle = replace(record.order, request_id="r1", poll_url="https://api.segmind.com/workflows/request/r1")
     objects.run(memory.accepted(record.name, record.owner, handle), crash=1)
-    found = objects.run(memory.find("r1"))
+    found = objects.run(ends.find("r1"))
     assert (found.state, found.order.poll_url) == (CLAIMED, handle.poll_url)
 
 

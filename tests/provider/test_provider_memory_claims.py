@@ -25,7 +25,7 @@ from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOper
 from airflow_provider_segmind.waiting import timeouts
 from tests.api.clock import Clock
 from tests.provider.batches import RUNNING, InRun, at_once, charged, swaps
-from tests.provider.remembering import in_run, memory, records, states, submit, swap, task_of
+from tests.provider.remembering import in_run, memory, pictures, records, states, submit, swap, task_of
 from tests.provider.running import context, run
 from tests.provider.tries import Store
 
@@ -270,3 +270,19 @@ def test_a_claim_that_is_not_there_proves_nothing_in_another_memory(
     emulator.clear_faults()
     attempt(3)
     assert len(emulator.charges) == 1
+
+
+def test_after_a_resubmit_every_run_takes_the_new_picture(
+    emulator: Emulator, memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_memory, "SENDING", 0.0)
+    emulator.set(history=False)
+    emulator.script(Fault("drop-after"))
+    with pytest.raises((SegmindError, AirflowFailException)):
+        in_run(swap(emulator), "a")
+    made = in_run(swap(emulator, on_unknown_outcome="resubmit"), "b")
+    assert in_run(swap(emulator), "c")["request_id"] == made["request_id"]
+    batch = InRun(emulator, tmp_path, "d", swaps=[pictures(emulator)])
+    batch.attempt()
+    assert len(emulator.charges) == 2
+    assert sorted(record["state"] for record in records(memory)) == ["claimed", "done"]

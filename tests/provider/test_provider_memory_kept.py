@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import rescue as needs
+from airflow_provider_segmind.api.errors import TransportError
 from airflow_provider_segmind.api.models import Job, Output
-from airflow_provider_segmind.api.remembered import DONE, LOST, ORDERED
+from airflow_provider_segmind.api.remembered import CLAIMED, DONE, LOST, ORDERED, REJECTED
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.files import download
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -60,19 +61,20 @@ def later(memory: Path, seconds: float) -> None:
         path.write_text(json.dumps(said))
 
 
-def unstored(emulator: Emulator) -> dict[str, Any]:
+def unstored(emulator: Emulator, fault: str = "500") -> dict[str, Any]:
     """Make a swap whose picture cannot be fetched when it is done."""
-    emulator.script(Fault("500", on="file", times=None, after=2))  # the two inputs
+    emulator.script(Fault(fault, on="file", times=None, after=2))  # the two inputs
     result = swapped(emulator, "a")
     emulator.clear_faults()
     return result
 
 
+@pytest.mark.parametrize("fault", ["500", "404"])
 def test_a_picture_that_cannot_be_copied_now_is_fetched_after_its_job_is_forgotten(
-    emulator: Emulator, memory: Path, clock: Clock
+    emulator: Emulator, memory: Path, clock: Clock, fault: str
 ) -> None:
     emulator.set(record_seconds=3600)
-    url = unstored(emulator)["image_url"]
+    url = unstored(emulator, fault)["image_url"]
     said = record(memory)
     assert (said["state"], said["outputs"][0]["url"], said["outputs"][0]["uri"]) == (DONE, url, "")
     clock.ahead += 2 * 3600
@@ -224,3 +226,27 @@ def test_a_memory_that_was_moved_has_all_its_pictures(
     assert reused["reused"]
     assert Path(reused["image_url"].removeprefix("file://")).is_relative_to(moved)
     assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize("state", [ORDERED, CLAIMED])
+def test_a_picture_is_rejected_although_its_end_could_not_be_noted(
+    emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    def fails(*_: Any) -> None:
+        raise TransportError("the storage cannot be reached")
+
+    keep_end = swaps.keep_end
+    monkeypatch.setattr(swaps, "keep_end", fails)
+    result = swapped(emulator, "a")
+    monkeypatch.setattr(swaps, "keep_end", keep_end)
+    if state == CLAIMED:  # the order could not be noted either, but for what leads to it
+        (path,) = (memory / "swaps").rglob("*.json")
+        order = {**record(memory)["order"], "request_id": "", "poll_url": ""}
+        path.write_text(json.dumps({**record(memory), "state": CLAIMED, "order": order}))
+    swaps.reject(result["request_id"], "dag", "It shows another person.")
+    assert (record(memory)["state"], record(memory)["error"]) == (REJECTED, "It shows another person.")
+    hook = SegmindHook()
+    swaps.keep(hook, hook.get_job(result["poll_url"]))
+    assert record(memory)["state"] == REJECTED, "who sees its end later does not bring it back"
+    assert not (memory / "pictures").exists()
+    assert "reused" not in swapped(emulator, "b")

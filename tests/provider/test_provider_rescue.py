@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_segmind.api import rescue as needs
 from airflow_provider_segmind.api.errors import SegmindError, TransportError
+from airflow_provider_segmind.api.memory import KEPT
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import rescue, swaps
@@ -92,11 +93,25 @@ def test_a_job_that_segmind_has_forgotten_is_named_and_noted(
 
 
 def test_a_picture_that_segmind_has_deleted_is_named(emulator: Emulator, memory: Path) -> None:
-    emulator.set(job_seconds=0)
-    request_id = submit(emulator)
+    path = unstored(emulator, memory)
+    request_id = json.loads(path.read_bytes())["order"]["request_id"]
     emulator.script(Fault("404", on="file", times=None))
+    assert rescued() == {"looked_at": 1, "unknown": [request_id]}, "Segmind keeps it for seven days"
+    assert states(memory) == ["done"]
+    for copy in (path, *(memory / "ends").rglob("*.json")):
+        record = json.loads(copy.read_bytes())
+        copy.write_text(json.dumps({**record, "ended_at": record["ended_at"] - KEPT - 1}))
     assert rescued() == {"looked_at": 1, "lost": [request_id]}
     assert states(memory) == ["lost"]
+
+
+def test_many_pictures_whose_host_does_not_have_them_yet_do_not_end_a_rescue(emulator: Emulator, memory: Path) -> None:
+    emulator.set(job_seconds=0)
+    ids = {submit(emulator, number) for number in range(rescue.STRIKES + 1)}
+    emulator.script(Fault("404", on="file", times=None))
+    assert set(rescued()["unknown"]) == ids
+    emulator.clear_faults()
+    assert rescued() == {"looked_at": len(ids), "fetched": len(ids)}
 
 
 def unstored(emulator: Emulator, memory: Path, **changes: Any) -> Path:

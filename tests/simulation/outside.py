@@ -16,7 +16,7 @@ from greenlet import getcurrent
 from airflow_provider_segmind.api import flow, remembered
 from airflow_provider_segmind.api import memory as api_memory
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory import costs
+from airflow_provider_segmind.memory import copies, costs
 from airflow_provider_segmind.memory import store as memory_store
 from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.observability import lineage
@@ -102,14 +102,17 @@ _CONF = SimpleNamespace(
     get=lambda section, name, fallback="": fallback,
 )
 SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
-    *((module, "time", _TIME) for module in (place, recovery, memory_swaps, costs, triggers, remembering, lineage)),
+    *(
+        (module, "time", _TIME)
+        for module in (place, recovery, memory_swaps, copies, costs, triggers, remembering, lineage)
+    ),
     *((module, "store", lambda: now().store) for module in (memory_store, memory_swaps, costs, orders_store, budgets)),
     (rules, "conf", _CONF),
     (memory_store, "ObjectStoragePath", lambda uri: Path(now().disk, uri.removeprefix("s3://memory/"))),
     (api_memory, "LOOK_AGAIN", 25.0),  # fewer looks that see nothing new
     (remembered, "uuid", SimpleNamespace(uuid4=_new_id)),
     (logging, "_srcfile", None),  # a log record need not say where it is made
-    (memory_swaps, "download", lambda *args: now().service.download(*args)),
+    (copies, "download", lambda *args: now().service.download(*args)),
     (SegmindHook, "settings", SETTINGS),
     (SegmindHook, "client", property(lambda hook: SimulatedClient(now().service))),
     (SegmindHook, "counters", _NoCounters()),

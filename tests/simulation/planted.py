@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from airflow_provider_segmind.api import memory, remembered
+from airflow_provider_segmind.api import ends, memory, remembered
 from airflow_provider_segmind.api.errors import TransportError
 from airflow_provider_segmind.api.memory import Create, Read, Replace, Reuse
 from airflow_provider_segmind.api.orders import OrderRecord
@@ -49,11 +49,11 @@ def _release_what_is_unknown(hook: Any, record: OrderRecord) -> Any:
 
 
 def _done_before_it_is_stored(where: Store, hook: Any, job: Any) -> None:
-    record = where.run(memory.find(job.request_id))
+    record = where.run(ends.find(job.request_id))
     if record is None or record.state in (DONE, remembered.FAILED):
         return
     if job.status == "FAILED":
-        where.run(memory.ended(job.request_id, remembered.FAILED, now().hub.now, error=job.error))
+        where.run(ends.ended(job.request_id, remembered.FAILED, now().hub.now, error=job.error))
         return
     writes, outputs = [], []
     for number, output in enumerate(job.outputs):
@@ -62,7 +62,7 @@ def _done_before_it_is_stored(where: Store, hook: Any, job: Any) -> None:
         writes.append(Replace(name, found.data))
         uri = str(where.path(name))
         outputs.append(Stored(output.keyname, output.type, output.url, uri, found.sha256, len(found.data)))
-    where.run(memory.ended(job.request_id, DONE, now().hub.now, outputs=tuple(outputs)))
+    where.run(ends.ended(job.request_id, DONE, now().hub.now, outputs=tuple(outputs)))
     for write in writes:
         where.do(write)
 
@@ -72,7 +72,7 @@ def _keep_end_once(record: SwapRecord) -> Steps:
 
 
 def _end_over_any(request_id: str, state: str, at: float, *, name: str = "", error: str = "", **how: Any) -> Steps:
-    record = yield from memory.find(request_id)
+    record = yield from ends.find(request_id)
     if record is not None:
         changed = replace(record, state=state, error=error, ended_at=at, outputs=how.get("outputs", ()))
         yield Replace(record.name, changed.to_bytes())
@@ -121,8 +121,8 @@ PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
         (recovery, "recover", _release_what_is_unknown),
     ),
     "done noted before the picture is stored": ((memory_swaps, "keep_end", _done_before_it_is_stored),),
-    "an end kept once": ((memory, "_keep_end", _keep_end_once),),
-    "an end that overwrites another": ((memory, "ended", _end_over_any),),
+    "an end kept once": ((ends, "_keep_end", _keep_end_once),),
+    "an end that overwrites another": ((ends, "ended", _end_over_any),),
     "no patience with what another task is sending": ((memory, "SENDING", 0.0),),
     "an abandoned claim ordered again": ((memory, "settle", _impatient),),
     "a claim released by any attempt of its task": ((memory, "refused", _refused_by_any_attempt),),
@@ -132,7 +132,7 @@ PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
     ),
     "no way from a request to its swap": ((Remembering, "accepted", _accepted_without_a_pointer),),
     "another order's request taken for this one's": ((recovery, "is_of_another", lambda *_: False),),
-    "a damaged object taken for none": ((memory, "read_swap", _damage_is_nothing),),
+    "a damaged object taken for none": tuple((of, "read_swap", _damage_is_nothing) for of in (memory, ends)),
     "an outage of the memory taken for its being empty": ((Store, "do", _outage_is_nothing),),
 }
 """What to put where, by name."""
