@@ -20,6 +20,7 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_input
 from airflow_provider_segmind.batch.recall import BatchMemory, Paid
 from airflow_provider_segmind.batch.settling import Settling
 from airflow_provider_segmind.files.pictures import Readable, is_url, read_picture
+from airflow_provider_segmind.memory.swaps import digests_in
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import can_be, moment
@@ -79,7 +80,7 @@ class Ordering:
         self._accepted = accepted
         self._memory = memory
         self._submitter = Submitter(connection.client, connection.poller)
-        self._uploads = _Uploads(self._submitter, terms.prepare, memory)
+        self._uploads = _Uploads(self._submitter, terms.prepare)
         self._settling = Settling(
             connection,
             self._submitter,
@@ -189,6 +190,8 @@ class Ordering:
                     return
                 found = known
             sent = {name: await self._uploads.readable(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
+            if self._memory is not None:
+                self._memory.check_unchanged(index, self._uploads.digests)
             pictures = {name: picture.url for name, picture in sent.items()}
             inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
             job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend, refused=refused)
@@ -255,20 +258,20 @@ class Ordering:
 
 
 class _Uploads:
-    """The pictures of a batch as Segmind can read them: each file is uploaded once, and only as the memory knows it."""
+    """
+    The pictures of a batch as Segmind can read them: each file is uploaded once, and all swaps are sent with that.
 
-    def __init__(self, submitter: Submitter, prepare: str, memory: BatchMemory | None) -> None:
+    Afterwards ``digests`` holds the SHA-256 of what is uploaded, by the file's URI.
+    """
+
+    def __init__(self, submitter: Submitter, prepare: str) -> None:
+        self.digests: dict[str, tuple[str, ...]] = {}
         self._submitter = submitter
         self._prepare = prepare
-        self._memory = memory
         self._begun: dict[str, asyncio.Task[Readable]] = {}
 
     async def readable(self, name: str, uri: str) -> Readable:
-        """
-        Return a picture at a URL; upload it only once, even if several swaps use it.
-
-        :raises LostClaimError: the file is another than that by which the swap was looked up; look it up again.
-        """
+        """Return a picture at a URL; upload it only once, even if several swaps use it."""
         if is_url(uri):
             return Readable(uri)
         if uri not in self._begun:
@@ -277,12 +280,7 @@ class _Uploads:
 
     async def _upload(self, name: str, uri: str) -> Readable:
         picture = await asyncio.to_thread(read_picture, name, uri, self._prepare)
-        if self._memory is not None:
-            try:
-                self._memory.check_unchanged(uri, picture.data)
-            except Exception:
-                del self._begun[uri]  # the next one reads it again
-                raise
+        self.digests[uri] = await asyncio.to_thread(digests_in, picture)
         url = await self._submitter.free(
             lambda client: flow.upload(client.settings, client.auth, picture.data, picture.media_type)
         )

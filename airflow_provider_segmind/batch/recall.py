@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -61,6 +60,18 @@ class Paid:
         )
 
 
+@dataclass(frozen=True)
+class _Content:
+    """
+    What a swap was found to be.
+
+    :param pictures: the SHA-256 of which its key was made, by the URI of the picture.
+    """
+
+    key: str
+    pictures: Mapping[str, str]
+
+
 class BatchMemory:
     """
     The memory, as a batch uses it.
@@ -81,6 +92,7 @@ class BatchMemory:
         self.id = ""
         """The memory's id, once a swap is to be ordered."""
         self._digests: dict[str, tuple[str, ...] | SegmindError] = {}
+        self._contents: dict[int, _Content] = {}
         self._takes: list[int] = []
         count: Counter[tuple[str, ...]] = Counter()
         for swap in swaps:
@@ -179,23 +191,26 @@ class BatchMemory:
         sent = record.order.sent if memory_of_swap.owns(record) else {}
         return None if job is None else Paid(job, record.name, sent)
 
-    def check_unchanged(self, uri: str, data: bytes) -> None:
+    def check_unchanged(self, index: int, uploaded: Mapping[str, tuple[str, ...]]) -> None:
         """
-        Check that a file is the one by which its swaps were looked up, right before it is sent.
+        Check that a swap is sent with the pictures by which it was looked up, right before it is sent.
 
-        :raises LostClaimError: it has changed, so its swaps are other swaps now.
+        :param uploaded: what :func:`digests_in` says of the files that are uploaded, by URI.
+        :raises LostClaimError: a file has changed, so its swap is another one now. Look it up again.
         """
-        digest, known = hashlib.sha256(data).hexdigest(), self._digests.get(uri)
-        if not isinstance(known, tuple) or known[0] != digest:
-            self._digests[uri] = (digest,)
-            raise LostClaimError("The file has changed since its swap was looked up in the memory.")
+        # Another row may have uploaded the file, so only the key of this one says by which picture it was looked up.
+        looked_up = self._contents[index].pictures
+        changed = {uri: uploaded[uri] for uri in looked_up if uri in uploaded and uploaded[uri][0] != looked_up[uri]}
+        if changed:
+            self._digests |= changed
+            raise LostClaimError("A file has changed since its swap was looked up in the memory.")
 
     async def find(self, index: int) -> Found | Paid:
         """Return the number under which a swap is to be ordered, or its job; wait while another task sends it."""
-        key = await asyncio.to_thread(self._key, index)
+        content = self._contents[index] = await asyncio.to_thread(self._content, index)
         self.id = await asyncio.to_thread(lambda: self._store.id)
         while True:
-            found = await self._store.arun(self._of(index).settle(key))
+            found = await self._store.arun(self._of(index).settle(content.key))
             if found.record is None:
                 return found
             paid = await asyncio.to_thread(self._recall, index, found.record)
@@ -251,8 +266,12 @@ class BatchMemory:
         return digests_of(self._hook, name, uri, self._prepare, by_etag=self._memory.by_etag)
 
     def _key(self, index: int) -> str:
+        return self._content(index).key
+
+    def _content(self, index: int) -> _Content:
         swap = self._swaps[index]
         digests: dict[str, str] = {}
+        pictures: dict[str, str] = {}
         known: tuple[str, ...] = ()
         for name in BODY_SWAP_IMAGES:
             uri = getattr(swap, name)
@@ -261,8 +280,8 @@ class BatchMemory:
             read = self._digests[uri]
             if isinstance(read, SegmindError):  # in this attempt each picture is asked for once
                 raise read
-            digests[name] = read[0]
+            digests[name] = pictures[uri] = read[0]
             known += read
         key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
         self._memory.pictures[key] = tuple(dict.fromkeys(known))
-        return key
+        return _Content(key, pictures)
