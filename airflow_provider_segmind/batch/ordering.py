@@ -43,6 +43,7 @@ class Terms:
 
     :param concurrency: number of orders in progress at the same time.
     :param resubmit: whether to send an order again if its outcome stays unknown, as the DAG author accepts.
+    :param unpaid: why that is not done in this attempt, as a sentence, if the money is short.
     :param prepare: ``auto`` or ``never``, for pictures that are uploaded.
     """
 
@@ -50,6 +51,7 @@ class Terms:
     concurrency: int
     resubmit: bool
     prepare: str = "auto"
+    unpaid: str = ""
 
 
 class Ordering:
@@ -115,7 +117,9 @@ class Ordering:
                 self.errors[index] = _unknown(entry)
             else:
                 self.errors[index].message += can_be(entry.candidates)
-            if self._memory is not None and self._patient:
+            if self._terms.unpaid:
+                self.errors[index].message += f" {self._terms.unpaid}"
+            elif self._memory is not None and self._patient:
                 self.errors[index].message += " Then clear the task: that orders it anew, and may pay a second time."
                 await self._memory.doubted(index, entry, self.errors[index])
 
@@ -149,7 +153,7 @@ class Ordering:
         client = await self._connection.client()
         swap, base_url = self._swaps[index], client.settings.base_url
         before = self._ledger.entries.get(index)
-        replaced = before.perhaps if before is not None else ()
+        replaced, unnamed = (before.perhaps, before.nameless) if before is not None else ((), 0)
         intent = earlier = OrderRecord(0.0)
         going_out = False
         if before is not None and before.pending:
@@ -165,7 +169,9 @@ class Ordering:
             own = has_own_input(swap.given, inputs)
             done = {name: list(picture.done) for name, picture in sent.items() if picture.done}
             again = bool(intent.claim)
-            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=own, prepared=done)
+            intent = OrderRecord(
+                time.time(), digests(inputs), replaced=replaced, unnamed=unnamed, own=own, prepared=done
+            )
             if self._memory is not None and found is not None:
                 intent = replace(intent, claim=found.name, memory=self._memory.id)
             try:

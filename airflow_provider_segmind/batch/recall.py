@@ -54,6 +54,7 @@ class Paid:
             request_id=self.job.request_id,
             poll_url=self.job.poll_url,
             replaced=before.perhaps if before is not None else (),
+            unnamed=before.nameless if before is not None else 0,
             prepared=self.job.prepared,
             claim=self.name,
             reused=True,

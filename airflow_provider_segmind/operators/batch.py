@@ -52,7 +52,7 @@ from airflow_provider_segmind.memory.swaps import check_max_age, check_reuse, re
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.orders.budgets import give_back, reserve
-from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, price_per_swap
+from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, note_orders, price_per_swap
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
@@ -176,6 +176,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
             return await place_all(context, plan, connection, indexes, results, accepted, refused)
         finally:
             give_back(context, ledger=plan.ledger)
+            note_orders(context, plan.placed)
             if reused := sum(entry.reused for entry in plan.ledger.entries.values()):
                 note_reused(context, reused, price)
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))

@@ -97,4 +97,4 @@ def _series(batch: str) -> str:
 
 def _count(records: Iterable[OrderRecord]) -> int:
     """Return the number of orders that are or may be accepted."""
-    return sum(len(record.perhaps) + (record.pending and not record.candidates) for record in records)
+    return sum(len(record.perhaps) + record.nameless for record in records)
