@@ -12,6 +12,7 @@ from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.manifest import read_items
+from airflow_provider_segmind.api.memory import Reuse
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.tables import Columns
@@ -141,12 +142,14 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
 
     def ended(self, context: Context, error: Ended, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return the exception for a task that has not written its results; it names every paid order."""
+        how = Reuse(self.reuse == "refresh", self.reuse_max_age)
         if plan is not None:
             give_back(context, ledger=plan.ledger)
-            raised, entries = paid_batch_error(context, error, plan.ledger.entries, self.workflow), plan.ledger.entries
+            entries = plan.ledger.entries
+            raised = paid_batch_error(context, error, entries, self.workflow, how)
         else:
             hook = SegmindHook(self.segmind_conn_id)
-            raised = unplanned_error(context, error, self.workflow, lambda: connection_with(hook))
+            raised = unplanned_error(context, error, self.workflow, how, lambda: connection_with(hook))
             entries = OrderStore(context).entries_to_resume(int(getattr(context["ti"], "max_tries", 0)))
         if any(entry.ordered or entry.pending for entry in entries.values()):
             self.show_orders(context, entries, len(plan.swaps) if plan else len(entries), str(raised))

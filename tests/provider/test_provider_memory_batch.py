@@ -22,8 +22,10 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import store as memories
 from airflow_provider_segmind.memory.store import Store
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.provider.batches import RUNNING, InRun, at_once, charged, swaps
 from tests.provider.remembering import memory, states
+from tests.provider.running import run
 
 __all__ = ["at_once", "memory"]
 
@@ -138,6 +140,35 @@ def test_an_error_says_that_a_clear_does_not_pay_again(emulator: Emulator, tmp_p
     batch = InRun(emulator, tmp_path, "a", cls=SubmitBodySwapBatchOperator, swaps=swaps(emulator, 6))
     with pytest.raises(SegmindError, match="has them: clearing the task does not pay for them again"):
         batch.attempt()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said", "charges"),
+    [
+        ({"reuse": "refresh"}, r"Clearing the task orders, and pays for, all of them again\. To keep them, take", 9),
+        (
+            {"reuse_max_age": 0.001},
+            r"but orders anew pictures that are then older than reuse_max_age \(0\.001 s\)\.",
+            9,
+        ),
+        ({"reuse_max_age": 3600}, r"does not pay for them again, but orders anew pictures .* \(3600 s\)\.", 6),
+    ],
+)
+def test_an_error_says_what_a_clear_pays_for_again(
+    emulator: Emulator, tmp_path: Path, asked: dict[str, Any], said: str, charges: int
+) -> None:
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("401", after=3, times=None))
+    batch = InRun(emulator, tmp_path, "a", cls=SubmitBodySwapBatchOperator, swaps=swaps(emulator, 6), **asked)
+    with pytest.raises(SegmindError, match=said):
+        batch.attempt()
+    assert len(emulator.charges) == 3
+    for order in batch.ti.xcoms["ordered"]:
+        run(BodySwapSensor(task_id="wait", poll_url=order["poll_url"], poke_interval=0.05))
+    emulator.clear_faults()
+    batch.max_tries += 3
+    batch.attempt()
+    assert len(emulator.charges) == charges
 
 
 def test_a_clear_looks_up_what_a_killed_worker_was_sending(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
