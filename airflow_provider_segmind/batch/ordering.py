@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from airflow_provider_segmind.api import flow
@@ -140,14 +141,21 @@ class Ordering:
         self._halted, self._strikes = None, 0
 
     async def _worker(self, wanted: deque[int]) -> None:
-        while wanted and self.stopped is None and self._halted is None:
+        while wanted and self._goes_on():
             index = wanted.popleft()
             try:
-                await self._order(index)
+                async with nullcontext() if self._memory is None else self._memory.turn(index):
+                    if self._goes_on():
+                        await self._order(index)
+                    else:
+                        wanted.appendleft(index)
             except LostClaimError:
                 wanted.append(index)
             except Exception as error:  # noqa: BLE001 - the other workers must finish their orders
                 self.stopped = self.stopped or error
+
+    def _goes_on(self) -> bool:
+        return self.stopped is None and self._halted is None
 
     async def _order(self, index: int) -> None:
         client = await self._connection.client()

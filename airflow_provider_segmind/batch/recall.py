@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from airflow_provider_segmind.api import memory, remembered
@@ -94,6 +95,9 @@ class BatchMemory:
         """The memory's id, once a swap is to be ordered."""
         self._digests: dict[str, tuple[str, ...] | SegmindError] = {}
         self._contents: dict[int, _Content] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._ordered: dict[str, set[int]] = {}
+        """Indexes of the rows that this task has ordered, by the key of their swap."""
         self._takes: list[int] = []
         count: Counter[tuple[str, ...]] = Counter()
         for swap in swaps:
@@ -138,6 +142,9 @@ class BatchMemory:
         :param again: indexes of swaps whose job FAILED.
         """
         entries = ledger.entries
+        for index, entry in entries.items():
+            if entry.claim and not entry.reused:
+                self._note_ordered(index, entry.claim)
         wanted = [swap.index for swap in self._swaps if swap.index not in entries or swap.index in again]
         found = self.look_up(wanted)
         if not found:
@@ -206,17 +213,45 @@ class BatchMemory:
             self._digests |= changed
             raise LostClaimError("A file has changed since its swap was looked up in the memory.")
 
+    @asynccontextmanager
+    async def turn(self, index: int) -> AsyncIterator[None]:
+        """Wait until no other row that is the same swap is being ordered; then this one takes its job."""
+        self._contents.pop(index, None)
+        with suppress(SegmindError):  # raised again where the swap is looked up
+            self._contents[index] = await asyncio.to_thread(self._content, index)
+        content = self._contents.get(index)
+        async with nullcontext() if content is None else self._turns.setdefault(content.key, asyncio.Lock()):
+            yield
+
     async def find(self, index: int) -> Found | Paid:
-        """Return the number under which a swap is to be ordered, or its job; wait while another task sends it."""
-        content = self._contents[index] = await asyncio.to_thread(self._content, index)
+        """
+        Return the number under which a swap is to be ordered, or its job; wait while another task sends it.
+
+        Call it in the row's turn.
+        """
+        if index not in self._contents:
+            self._contents[index] = await asyncio.to_thread(self._content, index)
+        key = self._contents[index].key
         self.id = await asyncio.to_thread(lambda: self._store.id)
+        if self._memory.how.refresh:
+            # It passes by the orders of all others, but what this task has ordered for another row is new.
+            for other in sorted(self._ordered.get(key, set()) - {index}):
+                known = await self._find(other, key)
+                if isinstance(known, Paid):
+                    return replace(known, sent={})  # the history shows one order, not two
+        return await self._find(index, key)
+
+    async def _find(self, index: int, key: str) -> Found | Paid:
         while True:
-            found = await self._store.arun(self._of(index).settle(content.key))
+            found = await self._store.arun(self._of(index).settle(key))
             if found.record is None:
                 return found
             paid = await asyncio.to_thread(self._recall, index, found.record)
             if paid is not None:
                 return paid
+
+    def _note_ordered(self, index: int, claim: str) -> None:
+        self._ordered.setdefault(claim.rpartition("/")[2].split(".")[0], set()).add(index)
 
     async def claim(self, index: int, found: Found, order: OrderRecord, *, again: bool) -> None:
         """
@@ -224,6 +259,7 @@ class BatchMemory:
 
         :raises LostClaimError: another task was faster.
         """
+        self._note_ordered(index, found.name)
         steps = self._of(index).claim(found, replace(order, workflow=self._workflow), again=again)
         claiming = asyncio.get_running_loop().run_in_executor(None, self._store.run, steps)
         try:
@@ -242,7 +278,8 @@ class BatchMemory:
 
     async def accepted(self, index: int, order: OrderRecord) -> None:
         """Note an accepted order; it is placed, so an outage of the memory must not stop the others."""
-        await self._noted(self._of(index).accepted(replace(order, workflow=self._workflow)), order)
+        noted = replace(order, workflow=self._workflow, max_tries=self._memory.how.max_tries)
+        await self._noted(self._of(index).accepted(noted), order)
 
     async def doubted(self, index: int, order: OrderRecord, why: SegmindError) -> None:
         """Note that nobody knows the outcome of an order: a person who clears the task decides."""
