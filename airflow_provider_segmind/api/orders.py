@@ -39,6 +39,7 @@ class OrderRecord:
     :param reused: whether another task or run ordered it.
     :param max_tries: the task's ``max_tries`` at the order. A person's clear changes it, a retry does not
         (``clear_task_instances`` in Airflow); this tells a new order from another attempt at the same one.
+    :param unnamed: number of earlier orders of the same swap that may be billed, and of which no id is known.
     """
 
     at: float
@@ -56,6 +57,7 @@ class OrderRecord:
     claim: str = ""
     reused: bool = False
     memory: str = ""
+    unnamed: int = 0
 
     @property
     def known(self) -> bool:
@@ -77,13 +79,19 @@ class OrderRecord:
         """Ids of all orders of the swap that are or may be billed."""
         return tuple(dict.fromkeys((*self.ordered, *self.candidates)))
 
+    @property
+    def nameless(self) -> int:
+        """Number of orders of the swap that may be billed, and of which no id is known."""
+        return self.unnamed + (self.pending and not self.candidates and not self.request_id)
+
     def submitted(self, job: Job) -> OrderRecord:
         """Return the record with the handle of the accepted order."""
         return replace(self, request_id=job.request_id, poll_url=job.poll_url)
 
     def refuted(self) -> OrderRecord | None:
         """Return the record after an order proved not accepted: the earlier orders, or ``None``."""
-        return OrderRecord(0.0, replaced=self.replaced) if self.replaced else None
+        earlier = OrderRecord(0.0, replaced=self.replaced, unnamed=self.unnamed)
+        return earlier if self.replaced or self.unnamed else None
 
     def job(self, workflow: str = "") -> Job:
         """Return the ordered job."""

@@ -111,6 +111,8 @@ def reserve(
     """
     Reserve money for orders in all budgets, or in none.
 
+    What a budget refuses is held in those before it for a moment, so give the one first that fewest orders share.
+
     :param more: number of orders to be sent.
     :raises CreditsError: a budget does not cover them; nothing is reserved for them.
     """

@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from airflow_provider_segmind.api import flow
@@ -20,6 +21,7 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_input
 from airflow_provider_segmind.batch.recall import BatchMemory, Paid
 from airflow_provider_segmind.batch.settling import Settling
 from airflow_provider_segmind.files.pictures import Readable, is_url, read_picture
+from airflow_provider_segmind.memory.swaps import digests_in
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import can_be, moment
@@ -42,6 +44,7 @@ class Terms:
 
     :param concurrency: number of orders in progress at the same time.
     :param resubmit: whether to send an order again if its outcome stays unknown, as the DAG author accepts.
+    :param unpaid: why that is not done in this attempt, as a sentence, if the money is short.
     :param prepare: ``auto`` or ``never``, for pictures that are uploaded.
     """
 
@@ -49,6 +52,7 @@ class Terms:
     concurrency: int
     resubmit: bool
     prepare: str = "auto"
+    unpaid: str = ""
 
 
 class Ordering:
@@ -79,7 +83,7 @@ class Ordering:
         self._accepted = accepted
         self._memory = memory
         self._submitter = Submitter(connection.client, connection.poller)
-        self._uploads = _Uploads(self._submitter, terms.prepare, memory)
+        self._uploads = _Uploads(self._submitter, terms.prepare)
         self._settling = Settling(
             connection,
             self._submitter,
@@ -114,7 +118,9 @@ class Ordering:
                 self.errors[index] = _unknown(entry)
             else:
                 self.errors[index].message += can_be(entry.candidates)
-            if self._memory is not None and self._patient:
+            if self._terms.unpaid:
+                self.errors[index].message += f" {self._terms.unpaid}"
+            elif self._memory is not None and self._patient:
                 self.errors[index].message += " Then clear the task: that orders it anew, and may pay a second time."
                 await self._memory.doubted(index, entry, self.errors[index])
 
@@ -135,20 +141,27 @@ class Ordering:
         self._halted, self._strikes = None, 0
 
     async def _worker(self, wanted: deque[int]) -> None:
-        while wanted and self.stopped is None and self._halted is None:
+        while wanted and self._goes_on():
             index = wanted.popleft()
             try:
-                await self._order(index)
+                async with nullcontext() if self._memory is None else self._memory.turn(index):
+                    if self._goes_on():
+                        await self._order(index)
+                    else:
+                        wanted.appendleft(index)
             except LostClaimError:
                 wanted.append(index)
             except Exception as error:  # noqa: BLE001 - the other workers must finish their orders
                 self.stopped = self.stopped or error
 
+    def _goes_on(self) -> bool:
+        return self.stopped is None and self._halted is None
+
     async def _order(self, index: int) -> None:
         client = await self._connection.client()
         swap, base_url = self._swaps[index], client.settings.base_url
         before = self._ledger.entries.get(index)
-        replaced = before.perhaps if before is not None else ()
+        replaced, unnamed = (before.perhaps, before.nameless) if before is not None else ((), 0)
         intent = earlier = OrderRecord(0.0)
         going_out = False
         if before is not None and before.pending:
@@ -164,7 +177,9 @@ class Ordering:
             own = has_own_input(swap.given, inputs)
             done = {name: list(picture.done) for name, picture in sent.items() if picture.done}
             again = bool(intent.claim)
-            intent = OrderRecord(time.time(), digests(inputs), replaced=replaced, own=own, prepared=done)
+            intent = OrderRecord(
+                time.time(), digests(inputs), replaced=replaced, unnamed=unnamed, own=own, prepared=done
+            )
             if self._memory is not None and found is not None:
                 intent = replace(intent, claim=found.name, memory=self._memory.id)
             try:
@@ -189,6 +204,8 @@ class Ordering:
                     return
                 found = known
             sent = {name: await self._uploads.readable(name, getattr(swap, name)) for name in BODY_SWAP_IMAGES}
+            if self._memory is not None:
+                self._memory.check_unchanged(index, self._uploads.digests)
             pictures = {name: picture.url for name, picture in sent.items()}
             inputs = tagged(check_inputs(self._terms.workflow, {**swap.given, **pictures}, base_url=base_url))
             job = await self._submitter.submit(self._terms.workflow, inputs, intend=intend, refused=refused)
@@ -255,20 +272,20 @@ class Ordering:
 
 
 class _Uploads:
-    """The pictures of a batch as Segmind can read them: each file is uploaded once, and only as the memory knows it."""
+    """
+    The pictures of a batch as Segmind can read them: each file is uploaded once, and all swaps are sent with that.
 
-    def __init__(self, submitter: Submitter, prepare: str, memory: BatchMemory | None) -> None:
+    Afterwards ``digests`` holds the SHA-256 of what is uploaded, by the file's URI.
+    """
+
+    def __init__(self, submitter: Submitter, prepare: str) -> None:
+        self.digests: dict[str, tuple[str, ...]] = {}
         self._submitter = submitter
         self._prepare = prepare
-        self._memory = memory
         self._begun: dict[str, asyncio.Task[Readable]] = {}
 
     async def readable(self, name: str, uri: str) -> Readable:
-        """
-        Return a picture at a URL; upload it only once, even if several swaps use it.
-
-        :raises LostClaimError: the file is another than that by which the swap was looked up; look it up again.
-        """
+        """Return a picture at a URL; upload it only once, even if several swaps use it."""
         if is_url(uri):
             return Readable(uri)
         if uri not in self._begun:
@@ -277,12 +294,7 @@ class _Uploads:
 
     async def _upload(self, name: str, uri: str) -> Readable:
         picture = await asyncio.to_thread(read_picture, name, uri, self._prepare)
-        if self._memory is not None:
-            try:
-                self._memory.check_unchanged(uri, picture.data)
-            except Exception:
-                del self._begun[uri]  # the next one reads it again
-                raise
+        self.digests[uri] = await asyncio.to_thread(digests_in, picture)
         url = await self._submitter.free(
             lambda client: flow.upload(client.settings, client.auth, picture.data, picture.media_type)
         )

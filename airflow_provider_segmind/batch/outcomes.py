@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
+from airflow_provider_segmind.api.memory import Reuse
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.batch.files import FAILED, NOT_ORDERED, UNFINISHED, UNKNOWN, BatchFiles, Row, own
@@ -92,9 +93,13 @@ def confirmed_failed(plan: Plan, done: Mapping[int, Row]) -> dict[int, Row]:
 
 
 def paid_batch_error(
-    context: Context, error: Ended, entries: Mapping[int, OrderRecord], workflow: str
+    context: Context, error: Ended, entries: Mapping[int, OrderRecord], workflow: str, how: Reuse
 ) -> Exception | AirflowTaskTimeout:
-    """Return the exception for a task that may have ordered, and name every paid order."""
+    """
+    Return the exception for a task that may have ordered, and name every paid order.
+
+    :param how: what the author says about pictures that are paid for already.
+    """
     # The log has each request id; the XCom ``ordered`` has the handles, with which a sensor can fetch the results.
     if isinstance(error, AirflowFailException):
         return error
@@ -118,21 +123,30 @@ def paid_batch_error(
         for_good = isinstance(error, ChangedError) and not error.retryable
         if not for_good:
             named += " A retry resumes them."
-        remembered = all(entry.claim for entry in entries.values() if entry.ordered or entry.pending)
-        named += (
-            " The memory of swaps has them: clearing the task does not pay for them again"
-            + (", but orders anew what it said nobody knows the outcome of." if pending else ".")
-            if remembered
-            else " Clearing the task orders, and pays for, all of them again."
-        )
+        named += _after_a_clear(entries, how)
     if isinstance(error, SegmindError):
         error.message = f"{error.message} {named}"
     elif isinstance(error, AirflowTaskTimeout) and kept:
         return AirflowTaskTimeout(f"{error} {named}")
     else:
         error = SegmindError(f"{type(error).__name__}: {error}. {named}")
-    how = "Their handles are the XCom 'ordered', for a sensor. Order the others in a run of their own."
-    return paid_error(error, kept=kept, how=how)
+    instead = "Their handles are the XCom 'ordered', for a sensor. Order the others in a run of their own."
+    return paid_error(error, kept=kept, how=instead)
+
+
+def _after_a_clear(entries: Mapping[int, OrderRecord], how: Reuse) -> str:
+    """Return what a clear pays for, as a sentence with a leading space."""
+    if how.refresh or not all(entry.claim for entry in entries.values() if entry.ordered or entry.pending):
+        return (
+            " Clearing the task orders, and pays for, all of them again. To keep them, take their handles before: the "
+            "XCom 'ordered', for a sensor. Then order the others in a run of their own."
+        )
+    but = [
+        *(["what it said nobody knows the outcome of"] if any(entry.pending for entry in entries.values()) else []),
+        *([f"pictures that are then older than reuse_max_age ({how.max_age:g} s)"] if how.max_age is not None else []),
+    ]
+    anew = f", but orders anew {' and '.join(but)}" if but else ""
+    return f" The memory of swaps has them: clearing the task does not pay for them again{anew}."
 
 
 def failure(ordering: Ordering, said: str) -> SegmindError:
@@ -172,7 +186,7 @@ def problem_rows(plan: Plan, ordering: Ordering) -> dict[int, Row]:
 
 
 def unplanned_error(
-    context: Context, error: Ended, workflow: str, connect: Callable[[], SharedConnection]
+    context: Context, error: Ended, workflow: str, how: Reuse, connect: Callable[[], SharedConnection]
 ) -> Exception | AirflowTaskTimeout:
     """Return the exception for a task that failed to plan, and name every order that earlier attempts paid for."""
     # It also looks up orders of unknown outcome, and waits for the history if no attempt follows.
@@ -185,7 +199,7 @@ def unplanned_error(
             asyncio.run(find_out(connect(), store, workflow, patient=last))
         except Exception as why:  # noqa: BLE001 - must not hide the original error
             log.warning("What an earlier attempt was sending could not be looked up: %s", why)
-    return paid_batch_error(context, error, store.entries_to_resume(max_tries), workflow)
+    return paid_batch_error(context, error, store.entries_to_resume(max_tries), workflow, how)
 
 
 def in_words(summary: Mapping[str, Any]) -> str:

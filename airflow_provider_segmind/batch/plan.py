@@ -71,23 +71,35 @@ class Plan:
         """
         Return the indexes of swaps to order, without those whose outcome is unknown.
 
-        :raises CreditsError: the balance or the spend limit does not cover all of them; nothing was ordered.
+        With ``resubmit`` it also reserves for the latter, which may be ordered again; if the money is short for that,
+        this attempt does not order them again.
+
+        :raises CreditsError: the balance or a spend limit does not cover all of the others; nothing was ordered.
         """
         self.again = frozenset(failed)
         ordered = {index for index, entry in self.ledger.entries.items() if entry.known or entry.pending}
         wanted = [swap.index for swap in self.swaps if swap.index not in ordered or swap.index in self.again]
-        placed = sum(len(entry.ordered) + entry.pending for entry in self.ledger.entries.values())
-        self.check_spend(placed, len(wanted))
+        if self.terms.resubmit and (unknown := len(self.ledger.pending())):
+            try:
+                self._check_money(len(wanted) + unknown)
+                return wanted
+            except CreditsError as error:
+                why = f"on_unknown_outcome='resubmit' sends it again only if the money is there. {error.message}"
+                self.terms = replace(self.terms, resubmit=False, unpaid=why)
+        self._check_money(len(wanted))
+        return wanted
+
+    def _check_money(self, more: int) -> None:
+        self.check_spend(self.placed, more)
         price = price_per_swap()
-        if wanted and price:
-            balance, needed = self.hook.get_credits(), price * len(wanted)
+        if more and price:
+            balance, needed = self.hook.get_credits(), price * more
             if balance < needed:
                 raise CreditsError(
-                    f"{len(wanted)} swaps at ${price} cost ${needed:.2f}, and the account has ${balance:.2f}. None was "
+                    f"{more} swaps at ${price} cost ${needed:.2f}, and the account has ${balance:.2f}. None was "
                     "ordered now. Add credits to the Segmind account, then "
                     + ("let the task retry: a retry orders the rest." if self.paid else "clear the task.")
                 )
-        return wanted
 
     def affordable(self, failed: Iterable[int]) -> tuple[list[int], SegmindError | None]:
         """Return the indexes to order; if the money is short but earlier orders exist, return none and the error."""
@@ -111,6 +123,11 @@ class Plan:
     def known(self) -> int:
         """Number of swaps whose order is accepted."""
         return sum(entry.known for entry in self.ledger.entries.values())
+
+    @property
+    def placed(self) -> int:
+        """Number of orders that are accepted, or may be."""
+        return sum(len(entry.ordered) + entry.pending + entry.unnamed for entry in self.ledger.entries.values())
 
     @property
     def paid(self) -> bool:

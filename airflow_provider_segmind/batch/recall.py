@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from airflow_provider_segmind.api import memory, remembered
@@ -56,10 +56,23 @@ class Paid:
             request_id=self.job.request_id,
             poll_url=self.job.poll_url,
             replaced=before.perhaps if before is not None else (),
+            unnamed=before.nameless if before is not None else 0,
             prepared=self.job.prepared,
             claim=self.name,
             reused=True,
         )
+
+
+@dataclass(frozen=True)
+class _Content:
+    """
+    What a swap was found to be.
+
+    :param pictures: the SHA-256 of which its key was made, by the URI of the picture.
+    """
+
+    key: str
+    pictures: Mapping[str, str]
 
 
 class BatchMemory:
@@ -82,6 +95,10 @@ class BatchMemory:
         self.id = ""
         """The memory's id, once a swap is to be ordered."""
         self._digests: dict[str, tuple[str, ...] | SegmindError] = {}
+        self._contents: dict[int, _Content] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._ordered: dict[str, set[int]] = {}
+        """Indexes of the rows that this task has ordered, by the key of their swap."""
         self._takes: list[int] = []
         count: Counter[tuple[str, ...]] = Counter()
         for swap in swaps:
@@ -126,6 +143,9 @@ class BatchMemory:
         :param again: indexes of swaps whose job FAILED.
         """
         entries = ledger.entries
+        for index, entry in entries.items():
+            if entry.claim and not entry.reused:
+                self._note_ordered(index, entry.claim)
         wanted = [swap.index for swap in self._swaps if swap.index not in entries or swap.index in again]
         found = self.look_up(wanted)
         if not found:
@@ -180,21 +200,49 @@ class BatchMemory:
         sent = record.order.sent if memory_of_swap.owns(record) else {}
         return None if job is None else Paid(job, record.name, sent)
 
-    def check_unchanged(self, uri: str, data: bytes) -> None:
+    def check_unchanged(self, index: int, uploaded: Mapping[str, tuple[str, ...]]) -> None:
         """
-        Check that a file is the one by which its swaps were looked up, right before it is sent.
+        Check that a swap is sent with the pictures by which it was looked up, right before it is sent.
 
-        :raises LostClaimError: it has changed, so its swaps are other swaps now.
+        :param uploaded: what :func:`digests_in` says of the files that are uploaded, by URI.
+        :raises LostClaimError: a file has changed, so its swap is another one now. Look it up again.
         """
-        digest, known = hashlib.sha256(data).hexdigest(), self._digests.get(uri)
-        if not isinstance(known, tuple) or known[0] != digest:
-            self._digests[uri] = (digest,)
-            raise LostClaimError("The file has changed since its swap was looked up in the memory.")
+        # Another row may have uploaded the file, so only the key of this one says by which picture it was looked up.
+        looked_up = self._contents[index].pictures
+        changed = {uri: uploaded[uri] for uri in looked_up if uri in uploaded and uploaded[uri][0] != looked_up[uri]}
+        if changed:
+            self._digests |= changed
+            raise LostClaimError("A file has changed since its swap was looked up in the memory.")
+
+    @asynccontextmanager
+    async def turn(self, index: int) -> AsyncIterator[None]:
+        """Wait until no other row that is the same swap is being ordered; then this one takes its job."""
+        self._contents.pop(index, None)
+        with suppress(SegmindError):  # raised again where the swap is looked up
+            self._contents[index] = await asyncio.to_thread(self._content, index)
+        content = self._contents.get(index)
+        async with nullcontext() if content is None else self._turns.setdefault(content.key, asyncio.Lock()):
+            yield
 
     async def find(self, index: int) -> Found | Paid:
-        """Return the number under which a swap is to be ordered, or its job; wait while another task sends it."""
-        key = await asyncio.to_thread(self._key, index)
+        """
+        Return the number under which a swap is to be ordered, or its job; wait while another task sends it.
+
+        Call it in the row's turn.
+        """
+        if index not in self._contents:
+            self._contents[index] = await asyncio.to_thread(self._content, index)
+        key = self._contents[index].key
         self.id = await asyncio.to_thread(lambda: self._store.id)
+        if self._memory.how.refresh:
+            # It passes by the orders of all others, but what this task has ordered for another row is new.
+            for other in sorted(self._ordered.get(key, set()) - {index}):
+                known = await self._find(other, key)
+                if isinstance(known, Paid):
+                    return replace(known, sent={})  # the history shows one order, not two
+        return await self._find(index, key)
+
+    async def _find(self, index: int, key: str) -> Found | Paid:
         while True:
             found = await self._store.arun(self._of(index).settle(key))
             if found.record is None:
@@ -203,12 +251,16 @@ class BatchMemory:
             if paid is not None:
                 return paid
 
+    def _note_ordered(self, index: int, claim: str) -> None:
+        self._ordered.setdefault(claim.rpartition("/")[2].split(".")[0], set()).add(index)
+
     async def claim(self, index: int, found: Found, order: OrderRecord, *, again: bool) -> None:
         """
         Claim an order before its POST, or renew its claim.
 
         :raises LostClaimError: another task was faster.
         """
+        self._note_ordered(index, found.name)
         steps = self._of(index).claim(found, replace(order, workflow=self._workflow), again=again)
         claiming = asyncio.get_running_loop().run_in_executor(None, self._store.run, steps)
         try:
@@ -227,7 +279,8 @@ class BatchMemory:
 
     async def accepted(self, index: int, order: OrderRecord) -> None:
         """Note an accepted order; it is placed, so an outage of the memory must not stop the others."""
-        await self._noted(self._of(index).accepted(replace(order, workflow=self._workflow)), order)
+        noted = replace(order, workflow=self._workflow, max_tries=self._memory.how.max_tries)
+        await self._noted(self._of(index).accepted(noted), order)
 
     async def doubted(self, index: int, order: OrderRecord, why: SegmindError) -> None:
         """Note that nobody knows the outcome of an order: a person who clears the task decides."""
@@ -252,8 +305,12 @@ class BatchMemory:
         return digests_of(self._hook, name, uri, self._prepare, by_etag=self._memory.by_etag)
 
     def _key(self, index: int) -> str:
+        return self._content(index).key
+
+    def _content(self, index: int) -> _Content:
         swap = self._swaps[index]
         digests: dict[str, str] = {}
+        pictures: dict[str, str] = {}
         known: tuple[str, ...] = ()
         for name in BODY_SWAP_IMAGES:
             uri = getattr(swap, name)
@@ -262,8 +319,8 @@ class BatchMemory:
             read = self._digests[uri]
             if isinstance(read, SegmindError):  # in this attempt each picture is asked for once
                 raise read
-            digests[name] = read[0]
+            digests[name] = pictures[uri] = read[0]
             known += read
         key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
         self._memory.pictures[key] = tuple(dict.fromkeys(known))
-        return key
+        return _Content(key, pictures)

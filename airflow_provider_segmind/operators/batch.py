@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from airflow.sdk import BaseOperator, Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.memory import Reuse
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.patience import check_interval, check_outage
 from airflow_provider_segmind.api.uris import shown
@@ -50,7 +51,7 @@ from airflow_provider_segmind.memory.swaps import check_max_age, check_reuse, re
 from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
 from airflow_provider_segmind.orders.budgets import give_back, reserve
-from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, price_per_swap
+from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, note_orders, price_per_swap
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
@@ -139,12 +140,14 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
 
     def ended(self, context: Context, error: Ended, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
         """Return the exception for a task that has not written its results; it names every paid order."""
+        how = Reuse(self.reuse == "refresh", self.reuse_max_age)
         if plan is not None:
             give_back(context, ledger=plan.ledger)
-            raised, entries = paid_batch_error(context, error, plan.ledger.entries, self.workflow), plan.ledger.entries
+            entries = plan.ledger.entries
+            raised = paid_batch_error(context, error, entries, self.workflow, how)
         else:
             hook = SegmindHook(self.segmind_conn_id)
-            raised = unplanned_error(context, error, self.workflow, lambda: connection_with(hook))
+            raised = unplanned_error(context, error, self.workflow, how, lambda: connection_with(hook))
             entries = OrderStore(context).entries_to_resume(int(getattr(context["ti"], "max_tries", 0)))
         if any(entry.ordered or entry.pending for entry in entries.values()):
             self.show_orders(context, entries, len(plan.swaps) if plan else len(entries), str(raised))
@@ -174,6 +177,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
             return await place_all(context, plan, connection, indexes, results, accepted, refused)
         finally:
             give_back(context, ledger=plan.ledger)
+            note_orders(context, plan.placed)
             if reused := sum(entry.reused for entry in plan.ledger.entries.values()):
                 note_reused(context, reused, price)
             self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))

@@ -57,8 +57,8 @@ def give_back(context: Context, *, ledger: OrderLedger | None = None) -> None:
 def _budgets(context: Context, conn_id: str) -> list[Budget]:
     dag_id = context["ti"].dag_id
     limits = (
+        (f"DAG {dag_id!r}", PER_DAG, dollars_of(PER_DAG)),  # first: what it refuses takes nothing from other DAGs
         (f"connection {conn_id!r}", PER_CONNECTION, dollars_of(PER_CONNECTION)),
-        (f"DAG {dag_id!r}", PER_DAG, dollars_of(PER_DAG)),
     )
     return [Budget(of, setting, limit) for of, setting, limit in limits if limit is not None]
 
@@ -97,4 +97,4 @@ def _series(batch: str) -> str:
 
 def _count(records: Iterable[OrderRecord]) -> int:
     """Return the number of orders that are or may be accepted."""
-    return sum(len(record.perhaps) + (record.pending and not record.candidates) for record in records)
+    return sum(len(record.perhaps) + record.nameless for record in records)

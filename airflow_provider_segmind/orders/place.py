@@ -146,6 +146,7 @@ def _order(
             wish,
             sent=digests(inputs),
             replaced=earlier,
+            unnamed=before.nameless if before is not None else 0,
             own=has_own_input(order.given, inputs),
             prepared=order.prepared(),
         )

@@ -40,9 +40,9 @@ class TaskInstance:
         """Keep an XCom, which must be plain JSON."""
         self.xcoms[key] = json.loads(json.dumps(value))
 
-    def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
+    def xcom_pull(self, *, task_ids: str | list[str], key: str, map_indexes: int | None = None) -> Any:
         """Return what the task itself pushed."""
-        return self.xcoms.get(key)
+        return self.xcoms.get(key) if isinstance(task_ids, str) else [self.xcoms.get(key)]
 
     def get_task_states(self, *, dag_id: str, task_ids: list[str], run_ids: list[str], map_index: int | None) -> Any:
         """Return the state of this task."""

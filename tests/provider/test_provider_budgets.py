@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider_segmind.api import spend
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.memory import Create
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import store as stores
@@ -116,6 +117,34 @@ def test_a_dag_may_spend_less_than_its_connection(emulator: Emulator, limit: Any
     with pytest.raises(AirflowFailException, match="for connection 'segmind_default'"):
         submit(emulator, 4).execute(ctx(dag_id="four"))
     assert len(emulator.charges) == 3
+
+
+class Watched(stores.Store):
+    """A storage that knows the folders of the days' counts in which entries were made."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.logs: list[str] = []
+
+    def _do(self, step: Any) -> Any:
+        if isinstance(step, Create) and step.name.startswith(f"{spend.FOLDER}/2"):
+            self.logs.append(step.name.rpartition("/")[0])
+        return super()._do(step)
+
+
+def test_a_run_that_its_dag_may_not_pay_for_takes_nothing_from_other_dags_for_a_moment(
+    emulator: Emulator, limit: Any, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(2)
+    limit(1, "MAX_SPEND_PER_DAY_AND_DAG")
+    storage = Watched(str(memory))
+    monkeypatch.setitem(stores._stores, str(memory), storage)
+    submit(emulator, 0).execute(ctx("a"))
+    assert len(set(storage.logs)) == 2
+    storage.logs.clear()
+    with pytest.raises(AirflowFailException, match="max_spend_per_day_and_dag is"):
+        submit(emulator, 1).execute(ctx("b"))
+    assert not storage.logs
 
 
 def test_twenty_runs_at_once_never_pass_the_limit(emulator: Emulator, limit: Any, memory: Path) -> None:

@@ -18,13 +18,14 @@ from airflow_provider_segmind.api import memory as api_memory
 from airflow_provider_segmind.api.errors import SegmindError, TransportError
 from airflow_provider_segmind.api.memory import Replace
 from airflow_provider_segmind.batch import settling
-from airflow_provider_segmind.emulator import Emulator, Fault, samples
+from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.memory import store as memories
 from airflow_provider_segmind.memory.store import Store
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapBatchOperator
-from airflow_provider_segmind.orders.place import LostClaimError
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.provider.batches import RUNNING, InRun, at_once, charged, swaps
 from tests.provider.remembering import memory, states
+from tests.provider.running import run
 
 __all__ = ["at_once", "memory"]
 
@@ -141,6 +142,35 @@ def test_an_error_says_that_a_clear_does_not_pay_again(emulator: Emulator, tmp_p
         batch.attempt()
 
 
+@pytest.mark.parametrize(
+    ("asked", "said", "charges"),
+    [
+        ({"reuse": "refresh"}, r"Clearing the task orders, and pays for, all of them again\. To keep them, take", 9),
+        (
+            {"reuse_max_age": 0.001},
+            r"but orders anew pictures that are then older than reuse_max_age \(0\.001 s\)\.",
+            9,
+        ),
+        ({"reuse_max_age": 3600}, r"does not pay for them again, but orders anew pictures .* \(3600 s\)\.", 6),
+    ],
+)
+def test_an_error_says_what_a_clear_pays_for_again(
+    emulator: Emulator, tmp_path: Path, asked: dict[str, Any], said: str, charges: int
+) -> None:
+    emulator.set(job_seconds=0)
+    emulator.script(Fault("401", after=3, times=None))
+    batch = InRun(emulator, tmp_path, "a", cls=SubmitBodySwapBatchOperator, swaps=swaps(emulator, 6), **asked)
+    with pytest.raises(SegmindError, match=said):
+        batch.attempt()
+    assert len(emulator.charges) == 3
+    for order in batch.ti.xcoms["ordered"]:
+        run(BodySwapSensor(task_id="wait", poll_url=order["poll_url"], poke_interval=0.05))
+    emulator.clear_faults()
+    batch.max_tries += 3
+    batch.attempt()
+    assert len(emulator.charges) == charges
+
+
 def test_a_clear_looks_up_what_a_killed_worker_was_sending(emulator: Emulator, tmp_path: Path, memory: Path) -> None:
     """It has claimed three orders, and nothing is known of their answers."""
     emulator.set(job_seconds=0)
@@ -213,31 +243,6 @@ def test_a_damaged_object_stops_only_its_own_swap(emulator: Emulator, tmp_path: 
         batch.attempt()
     assert "is damaged" in batch.rows()[0]["error"]
     assert len(emulator.charges) == 4
-
-
-def test_a_file_that_changes_while_others_are_ordered_is_remembered_as_what_was_sent(
-    emulator: Emulator, tmp_path: Path
-) -> None:
-    emulator.set(job_seconds=0)
-    scene, other = tmp_path / "scene.png", samples.draw("scene", 4)
-    old = samples.draw("scene", 3)
-    scene.write_bytes(old)
-    given = [{**one, "character_image": str(scene)} for one in swaps(emulator, 3)]
-    batch = InRun(emulator, tmp_path, "a", swaps=given)
-    context = batch.context()
-    task = batch.task()
-    plan = task.plan(context)
-    assert plan.memory.look_up([0, 1, 2]) == {}
-    scene.write_bytes(other)
-    with pytest.raises(LostClaimError):
-        plan.memory.check_unchanged(str(scene), other)
-    plan.ledger.close()
-    assert batch.attempt()["completed"] == 3
-    scene.write_bytes(old)
-    again = InRun(emulator, tmp_path, "b", swaps=given)
-    again.attempt()
-    assert not any(row.get("reused") for row in again.rows())
-    assert len(emulator.charges) == 6
 
 
 def test_a_picture_that_cannot_be_read_is_asked_for_once(emulator: Emulator, tmp_path: Path) -> None:
