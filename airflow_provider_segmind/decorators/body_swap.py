@@ -14,6 +14,7 @@ from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 from airflow.sdk.definitions.context import context_merge
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.memory import Reuse
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.batch.files import check_failures
 from airflow_provider_segmind.batch.outcomes import paid_batch_error
@@ -105,7 +106,8 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         try:
             return self._as_batch(()).ended(context, error)
         except InvalidRequestError:  # the author has removed results_uri
-            return paid_batch_error(context, error, entries, self.workflow)
+            how = Reuse(self.reuse == "refresh", self.reuse_max_age)
+            return paid_batch_error(context, error, entries, self.workflow, how)
 
     def execute_one(self, context: Context, event: Any = None, given: Swap | None = None) -> dict[str, Any]:
         """Resume one swap with the trigger's event; ``dag.test()`` loses ``given``, and the result does not need it."""
