@@ -8,6 +8,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow_provider_segmind.decorators.body_swap import _BodySwapDecoratedOperator
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
+from airflow_provider_segmind.operators.review import ReviewSwapsOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
@@ -27,7 +28,7 @@ def test_what_came_back_is_results_and_where_its_manifest_is_written_is_results_
     with_name = {
         name: {cls for cls in EVERYWHERE if name in own_parameters(cls)} for name in ("results", "results_uri")
     }
-    assert with_name["results"] == {CheckSwapOperator, SegmindToObjectStorageOperator}
+    assert with_name["results"] == {CheckSwapOperator, ReviewSwapsOperator, SegmindToObjectStorageOperator}
     assert with_name["results_uri"] == {BodySwapBatchOperator, _BodySwapDecoratedOperator}
     odd = {"result", "output", "outputs", "outputs_uri", "manifest"}
     assert [cls for cls in EVERYWHERE if odd & own_parameters(cls).keys()] == []
