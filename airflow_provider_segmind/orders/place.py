@@ -172,13 +172,14 @@ def _take(
     earlier = before.perhaps if before is not None else ()
     # What this task ordered when it died, and learns of only now, counts as its order, and not as saved.
     is_new = memory.owns(known) and job.request_id not in (before.ordered if before is not None else ())
+    unnamed = 0 if before is None else before.unnamed if is_new else before.nameless
     if is_new:
         log.info("Going on with request %s, which an earlier attempt of this task ordered.", job.request_id)
         earlier = tuple(request_id for request_id in earlier if request_id != job.request_id)
     else:
         log.info("Request %s is reused: %s ordered and paid for it.", job.request_id, known.whose)
     job = replace(job, reused=not is_new)
-    record = replace(wish, at=known.order.at, replaced=earlier, reused=job.reused).submitted(job)
+    record = replace(wish, at=known.order.at, replaced=earlier, reused=job.reused, unnamed=unnamed).submitted(job)
     _keep(context, store, record, job)
     return Placed(job, attached=True, orders=len(record.ordered))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.findings import findings_in, found_in, in_words
+from airflow_provider_segmind.api.findings import LOOK, findings_in, found_in, in_words
 from airflow_provider_segmind.api.workflows import check_on_unknown, is_written
 
 
@@ -23,6 +23,7 @@ from airflow_provider_segmind.api.workflows import check_on_unknown, is_written
         ("changed_area_fraction", "1%", "too little or too much of the picture changed"),
         ("sharpness", "0.1", "the result is blurred"),
         ("of_a_newer_version", "it is odd", ""),
+        ("sharpness", f"{LOOK}0.1", f"{LOOK}the result is blurred"),
     ],
 )
 def test_a_check_is_said_in_words(name: str, why: str, words: str) -> None:

@@ -132,6 +132,13 @@ def test_an_order_in_the_place_of_an_unknown_one_follows_all_that_it_can_be() ->
     assert record.submitted(Job("b", POLL_URL, "QUEUED")).perhaps == ("a", "b", "c")
 
 
+def test_an_order_that_may_be_billed_and_has_no_id_is_counted_until_one_is_known() -> None:
+    intent = OrderRecord(1000.0, unnamed=1)
+    assert (intent.nameless, replace(intent, candidates=("a",)).nameless) == (2, 1)
+    assert intent.submitted(Job("b", POLL_URL, "QUEUED")).nameless == 1
+    assert intent.refuted() == OrderRecord(0.0, unnamed=1)
+
+
 def test_a_tag_goes_behind_a_fragment_that_is_there() -> None:
     url = "https://x/1.png"
     assert tag_scene({"character_image": url, "n": 1}, "t") == {"character_image": f"{url}#order=t", "n": 1}
