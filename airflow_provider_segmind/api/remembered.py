@@ -216,7 +216,7 @@ def read_swap(data: bytes, name: str, *, is_end: bool = False) -> SwapRecord:
 
 
 def _fits(one: Any) -> bool:
-    """Whether each value has its type, so that whoever uses it later does not fail without the object's name."""
+    """Whether each value has its type, so that later code does not fail without the object's name."""
     return all(isinstance(getattr(one, part.name), _type_of(str(part.type))) for part in fields(one))
 
 

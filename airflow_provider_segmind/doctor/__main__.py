@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         print(report, end="")
         print(f"\nThis page is in {options.out}/report.md, what was asked and answered in {options.out}/cassette.json.")
-    except BrokenPipeError:  # whoever reads it has seen enough
+    except BrokenPipeError:  # its reader has seen enough
         sys.stdout = None
         return 2
     except SegmindError as error:

@@ -195,7 +195,7 @@ class Folder:
                 (self.path / name).hardlink_to(whole)
             except FileExistsError:
                 raise InvalidRequestError(
-                    f"Another run has just begun an order in {self.path}: run this again, it goes on with that one."
+                    f"Another run has just begun an order in {self.path}: run this again to continue with it."
                 ) from None
             except OSError as error:
                 raise InvalidRequestError(

@@ -2,7 +2,7 @@
 One order, however often the doctor is run or killed.
 
 Its record is on the disk before it is sent, and is never removed unless the service certainly refused it. A run that
-finds a record goes on with it: it looks an unknown outcome up, and sends nothing again.
+finds a record continues with it: it looks an unknown outcome up, and sends nothing again.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class Order:
                 self._look()
                 looked = bench.clock() - began + _LOOKS
             bench.sleep(pause)
-        bench.notes.append("The job did not end within an hour. Run this again: it goes on with the same order.")
+        bench.notes.append("The job did not end within an hour. Run this again: it continues with the same order.")
 
     def _poll(self, url: str, age: float) -> tuple[Job | None, float]:
         """Ask once; return the job and the pause before the next poll, which is infinite if there is none."""

@@ -29,7 +29,7 @@ def examine(
     """
     Find out what the service does, and write ``report.md`` and ``cassette.json``.
 
-    :param out: folder of the examination; a run goes on with the order of a run before.
+    :param out: folder of the examination; a run continues with the order of a run before.
     :param agree: asks the person before an order; ``None``: no order is sent.
     :param minutes: how long to look whether record and picture are still there.
     :param say: prints a line for the person.

@@ -136,7 +136,7 @@ def _verdicts_at(place: TaskKey) -> list[Any]:
 
 
 def _value_of(at: list[Any]) -> Any:
-    # Without a bound, whoever may edit XComs could have it read what fills the memory.
+    # Without a bound, a person who may edit XComs could have it read what fills the memory.
     return select(XComModel.value).where(*at, func.length(cast(XComModel.value, Text)) <= MAX_SAID)
 
 

@@ -216,8 +216,8 @@ class SegmindHook(HttpHook):
         Without ``order`` it costs nothing and takes less than a minute.
 
         :param out: local folder for report and cassette. With ``order``, one that outlives the task and that all its
-            tries see: its record of the order is what a retry goes on with.
-        :param order: whether to order one swap, for about $0.27. A retry only goes on with the order of the folder.
+            tries see: a retry continues with its record of the order.
+        :param order: whether to order one swap, for about $0.27. A retry only continues with the order of the folder.
         :return: the report, in Markdown.
         :raises InvalidRequestError: the folder cannot be used.
         """

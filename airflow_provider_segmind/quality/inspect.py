@@ -151,7 +151,7 @@ def _read(named: dict[str, bytes | None], thresholds: Thresholds) -> tuple[Check
 
     pictures: dict[str, Picture] = {}
     problems: dict[str, str] = {}
-    # The files are held, too, and what a decoder gets of one is a copy. Whoever allows more pixels has more memory.
+    # The files are held, too, and what a decoder gets of one is a copy. Who allows more pixels has more memory.
     files = sum(len(data) for data in named.values() if data) + max(len(data or b"") for data in named.values())
     most = holding.MOST * max(1, -(-thresholds.max_pixels // DEFAULTS.max_pixels)) - files
     for name, data in named.items():
