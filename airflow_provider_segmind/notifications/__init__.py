@@ -1,1 +1,1 @@
-"""Operators."""
+"""Notifiers."""

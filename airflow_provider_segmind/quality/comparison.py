@@ -123,6 +123,7 @@ def profile_lost(pair: BeforeAfter, numbers: NDArray[np.float32], area: NDArray[
 
 def blocks(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """Return the mean of each whole block of ``side`` pixels of a picture, height x width and perhaps x channels."""
+    side = min(side, *values.shape[:2])  # of a picture that is smaller, too
     rows, columns = (length // side for length in values.shape[:2])
     whole = values[: rows * side, : columns * side].reshape(rows, side, columns * side, *values.shape[2:])
     return np.asarray(whole.mean(axis=1).reshape(rows, columns, side, *values.shape[2:]).mean(axis=2), np.float32)

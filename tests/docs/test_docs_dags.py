@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,10 +15,8 @@ from airflow.sdk.definitions.param import process_params
 from airflow.sdk.execution_time.context import MacrosAccessor
 from jinja2 import UndefinedError
 
-from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
-from tests.docs.home import Home
-from tests.docs.pages import README, ROOT, Block, blocks
+from tests.docs.pages import ROOT, blocks
 
 CODE = {str(block): block.code for block in blocks("python") if block.dag_id}
 CODE |= {path.name: path.read_text() for path in sorted((ROOT / "example_dags").glob("*.py"))}
@@ -141,20 +138,3 @@ def test_a_dag_with_a_schedule_needs_nobody_to_fill_in_a_form(dag: DAG) -> None:
     if dag.schedule is not None:
         for task in dag.tasks:
             process_params(dag, task, None, suppress_exception=False)
-
-
-@pytest.mark.slow
-def test_the_thousands_of_the_readme_run_when_they_are_triggered_by_hand(tmp_path: Path) -> None:
-    """``dags test`` without a date makes a run without a logical date, as ``dags trigger`` does."""
-    block: Block = next(one for one in blocks("python") if one.page == README and "thousands" in str(one.dag_id))
-    with Emulator() as emulator:
-        now = datetime.now(UTC)
-        for day in (now, now + timedelta(days=1)):
-            folder = tmp_path / "catalogue" / f"{day:%Y-%m-%d}"
-            folder.mkdir(parents=True)
-            rows = [f"{emulator.sample('scene', number)},{emulator.sample('person')}" for number in range(2)]
-            (folder / "swaps.csv").write_text("\n".join(["character_image,reference_character_image", *rows]))
-        code = block.code.replace("s3://catalogue", str(tmp_path / "catalogue"))
-        Home(tmp_path / "home", emulator).run(block._replace(code=code), {})
-        assert len(emulator.charges) == 2
-    assert [len(path.read_text().splitlines()) for path in tmp_path.rglob("results.jsonl")] == [2]
