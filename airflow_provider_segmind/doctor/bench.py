@@ -20,7 +20,7 @@ from airflow_provider_segmind.doctor.redaction import Redactor
 from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
 from airflow_provider_segmind.quality import reading
 
-WRONG_KEY = "SG_0000000000000000"
+WRONG_KEY = "SG_not-a-key-of-anybody"
 """The key of a run without a key; nobody has it."""
 
 
