@@ -20,7 +20,7 @@ from airflow_provider_segmind.doctor.report import judge
 from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from tests.doctor.conftest import run, settings_of
 
-KEY = "SG_fedcba9876543210"
+KEY = "SG_a-key-of-nobody-9876"
 PLANTED = (
     "hunter2secret", "eyJhbGciOiJIUzI1NiJ9", "Anna-Schmidt", "anna@example.com", "AKIA0123456789ABCDEF", "s3cr3t",
     "4929123412341234", "correcthorsebattery", "b64iVBORw0KGgo",
