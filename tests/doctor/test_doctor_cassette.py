@@ -22,7 +22,7 @@ from tests.doctor.conftest import run, settings_of
 
 KEY = "SG_a-key-of-nobody-9876"
 PLANTED = (
-    "hunter2secret", "eyJhbGciOiJIUzI1NiJ9", "Anna-Schmidt", "anna@example.com", "AKIA0123456789ABCDEF", "s3cr3t",
+    "hunter2secret", "eyJhbGciOiJIUzI1NiJ9", "Anna-Schmidt", "anna@example.com", "AK" "IA0123456789ABCDEF", "s3cr3t",
     "4929123412341234", "correcthorsebattery", "b64iVBORw0KGgo",
 )  # fmt: skip
 """Secrets of each kind that an answer may have."""
