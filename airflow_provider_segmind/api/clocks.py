@@ -1,7 +1,8 @@
-"""Compare this machine's clock with the service's, the one clock that all machines see."""
+"""Compare this machine's clock with the service's, the one clock that all machines see; say times in messages."""
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 
 from airflow_provider_segmind.api.refusals import moment_of
@@ -17,10 +18,10 @@ GARBAGE = 86_400.0
 
 def clock_offset(response: Response, known: float | None) -> float | None:
     """Return the seconds by which this machine's clock is ahead of the service's; ``known`` if no valid time came."""
-    moment = _date(response.headers.get("date", ""))
-    if moment is None or abs(response.at - moment) > GARBAGE:
+    told = _date(response.headers.get("date", ""))
+    if told is None or abs(response.at - told) > GARBAGE:
         return known
-    offset = response.at - moment
+    offset = response.at - told
     return offset if abs(offset) > NOTHING else 0.0
 
 
@@ -33,3 +34,8 @@ def known_offset(offset: float | None) -> float:
 def _date(text: str) -> float | None:
     """Parse a time; cached, since a triggerer reads hundreds of answers in the same second."""
     return moment_of(text)
+
+
+def moment(at: float) -> str:
+    """Return a time, in seconds since the epoch, as text for messages."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))

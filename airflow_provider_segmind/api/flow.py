@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from airflow_provider_segmind.api import answers, protocol, refusals
+from airflow_provider_segmind.api.clocks import moment
 from airflow_provider_segmind.api.errors import (
     JobExpiredError,
     OutcomeUnknownError,
@@ -144,14 +145,14 @@ def order(settings: Settings, auth: Auth, workflow: str, inputs: Mapping[str, An
 
     :raises SegmindError: as :func:`submit`; also a 429, which was not accepted.
     """
-    at = datetime.now(UTC)
+    at = time.time()
     answer = yield from exchange(
         settings, auth, lambda scheme: protocol.submit_request(settings, workflow, inputs, scheme)
     )
     try:
         return protocol.read_submit(settings, _received(answer, settings, bills=True), workflow)
     except OutcomeUnknownError as error:
-        error.message += f" Workflow {workflow}, sent at {at:%Y-%m-%d %H:%M:%S UTC}. {_LOOK}"
+        error.message += f" Workflow {workflow}, sent at {moment(at)}. {_LOOK}"
         raise
 
 

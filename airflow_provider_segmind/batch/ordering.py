@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from airflow_provider_segmind.api import flow
+from airflow_provider_segmind.api.clocks import moment
 from airflow_provider_segmind.api.errors import InvalidRequestError, OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.memory import Found as InMemory
@@ -24,7 +25,7 @@ from airflow_provider_segmind.files.pictures import Readable, is_url, read_pictu
 from airflow_provider_segmind.memory.swaps import digests_in
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import LostClaimError
-from airflow_provider_segmind.orders.recovery import can_be, moment
+from airflow_provider_segmind.orders.recovery import can_be
 from airflow_provider_segmind.orders.rules import tagged
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection

@@ -8,13 +8,13 @@ finds a record continues with it: it looks an unknown outcome up, and sends noth
 from __future__ import annotations
 
 import math
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from airflow_provider_segmind.api import flow, history, orders, protocol
+from airflow_provider_segmind.api.clocks import moment
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
     InvalidRequestError,
@@ -152,7 +152,7 @@ class Order:
             self._keep(record.submitted(job), guessed=True)
             return
         bench.notes.append(
-            f"An order may have been billed, and nobody knows: it was begun at {_moment(record.at)}, and its answer is "
+            f"An order may have been billed, and nobody knows: it was begun at {moment(record.at)}, and its answer is "
             f"lost. {why} It is not sent again. Look for it in your Segmind account, or run this again."
         )
 
@@ -296,10 +296,6 @@ def _name(error: SegmindError) -> str:
 
 def _balance(dollars: float | None) -> str:
     return "The balance could not be read." if dollars is None else f"The balance is ${dollars:.2f}."
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 _QUESTION = (

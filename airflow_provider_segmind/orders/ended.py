@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from airflow.sdk import Context
 
+from airflow_provider_segmind.api.clocks import moment
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.failures import paid_error, task_error
-from airflow_provider_segmind.orders.recovery import moment
 from airflow_provider_segmind.orders.store import OrderStore
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from airflow.sdk import Context
 
+from airflow_provider_segmind.api.clocks import moment
 from airflow_provider_segmind.api.errors import (
     InvalidRequestError,
     OutcomeUnknownError,
@@ -26,7 +27,6 @@ from airflow_provider_segmind.memory.swaps import Remembering, recalled
 from airflow_provider_segmind.orders.recovery import (
     Recovery,
     can_be,
-    moment,
     note_doubted,
     recall,
     recover,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from airflow_provider_segmind.api.clocks import moment
 from airflow_provider_segmind.api.ends import ended
 from airflow_provider_segmind.api.errors import (
     AuthenticationError,
@@ -126,11 +127,6 @@ def unknown_error(record: OrderRecord, recovery: Recovery, other: str | None = N
 def can_be(candidates: Sequence[str]) -> str:
     """Return a sentence, with a leading space, that names the candidate requests; empty if there are none."""
     return f" It can be: {', '.join(candidates)}." if candidates else ""
-
-
-def moment(at: float) -> str:
-    """Return a time as text for messages."""
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(at))
 
 
 def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | None:

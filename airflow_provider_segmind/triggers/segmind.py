@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_segmind.api.answers import MAX_URL, id_in, line
-from airflow_provider_segmind.api.clocks import UNKNOWN, known_offset
+from airflow_provider_segmind.api.clocks import UNKNOWN, known_offset, moment
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import prepared_of, read_prepared, result_of
@@ -200,8 +200,7 @@ class PixelFlowTrigger(BaseTrigger):
 
 def note_wait(request_id: str, timeout: float, where: str) -> None:
     """Log what is waited for, where, and until when at most."""
-    until = datetime.fromtimestamp(time.time() + timeout, UTC)
-    log.info("Waiting %s for request %s, until %s at most.", where, request_id, f"{until:%Y-%m-%d %H:%M:%S UTC}")
+    log.info("Waiting %s for request %s, until %s at most.", where, request_id, moment(time.time() + timeout))
 
 
 def deferral(

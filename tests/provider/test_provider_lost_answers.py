@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.api import history
+from airflow_provider_segmind.api.clocks import moment
 from airflow_provider_segmind.api.errors import (
     CreditsError,
     JobFailedError,
@@ -20,7 +21,6 @@ from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.orders.ended import place_error
 from airflow_provider_segmind.orders.place import Order, place
-from airflow_provider_segmind.orders.recovery import moment
 from airflow_provider_segmind.orders.store import KEY
 from tests.provider.running import TaskInstance, context
 from tests.provider.tries import Store, Task
