@@ -60,17 +60,18 @@ def found_in(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield name and reason of each check of a report that people are shown."""
     for check in report["checks"]:
         if check["verdict"] in SHOWN:
-            yield check["name"], _told(check)
+            yield check["name"], told(check)
 
 
 def findings_in(report: Mapping[str, Any]) -> list[str]:
     """Return in words, each once, what the checks of a report found that is not well, warnings included."""
     bad = (check for check in report["checks"] if check["verdict"] not in ("pass", "skipped"))
-    return list(dict.fromkeys(in_words(check["name"], _told(check)) or _told(check) for check in bad))
+    return list(dict.fromkeys(in_words(check["name"], told(check)) or told(check) for check in bad))
 
 
-def _told(check: Mapping[str, Any]) -> str:
-    return f"{LOOK if check['verdict'] == 'review' else ''}{check['why']}"
+def told(check: Mapping[str, Any]) -> str:
+    """Return the reason of a check as people are told it."""
+    return f"{LOOK if check['verdict'] == 'review' else ''}{check.get('why')}"
 
 
 def _persons(why: str) -> str:

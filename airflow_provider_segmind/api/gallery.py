@@ -18,6 +18,8 @@ REVIEW_KEY = "segmind_review"
 VERDICTS_KEY = "segmind_verdicts"
 """XCom key of the verdicts that people have given: by index, the verdict, who gave it, and when."""
 
+Verdict = Literal["keep", "reject", "again"]
+"""What a person says of a picture in a review."""
 Slot = Literal["before", "reference", "after"]
 State = Literal["completed", "failed", "waiting", "open", "unknown", "rejected"]
 

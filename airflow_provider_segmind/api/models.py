@@ -39,8 +39,8 @@ RUNNING = frozenset({"QUEUED", "PROCESSING"})
 # An emulator's default key, which its documentation shows, or a key that says what it is for.
 _EMULATOR_KEY = re.compile(r"SG_0123456789abcdef|.*emulator.*", re.IGNORECASE)
 _HOSTNAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
-# Parsers (urllib, requests, yarl, browsers) disagree about these: a key could go to the wrong host.
 _PORTS = {"https": 443, "http": 80}
+# Parsers (urllib, requests, yarl, browsers) disagree about these: a key could go to the wrong host.
 _SUSPICIOUS = re.compile(r"[\s\\\x00-\x1f\x7f-\U0010ffff]")
 
 

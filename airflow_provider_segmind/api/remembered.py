@@ -129,7 +129,6 @@ class SwapRecord:
 
 _FIELDS = tuple(part.name for part in fields(SwapRecord))
 _STORED = tuple(part.name for part in fields(Stored))
-_TYPES: Mapping[str, Any] = {"str": str, "int": int, "float": int | float, "bool": bool, "Mapping": Mapping}
 
 
 def swap_key(service: str, workflow: str, inputs: Mapping[str, Any], pictures: Mapping[str, str], take: int = 1) -> str:
@@ -217,8 +216,12 @@ def read_swap(data: bytes, name: str, *, is_end: bool = False) -> SwapRecord:
 
 def _fits(one: Any) -> bool:
     """Whether each value has its type, so that later code does not fail without the object's name."""
-    return all(isinstance(getattr(one, part.name), _type_of(str(part.type))) for part in fields(one))
+    return all(isinstance(getattr(one, name), kind) for name, kind in _KINDS[type(one)])
 
 
-def _type_of(named: str) -> Any:
-    return _TYPES.get(named.partition("[")[0], object)
+_TYPES: Mapping[str, Any] = {"str": str, "int": int, "float": int | float, "bool": bool, "Mapping": Mapping}
+_KINDS = {
+    of: tuple((part.name, kind) for part in fields(of) if (kind := _TYPES.get(str(part.type).partition("[")[0])))
+    for of in (SwapRecord, OrderRecord, Stored)
+}
+"""The type of each field that has one of these; once, since an object is read at each look."""

@@ -19,6 +19,8 @@ from airflow_provider_segmind.api.uris import quoted, shown
 BODY_SWAP_ID = "678b67a76426baad7e539337"
 BODY_SWAP_WORKFLOW = f"{BODY_SWAP_ID}-v4"
 """Segmind's AI Body Swap. ``-v4`` is the version of the workflow, not of the API."""
+PRICE = 0.2687
+"""US dollars for a swap, as the workflow's page says."""
 
 BODY_SWAP_IMAGES = ("character_image", "reference_character_image")
 BODY_SWAP_INPUTS = (*BODY_SWAP_IMAGES, "select_character")

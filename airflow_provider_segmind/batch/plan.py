@@ -18,7 +18,13 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Step
 from airflow_provider_segmind.api.results import prepared_of
 from airflow_provider_segmind.api.tables import Columns
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_workflow, is_body_swap, is_written
+from airflow_provider_segmind.api.workflows import (
+    BODY_SWAP_IMAGES,
+    check_on_unknown,
+    check_workflow,
+    is_body_swap,
+    is_written,
+)
 from airflow_provider_segmind.batch.files import Row, dag_of
 from airflow_provider_segmind.batch.ordering import Terms
 from airflow_provider_segmind.batch.published import manifest_bytes
@@ -30,7 +36,6 @@ from airflow_provider_segmind.files.pictures import is_url, look_at_picture
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.swaps import Remembering
 from airflow_provider_segmind.orders.ledger import OrderLedger
-from airflow_provider_segmind.orders.place import ON_UNKNOWN
 from airflow_provider_segmind.orders.rules import (
     check_consent,
     check_retry,
@@ -176,8 +181,7 @@ def make_plan(
     """Read and check a batch, and load what an earlier attempt of the task ordered."""
     # Once something is ordered, a bad manifest is a retryable error: its file may be unreachable or half written, and a
     # retry costs nothing. After a permanent failure only a clear is left, which pays again.
-    if on_unknown not in ON_UNKNOWN:
-        raise InvalidRequestError(f"on_unknown_outcome is {on_unknown!r}: it must be 'fail' or 'resubmit'.")
+    check_on_unknown(on_unknown)
     workflow = check_workflow(workflow)
     if not is_body_swap(workflow):
         raise InvalidRequestError(f"workflow {workflow!r} is not AI Body Swap: a batch takes only that.")

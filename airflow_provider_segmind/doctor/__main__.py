@@ -13,8 +13,8 @@ from pathlib import Path
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.workflows import PRICE
 from airflow_provider_segmind.doctor.bench import WRONG_KEY
-from airflow_provider_segmind.doctor.expectations import PRICE
 from airflow_provider_segmind.doctor.here import has_airflow
 from airflow_provider_segmind.doctor.run import examine
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-PRICE = 0.2687
-"""US dollars for a swap, as the workflow's page says."""
-
 _FILE = Path(__file__).with_name("expectations.toml")
 _PAGE = """\
 # What we believe of the service

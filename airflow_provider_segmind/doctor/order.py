@@ -26,9 +26,8 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import GONE_AFTER
 from airflow_provider_segmind.api.wire import Failure, Response
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, fingerprint, tag_scene
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, PRICE, fingerprint, tag_scene
 from airflow_provider_segmind.doctor.bench import Bench
-from airflow_provider_segmind.doctor.expectations import PRICE
 
 SECONDS = 3600.0
 """Seconds after which a job is watched no more."""

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.models import TERMINAL
-from airflow_provider_segmind.doctor.expectations import PRICE
+from airflow_provider_segmind.api.workflows import PRICE
 from airflow_provider_segmind.doctor.redaction import JSON, LIMIT
 from airflow_provider_segmind.doctor.tape import Entry, Seen, Tape, body, code, is_page, last_at
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
-from airflow_provider_segmind.api.findings import LOOK
+from airflow_provider_segmind.api.findings import SHOWN, told
 from airflow_provider_segmind.api.gallery import MAX_CHECKS, MAX_WORDS, GalleryRecord, read_record
 from airflow_provider_segmind.batch.files import CHECKS, STORED
 from airflow_provider_segmind.gallery.pictures import PictureError, read_allowed
@@ -106,9 +106,8 @@ def _failed_of(said: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     report = said.get("report")
     found = report.get("checks") if isinstance(report, Mapping) else None
     for each in found if isinstance(found, list) else ():
-        if isinstance(each, Mapping) and each.get("verdict") in ("review", "fail"):
-            why = f"{LOOK if each['verdict'] == 'review' else ''}{each.get('why')}"
-            yield {"name": str(each.get("name"))[:MAX_WORDS], "why": why[:MAX_WORDS]}
+        if isinstance(each, Mapping) and each.get("verdict") in SHOWN:
+            yield {"name": str(each.get("name"))[:MAX_WORDS], "why": told(each)[:MAX_WORDS]}
 
 
 def _read_lines(uri: str | None, within: tuple[Root, ...]) -> Lines:

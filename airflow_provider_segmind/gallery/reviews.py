@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
@@ -22,7 +22,7 @@ from fastapi import APIRouter, Depends, HTTPException, Response
 from pydantic import BaseModel, Field
 from sqlalchemy import Text, and_, cast, func, select, update
 
-from airflow_provider_segmind.api.gallery import REVIEW_KEY, VERDICTS_KEY, GalleryRecord
+from airflow_provider_segmind.api.gallery import REVIEW_KEY, VERDICTS_KEY, GalleryRecord, Verdict
 from airflow_provider_segmind.gallery.answers import (
     PAGE,
     Limit,
@@ -51,7 +51,7 @@ router = APIRouter()
 class Decision(BaseModel):
     """Verdicts that a person gives now: the same for each of some pictures, by their lines."""
 
-    verdict: Literal["keep", "reject", "again"]
+    verdict: Verdict
     items: list[Annotated[int, Field(ge=0, lt=MAX_ITEMS)]] = Field(min_length=1, max_length=100)
 
 

@@ -12,7 +12,6 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.clocks import moment
 from airflow_provider_segmind.api.errors import (
-    InvalidRequestError,
     OutcomeUnknownError,
     SegmindError,
 )
@@ -20,7 +19,7 @@ from airflow_provider_segmind.api.memory import Found
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
 from airflow_provider_segmind.api.remembered import SwapRecord
-from airflow_provider_segmind.api.workflows import fingerprint
+from airflow_provider_segmind.api.workflows import check_on_unknown, fingerprint
 from airflow_provider_segmind.failures import ChangedError
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.swaps import Remembering, recalled
@@ -36,8 +35,6 @@ from airflow_provider_segmind.orders.rules import check_retry, estimated_cost
 from airflow_provider_segmind.orders.store import OrderStore, check_running
 
 log = logging.getLogger(__name__)
-
-ON_UNKNOWN = ("fail", "resubmit")
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     :raises SegmindError: the order was refused; nothing was billed.
     """
     # Each attempt pushes the XComs ``poll_url`` and ``request_id``, because Airflow clears them when an attempt begins.
-    if order.on_unknown not in ON_UNKNOWN:
-        raise InvalidRequestError(f"on_unknown_outcome is {order.on_unknown!r}: it must be 'fail' or 'resubmit'.")
+    check_on_unknown(order.on_unknown)
     store = OrderStore(context)
     record = store.load()
     wanted = fingerprint(order.workflow, order.given)

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestError, OutcomeUnknownError
-from airflow_provider_segmind.api.workflows import is_body_swap, is_nothing, tag_scene
+from airflow_provider_segmind.api.workflows import PRICE, is_body_swap, is_nothing, tag_scene
 from airflow_provider_segmind.compat import conf
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def _is_first_try(context: Context) -> bool:
 
 def price_per_swap() -> float:
     """Return the configured US dollars for one swap; the service's answers contain no price."""
-    return float(conf.getfloat("segmind", "price_per_swap", fallback=0.2687))
+    return float(conf.getfloat("segmind", "price_per_swap", fallback=PRICE))
 
 
 def estimated_cost(workflow: str | None) -> float | None:

@@ -235,7 +235,7 @@ def _background(
 
 def _background_moved(pair: BeforeAfter, thresholds: Thresholds) -> Check:
     least = thresholds.min_background_area
-    # Each background by itself: after a move, less is background in both at the same
+    # Each background by itself: after a move, less is background in both.
     share = min(float(np.mean(known)) for known in pair.backgrounds)
     move = registration.move(pair) if share >= least else None
     if move is None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.findings import found_in
+from airflow_provider_segmind.api.gallery import Verdict
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
 from airflow_provider_segmind.batch.checks import manifest_of
@@ -18,7 +19,6 @@ from airflow_provider_segmind.batch.files import CHECKS, COMPLETED, STORED, Row,
 from airflow_provider_segmind.files.objects import read_up_to, storage_path
 from airflow_provider_segmind.files.publish import lines_of, put
 
-Verdict = Literal["keep", "reject", "again"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 ITEMS = ".items.jsonl"
