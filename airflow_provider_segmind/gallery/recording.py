@@ -115,7 +115,7 @@ def ordered(job: Job, inputs: Mapping[str, Any], orders: int = 1) -> GalleryReco
         orders=orders,
         cost=_price_of(orders, job.workflow or BODY_SWAP_WORKFLOW),
         submitted_at=job.submitted_at,
-        label=_file_name(inputs.get("character_image")),
+        label=file_name(inputs.get("character_image")),
     )
 
 
@@ -130,7 +130,7 @@ def doubted(record: OrderRecord | None, inputs: Mapping[str, Any], workflow: str
         cost=_price_of(orders, workflow),
         maybe=_price_of(1, workflow),
         checks=_failed("order", str(error)),
-        label=_file_name(inputs.get("character_image")),
+        label=file_name(inputs.get("character_image")),
     )
 
 
@@ -148,7 +148,7 @@ def stored(
         request_id=row["request_id"],
         seconds=seconds,
         checks=_failed("storing", row.get("error")),
-        label=_file_name(given.get("character_image")),
+        label=file_name(given.get("character_image")),
     )
 
 
@@ -170,7 +170,7 @@ def checked(
         after=_in_storage(known.get("uri")),
         request_id=known.get("request_id"),
         checks=failed,
-        label=_file_name(inputs.get("character_image")),
+        label=file_name(inputs.get("character_image")),
     )
     return (record,)
 
@@ -210,7 +210,7 @@ def ordered_batch(
     )
 
 
-def ordered_swaps(entries: Sequence[OrderRecord], labels: Sequence[str], workflow: str) -> list[GalleryRecord]:
+def ordered_swaps(entries: Sequence[OrderRecord], labels: Sequence[str | None], workflow: str) -> list[GalleryRecord]:
     """Return the records of swaps that one task has ordered for others to wait for: one each, and one for the rest."""
     shown = [
         GalleryRecord(
@@ -266,7 +266,7 @@ def _photographs(inputs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _file_name(uri: Any) -> str | None:
+def file_name(uri: Any) -> str | None:
     """Return the name of a photograph's file, by which people know it."""
     if not isinstance(uri, str):
         return None

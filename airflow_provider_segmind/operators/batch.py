@@ -43,7 +43,14 @@ from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralErro
 from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.files.pictures import check_prepare
-from airflow_provider_segmind.gallery.recording import ended_batch, ordered_batch, ordered_swaps, show, show_record
+from airflow_provider_segmind.gallery.recording import (
+    ended_batch,
+    file_name,
+    ordered_batch,
+    ordered_swaps,
+    show,
+    show_record,
+)
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import BeforeAfterLink
 from airflow_provider_segmind.memory.costs import note_reused
@@ -239,7 +246,7 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
         except (Exception, AirflowTaskTimeout) as error:
             raise self.ended(context, error, plan) from error
         entries = [plan.ledger.entries[swap.index] for swap in plan.swaps]
-        names = [swap.id or str(swap.given["character_image"]).rpartition("/")[2] for swap in plan.swaps]
+        names = [swap.id or file_name(swap.given["character_image"]) for swap in plan.swaps]
         show(context, *ordered_swaps(entries, names, self.workflow))
         return handles_of(plan.ledger.entries, plan.terms.workflow)
 

@@ -12,7 +12,11 @@ from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorT
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.emulator.samples import draw
 from airflow_provider_segmind.gallery.recording import show
-from airflow_provider_segmind.operators.body_swap import BodySwapOperator, SubmitBodySwapOperator
+from airflow_provider_segmind.operators.body_swap import (
+    BodySwapOperator,
+    SubmitBodySwapBatchOperator,
+    SubmitBodySwapOperator,
+)
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
@@ -54,6 +58,21 @@ def test_a_swap_is_shown_from_its_order_to_its_storing(
     done = read_record(ti.xcoms["body_swap"])
     assert done is not None
     assert (done.state, done.before, done.after) == ("completed", scene.as_uri(), stored_row["uri"])
+
+
+def test_the_name_of_a_photograph_has_nothing_of_what_signs_its_url(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW__SEGMIND__UI_TABS")
+    scene = f"{emulator.sample('scene')}?signature=s3cr3t"
+    given = {"character_image": scene, "reference_character_image": emulator.sample("person")}
+    single, many = TaskInstance(), TaskInstance()
+    SubmitBodySwapOperator(task_id="order", **given).execute(context(single))
+    SubmitBodySwapBatchOperator(task_id="order", swaps=[given]).execute(context(many))
+    for ti in (single, many):
+        (record,) = read_records(ti.xcoms["body_swap"])
+        assert record is not None
+        assert record.label == "0.png"
 
 
 @pytest.fixture
