@@ -8,13 +8,15 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
 from greenlet import getcurrent
 
-from airflow_provider_segmind.api import flow, remembered
+from airflow_provider_segmind.api import ends, flow, remembered
 from airflow_provider_segmind.api import memory as api_memory
+from airflow_provider_segmind.files import objects
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory import copies, costs
 from airflow_provider_segmind.memory import store as memory_store
@@ -24,7 +26,7 @@ from airflow_provider_segmind.operators import body_swap, pixelflow
 from airflow_provider_segmind.orders import budgets, place, recovery, rules
 from airflow_provider_segmind.orders import store as orders_store
 from airflow_provider_segmind.triggers import segmind as triggers
-from airflow_provider_segmind.waiting import remembering
+from airflow_provider_segmind.waiting import ending, remembering
 from tests.simulation.hub import Work
 from tests.simulation.service import SETTINGS, SimulatedClient
 from tests.simulation.storage import Path
@@ -101,17 +103,21 @@ _CONF = SimpleNamespace(
     getboolean=lambda section, name, fallback=False: fallback,
     get=lambda section, name, fallback="": fallback,
 )
+_READ_ONCE = lru_cache(2_000)(remembered.read_swap)
+"""It is pure, and the same bytes are read often."""
 SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
     *(
         (module, "time", _TIME)
         for module in (place, recovery, memory_swaps, copies, costs, triggers, remembering, lineage)
     ),
     *((module, "store", lambda: now().store) for module in (memory_store, memory_swaps, costs, orders_store, budgets)),
-    (rules, "conf", _CONF),
+    *((module, "conf", _CONF) for module in (rules, objects, ending)),
     (memory_store, "ObjectStoragePath", lambda uri: Path(now().disk, uri.removeprefix("s3://memory/"))),
-    (api_memory, "LOOK_AGAIN", 25.0),  # fewer looks that see nothing new
+    (api_memory, "LOOK_AGAIN", 60.0),  # fewer looks that see nothing new
+    *((module, "read_swap", _READ_ONCE) for module in (ends, api_memory)),
     (remembered, "uuid", SimpleNamespace(uuid4=_new_id)),
-    (logging, "_srcfile", None),  # a log record need not say where it is made
+    (logging, "_srcfile", None),  # a log record need not say where it is made, nor by whom
+    *((logging, name, False) for name in ("logThreads", "logMultiprocessing", "logProcesses")),
     (copies, "download", lambda *args: now().service.download(*args)),
     (SegmindHook, "settings", SETTINGS),
     (SegmindHook, "client", property(lambda hook: SimulatedClient(now().service))),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 from collections.abc import Mapping
@@ -48,6 +47,13 @@ PLAIN = Swap(
     character_image="https://pictures.example.com/scene.png",
     reference_character_image="https://pictures.example.com/person.png",
 )
+
+
+def _like(operator: Swap, **fields: Any) -> Swap:
+    """Return a copy of an operator with other fields; Airflow's own way of copying takes ten times as long."""
+    other = Swap.__new__(Swap)
+    other.__dict__.update(operator.__dict__, **fields)
+    return other
 
 
 class Attempt:
@@ -98,7 +104,6 @@ class Swapped:
         self.ends: list[Any] = []
         """Results and exceptions in which attempts ended; ``None`` for one that was killed."""
         self.task = SimpleNamespace(retries=self.retries)
-        self.operator: Swap = copy.copy(PLAIN)
         fields = {
             "swap": self,
             "character_image": f"https://pictures.example.com/scene.png#{key}",
@@ -108,7 +113,7 @@ class Swapped:
             "on_unknown_outcome": "resubmit" if resubmit else "fail",
             "reuse": "refresh" if refresh else "auto",
         }
-        self.operator.__dict__.update(fields)
+        self.operator = _like(PLAIN, **fields)
 
     # What Airflow runs.
 
@@ -157,8 +162,7 @@ class Swapped:
         self.live.remove(work)
 
     def _execute(self, attempt: Attempt) -> None:
-        operator = copy.copy(self.operator)
-        operator.__dict__["_attempt"] = attempt
+        operator = _like(self.operator, _attempt=attempt)
         self._over(attempt, _EXECUTE(operator, self.context(attempt)))
 
     def _defer(self, attempt: Attempt, deferred: TaskDeferred) -> None:
@@ -180,7 +184,7 @@ class Swapped:
         self._start(f"{self.run_id}.{attempt.number}t{number}", attempt, wait)
 
     def _resume(self, attempt: Attempt, event: Any) -> None:
-        operator = copy.copy(self.operator)
+        operator = _like(self.operator)
         result = operator.resume_execution("execute_complete", {"event": event}, self.context(attempt))
         self._over(attempt, result)
 
