@@ -7,7 +7,6 @@ from typing import Any
 
 from airflow import __version__
 from airflow.sdk import BaseHook, Connection
-from asgiref.sync import sync_to_async
 from packaging.version import Version
 
 try:
@@ -82,6 +81,8 @@ async def async_connection(
     if in_loop:
         connection = await source.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
+
+    from asgiref.sync import sync_to_async
 
     # Before Airflow 3.3.2, both calls mask secrets with a blocking call, which fails in the loop during another call.
     # Only from asgiref's thread can Airflow pass that call back to the loop.

@@ -25,6 +25,7 @@ from airflow_provider_segmind.api.workflows import (
     check_character,
     check_image,
     is_nothing,
+    is_written,
 )
 
 SHOWN = 20
@@ -343,3 +344,18 @@ def _cut(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             return
         yield name, text if len(text) <= left else f"{text[:left]}…"
         left -= len(text)
+
+
+def check_written(swaps: object, columns: Mapping[str, str] | None) -> None:
+    """Raise when the DAG is parsed for a list in it that no run could order, such as for a misspelled key."""
+    names = Columns(columns)
+    if not isinstance(swaps, list) or not swaps or not all(isinstance(swap, Mapping) for swap in swaps):
+        return
+
+    def stand_in(number: int, swap: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a swap whose pictures have any address where a template, or another task, gives one."""
+        written = {name: value for name, value in swap.items() if is_written(value)}
+        pictures = (name for name in swap if names.known(name) in BODY_SWAP_IMAGES)
+        return {name: f"https://template.example/{number}/{name}" for name in pictures} | written
+
+    read_items([stand_in(*each) for each in enumerate(swaps)], select_character="woman", columns=columns)

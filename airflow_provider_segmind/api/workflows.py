@@ -93,13 +93,6 @@ def is_written(value: object) -> bool:
     return isinstance(value, str) and "{{" not in value and "{%" not in value
 
 
-def check_on_unknown(value: str) -> str:
-    """Return the value of ``on_unknown_outcome``, or raise when the DAG is parsed."""
-    if value not in ("fail", "resubmit"):
-        raise InvalidRequestError(f"on_unknown_outcome is {value!r}: set it to 'fail' or 'resubmit'.")
-    return value
-
-
 def is_nothing(text: str) -> bool:
     """Return whether a text stands for a missing value: NULL, N/A, -, a ditto mark, a template's None."""
     return text.strip(_AROUND).casefold() in _NOTHING or not any(map(str.isalnum, text))

@@ -15,8 +15,8 @@ from airflow.sdk.definitions.context import context_merge
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.memory import Reuse
+from airflow_provider_segmind.api.parameters import check_failures
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
-from airflow_provider_segmind.batch.files import check_failures
 from airflow_provider_segmind.batch.outcomes import paid_batch_error
 from airflow_provider_segmind.compat import AirflowTaskTimeout, determine_kwargs
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
@@ -94,7 +94,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             raise self._refused(context, error) from None
         if batch is not None:
             with self._being(batch):
-                return batch.order_and_wait(context)
+                return batch.run_of(context).order_and_wait()
         self._take(given)
         return super().execute(context)
 
@@ -104,7 +104,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         if not entries:
             return place_error(context, error)
         try:
-            return self._as_batch(()).ended(context, error)
+            return self._as_batch(()).run_of(context).ended(error)
         except InvalidRequestError:  # the author has removed results_uri
             how = Reuse(self.reuse == "refresh", self.reuse_max_age)
             return paid_batch_error(context, error, entries, self.workflow, how)
@@ -118,7 +118,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         """Resume a batch with the trigger's event."""
         batch = self._as_batch(())
         with self._being(batch):
-            return batch.execute_complete(context, event)
+            return batch.run_of(context).complete(event)
 
     def defer(self, **how: Any) -> Any:
         """Defer, and keep the returned inputs for the resume."""

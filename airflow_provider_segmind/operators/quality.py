@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.findings import findings_in
+from airflow_provider_segmind.api.parameters import VERDICTS, check_one_of
 from airflow_provider_segmind.api.uris import shown
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, check_image
 from airflow_provider_segmind.batch import checks as quality_batch
@@ -29,8 +30,6 @@ from airflow_provider_segmind.quality.report import Report
 from airflow_provider_segmind.quality.thresholds import Thresholds
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 from airflow_provider_segmind.storage.keep import add_to_sidecar
-
-ON_FAILURE = ("fail", "skip", "report")
 
 
 class _ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
@@ -58,8 +57,7 @@ class _ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         for name, given in (("on_failure", on_failure), ("on_review", on_review)):
-            if given not in ON_FAILURE:
-                raise InvalidRequestError(f"{name} is {given!r}: set it to one of {ON_FAILURE}.")
+            check_one_of(name, given, VERDICTS)
         self.character_image = character_image
         self.reference_character_image = reference_character_image
         self.thresholds = thresholds

@@ -9,15 +9,15 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context, ObjectStoragePath, XComArg
 
-from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.gallery import GalleryRecord
-from airflow_provider_segmind.api.patience import check_interval
+from airflow_provider_segmind.api.parameters import SHARES, check_failures, check_interval, check_one_of
 from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.batch.files import STORED, check_failures, dag_of, too_many
+from airflow_provider_segmind.batch.files import STORED, dag_of, too_many
 from airflow_provider_segmind.compat import AirflowFailException
 from airflow_provider_segmind.failures import task_error
 from airflow_provider_segmind.files.objects import storage_errors, storage_path
-from airflow_provider_segmind.files.pictures import SHARES, share_all
+from airflow_provider_segmind.files.pictures import share_all
 from airflow_provider_segmind.files.publish import lines_of, put
 from airflow_provider_segmind.gallery.recording import show, stored, stored_batch
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -223,8 +223,7 @@ class ObjectStorageToSegmindOperator(AuthorsTemplatesMixin, BaseOperator):
         """Check all pictures, then share them."""
         sources = [self.source] if isinstance(self.source, str) else self.source
         try:
-            if self.share not in SHARES:
-                raise InvalidRequestError(f"share is {self.share!r}: set it to one of {SHARES}.")
+            check_one_of("share", self.share, SHARES)
             passing = "a retry shares all of them, which costs nothing."
             with storage_errors("source", shown(self.source), "shared", final=": check it.", passing=passing):
                 urls = share_all(SegmindHook(self.segmind_conn_id), sources, self.share, self.expires)
