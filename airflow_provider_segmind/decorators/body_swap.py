@@ -14,19 +14,17 @@ from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 from airflow.sdk.definitions.context import context_merge
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.memory import Reuse
 from airflow_provider_segmind.api.parameters import check_failures
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
-from airflow_provider_segmind.batch.outcomes import paid_batch_error
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
 from airflow_provider_segmind.compat import AirflowTaskTimeout, determine_kwargs
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
-from airflow_provider_segmind.orders.ended import place_error
-from airflow_provider_segmind.orders.returned import NAMES, Swap, check_kind, read_returned
-from airflow_provider_segmind.orders.store import OrderStore
 
 log = logging.getLogger(__name__)
 
 _LATER: Any = SET_DURING_EXECUTION
+NAMES = (*BODY_SWAP_INPUTS, "consent_reference")
+"""Keys in the dict of one swap."""
+Swap = Mapping[str, Any]
 
 
 class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
@@ -76,6 +74,8 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
     def execute(self, context: Context) -> Any:
         """Call the function, order the swaps it returns, and wait for them in a triggerer."""
+        from airflow_provider_segmind.orders.returned import check_kind, read_returned
+
         try:
             returned = self._ask_function(context)
         except Exception:
@@ -100,6 +100,11 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
     def _refused(self, context: Context, error: SegmindError) -> Exception | AirflowTaskTimeout:
         """Return the exception for a function that returned no valid swaps; it names the orders on record."""
+        from airflow_provider_segmind.api.memory import Reuse
+        from airflow_provider_segmind.batch.outcomes import paid_batch_error
+        from airflow_provider_segmind.orders.ended import place_error
+        from airflow_provider_segmind.orders.store import OrderStore
+
         entries = OrderStore(context).entries_to_resume(int(getattr(context["ti"], "max_tries", 0)))
         if not entries:
             return place_error(context, error)

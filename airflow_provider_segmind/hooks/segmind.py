@@ -45,7 +45,7 @@ class SegmindHook(HttpHook):
     hook_name = "Segmind"
     default_host = DEFAULT_HOST
 
-    def __init__(self, segmind_conn_id: str = default_conn_name) -> None:
+    def __init__(self, segmind_conn_id: str = CONN_ID) -> None:
         super().__init__(method="GET", http_conn_id=segmind_conn_id, tcp_keep_alive=False)
         self.segmind_conn_id = segmind_conn_id
 

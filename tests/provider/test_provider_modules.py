@@ -14,9 +14,12 @@ import airflow_provider_segmind
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from airflow_provider_segmind.tasks import batch, order, wait
 from tests.provider.batches import Batch, swaps
 from tests.provider.running import run
 
+IMPORTED = (batch, order, wait)
+"""What a task would import while it is watched."""
 HOME = Path(airflow_provider_segmind.__file__).parent
 
 
