@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
+from airflow_provider_segmind.api.urls import is_local, is_loopback, parse_url
 
 DEFAULT_HOST = "https://api.segmind.com"
 DEFAULT_STORAGE_URL = "https://workflows-api.segmind.com"
@@ -38,10 +38,7 @@ RUNNING = frozenset({"QUEUED", "PROCESSING"})
 
 # An emulator's default key, which its documentation shows, or a key that says what it is for.
 _EMULATOR_KEY = re.compile(r"SG_0123456789abcdef|.*emulator.*", re.IGNORECASE)
-_HOSTNAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
 _PORTS = {"https": 443, "http": 80}
-# Parsers (urllib, requests, yarl, browsers) disagree about these: a key could go to the wrong host.
-_SUSPICIOUS = re.compile(r"[\s\\\x00-\x1f\x7f-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -201,41 +198,6 @@ class Settings:
             return True
         trusted = (urlsplit(f"https://{host}") for host in self.trusted_hosts)
         return target.scheme == "https" and any(_origin(target) == _origin(host) for host in trusted)
-
-
-def parse_url(url: str) -> SplitResult | None:
-    """Return the parts of an absolute http(s) URL that all parsers read alike; else ``None``."""
-    if not url or _SUSPICIOUS.search(url):
-        return None
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc or port == 0:
-        return None
-    if not _HOSTNAME.match(parts.hostname) and not _is_ip(parts.hostname):
-        return None
-    return parts
-
-
-def is_loopback(hostname: str) -> bool:
-    """Whether the host is this machine, where plain http stays local."""
-    return hostname.lower() == "localhost" or (_is_ip(hostname) and ipaddress.ip_address(hostname).is_loopback)
-
-
-def is_local(base_url: str) -> bool:
-    """Whether the base URL of valid :class:`Settings` is an emulator's: on this machine, or over plain http."""
-    parts = urlsplit(base_url)
-    return parts.scheme == "http" or is_loopback(parts.hostname or "")
-
-
-def _is_ip(hostname: str) -> bool:
-    try:
-        ipaddress.ip_address(hostname)
-    except ValueError:
-        return False
-    return True
 
 
 def _origin(parts: SplitResult) -> tuple[str, str, int]:

@@ -12,9 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.models import is_local, is_loopback, parse_url
-from airflow_provider_segmind.api.picture_urls import is_private, why_unreadable
 from airflow_provider_segmind.api.uris import quoted, shown
+from airflow_provider_segmind.api.urls import is_local, is_loopback, is_private, parse_url, why_unreadable
 
 BODY_SWAP_ID = "678b67a76426baad7e539337"
 BODY_SWAP_WORKFLOW = f"{BODY_SWAP_ID}-v4"

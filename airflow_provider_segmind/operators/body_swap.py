@@ -18,8 +18,7 @@ from airflow_provider_segmind.api.parameters import (
     check_outage,
 )
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
-from airflow_provider_segmind.compat import TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.connection import waits_deferred
+from airflow_provider_segmind.compat import TaskDeferralError, TaskDeferralTimeout, waits_deferred
 from airflow_provider_segmind.links import BeforeAfterLink, ResultPictureLink
 from airflow_provider_segmind.operators.batch import BodySwapBatchOperator, SubmitBodySwapBatchOperator
 from airflow_provider_segmind.operators.pixelflow import _OrdersPixelFlow

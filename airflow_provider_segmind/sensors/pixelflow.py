@@ -23,8 +23,8 @@ from airflow_provider_segmind.compat import (
     TaskDeferralTimeout,
     XComNotFound,
     default_args_of,
+    waits_deferred,
 )
-from airflow_provider_segmind.connection import waits_deferred
 from airflow_provider_segmind.failures import failing, skipping
 from airflow_provider_segmind.observability.lineage import LineageMixin
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin

@@ -6,8 +6,8 @@ import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import DEFAULT_HOST
-from airflow_provider_segmind.api.picture_urls import expiry_of, is_private
 from airflow_provider_segmind.api.uris import is_signed
+from airflow_provider_segmind.api.urls import expiry_of, is_private
 from airflow_provider_segmind.api.workflows import check_image, check_image_url
 
 
