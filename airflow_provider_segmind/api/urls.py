@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 import idna
@@ -16,6 +17,7 @@ _HOSTNAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
 # Parsers (urllib, requests, yarl, browsers) disagree about blanks, backslashes and what is not ASCII: a key could go to
 # the wrong host.
 _SUSPICIOUS = re.compile(r"[^!-\[\]-~]")
+PORTS = {"https": 443, "http": 80}
 _PRIVATE = (".local", ".localhost", ".internal", ".home.arpa")
 _UPLOAD = (
     "give the operator a storage URI or a path (it uploads the picture), or upload it with SegmindHook.upload first"
@@ -36,6 +38,23 @@ def parse_url(url: str) -> SplitResult | None:
     if not _HOSTNAME.match(parts.hostname) and not _is_ip(parts.hostname):
         return None
     return parts
+
+
+def origin_of(url: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port of an absolute http(s) URL that all parsers read alike; else ``None``."""
+    if _SUSPICIOUS.search(url):
+        return None
+    # What follows the host says nothing of it. Thousands of jobs are asked for at a few hosts, at each poll.
+    end = url.find("/", url.find("://") + 3)
+    return _origin(url if end < 0 else url[:end])
+
+
+@lru_cache(maxsize=256)
+def _origin(url: str) -> tuple[str, str, int] | None:
+    parts = parse_url(url)
+    if parts is None or parts.hostname is None:
+        return None
+    return parts.scheme, parts.hostname.lower(), parts.port or PORTS[parts.scheme]
 
 
 def is_loopback(hostname: str) -> bool:
