@@ -52,9 +52,7 @@ def origin_of(url: str) -> tuple[str, str, int] | None:
 @lru_cache(maxsize=256)
 def _origin(url: str) -> tuple[str, str, int] | None:
     parts = parse_url(url)
-    if parts is None or parts.hostname is None:
-        return None
-    return parts.scheme, parts.hostname.lower(), parts.port or PORTS[parts.scheme]
+    return parts and (parts.scheme, (parts.hostname or "").lower(), parts.port or PORTS[parts.scheme])
 
 
 def is_loopback(hostname: str) -> bool:
