@@ -139,7 +139,7 @@ def simulated(*planted: tuple[Any, str, Any]) -> Iterator[None]:
     level, passes, often = log.level, log.propagate, gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(700_000, 20, 20)
     try:
         for where, name, value in (*SUBSTITUTES, *planted):
             before.append((where, name, where.__dict__[name]))
