@@ -94,11 +94,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             **kwargs,
         )
         self.poll_url = poll_url
-        self.before = getattr(getattr(poll_url, "operator", None), "task_id", None)
-        """Id of the task whose output ``poll_url`` is, if it is one."""
+        self.before = getattr(getattr(poll_url, "operator", None), "task_id", None)  # id of the task that ordered
         self.swap_result: Mapping[str, Any] = {}
-        self.photographs: list[str] = []
-        """URIs of the photographs that the job used, once they are known."""
+        self.photographs: list[str] = []  # URIs of what the job used, once they are known
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
         self.deferrable = waits_deferred(deferrable)

@@ -69,8 +69,7 @@ class SegmindToObjectStorageOperator(LineageMixin, AuthorsTemplatesMixin, BaseOp
         self.label_pictures = label_pictures
         self.max_failures = check_failures(max_failures)
         self.segmind_conn_id = segmind_conn_id
-        self.fetched: list[object] = []
-        """URLs of the fetched pictures, once they are known."""
+        self.fetched: list[object] = []  # URLs of the pictures, once they are known
 
     def execute(self, context: Context) -> Any:
         """Check all names, then store what is not stored yet."""
