@@ -7,6 +7,7 @@ finds a record continues with it: it looks an unknown outcome up, and sends noth
 
 from __future__ import annotations
 
+import contextlib
 import math
 import uuid
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from airflow_provider_segmind.api.patience import GONE_AFTER
 from airflow_provider_segmind.api.wire import Failure, Response
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, PRICE, fingerprint, tag_scene
 from airflow_provider_segmind.doctor.bench import Bench
+from airflow_provider_segmind.doctor.tape import may_be_accepted
 
 SECONDS = 3600.0
 """Seconds after which a job is watched no more."""
@@ -51,6 +53,11 @@ class Order:
     def exists(self) -> bool:
         """Whether an earlier run has begun an order."""
         return self._kept is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an order was begun whose end no run has seen."""
+        return self.exists and not (self._kept or {}).get("done")
 
     @property
     def _record(self) -> orders.OrderRecord:
@@ -82,14 +89,20 @@ class Order:
     def _why_not(self) -> str:
         bench = self._bench
         if bench.client.auth.known is None:
-            return "the key was not accepted, or Segmind did not answer. Correct that, then run this again."
+            return "it is not known whether the key is accepted. Correct what differs, then run this again."
         if set(bench.uploads) != {"scene", "person"}:
             return "the drawn pictures could not be uploaded. Run this again later."
         if bench.balance is not None and bench.balance < PRICE:
             return f"the balance of ${bench.balance:.2f} does not pay for it. Add credits, then run this again."
-        asked = [one["status"] or 0 for one in bench.cassette.entries if one["step"] == "unknown-workflow"]
-        if any(200 <= status < 300 for status in asked):
-            return "an order of a workflow that does not exist was accepted. Look at the account's bill first."
+        if any(one["step"] == "order" and may_be_accepted(one) for one in bench.cassette.entries):
+            return (
+                "this folder had an order, and its order.json is gone. Look into your account, or give another --out."
+            )
+        if any(one["step"] == "unknown-workflow" and may_be_accepted(one) for one in bench.cassette.entries):
+            return (
+                "an order of a workflow that does not exist may have been accepted. Look at the account's bill, then "
+                "give another --out."
+            )
         return ""
 
     def _send(self) -> bool:
@@ -110,7 +123,12 @@ class Order:
             workflow=BODY_SWAP_WORKFLOW,
             fingerprint=fingerprint(BODY_SWAP_WORKFLOW, inputs),
         )
-        self._keep(record, first=True, inputs=inputs, balance=bench.balance)
+        try:
+            self._keep(record, first=True, inputs=inputs, balance=bench.balance)
+        except InvalidRequestError as error:
+            self._kept = None
+            bench.notes.append(f"Nothing was ordered. {error}")
+            return False
         bench.client.step, bench.client.read = "order", self._read
         steps = flow.order(bench.settings, bench.client.auth, BODY_SWAP_WORKFLOW, inputs)
         try:
@@ -120,10 +138,14 @@ class Order:
             self._keep(replace(record, request_id=error.request_id or ""))
             return True
         except SegmindError as error:
-            bench.folder.drop_order()
+            with contextlib.suppress(OSError):  # a record that stays is looked up by the next run
+                bench.folder.drop_order()
             self._kept = None
             bench.say(str(error))
-            bench.notes.append(f"The order was refused, and nothing is billed ({_name(error)}).")
+            bench.notes.append(
+                f"The order was refused, and nothing is billed ({_name(error)}). See the request `order` below for the "
+                "service's words; correct what they name, then run this again."
+            )
             return False
         bench.say(f"Ordered: request {job.request_id}.")
         self._keep(record.submitted(job))
@@ -151,8 +173,8 @@ class Order:
             self._keep(record.submitted(job), guessed=True)
             return
         bench.notes.append(
-            f"An order may have been billed, and nobody knows: it was begun at {moment(record.at)}, and its answer is "
-            f"lost. {why} It is not sent again. Look for it in your Segmind account, or run this again."
+            f"An order may have been billed, and nobody knows: it was begun at {moment(record.at)}, and no answer "
+            f"names its job. {why} It is not sent again. Look for it in your Segmind account, or run this again."
         )
 
     def watch(self) -> None:
@@ -166,7 +188,7 @@ class Order:
             bench.say(str(error))
             bench.notes.append("The order is accepted, and cannot be watched: see `poll-host`.")
             return
-        began, looked, doubted = bench.clock(), 0.0, ""
+        began, look_at, doubted = bench.clock(), 3.0, ""
         bench.say("The job is asked for until it ends; Ctrl-C stops that, and another run goes on.")
         while bench.clock() - began < SECONDS:
             job, pause = self._poll(url, bench.clock() - began)
@@ -176,11 +198,12 @@ class Order:
             if math.isinf(pause):
                 return
             doubted = job.status if job is not None and job.doubtful else ""
-            if bench.clock() - began >= looked + 3.0:
-                self._look()
-                looked = bench.clock() - began + _LOOKS
+            if bench.clock() - began >= look_at:
+                look_at = math.inf if self._look() else bench.clock() - began + _LOOKS
             bench.sleep(pause)
-        bench.notes.append("The job did not end within an hour. Run this again: it continues with the same order.")
+        bench.notes.append(
+            "The job did not end within an hour. Run this again with --order: it continues with the same order."
+        )
 
     def _poll(self, url: str, age: float) -> tuple[Job | None, float]:
         """Ask once; return the job and the pause before the next poll, which is infinite if there is none."""
@@ -199,7 +222,9 @@ class Order:
         except JobExpiredError as error:
             if age < GONE_AFTER:
                 return None, pause
-            bench.notes.append(f"The job is paid for and not known any more ({_name(error)}).")
+            bench.notes.append(
+                f"The job is paid for, and not known any more, or only to another account's key ({_name(error)})."
+            )
             return None, math.inf
         except SegmindError:
             return None, max(pause, 5.0)
@@ -214,11 +239,13 @@ class Order:
         bench.ask("balance-after", credits_now, lambda answer: self._spent(answer))
         if url.startswith(("http://", "https://")):
             bench.fetch("picture", url, scene=bench.pictures.get("scene", b""))
+        else:
+            bench.skipped |= dict.fromkeys(("picture", "picture-later"), "the job has no output with a URL")
+        self._keep(self._record, done=True)
         for _ in range(4):
             if self._look():
                 break
             bench.sleep(_LOOKS)
-        self._keep(self._record, done=True)
 
     def _spent(self, answer: Response) -> dict[str, Any]:
         before = (self._kept or {}).get("balance")
@@ -271,7 +298,15 @@ class Order:
 
     def _keep(self, record: orders.OrderRecord, *, first: bool = False, **more: Any) -> None:
         self._kept = {**(self._kept or {}), "record": orders.write_record(record), **more}
-        self._bench.folder.keep_order(self._kept, first=first)
+        try:
+            self._bench.folder.keep_order(self._kept, first=first)
+        except OSError as error:
+            # The order is paid for: this run goes on with what it knows.
+            self._bench.say(f"The order's record cannot be written ({error.strerror}). Request: {record.request_id}.")
+            note = (
+                "The order's record could not be written. Do not order with this folder again: look into your account."
+            )
+            self._bench.notes += [] if note in self._bench.notes else [note]
         self._know()
 
     def _know(self) -> None:

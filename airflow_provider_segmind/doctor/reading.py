@@ -10,7 +10,17 @@ from urllib.parse import urlsplit
 from airflow_provider_segmind.api.models import TERMINAL
 from airflow_provider_segmind.api.workflows import PRICE
 from airflow_provider_segmind.doctor.redaction import JSON, LIMIT
-from airflow_provider_segmind.doctor.tape import Entry, Seen, Tape, body, code, is_page, last_at
+from airflow_provider_segmind.doctor.tape import (
+    Entry,
+    Seen,
+    Tape,
+    body,
+    code,
+    is_page,
+    last_at,
+    may_be_accepted,
+    words_of,
+)
 
 HOUR, WEEK = 3600.0, 7 * 86400.0
 _LATE = 60.0
@@ -42,34 +52,43 @@ def _clock(tape: Tape) -> Seen | None:
     for number, one in tape.said("bearer", "wrong-key"):
         if (skew := one.get("facts", {}).get("skew")) is not None:
             word = "ahead" if skew > 0 else "behind"
-            return Seen("within 30 s" if abs(skew) <= 30 else f"{abs(skew)} s {word}", number)
+            said = f"{abs(skew)} s {word}"
+            return Seen("within 30 s", number, said) if abs(skew) <= 30 else Seen(said, number)
     return None
 
 
 def _speed(tape: Tape) -> Seen | None:
-    took = [(one["took"], number) for number, one in tape.answered()]
+    # The slowest, since it may be an order; but not files, which are large.
+    took = [(one["took"], number) for number, one in tape.answered() if one["key"] != "no key"]
     if not took:
         return None
-    median = statistics.median(seconds for seconds, _ in took)
-    return Seen("below 10 s" if median < 10 else f"{median:.0f} s", max(took)[1])
+    slowest, number = max(took)
+    more = f"{slowest:.1f} s at most, {statistics.median(seconds for seconds, _ in took):.1f} s in the median"
+    return Seen("below 10 s" if slowest < 10 else f"{slowest:.0f} s", number, more)
 
 
 def _auth(tape: Tape) -> Seen | None:
     asked = list(tape.said("bearer", "x-api-key"))
-    taken = [(one["step"], n) for n, one in asked if one["status"] == 200 or (one["status"] == 404 and body(one))]
-    refused = [n for n, one in asked if one["status"] in (401, 403)]
-    if taken:
-        return Seen(" and ".join(step for step, _ in taken), taken[0][1])
-    return Seen("neither", refused[0]) if len(refused) == 2 else None
+    taken = {one["step"]: n for n, one in asked if one["status"] == 200 or _has_no_balance(one)}
+    refused = {one["step"]: n for n, one in asked if one["status"] in (401, 403)}
+    if taken and (taken.keys() | refused.keys()) >= {"bearer"}:
+        return Seen(" and ".join(taken), min(taken.values()))
+    return Seen("neither", min(refused.values())) if len(refused) == 2 else None
+
+
+def _has_no_balance(one: Entry) -> bool:
+    return one["status"] == 404 and "credits" in words_of(one).lower()
 
 
 def _credits(tape: Tape) -> Seen | None:
     for number, one in tape.said("bearer", "x-api-key"):
-        if one["status"] == 404 and "error" in body(one):
+        if _has_no_balance(one):
             return Seen("no balance", number)
         if one["status"] == 200:
-            names = [name for name in body(one) if name in ("credits", "free-credits")] or list(body(one))[:6]
+            names = sorted({"credits", "free-credits"} & body(one).keys()) or list(body(one))[:6]
             return Seen(", ".join(names) or "no name", number)
+        if one["status"] not in (401, 403):
+            return Seen(code(one), number)
     return None
 
 
@@ -78,7 +97,7 @@ def _limit_headers(tape: Tape) -> Seen | None:
     last = 0
     for last, one in tape.answered():
         for name, value in one["headers"].items():
-            moves = "remaining" in name or "reset" in name
+            moves = any(part in name for part in ("remaining", "reset", "used"))
             told |= {name if moves else f"{name}: {value}": last} if LIMIT.search(name) else {}
     return Seen("; ".join(sorted(told)) or "none", min(told.values(), default=last)) if last else None
 
@@ -86,10 +105,13 @@ def _limit_headers(tape: Tape) -> Seen | None:
 def _polls_count(tape: Tape) -> Seen | None:
     for number, one in tape.of("poll"):
         for name, value in one["headers"].items():
-            last, times = one.get("last", {}).get(name, ""), one.get("times", 1)
-            if LIMIT.search(name) and "remaining" in name and f"{value}{last}".isdigit() and last and times >= 4:
+            last, polls = one.get("last", {}).get(name, ""), one.get("counted", 1)
+            if LIMIT.search(name) and "remaining" in name and f"{value}{last}".isdigit() and last and polls >= 4:
                 # Some of the other requests in between count, too.
-                return Seen("they count" if 2 * (int(value) - int(last)) > times else "they do not count", number)
+                fell = int(value) - int(last)
+                return Seen(
+                    "they count" if 2 * fell > polls else "they do not count", number, f"{fell} for {polls} polls"
+                )
     return None
 
 
@@ -117,12 +139,18 @@ def _of_upload(say: Callable[[Tape, str], str]) -> Callable[[Tape], Seen | None]
 
 def _query(_: Tape, url: str) -> str:
     query = urlsplit(url).query
+    if not url.startswith("http"):
+        return "no URL"
     return query.replace("=…", "").replace("&", ", ") if query else "without a query"
 
 
 def _file(one: Entry) -> str:
     facts = one.get("facts", {})
     return "the same file" if facts.get("same") else facts.get("format") or f"HTTP {one['status']}"
+
+
+def _way(tape: Tape, one: Entry) -> str:
+    return f"after a redirect to {tape.where(one['url'])}" if one.get("facts", {}).get("redirected") else ""
 
 
 def _rows(one: Entry) -> list[Mapping[str, Any]] | None:
@@ -146,7 +174,7 @@ def _history_names(tape: Tape) -> Seen | None:
         for row in (_rows(one) or []) if one["status"] == 200 else []:
             missing = [name for name in _ROW if name not in row]
             missing += [] if {"model_created", "created_at"} & row.keys() else ["a time"]
-            return Seen(", ".join(missing) or "as documented", number)
+            return Seen(f"without {', '.join(missing)}" if missing else "as documented", number)
     return None
 
 
@@ -180,19 +208,24 @@ def _history_inputs(tape: Tape) -> Seen | None:
 
 def _order(tape: Tape) -> Seen | None:
     for number, one in reversed(list(tape.of("order"))):
-        if one["status"] is None or one.get("facts", {}).get("read_as") == "OutcomeUnknownError":
-            if one["status"] is None and not one.get("sent", True):
+        if one["status"] is None:
+            if not one.get("sent", True):
                 continue
-            return Seen("unknown outcome", number)
+            return Seen("unknown outcome", number, one["failure"])
         names = [name for name in ("poll_url", "request_id") if body(one).get(name)]
-        said = f"{one['status']} with {', '.join(names)}" if names else f"{code(one)}"
-        return Seen(said, number)
+        if not may_be_accepted(one):
+            return Seen("refused", number, f"{code(one)}, {words_of(one)}")
+        if one["status"] >= 300:
+            return Seen("unknown outcome", number, f"{code(one)}, {words_of(one)}")
+        if one.get("facts", {}).get("read_as") == "OutcomeUnknownError":
+            return Seen("accepted without a poll_url", number, code(one))
+        return Seen(f"{one['status']} with {', '.join(names)}", number)
     return None
 
 
 def _poll_host(tape: Tape) -> Seen | None:
-    found = ((n, body(one).get("poll_url")) for n, one in tape.said("order"))
-    return next((Seen(tape.where(url), number) for number, url in found if isinstance(url, str)), None)
+    found = ((n, str(body(one).get("poll_url"))) for n, one in tape.said("order"))
+    return next((Seen(tape.where(url), number) for number, url in found if url.startswith("http")), None)
 
 
 def _first_poll(tape: Tape) -> Seen | None:
@@ -242,7 +275,7 @@ def _duration(tape: Tape) -> Seen | None:
     if end[1]["at"] - before > _LATE:  # a later run has seen it, and nobody knows when it ended
         return None
     took = end[1]["at"] - began
-    return Seen("within 180 s" if took <= 180 else f"{took:.0f} s", end[0])
+    return Seen("within 180 s", end[0], f"{took:.0f} s") if took <= 180 else Seen(f"{took:.0f} s", end[0])
 
 
 def _life(step: str, enough: float, words: str) -> Callable[[Tape], Seen | None]:
@@ -251,16 +284,23 @@ def _life(step: str, enough: float, words: str) -> Callable[[Tape], Seen | None]
             return None
         alive, number = 0.0, 0
         for n, one in tape.said(step):
-            if one["status"] in (200, 422):
+            if _is_there(one):
                 alive, number = last_at(one) - end[1]["at"], n
-            elif one["status"] in (403, *tape.gone) and alive < enough:
+            elif one["status"] in (200, 403, *tape.gone) and alive < enough:
                 gone = one["at"] - end[1]["at"]
                 if gone >= enough:  # somewhen in between
                     return None
                 return Seen(f"there {alive / 60:.0f} min after the end, and gone {gone / 60:.0f} min after it", n)
-        return Seen(words if alive >= enough else "there when last asked", number) if number else None
+        last = f"{alive / 60:.0f} min after the end"
+        return Seen(words if alive >= enough else "there when last asked", number, last) if number else None
 
     return read
+
+
+def _is_there(one: Entry) -> bool:
+    """Whether a record names a job's end, or a file is a picture."""
+    named = str(body(one).get("status")).upper() in TERMINAL
+    return one["status"] < 500 and (named or one.get("facts", {}).get("format", "no picture") != "no picture")
 
 
 def _output_form(tape: Tape) -> Seen | None:
@@ -296,7 +336,7 @@ def _picture_size(tape: Tape) -> Seen | None:
         if size := one.get("facts", {}).get("size"):
             scene = one["facts"].get("scene")
             same = "as the scene" if size == scene else f"{size[0]} x {size[1]} for a scene of {scene[0]} x {scene[1]}"
-            return Seen(same, number)
+            return Seen(same, number, f"{size[0]} x {size[1]}")
     return None
 
 
@@ -343,7 +383,7 @@ READERS: dict[str, Callable[[Tape], Seen | None]] = {
     "output-type": _of_output(lambda _, one: _value(one, "type")),
     "output-host": _of_output(lambda tape, one: tape.where(_value(one, "data"))),
     "output-url": _of_output(lambda tape, one: _query(tape, _value(one, "data"))),
-    "picture": _plain("picture", _file),
+    "picture": lambda tape: next((Seen(_file(one), n, _way(tape, one)) for n, one in tape.said("picture")), None),
     "picture-size": _picture_size,
     "picture-life": _life("picture-later", WEEK, "seven days or more"),
     "price": _price,

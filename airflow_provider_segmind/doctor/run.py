@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from airflow_provider_segmind.api.models import Settings
@@ -50,17 +50,37 @@ def examine(
         try:
             say("Asking for what is free …")
             look(bench)
-            if order.exists and bench.client.auth.known is None:
-                bench.notes.append("The order of an earlier run could not be asked for. Run this again.")
-            elif agree is not None:
-                order.place()
-                order.watch()
-            order.later(minutes)
+            _order(bench, order, is_wanted=agree is not None)
+            if minutes > 0:
+                _report(bench, clock(), [])  # somebody may end the long look below with a kill
+            if bench.client.auth.known:
+                order.later(minutes)
         except KeyboardInterrupt:
-            bench.notes.append("Interrupted. Run it again with the same folder: it goes on.")
-        report = Report(clock(), bench.cassette, judge(bench.cassette, bench.skipped), bench.notes, here())
-        bench.save()
-        folder.write("report.md", str(report).encode())
-        return report
+            bench.notes.append("Interrupted. Run it again with --order and the same folder: it goes on.")
+        return _report(bench, clock(), here())
     finally:
         bench.close()
+
+
+def _order(bench: Bench, order: Order, *, is_wanted: bool) -> None:
+    """Order, or go on with the order of an earlier run."""
+    if order.exists and bench.client.auth.known is None:
+        bench.notes.append("The order of an earlier run could not be asked for. Run this again.")
+    elif is_wanted:
+        order.place()
+        order.watch()
+    elif order.is_open:
+        bench.notes.append(
+            "An earlier run's order is not seen to its end. Run this with --order: it goes on, and orders nothing more."
+        )
+
+
+def _report(bench: Bench, at: float, here: Sequence[str]) -> Report:
+    """Return the report, and write it and the cassette."""
+    report = Report(at, bench.cassette, judge(bench.cassette, bench.skipped), bench.notes, here)
+    bench.save()
+    try:
+        bench.folder.write("report.md", str(report).encode())
+    except OSError as error:
+        bench.say(f"The report cannot be written ({error.strerror}).")
+    return report

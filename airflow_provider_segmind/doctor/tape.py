@@ -13,10 +13,11 @@ Entry = Mapping[str, Any]
 
 
 class Seen(NamedTuple):
-    """A value, and the request that showed it (the first is 1)."""
+    """A value, the request that showed it (the first is 1), and the same more exactly."""
 
     value: str
     by: int
+    more: str = ""
 
 
 class Tape:
@@ -66,7 +67,7 @@ class Tape:
 
     def where(self, url: str) -> str:
         """Return the host of a URL, or that it is the connection's own."""
-        host = urlsplit(url).netloc
+        host = urlsplit(url).netloc or "no URL"
         return "the connection's host" if host == urlsplit(self.host).netloc else host
 
     def order_at(self) -> float | None:
@@ -84,9 +85,24 @@ def is_answer(one: Entry) -> bool:
     return one["status"] is not None and one["status"] < 500 and one["status"] != 429 and not is_page(one)
 
 
+def may_be_accepted(one: Entry) -> bool:
+    """Whether the answer to an order does not prove that it was refused. A 500 in the service's own words does."""
+    if one["status"] is None:
+        return bool(one.get("sent"))
+    read_as = one.get("facts", {}).get("read_as", "")
+    refused = str(read_as).endswith("Error") and read_as != "OutcomeUnknownError"
+    return not refused and code(one) != "500 json"
+
+
 def body(one: Entry) -> Mapping[str, Any]:
     """Return the body of an answer, if it is an object."""
     return one["body"] if isinstance(one["body"], dict) else {}
+
+
+def words_of(one: Entry) -> str:
+    """Return the service's plain words about an error."""
+    names = (TEXT, PAGE, "error", "error_message", "message", "detail")
+    return next((said for name in names if isinstance(said := body(one).get(name), str)), "")
 
 
 def code(one: Entry) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,6 +161,102 @@ def test_the_cassette_of_another_host_is_not_gone_on_with(tmp_path, clock):
             with pytest.raises(InvalidRequestError, match="another folder"):
                 run(emulator, tmp_path, clock)
             assert emulator.charges == ()
+
+
+def test_an_order_whose_record_somebody_deletes_is_not_made_again(tmp_path, clock):
+    with Emulator(clock=clock) as emulator:
+        run(emulator, tmp_path, clock)
+        (tmp_path / "order.json").unlink()
+        assert "its order.json is gone" in str(run(emulator, tmp_path, clock))
+        assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "502-html", "504-html"])
+def test_an_order_of_an_unknown_workflow_that_may_be_billed_is_sent_once_and_no_other_follows(kind, tmp_path, clock):
+    with Emulator(clock=clock) as emulator:
+        emulator.script(Fault(kind, on="submit"))
+        for _ in range(3):
+            assert "may have been accepted" in str(run(emulator, tmp_path, clock))
+        assert len([one for one in emulator.requests if one.path.startswith("/workflows/missing")]) == 1
+        assert emulator.charges == ()
+
+
+def test_an_order_whose_record_can_no_longer_be_written_is_watched_to_its_end(tmp_path, clock):
+    out = tmp_path / "out"
+    with Emulator(clock=clock, job_seconds=30, announce=lambda *_: shutil.rmtree(out, ignore_errors=True)) as emulator:
+        report = run(emulator, out, clock)
+        assert len(emulator.charges) == 1
+    assert seen(report)["job-end"] == "COMPLETED"
+    assert str(report).count("record could not be written") == 1
+
+
+def test_a_disk_that_does_not_keep_the_record_has_nothing_ordered(tmp_path, clock):
+    out = tmp_path / "out"
+    with Emulator(clock=clock) as emulator:
+        report = run(emulator, out, clock, agree=lambda _: not shutil.rmtree(out))
+        assert emulator.charges == ()
+    assert "give a folder on another disk" in " ".join(str(report).split())
+
+
+def test_another_machine_that_began_an_order_a_moment_ago_is_left_to_it(tmp_path, clock):
+    with Emulator(clock=clock) as emulator:
+        report = run(emulator, tmp_path, clock, agree=lambda _: (tmp_path / "order.json").write_text("{}") > 0)
+        assert emulator.charges == ()
+    assert "Another run has just begun an order" in str(report)
+    assert (tmp_path / "order.json").read_text() == "{}"
+
+
+def test_a_page_that_cannot_be_written_is_still_given(tmp_path, clock):
+    (tmp_path / "report.md").mkdir()
+    with Emulator(clock=clock) as emulator:
+        assert "COMPLETED" in str(run(emulator, tmp_path, clock))
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_a_file_is_never_written_through_a_link_that_lies_in_the_folder(link, tmp_path):
+    (tmp_path / "other").write_text("precious")
+    link(tmp_path / "other", tmp_path / ".order.json.new")
+    link(tmp_path / "other", tmp_path / "cassette.json")
+    with contextlib.closing(Folder(tmp_path)) as folder:
+        folder.write("cassette.json", b"new")
+        folder.keep_order({"a": 1}, first=True)
+    assert (tmp_path / "other").read_text() == "precious"
+
+
+def test_a_run_without_order_says_that_an_order_is_not_seen_to_its_end(tmp_path, clock):
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with Emulator(clock=clock, job_seconds=60) as emulator:
+        hurried = Clock()
+        hurried.sleep = interrupted
+        run(emulator, tmp_path, hurried)
+        assert "Run this with --order: it goes on" in " ".join(str(run(emulator, tmp_path, clock, order=False)).split())
+
+
+def test_a_job_whose_end_was_seen_is_not_missed_when_its_record_is_gone(tmp_path, clock):
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with Emulator(clock=clock, record_seconds=600) as emulator:
+        emulator.script(Fault("raw", on="history", body={"data": []}, times=None))
+        hurried = Clock()
+        hurried.sleep = interrupted
+        run(emulator, tmp_path, hurried)
+        clock.sleep(700)
+        assert run(emulator, tmp_path, clock).notes == []
+
+
+@pytest.mark.parametrize(
+    "entry", [3, {}, {"step": "bearer"}, {"step": "order", "status": "x"}, {"step": "order", "status": 200, "at": "x"}]
+)
+def test_a_cassette_that_somebody_has_damaged_is_an_instruction(entry, tmp_path, clock):
+    with Emulator(clock=clock) as emulator:
+        said = {"cassette": 1, "host": emulator.url, "entries": [entry]}
+        (tmp_path / "cassette.json").write_text(json.dumps(said))
+        with pytest.raises(InvalidRequestError, match="cannot be read, so nothing is ordered"):
+            run(emulator, tmp_path, clock)
+        assert emulator.charges == ()
 
 
 class Killer:
