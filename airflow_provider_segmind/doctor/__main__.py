@@ -83,9 +83,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _minutes(text: str) -> float:
-    if not float(text) >= 0:
-        raise ValueError
-    return float(text)
+    minutes = float(text)
+    if not minutes >= 0:  # "nan" is not, either
+        raise argparse.ArgumentTypeError("give a number of minutes, 0 or more")
+    return minutes
 
 
 def _settings(conn_id: str, environment: Mapping[str, str]) -> Settings:

@@ -89,7 +89,7 @@ class Recorder(Client):
     own = ""
     cassette: Cassette
     redactor: Redactor
-    saved: Callable[[], None]
+    saved: Callable[[], object]
     read: Callable[[Response], Any] | None = None
 
     def send(self, request: Request) -> Answer:

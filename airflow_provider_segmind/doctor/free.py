@@ -100,7 +100,10 @@ def _order_unknown(bench: Bench, gate: _Gate, scheme: str) -> None:
     # As if its answer were lost, until it comes: a kill must not make the next run send it again.
     bench.client.step = "unknown-workflow"
     bench.client.record("POST", order.url, scheme, bench.clock(), 0.0, Failure(sent=True, reason="Interrupted"))
-    if bench.save():
+    if not bench.save():
+        bench.skipped["unknown-workflow"] = "the folder cannot be written"
+        bench.cassette.entries.pop()
+    else:
         gate.ask("unknown-workflow", order, lambda answer: _submitted(bench, answer))
 
 
