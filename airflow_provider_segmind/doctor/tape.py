@@ -89,9 +89,15 @@ def may_be_accepted(one: Entry) -> bool:
     """Whether the answer to an order does not prove that it was refused. A 500 in the service's own words does."""
     if one["status"] is None:
         return bool(one.get("sent"))
-    read_as = one.get("facts", {}).get("read_as", "")
+    read_as = facts(one).get("read_as", "")
     refused = str(read_as).endswith("Error") and read_as != "OutcomeUnknownError"
     return not refused and code(one) != "500 json"
+
+
+def facts(one: Entry) -> Mapping[str, Any]:
+    """Return what was noted of an answer besides it."""
+    noted: Mapping[str, Any] = one.get("facts", {})
+    return noted
 
 
 def body(one: Entry) -> Mapping[str, Any]:

@@ -131,6 +131,7 @@ def test_uploads_come_back_byte_for_byte_without_a_key(client, emulator, name):
     assert [file.content for file in files] == [b"png", b"jpeg"]
     assert [file.headers["Content-Type"] for file in files] == ["image/png", "image/jpeg"]
     assert urls[1].endswith(".jpg")
+    assert urls[0].startswith(emulator.url)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,21 @@ def test_files_that_are_not_there_are_404(client, emulator):
     (job,) = emulator.jobs.values()
     for path in ("/assets/x.png", "/samples/cat/0.png", "/outputs/x.png", f"/outputs/{job.picture}"):
         assert client.request("GET", path).status_code == 404
+
+
+@pytest.mark.belief("auth")
+def test_a_key_is_taken_as_bearer(emulator):
+    headers = {"Authorization": f"Bearer {emulator.api_key}"}
+    assert requests.get(f"{emulator.url}/v1/get-user-credits", headers=headers, timeout=5).status_code == 200
+
+
+@pytest.mark.belief("order", "poll-host", "first-poll", "duration")
+def test_a_swap_takes_up_to_three_minutes(clock, like):
+    with Emulator(clock=clock, like=like) as emulator:
+        headers = {"x-api-key": emulator.api_key, "Authorization": f"Bearer {emulator.api_key}"}
+        answer = requests.post(f"{emulator.url}/workflows/1-v1", json={}, headers=headers, timeout=5)
+        clock.sleep(180)
+        assert requests.get(answer.json()["poll_url"], headers=headers, timeout=5).json()["status"] == "COMPLETED"
 
 
 @pytest.mark.belief("credits")
