@@ -21,7 +21,7 @@ from airflow_provider_segmind.emulator import samples
 STEPS = ("wrong-key", "bearer", "x-api-key", "unknown-job", "upload", "file", "history", "unknown-workflow")
 UNKNOWN_JOB = "00000000000000000000000000000000"
 UNKNOWN_WORKFLOW = "missing-000000000000000000000000-v1"
-SECONDS = 30.0
+SECONDS = 25.0
 """Seconds after which no further free request is begun."""
 _ANSWER = 12.0
 """Seconds for each answer: a silent host must not use up the time of the others, a slow one may be used by tasks."""

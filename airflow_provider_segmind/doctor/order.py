@@ -29,7 +29,7 @@ from airflow_provider_segmind.api.patience import GONE_AFTER
 from airflow_provider_segmind.api.wire import Failure, Response
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, PRICE, fingerprint, tag_scene
 from airflow_provider_segmind.doctor.bench import Bench
-from airflow_provider_segmind.doctor.tape import may_be_accepted
+from airflow_provider_segmind.doctor.tape import code, may_be_accepted
 
 SECONDS = 3600.0
 """Seconds after which a job is watched no more."""
@@ -61,11 +61,13 @@ class Order:
 
     @property
     def _record(self) -> orders.OrderRecord:
+        kept = self._kept or {}
         try:
-            record = orders.read_record((self._kept or {}).get("record"))
+            record = orders.read_record(kept.get("record"))
         except ValueError:
             record = None
-        if record is None:
+        numbers = all(isinstance(kept.get(name, 0.0), int | float | None) for name in ("ended_at", "balance"))
+        if record is None or not numbers or not isinstance(kept.get("output", ""), str):
             raise InvalidRequestError(
                 f"{self._bench.folder.path / 'order.json'} cannot be read, so nothing is ordered: look at it, or give "
                 "another folder with --out."
@@ -94,11 +96,13 @@ class Order:
             return "the drawn pictures could not be uploaded. Run this again later."
         if bench.balance is not None and bench.balance < PRICE:
             return f"the balance of ${bench.balance:.2f} does not pay for it. Add credits, then run this again."
-        if any(one["step"] == "order" and may_be_accepted(one) for one in bench.cassette.entries):
+        doubtful = [one for one in bench.cassette.entries if may_be_accepted(one)]
+        if any(one["step"] == "order" for one in doubtful):
             return (
-                "this folder had an order, and its order.json is gone. Look into your account, or give another --out."
+                "this folder had an order, and its order.json is gone. Look into the account, or give another --out."
             )
-        if any(one["step"] == "unknown-workflow" and may_be_accepted(one) for one in bench.cassette.entries):
+        # Only HTTP 200 is billed, and some services answer 500 to what they do not know.
+        if any(one["step"] == "unknown-workflow" and code(one) != "500 json" for one in doubtful):
             return (
                 "an order of a workflow that does not exist may have been accepted. Look at the account's bill, then "
                 "give another --out."
@@ -314,10 +318,11 @@ class Order:
         kept: Mapping[str, Any] = self._kept or {}
         if not kept:
             return
-        record, inputs = self._record, kept.get("inputs", {})
+        record, inputs = self._record, kept.get("inputs")
+        inputs = inputs if isinstance(inputs, dict) else {}
         known = {BODY_SWAP_WORKFLOW: BODY_SWAP_WORKFLOW, "woman": "woman"}
         known |= {record.request_id: "<request>"} if record.request_id else {}
-        scene, person = (inputs.get(name, "") for name in BODY_SWAP_IMAGES)
+        scene, person = (str(inputs.get(name, "")) for name in BODY_SWAP_IMAGES)
         known |= {scene.partition("#")[0]: "<scene without its fragment>", scene: "<scene>", person: "<person>"}
         self._bench.redactor.known = {name: instead for name, instead in known.items() if name}
         self._bench.client.own = record.request_id

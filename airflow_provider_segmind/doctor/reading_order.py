@@ -149,8 +149,9 @@ def _life(step: str, enough: float, words: str) -> Reader:
 
 def _is_there(one: Entry) -> bool:
     """Whether a record names a job's end, or a file is a picture."""
-    named = str(body(one).get("status")).upper() in TERMINAL
-    return one["status"] < 500 and (named or facts(one).get("format", "no picture") != "no picture")
+    is_end = str(body(one).get("status")).upper() in TERMINAL
+    is_picture = facts(one).get("format", "no picture") != "no picture"
+    return one["status"] in (200, 422) and (is_end or is_picture)
 
 
 def _output_form(tape: Tape) -> Seen | None:

@@ -86,12 +86,12 @@ def is_answer(one: Entry) -> bool:
 
 
 def may_be_accepted(one: Entry) -> bool:
-    """Whether the answer to an order does not prove that it was refused. A 500 in the service's own words does."""
+    """Whether the answer to an order does not prove that it was refused."""
     if one["status"] is None:
         return bool(one.get("sent"))
     read_as = facts(one).get("read_as", "")
     refused = str(read_as).endswith("Error") and read_as != "OutcomeUnknownError"
-    return not refused and code(one) != "500 json"
+    return not refused
 
 
 def facts(one: Entry) -> Mapping[str, Any]:

@@ -131,6 +131,7 @@ def duration(said: Cassette) -> None:
     for one in entries(said, "balance-after", "picture", "picture-later", "record", "history-order"):
         one["at"] += later if one["at"] >= end(said)["at"] else 0
     end(said)["at"] += later
+    pending(said)[-1]["until"] = end(said)["at"] - 7
 
 
 def output_form(said: Cassette) -> None:
@@ -168,6 +169,8 @@ def picture_life(said: Cassette) -> None:
 
 def price(said: Cassette) -> None:
     only(said, "balance-after")["facts"]["spent"] = 0.5
+    for row in rows(said):
+        row["credits_deduction"] = 0.5
 
 
 Seed = tuple[Callable[[Cassette], None], dict[str, str], str]

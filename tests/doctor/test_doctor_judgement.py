@@ -67,6 +67,7 @@ def test_a_clock_that_is_days_wrong_is_named(tmp_path, clock):
         ),
         (Fault("raw", on="submit", after=1, body={"error": "Payment required"}, status=402), "unknown outcome"),
         (Fault("drop-after", after=1), "unknown outcome"),
+        (Fault("500", after=1), "unknown outcome"),
         (Fault("406-credits", after=1), "refused"),
     ],
 )

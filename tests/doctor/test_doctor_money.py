@@ -152,6 +152,33 @@ def test_a_record_that_cannot_be_read_orders_nothing(text, tmp_path, clock):
         assert emulator.charges == ()
 
 
+@pytest.mark.parametrize("damage", [{"ended_at": "x"}, {"balance": "x"}, {"output": 5}, {"record": {"at": 1}}])
+def test_a_record_that_somebody_has_damaged_orders_nothing(damage, tmp_path, clock):
+    with Emulator(clock=clock) as emulator:
+        run(emulator, tmp_path, clock)
+        kept = json.loads((tmp_path / "order.json").read_text())
+        (tmp_path / "order.json").write_text(json.dumps({**kept, **damage}))
+        with pytest.raises(InvalidRequestError, match="nothing is ordered"):
+            run(emulator, tmp_path, clock)
+        assert len(emulator.charges) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502])
+def test_an_order_of_unknown_outcome_whose_record_is_deleted_is_not_made_again(status, tmp_path, clock):
+    with Emulator(clock=clock, history=False) as emulator:
+        emulator.script(Fault("raw", on="submit", after=1, status=status, body={"error": "Internal Server Error"}))
+        run(emulator, tmp_path, clock)
+        (tmp_path / "order.json").unlink()
+        run(emulator, tmp_path, clock)
+        assert len([one for one in emulator.requests if "/workflows/678b" in one.path]) == 1
+
+
+def test_a_service_that_answers_500_to_an_unknown_workflow_is_examined_to_the_end(tmp_path, clock):
+    with Emulator(clock=clock) as emulator:
+        emulator.script(Fault("raw", on="submit", status=500, body={"error": "Internal Server Error"}))
+        assert seen(run(emulator, tmp_path, clock))["job-end"] == "COMPLETED"
+
+
 def test_the_cassette_of_another_host_is_not_gone_on_with(tmp_path, clock):
     for _ in range(2):
         with Emulator(clock=clock) as emulator:
