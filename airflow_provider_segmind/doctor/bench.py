@@ -28,14 +28,7 @@ _MOVED = (301, 302, 303, 307, 308)
 
 
 class Bench:
-    """
-    What all requests of a run share.
-
-    :param say: prints a line for the person.
-    :param clock: returns seconds since the epoch.
-    :param sleep: waits so many seconds.
-    :raises InvalidRequestError: if the folder holds the cassette of another host.
-    """
+    """What all requests of a run share; ``InvalidRequestError`` if the folder holds the cassette of another host."""
 
     def __init__(
         self,

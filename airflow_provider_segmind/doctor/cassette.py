@@ -30,12 +30,7 @@ MOST = 300
 
 @dataclass
 class Cassette:
-    """
-    Requests and answers of all runs of one folder.
-
-    :param host: the connection's base URL.
-    :param entries: plain values, as written to the file; the first is request 1.
-    """
+    """Requests and answers of all runs of one folder, as plain values; the first is request 1."""
 
     host: str
     entries: list[dict[str, Any]] = field(default_factory=list)
@@ -102,14 +97,8 @@ class Recorder(Client):
     def record(self, method: str, url: str, scheme: str, at: float, took: float, answer: Answer, **facts: Any) -> None:
         """Record an exchange, and keep the cassette at once: the next moment may be a kill."""
         entry: dict[str, Any] = {"step": self.step, "method": method, "url": self.redactor.url(url), "key": scheme}
-        entry |= {
-            "at": round(at, 1),
-            "took": round(took, 3),
-            "status": None,
-            "headers": {},
-            "body": None,
-            "failure": "",
-        }
+        entry |= {"at": round(at, 1), "took": round(took, 3)}
+        entry |= {"status": None, "headers": {}, "body": None, "failure": ""}
         if isinstance(answer, Response):
             entry |= {"status": answer.status, "headers": self.redactor.headers(answer.headers)}
             facts |= self._read_as(answer)
@@ -144,7 +133,7 @@ class Folder:
     """
     The folder of one examination: report and cassette to share, and the record of the order, which is private.
 
-    :raises InvalidRequestError: if it cannot be used; the message says what to do.
+    What cannot be used raises ``InvalidRequestError``, which says what to do.
     """
 
     def __init__(self, path: Path) -> None:

@@ -29,7 +29,7 @@ from airflow_provider_segmind.api.patience import GONE_AFTER
 from airflow_provider_segmind.api.wire import Failure, Response
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, PRICE, fingerprint, tag_scene
 from airflow_provider_segmind.doctor.bench import Bench
-from airflow_provider_segmind.doctor.tape import code, may_be_accepted
+from airflow_provider_segmind.doctor.tape import code, facts, may_be_accepted
 
 SECONDS = 3600.0
 """Seconds after which a job is watched no more."""
@@ -38,11 +38,7 @@ _LOOKS = 30.0
 
 
 class Order:
-    """
-    The order of a folder.
-
-    :param agree: asks the person, and returns whether the order may be sent.
-    """
+    """The order of a folder; ``agree`` asks the person whether it may be sent."""
 
     def __init__(self, bench: Bench, agree: Callable[[str], bool]) -> None:
         self._bench, self._agree = bench, agree
@@ -76,15 +72,12 @@ class Order:
 
     def place(self) -> None:
         """Send the order, unless there is one or the person does not agree; then find out what became of it."""
-        bench = self._bench
-        if not self.exists and (why := self._why_not()):
-            bench.notes.append(f"Nothing was ordered: {why}")
-            return
-        if not self.exists and not self._agree(_QUESTION.format(balance=_balance(bench.balance))):
-            bench.notes.append("Nothing was ordered: it was not agreed to.")
-            return
-        if not self.exists and not self._send():
-            return
+        if not self.exists:
+            if why := self._why_not():
+                self._bench.notes.append(f"Nothing was ordered: {why}")
+                return
+            if not self._send():
+                return
         if self._record.pending:
             self._look_up()
 
@@ -94,19 +87,17 @@ class Order:
             return "it is not known whether the key is accepted. Correct what differs, then run this again."
         if set(bench.uploads) != {"scene", "person"}:
             return "the drawn pictures could not be uploaded. Run this again later."
-        if bench.balance is not None and bench.balance < PRICE:
-            return f"the balance of ${bench.balance:.2f} does not pay for it. Add credits, then run this again."
+        if bench.balance is not None and bench.balance < PRICE:  # its number is for the person alone
+            bench.say(_balance(bench.balance))
+            return "the balance does not pay for it. Add credits, then run this again."
         doubtful = [one for one in bench.cassette.entries if may_be_accepted(one)]
         if any(one["step"] == "order" for one in doubtful):
-            return (
-                "this folder had an order, and its order.json is gone. Look into the account, or give another --out."
-            )
+            return "this folder had an order, and its order.json is gone. Look into the account, or give another --out."
         # Only HTTP 200 is billed, and some services answer 500 to what they do not know.
         if any(one["step"] == "unknown-workflow" and code(one) != "500 json" for one in doubtful):
-            return (
-                "an order of a workflow that does not exist may have been accepted. Look at the account's bill, then "
-                "give another --out."
-            )
+            return f"{_DOUBTFUL} Look at the account's bill, then give another --out."
+        if not self._agree(_QUESTION.format(balance=_balance(bench.balance))):
+            return "it was not agreed to."
         return ""
 
     def _send(self) -> bool:
@@ -115,11 +106,8 @@ class Order:
         given = {name: bench.uploads[kind] for name, kind in zip(BODY_SWAP_IMAGES, ("scene", "person"), strict=True)}
         given["select_character"] = "woman"
         # A fragment that was refused before is left out.
-        refused = any(
-            one["step"] == "order" and one.get("facts", {}).get("read_as") == "InvalidRequestError"
-            for one in bench.cassette.entries
-        )
-        inputs = given if refused else tag_scene(given, uuid.uuid4().hex[:12])
+        before = [facts(one).get("read_as") for one in bench.cassette.entries if one["step"] == "order"]
+        inputs = given if "InvalidRequestError" in before else tag_scene(given, uuid.uuid4().hex[:12])
         record = orders.OrderRecord(
             bench.clock(),
             sent=orders.digests(inputs),
@@ -174,7 +162,7 @@ class Order:
             bench.say(f"{why} {', '.join(found)}")
         if len(found) == 1:
             job = Job(found[0], history.poll_url_of(bench.settings, found[0]), "QUEUED")
-            self._keep(record.submitted(job), guessed=True)
+            self._keep(record.submitted(job))
             return
         bench.notes.append(
             f"An order may have been billed, and nobody knows: it was begun at {moment(record.at)}, and no answer "
@@ -213,10 +201,8 @@ class Order:
         """Ask once; return the job and the pause before the next poll, which is infinite if there is none."""
         bench = self._bench
         pause = 1.0 if age < 15 else 2.0 if age < 60 else 7.0
-        bench.client.step = "poll"
-        bench.client.read = lambda answer: protocol.read_poll(bench.settings, answer, url).status
         try:
-            return bench.client.run(flow.ask(bench.settings, bench.client.auth, url), polls=True), pause
+            return self._ask_job("poll", url), pause
         except RateLimitError as error:
             return None, max(error.retry_after or 15.0, pause)
         except (AuthenticationError, InvalidRequestError) as error:
@@ -238,9 +224,8 @@ class Order:
         url = job.outputs[0].url if job.outputs else ""
         kept = self._kept or {}
         self._keep(self._record, ended_at=kept.get("ended_at", bench.clock()), output=url)
-        scheme = bench.client.auth.known or "bearer"
-        credits_now = protocol.credits_request(bench.settings, scheme)
-        bench.ask("balance-after", credits_now, lambda answer: self._spent(answer))
+        now = protocol.credits_request(bench.settings, bench.client.auth.known or "bearer")
+        bench.ask("balance-after", now, self._spent)
         if url.startswith(("http://", "https://")):
             bench.fetch("picture", url, scene=bench.pictures.get("scene", b""))
         else:
@@ -282,7 +267,8 @@ class Order:
         if minutes > 0:
             bench.say("Looking whether record and picture are still there; Ctrl-C ends that, another run goes on.")
         while True:
-            self._ask_record()
+            with contextlib.suppress(SegmindError):  # the cassette has the answer
+                self._ask_job("record", self._record.poll_url)
             if kept.get("output", "").startswith(("http://", "https://")):
                 bench.fetch("picture-later", kept["output"])
             left = began + 60.0 * minutes - bench.clock()
@@ -291,14 +277,11 @@ class Order:
             age = bench.clock() - kept["ended_at"]
             bench.sleep(min(left, 60.0 if age < 600 else 300.0 if age < 7200 else 900.0))
 
-    def _ask_record(self) -> None:
-        bench, url = self._bench, self._record.poll_url
-        bench.client.step = "record"
+    def _ask_job(self, step: str, url: str) -> Job:
+        bench = self._bench
+        bench.client.step = step
         bench.client.read = lambda answer: protocol.read_poll(bench.settings, answer, url).status
-        try:
-            bench.client.run(flow.get_job(bench.settings, bench.client.auth, url))
-        except SegmindError:
-            return  # the cassette has the answer
+        return bench.client.run(flow.get_job(bench.settings, bench.client.auth, url), polls=True)
 
     def _keep(self, record: orders.OrderRecord, *, first: bool = False, **more: Any) -> None:
         self._kept = {**(self._kept or {}), "record": orders.write_record(record), **more}
@@ -307,10 +290,7 @@ class Order:
         except OSError as error:
             # The order is paid for: this run goes on with what it knows.
             self._bench.say(f"The order's record cannot be written ({error.strerror}). Request: {record.request_id}.")
-            note = (
-                "The order's record could not be written. Do not order with this folder again: look into your account."
-            )
-            self._bench.notes += [] if note in self._bench.notes else [note]
+            self._bench.notes += [] if _UNWRITTEN in self._bench.notes else [_UNWRITTEN]
         self._know()
 
     def _know(self) -> None:
@@ -337,6 +317,8 @@ def _balance(dollars: float | None) -> str:
     return "The balance could not be read." if dollars is None else f"The balance is ${dollars:.2f}."
 
 
+_UNWRITTEN = "The order's record could not be written. Do not order with this folder again: look into your account."
+_DOUBTFUL = "an order of a workflow that does not exist may have been accepted."
 _QUESTION = (
     f"This orders one body swap of two drawn pictures for about ${PRICE}. {{balance}} It cannot be cancelled, and is "
     "the only order of this folder, however often you run this. Order it?"

@@ -19,20 +19,13 @@ _WIDTH = 120
 
 @dataclass(frozen=True)
 class Finding:
-    """
-    What was found out about a belief.
-
-    :param seen: the value; empty if it was not found out.
-    :param by: number of the request that showed it, from 1; 0 for none.
-    :param more: the same more exactly.
-    :param why: why it was not found out.
-    """
+    """What was found out about a belief."""
 
     belief: Belief
-    seen: str = ""
-    by: int = 0
-    more: str = ""
-    why: str = ""
+    seen: str = ""  # the value; empty if it was not found out
+    by: int = 0  # number of the request that showed it, from 1
+    more: str = ""  # the value more exactly
+    why: str = ""  # why it was not found out
 
     @property
     def follows(self) -> str:
@@ -45,13 +38,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """
-    What a run found out; ``str`` of it is the page, in Markdown.
-
-    :param at: seconds since the epoch.
-    :param notes: what the person must know about the order.
-    :param here: what was seen of Airflow on this machine.
-    """
+    """What a run found out; ``str`` of it is the page, in Markdown. ``notes``: what the person must know."""
 
     at: float
     cassette: Cassette

@@ -21,11 +21,7 @@ class Seen(NamedTuple):
 
 
 class Tape:
-    """
-    The entries of a cassette, by the name of the request.
-
-    :param host: the connection's base URL.
-    """
+    """The entries of a cassette, by the name of the request; ``host``: the connection's base URL."""
 
     def __init__(self, host: str, entries: Sequence[Entry]) -> None:
         self.host = host

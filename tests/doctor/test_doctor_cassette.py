@@ -166,7 +166,7 @@ def test_each_belief_can_be_read_and_has_what_follows():
     assert READERS.keys() == {belief.name for belief in beliefs()}
     for belief in beliefs():
         assert belief.sure in ("documented", "reported", "inferred", "assumed")
-        assert belief.follows["otherwise"]
+        assert belief.otherwise
         assert re.fullmatch(r"[A-Z`].*\.", belief.says)
 
 

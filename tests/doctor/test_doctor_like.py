@@ -67,6 +67,7 @@ def damage(**values: Any) -> Any:
         damage(took=None),
         damage(facts=[1]),
         damage(facts={"spent": "x"}),
+        damage(facts={"skew": 1e300}),
         damage(last=3),
         damage(body=json.loads("[" * 500 + "]" * 500)),
     ],

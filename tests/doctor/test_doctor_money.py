@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -122,6 +123,7 @@ def test_without_credit_nothing_is_sent(tmp_path, clock):
         orders = [one for one in emulator.requests if "/678b67a76426baad7e539337" in one.path]
     assert orders == []
     assert "Add credits" in str(report)
+    assert "0.1" not in "".join(report.notes)  # a report is shared
 
 
 def test_ctrl_c_during_the_wait_gives_a_report_and_the_next_run_goes_on(tmp_path, clock):
@@ -359,7 +361,8 @@ def test_runs_that_are_killed_at_random_moments_never_pay_twice(runs, killing, t
         charges = len(emulator.charges) - before
         assert charges <= 1, f"{charges} charges in {out}"
         page = (out / "report.md").read_text()
-        assert ("job-end: " in page) == (charges == 1) or "An order may have been billed" in page
+        # Or nobody knows what became of the order, or of that of an unknown workflow.
+        assert ("job-end: " in page) == (charges == 1) or re.search(r"may\s+have\s+been\s+(billed|accepted)", page)
         folders, paid = folders + 1, paid + charges
     record_property("kills", f"{done} runs in {folders} folders, {killed} killed, {paid} charges")
     assert killed > 0
