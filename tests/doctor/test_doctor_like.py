@@ -16,7 +16,6 @@ from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.refusals import moment_of
 from airflow_provider_segmind.api.wire import Response
 from airflow_provider_segmind.emulator import Emulator, Fault
-from airflow_provider_segmind.emulator.__main__ import main
 from tests.api.clock import Clock
 from tests.doctor.conftest import differs, run
 from tests.doctor.seeds import end, entries, only, pending
@@ -72,19 +71,17 @@ def damage(**values: Any) -> Any:
         damage(body=json.loads("[" * 500 + "]" * 500)),
     ],
 )
-def test_a_cassette_that_is_damaged_is_refused_with_an_instruction(change, cassette, tmp_path, capsys):
+def test_a_cassette_that_is_damaged_is_refused_with_an_instruction(change, cassette, tmp_path):
     change(cassette)
-    path = tmp_path / "cassette.json"
-    path.write_text(json.dumps(cassette))
-    assert main(["--like", str(path)]) == 1
-    assert "record it anew" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="record it anew"), like(cassette, tmp_path):
+        pass
 
 
-def test_a_text_that_is_nested_without_end_is_no_cassette(tmp_path, capsys):
+def test_a_text_that_is_nested_without_end_is_no_cassette(tmp_path):
     path = tmp_path / "cassette.json"
     path.write_text("[" * 100_000)
-    assert main(["--like", str(path)]) == 1
-    assert "record it anew" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="record it anew"):
+        Emulator(like=path)
 
 
 def test_a_page_in_a_cassette_reaches_no_browser(cassette, tmp_path):
