@@ -243,13 +243,18 @@ class Folder:
         )
 
 
+_ENTRY: dict[str, Any] = {"step": str, "method": str, "url": str, "key": str, "at": float | int, "took": float | int,
+                          "status": int | None, "headers": dict, "body": object, "failure": str}  # fmt: skip
+_MORE: dict[str, Any] = {"sent": bool, "times": int, "counted": int, "until": float | int, "facts": dict, "last": dict}
+
+
 def _is_entry(one: Any) -> bool:
     """Whether an entry of a file has the form that a run gives it; somebody may have edited it."""
-    if not isinstance(one, dict) or not isinstance(one.get("status", ""), int | None):
+    if not isinstance(one, dict) or not one.keys() >= _ENTRY.keys():
         return False
-    kinds = {"step": str, "method": str, "url": str, "key": str, "failure": str, "headers": dict}
-    numbers = all(isinstance(one.get(name), int | float) for name in ("at", "took"))
-    return numbers and "body" in one and all(isinstance(one.get(name), kind) for name, kind in kinds.items())
+    if not all(isinstance(one[name], kind) for name, kind in {**_ENTRY, **_MORE}.items() if name in one):
+        return False
+    return all(isinstance(text, str) for fields in (one["headers"], one.get("last", {})) for text in fields.values())
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def _clock(_: Tape, one: Entry) -> str | tuple[str, str] | None:
 
 def _speed(tape: Tape) -> Seen | None:
     # The slowest, since it may be an order; but not files, which are large.
-    took = [(one["took"], number) for number, one in tape.answered() if one["key"] != "no key"]
+    took = [(one["took"], number) for number, one in tape.said() if one["key"] != "no key"]
     if not took:
         return None
     slowest, number = max(took)
@@ -85,7 +85,7 @@ def _credits(_: Tape, one: Entry) -> str | None:
 def _limit_headers(tape: Tape) -> Seen | None:
     told: dict[str, int] = {}
     last = 0
-    for last, one in tape.answered():
+    for last, one in tape.said():
         for name, value in one["headers"].items():
             moves = any(part in name for part in ("remaining", "reset", "used"))
             told |= {name if moves else f"{name}: {value}": last} if LIMIT.search(name) else {}

@@ -84,12 +84,8 @@ def _first_poll(tape: Tape) -> Seen | None:
     known = next(iter(tape.jobs()), None)
     if known is None or began is None:
         return Seen("as unknown until it was given up", unknown[-1][0]) if unknown and began is not None else None
-    before = [(n, last_at(one)) for n, one in unknown if n < known[0]]
-    return (
-        Seen(f"as unknown for {before[-1][1] - began:.0f} s", before[0][0])
-        if before
-        else Seen("known at once", known[0])
-    )
+    before = [(n, last_at(one) - began) for n, one in unknown if n < known[0]]
+    return Seen(f"as unknown for {before[-1][1]:.0f} s", before[0][0]) if before else Seen("known at once", known[0])
 
 
 def _poll_code(tape: Tape) -> Seen | None:

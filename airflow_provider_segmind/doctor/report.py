@@ -118,7 +118,7 @@ def _judged(belief: Belief, tape: Tape, skipped: Mapping[str, str]) -> Finding:
     except Exception as error:  # noqa: BLE001 - whatever the service answers, there is a report
         return Finding(belief, why=f"the answer is too odd to be read ({type(error).__name__})")
     if seen is not None:
-        return Finding(belief, _line(seen.value) or "nothing", seen.by, seen.more)
+        return Finding(belief, _line(seen.value) or "nothing", seen.by, _line(seen.more))
     return Finding(belief, why=_why(belief, tape, skipped))
 
 

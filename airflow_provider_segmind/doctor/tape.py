@@ -28,16 +28,12 @@ class Tape:
         self.entries = entries
 
     def of(self, *steps: str) -> Iterator[tuple[int, Entry]]:
-        """Yield the requests of these names with their numbers."""
-        return ((n, one) for n, one in enumerate(self.entries, 1) if one["step"] in steps)
+        """Yield the requests of these names, or all, with their numbers."""
+        return ((n, one) for n, one in enumerate(self.entries, 1) if not steps or one["step"] in steps)
 
     def said(self, *steps: str) -> Iterator[tuple[int, Entry]]:
         """Yield those that the service itself has answered, and not refused for a while."""
         return ((n, one) for n, one in self.of(*steps) if is_answer(one))
-
-    def answered(self) -> Iterator[tuple[int, Entry]]:
-        """Yield all requests that the service itself has answered."""
-        return ((n, one) for n, one in enumerate(self.entries, 1) if is_answer(one))
 
     @property
     def gone(self) -> tuple[int, ...]:

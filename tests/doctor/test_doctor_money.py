@@ -277,12 +277,24 @@ def test_a_job_whose_end_was_seen_is_not_missed_when_its_record_is_gone(tmp_path
 
 
 @pytest.mark.parametrize(
-    "entry", [3, {}, {"step": "bearer"}, {"step": "order", "status": "x"}, {"step": "order", "status": 200, "at": "x"}]
+    "damage",
+    [
+        {"step": 3},
+        {"status": "200"},
+        {"at": "x"},
+        {"headers": []},
+        {"headers": {"x-ratelimit-remaining": 5}},
+        {"facts": []},
+        {"times": "x"},
+        {"last": {"x-ratelimit-remaining": 5}},
+        None,
+    ],
 )
-def test_a_cassette_that_somebody_has_damaged_is_an_instruction(entry, tmp_path, clock):
+def test_a_cassette_that_somebody_has_damaged_is_an_instruction(damage, cassette, tmp_path, clock):
     with Emulator(clock=clock) as emulator:
-        said = {"cassette": 1, "host": emulator.url, "entries": [entry]}
-        (tmp_path / "cassette.json").write_text(json.dumps(said))
+        cassette["host"] = emulator.url
+        cassette["entries"][-1] = {**cassette["entries"][-1], **damage} if damage else {}
+        (tmp_path / "cassette.json").write_text(json.dumps(cassette))
         with pytest.raises(InvalidRequestError, match="cannot be read, so nothing is ordered"):
             run(emulator, tmp_path, clock)
         assert emulator.charges == ()
