@@ -117,6 +117,16 @@ def test_this_package_gets_its_swap_from_a_service_that_differs(seed, cassette, 
     assert job.outputs[0].url.startswith("http://")
 
 
+@pytest.mark.slow
+def test_a_cassette_that_cannot_be_read_is_an_instruction_and_runs_no_test(tmp_path):
+    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "tests/emulator/test_emulator_wire.py"]
+    environment = {**os.environ, "CASSETTE": str(tmp_path / "missing.json")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "missing.json" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"cassette": 2, "entries": []}', '{"cassette": 1}'])
 def test_what_is_no_cassette_is_refused(text, tmp_path, capsys):
     path = tmp_path / "cassette.json"

@@ -14,6 +14,7 @@ import requests
 from airflow_provider_segmind.doctor.cassette import Cassette
 from airflow_provider_segmind.doctor.report import judge
 from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.emulator.cassette import read_like
 from tests.api.clock import Clock
 from tests.emulator.drawn import drawn_once
 
@@ -93,6 +94,10 @@ def emulator(clock: Clock, like: Path | None) -> Iterator[Emulator]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With CASSETTE=…, name the tests of the wire that change since the service does otherwise, and why."""
+    try:
+        read_like(CASSETTE)
+    except (OSError, ValueError) as problem:
+        raise pytest.UsageError(f"CASSETTE: {problem}") from None
     seen = _seen(json.loads(Path(CASSETTE).read_text())) if CASSETTE else {}
     for item in items:
         names = [name for mark in item.iter_markers("belief") for name in mark.args]
