@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,13 +15,14 @@ from airflow_provider_segmind.api.media import MAX_BYTES, format_of
 from airflow_provider_segmind.api.models import Settings, is_local
 from airflow_provider_segmind.api.transport import Exchange, Session, exchange, prepare_session
 from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response
-from airflow_provider_segmind.doctor.cassette import Folder, Recorder
+from airflow_provider_segmind.doctor.cassette import Folder, Reading, Recorder
 from airflow_provider_segmind.doctor.redaction import Redactor
 from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
 from airflow_provider_segmind.quality import reading
 
 WRONG_KEY = "SG_not-a-key-of-anybody"
 """The key of a run without a key; nobody has it."""
+_UNFETCHED = (requests.RequestException, urllib3.exceptions.HTTPError, ForbiddenAddressError, OSError, ValueError)
 _REDIRECTS = 3
 _MOVED = (301, 302, 303, 307, 308)
 
@@ -83,13 +83,7 @@ class Bench:
             return False
         return True
 
-    def ask(
-        self,
-        step: str,
-        request: Request,
-        read: Callable[[Response], Any] | None = None,
-        client: Recorder | None = None,
-    ) -> Answer:
+    def ask(self, step: str, request: Request, read: Reading | None = None, client: Recorder | None = None) -> Answer:
         """Send one request and record it under a name; ``read``: how the package reads the answer."""
         client = client or self.client
         client.step, client.read = step, read
@@ -104,7 +98,7 @@ class Bench:
         if isinstance(answer, Response) and answer.status == 200:
             kind = format_of(data)
             facts |= {"format": kind.name if kind else "no picture", "bytes": len(data)}
-            facts |= {"same": digest(data) == digest(same_as)} if same_as else {}
+            facts |= {"same": data == same_as} if same_as else {}
             facts |= {"size": size_of(data), "scene": size_of(scene)} if scene else {}
         self.client.step, self.client.read = step, None
         self.client.record("GET", end, "no key", at, time.monotonic() - began, answer, **facts)
@@ -132,13 +126,7 @@ class Bench:
                 # Of a file nothing is recorded; of a refusal the words are.
                 body = b"" if answer.status_code == 200 else bytes(data[:4096])
                 return Response(answer.status_code, fields, body, self.clock()), bytes(data)
-        except (
-            requests.RequestException,
-            urllib3.exceptions.HTTPError,
-            ForbiddenAddressError,
-            OSError,
-            ValueError,
-        ) as error:
+        except _UNFETCHED as error:
             return Failure(whole.sent, type(error).__name__), b""
 
 
@@ -147,11 +135,6 @@ def _session(settings: Settings) -> requests.Session:
     session.verify = settings.verify
     session.proxies.update(settings.proxies)
     return session
-
-
-def digest(data: bytes) -> str:
-    """Return what tells a file from others."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def size_of(data: bytes) -> list[int] | None:

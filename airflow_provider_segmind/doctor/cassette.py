@@ -22,6 +22,8 @@ from airflow_provider_segmind.api.wire import Answer, Request, Response
 from airflow_provider_segmind.doctor.redaction import LIMIT, Redactor
 
 VERSION = 1
+Reading = Callable[[Response], Any]
+"""How the package reads an answer."""
 WATCHED = ("poll", "record", "picture-later", "history-order")
 """Requests that are repeated: equal answers in a row are one entry."""
 MOST = 300
@@ -63,10 +65,8 @@ def _follow_limit(same: dict[str, Any], headers: Mapping[str, str]) -> None:
     """Keep what was left of a limit at last; where it rises, another window has begun, which says nothing."""
     before = same.get("last", same["headers"])
     left = [(before.get(name, ""), value) for name, value in headers.items() if "remaining" in name]
-    risen = same.get("risen", False) or any(
-        old.isdigit() and new.isdigit() and int(new) > int(old) for old, new in left
-    )
-    same.update({"risen": True} if risen else {"last": headers, "counted": same["times"]})
+    rises = any(old.isdigit() and new.isdigit() and int(new) > int(old) for old, new in left)
+    same.update({"risen": True} if rises or "risen" in same else {"last": headers, "counted": same["times"]})
 
 
 def _said(entry: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -85,7 +85,7 @@ class Recorder(Client):
     cassette: Cassette
     redactor: Redactor
     saved: Callable[[], object]
-    read: Callable[[Response], Any] | None = None
+    read: Reading | None = None
 
     def send(self, request: Request) -> Answer:
         """Send one request and record it."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api import history, protocol
@@ -14,7 +12,7 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import parse_url
 from airflow_provider_segmind.api.wire import Failure, Request, Response
 from airflow_provider_segmind.doctor.bench import WRONG_KEY, Bench
-from airflow_provider_segmind.doctor.cassette import Recorder
+from airflow_provider_segmind.doctor.cassette import Reading, Recorder
 from airflow_provider_segmind.doctor.tape import Entry, may_be_accepted
 from airflow_provider_segmind.emulator import samples
 
@@ -34,11 +32,7 @@ class _Gate:
         self._bench = bench
         self._began = time.monotonic()
         self._silent: dict[str, str] = {}
-        quick = replace(
-            bench.settings,
-            connect_timeout=min(5.0, bench.settings.connect_timeout),
-            read_timeout=min(_ANSWER, bench.settings.read_timeout),
-        )
+        quick = replace(bench.settings, read_timeout=min(_ANSWER, bench.settings.read_timeout))
         self.client = bench.recorder(quick)
         self.without_key = bench.recorder(replace(quick, api_key=WRONG_KEY))
 
@@ -52,7 +46,7 @@ class _Gate:
         return step not in self._bench.skipped
 
     def ask(
-        self, step: str, request: Request, read: Callable[[Response], Any] | None = None, client: Recorder | None = None
+        self, step: str, request: Request, read: Reading | None = None, client: Recorder | None = None
     ) -> Response | None:
         """Return the answer; ``None`` if there is none."""
         if not self.may_ask(step, request.url):
@@ -104,11 +98,8 @@ def _order_unknown(bench: Bench, gate: _Gate, scheme: str) -> None:
         bench.skipped["unknown-workflow"] = "the folder cannot be written"
         bench.cassette.entries.pop()
     else:
-        gate.ask("unknown-workflow", order, lambda answer: _submitted(bench, answer))
-
-
-def _submitted(bench: Bench, answer: Response) -> str:
-    return protocol.read_submit(bench.settings, answer, UNKNOWN_WORKFLOW).status
+        read = protocol.read_submit
+        gate.ask("unknown-workflow", order, lambda answer: read(bench.settings, answer, UNKNOWN_WORKFLOW).status)
 
 
 def _try_schemes(bench: Bench, gate: _Gate) -> str:

@@ -83,15 +83,13 @@ class Redactor:
     """
     Replaces what could be a secret.
 
-    :param key: the API key.
     :param known: texts of this run, such as the order's id, and what stands for each.
     :param hosts: the connection's own hosts, which are shown as they are.
     """
 
     def __init__(self, key: str, known: Mapping[str, str], hosts: Collection[str] = ()) -> None:
-        self._key = key
         self.known = known
-        self._hosts = hosts
+        self._key, self._hosts = key, hosts
 
     def _host(self, host: str) -> str:
         """Return a host without labels that may name a customer, or be a secret."""

@@ -33,8 +33,6 @@ def examine(
     :param agree: asks the person before an order; ``None``: no order is sent.
     :param minutes: how long to look whether record and picture are still there.
     :param say: prints a line for the person.
-    :param clock: returns seconds since the epoch.
-    :param sleep: waits so many seconds.
     :param here: returns what is seen of Airflow.
     :return: the report, also if it was interrupted with Ctrl-C.
     :raises InvalidRequestError: the folder cannot be used.
