@@ -58,17 +58,14 @@ class Order:
     @property
     def _record(self) -> orders.OrderRecord:
         kept = self._kept or {}
-        try:
+        with contextlib.suppress(ValueError):
             record = orders.read_record(kept.get("record"))
-        except ValueError:
-            record = None
-        numbers = all(isinstance(kept.get(name, 0.0), int | float | None) for name in ("ended_at", "balance"))
-        if record is None or not numbers or not isinstance(kept.get("output", ""), str):
-            raise InvalidRequestError(
-                f"{self._bench.folder.path / 'order.json'} cannot be read, so nothing is ordered: look at it, or give "
-                "another folder with --out."
-            )
-        return record
+            if record is not None and _is_whole(record, kept):
+                return record
+        raise InvalidRequestError(
+            f"{self._bench.folder.path / 'order.json'} cannot be read, so nothing is ordered: look at it, or give "
+            "another folder with --out."
+        )
 
     def place(self) -> None:
         """Send the order, unless there is one or the person does not agree; then find out what became of it."""
@@ -306,6 +303,13 @@ class Order:
         known |= {scene.partition("#")[0]: "<scene without its fragment>", scene: "<scene>", person: "<person>"}
         self._bench.redactor.known = {name: instead for name, instead in known.items() if name}
         self._bench.client.own = record.request_id
+
+
+def _is_whole(record: orders.OrderRecord, kept: Mapping[str, Any]) -> bool:
+    """Whether what is kept of an order has the kinds that it was written with; somebody may have edited it."""
+    numbers = (record.at, kept.get("ended_at", 0.0), kept.get("balance") or 0.0)
+    texts = (record.request_id, record.poll_url, kept.get("output", ""))
+    return all(isinstance(one, int | float) for one in numbers) and all(isinstance(one, str) for one in texts)
 
 
 def _name(error: SegmindError) -> str:

@@ -122,8 +122,8 @@ def _judged(belief: Belief, tape: Tape, skipped: Mapping[str, str]) -> Finding:
     return Finding(belief, why=_why(belief, tape, skipped))
 
 
-def _line(text: str) -> str:
-    return " ".join(text.replace("`", "'").split())[:300]
+def _line(text: object) -> str:
+    return " ".join(str(text).replace("`", "'").split())[:300]
 
 
 def _why(belief: Belief, tape: Tape, skipped: Mapping[str, str]) -> str:

@@ -154,12 +154,16 @@ def test_a_record_that_cannot_be_read_orders_nothing(text, tmp_path, clock):
         assert emulator.charges == ()
 
 
-@pytest.mark.parametrize("damage", [{"ended_at": "x"}, {"balance": "x"}, {"output": 5}, {"record": {"at": 1}}])
+@pytest.mark.parametrize(
+    "damage",
+    [{"ended_at": "x"}, {"balance": "x"}, {"output": 5}, {"record": {"at": "x"}}, {"record": {"request_id": {}}}],
+)
 def test_a_record_that_somebody_has_damaged_orders_nothing(damage, tmp_path, clock):
     with Emulator(clock=clock) as emulator:
         run(emulator, tmp_path, clock)
         kept = json.loads((tmp_path / "order.json").read_text())
-        (tmp_path / "order.json").write_text(json.dumps({**kept, **damage}))
+        damaged = {**kept, **damage, "record": {**kept["record"], **damage.get("record", {})}}
+        (tmp_path / "order.json").write_text(json.dumps(damaged))
         with pytest.raises(InvalidRequestError, match="nothing is ordered"):
             run(emulator, tmp_path, clock)
         assert len(emulator.charges) == 1
