@@ -137,11 +137,9 @@ class Redactor:
             others = [row for row in value if isinstance(row, dict) and row not in mine]
             return [self.value(row) for row in mine[:2]] + [self._shape(row) for row in others[:1]]
         if isinstance(value, dict):
-            lists = {name: self._history(part, own) for name, part in value.items() if isinstance(part, list)}
-            return {
-                **self.value({**value, **dict.fromkeys(lists)}),
-                **{self._name(name): lists[name] for name in lists},
-            }
+            parts = {name: self._history(part, own) for name, part in value.items() if isinstance(part, list | dict)}
+            rest = self.value({**value, **dict.fromkeys(parts)})
+            return {**rest, **{self._name(name): part for name, part in list(parts.items())[:_MOST]}}
         return self.value(value)
 
     def _shape(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,7 +195,7 @@ class Redactor:
             (name if _SIGNED.fullmatch(name) else self._name(name)) if value else "<value>" for name, value in pairs
         ]
         query = "&".join(f"{name}=…" for name in names)
-        scheme = f"{parts.scheme}://" if parts.scheme else "//" if parts.netloc else ""
+        scheme = f"{parts.scheme}://" if parts.scheme in ("http", "https") else "//" if parts.netloc else ""
         return f"{scheme}{host}{path}{f'?{query}' if parts.query else ''}{'#…' if parts.fragment else ''}"
 
     def _segment(self, one: str) -> str:

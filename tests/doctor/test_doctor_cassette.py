@@ -193,6 +193,16 @@ def test_of_a_url_no_value_without_a_name_and_no_customer_s_host_are_kept():
     assert redactor.url("https://images.segmind.com/x") == "https://images.segmind.com/<1>"
     assert redactor.url("https://segmind.anna-1.example.com/") == "https://segmind.anna-1.example.com/"
     assert redactor.url("http://[::1]:80/") == "http://[::1]:80/"
+    assert redactor.url("hunter2secret:x") == "<1>"
+    assert redactor.url("hunter2secret://x.example.com/") == "//x.example.com/"
+
+
+@pytest.mark.parametrize("shape", [lambda row: [row], lambda row: {"data": [row]}, lambda row: {"a": {"rows": [row]}}])
+def test_of_another_request_no_word_is_kept_wherever_the_history_lists_it(shape):
+    row = {"request_id": "4f75", "error": "no person found", "status": "FAILED", "created_at": "2026-11-30T09:00:00Z"}
+    kept = json.dumps(Redactor(KEY, {}).body(Response(200, {}, json.dumps(shape(row)).encode()), "4f74", rows=True))
+    assert "created_at" in kept
+    assert [word for word in ("person", "FAILED", "2026") if word in kept] == []
 
 
 def test_a_number_in_a_header_that_names_a_user_is_not_kept():
