@@ -93,7 +93,7 @@ class Redactor:
 
     def _host(self, host: str) -> str:
         """Return a host without labels that may name a customer, or be a secret."""
-        if host in self._hosts or _ADDRESS.fullmatch(host) or host == "localhost":
+        if host in self._hosts or _ADDRESS.fullmatch(host) or host in ("", "localhost"):
             return host
         labels = host.split(".")
         kept = (_LABEL if place < len(labels) - 2 else _DOMAIN for place in range(len(labels)))

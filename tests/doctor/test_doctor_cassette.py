@@ -193,6 +193,7 @@ def test_of_a_url_no_value_without_a_name_and_no_customer_s_host_are_kept():
     assert redactor.url("https://images.segmind.com/x") == "https://images.segmind.com/<1>"
     assert redactor.url("https://segmind.anna-1.example.com/") == "https://segmind.anna-1.example.com/"
     assert redactor.url("http://[::1]:80/") == "http://[::1]:80/"
+    assert redactor.url("/workflows/abc") == "/workflows/<3>"
     assert redactor.url("hunter2secret:x") == "<1>"
     assert redactor.url("hunter2secret://x.example.com/") == "//x.example.com/"
 
