@@ -55,7 +55,10 @@ def _history_inputs(tape: Tape) -> Seen | None:
 
 
 def _order(tape: Tape) -> Seen | None:
-    sent = [(n, one) for n, one in tape.of("order") if one["status"] is not None or one.get("sent", True)]
+    # Neither "too many requests" nor an order that was never sent says anything.
+    sent = [
+        (n, one) for n, one in tape.of("order") if (one["status"] or one.get("sent", True)) and one["status"] != 429
+    ]
     return Seen(*_answer_to_order(*sent[-1])) if sent else None
 
 

@@ -130,7 +130,8 @@ def _why(belief: Belief, tape: Tape, skipped: Mapping[str, str]) -> str:
     asked = list(tape.of(*belief.shown_by))
     if not asked and belief.order and not list(tape.of("order")):
         return "only an order shows it (--order)"
-    refused = [(number, one) for number, one in asked if not is_answer(one)]
+    answered = {one["step"] for _, one in asked if is_answer(one)}
+    refused = [(number, one) for number, one in asked if one["step"] not in answered]
     if refused:
         number, one = refused[-1]
         what = "a web page" if is_page(one) else "no answer" if one["status"] is None else f"HTTP {one['status']}"

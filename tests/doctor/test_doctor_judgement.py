@@ -82,6 +82,21 @@ def test_an_answer_to_an_order_is_named_as_what_it_is(fault, said, tmp_path, clo
         assert "Insufficient credits" in str(report)
 
 
+def test_an_order_that_came_too_soon_is_no_difference(tmp_path, clock):
+    with Emulator(clock=clock) as emulator:
+        emulator.script(Fault("429", after=1))
+        report = run(emulator, tmp_path, clock)
+    assert differs(report) == {}
+    assert "order: HTTP 429 came instead" in str(report)
+
+
+def test_a_429_between_answers_is_not_given_as_the_reason_for_what_they_do_not_show(tmp_path, clock):
+    with Emulator(clock=clock, job_seconds=20) as emulator:
+        emulator.script(Fault("429", on="poll", after=3))
+        page = str(run(emulator, tmp_path, clock))
+    assert "polls-count: the answers do not show it" in page
+
+
 def test_a_result_that_has_no_url_is_named(tmp_path, clock):
     value = {"data": "data:image/png;base64,iVBORw0KGgo", "type": "image"}
     output = json.dumps([{"keyname": "body_swap_image", "value": value}])
