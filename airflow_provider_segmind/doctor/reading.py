@@ -30,13 +30,14 @@ def _reach(tape: Tape) -> Seen | None:
     asked = list(tape.of("bearer", "x-api-key", "wrong-key", "upload", "file", "history"))
     bad = {f"{urlsplit(one['url']).netloc}: {what}": number for number, one in asked if (what := _no_answer(one))}
     if bad:
-        return Seen("; ".join(bad), min(bad.values()))
+        why = dict.fromkeys(one["failure"].partition(": ")[2] for _, one in asked if one["status"] is None)
+        return Seen("; ".join(bad), min(bad.values()), "; ".join(filter(None, why)))
     return next((Seen("all answer", number) for number, one in asked if one["step"] in ("bearer", "wrong-key")), None)
 
 
 def _no_answer(one: Entry) -> str:
     if one["status"] is None:
-        return one["failure"] or "no answer"
+        return one["failure"].partition(":")[0] or "no answer"
     if is_page(one):
         return f"a web page with HTTP {one['status']}"
     if 300 <= one["status"] < 400:

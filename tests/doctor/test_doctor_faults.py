@@ -146,8 +146,11 @@ def test_without_a_network_the_report_says_what_could_not_be_reached(tmp_path, c
 
 
 def test_a_host_that_dns_does_not_know_is_named_as_that(tmp_path, clock):
-    settings = Settings.from_connection(host="https://segmind.invalid", password="SG_0123456789abcdef")
-    assert "its name is not known" in differs(run(settings, tmp_path, clock))["reach"]
+    hosts = {"storage_url": "https://storage.invalid", "history_url": "https://segmind.invalid"}
+    settings = Settings.from_connection(host="https://segmind.invalid", password="SG_0123456789abcdef", extra=hosts)
+    report = run(settings, tmp_path, clock)
+    assert differs(report)["reach"] == "segmind.invalid: ConnectionError; storage.invalid: ConnectionError"
+    assert "(its name is not known here: check the connection's host" in " ".join(str(report).split())
 
 
 @pytest.mark.parametrize(
