@@ -10,12 +10,9 @@ from airflow.sdk import Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.gallery import REVIEW_KEY, VERDICTS_KEY, GalleryRecord
-from airflow_provider_segmind.batch.files import dag_of
 from airflow_provider_segmind.failures import task_error
 from airflow_provider_segmind.links import BeforeAfterLink, task_tab
-from airflow_provider_segmind.memory.swaps import reject
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
-from airflow_provider_segmind.review.manifest import decided, items_of, read_items, write_decided, write_items
 
 FINISH = "Finish the review"
 
@@ -60,6 +57,8 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
 
     def execute(self, context: Context) -> Any:
         """Write what is to be reviewed, and wait for people."""
+        from airflow_provider_segmind.review.manifest import items_of, write_items
+
         try:
             rows = items_of(self.results)
             items = write_items(self.review_uri, rows)
@@ -76,6 +75,10 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Write the manifests that follow from the verdicts."""
+        from airflow_provider_segmind.batch.files import dag_of
+        from airflow_provider_segmind.memory.swaps import reject
+        from airflow_provider_segmind.review.manifest import decided, read_items, write_decided
+
         super().execute_complete(context, event)
         ti = context["ti"]
         verdicts = ti.xcom_pull(task_ids=self.task_id, key=VERDICTS_KEY, map_indexes=ti.map_index) or {}
