@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import io
 import json
 import math
 import os
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError, SegmindError, TransportError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.workflows import PRICE
 from airflow_provider_segmind.doctor.bench import WRONG_KEY
@@ -31,7 +32,9 @@ OUT/order.json is the record of the order: keep it to yourself."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return 0 if all beliefs hold, 1 if some differ, 2 if it could not run."""
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without UTF-8 still gets the page
     try:
         settings = _settings(options.conn_id, os.environ)
         terminal = sys.stdin.isatty()
@@ -59,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if report.differs else 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m airflow_provider_segmind.doctor",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -71,8 +75,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--order", action="store_true", help="also order one swap, after a question, and watch it; or go on with it")
     add("--out", default="segmind-report", help="folder for report and cassette (%(default)s)")
     watch = "how long to look, after the job's end, whether record and picture are still there"
-    add("--watch", type=float, metavar="MINUTES", help=f"{watch}; default: until Ctrl-C in a terminal, else once")
-    return parser
+    add("--watch", type=_minutes, metavar="MINUTES", help=f"{watch}; default: until Ctrl-C in a terminal, else once")
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:  # it may be a key, so it is not shown
+        parser.error("there is an argument that is not known. A key is never one: set SEGMIND_API_KEY")
+    return options
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not minutes >= 0:  # "nan" is not, either
+        raise argparse.ArgumentTypeError("give a number of minutes, 0 or more")
+    return minutes
 
 
 def _settings(conn_id: str, environment: Mapping[str, str]) -> Settings:
@@ -87,7 +101,7 @@ def _settings(conn_id: str, environment: Mapping[str, str]) -> Settings:
 
         try:
             return load_settings(conn_id)
-        except AuthenticationError as error:
+        except (AuthenticationError, TransportError) as error:
             print(f"{error} The key is taken from elsewhere.", file=sys.stderr)
     return Settings.from_connection(host=None, password=_key(environment), conn_id=conn_id)
 
@@ -97,21 +111,23 @@ def _from_json(name: str, said: str, conn_id: str, environment: Mapping[str, str
     try:
         given = json.loads(said)
         extra = given.get("extra") or {}
-        extra = json.loads(extra) if isinstance(extra, str) else dict(extra)
+        extra = json.loads(extra) if isinstance(extra, str) else extra
+        if given.get("conn_type") not in (None, "", "segmind"):
+            raise InvalidRequestError(
+                f"{name} is of another type, so its password is sent to nobody: use conn_type segmind."
+            )
+        return Settings.from_connection(
+            host=given.get("host"),
+            password=given.get("password") or _key(environment),
+            schema=given.get("schema"),
+            port=given.get("port"),
+            extra=extra,
+            conn_id=conn_id,
+        )
+    except SegmindError:
+        raise
     except (ValueError, TypeError, AttributeError):
         raise InvalidRequestError(f"{name} is not a connection in JSON: correct it, or remove it.") from None
-    if given.get("conn_type") not in (None, "", "segmind"):
-        raise InvalidRequestError(
-            f"{name} is of another type, so its password is sent to nobody: use conn_type segmind."
-        )
-    return Settings.from_connection(
-        host=given.get("host"),
-        password=given.get("password") or _key(environment),
-        schema=given.get("schema"),
-        port=given.get("port"),
-        extra=extra,
-        conn_id=conn_id,
-    )
 
 
 def _key(environment: Mapping[str, str]) -> str:

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
 from airflow_provider_segmind.api.media import MAX_BYTES, format_of
 from airflow_provider_segmind.api.models import Settings
-from airflow_provider_segmind.api.transport import Session, exchange, prepare_session
+from airflow_provider_segmind.api.transport import Exchange, Session, exchange, prepare_session
 from airflow_provider_segmind.api.urls import is_local
 from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response
-from airflow_provider_segmind.doctor.cassette import Folder, Recorder
+from airflow_provider_segmind.doctor.cassette import Folder, Reading, Recorder
 from airflow_provider_segmind.doctor.redaction import Redactor
 from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
 from airflow_provider_segmind.quality import reading
 
 WRONG_KEY = "SG_not-a-key-of-anybody"
 """The key of a run without a key; nobody has it."""
+_UNFETCHED = (requests.RequestException, urllib3.exceptions.HTTPError, ForbiddenAddressError, OSError, ValueError)
+_REDIRECTS = 3
+_MOVED = (301, 302, 303, 307, 308)
 
 
 class Bench:
-    """
-    What all requests of a run share.
-
-    :param say: prints a line for the person.
-    :param clock: returns seconds since the epoch.
-    :param sleep: waits so many seconds.
-    :raises InvalidRequestError: if the folder holds the cassette of another host.
-    """
+    """What all requests of a run share; ``InvalidRequestError`` if the folder holds the cassette of another host."""
 
     def __init__(
         self,
@@ -45,8 +41,9 @@ class Bench:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.settings, self.folder, self.say, self.clock, self.sleep = settings, folder, say, clock, sleep
-        self.cassette = folder.cassette(settings.base_url)
-        self.redactor = Redactor(settings.api_key, {})
+        own = (settings.base_url, settings.storage_url, settings.history_url or "")
+        self.redactor = Redactor(settings.api_key, {}, [urlsplit(url).hostname or "" for url in own])
+        self.cassette = folder.cassette(self.redactor.url(settings.base_url))
         self.skipped: dict[str, str] = {}
         """Why a request was not sent, by its name."""
         self.notes: list[str] = []
@@ -78,20 +75,16 @@ class Bench:
         self._files.close()
         self.folder.close()
 
-    def save(self) -> None:
-        """Keep the cassette. It never raises: an answer that has just come may be that to an order."""
+    def save(self) -> bool:
+        """Keep the cassette; return whether it is kept. Never raises: the answer that came last may be to an order."""
         try:
             self.folder.write("cassette.json", self.cassette.to_bytes(self.settings.api_key))
         except OSError as error:
             self.say(f"The cassette cannot be written now ({error.strerror}).")
+            return False
+        return True
 
-    def ask(
-        self,
-        step: str,
-        request: Request,
-        read: Callable[[Response], Any] | None = None,
-        client: Recorder | None = None,
-    ) -> Answer:
+    def ask(self, step: str, request: Request, read: Reading | None = None, client: Recorder | None = None) -> Answer:
         """Send one request and record it under a name; ``read``: how the package reads the answer."""
         client = client or self.client
         client.step, client.read = step, read
@@ -100,38 +93,42 @@ class Bench:
     def fetch(self, step: str, url: str, *, same_as: bytes = b"", scene: bytes = b"", seconds: float = 30.0) -> Answer:
         """Fetch a file as anybody can, without the key; record what it is, and nothing of what it shows."""
         began, at = time.monotonic(), self.clock()
-        answer, data = self._get(url, seconds)
-        facts: dict[str, Any] = {}
+        with exchange(seconds) as whole:
+            answer, data, end = self._get(url, whole)
+        facts: dict[str, Any] = {"redirected": True} if end != url else {}
         if isinstance(answer, Response) and answer.status == 200:
             kind = format_of(data)
-            facts = {"format": kind.name if kind else "no picture", "bytes": len(data)}
-            facts |= {"same": digest(data) == digest(same_as)} if same_as else {}
+            facts |= {"format": kind.name if kind else "no picture", "bytes": len(data)}
+            facts |= {"same": data == same_as} if same_as else {}
             facts |= {"size": size_of(data), "scene": size_of(scene)} if scene else {}
         self.client.step, self.client.read = step, None
-        self.client.record("GET", url, "no key", at, time.monotonic() - began, answer, **facts)
+        self.client.record("GET", end, "no key", at, time.monotonic() - began, answer, **facts)
         return answer
 
-    def _get(self, url: str, seconds: float) -> tuple[Answer, bytes]:
+    def _get(self, url: str, whole: Exchange) -> tuple[Answer, bytes, str]:
+        """Return the answer, the file and its URL, after as many redirects as tasks follow."""
+        for _ in range(_REDIRECTS + 1):
+            answer, data = self._get_once(url, whole)
+            if not isinstance(answer, Response) or answer.status not in _MOVED or "location" not in answer.headers:
+                break
+            with contextlib.suppress(ValueError):
+                url = urljoin(url, answer.headers["location"])
+        return answer, data, url
+
+    def _get_once(self, url: str, whole: Exchange) -> tuple[Answer, bytes]:
         data = bytearray()
-        with exchange(seconds) as one:
-            try:
-                if not is_local(self.settings.base_url):
-                    check_host(urlsplit(url).hostname or "")  # a proxy would not
-                with self._files.get(url, stream=True, timeout=(5, 20), allow_redirects=False) as answer:
-                    while (chunk := answer.raw.read1(65536, decode_content=False)) and len(data) < MAX_BYTES:
-                        data += chunk
-                    fields = {name.lower(): value for name, value in answer.headers.items()}
-                    # Of a file nothing is recorded; of a refusal the words are.
-                    body = b"" if answer.status_code == 200 else bytes(data[:4096])
-                    return Response(answer.status_code, fields, body, self.clock()), bytes(data)
-            except (
-                requests.RequestException,
-                urllib3.exceptions.HTTPError,
-                ForbiddenAddressError,
-                OSError,
-                ValueError,
-            ) as error:
-                return Failure(one.sent, type(error).__name__), b""
+        try:
+            if not is_local(self.settings.base_url):
+                check_host(urlsplit(url).hostname or "")  # a proxy would not
+            with self._files.get(url, stream=True, timeout=(5, 20), allow_redirects=False) as answer:
+                while (chunk := answer.raw.read1(65536, decode_content=False)) and len(data) < MAX_BYTES:
+                    data += chunk
+                fields = {name.lower(): value for name, value in answer.headers.items()}
+                # Of a file nothing is recorded; of a refusal the words are.
+                body = b"" if answer.status_code == 200 else bytes(data[:4096])
+                return Response(answer.status_code, fields, body, self.clock()), bytes(data)
+        except _UNFETCHED as error:
+            return Failure(whole.sent, type(error).__name__), b""
 
 
 def _session(settings: Settings) -> requests.Session:
@@ -139,11 +136,6 @@ def _session(settings: Settings) -> requests.Session:
     session.verify = settings.verify
     session.proxies.update(settings.proxies)
     return session
-
-
-def digest(data: bytes) -> str:
-    """Return what tells a file from others."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def size_of(data: bytes) -> list[int] | None:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,12 +16,14 @@ from typing import Any
 from airflow_provider_segmind import __version__
 from airflow_provider_segmind.api import answers
 from airflow_provider_segmind.api.client import Client
-from airflow_provider_segmind.api.clocks import clock_offset
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.refusals import moment_of
 from airflow_provider_segmind.api.wire import Answer, Request, Response
 from airflow_provider_segmind.doctor.redaction import LIMIT, Redactor
 
 VERSION = 1
+Reading = Callable[[Response], Any]
+"""How the package reads an answer."""
 WATCHED = ("poll", "record", "picture-later", "history-order")
 """Requests that are repeated: equal answers in a row are one entry."""
 MOST = 300
@@ -29,12 +32,7 @@ MOST = 300
 
 @dataclass
 class Cassette:
-    """
-    Requests and answers of all runs of one folder.
-
-    :param host: the connection's base URL.
-    :param entries: plain values, as written to the file; the first is request 1.
-    """
+    """Requests and answers of all runs of one folder, as plain values; the first is request 1."""
 
     host: str
     entries: list[dict[str, Any]] = field(default_factory=list)
@@ -43,7 +41,8 @@ class Cassette:
         """Add an entry, or count it to the one before if it says the same."""
         same = next((one for one in reversed(self.entries) if one["step"] == entry["step"]), None)
         if same and entry["step"] in WATCHED and _said(same) == _said(entry):
-            same.update(times=same.get("times", 1) + 1, until=entry["at"], last=entry["headers"])
+            same.update(times=same.get("times", 1) + 1, until=entry["at"])
+            _follow_limit(same, entry["headers"])
         elif entry["step"] in WATCHED:
             if same and len(self.entries) >= MOST:  # the first and the last matter most
                 self.entries.remove(same)
@@ -62,6 +61,14 @@ class Cassette:
         return text.encode("utf-8", "replace") + b"\n"
 
 
+def _follow_limit(same: dict[str, Any], headers: Mapping[str, str]) -> None:
+    """Keep what was left of a limit at last; where it rises, another window has begun, which says nothing."""
+    before = same.get("last", same["headers"])
+    left = [(before.get(name, ""), value) for name, value in headers.items() if "remaining" in name]
+    rises = any(old.isdigit() and new.isdigit() and int(new) > int(old) for old, new in left)
+    same.update({"risen": True} if rises or "risen" in same else {"last": headers, "counted": same["times"]})
+
+
 def _said(entry: Mapping[str, Any]) -> tuple[Any, ...]:
     headers = {
         name: None if LIMIT.search(name) else value for name, value in entry["headers"].items() if name != "date"
@@ -77,8 +84,8 @@ class Recorder(Client):
     own = ""
     cassette: Cassette
     redactor: Redactor
-    saved: Callable[[], None]
-    read: Callable[[Response], Any] | None = None
+    saved: Callable[[], object]
+    read: Reading | None = None
 
     def send(self, request: Request) -> Answer:
         """Send one request and record it."""
@@ -90,23 +97,17 @@ class Recorder(Client):
     def record(self, method: str, url: str, scheme: str, at: float, took: float, answer: Answer, **facts: Any) -> None:
         """Record an exchange, and keep the cassette at once: the next moment may be a kill."""
         entry: dict[str, Any] = {"step": self.step, "method": method, "url": self.redactor.url(url), "key": scheme}
-        entry |= {
-            "at": round(at, 1),
-            "took": round(took, 3),
-            "status": None,
-            "headers": {},
-            "body": None,
-            "failure": "",
-        }
+        entry |= {"at": round(at, 1), "took": round(took, 3)}
+        entry |= {"status": None, "headers": {}, "body": None, "failure": ""}
         if isinstance(answer, Response):
             entry |= {"status": answer.status, "headers": self.redactor.headers(answer.headers)}
             facts |= self._read_as(answer)
-            if (skew := clock_offset(answer, None)) is not None:
-                facts["skew"] = round(skew)
+            if (told := moment_of(answer.headers.get("date", ""))) is not None:
+                facts["skew"] = round(answer.at - told)
             if "format" not in facts:
                 entry["body"] = self.redactor.body(answer, self.own, self.step.startswith("history"))
         else:
-            entry |= {"failure": answer.reason.partition(" ")[0], "sent": answer.sent}
+            entry |= {"failure": _failure(answer.reason), "sent": answer.sent}
         self.cassette.add({**entry, "facts": facts} if facts else entry)
         self.saved()
 
@@ -121,11 +122,18 @@ class Recorder(Client):
         return found if isinstance(found, dict) else {"read_as": self.redactor.value(found, "status")}
 
 
+def _failure(reason: str) -> str:
+    """Return why there is no answer, without the host that it names."""
+    name, _, rest = reason.partition(" ")
+    words = rest.partition(": ")[2]
+    return f"{name}: {words}" if words else name
+
+
 class Folder:
     """
     The folder of one examination: report and cassette to share, and the record of the order, which is private.
 
-    :raises InvalidRequestError: if it cannot be used; the message says what to do.
+    What cannot be used raises ``InvalidRequestError``, which says what to do.
     """
 
     def __init__(self, path: Path) -> None:
@@ -141,11 +149,11 @@ class Folder:
             ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(self._lock)
-            raise InvalidRequestError(
-                f"Another run of the doctor works in {path}: wait for its end, or give another folder with --out."
-            ) from None
+            busy = isinstance(error, BlockingIOError)
+            why = "Another run of the doctor works in it: wait for its end" if busy else "Its disk has no locks"
+            raise InvalidRequestError(f"{path} cannot be used. {why}, or give another folder with --out.") from None
 
     def close(self) -> None:
         """Let other runs have the folder."""
@@ -157,11 +165,13 @@ class Folder:
         if said is None:
             return Cassette(host)
         entries = said.get("entries")
-        if said.get("cassette") != VERSION or said.get("host") != host or not isinstance(entries, list):
+        if said.get("cassette") != VERSION or said.get("host") != host:
             raise InvalidRequestError(
                 f"{self.path} holds the cassette of another host ({answers.name(said.get('host'))}) or of another "
                 "version of this package: give another folder with --out."
             )
+        if not isinstance(entries, list) or not all(map(_is_entry, entries)):
+            raise self._unreadable("cassette.json")
         return Cassette(host, entries)
 
     def order(self) -> dict[str, Any] | None:
@@ -172,9 +182,22 @@ class Folder:
         """
         Keep the order's record. When this returns, it survives a kill and a power cut.
 
-        :raises InvalidRequestError: it is the ``first``, and another machine has just written one.
+        :raises InvalidRequestError: it is the ``first``, and cannot be kept: nothing must be ordered.
+        :raises OSError: it is not the first, and cannot be kept.
         """
-        self.write("order.json", json.dumps(said, indent=1).encode(), durably=True, exclusively=first)
+        try:
+            self.write("order.json", json.dumps(said, indent=1).encode(), durably=True, exclusively=first)
+        except FileExistsError:
+            raise InvalidRequestError(
+                "Another run has just begun an order in this folder: run this again to continue with it."
+            ) from None
+        except OSError as error:
+            if not first:
+                raise
+            raise InvalidRequestError(
+                f"The order's record cannot be kept safely in this folder ({error.strerror}), so nothing is ordered: "
+                "give a folder on another disk with --out."
+            ) from None
 
     def drop_order(self) -> None:
         """Forget an order that was certainly refused."""
@@ -183,28 +206,18 @@ class Folder:
 
     def write(self, name: str, data: bytes, *, durably: bool = False, exclusively: bool = False) -> None:
         """Write a file whole; only its owner may read it. ``durably``: when this returns, it is on the disk."""
-        whole = self.path / f".{name}.new"
-        with open(os.open(whole, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
-            file.write(data)
-            file.flush()
-            if durably:
-                os.fsync(file.fileno())
-        if exclusively:
-            # A lock is not enough: some shared disks have none.
-            try:
-                (self.path / name).hardlink_to(whole)
-            except FileExistsError:
-                raise InvalidRequestError(
-                    f"Another run has just begun an order in {self.path}: run this again to continue with it."
-                ) from None
-            except OSError as error:
-                raise InvalidRequestError(
-                    f"The disk of {self.path} cannot keep an order's record safely ({error.strerror}), so nothing is "
-                    "ordered: give a folder on another disk with --out."
-                ) from None
-            whole.unlink()
-        else:
-            whole.replace(self.path / name)
+        # A name of its own: two machines that have no lock in common must not write into one file.
+        handle, whole = tempfile.mkstemp(prefix=f".{name}.", dir=self.path)
+        try:
+            with open(handle, "wb") as file:  # noqa: PTH123
+                file.write(data)
+                file.flush()
+                if durably:
+                    os.fsync(file.fileno())
+            # A link fails if there is a file, whatever locks the disk has.
+            (os.link if exclusively else os.replace)(whole, self.path / name)
+        finally:
+            Path(whole).unlink(missing_ok=True)
         if durably:
             self._sync()
 
@@ -221,10 +234,27 @@ class Folder:
         except (OSError, ValueError):
             said = None
         if not isinstance(said, dict):
-            raise InvalidRequestError(
-                f"{path} cannot be read, so nothing is ordered: look at it, or give another folder with --out."
-            )
+            raise self._unreadable(name)
         return said
+
+    def _unreadable(self, name: str) -> InvalidRequestError:
+        return InvalidRequestError(
+            f"{self.path / name} cannot be read, so nothing is ordered: look at it, or give another folder with --out."
+        )
+
+
+_ENTRY: dict[str, Any] = {"step": str, "method": str, "url": str, "key": str, "at": float | int, "took": float | int,
+                          "status": int | None, "headers": dict, "body": object, "failure": str}  # fmt: skip
+_MORE: dict[str, Any] = {"sent": bool, "times": int, "counted": int, "until": float | int, "facts": dict, "last": dict}
+
+
+def _is_entry(one: Any) -> bool:
+    """Whether an entry of a file has the form that a run gives it; somebody may have edited it."""
+    if not isinstance(one, dict) or not one.keys() >= _ENTRY.keys():
+        return False
+    if not all(isinstance(one[name], kind) for name, kind in {**_ENTRY, **_MORE}.items() if name in one):
+        return False
+    return all(isinstance(text, str) for fields in (one["headers"], one.get("last", {})) for text in fields.values())
 
 
 @contextlib.contextmanager

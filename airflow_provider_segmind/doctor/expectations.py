@@ -6,11 +6,12 @@ import functools
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
 _FILE = Path(__file__).with_name("expectations.toml")
+_OF_AN_ORDER = frozenset(("order", "poll", "history-order", "balance-after", "record", "picture", "picture-later"))
 _PAGE = """\
 # What we believe of the service
 
@@ -26,54 +27,45 @@ near. **assumed**: nobody says.
 
 @dataclass(frozen=True)
 class Belief:
-    """
-    One thing that is believed of the service.
+    """One thing that is believed of the service; expectations.toml says what its fields mean."""
 
-    :param says: the belief, as a sentence.
-    :param sure: ``documented``, ``reported``, ``inferred`` or ``assumed``.
-    :param expected: the values that agree with it.
-    :param shown_by: names of the requests that can show it.
-    :param follows: what follows for this package, by the value seen; ``otherwise`` for any other.
-    :param order: whether only an order can show it.
-    :param seen: date, version and result of the runs that have shown it.
-    """
-
-    name: str
     topic: str
+    name: str
     says: str
     sure: str
     source: str
     expected: Sequence[str]
     shown_by: Sequence[str]
-    follows: Mapping[str, str]
-    order: bool = False
+    otherwise: str
+    follows: Mapping[str, str] = field(default_factory=dict)
     seen: Sequence[Sequence[str]] = ()
+
+    @property
+    def order(self) -> bool:
+        """Whether only an order can show it."""
+        return set(self.shown_by) <= _OF_AN_ORDER
 
     def what_follows(self, seen: str) -> str:
         """Return what follows of a value; empty if it is expected."""
         if seen in self.expected:
             return ""
-        return self.follows.get(seen, self.follows["otherwise"]).replace("{seen}", seen)
+        return self.follows.get(seen, self.otherwise).replace("{seen}", seen)
 
 
 @functools.cache
 def beliefs() -> tuple[Belief, ...]:
     """Return all beliefs, in the order of the file."""
-    return tuple(Belief(**one) for one in tomllib.loads(_FILE.read_text(encoding="utf-8"))["belief"])
+    topics = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    return tuple(Belief(topic, **one) for topic, listed in topics.items() for one in listed)
 
 
 def page() -> str:
     """Return docs/service.md."""
     parts = [_PAGE]
-    for topic, group in groupby(sorted(beliefs(), key=_place), key=lambda belief: belief.topic):
+    for topic, group in groupby(beliefs(), key=lambda belief: belief.topic):
         parts.append(f"\n## {topic}\n\n| What | How sure | Source | Seen |\n|---|---|---|---|\n")
         parts += [_row(belief) for belief in group]
     return "".join(parts)
-
-
-def _place(belief: Belief) -> int:
-    topics = list(dict.fromkeys(one.topic for one in beliefs()))
-    return topics.index(belief.topic)
 
 
 def _row(belief: Belief) -> str:

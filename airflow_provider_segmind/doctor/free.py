@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import socket
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api import history, protocol
@@ -15,17 +12,17 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.urls import parse_url
 from airflow_provider_segmind.api.wire import Failure, Request, Response
 from airflow_provider_segmind.doctor.bench import WRONG_KEY, Bench
-from airflow_provider_segmind.doctor.cassette import Recorder
-from airflow_provider_segmind.doctor.tape import is_answer
+from airflow_provider_segmind.doctor.cassette import Reading, Recorder
+from airflow_provider_segmind.doctor.tape import Entry, may_be_accepted
 from airflow_provider_segmind.emulator import samples
 
 STEPS = ("wrong-key", "bearer", "x-api-key", "unknown-job", "upload", "file", "history", "unknown-workflow")
 UNKNOWN_JOB = "00000000000000000000000000000000"
 UNKNOWN_WORKFLOW = "missing-000000000000000000000000-v1"
-SECONDS = 30.0
+SECONDS = 25.0
 """Seconds after which no further free request is begun."""
-_ANSWER = 6.0
-"""Seconds for each answer, so that a silent host does not use up the time of the others."""
+_ANSWER = 12.0
+"""Seconds for each answer: a silent host must not use up the time of the others, a slow one may be used by tasks."""
 
 
 class _Gate:
@@ -35,11 +32,7 @@ class _Gate:
         self._bench = bench
         self._began = time.monotonic()
         self._silent: dict[str, str] = {}
-        quick = replace(
-            bench.settings,
-            connect_timeout=min(5.0, bench.settings.connect_timeout),
-            read_timeout=min(_ANSWER, bench.settings.read_timeout),
-        )
+        quick = replace(bench.settings, read_timeout=min(_ANSWER, bench.settings.read_timeout))
         self.client = bench.recorder(quick)
         self.without_key = bench.recorder(replace(quick, api_key=WRONG_KEY))
 
@@ -53,33 +46,23 @@ class _Gate:
         return step not in self._bench.skipped
 
     def ask(
-        self, step: str, request: Request, read: Callable[[Response], Any] | None = None, client: Recorder | None = None
+        self, step: str, request: Request, read: Reading | None = None, client: Recorder | None = None
     ) -> Response | None:
         """Return the answer; ``None`` if there is none."""
         if not self.may_ask(step, request.url):
             return None
         answer = self._bench.ask(step, request, read, client or self.client)
         if isinstance(answer, Failure):
-            host = urlsplit(request.url).netloc
-            self._bench.skipped[step] = self._silent[host] = f"{host} {_why(host)}"
+            self._bench.skipped[step] = self._silent[urlsplit(request.url).netloc] = answer.reason
             return None
         return answer
-
-
-def _why(host: str) -> str:
-    try:
-        socket.getaddrinfo(urlsplit(f"//{host}").hostname, None)
-    except (OSError, UnicodeError):
-        return "is not found by this machine's DNS"
-    return "did not answer"
 
 
 def look(bench: Bench) -> None:
     """Ask for everything that is free; it takes less than a minute, whatever answers."""
     gate, settings = _Gate(bench), bench.settings
-    asked = next((one for one in bench.cassette.entries if one["step"] == "unknown-workflow" and is_answer(one)), None)
     # What this run asks again counts anew, also if nothing answers.
-    bench.cassette.entries[:] = [one for one in bench.cassette.entries if one["step"] not in STEPS or one is asked]
+    bench.cassette.entries[:] = [one for one in bench.cassette.entries if one["step"] not in STEPS or _is_spent(one)]
     gate.ask("wrong-key", protocol.credits_request(settings, "bearer"), client=gate.without_key)
     if not bench.has_key:
         bench.skipped |= dict.fromkeys(STEPS[1:], "there was no key")
@@ -94,14 +77,29 @@ def look(bench: Bench) -> None:
         gate.ask("history", history.history_request(settings, (now, now), 1, scheme))
     else:
         bench.skipped["history"] = "the connection has no history_url"
-    if asked is None:
-        # Once for each folder: whatever the service makes of it, it is not asked twice.
-        order = protocol.submit_request(settings, UNKNOWN_WORKFLOW, {}, scheme)
-        gate.ask("unknown-workflow", order, lambda answer: _submitted(bench, answer))
+    _order_unknown(bench, gate, scheme)
 
 
-def _submitted(bench: Bench, answer: Response) -> str:
-    return protocol.read_submit(bench.settings, answer, UNKNOWN_WORKFLOW).status
+def _is_spent(one: Entry) -> bool:
+    """Whether an order of an unknown workflow went out and may be answered otherwise than "too many requests"."""
+    went_out = one["status"] is not None or may_be_accepted(one)
+    return one["step"] == "unknown-workflow" and went_out and one["status"] != 429
+
+
+def _order_unknown(bench: Bench, gate: _Gate, scheme: str) -> None:
+    """Order of a workflow that does not exist, once for each folder: a service that takes it may bill it."""
+    order = protocol.submit_request(bench.settings, UNKNOWN_WORKFLOW, {}, scheme)
+    if any(map(_is_spent, bench.cassette.entries)) or not gate.may_ask("unknown-workflow", order.url):
+        return
+    # As if its answer were lost, until it comes: a kill must not make the next run send it again.
+    bench.client.step = "unknown-workflow"
+    bench.client.record("POST", order.url, scheme, bench.clock(), 0.0, Failure(sent=True, reason="Interrupted"))
+    if not bench.save():
+        bench.skipped["unknown-workflow"] = "the folder cannot be written"
+        bench.cassette.entries.pop()
+    else:
+        read = protocol.read_submit
+        gate.ask("unknown-workflow", order, lambda answer: read(bench.settings, answer, UNKNOWN_WORKFLOW).status)
 
 
 def _try_schemes(bench: Bench, gate: _Gate) -> str:

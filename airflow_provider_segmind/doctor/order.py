@@ -7,6 +7,7 @@ finds a record continues with it: it looks an unknown outcome up, and sends noth
 
 from __future__ import annotations
 
+import contextlib
 import math
 import uuid
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from airflow_provider_segmind.api.patience import GONE_AFTER
 from airflow_provider_segmind.api.wire import Failure, Response
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, PRICE, fingerprint, tag_scene
 from airflow_provider_segmind.doctor.bench import Bench
+from airflow_provider_segmind.doctor.tape import code, facts, may_be_accepted
 
 SECONDS = 3600.0
 """Seconds after which a job is watched no more."""
@@ -36,11 +38,7 @@ _LOOKS = 30.0
 
 
 class Order:
-    """
-    The order of a folder.
-
-    :param agree: asks the person, and returns whether the order may be sent.
-    """
+    """The order of a folder; ``agree`` asks the person whether it may be sent."""
 
     def __init__(self, bench: Bench, agree: Callable[[str], bool]) -> None:
         self._bench, self._agree = bench, agree
@@ -53,43 +51,50 @@ class Order:
         return self._kept is not None
 
     @property
+    def is_open(self) -> bool:
+        """Whether an order was begun whose end no run has seen."""
+        return self.exists and not (self._kept or {}).get("done")
+
+    @property
     def _record(self) -> orders.OrderRecord:
-        try:
-            record = orders.read_record((self._kept or {}).get("record"))
-        except ValueError:
-            record = None
-        if record is None:
-            raise InvalidRequestError(
-                f"{self._bench.folder.path / 'order.json'} cannot be read, so nothing is ordered: look at it, or give "
-                "another folder with --out."
-            )
-        return record
+        kept = self._kept or {}
+        with contextlib.suppress(ValueError):
+            record = orders.read_record(kept.get("record"))
+            if record is not None and _is_whole(record, kept):
+                return record
+        raise InvalidRequestError(
+            f"{self._bench.folder.path / 'order.json'} cannot be read, so nothing is ordered: look at it, or give "
+            "another folder with --out."
+        )
 
     def place(self) -> None:
         """Send the order, unless there is one or the person does not agree; then find out what became of it."""
-        bench = self._bench
-        if not self.exists and (why := self._why_not()):
-            bench.notes.append(f"Nothing was ordered: {why}")
-            return
-        if not self.exists and not self._agree(_QUESTION.format(balance=_balance(bench.balance))):
-            bench.notes.append("Nothing was ordered: it was not agreed to.")
-            return
-        if not self.exists and not self._send():
-            return
+        if not self.exists:
+            if why := self._why_not():
+                self._bench.notes.append(f"Nothing was ordered: {why}")
+                return
+            if not self._send():
+                return
         if self._record.pending:
             self._look_up()
 
     def _why_not(self) -> str:
         bench = self._bench
         if bench.client.auth.known is None:
-            return "the key was not accepted, or Segmind did not answer. Correct that, then run this again."
+            return "it is not known whether the key is accepted. Correct what differs, then run this again."
         if set(bench.uploads) != {"scene", "person"}:
             return "the drawn pictures could not be uploaded. Run this again later."
-        if bench.balance is not None and bench.balance < PRICE:
-            return f"the balance of ${bench.balance:.2f} does not pay for it. Add credits, then run this again."
-        asked = [one["status"] or 0 for one in bench.cassette.entries if one["step"] == "unknown-workflow"]
-        if any(200 <= status < 300 for status in asked):
-            return "an order of a workflow that does not exist was accepted. Look at the account's bill first."
+        if bench.balance is not None and bench.balance < PRICE:  # its number is for the person alone
+            bench.say(_balance(bench.balance))
+            return "the balance does not pay for it. Add credits, then run this again."
+        doubtful = [one for one in bench.cassette.entries if may_be_accepted(one)]
+        if any(one["step"] == "order" for one in doubtful):
+            return "this folder had an order, and its order.json is gone. Look into the account, or give another --out."
+        # Only HTTP 200 is billed, and some services answer 500 to what they do not know.
+        if any(one["step"] == "unknown-workflow" and code(one) != "500 json" for one in doubtful):
+            return f"{_DOUBTFUL} Look at the account's bill, then give another --out."
+        if not self._agree(_QUESTION.format(balance=_balance(bench.balance))):
+            return "it was not agreed to."
         return ""
 
     def _send(self) -> bool:
@@ -98,11 +103,8 @@ class Order:
         given = {name: bench.uploads[kind] for name, kind in zip(BODY_SWAP_IMAGES, ("scene", "person"), strict=True)}
         given["select_character"] = "woman"
         # A fragment that was refused before is left out.
-        refused = any(
-            one["step"] == "order" and one.get("facts", {}).get("read_as") == "InvalidRequestError"
-            for one in bench.cassette.entries
-        )
-        inputs = given if refused else tag_scene(given, uuid.uuid4().hex[:12])
+        before = [facts(one).get("read_as") for one in bench.cassette.entries if one["step"] == "order"]
+        inputs = given if "InvalidRequestError" in before else tag_scene(given, uuid.uuid4().hex[:12])
         record = orders.OrderRecord(
             bench.clock(),
             sent=orders.digests(inputs),
@@ -110,7 +112,12 @@ class Order:
             workflow=BODY_SWAP_WORKFLOW,
             fingerprint=fingerprint(BODY_SWAP_WORKFLOW, inputs),
         )
-        self._keep(record, first=True, inputs=inputs, balance=bench.balance)
+        try:
+            self._keep(record, first=True, inputs=inputs, balance=bench.balance)
+        except InvalidRequestError as error:
+            self._kept = None
+            bench.notes.append(f"Nothing was ordered. {error}")
+            return False
         bench.client.step, bench.client.read = "order", self._read
         steps = flow.order(bench.settings, bench.client.auth, BODY_SWAP_WORKFLOW, inputs)
         try:
@@ -120,10 +127,14 @@ class Order:
             self._keep(replace(record, request_id=error.request_id or ""))
             return True
         except SegmindError as error:
-            bench.folder.drop_order()
+            with contextlib.suppress(OSError):  # a record that stays is looked up by the next run
+                bench.folder.drop_order()
             self._kept = None
             bench.say(str(error))
-            bench.notes.append(f"The order was refused, and nothing is billed ({_name(error)}).")
+            bench.notes.append(
+                f"The order was refused, and nothing is billed ({_name(error)}). See the request `order` below for the "
+                "service's words; correct what they name, then run this again."
+            )
             return False
         bench.say(f"Ordered: request {job.request_id}.")
         self._keep(record.submitted(job))
@@ -148,11 +159,11 @@ class Order:
             bench.say(f"{why} {', '.join(found)}")
         if len(found) == 1:
             job = Job(found[0], history.poll_url_of(bench.settings, found[0]), "QUEUED")
-            self._keep(record.submitted(job), guessed=True)
+            self._keep(record.submitted(job))
             return
         bench.notes.append(
-            f"An order may have been billed, and nobody knows: it was begun at {moment(record.at)}, and its answer is "
-            f"lost. {why} It is not sent again. Look for it in your Segmind account, or run this again."
+            f"An order may have been billed, and nobody knows: it was begun at {moment(record.at)}, and no answer "
+            f"names its job. {why} It is not sent again. Look for it in your Segmind account, or run this again."
         )
 
     def watch(self) -> None:
@@ -166,7 +177,7 @@ class Order:
             bench.say(str(error))
             bench.notes.append("The order is accepted, and cannot be watched: see `poll-host`.")
             return
-        began, looked, doubted = bench.clock(), 0.0, ""
+        began, look_at, doubted = bench.clock(), 3.0, ""
         bench.say("The job is asked for until it ends; Ctrl-C stops that, and another run goes on.")
         while bench.clock() - began < SECONDS:
             job, pause = self._poll(url, bench.clock() - began)
@@ -176,20 +187,19 @@ class Order:
             if math.isinf(pause):
                 return
             doubted = job.status if job is not None and job.doubtful else ""
-            if bench.clock() - began >= looked + 3.0:
-                self._look()
-                looked = bench.clock() - began + _LOOKS
+            if bench.clock() - began >= look_at:
+                look_at = math.inf if self._look() else bench.clock() - began + _LOOKS
             bench.sleep(pause)
-        bench.notes.append("The job did not end within an hour. Run this again: it continues with the same order.")
+        bench.notes.append(
+            "The job did not end within an hour. Run this again with --order: it continues with the same order."
+        )
 
     def _poll(self, url: str, age: float) -> tuple[Job | None, float]:
         """Ask once; return the job and the pause before the next poll, which is infinite if there is none."""
         bench = self._bench
         pause = 1.0 if age < 15 else 2.0 if age < 60 else 7.0
-        bench.client.step = "poll"
-        bench.client.read = lambda answer: protocol.read_poll(bench.settings, answer, url).status
         try:
-            return bench.client.run(flow.ask(bench.settings, bench.client.auth, url), polls=True), pause
+            return self._ask_job("poll", url), pause
         except RateLimitError as error:
             return None, max(error.retry_after or 15.0, pause)
         except (AuthenticationError, InvalidRequestError) as error:
@@ -199,7 +209,9 @@ class Order:
         except JobExpiredError as error:
             if age < GONE_AFTER:
                 return None, pause
-            bench.notes.append(f"The job is paid for and not known any more ({_name(error)}).")
+            bench.notes.append(
+                f"The job is paid for, and not known any more, or only to another account's key ({_name(error)})."
+            )
             return None, math.inf
         except SegmindError:
             return None, max(pause, 5.0)
@@ -209,16 +221,17 @@ class Order:
         url = job.outputs[0].url if job.outputs else ""
         kept = self._kept or {}
         self._keep(self._record, ended_at=kept.get("ended_at", bench.clock()), output=url)
-        scheme = bench.client.auth.known or "bearer"
-        credits_now = protocol.credits_request(bench.settings, scheme)
-        bench.ask("balance-after", credits_now, lambda answer: self._spent(answer))
+        now = protocol.credits_request(bench.settings, bench.client.auth.known or "bearer")
+        bench.ask("balance-after", now, self._spent)
         if url.startswith(("http://", "https://")):
             bench.fetch("picture", url, scene=bench.pictures.get("scene", b""))
+        else:
+            bench.skipped |= dict.fromkeys(("picture", "picture-later"), "the job has no output with a URL")
+        self._keep(self._record, done=True)
         for _ in range(4):
             if self._look():
                 break
             bench.sleep(_LOOKS)
-        self._keep(self._record, done=True)
 
     def _spent(self, answer: Response) -> dict[str, Any]:
         before = (self._kept or {}).get("balance")
@@ -251,7 +264,8 @@ class Order:
         if minutes > 0:
             bench.say("Looking whether record and picture are still there; Ctrl-C ends that, another run goes on.")
         while True:
-            self._ask_record()
+            with contextlib.suppress(SegmindError):  # the cassette has the answer
+                self._ask_job("record", self._record.poll_url)
             if kept.get("output", "").startswith(("http://", "https://")):
                 bench.fetch("picture-later", kept["output"])
             left = began + 60.0 * minutes - bench.clock()
@@ -260,18 +274,20 @@ class Order:
             age = bench.clock() - kept["ended_at"]
             bench.sleep(min(left, 60.0 if age < 600 else 300.0 if age < 7200 else 900.0))
 
-    def _ask_record(self) -> None:
-        bench, url = self._bench, self._record.poll_url
-        bench.client.step = "record"
+    def _ask_job(self, step: str, url: str) -> Job:
+        bench = self._bench
+        bench.client.step = step
         bench.client.read = lambda answer: protocol.read_poll(bench.settings, answer, url).status
-        try:
-            bench.client.run(flow.get_job(bench.settings, bench.client.auth, url))
-        except SegmindError:
-            return  # the cassette has the answer
+        return bench.client.run(flow.get_job(bench.settings, bench.client.auth, url), polls=True)
 
     def _keep(self, record: orders.OrderRecord, *, first: bool = False, **more: Any) -> None:
         self._kept = {**(self._kept or {}), "record": orders.write_record(record), **more}
-        self._bench.folder.keep_order(self._kept, first=first)
+        try:
+            self._bench.folder.keep_order(self._kept, first=first)
+        except OSError as error:
+            # The order is paid for: this run goes on with what it knows.
+            self._bench.say(f"The order's record cannot be written ({error.strerror}). Request: {record.request_id}.")
+            self._bench.notes += [] if _UNWRITTEN in self._bench.notes else [_UNWRITTEN]
         self._know()
 
     def _know(self) -> None:
@@ -279,13 +295,21 @@ class Order:
         kept: Mapping[str, Any] = self._kept or {}
         if not kept:
             return
-        record, inputs = self._record, kept.get("inputs", {})
+        record, inputs = self._record, kept.get("inputs")
+        inputs = inputs if isinstance(inputs, dict) else {}
         known = {BODY_SWAP_WORKFLOW: BODY_SWAP_WORKFLOW, "woman": "woman"}
         known |= {record.request_id: "<request>"} if record.request_id else {}
-        scene, person = (inputs.get(name, "") for name in BODY_SWAP_IMAGES)
+        scene, person = (str(inputs.get(name, "")) for name in BODY_SWAP_IMAGES)
         known |= {scene.partition("#")[0]: "<scene without its fragment>", scene: "<scene>", person: "<person>"}
         self._bench.redactor.known = {name: instead for name, instead in known.items() if name}
         self._bench.client.own = record.request_id
+
+
+def _is_whole(record: orders.OrderRecord, kept: Mapping[str, Any]) -> bool:
+    """Whether what is kept of an order has the kinds that it was written with; somebody may have edited it."""
+    numbers = (record.at, kept.get("ended_at", 0.0), kept.get("balance") or 0.0)
+    texts = (record.request_id, record.poll_url, kept.get("output", ""))
+    return all(isinstance(one, int | float) for one in numbers) and all(isinstance(one, str) for one in texts)
 
 
 def _name(error: SegmindError) -> str:
@@ -297,6 +321,8 @@ def _balance(dollars: float | None) -> str:
     return "The balance could not be read." if dollars is None else f"The balance is ${dollars:.2f}."
 
 
+_UNWRITTEN = "The order's record could not be written. Do not order with this folder again: look into your account."
+_DOUBTFUL = "an order of a workflow that does not exist may have been accepted."
 _QUESTION = (
     f"This orders one body swap of two drawn pictures for about ${PRICE}. {{balance}} It cannot be cancelled, and is "
     "the only order of this folder, however often you run this. Order it?"

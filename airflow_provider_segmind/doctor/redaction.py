@@ -6,8 +6,9 @@ What is not on a list of what stays is replaced by its kind: a cassette is attac
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,6 +21,7 @@ PAGE, TEXT, JSON = "<page>", "<text>", "<json>"
 """Names in a cassette for a web page, for another body that is no JSON, and for JSON in a string."""
 _MOST = 40  # names in an object
 _DEEPEST = 8
+_LARGE = 8000  # characters of an answer
 _CODES = frozenset(("status", "model_status", "state", "type", "keyname", "code", "model"))
 _SENTENCES = frozenset(("message", "error", "error_message", "detail", "details", "reason"))
 _NUMBERS = frozenset(("latency_ms", "credits_deduction", "code", "page", "per_page"))
@@ -33,16 +35,20 @@ _SIGNED = re.compile(r"X-(?:Amz|Goog|Ms)-[A-Z][a-z]{1,12}(?:-[A-Z][a-z]{1,7})?|E
 """Names in the query of a signed URL."""
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]{5,18}(?:Z|[+-]\d\d:?\d\d)?")
 _DATE = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]{8} GMT")
+_LIMIT_PARTS = re.compile(
+    r"x|rate|(?:rate)?limit|remaining|reset|used|at|utc|after|policy|requests|minute|second|hour|day"
+)
+"""What the names of header fields are made of whose values are numbers of a limit, and not of a user."""
 _LIMITS = re.compile(r"\d{1,13}(?:[,;]\s?(?:w=)?\d{1,6}){0,4}")
 _MEDIA_TYPE = re.compile(r"[a-z]{1,20}/[a-z0-9.+-]{1,40}(?:; ?charset=[\w-]{1,20})?", re.IGNORECASE)
 _PATHS = frozenset(("workflows", "request", "requests", "assets", "outputs", "upload-asset", "get-user-credits"))
 _PATHS |= {"v1", "v2", "inference-request", "request-history", "samples"}
 _FILE = re.compile(r"\.(?:png|jpe?g|webp|gif|avif)\Z")
-_SEGMIND = ".segmind.com"
-_LABEL = re.compile(r"[a-z]{1,12}|s3|segmind[a-z-]{1,30}")
+_LABEL = re.compile(r"[a-z]{1,12}|s3|workflows-api|segmind[a-z-]{1,30}")
 _DOMAIN = re.compile(r"(?!(?:\D*\d){3})[a-z0-9-]{1,40}")
 _ADDRESS = re.compile(r"[\d.]{7,15}|\[[0-9a-f:]{2,39}\]")
-_WORD = re.compile(r"[A-Z]?[a-z']{1,14}|\d{1,3}|[-/]")
+_WORD = re.compile(r"[A-Z]?[a-z']{1,14}|[45]\d\d|[-/]")
+"""A plain word, or an HTTP code: other numbers may be a balance, or parts of a longer one."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -55,32 +61,43 @@ _KEPT = _words(
     "Maintenance Request Workflow select_character character_image reference_character_image <request>"
 )
 _SECRET = _words("key token password secret passwd user account name email team owner")
+_BEFORE_CODE = _words("HTTP code status error")
+_GUARDED = 6
+"""Words after one of these that are left out, beside harmless ones."""
 _HARMLESS = _words(
     "is was not or and in missing invalid wrong expired for header has been required must does cannot credits to of "
     "the your an a with no found unauthorized insufficient please"
 )
 
 
-def _host(host: str) -> str:
-    """Return a host; of other domains than Segmind's a label may name a customer, or be a secret."""
-    if _ADDRESS.fullmatch(host) or host.endswith(_SEGMIND) or host == "localhost":
-        return host
-    labels = host.split(".")
-    kept = (_LABEL if place < len(labels) - 2 else _DOMAIN for place in range(len(labels)))
-    return ".".join(one if form.fullmatch(one) else "<label>" for one, form in zip(labels, kept, strict=True))
+def _bounded(value: Any) -> Any:
+    """Return a value, of an object only the small parts if it is large: a cassette has hundreds of answers."""
+    if len(json.dumps(value)) <= _LARGE:
+        return value
+    if not isinstance(value, dict):
+        return "<large>"
+    return {name: part if len(json.dumps(part)) <= _LARGE / 20 else "<large>" for name, part in value.items()}
 
 
 class Redactor:
     """
     Replaces what could be a secret.
 
-    :param key: the API key.
     :param known: texts of this run, such as the order's id, and what stands for each.
+    :param hosts: the connection's own hosts, which are shown as they are.
     """
 
-    def __init__(self, key: str, known: Mapping[str, str]) -> None:
-        self._key = key
+    def __init__(self, key: str, known: Mapping[str, str], hosts: Collection[str] = ()) -> None:
         self.known = known
+        self._key, self._hosts = key, hosts
+
+    def _host(self, host: str) -> str:
+        """Return a host without labels that may name a customer, or be a secret."""
+        if host in self._hosts or _ADDRESS.fullmatch(host) or host in ("", "localhost"):
+            return host
+        labels = host.split(".")
+        kept = (_LABEL if place < len(labels) - 2 else _DOMAIN for place in range(len(labels)))
+        return ".".join(one if form.fullmatch(one) else "<label>" for one, form in zip(labels, kept, strict=True))
 
     def headers(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Return the header fields that say something about the service."""
@@ -92,10 +109,11 @@ class Redactor:
             return self.url(value)
         if name == "content-type":
             return value if _MEDIA_TYPE.fullmatch(value) else "<text>"
-        if name in ("date", "retry-after") or (LIMIT.search(name) and _NAME.fullmatch(name)):
-            known = any(form.fullmatch(value) for form in (_LIMITS, _DATE, _TIME))
-            return value if known else "<text>"
-        return None
+        is_limit = bool(LIMIT.search(name) and _NAME.fullmatch(name))
+        if not is_limit and name not in ("date", "retry-after"):
+            return None
+        told = not is_limit or all(map(_LIMIT_PARTS.fullmatch, name.split("-")))
+        return value if told and any(form.fullmatch(value) for form in (_LIMITS, _DATE, _TIME)) else "<text>"
 
     def body(self, response: Response, own: str = "", rows: bool = False) -> Any:
         """
@@ -111,7 +129,7 @@ class Redactor:
         except ValueError:
             words = answers.words_of(response, self._key) if response.body else ""
             return {TEXT: self.sentence(words), "bytes": len(response.body)} if response.body else None
-        return self._history(value, own) if rows else self.value(value)
+        return _bounded(self._history(value, own) if rows else self.value(value))
 
     def _history(self, value: Any, own: str) -> Any:
         if isinstance(value, list):
@@ -119,11 +137,9 @@ class Redactor:
             others = [row for row in value if isinstance(row, dict) and row not in mine]
             return [self.value(row) for row in mine[:2]] + [self._shape(row) for row in others[:1]]
         if isinstance(value, dict):
-            lists = {name: self._history(part, own) for name, part in value.items() if isinstance(part, list)}
-            return {
-                **self.value({**value, **dict.fromkeys(lists)}),
-                **{self._name(name): lists[name] for name in lists},
-            }
+            parts = {name: self._history(part, own) for name, part in value.items() if isinstance(part, list | dict)}
+            rest = self.value({**value, **dict.fromkeys(parts)})
+            return {**rest, **{self._name(name): part for name, part in list(parts.items())[:_MOST]}}
         return self.value(value)
 
     def _shape(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,15 +184,18 @@ class Redactor:
         """Return scheme, host and the shape of path and query of a URL."""
         try:
             parts = urlsplit(url)
-            host = _host(parts.hostname or "") + (f":{parts.port}" if parts.port else "")
-            names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20)]
+            name = parts.hostname or ""
+            host = self._host(f"[{name}]" if ":" in name else name) + (f":{parts.port}" if parts.port else "")
+            pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20)
         except ValueError:
             return "<URL>"
         path = "/".join(self._segment(one) for one in parts.path.split("/"))
-        has_values = "=" in parts.query
-        names = [name if _SIGNED.fullmatch(name) else self._name(name) for name in names]
-        query = "&".join(f"{name if has_values else '<value>'}=…" for name in names)
-        scheme = f"{parts.scheme}://" if parts.netloc else ""
+        # What has no value may be one.
+        names = [
+            (name if _SIGNED.fullmatch(name) else self._name(name)) if value else "<value>" for name, value in pairs
+        ]
+        query = "&".join(f"{name}=…" for name in names)
+        scheme = f"{parts.scheme}://" if parts.scheme in ("http", "https") else "//" if parts.netloc else ""
         return f"{scheme}{host}{path}{f'?{query}' if parts.query else ''}{'#…' if parts.fragment else ''}"
 
     def _segment(self, one: str) -> str:
@@ -196,7 +215,10 @@ class Redactor:
             plain = word in _KEPT or bool(_WORD.fullmatch(word) and (begins or not word[:1].isupper()))
             if guarded and word.lower() not in _HARMLESS and word not in _KEPT:
                 plain = False
+            if word.isdigit() and kept and kept[-1] not in _BEFORE_CODE:
+                plain = False
             kept += [token if plain and set(token) <= set(word) | set(".,;:!?()'\"") else "…"]
-            guarded = 3 if word.lower() in _SECRET else max(0, guarded - 1)
+            guarded -= guarded > 0 and word.lower() not in _HARMLESS
+            guarded = _GUARDED if word.lower() in _SECRET else guarded
             begins = token.endswith((".", "!", "?"))
         return re.sub(r"…(?: …)+", "…", " ".join(kept))[: answers.MAX_WORDS]

@@ -11,42 +11,34 @@ from dataclasses import dataclass
 from airflow_provider_segmind import __version__
 from airflow_provider_segmind.doctor.cassette import Cassette
 from airflow_provider_segmind.doctor.expectations import Belief, beliefs
-from airflow_provider_segmind.doctor.reading import READERS
-from airflow_provider_segmind.doctor.tape import Entry, Tape, is_answer, is_page
+from airflow_provider_segmind.doctor.reading_order import READERS
+from airflow_provider_segmind.doctor.tape import Entry, Tape, is_answer, is_page, words_of
 
 _WIDTH = 120
 
 
 @dataclass(frozen=True)
 class Finding:
-    """
-    What was found out about a belief.
-
-    :param seen: the value; empty if it was not found out.
-    :param by: number of the request that showed it, from 1; 0 for none.
-    :param why: why it was not found out.
-    """
+    """What was found out about a belief."""
 
     belief: Belief
-    seen: str = ""
-    by: int = 0
-    why: str = ""
+    seen: str = ""  # the value; empty if it was not found out
+    by: int = 0  # number of the request that showed it, from 1
+    more: str = ""  # the value more exactly
+    why: str = ""  # why it was not found out
 
     @property
     def follows(self) -> str:
         """What follows for this package; empty if the belief holds, or nothing was found out."""
         return self.belief.what_follows(self.seen) if self.seen else ""
 
+    def __str__(self) -> str:
+        return f"{_code(self.seen)}{f' ({self.more})' if self.more else ''}"
+
 
 @dataclass(frozen=True)
 class Report:
-    """
-    What a run found out; ``str`` of it is the page, in Markdown.
-
-    :param at: seconds since the epoch.
-    :param notes: what the person must know about the order.
-    :param here: what was seen of Airflow on this machine.
-    """
+    """What a run found out; ``str`` of it is the page, in Markdown. ``notes``: what the person must know."""
 
     at: float
     cassette: Cassette
@@ -78,13 +70,13 @@ class Report:
         if self.differs:
             yield "\n## Differs: what to do\n"
         for one in self.differs:
-            yield f"### {one.belief.name}: {one.seen}\n"
+            yield f"### {one.belief.name}: {_code(one.seen)}\n"
             yield f"* Expected: {one.belief.says} ({one.belief.sure})"
-            yield f"* Seen: {one.seen}, by {self._request(one.by)}"
+            yield f"* Seen: {one}, by request {one.by}: {_shown(self.cassette.entries[one.by - 1])}"
             yield f"* What follows: {one.follows}\n"
         if holds:
             yield "\n## As expected\n"
-        yield from (f"* {one.belief.name}: {one.belief.says} Seen: {one.seen} (request {one.by})." for one in holds)
+        yield from (f"* {one.belief.name}: {one.belief.says} Seen: {one}, by request {one.by}." for one in holds)
         if open_:
             yield "\n## Not found out\n"
         yield from (f"* {one.belief.name}: {one.why}." for one in open_)
@@ -95,14 +87,17 @@ class Report:
         for number, entry in enumerate(self.cassette.entries, 1):
             yield f"{number}. {entry['step']}: {_shown(entry)}"
 
-    def _request(self, number: int) -> str:
-        return f"request {number} (`{_shown(self.cassette.entries[number - 1])}`)"
+
+def _code(text: str) -> str:
+    """Return a text that Markdown shows as it is: it would leave out `<label>`."""
+    return f"`{text}`" if "<" in text else text
 
 
 def _shown(one: Entry) -> str:
     answer = f"HTTP {one['status']}" if one["status"] is not None else one["failure"] or "no answer"
     times = f", {one['times']} times" if one.get("times") else ""
-    return f"{one['method']} {one['url']} ({one['key']}) -> {answer} in {one['took']} s{times}"
+    said = f", {_code(words)}" if (one["status"] or 0) >= 400 and (words := _line(words_of(one))) else ""
+    return f"`{one['method']} {one['url']}` ({one['key']}), {one['took']} s{times}: {answer}{said}"
 
 
 def _wrapped(line: str) -> str:
@@ -123,19 +118,20 @@ def _judged(belief: Belief, tape: Tape, skipped: Mapping[str, str]) -> Finding:
     except Exception as error:  # noqa: BLE001 - whatever the service answers, there is a report
         return Finding(belief, why=f"the answer is too odd to be read ({type(error).__name__})")
     if seen is not None:
-        return Finding(belief, _line(seen.value), seen.by)
+        return Finding(belief, _line(seen.value) or "nothing", seen.by, _line(seen.more))
     return Finding(belief, why=_why(belief, tape, skipped))
 
 
-def _line(text: str) -> str:
-    return " ".join(text.replace("`", "'").split())[:300]
+def _line(text: object) -> str:
+    return " ".join(str(text).replace("`", "'").split())[:300]
 
 
 def _why(belief: Belief, tape: Tape, skipped: Mapping[str, str]) -> str:
     asked = list(tape.of(*belief.shown_by))
     if not asked and belief.order and not list(tape.of("order")):
         return "only an order shows it (--order)"
-    refused = [(number, one) for number, one in asked if not is_answer(one)]
+    answered = {one["step"] for _, one in asked if is_answer(one)}
+    refused = [(number, one) for number, one in asked if one["step"] not in answered]
     if refused:
         number, one = refused[-1]
         what = "a web page" if is_page(one) else "no answer" if one["status"] is None else f"HTTP {one['status']}"

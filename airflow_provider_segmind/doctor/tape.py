@@ -13,34 +13,27 @@ Entry = Mapping[str, Any]
 
 
 class Seen(NamedTuple):
-    """A value, and the request that showed it (the first is 1)."""
+    """A value, the request that showed it (the first is 1), and the same more exactly."""
 
     value: str
     by: int
+    more: str = ""
 
 
 class Tape:
-    """
-    The entries of a cassette, by the name of the request.
-
-    :param host: the connection's base URL.
-    """
+    """The entries of a cassette, by the name of the request; ``host``: the connection's base URL."""
 
     def __init__(self, host: str, entries: Sequence[Entry]) -> None:
         self.host = host
         self.entries = entries
 
     def of(self, *steps: str) -> Iterator[tuple[int, Entry]]:
-        """Yield the requests of these names with their numbers."""
-        return ((n, one) for n, one in enumerate(self.entries, 1) if one["step"] in steps)
+        """Yield the requests of these names, or all, with their numbers."""
+        return ((n, one) for n, one in enumerate(self.entries, 1) if not steps or one["step"] in steps)
 
     def said(self, *steps: str) -> Iterator[tuple[int, Entry]]:
         """Yield those that the service itself has answered, and not refused for a while."""
         return ((n, one) for n, one in self.of(*steps) if is_answer(one))
-
-    def answered(self) -> Iterator[tuple[int, Entry]]:
-        """Yield all requests that the service itself has answered."""
-        return ((n, one) for n, one in enumerate(self.entries, 1) if is_answer(one))
 
     @property
     def gone(self) -> tuple[int, ...]:
@@ -66,7 +59,7 @@ class Tape:
 
     def where(self, url: str) -> str:
         """Return the host of a URL, or that it is the connection's own."""
-        host = urlsplit(url).netloc
+        host = urlsplit(url).netloc or "no URL"
         return "the connection's host" if host == urlsplit(self.host).netloc else host
 
     def order_at(self) -> float | None:
@@ -84,9 +77,30 @@ def is_answer(one: Entry) -> bool:
     return one["status"] is not None and one["status"] < 500 and one["status"] != 429 and not is_page(one)
 
 
+def may_be_accepted(one: Entry) -> bool:
+    """Whether the answer to an order does not prove that it was refused."""
+    if one["status"] is None:
+        return bool(one.get("sent"))
+    read_as = facts(one).get("read_as", "")
+    refused = str(read_as).endswith("Error") and read_as != "OutcomeUnknownError"
+    return not refused
+
+
+def facts(one: Entry) -> Mapping[str, Any]:
+    """Return what was noted of an answer besides it."""
+    noted: Mapping[str, Any] = one.get("facts", {})
+    return noted
+
+
 def body(one: Entry) -> Mapping[str, Any]:
     """Return the body of an answer, if it is an object."""
     return one["body"] if isinstance(one["body"], dict) else {}
+
+
+def words_of(one: Entry) -> str:
+    """Return the service's plain words about an error."""
+    names = (TEXT, PAGE, "error", "error_message", "message", "detail")
+    return next((said for name in names if isinstance(said := body(one).get(name), str)), "")
 
 
 def code(one: Entry) -> str:

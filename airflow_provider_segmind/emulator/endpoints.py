@@ -167,7 +167,7 @@ def _window(query: Mapping[str, str], today: date) -> tuple[date, date]:
 
 def _row(state: State, job: Job, base: str) -> dict[str, Any]:
     now = state.clock()
-    status, ended = job.status(now), job.ended(now)
+    status, ended, skew = job.status(now), job.ended(now), state.like.skew
     return {
         "request_id": job.request_id,
         "model_name": job.workflow,
@@ -176,8 +176,8 @@ def _row(state: State, job: Job, base: str) -> dict[str, Any]:
         "request_body": job.inputs,
         "generation_url": f"{base}/outputs/{job.picture}" if status == "COMPLETED" else None,
         "latency_ms": round((ended - job.created) * 1000) if ended else None,
-        "model_created": _timestamp(job.created),
-        "model_completed": _timestamp(ended) if ended else None,
+        "model_created": _timestamp(job.created - skew),
+        "model_completed": _timestamp(ended - skew) if ended else None,
         "error": job.failure.text if job.failure and status == "FAILED" else None,
     }
 

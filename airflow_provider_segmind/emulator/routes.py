@@ -58,7 +58,7 @@ class Routes:
         now = self._state.clock()
         key = self._state.settings.api_key
         record = self._journal.add(now, request.method, request.path_qs, request.raw_headers, body, key)
-        answer = await self._answer(request, path, body)
+        answer = self._state.like.dated(await self._answer(request, path, body), now)
         if latency := self._state.settings.latency:
             answer = dataclasses.replace(answer, delay=answer.delay + latency)
         return await deliver(request, answer, record)
@@ -97,7 +97,7 @@ class Routes:
             return answers.WRONG_METHOD
         base = f"{request.scheme}://{request.host}"
         if on != "file" and (refusal := self._refuse(request)):
-            return self._state.like.shaped(on, refusal, base)
+            return self._state.like.shaped(on, refusal, base, self._state.clock())
         fault = self._state.faults.take(on, subject)
         answer = self._spoil_early(fault, subject) if fault else None
         if answer is not None:
@@ -106,7 +106,7 @@ class Routes:
             answer = await self._pictures.file(path)
         else:
             made = endpoints.carry_out(self._state, Call(on, subject, request, body, base))
-            answer = self._state.like.shaped(on, made, base)
+            answer = self._state.like.shaped(on, made, base, self._state.clock())
         return self._spoil_late(fault, answer) if fault else answer
 
     def _refuse(self, request: web.BaseRequest) -> Answer | None:

@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from airflow_provider_segmind.emulator.cassette import read_like
 from airflow_provider_segmind.emulator.control import Control
 from airflow_provider_segmind.emulator.faults import Fault
 from airflow_provider_segmind.emulator.journal import Journal, Recorded
-from airflow_provider_segmind.emulator.like import read_like
 from airflow_provider_segmind.emulator.pictures import Pictures
 from airflow_provider_segmind.emulator.routes import Routes
 from airflow_provider_segmind.emulator.settings import Settings

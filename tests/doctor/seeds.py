@@ -23,12 +23,12 @@ def only(said: Cassette, step: str) -> Entry:
 
 def pending(said: Cassette) -> list[Entry]:
     """Return the polls that found the job running."""
-    return [one for one in entries(said, "poll") if one["body"]["status"] != "COMPLETED"]
+    return [one for one in entries(said, "poll") if one["body"].get("status") not in (None, "COMPLETED")]
 
 
 def end(said: Cassette) -> Entry:
     """Return the poll that found it ended."""
-    return next(one for one in entries(said, "poll") if one["body"]["status"] == "COMPLETED")
+    return next(one for one in entries(said, "poll") if one["body"].get("status") == "COMPLETED")
 
 
 def output(said: Cassette) -> Entry:
@@ -82,7 +82,7 @@ def upload_name(said: Cassette) -> None:
 def limits(said: Cassette) -> None:
     for one in entries(said, "bearer", "x-api-key", "upload", "order", "poll"):
         one["headers"] |= {"x-ratelimit-limit": "60", "x-ratelimit-remaining": "55"}
-        one["last"] = {**one["headers"]}
+        one |= {"last": {**one["headers"]}, "counted": one.get("times", 1)}
 
 
 def history_gone(said: Cassette) -> None:
@@ -111,8 +111,10 @@ def poll_host(said: Cassette) -> None:
 
 
 def first_poll(said: Cassette) -> None:
-    for one in pending(said)[:1]:
-        one["at"] = only(said, "order")["at"] + 20
+    order, first = only(said, "order"), pending(said)[0]
+    unknown = {**first, "at": order["at"] + 0.1, "status": 404, "body": {"error": "Request <request> not found"}}
+    said["entries"].insert(said["entries"].index(order) + 1, unknown)
+    first["at"] = order["at"] + 20
 
 
 def statuses(said: Cassette) -> None:
@@ -129,6 +131,7 @@ def duration(said: Cassette) -> None:
     for one in entries(said, "balance-after", "picture", "picture-later", "record", "history-order"):
         one["at"] += later if one["at"] >= end(said)["at"] else 0
     end(said)["at"] += later
+    pending(said)[-1]["until"] = end(said)["at"] - 7
 
 
 def output_form(said: Cassette) -> None:
@@ -166,6 +169,8 @@ def picture_life(said: Cassette) -> None:
 
 def price(said: Cassette) -> None:
     only(said, "balance-after")["facts"]["spent"] = 0.5
+    for row in rows(said):
+        row["credits_deduction"] = 0.5
 
 
 Seed = tuple[Callable[[Cassette], None], dict[str, str], str]
@@ -183,7 +188,7 @@ TOGETHER: list[Seed] = [
         {"limit-headers": "x-ratelimit-limit: 60", "polls-count": "they do not count"},
         "set `requests_per_minute`",
     ),
-    (history_names, {"history-names": "a time"}, "cannot be recognised"),
+    (history_names, {"history-names": "without a time"}, "cannot be recognised"),
     (history_late, {"history-order": "s after its end"}, 'never set `on_unknown_outcome="resubmit"`'),
     (history_inputs, {"history-inputs": "without the fragment"}, "Leave `[segmind] tag_orders` off"),
     (first_poll, {"first-poll": "as unknown for 1"}, "Up to 90 s are waited out"),

@@ -7,14 +7,16 @@ import json
 import re
 import stat
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import requests
 
+from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.wire import Response
 from airflow_provider_segmind.doctor.cassette import MOST, Cassette
 from airflow_provider_segmind.doctor.expectations import beliefs
-from airflow_provider_segmind.doctor.reading import READERS
+from airflow_provider_segmind.doctor.reading_order import READERS
 from airflow_provider_segmind.doctor.redaction import Redactor
 from airflow_provider_segmind.doctor.report import judge
 from airflow_provider_segmind.emulator import Emulator, Fault, samples
@@ -42,6 +44,8 @@ def planted(secret: str) -> dict[str, object]:
         "error": f"The key {secret} is wrong for user {secret}, see https://x.example/a?token={secret}#{secret}",
         "message": f"password: {secret}",
         "url": f"https://user:{secret}@{secret}.example.com/{secret}/{secret}.png?X-Amz-Signature={secret}&{secret}",
+        "poll_url": f"https://{secret}.segmind.com/{quote(secret)}?a=1&{secret}",
+        "reason": f"secret {base64.b64encode(secret.encode()).decode()} {quote(quote(secret, safe=''), safe='')}",
         "account": {"id": number, secret: {"deep": [secret, {"type": secret, "keyname": secret}]}},
         "nested": json.dumps({"output": [{"value": secret}], secret: 1}),
         "data": f"data:image/png;base64,{secret}",
@@ -162,8 +166,73 @@ def test_each_belief_can_be_read_and_has_what_follows():
     assert READERS.keys() == {belief.name for belief in beliefs()}
     for belief in beliefs():
         assert belief.sure in ("documented", "reported", "inferred", "assumed")
-        assert belief.follows["otherwise"]
+        assert belief.otherwise
         assert re.fullmatch(r"[A-Z`].*\.", belief.says)
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("You have 12 credits left of 250.", "You have … credits left of …"),
+        ("Call 030 123 456 78 or 492 912 341 234 123.", "Call … or …"),
+        ("HTTP 502 Bad Gateway", "HTTP 502 Bad Gateway"),
+        ("502 Bad Gateway", "502 Bad Gateway"),
+        ("The key is not valid for hunter", "The key is not … for …"),
+        ("token correct horse battery staple glue", "token …"),
+    ],
+)
+def test_of_a_sentence_neither_numbers_nor_what_follows_a_secret_word_are_kept(words, kept):
+    assert Redactor(KEY, {}).sentence(words) == kept
+
+
+def test_of_a_url_no_value_without_a_name_and_no_customer_s_host_are_kept():
+    redactor = Redactor(KEY, {}, ["segmind.anna-1.example.com"])
+    assert (
+        redactor.url("https://anna-schmidt.segmind.com/x?a=1&hunter") == "https://<label>.segmind.com/<1>?a=…&<value>=…"
+    )
+    assert redactor.url("https://images.segmind.com/x") == "https://images.segmind.com/<1>"
+    assert redactor.url("https://segmind.anna-1.example.com/") == "https://segmind.anna-1.example.com/"
+    assert redactor.url("http://[::1]:80/") == "http://[::1]:80/"
+    assert redactor.url("/workflows/abc") == "/workflows/<3>"
+    assert redactor.url("hunter2secret:x") == "<1>"
+    assert redactor.url("hunter2secret://x.example.com/") == "//x.example.com/"
+
+
+@pytest.mark.parametrize("shape", [lambda row: [row], lambda row: {"data": [row]}, lambda row: {"a": {"rows": [row]}}])
+def test_of_another_request_no_word_is_kept_wherever_the_history_lists_it(shape):
+    row = {"request_id": "4f75", "error": "no person found", "status": "FAILED", "created_at": "2026-11-30T09:00:00Z"}
+    kept = json.dumps(Redactor(KEY, {}).body(Response(200, {}, json.dumps(shape(row)).encode()), "4f74", rows=True))
+    assert "created_at" in kept
+    assert [word for word in ("person", "FAILED", "2026") if word in kept] == []
+
+
+def test_a_number_in_a_header_that_names_a_user_is_not_kept():
+    fields = {
+        "x-ratelimit-user-id": "4929123412",
+        "x-ratelimit-remaining-minute": "5",
+        "x-rate-limit-reset-at-utc": "9",
+    }
+    assert Redactor(KEY, {}).headers(fields) == {**fields, "x-ratelimit-user-id": "<text>"}
+
+
+def test_the_path_of_a_connection_is_not_shown(tmp_path, clock):
+    with Emulator(clock=clock, api_key=KEY) as emulator:
+        url = f"{emulator.url}/hunter2secret"
+        settings = Settings.from_connection(host=url, password=KEY, extra={"storage_url": emulator.url})
+        for _ in range(2):
+            run(settings, tmp_path, clock)
+    assert "hunter2secret" not in shared(tmp_path)
+
+
+def test_an_answer_with_thousands_of_values_does_not_make_a_cassette_large(tmp_path, clock):
+    names = [f"{first}{second}" for first in "abcdef" for second in "abcdef"]
+    body = {"status": "PROCESSING", "output": {name: dict.fromkeys(names, ["x"] * 3) for name in names}}
+    with Emulator(clock=clock) as emulator:
+        bodies = [{**body, "note": "x" * number} for number in range(12)]
+        emulator.script(*(Fault("raw", on="poll", body=one, after=not number) for number, one in enumerate(bodies)))
+        run(emulator, tmp_path, clock)
+    assert (tmp_path / "cassette.json").stat().st_size < 32 * 1024
+    assert '"status": "PROCESSING"' in (tmp_path / "cassette.json").read_text()
 
 
 def test_the_settings_of_a_connection_are_not_shown(tmp_path, clock):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -93,6 +94,34 @@ def test_a_connection_that_cannot_be_read_is_an_instruction(said, command):
     assert "AIRFLOW_CONN_SEGMIND_DEFAULT" in error
 
 
+@pytest.mark.parametrize(
+    "value", [{"host": 5}, {"password": 12345678}, {"extra": "[1]"}, {"schema": 7}, {"extra": {"verify": [1]}}]
+)
+def test_a_connection_with_values_of_another_kind_is_an_instruction(value, command):
+    status, page, error = command(connection={"host": "127.0.0.1", "password": "SG_x", **value})
+    assert (status, page) == (2, "")
+    assert "The doctor itself failed" not in error
+
+
+@pytest.mark.parametrize("argument", ["SG_not-to-be-shown", "--key=SG_not-to-be-shown", "--watch=nan", "--watch=-1"])
+def test_an_argument_that_is_not_known_is_not_shown_since_it_may_be_the_key(argument, command, capsys):
+    with pytest.raises(SystemExit):
+        command("--order", argument)
+    said = capsys.readouterr().err
+    assert "SG_not" not in said
+    assert "SEGMIND_API_KEY" in said or "MINUTES" in said
+
+
+def test_a_terminal_that_knows_no_unicode_gets_the_page(command, monkeypatch):
+    written = io.BytesIO()
+    with Emulator() as emulator:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii"))
+        status, _, said = command(connection=emulator.airflow_connection())
+        sys.stdout.flush()
+    assert status == 0, said
+    assert b"# What Segmind does" in written.getvalue()
+
+
 def test_a_value_that_cannot_be_used_is_an_instruction(command):
     status, page, error = command(connection={"password": "SG_x", "host": "http://example.com"})
     assert (status, page) == (2, "")
@@ -112,13 +141,16 @@ def test_without_a_network_the_report_says_what_could_not_be_reached(tmp_path, c
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         report = run(Settings.from_connection(host=url, password="SG_0123456789abcdef"), tmp_path, clock)
     assert differs(report).keys() == {"reach"}
-    assert "did not answer" in str(report)
+    assert "it refused the connection" in str(report)
     assert "Nothing was ordered" in str(report)
 
 
 def test_a_host_that_dns_does_not_know_is_named_as_that(tmp_path, clock):
-    settings = Settings.from_connection(host="https://segmind.invalid", password="SG_0123456789abcdef")
-    assert "is not found by this machine's DNS" in str(run(settings, tmp_path, clock))
+    hosts = {"storage_url": "https://storage.invalid", "history_url": "https://segmind.invalid"}
+    settings = Settings.from_connection(host="https://segmind.invalid", password="SG_0123456789abcdef", extra=hosts)
+    report = run(settings, tmp_path, clock)
+    assert differs(report)["reach"] == "segmind.invalid: ConnectionError; storage.invalid: ConnectionError"
+    assert "(its name is not known here: check the connection's host" in " ".join(str(report).split())
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,10 @@ def service() -> Iterator[Callable[[int], tuple[str, list[object]]]]:
             if chance.random() < 0.6:
                 status, value = chance.good(base, self.path)
             dropped = chance.random() < 0.05
-            if self.command == "POST" and self.path.startswith("/workflows/678"):
-                orders.append("dropped" if dropped else status)
+            if self.command == "POST" and self.path.startswith("/workflows/"):
+                # A 500 to an unknown workflow is taken for a refusal: only HTTP 200 is billed.
+                refused = status == 500 and "/missing" in self.path
+                orders.append("dropped" if dropped else 404 if refused else status)
             if dropped:
                 self.close_connection = True
                 self.connection.close()

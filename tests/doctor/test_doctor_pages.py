@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from airflow.sdk.execution_time.context import set_current_context
 
+from airflow_provider_segmind.api.models import KNOWN_EXTRAS
 from airflow_provider_segmind.doctor.expectations import beliefs, page
 from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.get_provider_info import get_provider_info
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from tests.provider.running import TaskInstance, context
 
@@ -19,6 +22,14 @@ def test_the_page_of_the_service_is_made_of_the_expectations() -> None:
     text = (ROOT / "docs" / "service.md").read_text()
     assert text == page(), "run: python -m airflow_provider_segmind.doctor.expectations > docs/service.md"
     assert [one.name for one in beliefs() if f"| `{one.name}`: {one.says} |" not in text] == []
+
+
+def test_each_setting_that_is_advised_exists() -> None:
+    said = " ".join(text for one in beliefs() for text in (one.otherwise, *one.follows.values()))
+    options = get_provider_info()["config"]["segmind"]["options"]
+    assert set(re.findall(r"\[segmind\] (\w+)", said)) <= options.keys()
+    named = set(re.findall(r"`(\w+)`(?: \([\w ]+\))?(?: to `?[\w{}-]+`?)? in the connection", said))
+    assert named == {"auth_scheme", "requests_per_minute", "timeout", "trusted_hosts"} <= KNOWN_EXTRAS
 
 
 def test_the_hook_gives_the_page_and_orders_only_if_told(tmp_path, monkeypatch) -> None:

@@ -93,7 +93,7 @@ def test_a_refused_fragment_is_named_and_the_next_run_orders_without_it(tmp_path
     with Emulator(clock=clock) as emulator:
         emulator.script(Fault("406-parameter", after=1))
         first = run(emulator, tmp_path, clock)
-        assert differs(first) == {"order": "406 json"}
+        assert differs(first) == {"order": "refused"}
         assert emulator.charges == ()
         second = run(emulator, tmp_path, clock)
         (charge,) = emulator.charges

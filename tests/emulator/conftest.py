@@ -14,6 +14,7 @@ import requests
 from airflow_provider_segmind.doctor.cassette import Cassette
 from airflow_provider_segmind.doctor.report import judge
 from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.emulator.cassette import read_like
 from tests.api.clock import Clock
 from tests.emulator.drawn import drawn_once
 
@@ -73,15 +74,30 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def like(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """Return the cassette that is imitated; without what its answers took, since no test waits for that."""
+    if CASSETTE is None:
+        return None
+    said = json.loads(Path(CASSETTE).read_text())
+    path = tmp_path_factory.mktemp("like") / "cassette.json"
+    path.write_text(json.dumps({**said, "entries": [{**one, "took": 0.0} for one in said["entries"]]}))
+    return path
+
+
 @pytest.fixture
-def emulator(clock: Clock) -> Iterator[Emulator]:
-    timeless = {"job_seconds": 0.0, "record_seconds": None, "price": 0.2687} if CASSETTE else {}
-    with Emulator(clock=clock, like=CASSETTE, **timeless) as running:
+def emulator(clock: Clock, like: Path | None) -> Iterator[Emulator]:
+    timeless = {"job_seconds": 0.0} if like else {}
+    with Emulator(clock=clock, like=like, **timeless) as running:
         yield running
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With CASSETTE=…, name the tests of the wire that change since the service does otherwise, and why."""
+    try:
+        read_like(CASSETTE)
+    except (OSError, ValueError) as problem:
+        raise pytest.UsageError(f"CASSETTE: {problem}") from None
     seen = _seen(json.loads(Path(CASSETTE).read_text())) if CASSETTE else {}
     for item in items:
         names = [name for mark in item.iter_markers("belief") for name in mark.args]
@@ -92,8 +108,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _seen(said: dict[str, Any]) -> dict[str, str]:
     """Return what a cassette shows that a plain emulator does not."""
     found = judge(Cassette(said["host"], said["entries"]), {})
-    usual = {one.belief.name: (one.belief.expected[0], "the connection's host") for one in found}
-    return {one.belief.name: one.seen for one in found if one.seen and one.seen not in usual[one.belief.name]}
+    usual = ("", "the connection's host", "there when last asked")
+    return {one.belief.name: one.seen for one in found if one.seen not in (*usual, one.belief.expected[0])}
 
 
 @pytest.fixture

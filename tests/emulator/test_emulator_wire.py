@@ -131,6 +131,7 @@ def test_uploads_come_back_byte_for_byte_without_a_key(client, emulator, name):
     assert [file.content for file in files] == [b"png", b"jpeg"]
     assert [file.headers["Content-Type"] for file in files] == ["image/png", "image/jpeg"]
     assert urls[1].endswith(".jpg")
+    assert urls[0].startswith(emulator.url)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +148,86 @@ def test_files_that_are_not_there_are_404(client, emulator):
     (job,) = emulator.jobs.values()
     for path in ("/assets/x.png", "/samples/cat/0.png", "/outputs/x.png", f"/outputs/{job.picture}"):
         assert client.request("GET", path).status_code == 404
+
+
+@pytest.mark.belief("auth")
+def test_a_key_is_taken_as_bearer(emulator):
+    headers = {"Authorization": f"Bearer {emulator.api_key}"}
+    assert requests.get(f"{emulator.url}/v1/get-user-credits", headers=headers, timeout=5).status_code == 200
+
+
+@pytest.mark.belief("order", "poll-host", "first-poll", "duration")
+def test_a_swap_takes_up_to_three_minutes(clock, like):
+    with Emulator(clock=clock, like=like) as emulator:
+        headers = {"x-api-key": emulator.api_key, "Authorization": f"Bearer {emulator.api_key}"}
+        answer = requests.post(f"{emulator.url}/workflows/1-v1", json={}, headers=headers, timeout=5)
+        clock.sleep(180)
+        assert requests.get(answer.json()["poll_url"], headers=headers, timeout=5).json()["status"] == "COMPLETED"
+
+
+@pytest.mark.belief("credits")
+def test_a_balance_has_two_names(client):
+    assert client.request("GET", "/v1/get-user-credits").json().keys() == {"credits", "free-credits"}
+
+
+@pytest.mark.belief("order", "limit-headers")
+def test_answers_do_not_tell_the_rate_limit(client):
+    answers = (client.request("GET", "/v1/get-user-credits"), client.submit())
+    assert [name for answer in answers for name in answer.headers if "limit" in name.lower()] == []
+
+
+@pytest.mark.belief("order", "price")
+def test_a_swap_costs_what_is_documented(client, emulator):
+    client.submit()
+    assert [charge.amount for charge in emulator.charges] == [0.2687]
+
+
+@pytest.mark.belief("order", "poll-host", "first-poll", "poll-code")
+def test_polls_are_answered_with_200(client, emulator):
+    emulator.set(job_polls=2)
+    url = client.job()
+    assert [client.poll(url).status_code for _ in range(3)] == [200, 200, 200]
+
+
+@pytest.mark.belief("order", "history", "history-order")
+def test_the_history_lists_an_order_while_it_runs(client, emulator):
+    emulator.set(job_polls=1)
+    request_id = client.submit().json()["request_id"]
+    (row,) = client.request("GET", "/inference-request/request-history").json()["data"]
+    assert row["request_id"] == request_id
+
+
+@pytest.mark.belief("order", "history", "history-names", "history-order", "history-inputs")
+def test_the_history_shows_the_inputs_as_sent(client, clock):
+    scene = f"{client.inputs()['character_image']}#order=1"
+    client.submit(json={**client.inputs(), "character_image": scene})
+    clock.sleep(60)
+    (row,) = client.request("GET", "/inference-request/request-history").json()["data"]
+    assert row.keys() >= {"model_status", "model_created"}
+    assert row["request_body"]["character_image"] == scene
+
+
+@pytest.mark.belief("order", "poll-host", "first-poll", "output-form", "output-host", "output-url", "picture")
+def test_a_result_is_a_png_at_a_plain_url_of_the_same_host(client, emulator):
+    url = json.loads(client.poll(client.job()).json()["output"])[0]["value"]["data"]
+    assert url.startswith(f"{emulator.url}/outputs/")
+    assert "?" not in url
+    assert requests.get(url, timeout=5).content.startswith(b"\x89PNG")
+
+
+@pytest.mark.belief("order", "poll-host", "first-poll", "record-life")
+def test_a_record_is_there_for_an_hour(client, clock):
+    url = client.job()
+    clock.sleep(3600)
+    assert client.poll(url).json()["status"] == "COMPLETED"
+
+
+@pytest.mark.belief("order", "picture-life")
+def test_a_result_is_there_for_seven_days(client, emulator, clock):
+    client.submit()
+    (job,) = emulator.jobs.values()
+    clock.sleep(7 * 86400)
+    assert client.request("GET", f"/outputs/{job.picture}").status_code == 200
 
 
 def test_requests_are_recorded_as_they_were_seen_on_the_wire(client, emulator):
