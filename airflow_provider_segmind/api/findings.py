@@ -38,6 +38,7 @@ _WORDS = {
 _CHANGES = (("unchanged", "nothing was swapped"), ("nothing in common", "the result is another picture"))
 _PERSONS = re.compile(r"(\d+) on the (\w+)")
 _PICTURES = {"source": "photograph"}
+_NOBODY = "nobody in the photograph"
 
 
 def in_words(name: str, why: str = "") -> str:
@@ -66,7 +67,10 @@ def found_in(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def findings_in(report: Mapping[str, Any]) -> list[str]:
     """Return in words, each once, what the checks of a report found that is not well, warnings included."""
     bad = (check for check in report["checks"] if check["verdict"] not in ("pass", "skipped"))
-    return list(dict.fromkeys(in_words(check["name"], told(check)) or told(check) for check in bad))
+    said = dict.fromkeys(in_words(check["name"], told(check)) or told(check) for check in bad)
+    if _NOBODY in said:  # then how large the person is means nothing
+        said.pop(_WORDS["subject_area"], None)
+    return list(said)
 
 
 def told(check: Mapping[str, Any]) -> str:

@@ -188,9 +188,14 @@ def _whole_swap(place: TaskKey) -> GalleryRecord | None:
 
 def _totals(chosen: Iterable[SwapView]) -> dict[str, Any]:
     records = [card.newest.record for card in chosen]
+    ends = dict.fromkeys(STATES, 0)
+    for record in records:  # a batch counts as its swaps
+        missing = min(record.missing, record.total)
+        ends[record.state] += record.total - missing
+        ends["failed"] += missing
     return {
         "total": len(records),
-        **{state: sum(record.state == state for record in records) for state in STATES},
+        **ends,
         "ordered": sum(record.orders for record in records),
         "spent": round(sum(record.cost or 0 for record in records), 4),
         "maybe": round(sum(record.maybe or 0 for record in records), 4),

@@ -42,6 +42,8 @@ from airflow_provider_segmind.gallery.items import read_page
 from airflow_provider_segmind.gallery.records import MAX_SAID, SwapQuery, TaskKey, find
 
 MAX_ITEMS = 10_000
+_ASKS = ("running", "awaiting_input", "deferred")
+"""States of a task that has asked: at first its process still runs; Airflow before 3.3 defers it."""
 _PLACE = "/review/{dag_id}/{run_id}/{task_id}/{map_index}"
 _may_decide = requires_access_dag("PUT", DagAccessEntity.HITL_DETAIL)
 
@@ -76,6 +78,7 @@ def show_review(
     with create_session(scoped=False) as session:
         value = session.scalar(_value_of(_verdicts_at(place)))
         is_open = _detail_at(session, place) is not None
+        state = session.scalar(select(TaskInstance.state).where(*_same(TaskInstance, place)))
     verdicts = _read(value)
     by = Counter(said[0] for said in verdicts.values())
     swaps = [
@@ -86,7 +89,8 @@ def show_review(
         }
         for item in items
     ]
-    return answer({"total": total, "offset": offset, "open": is_open, "decided": dict(by), "swaps": swaps})
+    said = {"total": total, "offset": offset, "open": is_open, "state": state, "decided": dict(by)}
+    return answer({**said, "swaps": swaps})
 
 
 @router.get(f"{_PLACE}/{{index}}/{{slot}}", dependencies=[Depends(may_read)])
@@ -115,7 +119,7 @@ def decide(user: GetUserDep, dag_id: str, run_id: str, task_id: str, map_index: 
         locked: Any = session.execute(update(XComModel).where(*at).values(timestamp=XComModel.timestamp))
         detail = _detail_at(session, place)
         if locked.rowcount != 1 or detail is None:
-            raise HTTPException(409, "This review is finished: its verdicts stand.")
+            raise HTTPException(409, "This verdict is not saved: the task does not wait for people now.")
         _check_assigned(detail, user)
         value = session.scalar(_value_of(at))
         verdicts = _read(value) | {str(index): said for index in decision.items}
@@ -130,9 +134,12 @@ def _review_at(place: TaskKey) -> GalleryRecord | None:
 
 
 def _verdicts_at(place: TaskKey) -> list[Any]:
+    return [*_same(XComModel, place), XComModel.key == VERDICTS_KEY]
+
+
+def _same(model: Any, place: TaskKey) -> list[Any]:
     columns = ("dag_id", "run_id", "task_id", "map_index")
-    at = [getattr(XComModel, name) == value for name, value in zip(columns, place[:4], strict=True)]
-    return [*at, XComModel.key == VERDICTS_KEY]
+    return [getattr(model, name) == value for name, value in zip(columns, place[:4], strict=True)]
 
 
 def _value_of(at: list[Any]) -> Any:
@@ -141,10 +148,9 @@ def _value_of(at: list[Any]) -> Any:
 
 
 def _detail_at(session: Any, place: TaskKey) -> Any:
-    """Return what Airflow knows of the question, unless it is answered."""
-    columns = ("dag_id", "run_id", "task_id", "map_index")
-    same = [getattr(TaskInstance, name) == value for name, value in zip(columns, place[:4], strict=True)]
-    query = select(HITLDetail).join(TaskInstance, and_(HITLDetail.ti_id == TaskInstance.id, *same))
+    """Return what Airflow knows of the question, unless it is answered, or its task has ended in another way."""
+    asks = [*_same(TaskInstance, place), TaskInstance.state.in_(_ASKS)]
+    query = select(HITLDetail).join(TaskInstance, and_(HITLDetail.ti_id == TaskInstance.id, *asks))
     detail = session.scalar(query)
     return None if detail is None or detail.response_received else detail
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from copy import copy
 from typing import Any
 
@@ -12,6 +13,9 @@ from airflow_provider_segmind.api.errors import OutcomeUnknownError
 from airflow_provider_segmind.orders.store import OrderStore
 
 log = logging.getLogger(__name__)
+
+_UNKNOWN = re.compile(r"OutcomeUnknownError|have their picture \([^)]*\b\d+ UNKNOWN\b")
+"""What says so of one order, and of a batch; many other errors have the word, such as gRPC's."""
 
 TOLD = "segmind_told"
 """Key under which a task's store keeps which orders people know of."""
@@ -57,8 +61,7 @@ class MayBeBilledNotifier(BaseNotifier):
 
 def _is_unknown(error: Any) -> bool:
     """Whether an order of a task that failed with this error, or of its batch, has an unknown outcome."""
-    words = str(error)
-    return isinstance(error, OutcomeUnknownError) or "OutcomeUnknownError" in words or " UNKNOWN" in words
+    return isinstance(error, OutcomeUnknownError) or bool(_UNKNOWN.search(str(error)))
 
 
 def _event_of(context: Context) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import swap_key
 from airflow_provider_segmind.api.results import handle_of
@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.workflows import (
     is_written,
 )
 from airflow_provider_segmind.files.pictures import is_url
-from airflow_provider_segmind.gallery.recording import doubted, ordered, show
+from airflow_provider_segmind.gallery.recording import doubtful_of, ordered, show, unplaced
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digests_of, remembering
@@ -101,8 +101,8 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             emit_end(self.segmind_conn_id, error, self.workflow)
             self.note_error(error)
             raised = place_error(context, error)
-            if self.swaps_people and isinstance(error, OutcomeUnknownError):
-                show(context, doubted(_record_of(context), self.given_inputs(), self.workflow, error))
+            if self.swaps_people:
+                show(context, *unplaced(_record_of(context), self.given_inputs(), self.workflow, error))
             raise raised from None
         self._request_id = placed.job.request_id
         # The order exists already, so a broken connection must not fail here; the wait reports it.
@@ -117,7 +117,8 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
             note_orders(context, placed.orders)
             give_back(context)
         if self.swaps_people:
-            show(context, ordered(placed.job, self.given_inputs(), placed.orders))
+            doubtful = doubtful_of(_record_of(context))
+            show(context, ordered(placed.job, self.given_inputs(), placed.orders, doubtful))
         return placed
 
     def remembering(self, context: Context) -> Remembering | None:

@@ -48,6 +48,12 @@ def test_a_report_says_each_finding_once() -> None:
     assert [name for name, _ in found_in(report)] == ["background_psnr", "background_ssim", "new"]
 
 
+def test_of_nobody_it_is_not_said_that_the_person_is_small() -> None:
+    why = {"person_count": "persons found: 0 on the source", "subject_area": "the subject covers 0.5% of the source"}
+    report = {"checks": [{"name": name, "verdict": "fail", "why": words} for name, words in why.items()]}
+    assert findings_in(report) == ["nobody in the photograph"]
+
+
 def test_a_text_with_a_template_is_not_yet_written() -> None:
     assert is_written("s3://b/a.png")
     assert not any(map(is_written, ("{{ ds }}", "{% if x %}", 7, None)))

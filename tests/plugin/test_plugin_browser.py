@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
-from tests.browsing import PICTURES_THERE, launched, take
+from tests.browsing import PICTURES_THERE, launched
 from tests.plugin.lookbook import ASKED, DAG_ID, ITEMS, REVIEW, REVIEWED, Lookbook
 from tests.plugin.test_plugin_costs import order
 from tests.plugin.world import World
@@ -353,7 +353,9 @@ def test_a_card_leads_to_its_task_and_the_task_to_its_pictures(visit: Open, look
     page.wait_for_url("**/tasks/store**")
     page = visit(run_path(lookbook, "tasks/store/details"))
     page.get_by_role("link", name="Result picture").wait_for(timeout=30_000)
-    page.get_by_role("link", name="Before / after").click()
+    # Before 3.3 Airflow opens it in another tab.
+    address = page.get_by_role("link", name="Before / after").evaluate("(one) => one.href")
+    page = visit(address.removeprefix(f"{lookbook.url}/"))
     assert swap(gallery(page), "Linen, spring").is_visible()
 
 
@@ -384,8 +386,8 @@ def test_all_of_it_works_below_a_path(visit: Open, lookbook: Lookbook) -> None:
     _approval_pictures(page)
 
 
-def test_a_server_that_does_not_answer_is_asked_again(browser: Browser, lookbook: Lookbook) -> None:
-    page = browser.new_page()
+def test_a_server_that_does_not_answer_is_asked_again(person: BrowserContext, lookbook: Lookbook) -> None:
+    page = person.new_page()
     page.route("**/segmind/swaps**", lambda route: route.abort())
     page.goto(f"{lookbook.url}/plugin/body-swaps")
     page.get_by_text("Airflow cannot be reached.").wait_for(timeout=30_000)
@@ -395,7 +397,7 @@ def test_a_server_that_does_not_answer_is_asked_again(browser: Browser, lookbook
     page.close()
 
 
-def test_two_people_review_two_hundred_pictures_at_once(visit: Open, lookbook: Lookbook, tmp_path: Path) -> None:
+def test_two_people_review_two_hundred_pictures_at_once(visit: Open, lookbook: Lookbook) -> None:
     """One goes from the front and agrees page by page, the other from the back with keys; both are heard."""
     path = run_path(lookbook, "tasks/review/plugin/body-swaps-task")
     front, back = visit(path), visit(path)
@@ -420,8 +422,6 @@ def test_two_people_review_two_hundred_pictures_at_once(visit: Open, lookbook: L
         last.get_by_role("article", name=f"Look {number}", exact=True).get_by_role("slider").focus()
         back.keyboard.press("a")
     first.get_by_role("article", name="Look 1", exact=True).get_by_label("Again").click()
-    front.wait_for_function(PICTURES_THERE, arg="[data-testid=segmind-review] li:nth-child(-n+5) img", timeout=30_000)
-    take(front, "review", tmp_path)
     for offset in range(0, 192, 24):
         here = shown(front, offset)
         here.get_by_role("button", name="Agree on this page").click()

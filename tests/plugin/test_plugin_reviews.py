@@ -34,6 +34,7 @@ def reviewed(world: World) -> World:
 
 def ask(world: World, **more: Any) -> None:
     """Have Airflow wait for an answer of a person, which ends with the test."""
+    world.task("deferred", task_id="review")
     ti_id = world.tasks["open", "r1", "review", -1]
     with create_session() as session:
         session.add(HITLDetail(ti_id=ti_id, options=["Finish"], subject="?", multiple=False, params={}, **more))
@@ -113,8 +114,21 @@ def test_after_its_end_a_review_takes_no_verdict(api: Callable[..., Any], review
         detail.responded_at = datetime.now(UTC)
     admin = api("admin")
     answer = admin.put(PLACE, json={"verdict": "keep", "items": [0]})
-    assert (answer.status_code, answer.json()["detail"]) == (409, "This review is finished: its verdicts stand.")
+    assert answer.status_code == 409
+    assert "This verdict is not saved" in answer.json()["detail"]
     assert not admin.get(PLACE).json()["open"]
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "up_for_retry", "queued"])
+def test_a_review_whose_task_ended_otherwise_takes_no_verdict(
+    api: Callable[..., Any], reviewed: World, state: str
+) -> None:
+    reviewed.task(state, task_id="review")
+    admin = api("admin")
+    assert admin.put(PLACE, json={"verdict": "keep", "items": [0]}).status_code == 409
+    said = admin.get(PLACE).json()
+    assert (said["open"], said["state"]) == (False, state)
+    assert verdicts(reviewed) == {}
 
 
 def test_verdicts_that_somebody_else_wrote_are_data(vera: Any, reviewed: World) -> None:

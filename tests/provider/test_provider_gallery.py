@@ -11,7 +11,7 @@ from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, rea
 from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.emulator.samples import draw
-from airflow_provider_segmind.gallery.recording import show
+from airflow_provider_segmind.gallery.recording import file_name, show
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapOperator,
     SubmitBodySwapBatchOperator,
@@ -30,6 +30,21 @@ def test_without_a_page_and_folders_nothing_is_kept_for_the_gallery(monkeypatch:
     monkeypatch.delenv("AIRFLOW__SEGMIND__UI_TABS")  # the default: what is ordered counts, with pictures or without
     show(context(ti), GalleryRecord())
     assert "body_swap" in ti.xcoms
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("https://cdn.example/looks/silk%2C%20summer.jpg?X-Amz-Signature=abc#d", "silk, summer.jpg"),
+        ("https://ann:secret@cdn.example/?id=5", None),
+        ("https://ann:secret@cdn.example", None),
+        ("s3://bucket/looks/50%20off.png", "50%20off.png"),
+        ("/data/\u0635\u0648\u0631\u0629 \U0001f457.png", "\u0635\u0648\u0631\u0629 \U0001f457.png"),
+        (None, None),
+    ],
+)
+def test_a_card_is_named_by_the_file_and_shows_nothing_else_of_a_url(uri: str | None, name: str | None) -> None:
+    assert file_name(uri) == name
 
 
 def test_a_swap_is_shown_from_its_order_to_its_storing(

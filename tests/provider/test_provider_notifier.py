@@ -63,6 +63,24 @@ def test_what_costs_nothing_is_not_told(emulator: Emulator, task: Task) -> None:
     assert channel.sent == []
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("2 UNKNOWN: Getting metadata from plugin failed", False),
+        ("the file is UNKNOWN", False),
+        (
+            "Too many swaps are without a picture: 1 of 3 have their picture (1 COMPLETED, 2 UNKNOWN); max_failures",
+            True,
+        ),
+        ("1 of 2 have their picture (1 COMPLETED, 1 FAILED); max_failures is 0", False),
+    ],
+)
+def test_only_what_speaks_of_orders_is_told(task: Task, words: str, told: bool) -> None:
+    channel = Channel()
+    MayBeBilledNotifier(channel)({**task.context(), "exception": RuntimeError(words)})
+    assert bool(channel.sent) == told
+
+
 def test_another_order_is_told_anew(emulator: Emulator, task: Task) -> None:
     channel = Channel()
     notifier = MayBeBilledNotifier(channel)

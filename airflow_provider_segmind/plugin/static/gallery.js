@@ -9,12 +9,17 @@ const VERSION = new URL(import.meta.url).search; // a browser may keep the files
 const HELP = "https://github.com/airflow-provider-segmind/airflow-provider-segmind/blob/main/docs/gallery.md#configuration";
 const PAGE = 24;
 const AGAIN_SECONDS = 10;
+const KEPT_SECONDS = 7 * 86_400; // for which Segmind keeps a result
 const STATES = {
   completed: "Completed", failed: "Failed", waiting: "Waiting", open: "Not fetched", unknown: "Perhaps ordered", rejected: "Not ordered",
 };
 const EVERYTHING = { dag_id: "", state: "", since: "", until: "" };
 
-const dollars = (cost) => (cost == null ? null : `$${cost.toFixed(cost > 0 && cost < 0.1 ? 4 : 2)}`);
+function dollars(cost) {
+  if (cost == null) return null;
+  const digits = cost > 0 && cost < 0.1 ? 4 : 2;
+  return `$${cost.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
 
 function duration(seconds) {
   if (seconds < 60) return `${seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds)} s`;
@@ -103,7 +108,8 @@ function Stage({ swap, name, size = "small" }) {
       h("div", { className: "sg-bar", "aria-hidden": true }));
   }
   if (source("after")) return h("div", { className: "sg-stage" }, picture("after"), mark("right", "After"));
-  const missing = swap.pictures.after && "The result's folder is not shown here.";
+  const missing = swap.pictures.after
+    && (swap.pictures.after.full ? "The result's file is gone, or Airflow may not read it." : "The result's folder is not shown here.");
   if (source("before")) {
     return h("div", { className: "sg-stage" }, picture("before", swap.state === "waiting" ? "sg-dim" : undefined), mark("left", "Before"),
       missing && h("p", { className: "sg-mark sg-right" }, missing));
@@ -115,7 +121,8 @@ function Stage({ swap, name, size = "small" }) {
 function StateMark({ swap, now }) {
   if (swap.state !== "waiting") {
     const unstored = swap.state === "completed" && !swap.batch && !swap.pictures.after && swap.orders < 2;
-    return h("span", { className: `sg-state sg-is-${swap.state}` }, unstored ? "Done, not stored yet" : STATES[swap.state]);
+    const words = now - swap.at < KEPT_SECONDS ? "Done, not stored yet" : "Done, never stored";
+    return h("span", { className: `sg-state sg-is-${swap.state}` }, unstored ? words : STATES[swap.state]);
   }
   const since = swap.submitted_at ?? swap.at;
   const waited = since == null ? "" : ` ${duration(Math.max(0, Math.floor(now - since)))}`;
@@ -160,7 +167,7 @@ function Card({ swap, now, onOpen, open, here, pictures }) {
   const any = ["before", "reference", "after"].some((slot) => swap.pictures[slot]?.full);
   const [facts, place] = factsOf(swap, here);
   const full = `${name} · ${swap.dag_id} · ${swap.run_id} · ${taskName(swap)}`;
-  const title = swap.index == null ? h("a", { href: taskUrl(swap), title: full }, name) : h("strong", { title: name }, name);
+  const title = swap.index == null ? h("a", { href: taskUrl(swap), title: full, dir: "auto" }, name) : h("strong", { title: name, dir: "auto" }, name);
   return h("article", { className: "sg-card", "aria-label": name, "data-testid": "swap" },
     h("div", { className: "sg-top" }, (pictures || swap.batch) && h(Stage, { swap, name }), h(StateMark, { swap, now }),
       any && h("button", { type: "button", className: "sg-enlarge", "aria-label": `${name}: enlarge`, title: "Enlarge", onClick: () => setLarge(true) }, "⤢")),
@@ -214,7 +221,7 @@ function Sums({ said }) {
     [`${(said.ordered || said.total - said.rejected).toLocaleString()}${more}`, said.ordered ? "ordered" : "shown"],
     [`${dollars(said.spent)}${more}`, "spent"],
     said.maybe > 0 && [dollars(said.maybe), "perhaps billed"],
-    ended > 0 && [`${Math.round((100 * said.completed) / ended)} %`, "succeeded"],
+    ended > 0 && [`${Math.floor((100 * said.completed) / ended)} %`, "succeeded"],
     said.waiting > 0 && [said.waiting.toLocaleString(), "waiting"],
     said.open > 0 && [said.open.toLocaleString(), "not fetched"],
     said.rejected > 0 && [said.rejected.toLocaleString(), "not ordered"],

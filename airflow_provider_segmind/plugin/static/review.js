@@ -5,6 +5,7 @@ const { createElement: h, useCallback, useEffect, useRef, useState } = globalThi
 const VERDICTS = { keep: "Keep", reject: "Reject", again: "Again" };
 const KEYS = { k: "keep", r: "reject", a: "again" };
 const LOOK_SECONDS = 5;
+const STOPPED = ["failed", "up_for_retry", "skipped", "removed"];
 
 export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Checks, AIRFLOW, PAGE }) {
   function Choice({ swap, open, onDecide }) {
@@ -30,7 +31,7 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
     return h("article", { className: "sg-card", "aria-label": name, "data-testid": "reviewed", "data-decided": Boolean(swap.decided), onKeyDown: keys },
       h("div", { className: "sg-top" }, h(Stage, { swap, name }),
         h("button", { type: "button", className: "sg-enlarge", "aria-label": `${name}: enlarge`, title: "Enlarge", onClick: () => setLarge(true) }, "⤢")),
-      h("div", { className: "sg-foot" }, h("div", { className: "sg-about" }, h("strong", { title: name }, name), h("p", null, by))),
+      h("div", { className: "sg-foot" }, h("div", { className: "sg-about" }, h("strong", { title: name, dir: "auto" }, name), h("p", null, by))),
       h(Checks, { swap, name }),
       h(Choice, { swap, open, onDecide }),
       large && h(Large, { swap, name, onClose: () => setLarge(false) }));
@@ -101,9 +102,10 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
           [["pictures", said.total], ["decided", decided], ...Object.entries(VERDICTS).map(([key, word]) => [word.toLowerCase(), said.decided[key] ?? 0])]
             .map(([word, count]) => h("div", { key: word }, h("dt", null, word), h("dd", null, count.toLocaleString())))),
         h("div", { className: "sg-actions" }, confirm,
-          h("button", { type: "button", className: "sg-button sg-main", disabled: !open, onClick: finish }, open ? "Finish the review" : "Finished"))),
+          h("button", { type: "button", className: "sg-button sg-main", disabled: !open, onClick: finish }, open ? "Finish the review" : STOPPED.includes(said.state) ? "Not asked now" : "Finished"))),
       h("p", { className: "sg-hint" }, open
         ? "Each verdict is saved at once; others may review with you. Keys: K keep, R reject, A order again, for the picture that has the focus. What nobody decides stays as suggested."
+        : STOPPED.includes(said.state) ? `Nobody is asked now: this task is ${said.state.replaceAll("_", " ")}. Its next attempt asks again.`
         : "This review is finished: its verdicts stand."),
       error && h("p", { className: "sg-hint sg-alert", role: "alert" }, error),
       h("ul", { className: "sg-grid" }, said.swaps.map((swap) => h("li", { key: swap.index },
