@@ -27,6 +27,8 @@ from airflow_provider_segmind.gallery.answers import (
     PAGE,
     Limit,
     Offset,
+    Size,
+    Version,
     answer,
     batch_swap,
     folders_of,
@@ -40,12 +42,18 @@ from airflow_provider_segmind.gallery.answers import (
 )
 from airflow_provider_segmind.gallery.items import read_page
 from airflow_provider_segmind.gallery.records import MAX_SAID, SwapQuery, TaskKey, find
+from airflow_provider_segmind.gallery.roots import allowed
 
 MAX_ITEMS = 10_000
 _ASKS = ("running", "awaiting_input", "deferred")
 """States of a task that has asked: at first its process still runs; Airflow before 3.3 defers it."""
 _PLACE = "/review/{dag_id}/{run_id}/{task_id}/{map_index}"
 _may_decide = requires_access_dag("PUT", DagAccessEntity.HITL_DETAIL)
+
+_HIDDEN = (
+    "This review cannot be shown: the folder of its review_uri is not in [segmind] gallery_roots. Have your Airflow "
+    "administrator add that folder and those of the pictures, then load this page again; the review waits."
+)
 
 router = APIRouter()
 
@@ -74,6 +82,8 @@ def show_review(
     if record is None:
         return Response(status_code=204)  # most tasks are none: no error in the browser's console
     folders = folders_of([dag_id])[dag_id]
+    if not allowed(record.items, folders):
+        raise HTTPException(404, _HIDDEN)
     total, items = or_refuse(lambda: read_page(record.items, folders, offset, limit))
     with create_session(scoped=False) as session:
         value = session.scalar(_value_of(_verdicts_at(place)))
@@ -96,7 +106,7 @@ def show_review(
 @router.get(f"{_PLACE}/{{index}}/{{slot}}", dependencies=[Depends(may_read)])
 @in_lane
 def show_review_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
+    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: Size = None, v: Version = None
 ) -> Response:
     """Return a picture of a review; its list decides which file."""
     which, record = slot_of(slot), _review_at(TaskKey(dag_id, run_id, task_id, index_of(map_index)))
@@ -104,7 +114,7 @@ def show_review_picture(
     _, items = or_refuse(lambda: read_page(uri, folders, max(0, index), int(index >= 0)))
     if not items:
         raise HTTPException(404, "The review has no such picture.")
-    return picture_at(uri_of(items[0].record, which, size), folders)
+    return picture_at(uri_of(items[0].record, which, size), folders, v)
 
 
 @router.put(_PLACE, dependencies=[Depends(_may_decide), Depends(may_read)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +48,13 @@ def test_a_report_says_each_finding_once() -> None:
     }
     assert findings_in(report) == ["the background changed", "the person is very small", "why of new"]
     assert [name for name, _ in found_in(report)] == ["background_psnr", "background_ssim", "new"]
+
+
+def test_each_check_of_the_documentation_has_words() -> None:
+    page = Path(__file__).parents[2] / "docs" / "quality.md"
+    names = re.findall(r"^\| `(\w+)` \|", page.read_text().partition("| `readable`")[2], re.MULTILINE)
+    assert len(names) > 40
+    assert [name for name in names if name != "results" and not in_words(name)] == []
 
 
 def test_of_nobody_it_is_not_said_that_the_person_is_small() -> None:

@@ -217,6 +217,13 @@ def test_a_name_of_the_authors_is_not_lost_to_a_file_that_another_task_knows(ver
     assert [swap["label"] for swap in swaps(vera)["swaps"]] == ["Silk, summer"]
 
 
+def test_without_a_price_nobody_says_what_was_spent(vera: Any, world: World) -> None:
+    world.swap({"request_id": "a", "orders": 1, "cost": 0.27}, task_id="a")
+    assert swaps(vera)["spent"] == 0.27
+    world.swap({"request_id": "b", "orders": 1}, task_id="b")
+    assert swaps(vera)["spent"] is None
+
+
 def test_a_batch_counts_as_its_swaps(vera: Any, world: World) -> None:
     world.swap({"request_id": "b", "state": "waiting", "orders": 30, "total": 30, "cost": 8.061}, task_id="swaps")
     assert swaps(vera)["waiting"] == 30

@@ -59,6 +59,15 @@ def test_a_review_shows_pictures_and_what_the_checks_suggest(vera: Any, reviewed
     assert vera.get("/segmind/review/open/r1/other/-1/0/after").status_code == 404
 
 
+def test_a_review_whose_folder_is_not_shown_says_who_can_change_that(
+    vera: Any, reviewed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", "s3://bucket/looks")
+    answer = vera.get(PLACE)
+    assert answer.status_code == 404
+    assert "review_uri is not in [segmind] gallery_roots. Have your Airflow administrator" in answer.json()["detail"]
+
+
 def test_reviewers_at_the_same_moment_lose_no_verdict(api: Callable[..., Any], reviewed: World) -> None:
     clients = {"admin": api("admin"), "vera": api("vera", role="op")}
 

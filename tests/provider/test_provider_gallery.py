@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from airflow_provider_segmind.operators.body_swap import (
     SubmitBodySwapOperator,
 )
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
+from airflow_provider_segmind.quality.report import Check, Report
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.running import TaskInstance, context, run
@@ -143,6 +145,25 @@ def test_a_photograph_that_is_not_worth_its_price_is_shown_as_not_ordered(
     assert record.checks
     assert all(isinstance(check, FailedCheck) and check.why for check in record.checks)
     assert not emulator.charges
+
+
+class Tilted(CheckSwapInputOperator):
+    """Finds that a person has to look."""
+
+    def check(self, hook: object, thresholds: object) -> Report:
+        return Report("input", (Check("upright", "review", 70, 50, "the person is turned by 70 degrees"),), (), 0.0)
+
+
+@pytest.mark.parametrize(("on_review", "state"), [("report", None), ("skip", "rejected"), ("fail", "rejected")])
+def test_a_doubtful_photograph_is_not_ordered_only_if_the_author_stops_there(
+    monkeypatch: pytest.MonkeyPatch, on_review: str, state: str | None
+) -> None:
+    monkeypatch.delenv("AIRFLOW__SEGMIND__UI_TABS")
+    ti = TaskInstance()
+    with suppress(AirflowFailException, AirflowSkipException):
+        Tilted(task_id="check", character_image="s3://b/a.png", on_review=on_review).execute(context(ti))
+    record = read_record(ti.xcoms.get("body_swap"))
+    assert (record.state if record else None) == state
 
 
 @pytest.mark.parametrize("deferrable", [True, False])

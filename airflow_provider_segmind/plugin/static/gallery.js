@@ -47,6 +47,14 @@ function query(path, values) {
   return url.href;
 }
 
+// Why the server did not answer with what was asked for, as a sentence for people.
+async function reasonOf(response, forbidden = "You may not read this DAG's XComs.") {
+  const detail = await response.json().then((answer) => answer.detail, () => null);
+  if (response.status === 401) return "You are not signed in.";
+  if (response.status === 403 && detail === "Forbidden") return forbidden;
+  return typeof detail === "string" ? detail : `Airflow answered with status ${response.status}.`;
+}
+
 // What the server said, for a URL: {said, error, again}. What is on the screen stays until the next answer is there.
 function useAnswer(url) {
   const [answer, setAnswer] = useState({});
@@ -57,9 +65,7 @@ function useAnswer(url) {
     fetch(url, { credentials: "same-origin", signal: control.signal, headers: { Accept: "application/json" } })
       .then(async (response) => {
         if (response.ok) return setAnswer({ url, said: await response.json() });
-        const status = response.status;
-        const reason = { 401: "You are not signed in.", 403: "You may not read this DAG's XComs." }[status];
-        return setAnswer({ url, error: reason ?? `Airflow answered with status ${status}.` });
+        return setAnswer({ url, error: await reasonOf(response) });
       })
       .catch((error) => {
         if (error.name !== "AbortError") setAnswer({ url, error: "Airflow cannot be reached." });
@@ -219,7 +225,7 @@ function Sums({ said }) {
   const more = said.more ? "+" : "";
   const sums = [
     [`${(said.ordered || said.total - said.rejected).toLocaleString()}${more}`, said.ordered ? "ordered" : "shown"],
-    [`${dollars(said.spent)}${more}`, "spent"],
+    [said.spent == null ? "unknown" : `${dollars(said.spent)}${more}`, "spent"],
     said.maybe > 0 && [dollars(said.maybe), "perhaps billed"],
     ended > 0 && [`${Math.floor((100 * said.completed) / ended)} %`, "succeeded"],
     said.waiting > 0 && [said.waiting.toLocaleString(), "waiting"],
@@ -246,6 +252,7 @@ function Filters({ chosen, dags, onChoose }) {
 // A task that is a review shows that; any other its swaps. What is not opened is not loaded.
 function BodySwaps(where) {
   const [review, setReview] = useState(null);
+  const [turn, setTurn] = useState(0);
   useEffect(() => {
     if (!where.taskId) return setReview({});
     const path = [where.dagId, where.runId, where.taskId, where.mapIndex ?? "-1"].map(encodeURIComponent).join("/");
@@ -253,14 +260,19 @@ function BodySwaps(where) {
     let gone = false;
     fetch(`${url}?limit=1`, { credentials: "same-origin" })
       .then(async (response) => {
-        if (response.status !== 200) return {};
+        if (response.status === 204) return {};
+        if (response.status !== 200) return { error: await reasonOf(response) };
         const { makeReview } = await import(new URL(`static/review.js${VERSION}`, ROOT).href);
-        return { url, component: makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Checks, AIRFLOW, PAGE }) };
+        return { url, component: makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, reasonOf, Checks, AIRFLOW, PAGE }) };
       })
-      .catch(() => ({}))
+      .catch(() => ({ error: "Airflow cannot be reached." }))
       .then((found) => !gone && setReview(found));
     return () => { gone = true; };
-  }, [where.dagId, where.runId, where.taskId, where.mapIndex]);
+  }, [where.dagId, where.runId, where.taskId, where.mapIndex, turn]);
+  if (review?.error) {
+    return h("div", { className: "segmind", "data-testid": "segmind-review" }, h(Style),
+      h(Message, { title: "This cannot be shown", words: review.error, onAgain: () => setTurn(turn + 1) }));
+  }
   if (!review) return h("div", { className: "segmind" }, h(Style), h(Ghosts));
   if (!review.url) return h(Swaps, where);
   return h("div", { className: "segmind", "data-testid": "segmind-review" }, h(Style), h(review.component, { url: review.url, ...where }));
