@@ -165,7 +165,7 @@ def _ended(card: SwapView) -> SwapView:
     over = "task" if card.newest.task_state == "failed" else "run" if run_state in ("failed", "success") else None
     if record.state != "waiting" or over is None:
         return card
-    if record.orders > 1 and run_state == "success":
+    if record.total > 1 and run_state == "success":
         ended = replace(record, state="completed")  # the tasks that waited for them show each
     else:
         ended = replace(record, state="open", checks=(FailedCheck(over, _NOT_FETCHED.format(which=over)),))

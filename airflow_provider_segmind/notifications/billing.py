@@ -14,8 +14,10 @@ from airflow_provider_segmind.orders.store import OrderStore
 
 log = logging.getLogger(__name__)
 
-_UNKNOWN = re.compile(r"OutcomeUnknownError|have their picture \([^)]*\b\d+ UNKNOWN\b")
-"""What says so of one order, and of a batch; many other errors have the word, such as gRPC's."""
+_UNKNOWN = re.compile(
+    r"OutcomeUnknownError|have their picture \([^)]*\b\d+ UNKNOWN\b|\d+ more were being sent, and are to be looked up"
+)
+"""What says so of one order, of a batch, and of one that was stopped; other errors have the word, such as gRPC's."""
 
 TOLD = "segmind_told"
 """Key under which a task's store keeps which orders people know of."""

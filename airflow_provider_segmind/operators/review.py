@@ -50,7 +50,8 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
     :param review_uri: URI of the manifest to write, JSON Lines with the verdict for each picture.
     :param subject: the question, as people see it in the list of required actions.
     :return: ``review_uri``; ``kept_uri``, a manifest of the results that are kept; ``again_uri``, a manifest for
-        ``BodySwapBatchOperator``; the counts ``total``, ``kept``, ``rejected`` and ``again``; and ``reviewed_by``.
+        ``BodySwapBatchOperator``; the counts ``total``, ``kept``, ``rejected`` and ``again``; and ``reviewed_by``. The
+        URIs are XComs of their own, too.
     :raises AirflowFailException: there is nothing to review, or ``review_uri`` cannot be written.
     """
 
@@ -97,6 +98,8 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
             summary = write_decided(self.review_uri, rows)
         except SegmindError as error:
             raise task_error(error) from None
+        for name in ("review_uri", "kept_uri", "again_uri"):  # for ``review.output["again_uri"]``
+            ti.xcom_push(key=name, value=summary[name])
         for row in rows:
             if row["verdict"] != "keep":
                 reject(row.get("request_id"), dag_of(context), f"{row['by'] or 'A check'}: {row['verdict']}")

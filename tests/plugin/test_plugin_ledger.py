@@ -277,6 +277,14 @@ def batch_stopped_half_way(run: Run) -> str:
     return "open"
 
 
+def batch_cleared_by_a_person(run: Run) -> str:
+    store = Store()
+    for attempt in range(2):
+        ti = TaskInstance(max_tries=attempt, try_number=attempt + 1)
+        run.play(batch(run), ti, task_state_store=store)
+    return "completed"
+
+
 def batch_for_sensors(run: Run) -> str:
     orders = run.play(SubmitBodySwapBatchOperator(task_id="order", swaps=batch(run).swaps))
     for number, order in enumerate(orders):
@@ -287,7 +295,13 @@ def batch_for_sensors(run: Run) -> str:
 ENDS: tuple[Callable[[Run], str | None], ...] = (
     *(done, done_in_one_task, refused, not_worth_it, job_failed, answer_lost, answer_lost_and_found),
     *(perhaps_never_accepted, not_in_time, killed_while_waiting, expired, never_ordered),
-    *(batch_done, batch_of_which_one_failed_and_one_is_unknown, batch_stopped_half_way, batch_for_sensors),
+    *(
+        batch_cleared_by_a_person,
+        batch_done,
+        batch_of_which_one_failed_and_one_is_unknown,
+        batch_stopped_half_way,
+        batch_for_sensors,
+    ),
     *(failed_twice_then_done, failed_then_answer_lost, failed_then_refused, cleared_by_a_person),
     *(answer_lost_then_ordered_again, answer_lost_then_cleared),
     *(paid_and_reused_in_one_run, refreshed, ordered_then_the_retry_finds_another_photograph),

@@ -197,10 +197,16 @@ def test_nobody_waits_in_a_run_that_has_ended(vera: Any, world: World, run: str,
 
 
 def test_many_swaps_that_one_task_ordered_for_others_are_done_when_their_run_is(vera: Any, world: World) -> None:
-    world.swap({"state": "waiting", "orders": 900, "cost": 241.83, "label": "900 more"})
+    world.swap({"state": "waiting", "orders": 900, "total": 900, "cost": 241.83, "label": "900 more"})
     world.run("success")
     said = swaps(vera)
-    assert (said["completed"], said["ordered"], said["spent"]) == (1, 900, 241.83)
+    assert (said["completed"], said["ordered"], said["spent"]) == (900, 900, 241.83)
+
+
+def test_a_swap_that_was_ordered_twice_and_never_fetched_is_not_done(vera: Any, world: World) -> None:
+    world.swap({"state": "waiting", "request_id": "q2", "orders": 2, "cost": 0.54})
+    world.run("success")
+    assert [swap["state"] for swap in swaps(vera)["swaps"]] == ["open"]
 
 
 def test_a_card_has_the_name_that_the_author_gives_a_mapped_task(vera: Any, world: World) -> None:

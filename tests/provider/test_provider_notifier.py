@@ -72,6 +72,7 @@ def test_what_costs_nothing_is_not_told(emulator: Emulator, task: Task) -> None:
             "Too many swaps are without a picture: 1 of 3 have their picture (1 COMPLETED, 2 UNKNOWN); max_failures",
             True,
         ),
+        ("Timeout. 3 orders are accepted and paid for: a. 2 more were being sent, and are to be looked up.", True),
         ("1 of 2 have their picture (1 COMPLETED, 1 FAILED); max_failures is 0", False),
     ],
 )

@@ -62,7 +62,10 @@ def finished(stored: Any, review_uri: str, verdicts: dict[str, Any]) -> dict[str
     ti = TaskInstance()
     ti.xcoms[VERDICTS_KEY] = verdicts
     task = ReviewSwapsOperator(task_id="review", results=stored, review_uri=review_uri)
-    return task.execute_complete(context(ti), dict(ANSWER))
+    summary: dict[str, Any] = task.execute_complete(context(ti), dict(ANSWER))
+    for name in ("review_uri", "kept_uri", "again_uri"):  # what ``review.output["again_uri"]`` reads
+        assert ti.xcoms[name] == summary[name]
+    return summary
 
 
 def test_a_review_suggests_what_the_checks_say(stored: dict[str, Any], tmp_path: Path) -> None:

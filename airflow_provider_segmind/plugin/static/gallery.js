@@ -94,10 +94,14 @@ function Picture({ url, alt, className, onGone }) {
 function Stage({ swap, name, size = "small" }) {
   const [at, setAt] = useState(50);
   const [gone, setGone] = useState({});
-  const source = (slot) => !gone[slot] && swap.pictures[slot] && (swap.pictures[slot][size] || swap.pictures[slot].full);
-  const picture = (slot, className) => h(Picture, {
-    key: slot, url: source(slot), alt: `${name}: ${slot}`, className, onGone: () => setGone((others) => ({ ...others, [slot]: true })),
-  });
+  const source = (slot) => {
+    const url = swap.pictures[slot] && (swap.pictures[slot][size] || swap.pictures[slot].full);
+    return url && !gone[url] ? url : null;
+  };
+  const picture = (slot, className) => {
+    const url = source(slot);
+    return h(Picture, { key: slot, url, alt: `${name}: ${slot}`, className, onGone: () => setGone((others) => ({ ...others, [url]: true })) });
+  };
   const mark = (side, words, seen = true) => h("span", { className: `sg-mark sg-${side}`, style: { opacity: seen ? 1 : 0 }, "aria-hidden": true }, words);
   if (swap.batch) {
     return h("div", { className: "sg-stage" }, h("div", { className: "sg-stack", "aria-hidden": true },
@@ -126,7 +130,7 @@ function Stage({ swap, name, size = "small" }) {
 
 function StateMark({ swap, now }) {
   if (swap.state !== "waiting") {
-    const unstored = swap.state === "completed" && !swap.batch && !swap.pictures.after && swap.orders < 2;
+    const unstored = swap.state === "completed" && !swap.batch && !swap.pictures.after && swap.request_id;
     const words = now - swap.at < KEPT_SECONDS ? "Done, not stored yet" : "Done, never stored";
     return h("span", { className: `sg-state sg-is-${swap.state}` }, unstored ? words : STATES[swap.state]);
   }
@@ -139,9 +143,11 @@ const nameOf = (swap) => swap.label || (swap.index == null ? taskName(swap) : `S
 
 // What a card says below its picture: cost, time, task, DAG, date.
 function factsOf(swap, here) {
-  const cost = swap.maybe ? `${dollars(swap.maybe)} perhaps billed` : swap.orders === 0 && swap.cost === 0 ? "reused" : dollars(swap.cost);
+  const maybe = swap.maybe > 0 && `${dollars(swap.maybe)} perhaps billed`;
+  const free = swap.state === "rejected" ? "not billed" : swap.orders === 0 && swap.cost === 0 && "reused";
+  const cost = swap.cost > 0 ? dollars(swap.cost) : !maybe && (free || dollars(swap.cost));
   const orders = swap.orders > 1 && !swap.batch && `${swap.orders} orders`;
-  const first = [cost, orders, swap.seconds != null && duration(swap.seconds)];
+  const first = [cost, maybe, orders, swap.seconds != null && duration(swap.seconds)];
   const second = swap.index == null ? [swap.label && taskName(swap), !here.dagId && swap.dag_id, when(swap.at)] : [];
   return [first, second].map((facts) => facts.filter(Boolean).join(" · "));
 }
