@@ -429,6 +429,27 @@ def test_all_of_it_works_below_a_path(visit: Open, lookbook: Lookbook) -> None:
     _approval_pictures(page)
 
 
+def test_without_folders_swaps_and_sums_are_shown_and_how_pictures_are_switched_on(
+    person: BrowserContext, lookbook: Lookbook
+) -> None:
+    def without_folders(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "has_roots": False})
+
+    page = person.new_page()
+    page.route("**/segmind/swaps?*", without_folders)
+    page.goto(f"{lookbook.url}/plugin/body-swaps")
+    page.get_by_text("Pictures are switched off.").wait_for(timeout=30_000)
+    shown = page.get_by_test_id("segmind-gallery")
+    assert shown.get_by_text(str(ORDERED), exact=True).is_visible()
+    assert "$0.27" in swap(shown, "Linen, spring").inner_text()
+    assert swap(shown, "Linen, spring").locator(".sg-stage, .sg-none, .sg-reference").count() == 0
+    (link,) = shown.get_by_role("link", name="how to").all()
+    assert (link.get_attribute("href") or "").endswith("docs/gallery.md#configuration")
+    assert axe(page) == []
+    page.close()
+
+
 def test_a_server_that_does_not_answer_is_asked_again(person: BrowserContext, lookbook: Lookbook) -> None:
     page = person.new_page()
     page.route("**/segmind/swaps**", lambda route: route.abort())
