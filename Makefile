@@ -29,7 +29,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport AIRFLOW_HOME AIRFLOW__CORE__DAGS_FOLDER AIRFLOW__DATABASE__SQL_ALCHEMY_CONN PYTHONPATH
 export KEEP YES DEMO_DIR SEED SWAPS SIMULATED ROUNDS PATTERNS MAPPED BATCH MEMORY TURNS
 
-.PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-polling bench-overhead \
+.PHONY: help demo test test-fast test-faults test-batch test-cluster test-matrix bench bench-parsing bench-polling bench-overhead \
   bench-quality lint docs format build release-check constraints clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -49,6 +49,7 @@ help:
 	@echo 'make test-cluster  two Celery workers and two triggerers on Redis and PostgreSQL, of which one each is killed'
 	@echo '                     MAPPED=500    swaps mapped    BATCH=2000  swaps in a batch'
 	@echo 'make bench         all benchmarks, an hour; renews benchmarks/results.md'
+	@echo 'make bench-parsing   what the imports of a DAG file cost when it is parsed, 5 minutes'
 	@echo 'make bench-polling   what it costs to wait for thousands of jobs, beside other ways, 25 minutes'
 	@echo 'make bench-overhead  what Airflow itself costs, pattern by pattern, on PostgreSQL; renews benchmarks/results.md'
 	@echo '                     SWAPS=200     in each run     ROUNDS=3        PATTERNS="peer batch" only'
@@ -99,7 +100,10 @@ test-cluster: $(CLUSTER)
 	CLUSTER=1 $(BIN)/python -m pytest tests/cluster -s
 
 # Each part renews its own section of the results, so any of them can also be run alone.
-bench: bench-polling bench-overhead bench-quality
+bench: bench-parsing bench-polling bench-overhead bench-quality
+
+bench-parsing: $(DEV)
+	$(BIN)/python -m benchmarks.parsing
 
 bench-polling: $(DEV)
 	$(BIN)/python -m benchmarks.schedule

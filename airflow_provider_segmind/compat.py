@@ -1,13 +1,13 @@
-"""Differences between the supported Airflow versions."""
+"""What depends on Airflow: on its version, and on its own settings."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from airflow import __version__
 from airflow.sdk import BaseHook, Connection
-from asgiref.sync import sync_to_async
 from packaging.version import Version
 
 try:
@@ -66,6 +66,7 @@ THREADS_MAY_ASK_AIRFLOW = _RELEASE >= (3, 2)
 ALIAS_EXTRAS_NEST = _RELEASE >= (3, 1, 3)
 """Whether an alias' event may contain a dict; before, the API server fails when the task reports success."""
 
+_OPERATORS = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"
 _METRICS_ON = ("statsd_on", "otel_on", "statsd_datadog_enabled")
 _TASK_HOOKS = ("success", "failed", "skipped", "running")
 
@@ -82,6 +83,8 @@ async def async_connection(
     if in_loop:
         connection = await source.aget_connection(conn_id)
         return connection, await connection.aextra_dejson()
+
+    from asgiref.sync import sync_to_async
 
     # Before Airflow 3.3.2, both calls mask secrets with a blocking call, which fails in the loop during another call.
     # Only from asgiref's thread can Airflow pass that call back to the loop.
@@ -127,3 +130,19 @@ def default_args_of(given: Mapping[str, Any]) -> dict[str, Any]:
     group = given.get("task_group") or (TaskGroupContext.get_current(dag) if dag else None)
     merged = dict((dag.default_args if dag else None) or {})
     return {**merged, **((group.default_args if group else None) or {}), **(given.get("default_args") or {})}
+
+
+def waits_deferred(deferrable: bool | None) -> bool:
+    """
+    Return whether a task waits in a triggerer.
+
+    :param deferrable: the DAG author's choice; ``None`` for the administrator's, by default ``True``.
+    """
+    # Airflow ships ``[operators] default_deferrable = False`` in every new airflow.cfg, so the option in that file
+    # shows no intention. As an environment variable, somebody set it on purpose.
+    if deferrable is not None:
+        return deferrable
+    section = "operators" if _OPERATORS in os.environ else ""
+    if conf.get("segmind", "default_deferrable", fallback=""):
+        section = "segmind"
+    return not section or bool(conf.getboolean(section, "default_deferrable"))

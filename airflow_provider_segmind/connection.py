@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,31 +18,15 @@ from airflow_provider_segmind.api.errors import (
     SegmindError,
     TransportError,
 )
-from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings, is_loopback
-from airflow_provider_segmind.compat import AirflowNotFoundException, async_connection, conf
+from airflow_provider_segmind.api.models import KNOWN_EXTRAS, Settings
+from airflow_provider_segmind.api.urls import is_loopback
+from airflow_provider_segmind.compat import AirflowNotFoundException, async_connection
 from airflow_provider_segmind.get_provider_info import get_provider_info
 
 log = logging.getLogger(__name__)
 
 LOOKUP_PAUSES = (1.0, 4.0)
 """Seconds between attempts: during a short outage of secrets backend or API, Airflow reports a missing connection."""
-_OPERATORS = "AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE"
-
-
-def waits_deferred(deferrable: bool | None) -> bool:
-    """
-    Return whether a task waits in a triggerer.
-
-    :param deferrable: the DAG author's choice; ``None`` for the administrator's, by default ``True``.
-    """
-    # Airflow ships ``[operators] default_deferrable = False`` in every new airflow.cfg, so the option in that file
-    # shows no intention. As an environment variable, somebody set it on purpose.
-    if deferrable is not None:
-        return deferrable
-    section = "operators" if _OPERATORS in os.environ else ""
-    if conf.get("segmind", "default_deferrable", fallback=""):
-        section = "segmind"
-    return not section or bool(conf.getboolean(section, "default_deferrable"))
 
 
 def load_settings(conn_id: str) -> Settings:

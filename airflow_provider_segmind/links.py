@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.sdk import BaseOperatorLink
 
-from airflow_provider_segmind.api.gallery import GalleryRecord
+if TYPE_CHECKING:
+    from airflow_provider_segmind.api.gallery import GalleryRecord
 
 TASK_TAB = "body-swaps-task"
 _PICTURE = "_segmind_picture_url"

@@ -40,9 +40,7 @@ _IMPORTED = (
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
     "airflow_provider_segmind.decorators.body_swap",
-    "airflow_provider_segmind.operators.quality",
-    "airflow_provider_segmind.sensors.body_swap",
-    "airflow_provider_segmind.transfers.object_storage",
+    *(f"airflow_provider_segmind.tasks.{name}" for name in ("batch", "check", "store", "swap", "wait")),
 )
 
 

@@ -100,7 +100,7 @@ def findings_in(report: Mapping[str, Any]) -> list[str]:
 
 
 def told(check: Mapping[str, Any]) -> str:
-    """Return the reason of a check as people are told it."""
+    """Return the reason of a check in words for people."""
     return f"{LOOK if check['verdict'] == 'review' else ''}{check.get('why')}"
 
 

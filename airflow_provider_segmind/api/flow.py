@@ -26,7 +26,8 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.models import Job, Settings
-from airflow_provider_segmind.api.patience import GONE_AFTER, GONE_STEP, PACE, WAITED_OUT, Watch, check_interval
+from airflow_provider_segmind.api.parameters import check_interval
+from airflow_provider_segmind.api.patience import GONE_AFTER, GONE_STEP, PACE, WAITED_OUT, Watch
 from airflow_provider_segmind.api.patience import Pace as Pace
 from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response

@@ -15,7 +15,7 @@ from sys import intern
 from typing import Any
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.tables import MAX_LINE, Add, Columns, Row, csv_lines, divided, table_rows
+from airflow_provider_segmind.api.tables import MAX_LINE, Add, Columns, Row, csv_lines, divided, kept, table_rows
 from airflow_provider_segmind.api.texts import encoding_of, is_workbook, unpacked
 from airflow_provider_segmind.api.uris import quoted, shown
 from airflow_provider_segmind.api.workbook import NO_RESULTS, Uncalculated, workbook_rows
@@ -25,6 +25,7 @@ from airflow_provider_segmind.api.workflows import (
     check_character,
     check_image,
     is_nothing,
+    is_written,
 )
 
 SHOWN = 20
@@ -33,11 +34,8 @@ MAX_TAKES = 100
 """Most takes of one swap."""
 MAX_SWAPS = 1_000_000
 """Most swaps of a batch, each take counted."""
-MAX_EXTRA = 4096
-"""Most characters of a swap's other columns that are kept; longer ones are cut."""
 
 _JSON_NAME = re.compile(r"[^?#]*\.(?:json|jsonl|ndjson)(?:\.gz)?(?:[?#].*)?\Z", re.IGNORECASE | re.DOTALL)
-_to_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _BLANK = re.compile(r"[\s\ufeff]*")
 _BEFORE = b"\0\xef\xbb\xbf\xff\xfe \t\r\n"
 _FAULT = re.compile(
@@ -276,7 +274,7 @@ def _swap(index: int, place: str, known: Mapping[str, Any], others: Mapping[str,
     character = check_character(known.get("select_character") or select_character)
     label, consent = (_text(name, known.get(name)) for name in ("id", "consent_reference"))
     # Most swaps of a batch share these: kept once, 100,000 take 20 MB less.
-    return Swap(index, place, scene, intern(person), intern(character), label, consent, _kept(others))
+    return Swap(index, place, scene, intern(person), intern(character), label, consent, kept(others))
 
 
 def _is_fault(text: str, *, may_be_loud: bool) -> bool:
@@ -323,23 +321,16 @@ def _text(name: str, value: Any) -> str | None:
     )
 
 
-def _kept(others: Mapping[str, Any]) -> str:
-    """Return a JSON object of the other columns as texts, as many as fit."""
-    texts = {
-        name: value if isinstance(value, str) else _to_json(value)
-        for name, value in others.items()
-        if value not in (None, "")
-    }
-    if sum(map(len, texts)) + sum(map(len, texts.values())) >= MAX_EXTRA:
-        texts = dict(_cut(texts))
-    return _to_json(texts) if texts else ""
+def check_written(swaps: object, columns: Mapping[str, str] | None) -> None:
+    """Raise when the DAG is parsed for a list in it that no run could order, such as for a misspelled key."""
+    names = Columns(columns)
+    if not isinstance(swaps, list) or not swaps or not all(isinstance(swap, Mapping) for swap in swaps):
+        return
 
+    def stand_in(number: int, swap: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a swap whose pictures have any address where a template, or another task, gives one."""
+        written = {name: value for name, value in swap.items() if is_written(value)}
+        pictures = (name for name in swap if names.known(name) in BODY_SWAP_IMAGES)
+        return {name: f"https://template.example/{number}/{name}" for name in pictures} | written
 
-def _cut(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    left = MAX_EXTRA
-    for name, text in texts.items():
-        left -= len(name)
-        if left <= 0:
-            return
-        yield name, text if len(text) <= left else f"{text[:left]}…"
-        left -= len(text)
+    read_items([stand_in(*each) for each in enumerate(swaps)], select_character="woman", columns=columns)

@@ -35,7 +35,6 @@ from airflow_provider_segmind.api.remembered import (
 
 T = TypeVar("T")
 
-REUSE = ("auto", "etag", "never", "refresh")
 SENDING = 400.0
 """Seconds for which another task may be sending the order that it claimed: it waits five minutes after a 429."""
 IDENTITY = "memory.json"

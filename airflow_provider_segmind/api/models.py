@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
+from airflow_provider_segmind.api.urls import PORTS, is_local, is_loopback, origin_of, parse_url
 
 DEFAULT_HOST = "https://api.segmind.com"
 DEFAULT_STORAGE_URL = "https://workflows-api.segmind.com"
@@ -38,10 +37,6 @@ RUNNING = frozenset({"QUEUED", "PROCESSING"})
 
 # An emulator's default key, which its documentation shows, or a key that says what it is for.
 _EMULATOR_KEY = re.compile(r"SG_0123456789abcdef|.*emulator.*", re.IGNORECASE)
-_HOSTNAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
-_PORTS = {"https": 443, "http": 80}
-# Parsers (urllib, requests, yarl, browsers) disagree about these: a key could go to the wrong host.
-_SUSPICIOUS = re.compile(r"[\s\\\x00-\x1f\x7f-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -170,7 +165,7 @@ class Settings:
         local = is_local(base_url)
         storage_url = extras.get("storage_url") or (base_url if local else DEFAULT_STORAGE_URL)
         history_url = extras.get("history_url") or (
-            base_url if local else DEFAULT_HISTORY_URL if _same_origin(base_url, DEFAULT_HOST) else None
+            base_url if local else DEFAULT_HISTORY_URL if origin_of(base_url) == origin_of(DEFAULT_HOST) else None
         )
         return cls(
             base_url=base_url,
@@ -194,56 +189,9 @@ class Settings:
         :param url: an absolute URL from any source.
         :param also: further base URLs of the connection that count as its own in this call.
         """
-        target = parse_url(url)
-        if target is None:
-            return False
-        if any(_origin(urlsplit(own)) == _origin(target) for own in (self.base_url, *also)):
-            return True
-        trusted = (urlsplit(f"https://{host}") for host in self.trusted_hosts)
-        return target.scheme == "https" and any(_origin(target) == _origin(host) for host in trusted)
-
-
-def parse_url(url: str) -> SplitResult | None:
-    """Return the parts of an absolute http(s) URL that all parsers read alike; else ``None``."""
-    if not url or _SUSPICIOUS.search(url):
-        return None
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc or port == 0:
-        return None
-    if not _HOSTNAME.match(parts.hostname) and not _is_ip(parts.hostname):
-        return None
-    return parts
-
-
-def is_loopback(hostname: str) -> bool:
-    """Whether the host is this machine, where plain http stays local."""
-    return hostname.lower() == "localhost" or (_is_ip(hostname) and ipaddress.ip_address(hostname).is_loopback)
-
-
-def is_local(base_url: str) -> bool:
-    """Whether the base URL of valid :class:`Settings` is an emulator's: on this machine, or over plain http."""
-    parts = urlsplit(base_url)
-    return parts.scheme == "http" or is_loopback(parts.hostname or "")
-
-
-def _is_ip(hostname: str) -> bool:
-    try:
-        ipaddress.ip_address(hostname)
-    except ValueError:
-        return False
-    return True
-
-
-def _origin(parts: SplitResult) -> tuple[str, str, int]:
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 80)
-
-
-def _same_origin(one: str, other: str) -> bool:
-    return _origin(urlsplit(one)) == _origin(urlsplit(other))
+        target = origin_of(url)
+        own = (self.base_url, *also, *(f"https://{host}" for host in self.trusted_hosts))
+        return target is not None and target in map(origin_of, own)
 
 
 @dataclass(frozen=True)
@@ -281,16 +229,16 @@ def _base_url(plain: _Plain, host: str | None, schema: str | None, port: int | N
 
 
 def _checked_url(plain: _Plain, name: str, url: str) -> str:
-    parts = parse_url(url.rstrip("/"))
-    if parts is None or parts.query or parts.fragment:
+    parts, origin = parse_url(url.rstrip("/")), origin_of(url)
+    if parts is None or origin is None or parts.query or parts.fragment:
         # The part before an @ may be a password.
         shown = url.rpartition("@")[2]
         raise InvalidRequestError(f"{plain.where}: {name} {shown!r} is not a base URL like {DEFAULT_HOST}.")
     if parts.scheme == "http":
         plain.check(name, url, parts.hostname or "")
-    scheme, host, port = _origin(parts)  # in one spelling, since the memory of swaps knows a service by it
+    scheme, host, port = origin  # in one spelling, since the memory of swaps knows a service by it
     host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}{'' if port == _PORTS[scheme] else f':{port}'}{parts.path}"
+    return f"{scheme}://{host}{'' if port == PORTS[scheme] else f':{port}'}{parts.path}"
 
 
 def _positive(where: str, name: str, value: Any, unit: str) -> float | None:

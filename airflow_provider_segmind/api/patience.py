@@ -11,11 +11,9 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from airflow_provider_segmind.api.answers import id_in
 from airflow_provider_segmind.api.errors import (
-    InvalidRequestError,
     JobExpiredError,
     JobTimeoutError,
     RateLimitError,
@@ -40,8 +38,6 @@ minute of 404s must lose nothing, and a job that is gone must be reported within
 """
 GONE_ASKS = 3
 """Fewest 404s in a row, however rarely a job is polled."""
-MOST_SECONDS = 1e9
-"""Largest seconds in a setting: some 30 years, which can still be added to a date."""
 GONE_STEP = 30.0
 """Longest pause in seconds between polls of a job that answers 404."""
 
@@ -260,29 +256,6 @@ class Watch:
         if lasted >= self.max_outage:
             raise error
         return min(seconds, self.max_outage - lasted)
-
-
-def check_interval(name: str, value: object) -> float:
-    """
-    Return the seconds of a number or ``timedelta`` above 0.
-
-    :raises InvalidRequestError: if the value is anything else.
-    """
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds <= MOST_SECONDS:
-        return float(seconds)
-    raise InvalidRequestError(
-        f"{name} is {value!r}: give seconds above 0, at most {MOST_SECONDS:.0f}, as a number or a timedelta."
-    )
-
-
-def check_outage(value: object) -> float | None:
-    """
-    Return ``max_outage`` in seconds; ``None`` means until the timeout.
-
-    :raises InvalidRequestError: if the value is anything else.
-    """
-    return None if value is None else check_interval("max_outage", value)
 
 
 def timed_out(poll_url: str, why: str) -> JobTimeoutError:

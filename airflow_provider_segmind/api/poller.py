@@ -17,7 +17,8 @@ from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.aclient import MAX_CONNECTIONS, AsyncClient
 from airflow_provider_segmind.api.errors import AuthenticationError, RateLimitError
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.patience import WAITED_OUT, Pace, Said, Watch, check_interval
+from airflow_provider_segmind.api.parameters import check_interval
+from airflow_provider_segmind.api.patience import WAITED_OUT, Pace, Said, Watch
 from airflow_provider_segmind.api.schedule import Budget, DueTime, Schedule
 from airflow_provider_segmind.api.wire import Traffic
 

@@ -17,7 +17,7 @@ from airflow_provider_segmind.api.errors import (
     OutcomeUnknownError,
     ServiceError,
 )
-from airflow_provider_segmind.api.models import TERMINAL, Job, Settings, parse_url
+from airflow_provider_segmind.api.models import TERMINAL, Job, Settings
 from airflow_provider_segmind.api.refusals import (
     detail_of,
     error_text,
@@ -29,6 +29,7 @@ from airflow_provider_segmind.api.refusals import (
 )
 from airflow_provider_segmind.api.results import failure_text, read_outputs
 from airflow_provider_segmind.api.uris import quoted
+from airflow_provider_segmind.api.urls import parse_url
 from airflow_provider_segmind.api.wire import Request, Response
 
 CREDITS_PATH = "/v1/get-user-credits"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_I
 
 MAX_LINE = 64 * 1024
 """Longest row of a manifest in characters: URLs and words, never a picture."""
+MAX_EXTRA = 4096
+"""Most characters of a swap's other columns that are kept; longer ones are cut."""
 COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference", "takes")
 
 _DELIMITERS = ",;\t|"
@@ -31,6 +34,7 @@ _IMAGE = re.compile(r'\s*"*(?!.*[<>])(?:[\w+.-]*:?/\S|[^\s"]+/[^\s"]+\s*\Z|[^\s"
 """A picture's URI or path, and no words."""
 _OPEN = "a quotation mark begins a cell that goes on over whole rows: close it, or export as CSV"
 _TEXT = re.compile(r'="(.*)"\Z', re.DOTALL)
+_to_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 Add = Callable[[str, object], None]
 """Takes a place and a problem there."""
@@ -312,3 +316,25 @@ def _dialect(data: bytes, encoding: str, columns: Columns) -> tuple[int, str]:
         return sum(columns.known(name) is not None for name in header), len(header)
 
     return skipped, max([said[1], *_DELIMITERS] if said else _DELIMITERS, key=rank)
+
+
+def kept(others: Mapping[str, Any]) -> str:
+    """Return a JSON object of the other columns as texts, as many as fit."""
+    texts = {
+        name: value if isinstance(value, str) else _to_json(value)
+        for name, value in others.items()
+        if value not in (None, "")
+    }
+    if sum(map(len, texts)) + sum(map(len, texts.values())) >= MAX_EXTRA:
+        texts = dict(_cut(texts))
+    return _to_json(texts) if texts else ""
+
+
+def _cut(texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    left = MAX_EXTRA
+    for name, text in texts.items():
+        left -= len(name)
+        if left <= 0:
+            return
+        yield name, text if len(text) <= left else f"{text[:left]}…"
+        left -= len(text)

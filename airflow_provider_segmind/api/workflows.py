@@ -12,9 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.models import is_local, is_loopback, parse_url
-from airflow_provider_segmind.api.picture_urls import is_private, why_unreadable
 from airflow_provider_segmind.api.uris import quoted, shown
+from airflow_provider_segmind.api.urls import is_local, is_loopback, is_private, parse_url, why_unreadable
 
 BODY_SWAP_ID = "678b67a76426baad7e539337"
 BODY_SWAP_WORKFLOW = f"{BODY_SWAP_ID}-v4"
@@ -91,13 +90,6 @@ def is_body_swap(workflow: str) -> bool:
 def is_written(value: object) -> bool:
     """Return whether a value stands as the DAG's author wrote it: a text without a template."""
     return isinstance(value, str) and "{{" not in value and "{%" not in value
-
-
-def check_on_unknown(value: str) -> str:
-    """Return the value of ``on_unknown_outcome``, or raise when the DAG is parsed."""
-    if value not in ("fail", "resubmit"):
-        raise InvalidRequestError(f"on_unknown_outcome is {value!r}: set it to 'fail' or 'resubmit'.")
-    return value
 
 
 def is_nothing(text: str) -> bool:

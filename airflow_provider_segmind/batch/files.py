@@ -204,16 +204,6 @@ def too_many(summary: Mapping[str, Any], max_failures: float) -> bool:
     return bool(failed > max_failures * total if 0 < max_failures < 1 else failed > max_failures)
 
 
-def check_failures(value: Any) -> float:
-    """Return the value of ``max_failures`` as a float, or raise if it is neither a count nor a share."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and (0 <= value < 1 or (value >= 1 and float(value).is_integer())):
-        return float(value)
-    raise InvalidRequestError(
-        f"max_failures is {value!r}: it must be a whole number of swaps, or a share of them below 1."
-    )
-
-
 def _rows(path: ObjectStoragePath) -> Iterator[Row]:
     with writing(path, "results_uri"):
         data = path.read_bytes() if path.exists() else b""

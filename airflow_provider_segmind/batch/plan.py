@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,14 +16,12 @@ from airflow_provider_segmind.api.errors import CreditsError, InvalidRequestErro
 from airflow_provider_segmind.api.manifest import Problems, Swap, read_items, read_manifest
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import Step
+from airflow_provider_segmind.api.parameters import UNKNOWN, check_one_of
 from airflow_provider_segmind.api.results import prepared_of
-from airflow_provider_segmind.api.tables import Columns
 from airflow_provider_segmind.api.workflows import (
     BODY_SWAP_IMAGES,
-    check_on_unknown,
     check_workflow,
     is_body_swap,
-    is_written,
 )
 from airflow_provider_segmind.batch.files import Row, dag_of
 from airflow_provider_segmind.batch.ordering import Terms
@@ -181,7 +179,7 @@ def make_plan(
     """Read and check a batch, and load what an earlier attempt of the task ordered."""
     # Once something is ordered, a bad manifest is a retryable error: its file may be unreachable or half written, and a
     # retry costs nothing. After a permanent failure only a clear is left, which pays again.
-    check_on_unknown(on_unknown)
+    check_one_of("on_unknown_outcome", on_unknown, UNKNOWN)
     workflow = check_workflow(workflow)
     if not is_body_swap(workflow):
         raise InvalidRequestError(f"workflow {workflow!r} is not AI Body Swap: a batch takes only that.")
@@ -271,18 +269,3 @@ def _check_pictures(swaps: Sequence[Swap], hook: SegmindHook, problems: Problems
             if found is not None:
                 problems.add(place, found)
     problems.check()
-
-
-def check_written(swaps: object, columns: Mapping[str, str] | None) -> None:
-    """Raise when the DAG is parsed for a list in it that no run could order, such as for a misspelled key."""
-    names = Columns(columns)
-    if not isinstance(swaps, list) or not swaps or not all(isinstance(swap, Mapping) for swap in swaps):
-        return
-
-    def stand_in(number: int, swap: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a swap whose pictures have any address where a template, or another task, gives one."""
-        written = {name: value for name, value in swap.items() if is_written(value)}
-        pictures = (name for name in swap if names.known(name) in BODY_SWAP_IMAGES)
-        return {name: f"https://template.example/{number}/{name}" for name in pictures} | written
-
-    read_items([stand_in(*each) for each in enumerate(swaps)], select_character="woman", columns=columns)

@@ -14,19 +14,17 @@ from airflow.sdk.definitions._internal.types import SET_DURING_EXECUTION
 from airflow.sdk.definitions.context import context_merge
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
-from airflow_provider_segmind.api.memory import Reuse
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
-from airflow_provider_segmind.batch.files import check_failures
-from airflow_provider_segmind.batch.outcomes import paid_batch_error
+from airflow_provider_segmind.api.parameters import check_failures
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
 from airflow_provider_segmind.compat import AirflowTaskTimeout, determine_kwargs
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
-from airflow_provider_segmind.orders.ended import place_error
-from airflow_provider_segmind.orders.returned import NAMES, Swap, check_kind, read_returned
-from airflow_provider_segmind.orders.store import OrderStore
 
 log = logging.getLogger(__name__)
 
 _LATER: Any = SET_DURING_EXECUTION
+NAMES = (*BODY_SWAP_INPUTS, "consent_reference")
+"""Keys in the dict of one swap."""
+Swap = Mapping[str, Any]
 
 
 class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
@@ -76,6 +74,8 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
     def execute(self, context: Context) -> Any:
         """Call the function, order the swaps it returns, and wait for them in a triggerer."""
+        from airflow_provider_segmind.orders.returned import check_kind, read_returned
+
         try:
             returned = self._ask_function(context)
         except Exception:
@@ -94,17 +94,22 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
             raise self._refused(context, error) from None
         if batch is not None:
             with self._being(batch):
-                return batch.order_and_wait(context)
+                return batch.run_of(context).order_and_wait()
         self._take(given)
         return super().execute(context)
 
     def _refused(self, context: Context, error: SegmindError) -> Exception | AirflowTaskTimeout:
         """Return the exception for a function that returned no valid swaps; it names the orders on record."""
+        from airflow_provider_segmind.api.memory import Reuse
+        from airflow_provider_segmind.batch.outcomes import paid_batch_error
+        from airflow_provider_segmind.orders.ended import place_error
+        from airflow_provider_segmind.orders.store import OrderStore
+
         entries = OrderStore(context).entries_to_resume(int(getattr(context["ti"], "max_tries", 0)))
         if not entries:
             return place_error(context, error)
         try:
-            return self._as_batch(()).ended(context, error)
+            return self._as_batch(()).run_of(context).ended(error)
         except InvalidRequestError:  # the author has removed results_uri
             how = Reuse(self.reuse == "refresh", self.reuse_max_age)
             return paid_batch_error(context, error, entries, self.workflow, how)
@@ -118,7 +123,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         """Resume a batch with the trigger's event."""
         batch = self._as_batch(())
         with self._being(batch):
-            return batch.execute_complete(context, event)
+            return batch.run_of(context).complete(event)
 
     def defer(self, **how: Any) -> Any:
         """Defer, and keep the returned inputs for the resume."""

@@ -12,8 +12,9 @@ import requests
 import urllib3
 
 from airflow_provider_segmind.api.media import MAX_BYTES, format_of
-from airflow_provider_segmind.api.models import Settings, is_local
+from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.transport import Session, exchange, prepare_session
+from airflow_provider_segmind.api.urls import is_local
 from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response
 from airflow_provider_segmind.doctor.cassette import Folder, Recorder
 from airflow_provider_segmind.doctor.redaction import Redactor

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api import history, protocol
 from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.models import parse_url
+from airflow_provider_segmind.api.urls import parse_url
 from airflow_provider_segmind.api.wire import Failure, Request, Response
 from airflow_provider_segmind.doctor.bench import WRONG_KEY, Bench
 from airflow_provider_segmind.doctor.cassette import Recorder

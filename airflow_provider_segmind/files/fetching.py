@@ -19,10 +19,10 @@ from airflow_provider_segmind.api import protocol, uris
 from airflow_provider_segmind.api.answers import line
 from airflow_provider_segmind.api.errors import InvalidRequestError, RateLimitError, ServiceError, TransportError
 from airflow_provider_segmind.api.media import MAX_BYTES, media_type_of
-from airflow_provider_segmind.api.models import Settings, is_local, parse_url
-from airflow_provider_segmind.api.picture_urls import is_private, why_unreadable
+from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.texts import unpack
 from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter, exchange
+from airflow_provider_segmind.api.urls import is_local, is_private, parse_url, why_unreadable
 from airflow_provider_segmind.api.wire import Request
 from airflow_provider_segmind.api.workflows import check_image_url
 from airflow_provider_segmind.compat import conf

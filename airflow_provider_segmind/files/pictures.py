@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREPARE = ("auto", "never")
 _checked: dict[tuple[str, bytes], None] = {}
 """Files that were decoded whole and are sent as they are, by their digest: an upload does not decode them again."""
 _MOST_CHECKED = 100_000
@@ -51,13 +50,6 @@ class Readable:
 
     url: str
     done: tuple[str, ...] = ()
-
-
-def check_prepare(value: object) -> str:
-    """Return the value of ``prepare``, or raise."""
-    if value in PREPARE:
-        return str(value)
-    raise InvalidRequestError(f"prepare is {value!r}: it must be 'auto' or 'never'.")
 
 
 def readable(
@@ -187,7 +179,6 @@ def _too_large(name: str, uri: str, limit: int) -> InvalidRequestError:
     return InvalidRequestError(f"{name} {shown(uri)!r} is larger than {limit // 2**20} MiB: give a smaller picture.")
 
 
-SHARES = ("upload", "sign")
 THREADS = 4
 
 

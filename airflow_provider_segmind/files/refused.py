@@ -19,8 +19,8 @@ from airflow_provider_segmind.api.errors import (
     TransportError,
 )
 from airflow_provider_segmind.api.media import AVIF, HEIC, MAX_BYTES, NAMES
-from airflow_provider_segmind.api.picture_urls import expiry_of
 from airflow_provider_segmind.api.uris import is_signed
+from airflow_provider_segmind.api.urls import expiry_of
 from airflow_provider_segmind.api.wire import Response
 
 OPTION = "look_at_urls"

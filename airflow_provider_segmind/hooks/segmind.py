@@ -19,7 +19,8 @@ from airflow_provider_segmind.api import flow, history, protocol, refusals
 from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.models import DEFAULT_HOST, Job, Settings
 from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.patience import Watch, check_interval, check_outage
+from airflow_provider_segmind.api.parameters import CONN_ID, check_interval, check_outage
+from airflow_provider_segmind.api.patience import Watch
 from airflow_provider_segmind.api.results import check_not_failed
 from airflow_provider_segmind.api.transport import Session, exchange, prepare_session
 from airflow_provider_segmind.api.wire import Request, Response
@@ -39,12 +40,12 @@ class SegmindHook(HttpHook):
     """
 
     conn_name_attr = "segmind_conn_id"
-    default_conn_name = "segmind_default"
+    default_conn_name = CONN_ID
     conn_type = "segmind"
     hook_name = "Segmind"
     default_host = DEFAULT_HOST
 
-    def __init__(self, segmind_conn_id: str = default_conn_name) -> None:
+    def __init__(self, segmind_conn_id: str = CONN_ID) -> None:
         super().__init__(method="GET", http_conn_id=segmind_conn_id, tcp_keep_alive=False)
         self.segmind_conn_id = segmind_conn_id
 

@@ -7,17 +7,15 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api import ends, memory, rescue
-from airflow_provider_segmind.api.errors import InvalidRequestError, JobExpiredError, SegmindError
-from airflow_provider_segmind.api.memory import REUSE, Found, Reuse
+from airflow_provider_segmind.api.errors import JobExpiredError, SegmindError
+from airflow_provider_segmind.api.memory import Found, Reuse
 from airflow_provider_segmind.api.models import Job, Settings
 from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.patience import check_interval
 from airflow_provider_segmind.api.remembered import DONE, FAILED, LOST, REJECTED, SwapRecord, noted
 from airflow_provider_segmind.api.uris import public_uri
 from airflow_provider_segmind.files.download import picture_bytes
@@ -40,18 +38,6 @@ Segmind forgets a job an hour after its end. The rest is for the job itself, and
 """
 MAX_TEXT = 2048
 """Characters of an error or a reason."""
-
-
-def check_reuse(value: object) -> str:
-    """Return the value of ``reuse``, or raise."""
-    if value in REUSE:
-        return str(value)
-    raise InvalidRequestError(f"reuse is {value!r}: it must be one of {', '.join(map(repr, REUSE))}.")
-
-
-def check_max_age(value: timedelta | float | None) -> float | None:
-    """Return ``reuse_max_age`` in seconds, or raise."""
-    return None if value is None else check_interval("reuse_max_age", value)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.uris import bare_uri, dataset_name, shown
@@ -23,8 +22,7 @@ MAX_DATASETS = 100
 """Datasets in one event; a batch that is given as a list may have thousands."""
 
 
-@dataclass(frozen=True)
-class JobFacts:
+class JobFacts(NamedTuple):
     """
     Known facts of one job; ``None`` if unknown.
 
@@ -48,8 +46,7 @@ class JobFacts:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class BatchFacts:
+class BatchFacts(NamedTuple):
     """
     Known facts of a batch.
 
@@ -79,7 +76,7 @@ class LineageMixin:
         """Note facts, by the field names of the task's facts; secrets in an error's URIs are removed."""
         if "error" in known:
             known["error"] = shown(known["error"], most=_MAX_ERROR)
-        self.lineage_facts = replace(self.lineage_facts, **known)
+        self.lineage_facts = self.lineage_facts._replace(**known)
 
     def note_result(self, result: Mapping[str, Any], submitted_at: float | None, **known: Any) -> None:
         """Note the result of a job; ``submitted_at`` is in seconds since the epoch, if known."""
@@ -159,7 +156,7 @@ def operator_lineage(
 def _run_facets(facts: JobFacts | BatchFacts) -> dict[str, Any]:
     from airflow_provider_segmind.observability import facets
 
-    if not any(value is not None for value in asdict(facts).values()):
+    if all(value is None for value in facts):
         return {}
     if isinstance(facts, JobFacts):
         job = facets.SegmindJobRunFacet(

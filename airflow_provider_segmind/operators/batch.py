@@ -2,71 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context, XComArg
 
-from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.memory import Reuse
-from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.patience import check_interval, check_outage
-from airflow_provider_segmind.api.uris import shown
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, check_on_unknown
-from airflow_provider_segmind.batch.files import (
-    BatchFiles,
+from airflow_provider_segmind.api.parameters import (
+    CONN_ID,
+    POLL_INTERVAL,
+    PREPARE,
+    REUSE,
+    UNKNOWN,
     check_failures,
-    compose,
-    own,
-    summary_of,
-    too_many,
+    check_interval,
+    check_max_age,
+    check_mode,
+    check_one_of,
+    check_outage,
 )
-from airflow_provider_segmind.batch.ordering import Ordering
-from airflow_provider_segmind.batch.outcomes import (
-    Ended,
-    begun,
-    failure,
-    in_words,
-    missing_error,
-    paid_batch_error,
-    patiently,
-    problem_rows,
-    unplanned_error,
-)
-from airflow_provider_segmind.batch.plan import Plan, check_written, make_plan
-from airflow_provider_segmind.batch.results import result_row
-from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of, place_all
-from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
-from airflow_provider_segmind.connection import waits_deferred
-from airflow_provider_segmind.failures import paid_error
-from airflow_provider_segmind.files.pictures import check_prepare
-from airflow_provider_segmind.gallery.recording import (
-    ended_batch,
-    file_name,
-    ordered_batch,
-    ordered_swaps,
-    show,
-    show_record,
-)
-from airflow_provider_segmind.hooks.segmind import SegmindHook
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW
+from airflow_provider_segmind.compat import TaskDeferralError, TaskDeferralTimeout, waits_deferred
 from airflow_provider_segmind.links import BeforeAfterLink
-from airflow_provider_segmind.memory.costs import note_reused
-from airflow_provider_segmind.memory.swaps import check_max_age, check_reuse, remembering
-from airflow_provider_segmind.observability.assets import Stored, announce
 from airflow_provider_segmind.observability.lineage import BatchFacts, LineageMixin
-from airflow_provider_segmind.orders.budgets import give_back, reserve
-from airflow_provider_segmind.orders.rules import check_spend, consent_of, estimated_cost, note_orders, price_per_swap
-from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin, TextRowsMixin
-from airflow_provider_segmind.triggers.batch import BodySwapBatchTrigger
-from airflow_provider_segmind.triggers.segmind import BACKSTOP
-from airflow_provider_segmind.waiting.ending import check_mode, trigger_exit_of
-from airflow_provider_segmind.waiting.events import read_batch_event
-from airflow_provider_segmind.waiting.shared import connection_with
-from airflow_provider_segmind.waiting.timeouts import until_timeout
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.tasks.batch import BatchRun
 
 
 class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOperator):
@@ -83,7 +45,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         swaps: str | Sequence[Mapping[str, Any]] | XComArg,
         select_character: str = "woman",
         workflow: str = BODY_SWAP_WORKFLOW,
-        segmind_conn_id: str = SegmindHook.default_conn_name,
+        segmind_conn_id: str = CONN_ID,
         on_unknown_outcome: str = "fail",
         consent_reference: str | None = None,
         columns: Mapping[str, str] | None = None,
@@ -93,101 +55,33 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.reuse = check_reuse(reuse)
+        self.reuse = check_one_of("reuse", reuse, REUSE)
         self.reuse_max_age = check_max_age(reuse_max_age)
         self.swaps = swaps
-        check_written(swaps, columns)
+        if isinstance(swaps, list):
+            from airflow_provider_segmind.api.manifest import check_written
+
+            check_written(swaps, columns)
         self.columns = columns
         self.select_character = select_character
         self.workflow = workflow
         self.segmind_conn_id = segmind_conn_id
-        self.on_unknown_outcome = check_on_unknown(on_unknown_outcome)
+        self.on_unknown_outcome = check_one_of("on_unknown_outcome", on_unknown_outcome, UNKNOWN)
         self.consent_reference = consent_reference
-        self.prepare = check_prepare(prepare)
-        self._ordered = 0
+        self.prepare = check_one_of("prepare", prepare, PREPARE)
+        self.ordered = 0
+        """How many swaps this attempt has ordered."""
 
     @property
     def known_task(self) -> BaseOperator:
         """The task in the DAG; its settings count."""
         return self
 
-    def plan(self, context: Context) -> Plan:
-        """Check everything and load what an earlier attempt ordered."""
-        self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
+    def run_of(self, context: Context) -> BatchRun:
+        """Return what does this task's work."""
+        from airflow_provider_segmind.tasks.batch import BatchRun
 
-        def check(ordered: int, more: int) -> None:
-            check_spend(context, self.known_task, ordered=ordered, more=more)
-            reserve(context, self.segmind_conn_id, more=more, ledger=plan.ledger)
-
-        try:
-            plan = make_plan(
-                context,
-                SegmindHook(self.segmind_conn_id),
-                self.swaps,
-                select_character=self.select_character,
-                workflow=self.workflow,
-                on_unknown=self.on_unknown_outcome,
-                consent_reference=self.consent_reference,
-                columns=self.columns,
-                prepare=self.prepare,
-                check_spend=check,
-                remembering=remembering(
-                    context,
-                    self.reuse,
-                    self.reuse_max_age,
-                    resubmit=self.on_unknown_outcome == "resubmit",
-                    cost=estimated_cost(self.workflow),
-                    conn_id=self.segmind_conn_id,
-                ),
-            )
-        except SegmindError as error:
-            self.note_error(error)
-            raise self.ended(context, error) from None
-        return plan
-
-    def ended(self, context: Context, error: Ended, plan: Plan | None = None) -> Exception | AirflowTaskTimeout:
-        """Return the exception for a task that has not written its results; it names every paid order."""
-        how = Reuse(self.reuse == "refresh", self.reuse_max_age)
-        if plan is not None:
-            give_back(context, ledger=plan.ledger)
-            entries = plan.ledger.entries
-            raised = paid_batch_error(context, error, entries, self.workflow, how)
-        else:
-            hook = SegmindHook(self.segmind_conn_id)
-            raised = unplanned_error(context, error, self.workflow, how, lambda: connection_with(hook))
-            entries = OrderStore(context).entries_to_resume(int(getattr(context["ti"], "max_tries", 0)))
-        if any(entry.ordered or entry.pending for entry in entries.values()):
-            self.show_orders(context, entries, len(plan.swaps) if plan else len(entries), str(raised))
-        return raised
-
-    def show_orders(
-        self, context: Context, entries: Mapping[int, OrderRecord], total: int, error: str | None = None
-    ) -> None:
-        """Show in the gallery what is ordered, and the error that ended it."""
-        results = getattr(self, "results_uri", "")
-        show(context, ordered_batch(entries.values(), total, self.workflow, results, error))
-
-    async def _place(
-        self, context: Context, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None
-    ) -> Ordering:
-        connection = connection_with(plan.hook)
-        price = estimated_cost(self.workflow)
-        indexes = list(indexes)
-        cost = "" if price is None else f", for ${len(indexes) * price:.2f}"
-        self.log.info("Ordering %d of %d swaps%s.", len(indexes), len(plan.swaps), cost)
-
-        def accepted() -> None:
-            self._ordered += 1
-            connection.counters.ordered(self.workflow, price)
-
-        try:
-            return await place_all(context, plan, connection, indexes, results, accepted, refused)
-        finally:
-            give_back(context, ledger=plan.ledger)
-            note_orders(context, plan.placed)
-            if reused := sum(entry.reused for entry in plan.ledger.entries.values()):
-                note_reused(context, reused, price)
-            self.note_facts(ordered=self._ordered, cost=None if price is None else round(self._ordered * price, 4))
+        return BatchRun(self, context)
 
     def lineage_inputs(self) -> list[object]:
         """Return the URI of the manifest, or the pictures of the swaps."""
@@ -200,7 +94,7 @@ class _OrdersBatch(LineageMixin, TextRowsMixin, AuthorsTemplatesMixin, BaseOpera
         """Log that nothing can be cancelled. The records stay, so a retry can resume the orders."""
         self.log.warning(
             "This task is being killed. Segmind cannot cancel: %d swaps go on and are billed. A retry resumes them.",
-            self._ordered,
+            self.ordered,
         )
 
 
@@ -230,25 +124,9 @@ class SubmitBodySwapBatchOperator(_OrdersBatch):
     :raises SegmindError: a retry may help; it orders only what is not ordered yet.
     """
 
-    def execute(self, context: Context) -> Any:
+    def execute(self, context: Context) -> list[dict[str, Any]]:
         """Order all swaps, except those that an earlier attempt ordered."""
-        plan = self.plan(context)
-        try:
-            plan.take_over(())
-            indexes, refused = plan.affordable(())
-            ordering = asyncio.run(self._place(context, plan, indexes, None, refused))
-            if ordering.stopped or ordering.errors:
-                missing = len(plan.swaps) - plan.known
-                raise failure(ordering, f"{missing} of {len(plan.swaps)} swaps could not be ordered.")
-        except SegmindError as error:
-            self.note_error(error)
-            raise self.ended(context, error, plan) from None
-        except (Exception, AirflowTaskTimeout) as error:
-            raise self.ended(context, error, plan) from error
-        entries = [plan.ledger.entries[swap.index] for swap in plan.swaps]
-        names = [swap.id or file_name(swap.given["character_image"]) for swap in plan.swaps]
-        show(context, *ordered_swaps(entries, names, self.workflow))
-        return handles_of(plan.ledger.entries, plan.terms.workflow)
+        return self.run_of(context).submit()
 
 
 class BodySwapBatchOperator(_OrdersBatch):
@@ -287,7 +165,7 @@ class BodySwapBatchOperator(_OrdersBatch):
         max_failures: float = 0,
         output_key: str | None = None,
         deferrable: bool | None = None,
-        poll_interval: timedelta | float = 7.0,
+        poll_interval: timedelta | float = POLL_INTERVAL,
         timeout: timedelta | float = 24 * 3600.0,
         max_outage: timedelta | float | None = None,
         end_in_trigger: str | bool = "auto",
@@ -305,106 +183,15 @@ class BodySwapBatchOperator(_OrdersBatch):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order all swaps, except those that an earlier attempt ordered, and wait for them."""
-        return self.order_and_wait(context)
-
-    def order_and_wait(self, context: Context) -> dict[str, Any]:
-        """Do the work of ``execute``, which Airflow lets only its task runner call."""
-        plan = self.plan(context)
-        try:
-            summary = self._results_of(context, plan)
-        except SegmindError as error:
-            self.note_error(error)
-            raise self.ended(context, error, plan) from None
-        except (Exception, AirflowTaskTimeout) as error:
-            raise self.ended(context, error, plan) from error
-        return self._finish(context, summary)
-
-    def _results_of(self, context: Context, plan: Plan) -> dict[str, Any]:
-        """Order and wait, and return the summary of the results; a deferrable task defers instead."""
-        files = BatchFiles(self.results_uri, plan.ledger.header.batch)
-        ended, failed = begun(plan, files)
-        reused = {index: result_row(index, job, self.output_key) for index, job in plan.take_over(failed).items()}
-        if reused:
-            patiently(lambda: files.write_part(reused.values()))
-        ended, failed = ended | reused, {index: row for index, row in failed.items() if plan.stands(index, row)}
-        waits = Waits(Waiting(self.timeout, self.poll_interval, self.output_key, self.max_outage), plan, files, ended)
-        indexes, refused = plan.affordable(failed)
-        ordering = asyncio.run(self._place(context, plan, indexes, waits, refused))
-        swaps, problems = plan.rows(), problem_rows(plan, ordering)
-        if plan.known:
-            patiently(lambda: files.write_swaps(swaps))
-        results = own(swaps, failed | waits.rows)
-        if any(row["request_id"] and row["index"] not in results for row in swaps):
-            # Wait also if ordering stopped half-way: the accepted orders are paid for.
-            patiently(lambda: files.write_part(problems.values()))
-            self.show_orders(context, plan.ledger.entries, len(swaps))
-            trigger = self._trigger(context, files, plan.hook.client.clock_offset)
-            if not self.deferrable:
-                return self._wait_here(plan.hook, trigger)
-            later = timedelta(seconds=self.timeout + BACKSTOP)
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=later)
-        self.show_orders(context, plan.ledger.entries, len(swaps))
-        rows = compose(swaps, results | problems)
-        patiently(lambda: files.write_results(rows))
-        return summary_of(rows, self.results_uri, price_per_swap())
+        return self.run_of(context).order_and_wait()
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """Resume with the trigger's event."""
-        self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
-        try:
-            return self._finish(context, read_batch_event(event))
-        except SegmindError as error:
-            self.note_error(error)
-            raise self._paid(context, error) from None
+        return self.run_of(context).complete(event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral. If Airflow itself ended the wait, raise an error: retryable if a retry can help."""
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralTimeout, TaskDeferralError) as ended:
-            raise self._paid(context, ended) from ended
-
-    def _paid(self, context: Context, error: Exception) -> Exception | AirflowTaskTimeout:
-        """Return the exception for a task whose wait ended: retryable if a retry can resume, else permanent."""
-        if OrderStore(context).durable:
-            return self.ended(context, error)
-        how = f"What became of each is in {shown(self.results_uri)}, or beside it; the handles of all are this task's "
-        return paid_error(error, kept=False, how=f"{how}XCom 'ordered', for a sensor. Order the rest in another run.")
-
-    def _wait_here(self, hook: SegmindHook, trigger: BodySwapBatchTrigger) -> dict[str, Any]:
-        async def wait() -> dict[str, Any]:
-            connection = connection_with(hook)
-            try:
-                return await until_timeout(trigger.wait(connection, self.log), lambda _: None)
-            finally:
-                await connection.close()
-
-        return asyncio.run(wait())
-
-    def _trigger(self, context: Context, files: BatchFiles, clock_offset: float | None) -> BodySwapBatchTrigger:
-        return BodySwapBatchTrigger(
-            results=files.results,
-            batch=files.batch,
-            segmind_conn_id=self.segmind_conn_id,
-            deadline=time.time() + self.timeout,
-            poll_interval=self.poll_interval,
-            output_key=self.output_key,
-            max_failures=self.max_failures,
-            price=price_per_swap(),
-            ending=trigger_exit_of(self.known_task, context, self.end_in_trigger).to_json(),
-            max_outage=self.max_outage,
-            clock_offset=clock_offset,
-        )
-
-    def _finish(self, context: Context, summary: dict[str, Any]) -> dict[str, Any]:
-        self.note_facts(summary=summary)
-        self.lineage_made = [self.results_uri]
-        self.log.info("Batch: %s.", in_words(summary))
-        show_record(context, ended_batch(summary))
-        if not too_many(summary, self.max_failures):
-            counts = {name: value for name, value in summary.items() if name != "results_uri"}
-            announce(context, [Stored(self.results_uri, counts)])
-            return summary
-        durable = OrderStore(context).durable
-        error, kept = missing_error(summary, self.results_uri, self.max_failures, durable=durable)
-        raise error if kept else self._paid(context, error)
+            raise self.run_of(context).paid(ended) from ended

@@ -8,10 +8,8 @@ from typing import Any
 from airflow.sdk import BaseOperator, Context
 
 from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.parameters import CONN_ID
 from airflow_provider_segmind.failures import task_error
-from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.rescue import rescue_all
-from airflow_provider_segmind.memory.store import the_memory
 
 
 class RescueSwapsOperator(BaseOperator):
@@ -32,12 +30,15 @@ class RescueSwapsOperator(BaseOperator):
     template_fields: Sequence[str] = ("segmind_conn_id",)
     ui_color = "#ece8f6"
 
-    def __init__(self, *, segmind_conn_id: str = SegmindHook.default_conn_name, **kwargs: Any) -> None:
+    def __init__(self, *, segmind_conn_id: str = CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.segmind_conn_id = segmind_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look at all orders that are open."""
+        from airflow_provider_segmind.memory.rescue import rescue_all
+        from airflow_provider_segmind.memory.store import the_memory
+
         try:
             return rescue_all(the_memory(), self.segmind_conn_id).to_json()
         except SegmindError as error:

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.remembered import swap_key
-from airflow_provider_segmind.api.results import handle_of
-from airflow_provider_segmind.api.workflows import (
-    check_inputs,
-    check_on_unknown,
-    check_workflow,
-    is_body_swap,
-    is_written,
-)
-from airflow_provider_segmind.files.pictures import is_url
-from airflow_provider_segmind.gallery.recording import doubtful_of, ordered, show, unplaced
-from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.costs import note_reused
-from airflow_provider_segmind.memory.swaps import Remembering, check_max_age, check_reuse, digests_of, remembering
-from airflow_provider_segmind.observability.lineage import LineageMixin, leave_inputs
-from airflow_provider_segmind.observability.metrics import emit_end
-from airflow_provider_segmind.orders.budgets import give_back, reserve
-from airflow_provider_segmind.orders.ended import place_error
-from airflow_provider_segmind.orders.place import Order, Placed, place
-from airflow_provider_segmind.orders.rules import check_consent, check_spend, consent_of, estimated_cost, note_orders
-from airflow_provider_segmind.orders.store import OrderStore
+from airflow_provider_segmind.api.parameters import CONN_ID, REUSE, UNKNOWN, check_max_age, check_one_of
+from airflow_provider_segmind.api.workflows import check_workflow, is_body_swap, is_written
+from airflow_provider_segmind.observability.lineage import LineageMixin
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.tasks.order import OrderRun
 
 
 class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
@@ -48,7 +30,7 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         *,
         workflow: str,
         inputs: Mapping[str, Any],
-        segmind_conn_id: str = SegmindHook.default_conn_name,
+        segmind_conn_id: str = CONN_ID,
         on_unknown_outcome: str = "fail",
         consent_reference: str | None = None,
         reuse: str = "auto",
@@ -56,91 +38,21 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.reuse = check_reuse(reuse)
+        self.reuse = check_one_of("reuse", reuse, REUSE)
         self.reuse_max_age = check_max_age(reuse_max_age)
         self.workflow = check_workflow(workflow) if is_written(workflow) else workflow
         self.inputs = inputs
         self.segmind_conn_id = segmind_conn_id
-        self.on_unknown_outcome = check_on_unknown(on_unknown_outcome)
+        self.on_unknown_outcome = check_one_of("on_unknown_outcome", on_unknown_outcome, UNKNOWN)
         self.consent_reference = consent_reference
-        self._request_id: str | None = None
-        self._clock_offset: float | None = None
-        self._prepared: Mapping[str, Sequence[str]] = {}
-        self._digests: tuple[str, ...] = ()
+        self.ordered_id: str | None = None
+        """Segmind's id of the order, once it is placed."""
 
-    def place(self, context: Context) -> Placed:
-        """Place the order once, however often Airflow retries this task."""
-        hook = SegmindHook(self.segmind_conn_id)
+    def run_of(self, context: Context) -> OrderRun:
+        """Return what does this task's work."""
+        from airflow_provider_segmind.tasks.order import OrderRun
 
-        def build(earlier: Sequence[str]) -> Mapping[str, Any]:
-            self._check_rules(context, len(earlier))
-            return self.build_inputs(hook)
-
-        self.note_facts(workflow=self.workflow, consent=consent_of(self.consent_reference))
-        memory = self.remembering(context)
-
-        def key() -> str:
-            made = self.swap_key(hook)
-            if memory is not None:
-                memory.pictures[made] = self._digests
-            return made
-
-        order = Order(
-            self.workflow,
-            self.given_inputs(),
-            build,
-            self.on_unknown_outcome,
-            lambda: self._prepared,
-            memory,
-            key,
-        )
-        try:
-            placed = place(context, hook, order)
-        except SegmindError as error:
-            give_back(context)
-            emit_end(self.segmind_conn_id, error, self.workflow)
-            self.note_error(error)
-            raised = place_error(context, error)
-            if self.swaps_people:
-                show(context, *unplaced(_record_of(context), self.given_inputs(), self.workflow, error))
-            raise raised from None
-        self._request_id = placed.job.request_id
-        # The order exists already, so a broken connection must not fail here; the wait reports it.
-        with contextlib.suppress(SegmindError):
-            self._clock_offset = hook.client.clock_offset
-        price = estimated_cost(self.workflow)
-        if placed.job.reused:
-            note_reused(context, 1, price)
-        cost = 0.0 if placed.job.reused else price
-        self.note_facts(request_id=placed.job.request_id, status=placed.job.status, cost=cost)
-        if placed.attached:
-            note_orders(context, placed.orders)
-            give_back(context)
-        if self.swaps_people:
-            doubtful = doubtful_of(_record_of(context))
-            show(context, ordered(placed.job, self.given_inputs(), placed.orders, doubtful))
-        return placed
-
-    def remembering(self, context: Context) -> Remembering | None:
-        """Return the memory of swaps as this task uses it, if there is one."""
-        cost, resubmit = estimated_cost(self.workflow), self.on_unknown_outcome == "resubmit"
-        conn_id = self.segmind_conn_id
-        return remembering(context, self.reuse, self.reuse_max_age, resubmit=resubmit, cost=cost, conn_id=conn_id)
-
-    def swap_key(self, hook: SegmindHook) -> str:
-        """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
-        workflow = check_workflow(self.workflow)
-        given = check_inputs(workflow, self.given_inputs(), base_url=hook.settings.base_url)
-        urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
-        digests = {name: digests_of(hook, name, url, by_etag=self.reuse == "etag")[0] for name, url in urls.items()}
-        self._digests = tuple(digests.values())
-        return swap_key(hook.settings.base_url, workflow, given, digests)
-
-    def _check_rules(self, context: Context, ordered: int) -> None:
-        if self.swaps_people:
-            check_consent(self.consent_reference)
-        check_spend(context, self, ordered=ordered, more=1, first=max(0, int(context["ti"].map_index or 0)))
-        reserve(context, self.segmind_conn_id, more=1)
+        return OrderRun(self, context)
 
     @property
     def swaps_people(self) -> bool:
@@ -155,20 +67,9 @@ class _OrdersPixelFlow(LineageMixin, AuthorsTemplatesMixin, BaseOperator):
         """Return the inputs as the DAG author gave them."""
         return self.inputs
 
-    def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
-        """Return the checked inputs to send."""
-        workflow = check_workflow(self.workflow)
-        return check_inputs(workflow, self.inputs, base_url=hook.settings.base_url)
-
-    def submit(self, context: Context) -> dict[str, Any]:
-        """Order the job, or find the order of an earlier attempt, and return its handle."""
-        job = self.place(context).job
-        leave_inputs(context, job.poll_url, self.lineage_inputs())
-        return handle_of(job)
-
     def on_kill(self) -> None:
         """Log that nothing can be cancelled. The record stays, so a retry can resume the order."""
-        known = f"request {self._request_id}" if self._request_id else "an order that was just being sent"
+        known = f"request {self.ordered_id}" if self.ordered_id else "an order that was just being sent"
         self.log.warning(
             "This task is being killed. Segmind cannot cancel: %s goes on and is billed. A retry resumes it.",
             known,
@@ -205,11 +106,4 @@ class SubmitPixelFlowOperator(_OrdersPixelFlow):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the job, or return the order of an earlier attempt."""
-        return self.submit(context)
-
-
-def _record_of(context: Context) -> OrderRecord | None:
-    """Return what is on record of a task's orders, for the gallery; it must not hide the error that is raised."""
-    with contextlib.suppress(Exception):
-        return OrderStore(context).load()
-    return None
+        return self.run_of(context).submit()

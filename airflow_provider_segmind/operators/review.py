@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,25 +10,11 @@ from airflow.sdk import Context, XComArg
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.gallery import REVIEW_KEY, VERDICTS_KEY, GalleryRecord
-from airflow_provider_segmind.batch.files import dag_of
 from airflow_provider_segmind.failures import task_error
 from airflow_provider_segmind.links import BeforeAfterLink, task_tab
-from airflow_provider_segmind.memory.swaps import reject
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
-from airflow_provider_segmind.review.manifest import (
-    decided,
-    digest_of,
-    items_of,
-    read_items,
-    write_decided,
-    write_items,
-)
-
-log = logging.getLogger(__name__)
 
 FINISH = "Finish the review"
-KEPT = "segmind_verdicts"
-"""Key under which a task's store keeps the verdicts of an attempt that has ended, and of which pictures they are."""
 
 
 class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
@@ -73,6 +58,9 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
 
     def execute(self, context: Context) -> Any:
         """Write what is to be reviewed, and wait for people."""
+        from airflow_provider_segmind.review.kept import verdicts_on
+        from airflow_provider_segmind.review.manifest import items_of, write_items
+
         try:
             rows = items_of(self.results)
             items = write_items(self.review_uri, rows)
@@ -80,7 +68,7 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
             raise task_error(error) from None
         ti = context["ti"]
         ti.xcom_push(key=REVIEW_KEY, value=GalleryRecord(items=items, label=f"Review of {len(rows)}").to_json())
-        ti.xcom_push(key=VERDICTS_KEY, value=_kept(context, digest_of(rows)))
+        ti.xcom_push(key=VERDICTS_KEY, value=verdicts_on(context, rows))
         failed = sum(row["default"] == "reject" for row in rows)
         checks = f"The checks would reject {failed} of them. " if failed else ""
         self.body = f"{len(rows)} pictures. {checks}**[Review them]({task_tab(ti)})**, and finish the review there."
@@ -89,9 +77,14 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Write the manifests that follow from the verdicts."""
+        from airflow_provider_segmind.batch.files import dag_of
+        from airflow_provider_segmind.memory.swaps import reject
+        from airflow_provider_segmind.review.kept import keep
+        from airflow_provider_segmind.review.manifest import decided, read_items, write_decided
+
         ti = context["ti"]
         verdicts = ti.xcom_pull(task_ids=self.task_id, key=VERDICTS_KEY, map_indexes=ti.map_index) or {}
-        _keep(context, verdicts)
+        keep(context, verdicts)
         super().execute_complete(context, event)
         try:
             rows = decided(read_items(self.review_uri), verdicts)
@@ -106,27 +99,3 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
         counts = (summary[name] for name in ("kept", "rejected", "again"))
         self.log.info("Kept: %d, rejected: %d, to order again: %d.", *counts)
         return summary
-
-
-# Airflow deletes a task's XComs before its next attempt, and people would have to look at all pictures again.
-def _kept(context: Context, pictures: str) -> dict[str, Any]:
-    """Return the verdicts of an earlier attempt, if it asked about the same pictures."""
-    store: Any = context.get("task_state_store")
-    if store is None:  # Airflow 3.1 and 3.2
-        return {}
-    known = store.get(KEPT) or {}
-    verdicts: dict[str, Any] = known["verdicts"] if known.get("pictures") == pictures else {}
-    store.set(KEPT, {"pictures": pictures, "verdicts": verdicts})
-    if verdicts:
-        log.info("%d verdicts of an earlier attempt stand, until somebody changes them.", len(verdicts))
-    return verdicts
-
-
-def _keep(context: Context, verdicts: Mapping[str, Any]) -> None:
-    """Keep the verdicts for a next attempt; the one that ends now has them anyway."""
-    store: Any = context.get("task_state_store")
-    try:
-        if store is not None:
-            store.set(KEPT, {**(store.get(KEPT) or {}), "verdicts": verdicts})
-    except Exception:
-        log.warning("The verdicts are not kept for another attempt; this one has them.", exc_info=True)

@@ -18,8 +18,9 @@ from airflow_provider_segmind.api.errors import (
 from airflow_provider_segmind.api.memory import Found
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord, Step, decide, digests, has_own_input
+from airflow_provider_segmind.api.parameters import UNKNOWN, check_one_of
 from airflow_provider_segmind.api.remembered import SwapRecord
-from airflow_provider_segmind.api.workflows import check_on_unknown, fingerprint
+from airflow_provider_segmind.api.workflows import fingerprint
 from airflow_provider_segmind.failures import ChangedError
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.swaps import Remembering, recalled
@@ -82,7 +83,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
     :raises SegmindError: the order was refused; nothing was billed.
     """
     # Each attempt pushes the XComs ``poll_url`` and ``request_id``, because Airflow clears them when an attempt begins.
-    check_on_unknown(order.on_unknown)
+    check_one_of("on_unknown_outcome", order.on_unknown, UNKNOWN)
     store = OrderStore(context)
     record = store.load()
     wanted = fingerprint(order.workflow, order.given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,11 +56,6 @@ def items_of(results: object) -> list[Row]:
             "SegmindToObjectStorageOperator returned for a batch or a list, or the URI of its manifest."
         )
     return [{**row, "index": index} for index, row in enumerate(rows)]
-
-
-def digest_of(rows: Iterable[Row]) -> str:
-    """Return what tells the pictures of a review, in their order, from those of another."""
-    return hashlib.sha256(json.dumps([row["uri"] for row in rows]).encode()).hexdigest()
 
 
 def write_items(review_uri: str, rows: Iterable[Row]) -> str:

@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context, PokeReturnValue, XComArg
-from airflow.triggers.base import StartTriggerArgs
 
-from airflow_provider_segmind.api.answers import MAX_URL, id_in, line
-from airflow_provider_segmind.api.errors import SegmindError
-from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.patience import WAITED_OUT, Watch, check_interval, check_outage, timed_out
-from airflow_provider_segmind.api.results import result_of
+from airflow_provider_segmind.api.parameters import (
+    CONN_ID,
+    POLL_INTERVAL,
+    TIMEOUT,
+    check_interval,
+    check_mode,
+    check_outage,
+)
 from airflow_provider_segmind.compat import (
     AIRFLOW_V_3_3_PLUS,
     TaskDeferralError,
     TaskDeferralTimeout,
     XComNotFound,
     default_args_of,
+    waits_deferred,
 )
-from airflow_provider_segmind.connection import waits_deferred
-from airflow_provider_segmind.failures import failing, sensor_error, skipping
-from airflow_provider_segmind.gallery.recording import is_shown, show, show_end, waiting
-from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.swaps import keep, lost, recalled
+from airflow_provider_segmind.failures import failing, skipping
 from airflow_provider_segmind.observability.lineage import LineageMixin
-from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
-from airflow_provider_segmind.triggers.segmind import deferral, note_wait
-from airflow_provider_segmind.triggers.starting import POLL_INTERVAL, TIMEOUT, may_start, sensor_start
-from airflow_provider_segmind.waiting.ending import check_mode, settings_of, trigger_exit_of
-from airflow_provider_segmind.waiting.events import is_start, read_event
-from airflow_provider_segmind.waiting.origin import known_job, nothing_to_wait_for, photographs, task_id_of
-from airflow_provider_segmind.waiting.pokes import Pokes
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
+    from airflow.triggers.base import StartTriggerArgs
+
+    from airflow_provider_segmind.tasks.wait import WaitRun
 
 
 class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
@@ -83,7 +77,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         self,
         *,
         poll_url: str | Mapping[str, Any] | XComArg,
-        segmind_conn_id: str = SegmindHook.default_conn_name,
+        segmind_conn_id: str = CONN_ID,
         output_key: str | None = None,
         deferrable: bool | None = None,
         poke_interval: timedelta | float = POLL_INTERVAL,
@@ -100,21 +94,15 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             **kwargs,
         )
         self.poll_url = poll_url
-        self._before = task_id_of(poll_url)
-        self._known: Mapping[str, Any] = {}
+        self.before = getattr(getattr(poll_url, "operator", None), "task_id", None)  # id of the task that ordered
         self.swap_result: Mapping[str, Any] = {}
-        self._answered = False
-        self._photographs: list[str] = []
+        self.photographs: list[str] = []  # URIs of what the job used, once they are known
         self.segmind_conn_id = segmind_conn_id
         self.output_key = output_key
         self.deferrable = waits_deferred(deferrable)
         self.end_in_trigger = check_mode(end_in_trigger)
         self.max_outage = check_outage(max_outage)
-        self._deadline = 0.0
-        self._watch: Watch | None = None
-        self._pause = 0.0
-        self._pokes: Pokes | None = None
-        self._clock_offset: float | None = None
+        self._run: WaitRun | None = None
         if start_from_trigger and _may_defer(deferrable):
             self._start_in_triggerer(start_trigger_args)
 
@@ -129,6 +117,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             kwargs["start_from_trigger"] = _may_defer(kwargs.get("deferrable"))
         made: OperatorPartial = super().partial(**kwargs)
         if made.kwargs.get("start_from_trigger"):
+            from airflow_provider_segmind.triggers.starting import may_start, sensor_start
+
             starts = may_start(made.kwargs.get, made.kwargs["dag"], made.params)
             made.kwargs["start_from_trigger"] = AIRFLOW_V_3_3_PLUS and starts
             if starts:
@@ -138,6 +128,9 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
         return made
 
     def _start_in_triggerer(self, made: StartTriggerArgs | None) -> None:
+        from airflow_provider_segmind.triggers.starting import may_start, sensor_start
+        from airflow_provider_segmind.waiting.ending import settings_of
+
         # mapped=True: only a complete DAG shows whether another task is mapped over this one.
         read = settings_of(self, mapped=True)
         grouped = self.get_closest_mapped_task_group() is not None
@@ -147,22 +140,29 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             how = made or sensor_start(read, self.poll_url, mapped=False, needs_image=self.needs_image)
             self.start_trigger_args = how
 
+    def run_of(self, context: Context) -> WaitRun:
+        """Return what does this task's work."""
+        from airflow_provider_segmind.tasks.wait import WaitRun
+
+        return WaitRun(self, context)
+
     def execute(self, context: Context) -> Any:
         """Wait in a triggerer or on this worker."""
-        with skipping(self):
-            self._check_named(context)
-        self._learn(context)
+        run = self._run = self.run_of(context)
         if self.deferrable:
-            with skipping(self):
-                result = self._first_look(context)
-                if result is None:
-                    self._defer(context)
-                return result
-        start = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
-        self._deadline, self._watch = (start.timestamp() if start else time.time()) + self.timeout, None
-        self._pokes = Pokes(self.segmind_conn_id, self.log, found=start is not None)
+            return run.in_triggerer()
+        run.begin_pokes()
         with failing(self):
             return super().execute(context)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Ask for the job with one GET, or a few if the answer is a 404. During an outage, later pokes try again."""
+        run = self._run = self._run or self.run_of(context)
+        return run.poke()
+
+    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+        """Resume with the trigger's event."""
+        return self.run_of(context).complete(event)
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
         """Render a value. If the XCom for ``poll_url`` is missing, return ``None``; ``execute`` reports it."""
@@ -173,57 +173,6 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
                 return None
             raise
 
-    def _learn(self, context: Context) -> None:
-        """Load what the submit task left about the job besides its URL."""
-        self._known = known_job(self, self.poll_url, self._before, context)
-        self._photographs = photographs(self, self._url, self._before, context)
-
-    def _check_named(self, context: Context) -> None:
-        """Raise an error that explains why the upstream task left no job."""
-        error = nothing_to_wait_for(self, self._before, context) if self._url in (None, "None") else None
-        if error is not None:
-            raise error
-
-    def poke(self, context: Context) -> PokeReturnValue:
-        """Ask for the job with one GET, or a few if the answer is a 404. During an outage, later pokes try again."""
-        is_first = self._watch is None
-        if self._watch is None:
-            note_wait(id_in(str(self._url)), self._deadline - time.time(), "on this worker")
-            self._watch = Watch(self._url, self._deadline, interval=self.poke_interval, max_outage=self.max_outage)
-            known = self._recalled()
-            if known.done:
-                return PokeReturnValue(is_done=True, xcom_value=self._take(known, context))
-        pokes = self._pokes = self._pokes or Pokes(self.segmind_conn_id, self.log, found=False)
-        try:
-            seen = pokes.ask(self._watch)
-        except SegmindError as error:
-            raise self._ended(error, context) from None
-        if isinstance(seen, Job):
-            return PokeReturnValue(is_done=True, xcom_value=self._take(seen, context))
-        if is_first:
-            self._answered = seen is not None
-            self._show_wait(context)
-        self._pause = seen.seconds if seen is not None else self._pause
-        return PokeReturnValue(is_done=False)
-
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
-        """Resume with the trigger's event."""
-        if is_start(event):
-            result: dict[str, Any] = self.execute(context)
-            return result
-        self._learn(context)
-        try:
-            job, complete = read_event(event)
-            if not complete:
-                how: dict[str, Any] = {"poll_interval": self.poke_interval, "max_outage": self.max_outage}
-                again = SegmindHook(self.segmind_conn_id).wait(self._url, timeout=self.timeout, **how)
-                job = replace(again, submitted_at=job.submitted_at)
-            return self._finish(job, context, job.submitted_at)
-        except SegmindError as error:
-            self._show_end(context, error)
-            self.note_error(error)
-            raise sensor_error(error) from None
-
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral, with the same errors as in the other modes."""
         # If Airflow itself ended the wait (the backstop passed or the trigger broke), ask for the job once more,
@@ -232,136 +181,17 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             try:
                 return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
             except (TaskDeferralTimeout, TaskDeferralError) as error:
-                return self._last_look(error, context)
+                return self.run_of(context).last_look(error)
 
     def lineage_inputs(self) -> list[str]:
         """Return the URIs of the photographs that the job used."""
-        return self._photographs
-
-    def _first_look(self, context: Context) -> dict[str, Any] | None:
-        """Return the result if it is ready, which saves a trigger and a second start of this task."""
-        try:
-            job = self._ask()
-        except WAITED_OUT as error:
-            self.log.info("The first look had no answer, which the trigger waits out: %s", error)
-            return None
-        except SegmindError as error:
-            raise self._ended(error, context) from None
-        return self._take(job, context) if job.done else None
-
-    def _defer(self, context: Context) -> NoReturn:
-        self._show_wait(context)
-        self.defer(
-            **deferral(
-                self._job,
-                self.segmind_conn_id,
-                timeout=self.timeout,
-                poll_interval=self.poke_interval,
-                max_outage=None if self.silent_fail else self.max_outage,
-                clock_offset=self._clock_offset,
-                output_key=self.output_key,
-                needs_image=self.needs_image,
-                ending=trigger_exit_of(
-                    self, context, self.end_in_trigger, skips=self.soft_fail, never_fails=self.never_fail
-                ),
-            )
-        )
-
-    def _last_look(self, ended: Exception, context: Context) -> dict[str, Any]:
-        self._learn(context)
-        try:
-            job = self._ask()
-        except SegmindError as error:
-            why = str(error)
-        else:
-            if job.done:
-                return self._take(job, context)
-            why = f"its status is {job.status}"
-        if isinstance(ended, TaskDeferralTimeout):
-            raise self._ended(timed_out(self._url, why), context) from ended
-        raise ended
-
-    @property
-    def _url(self) -> Any:
-        return self.poll_url.get("poll_url") if isinstance(self.poll_url, Mapping) else self.poll_url
-
-    @property
-    def _job(self) -> Job:
-        """The job with all known facts."""
-        return Job(
-            request_id=str(self._known.get("request_id") or ""),
-            poll_url=str(self._url),
-            status="QUEUED",
-            workflow=self._known.get("workflow"),
-            submitted_at=self._known.get("submitted_at"),
-            reused=bool(self._known.get("reused")),
-        )
-
-    def _recalled(self) -> Job:
-        """Return the job as the memory of swaps knows it, if it is done there."""
-        job = self._job
-        return recalled(replace(job, request_id=job.request_id or id_in(str(self._url))))
-
-    def _ask(self) -> Job:
-        known = self._recalled()
-        if known.done:
-            return known
-        hook = SegmindHook(self.segmind_conn_id)
-        job = hook.get_job(self._url)
-        self._answered = True
-        self._clock_offset = hook.client.clock_offset
-        return replace(job, reused=known.reused)
-
-    def _take(self, job: Job, context: Context) -> dict[str, Any]:
-        """Return the finished job's result and record its metrics."""
-        try:
-            result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
-        except SegmindError as error:
-            raise self._ended(error, context) from None
-        emit_end(self.segmind_conn_id, result, self._job.workflow, self._job.submitted_at)
-        return self._finish(job, context)
-
-    def _ended(self, error: SegmindError, context: Context) -> Exception:
-        """Record an error that ends the wait in metrics and gallery, and return the exception for the task."""
-        lost(error)
-        emit_end(self.segmind_conn_id, error, self._job.workflow)
-        self._show_end(context, error)
-        self.note_error(error)
-        return sensor_error(error)
-
-    def _show_wait(self, context: Context) -> None:
-        """Show the waiting swap in the gallery and link to it, if there is one: any URL may have been given."""
-        job = self._job
-        known = job.request_id or self._answered
-        record = waiting(job.poll_url, job.request_id, job.submitted_at) if known else None
-        if record is not None and is_shown(job.workflow, self.needs_image):
-            show(context, record)
-
-    def _show_end(self, context: Context, outcome: Mapping[str, Any] | SegmindError) -> None:
-        if isinstance(outcome, SegmindError):
-            outcome.request_id = outcome.request_id or self._job.request_id or id_in(str(self._url))
-        if is_shown(self._job.workflow, self.needs_image):
-            show_end(context, outcome)
-
-    def _finish(self, job: Job, context: Context, submitted_at: float | None = None) -> dict[str, Any]:
-        keep(SegmindHook(self.segmind_conn_id), job)
-        try:
-            result = result_of(job, output_key=self.output_key, needs_image=self.needs_image)
-        except SegmindError as error:
-            self.note_facts(status=job.status, workflow=self._job.workflow)
-            self._show_end(context, error)
-            self.note_error(error)
-            raise sensor_error(error) from None
-        self._show_end(context, result)
-        self.swap_result = result
-        self.note_result(result, submitted_at or self._job.submitted_at, workflow=self._job.workflow)
-        made = line(result["image_url"] or str(result["outputs"]), MAX_URL)
-        self.log.info("Request %s is %s: %s", job.request_id, job.status, made)
-        return result
+        return self.photographs
 
     def _get_next_poke_interval(self, started_at: Any, run_duration: Callable[[], float], poke_count: int) -> float:
-        interval = max(super()._get_next_poke_interval(started_at, run_duration, poke_count), self._pause)
-        return max(0.0, min(interval, self._deadline - time.time()))
+        interval: float = super()._get_next_poke_interval(started_at, run_duration, poke_count)
+        if self._run is None:
+            return interval
+        return max(0.0, min(max(interval, self._run.pause), self._run.deadline - time.time()))
 
 
 _OF_DEFAULT_ARGS = (

@@ -18,18 +18,23 @@ from airflow.triggers.base import BaseTrigger, StartTriggerArgs, TriggerEvent
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.gallery import XCOM_KEY
-from airflow_provider_segmind.api.patience import check_interval, check_outage
+from airflow_provider_segmind.api.parameters import (
+    CONN_ID,
+    POLL_INTERVAL,
+    TIMEOUT,
+    check_interval,
+    check_mode,
+    check_outage,
+)
 from airflow_provider_segmind.api.results import read_handle
 from airflow_provider_segmind.api.uris import quoted
 from airflow_provider_segmind.gallery.recording import is_shown, waiting
-from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.links import before_after
 from airflow_provider_segmind.triggers.segmind import BACKSTOP, PixelFlowTrigger
 from airflow_provider_segmind.waiting.ending import (
     Read,
     TriggerExit,
     allowed,
-    check_mode,
     push,
     worker_only,
     worker_only_settings,
@@ -38,10 +43,6 @@ from airflow_provider_segmind.waiting.events import event_of_start
 
 log = logging.getLogger(__name__)
 
-POLL_INTERVAL = 7.0
-"""Default seconds between polls."""
-TIMEOUT = 3600.0
-"""Default seconds that a wait takes at most."""
 RETURN_VALUE = "return_value"
 _NEVER_RUN = ("on_execute_callback", "pre_execute")
 """Settings that only a start on a worker runs."""
@@ -176,7 +177,7 @@ def sensor_start(read: Read, poll_url: object, *, mapped: bool, needs_image: boo
         trigger_cls=f"{__name__}.{StartedPixelFlowTrigger.__name__}",
         next_method="execute_complete",
         trigger_kwargs={
-            "segmind_conn_id": read("segmind_conn_id") or SegmindHook.default_conn_name,
+            "segmind_conn_id": read("segmind_conn_id") or CONN_ID,
             "poll_interval": check_interval("poke_interval", read("poke_interval") or POLL_INTERVAL),
             "max_outage": None if read("silent_fail") else check_outage(read("max_outage")),
             "output_key": read("output_key"),

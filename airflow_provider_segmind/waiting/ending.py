@@ -18,7 +18,7 @@ from airflow.sdk import BaseOperator, Context
 from airflow.sdk.execution_time.xcom import XCom
 from airflow.triggers.base import TaskFailedEvent, TaskSkippedEvent, TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.gallery import END_KEY, GalleryRecord
 from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS, conf, task_listeners
 from airflow_provider_segmind.failures import ends_a_sensor_for_good, is_of_the_job
@@ -74,13 +74,6 @@ def read_trigger_exit(stored: Mapping[str, Any] | None) -> TriggerExit:
     """Read a trigger exit of this or another version; nothing stored means to resume, as older versions did."""
     known = {field.name for field in fields(TriggerExit)}
     return TriggerExit(**{name: bool(value) for name, value in (stored or {}).items() if name in known})
-
-
-def check_mode(mode: object) -> str | bool:
-    """Return the value of ``end_in_trigger``, or raise if it is invalid."""
-    if mode == "auto" or isinstance(mode, bool):
-        return mode
-    raise InvalidRequestError(f"end_in_trigger is {mode!r}: it must be 'auto', True or False.")
 
 
 def trigger_exit_of(

@@ -10,7 +10,8 @@ import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.findings import LOOK, findings_in, found_in, in_words
-from airflow_provider_segmind.api.workflows import check_on_unknown, is_written
+from airflow_provider_segmind.api.parameters import UNKNOWN, check_one_of
+from airflow_provider_segmind.api.workflows import is_written
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,6 @@ def test_of_nobody_it_is_not_said_that_the_person_is_small() -> None:
 def test_a_text_with_a_template_is_not_yet_written() -> None:
     assert is_written("s3://b/a.png")
     assert not any(map(is_written, ("{{ ds }}", "{% if x %}", 7, None)))
-    assert check_on_unknown("fail") == "fail"
+    assert check_one_of("on_unknown_outcome", "fail", UNKNOWN) == "fail"
     with pytest.raises(InvalidRequestError, match="'fail' or 'resubmit'"):
-        check_on_unknown("hope")
+        check_one_of("on_unknown_outcome", "hope", UNKNOWN)

@@ -13,8 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
-from airflow_provider_segmind.api.manifest import MAX_EXTRA, MAX_TAKES, Swap, read_items
-from airflow_provider_segmind.api.tables import MAX_LINE
+from airflow_provider_segmind.api.manifest import MAX_TAKES, Swap, read_items
+from airflow_provider_segmind.api.tables import MAX_EXTRA, MAX_LINE
 from airflow_provider_segmind.api.workflows import check_character
 from tests.api.manifests import P, read, refusal
 

@@ -18,7 +18,8 @@ from airflow_provider_segmind.api.errors import (
     ServiceError,
 )
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.patience import Said, Watch, check_interval, check_outage
+from airflow_provider_segmind.api.parameters import check_interval, check_outage
+from airflow_provider_segmind.api.patience import Said, Watch
 from tests.api.drive import COMPLETED, POLL_URL, PROCESSING, answer, settings
 from tests.api.virtual import DOWN, FOREIGN, GONE, REFUSED, Clock, Service, Triggerer, between
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-MODULES = ("airflow_provider_segmind.operators.body_swap", "airflow_provider_segmind.sensors.body_swap")
+MODULES = tuple(f"airflow_provider_segmind.tasks.{name}" for name in ("batch", "swap", "wait"))
 
 
 def preload(home: Path) -> None:

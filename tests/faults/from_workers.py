@@ -89,7 +89,7 @@ def _(case: Case) -> str:
 def _(case: Case) -> str:
     case.emulator.set(history=False)
     kill_before_the_answer(case, supervisor=False)
-    case.failed(*UNKNOWN, "The request history could not help: Segmind's request history did not answer.")
+    case.failed(*UNKNOWN, "The request history could not help: Segmind has no request history at this address.")
     return NAMED
 
 

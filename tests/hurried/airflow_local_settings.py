@@ -10,9 +10,11 @@ Only processes of an Airflow that runs for tests import this, never the tests th
 
 from __future__ import annotations
 
-import airflow_provider_segmind.operators.quality
-import airflow_provider_segmind.sensors.body_swap
-import airflow_provider_segmind.transfers.object_storage  # noqa: F401
+import airflow_provider_segmind.tasks.batch
+import airflow_provider_segmind.tasks.check
+import airflow_provider_segmind.tasks.store
+import airflow_provider_segmind.tasks.swap
+import airflow_provider_segmind.tasks.wait  # noqa: F401
 from airflow_provider_segmind.api import clocks, history, patience, schedule
 
 __all__: list[str] = []  # Airflow takes the public names of its local settings into its own

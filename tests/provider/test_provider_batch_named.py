@@ -126,8 +126,8 @@ def test_storage_that_breaks_once_all_is_ordered_names_every_order(
     emulator.set(job_seconds=60)
     batch = Batch(emulator, tmp_path, swaps=swaps(emulator, 30))
     context = batch.context()
-    task = batch.task()
-    place = task._place
+    run = batch.task().run_of(context)
+    place = run._place
 
     def spoil() -> None:
         shutil.rmtree(f"{batch.results}.parts")
@@ -138,9 +138,9 @@ def test_storage_that_breaks_once_all_is_ordered_names_every_order(
         spoil()
         return ordering
 
-    task._place = place_and_break
+    run._place = place_and_break
     with pytest.raises(SegmindError, match=r"30 orders are accepted and paid for: .* and 10 more, which the log names"):
-        task.execute(context)
+        run.order_and_wait()
     assert all(charge.request_id in caplog.text for charge in emulator.charges)
     Path(f"{batch.results}.parts").unlink()
     emulator.finish_jobs()

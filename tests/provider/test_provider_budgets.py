@@ -256,7 +256,7 @@ def test_a_retry_orders_what_a_killed_worker_had_reserved(emulator: Emulator, li
     first = batch(emulator, 4)
     store = TaskStore()
     killed = {**ctx(max_tries=2), "task_state_store": store}
-    first.plan(killed).open_orders(())  # the worker is killed before it orders
+    first.run_of(killed).plan().open_orders(())  # the worker is killed before it orders
     assert spent(memory) == {4}
     batch(emulator, 4).execute({**ctx(max_tries=2, try_number=2), "task_state_store": store})
     assert len(emulator.charges) == 4
@@ -268,7 +268,7 @@ def test_a_cleared_batch_orders_with_what_a_killed_worker_had_reserved(
 ) -> None:
     limit(4)
     store = TaskStore()
-    batch(emulator, 4).plan({**ctx(max_tries=2), "task_state_store": store}).open_orders(())
+    batch(emulator, 4).run_of({**ctx(max_tries=2), "task_state_store": store}).plan().open_orders(())
     batch(emulator, 4).execute({**ctx(max_tries=5, try_number=3), "task_state_store": store})
     assert len(emulator.charges) == 4
     assert spent(memory) == {4}

@@ -17,6 +17,7 @@ from airflow_provider_segmind.api.errors import (
     SegmindError,
     TransportError,
 )
+from airflow_provider_segmind.api.parameters import check_mode
 from airflow_provider_segmind.compat import AIRFLOW_V_3_3_PLUS
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.waiting import ending as module
@@ -24,7 +25,6 @@ from airflow_provider_segmind.waiting.ending import (
     TriggerExit,
     WorkerOnly,
     allowed,
-    check_mode,
     end,
     read_trigger_exit,
     settings_of,

@@ -21,6 +21,7 @@ from airflow_provider_segmind.operators.body_swap import (
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
 from airflow_provider_segmind.quality.report import Check, Report
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from airflow_provider_segmind.tasks.check import CheckRun
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.running import TaskInstance, context, run
 
@@ -147,7 +148,7 @@ def test_a_photograph_that_is_not_worth_its_price_is_shown_as_not_ordered(
     assert not emulator.charges
 
 
-class Tilted(CheckSwapInputOperator):
+class Tilted(CheckRun):
     """Finds that a person has to look."""
 
     def check(self, hook: object, thresholds: object) -> Report:
@@ -161,7 +162,8 @@ def test_a_doubtful_photograph_is_not_ordered_only_if_the_author_stops_there(
     monkeypatch.delenv("AIRFLOW__SEGMIND__UI_TABS")
     ti = TaskInstance()
     with suppress(AirflowFailException, AirflowSkipException):
-        Tilted(task_id="check", character_image="s3://b/a.png", on_review=on_review).execute(context(ti))
+        task = CheckSwapInputOperator(task_id="check", character_image="s3://b/a.png", on_review=on_review)
+        Tilted(task, context(ti)).run()
     record = read_record(ti.xcoms.get("body_swap"))
     assert (record.state if record else None) == state
 

@@ -35,6 +35,7 @@ from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, SubmitBodySwapOperator
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator
 from airflow_provider_segmind.quality.thresholds import Thresholds
+from airflow_provider_segmind.tasks.check import CheckRun
 from tests.provider.odd_host import KEY, PICTURE, OddHost, own_host, picture
 from tests.provider.running import context
 
@@ -352,7 +353,7 @@ def test_the_verdict_of_a_url_is_that_of_the_same_bytes_in_storage(host: OddHost
     file = tmp_path / "a"
     file.write_bytes(host.pictures[path])
     reports = [
-        CheckSwapInputOperator(task_id="look", character_image=uri, on_failure="skip", qa=False).check(
+        CheckRun(CheckSwapInputOperator(task_id="look", character_image=uri, qa=False), {}).check(
             SegmindHook(), Thresholds()
         )
         for uri in (f"{host.url}{path}", str(file))

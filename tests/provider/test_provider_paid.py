@@ -89,7 +89,7 @@ class TestHalfWay:
         task = Batch(emulator, tmp_path, swaps=given, cls=cls)
         context, operator = task.context(), task.task()
         if what == "pictures":
-            operator.plan = moving(operator.plan, folder, tmp_path / "away")
+            operator.run_of = moving(operator.run_of, folder, tmp_path / "away")
         else:
             down = what == "history"
             fault = Fault("502-html", on="history", times=None) if down else Fault(what, after=12, times=40)
@@ -150,15 +150,22 @@ def finish(task: Batch, operator: Any, context: Any) -> Any:
         return task.task().resume_execution(deferred.method_name, {"event": event}, context)
 
 
-def moving(plan: Callable[[Any], Any], folder: Path, to: Path) -> Callable[[Any], Any]:
-    """Return a plan after which the pictures' folder is away, as a mount is for a minute."""
+def moving(run_of: Callable[[Any], Any], folder: Path, to: Path) -> Callable[[Any], Any]:
+    """Have the pictures' folder go away once all is planned, as a mount does for a minute."""
 
-    def planned(context: Any) -> Any:
-        made = plan(context)
-        folder.rename(to)
-        return made
+    def moved(context: Any) -> Any:
+        run = run_of(context)
+        plan = run.plan
 
-    return planned
+        def planned() -> Any:
+            made = plan()
+            folder.rename(to)
+            return made
+
+        run.plan = planned
+        return run
+
+    return moved
 
 
 class TestSettings:

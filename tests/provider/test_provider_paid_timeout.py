@@ -83,16 +83,16 @@ class TestTimeout:
     ) -> None:
         emulator.set(job_seconds=60)
         task = Task(emulator, deferrable=False, durable=durable)
-        operator = task.operator()
+        run = task.operator().run_of(task.context())
 
         def timeout(*_: Any) -> None:
             raise AirflowTaskTimeout("Timeout, PID: 1")
 
-        operator._fetch = timeout
+        run._fetch = timeout
         with pytest.raises(
             AirflowTaskTimeout if durable else AirflowFailException, match="goes on and is bil"
         ) as error:
-            operator.execute(task.context())
+            run.order_and_wait()
         assert ids(emulator)[0] in str(error.value)
 
     @pytest.mark.parametrize("cls", BATCHES)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -50,3 +53,23 @@ def test_templates_and_other_names_of_columns_are_left_for_the_run() -> None:
         results_uri="s3://b/r.jsonl",
         on_unknown_outcome="resubmit",
     )
+
+
+def test_a_dag_is_parsed_without_any_library_of_http_storage_pictures_or_lineage() -> None:
+    doors = (
+        *("operators.body_swap", "operators.memory", "operators.pixelflow", "operators.quality"),
+        *("sensors.body_swap", "transfers.object_storage", "decorators.body_swap"),
+    )
+    code = f"""
+import sys, airflow.sdk
+from airflow.sdk import BaseOperator, BaseSensorOperator
+before = set(sys.modules)
+import {", ".join(f"airflow_provider_segmind.{door}" for door in doors)}
+new = set(sys.modules) - before
+print(sorted({{name.partition(".")[0] for name in new}} - {{"airflow", "airflow_provider_segmind"}}))
+print(len([name for name in new if name.startswith("airflow_provider_segmind.")]))
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    others, own = done.stdout.splitlines()[-2:]
+    assert set(ast.literal_eval(others)) <= {"unicodedata", "ipaddress", "zlib"}  # of Python itself
+    assert int(own) <= 28

@@ -307,7 +307,7 @@ def test_never_sends_unchanged_and_converts_nothing(emulator: Emulator, tmp_path
     (tmp_path / "a.heic").write_bytes(encoded(house(), "HEIF"))
     with pytest.raises(AirflowFailException, match="converted only with prepare='auto'"):
         submit(tmp_path / "a.heic", emulator, prepare="never").execute(context())
-    with pytest.raises(InvalidRequestError, match="prepare is 'always': it must be 'auto' or 'never'"):
+    with pytest.raises(InvalidRequestError, match="prepare is 'always': set it to 'auto' or 'never'"):
         submit(tmp_path / "a.jpg", emulator, prepare="always")
     upload = ObjectStorageToSegmindOperator(task_id="t", source=str(tmp_path / "a.heic"))
     assert requests.get(upload.execute(context()), timeout=10).headers["content-type"] == "image/jpeg"

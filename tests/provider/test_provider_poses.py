@@ -8,8 +8,8 @@ import pytest
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.compat import AirflowFailException
-from airflow_provider_segmind.operators import quality as poses
 from airflow_provider_segmind.operators.quality import CheckSwapOperator
+from airflow_provider_segmind.tasks import check as poses
 from tests.provider.running import context
 from tests.quality.drawing import encoded
 from tests.quality.photographs import photograph

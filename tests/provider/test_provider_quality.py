@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +127,3 @@ def test_a_picture_that_cannot_be_had_is_named(emulator: Emulator, changes: dict
 def test_an_unknown_reaction_is_refused_when_the_dag_is_read(emulator: Emulator) -> None:
     with pytest.raises(ValueError, match="on_failure is 'ignore'"):
         CheckSwapInputOperator(**inputs(emulator), on_failure="ignore")
-
-
-def test_importing_the_operators_imports_no_library_of_pictures() -> None:
-    code = (
-        "import sys, airflow_provider_segmind.operators.quality, airflow_provider_segmind.operators.body_swap\n"
-        "import airflow_provider_segmind.sensors.body_swap, airflow_provider_segmind.transfers.object_storage\n"
-        "print([name for name in ('PIL', 'numpy', 'ai_edge_litert', 's3fs', 'c2pa') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"

@@ -158,7 +158,7 @@ def test_a_batch_keeps_each_consent_in_its_results_and_fills_in_its_own(emulator
         poll_interval=0.05,
         dag=run.dag,
     )
-    files = task.plan(run.context("batch"))
+    files = task.run_of(run.context("batch")).plan()
     assert [row["consent_reference"] for row in files.rows()] == ["release-1", "release-all"]
     assert all("consent_reference" not in swap.given for swap in files.swaps)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_segmind.transfers.object_storage import _times
+from airflow_provider_segmind.tasks.store import _times
 
 RUN_AFTER = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 

@@ -81,14 +81,14 @@ def test_a_sensor_that_waits_leads_to_its_swap(mode: str, map_index: int, shown:
     how = {"deferrable": mode == "deferrable", "mode": "poke" if mode == "deferrable" else mode}
     sensor = BodySwapSensor(task_id="wait", poll_url=poll_url, timeout=60, **how)
     ti = Placed(sensor, map_index)
-    sensor._check_named(context(ti))
-    sensor._learn(context(ti))
-    sensor._deadline = datetime.now(UTC).timestamp() + 60
     if mode == "deferrable":
         with pytest.raises(TaskDeferred):
             sensor.execute(context(ti))
     else:
-        assert not sensor.poke(context(ti))
+        run = sensor.run_of(context(ti))
+        run._learn()
+        run.deadline = datetime.now(UTC).timestamp() + 60
+        assert not run.poke()
     record = read_record(ti.xcoms["body_swap"])
     assert record is not None
     assert (record.state, record.request_id) == ("waiting", emulator.charges[0].request_id)

@@ -40,7 +40,7 @@ class World:
         connection = {"conn_type": "segmind", "password": KEY}
         monkeypatch.setenv("AIRFLOW_CONN_SEGMIND_DEFAULT", json.dumps(connection))
         time = SimpleNamespace(time=self.clock, monotonic=self.clock, sleep=self.clock.sleep)
-        for module in ("sensors.pixelflow", "triggers.segmind", "operators.batch"):
+        for module in ("sensors.pixelflow", "tasks.wait", "triggers.segmind", "tasks.batch"):
             monkeypatch.setattr(f"airflow_provider_segmind.{module}.time", time)
         monkeypatch.setattr(sys.modules[BaseSensorOperator.__module__], "time", time)
         monkeypatch.setattr("airflow_provider_segmind.hooks.segmind.Client", lambda *_: service.client())

@@ -17,8 +17,7 @@ from tests.quality.drawing import encoded, find, opened, scene, trio
 
 pytest.importorskip("ai_edge_litert")
 
-SCENES = [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 3]
-SCENES += [pytest.param(number, marks=pytest.mark.slow) for number in (4, 5)]
+SCENES = [0, *(pytest.param(number, marks=pytest.mark.slow) for number in (1, 2, 3, 4, 5))]
 
 
 @functools.cache

@@ -22,9 +22,9 @@ from airflow_provider_segmind.memory import copies, costs
 from airflow_provider_segmind.memory import store as memory_store
 from airflow_provider_segmind.memory import swaps as memory_swaps
 from airflow_provider_segmind.observability import lineage
-from airflow_provider_segmind.operators import body_swap, pixelflow
 from airflow_provider_segmind.orders import budgets, place, recovery, rules
 from airflow_provider_segmind.orders import store as orders_store
+from airflow_provider_segmind.tasks import order, swap
 from airflow_provider_segmind.triggers import segmind as triggers
 from airflow_provider_segmind.waiting import ending, remembering
 from tests.simulation.hub import Work
@@ -124,9 +124,9 @@ SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
     (SegmindHook, "counters", _NoCounters()),
     (remembering, "asyncio", SimpleNamespace(to_thread=_to_thread)),
     (triggers, "shared_connection", _shared_connection),
-    *((module, "emit_end", _nothing) for module in (body_swap, pixelflow)),
-    (pixelflow, "show", _nothing),
-    (body_swap, "show_end", _nothing),
+    *((module, "emit_end", _nothing) for module in (swap, order)),
+    (order, "show", _nothing),
+    (swap, "show_end", _nothing),
 )
 """What meets the outside, and has a substitute here: time, sockets, storage, metrics and the gallery."""
 
@@ -139,7 +139,7 @@ def simulated(*planted: tuple[Any, str, Any]) -> Iterator[None]:
     level, passes, often = log.level, log.propagate, gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(700_000, 20, 20)
     try:
         for where, name, value in (*SUBSTITUTES, *planted):
             before.append((where, name, where.__dict__[name]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.operators.body_swap import BodySwapOperator
+from airflow_provider_segmind.tasks.swap import SwapRun
 from tests.simulation.hub import Work
 from tests.simulation.storage import AirflowAwayError, TaskStates
 
@@ -19,21 +20,30 @@ if TYPE_CHECKING:
 
 
 class Swap(BodySwapOperator):
-    """The package's own operator; only its pictures are a word rather than files."""
+    """The package's own operator."""
 
     swap: Swapped
     log = logging.getLogger("airflow_provider_segmind.task")
 
-    def swap_key(self, hook: SegmindHook) -> str:
-        """Return the key of this swap in the memory, after reading its pictures."""
-        self.swap.world.hub.step("pictures")
-        return self.swap.key
+    def run_of(self, context: Any) -> SwapRun:
+        """Return what does this task's work."""
+        return Run(self, context)
 
-    def build_inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
+
+class Run(SwapRun):
+    """The package's own work on a task; only its pictures are a word rather than files."""
+
+    def key(self, hook: SegmindHook) -> str:
+        """Return the key of this swap in the memory, after reading its pictures."""
+        self.task.swap.world.hub.step("pictures")
+        key: str = self.task.swap.key
+        return key
+
+    def inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
         """Return the inputs, with a picture that was uploaded for this order, if so."""
-        swap = self.swap
+        swap = self.task.swap
         swap.world.hub.step("upload")
-        given = self.given_inputs()
+        given: Mapping[str, Any] = self.task.given_inputs()
         if not swap.uploads:
             return given
         swap.world.uploads += 1

@@ -11,8 +11,9 @@ from __future__ import annotations
 import aiohttp  # noqa: F401
 import jsonschema  # noqa: F401
 
-import airflow_provider_segmind.operators.body_swap
-import airflow_provider_segmind.sensors.body_swap  # noqa: F401
+import airflow_provider_segmind.tasks.batch
+import airflow_provider_segmind.tasks.swap
+import airflow_provider_segmind.tasks.wait  # noqa: F401
 from airflow_provider_segmind.api import history, memory
 
 history.SETTLED = -25.0

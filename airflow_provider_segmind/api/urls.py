@@ -1,22 +1,77 @@
-"""Say why the address of a picture cannot be used, and what to write instead. Pure."""
+"""Read URLs of the Web, and say why one cannot be that of a picture, and what to write instead. Pure."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from datetime import UTC, datetime
-from urllib.parse import parse_qs, quote, urlsplit
+from functools import lru_cache
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 import idna
 
-from airflow_provider_segmind.api.models import is_loopback
 from airflow_provider_segmind.api.uris import public_uri
 
 _WEB = re.compile(r"https?://", re.IGNORECASE)
+_HOSTNAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?\Z")
+# Parsers (urllib, requests, yarl, browsers) disagree about blanks, backslashes and what is not ASCII: a key could go to
+# the wrong host.
+_SUSPICIOUS = re.compile(r"[^!-\[\]-~]")
+PORTS = {"https": 443, "http": 80}
 _PRIVATE = (".local", ".localhost", ".internal", ".home.arpa")
 _UPLOAD = (
     "give the operator a storage URI or a path (it uploads the picture), or upload it with SegmindHook.upload first"
 )
+
+
+def parse_url(url: str) -> SplitResult | None:
+    """Return the parts of an absolute http(s) URL that all parsers read alike; else ``None``."""
+    if not url or _SUSPICIOUS.search(url):
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("https", "http") or not parts.hostname or "@" in parts.netloc or port == 0:
+        return None
+    if not _HOSTNAME.match(parts.hostname) and not _is_ip(parts.hostname):
+        return None
+    return parts
+
+
+def origin_of(url: str) -> tuple[str, str, int] | None:
+    """Return scheme, host and port of an absolute http(s) URL that all parsers read alike; else ``None``."""
+    if _SUSPICIOUS.search(url):
+        return None
+    # What follows the host says nothing of it. Thousands of jobs are asked for at a few hosts, at each poll.
+    end = url.find("/", url.find("://") + 3)
+    return _origin(url if end < 0 else url[:end])
+
+
+@lru_cache(maxsize=256)
+def _origin(url: str) -> tuple[str, str, int] | None:
+    parts = parse_url(url)
+    return parts and (parts.scheme, (parts.hostname or "").lower(), parts.port or PORTS[parts.scheme])
+
+
+def is_loopback(hostname: str) -> bool:
+    """Whether the host is this machine, where plain http stays local."""
+    return hostname.lower() == "localhost" or (_is_ip(hostname) and ipaddress.ip_address(hostname).is_loopback)
+
+
+def is_local(base_url: str) -> bool:
+    """Whether the base URL of valid :class:`Settings` is an emulator's: on this machine, or over plain http."""
+    parts = urlsplit(base_url)
+    return parts.scheme == "http" or is_loopback(parts.hostname or "")
+
+
+def _is_ip(hostname: str) -> bool:
+    try:
+        ipaddress.ip_address(hostname)
+    except ValueError:
+        return False
+    return True
 
 
 def why_unreadable(url: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.models import DEFAULT_HOST
-from airflow_provider_segmind.api.picture_urls import expiry_of, is_private
 from airflow_provider_segmind.api.uris import is_signed
+from airflow_provider_segmind.api.urls import expiry_of, is_private, origin_of, parse_url
 from airflow_provider_segmind.api.workflows import check_image, check_image_url
 
 
@@ -190,3 +192,17 @@ def test_an_emulators_pictures_may_be_on_this_machine() -> None:
         check_image_url("character_image", "http://shop.example/a.png", "http://127.0.0.1:8765")
     assert not is_private("shop.example")
     assert not is_private("8.8.8.8")
+
+
+@given(
+    st.text("hHtTpPsSxX:/?#@[]\\\\. 1%\u00e9\n", max_size=24)
+    | st.from_regex(r"https?://[a-zA-Z0-9.@:\[\]-]{0,14}[/?#]?[a-zA-Z0-9/?#@:]{0,10}", fullmatch=True)
+)
+def test_the_origin_of_a_url_is_that_of_its_parts_whatever_follows_the_host(url: str) -> None:
+    parts = parse_url(url)
+    expected = parts and (
+        parts.scheme,
+        (parts.hostname or "").lower(),
+        parts.port or {"https": 443, "http": 80}[parts.scheme],
+    )
+    assert origin_of(url) == expected
