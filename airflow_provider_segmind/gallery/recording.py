@@ -211,7 +211,12 @@ def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryReco
 
 
 def ordered_batch(
-    entries: Iterable[OrderRecord], total: int, workflow: str, results: str = "", error: str | None = None
+    entries: Iterable[OrderRecord],
+    total: int,
+    workflow: str,
+    results: str = "",
+    error: str | None = None,
+    earlier: int = 0,
 ) -> GalleryRecord:
     """
     Return the record of a batch that is ordered, or of one that failed while it ordered.
@@ -219,9 +224,10 @@ def ordered_batch(
     :param entries: the records of its orders.
     :param total: number of its swaps.
     :param results: URI of its results, if it has any.
+    :param earlier: orders of the same task from before a person cleared it.
     """
     entries = list(entries)
-    orders, doubtful = sum(len(entry.ordered) for entry in entries), sum(map(doubtful_of, entries))
+    orders, doubtful = earlier + sum(len(entry.ordered) for entry in entries), sum(map(doubtful_of, entries))
     state: State = "waiting" if error is None else "open" if orders else "unknown" if doubtful else "failed"
     return GalleryRecord(
         state=state,
@@ -235,7 +241,9 @@ def ordered_batch(
     )
 
 
-def ordered_swaps(entries: Sequence[OrderRecord], labels: Sequence[str | None], workflow: str) -> list[GalleryRecord]:
+def ordered_swaps(
+    entries: Sequence[OrderRecord], labels: Sequence[str | None], workflow: str, earlier: int = 0
+) -> list[GalleryRecord]:
     """Return the records of swaps that one task has ordered for others to wait for: one each, and one for the rest."""
     shown = [
         GalleryRecord(
@@ -243,11 +251,15 @@ def ordered_swaps(entries: Sequence[OrderRecord], labels: Sequence[str | None], 
             request_id=entry.request_id,
             orders=len(entry.ordered),
             cost=_price_of(len(entry.ordered), workflow),
+            maybe=_price_of(doubtful_of(entry), workflow) or None,
             submitted_at=entry.at,
             label=label,
         )
         for entry, label in zip(entries[:_MOST_SWAPS], labels, strict=False)
     ]
+    if earlier:
+        cost = _price_of(earlier, workflow)
+        shown.append(GalleryRecord(orders=earlier, cost=cost, label=f"{earlier} ordered before the task was cleared"))
     rest = entries[_MOST_SWAPS:]
     return [*shown, replace(ordered_batch(rest, len(rest), workflow), label=f"{len(rest)} more")] if rest else shown
 

@@ -285,6 +285,17 @@ def batch_cleared_by_a_person(run: Run) -> str:
     return "completed"
 
 
+def batch_for_sensors_cleared(run: Run) -> str:
+    store = Store()
+    for attempt in range(2):
+        ti = TaskInstance(max_tries=attempt, try_number=attempt + 1)
+        task = SubmitBodySwapBatchOperator(task_id="order", swaps=batch(run).swaps)
+        orders = run.play(task, ti, task_state_store=store)
+        for number, order in enumerate(orders):
+            run.play(BodySwapSensor(task_id=f"wait{number}", poll_url=order, **NO_WAIT))
+    return "completed"
+
+
 def batch_for_sensors(run: Run) -> str:
     orders = run.play(SubmitBodySwapBatchOperator(task_id="order", swaps=batch(run).swaps))
     for number, order in enumerate(orders):
@@ -297,6 +308,7 @@ ENDS: tuple[Callable[[Run], str | None], ...] = (
     *(perhaps_never_accepted, not_in_time, killed_while_waiting, expired, never_ordered),
     *(
         batch_cleared_by_a_person,
+        batch_for_sensors_cleared,
         batch_done,
         batch_of_which_one_failed_and_one_is_unknown,
         batch_stopped_half_way,
