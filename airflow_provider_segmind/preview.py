@@ -20,7 +20,9 @@ def swap_preview(task_id: str, *, checks: str | None = None) -> str:
     """
     # A task id needs no quoting: letters, digits, "-", "_", and the dot of a task group are safe in a path.
     swap = f"{{{{ dag.dag_id | urlencode }}}}/{{{{ run_id | urlencode }}}}/{task_id}/{{{{ ti.map_index }}}}"
-    pictures = " | ".join(f"![{slot}](segmind/image/{swap}/{slot}?size=small)" for slot in SLOTS)
+    # Another attempt, as after a clear, asks about another picture: no browser may show the one before.
+    kept = "size=small&v={{ ti.try_number }}"
+    pictures = " | ".join(f"![{slot}](segmind/image/{swap}/{slot}?{kept})" for slot in SLOTS)
     gallery = "dags/{{ dag.dag_id | urlencode }}/runs/{{ run_id | urlencode }}/plugin/body-swaps-run"
     found = "" if checks is None else _FINDINGS.replace("PULLED", _pulled(checks, "report"))
     return (

@@ -71,6 +71,9 @@ def play(
     timeout: float,
     answer: Callable[[int], str] = lambda index: "Approve",
     on_progress: Callable[[list[Json]], None] = lambda instances: None,
+    *,
+    dag_id: str = DAG_ID,
+    task_id: str = f"{GROUP}.approve",
 ) -> str:
     """Give an answer about each photograph, as a person does in Airflow's UI, and return the state of the run's end."""
     asked: dict[tuple[int, int], float] = {}
@@ -80,18 +83,18 @@ def play(
         for ti in instances:
             # An attempt that lost its answer is followed by one that asks again.
             index, question = ti["map_index"], (ti["map_index"], ti["try_number"])
-            if ti["task_id"] != f"{GROUP}.approve" or ti["state"] not in _ASKS or question in answered:
+            if ti["task_id"] != task_id or ti["state"] not in _ASKS or question in answered:
                 continue
             if time.monotonic() - asked.setdefault(question, time.monotonic()) > READING_SECONDS:
                 try:
-                    airflow.answer(DAG_ID, run_id, ti["task_id"], answer(index), index)
+                    airflow.answer(dag_id, run_id, task_id, answer(index), index)
                     answered.add(question)
                 except AirflowRestError as error:
                     if error.status not in (404, 409):  # not there yet, or answered in the UI meanwhile
                         raise
         on_progress(instances)
 
-    return airflow.wait_for_run(DAG_ID, run_id, timeout, look)
+    return airflow.wait_for_run(dag_id, run_id, timeout, look)
 
 
 def progress(titles: Sequence[str]) -> Callable[[list[Json]], None]:

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +38,11 @@ os.environ.update(
     }
 )
 
+
+_OUTDATED = (DeprecationWarning, FutureWarning, PendingDeprecationWarning)
+_OUTDATED = _OUTDATED if version("apache-airflow").startswith("3.1.") else ()
+for _category in _OUTDATED:
+    warnings.simplefilter("ignore", _category)  # for the conftest.py of a folder that is named on the command line
 
 _ONE_AIRFLOW = "tests/system/"
 _ONE_API = "tests/plugin/"
@@ -121,7 +127,6 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Airflow 3.1 warns about deprecated names of its own, of SQLAlchemy and of universal_pathlib."""
-    if version("apache-airflow").startswith("3.1."):
-        for category in ("DeprecationWarning", "FutureWarning", "PendingDeprecationWarning"):
-            config.addinivalue_line("filterwarnings", f"ignore::{category}")
+    """Let Airflow 3.1 warn about deprecated names of its own, of SQLAlchemy and of universal_pathlib."""
+    for category in _OUTDATED:
+        config.addinivalue_line("filterwarnings", f"ignore::{category.__name__}")

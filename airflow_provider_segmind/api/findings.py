@@ -34,10 +34,37 @@ _WORDS = {
     "subject_ssim": "the person was not replaced",
     "sharpness": "the result is blurred",
     "pose": "the pose changed",
+    "upright": "a picture may lie on its side",
+    "compression": "the result is saved too small",
+    "stretched": "the result is stretched or squashed",
+    "shifted": "the picture moved",
+    "empty_rows": "an edge of the result is empty",
+    "colour": "the result lost its colours",
+    "background_contrast": "the background is faded or harsh",
+    "background_shading": "the light on the background changed",
+    "background_changed": "the background's colours changed",
+    "background_saturation": "the background's colours changed",
+    "background_detail": "the background is blurred or coarse",
+    "background_grain": "the background is grainy",
+    "background_erased": "parts of the background are gone",
+    "background_taken": "somebody stands where nobody stood",
+    "new_lines": "there is a text, a watermark or stripes",
+    "new_mark": "there is a logo or an object that was not there",
+    "face_lost": "the face or the body is hard to make out",
+    "face_detail": "the face is blurred",
+    "face_colour": "the face has no colour of skin",
+    "subject_size": "the person is too small or too large",
+    "head_missing": "above, a part of the person is missing",
+    "legs_missing": "below, a part of the person is missing",
+    "subject_there": "nobody stands where the person stood",
+    "old_person": "the old person is still there",
+    "subject_detail": "the person is blurred",
+    "subject_erased": "parts of the person are one colour",
 }
 _CHANGES = (("unchanged", "nothing was swapped"), ("nothing in common", "the result is another picture"))
 _PERSONS = re.compile(r"(\d+) on the (\w+)")
 _PICTURES = {"source": "photograph"}
+_NOBODY = "nobody in the photograph"
 
 
 def in_words(name: str, why: str = "") -> str:
@@ -66,7 +93,10 @@ def found_in(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def findings_in(report: Mapping[str, Any]) -> list[str]:
     """Return in words, each once, what the checks of a report found that is not well, warnings included."""
     bad = (check for check in report["checks"] if check["verdict"] not in ("pass", "skipped"))
-    return list(dict.fromkeys(in_words(check["name"], told(check)) or told(check) for check in bad))
+    said = dict.fromkeys(in_words(check["name"], told(check)) or told(check) for check in bad)
+    if _NOBODY in said:  # then how large the person is means nothing
+        said.pop(_WORDS["subject_area"], None)
+    return list(said)
 
 
 def told(check: Mapping[str, Any]) -> str:

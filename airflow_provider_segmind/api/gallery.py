@@ -73,6 +73,8 @@ class GalleryRecord:
     :param seconds: duration of the swap.
     :param submitted_at: seconds since the epoch.
     :param items: URI of a batch's stored manifest, whose swaps are shown one by one.
+    :param total: swaps that it stands for, of a batch.
+    :param missing: how many of them have ended without a picture.
     """
 
     state: State = "completed"
@@ -89,6 +91,8 @@ class GalleryRecord:
     checks: tuple[FailedCheck, ...] = ()
     label: str | None = None
     items: str | None = None
+    total: int = 1
+    missing: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for an XCom, without empty fields, and with long texts cut."""
@@ -159,6 +163,8 @@ def _record(said: Mapping[str, Any]) -> GalleryRecord:
         checks=_checks(said.get("checks")),
         label=_text(said.get("label"), MAX_WORDS),
         items=_text(said.get("items"), _MAX_URI),
+        total=int(_number(said.get("total")) or 1),
+        missing=int(_number(said.get("missing")) or 0),
     )
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial, wraps
+from hashlib import blake2s
 from itertools import chain
 from typing import Annotated, Any, ParamSpec, TypeVar
 from urllib.parse import quote
@@ -35,15 +36,18 @@ _LANES = 4
 _PICTURE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
-    "Cache-Control": "private, max-age=300",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+# A task that is cleared makes another picture at the same address, so only an address with a version may be kept.
+_CACHED, _ASKED_AGAIN = {"Cache-Control": "private, max-age=300"}, {"Cache-Control": "private, no-cache"}
 _FACTS_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 may_read = requires_access_dag("GET", DagAccessEntity.XCOM)
 Offset = Annotated[int, Query(ge=0, le=1_000_000)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Size = str | None
+Version = str | None
 
 _lanes: RunVar[CapacityLimiter] = RunVar("segmind_gallery")
 
@@ -91,12 +95,13 @@ def uri_of(record: GalleryRecord, slot: Slot, size: str | None) -> str | None:
     return small or full if size == "small" else full
 
 
-def picture_at(uri: str | None, folders: tuple[Root, ...]) -> Response:
-    """Stream a picture at the speed of the browser."""
+def picture_at(uri: str | None, folders: tuple[Root, ...], version: str | None) -> Response:
+    """Stream a picture at the speed of the browser, which may keep it for a while if its address has a version."""
     chunks = read_chunks(uri, folders, MAX_PICTURE)
     first = or_refuse(lambda: next(chunks, b""))
     kind = or_refuse(lambda: media_type(first))
-    return StreamingResponse(chain((first,), chunks), media_type=kind, headers=_PICTURE_HEADERS)
+    headers = _PICTURE_HEADERS | (_CACHED if version else _ASKED_AGAIN)
+    return StreamingResponse(chain((first,), chunks), media_type=kind, headers=headers)
 
 
 def or_refuse(read: Callable[[], T]) -> T:
@@ -150,9 +155,10 @@ def _addresses(
     small: str | None = getattr(record.thumbs, slot)
     if url is None or not full:
         return None
+    version = blake2s(f"{full} {record.request_id}".encode(errors="replace"), digest_size=4).hexdigest()
+    url = f"{url}{'&' if '?' in url else '?'}v={version}"
     large = url if allowed(full, folders) else None
-    more = "&" if "?" in url else "?"
-    return {"full": large, "small": f"{url}{more}size=small" if small and allowed(small, folders) else large}
+    return {"full": large, "small": f"{url}&size=small" if small and allowed(small, folders) else large}
 
 
 def path_of(place: TaskKey) -> str:

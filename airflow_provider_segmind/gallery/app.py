@@ -20,6 +20,8 @@ from airflow_provider_segmind.gallery.answers import (
     PAGE,
     Limit,
     Offset,
+    Size,
+    Version,
     answer,
     batch_swap,
     facts_of,
@@ -101,7 +103,14 @@ def list_swaps(
 @app.get("/image/{dag_id}/{run_id}/{task_id}/{map_index}/{slot}", dependencies=[Depends(may_read)])
 @in_lane
 def show_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, slot: str, size: str | None = None, part: _Part = 0
+    dag_id: str,
+    run_id: str,
+    task_id: str,
+    map_index: str,
+    slot: str,
+    size: Size = None,
+    part: _Part = 0,
+    v: Version = None,
 ) -> Response:
     """Return a picture of a task's swap; the task's record decides which file, never the client."""
     place = TaskKey(dag_id, run_id, task_id, index_of(map_index), part)
@@ -109,7 +118,7 @@ def show_picture(
     if getattr(record, which) is None and record.request_id:
         # The task that stored the result does not know the scene; the task that ordered it does.
         record = _whole_swap(place) or record
-    return picture_at(uri_of(record, which, size), folders_of([dag_id])[dag_id])
+    return picture_at(uri_of(record, which, size), folders_of([dag_id])[dag_id], v)
 
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}", dependencies=[Depends(may_read)])
@@ -128,7 +137,7 @@ def list_items(
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}/{index}/{slot}", dependencies=[Depends(may_read)])
 @in_lane
 def show_item_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
+    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: Size = None, v: Version = None
 ) -> Response:
     """Return a picture of one swap of a batch; the batch's manifest decides which file."""
     which, record = slot_of(slot), _record_at(TaskKey(dag_id, run_id, task_id, index_of(map_index)))
@@ -136,7 +145,7 @@ def show_item_picture(
     _, items = or_refuse(lambda: read_page(record.items, folders, max(0, index), int(index >= 0)))
     if not items:
         raise HTTPException(404, "The batch has no such swap.")
-    return picture_at(uri_of(items[0].record, which, size), folders)
+    return picture_at(uri_of(items[0].record, which, size), folders, v)
 
 
 @app.get("/costs", dependencies=[Depends(may_read)])
@@ -188,13 +197,23 @@ def _whole_swap(place: TaskKey) -> GalleryRecord | None:
 
 def _totals(chosen: Iterable[SwapView]) -> dict[str, Any]:
     records = [card.newest.record for card in chosen]
+    ends: dict[str, int] = dict.fromkeys(STATES, 0)
+    for record in records:  # a batch counts as its swaps
+        missing = min(record.missing, record.total)
+        ends[record.state] += record.total - missing
+        ends["failed"] += missing
     return {
         "total": len(records),
-        **{state: sum(record.state == state for record in records) for state in STATES},
+        **ends,
         "ordered": sum(record.orders for record in records),
-        "spent": round(sum(record.cost or 0 for record in records), 4),
-        "maybe": round(sum(record.maybe or 0 for record in records), 4),
+        # Without a price nobody knows.
+        "spent": None if any(one.orders and one.cost is None for one in records) else _sum(one.cost for one in records),
+        "maybe": _sum(one.maybe for one in records),
     }
+
+
+def _sum(dollars: Iterable[float | None]) -> float:
+    return round(sum(each or 0 for each in dollars), 4)
 
 
 def _swap(card: SwapView, folders: tuple[Root, ...]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from airflow_provider_segmind.api.findings import SHOWN, told
 from airflow_provider_segmind.api.gallery import MAX_CHECKS, MAX_WORDS, GalleryRecord, read_record
 from airflow_provider_segmind.batch.files import CHECKS, STORED
 from airflow_provider_segmind.gallery.pictures import PictureError, read_allowed
+from airflow_provider_segmind.gallery.recording import file_name
 from airflow_provider_segmind.gallery.roots import Root
 
 MAX_MANIFEST = 64 * 2**20
@@ -169,7 +170,7 @@ def _item(index: int, said: Mapping[str, Any], found: Mapping[Any, list[dict[str
             "reference": said.get("reference_character_image"),
             "thumbs": {"after": file.get("thumbnail")},
             "request_id": said.get("request_id"),
-            "label": said.get("id"),
+            "label": said.get("id") or file_name(said.get("character_image")),
             "checks": checks[:MAX_CHECKS],
         }
     )
@@ -198,7 +199,7 @@ def _with_sidecar(item: Item, within: tuple[Root, ...]) -> Item:
             **known.to_json(),
             "before": inputs.get("character_image") or known.before,
             "reference": inputs.get("reference_character_image") or known.reference,
-            "label": said.get("id") or known.label,
+            "label": said.get("id") or known.label or file_name(inputs.get("character_image")),
             "seconds": said.get("seconds"),
             "cost": said.get("cost"),
         }

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.answers import id_in
-from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, SegmindError
+from airflow_provider_segmind.api.errors import JobExpiredError, JobFailedError, OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.findings import found_in
 from airflow_provider_segmind.api.gallery import (
     END_KEY,
@@ -106,32 +106,56 @@ def waiting(poll_url: str, request_id: object = None, submitted_at: object = Non
     )
 
 
-def ordered(job: Job, inputs: Mapping[str, Any], orders: int = 1) -> GalleryRecord:
-    """Return the record of a swap that is ordered; ``orders``: all that its task has placed, none if it is reused."""
+def ordered(job: Job, inputs: Mapping[str, Any], orders: int = 1, doubtful: int = 0) -> GalleryRecord:
+    """
+    Return the record of a swap that is ordered.
+
+    :param orders: all that its task has placed, none if it is reused.
+    :param doubtful: earlier ones of which nobody knows whether they were accepted.
+    """
+    workflow = job.workflow or BODY_SWAP_WORKFLOW
     return GalleryRecord(
         state="waiting",
         **_photographs(inputs),
         request_id=job.request_id,
         orders=orders,
-        cost=_price_of(orders, job.workflow or BODY_SWAP_WORKFLOW),
+        cost=_price_of(orders, workflow),
+        maybe=_price_of(doubtful, workflow) if doubtful else None,
         submitted_at=job.submitted_at,
         label=file_name(inputs.get("character_image")),
     )
 
 
-def doubted(record: OrderRecord | None, inputs: Mapping[str, Any], workflow: str, error: SegmindError) -> GalleryRecord:
-    """Return the record of a swap of which nobody knows whether it is ordered."""
+def unplaced(
+    record: OrderRecord | None, inputs: Mapping[str, Any], workflow: str, error: SegmindError
+) -> tuple[GalleryRecord, ...]:
+    """
+    Return what is to be shown of a swap whose attempt ended in an error before it had an order, if anything is.
+
+    Airflow has forgotten what the attempts before it have shown.
+
+    :param record: what is on record of their orders.
+    """
     orders = len(record.ordered) if record is not None else 0
-    return GalleryRecord(
-        state="unknown",
+    doubtful = max(doubtful_of(record), int(isinstance(error, OutcomeUnknownError)))
+    if not orders and not doubtful:
+        return ()
+    shown = GalleryRecord(
+        state="unknown" if doubtful else "failed" if record is not None and record.failed else "open",
         **_photographs(inputs),
-        request_id=error.request_id,
+        request_id=error.request_id or (record.request_id if record is not None else None) or None,
         orders=orders,
         cost=_price_of(orders, workflow),
-        maybe=_price_of(1, workflow),
+        maybe=_price_of(doubtful, workflow) if doubtful else None,
         checks=_failed("order", str(error)),
         label=file_name(inputs.get("character_image")),
     )
+    return (shown,)
+
+
+def doubtful_of(record: OrderRecord | None) -> int:
+    """Return how many orders on record have an unknown outcome."""
+    return record.unnamed + record.pending if record is not None else 0
 
 
 def stored(
@@ -187,7 +211,12 @@ def checked_batch(results: str, summary: Mapping[str, Any]) -> tuple[GalleryReco
 
 
 def ordered_batch(
-    entries: Iterable[OrderRecord], total: int, workflow: str, results: str = "", error: str | None = None
+    entries: Iterable[OrderRecord],
+    total: int,
+    workflow: str,
+    results: str = "",
+    error: str | None = None,
+    earlier: int = 0,
 ) -> GalleryRecord:
     """
     Return the record of a batch that is ordered, or of one that failed while it ordered.
@@ -195,9 +224,10 @@ def ordered_batch(
     :param entries: the records of its orders.
     :param total: number of its swaps.
     :param results: URI of its results, if it has any.
+    :param earlier: orders of the same task from before a person cleared it.
     """
     entries = list(entries)
-    orders, doubtful = sum(len(entry.ordered) for entry in entries), sum(entry.pending for entry in entries)
+    orders, doubtful = earlier + sum(len(entry.ordered) for entry in entries), sum(map(doubtful_of, entries))
     state: State = "waiting" if error is None else "open" if orders else "unknown" if doubtful else "failed"
     return GalleryRecord(
         state=state,
@@ -207,10 +237,13 @@ def ordered_batch(
         maybe=_price_of(doubtful, workflow) if doubtful else None,
         checks=_failed("order", error),
         label=f"Batch of {total}",
+        total=total,
     )
 
 
-def ordered_swaps(entries: Sequence[OrderRecord], labels: Sequence[str | None], workflow: str) -> list[GalleryRecord]:
+def ordered_swaps(
+    entries: Sequence[OrderRecord], labels: Sequence[str | None], workflow: str, earlier: int = 0
+) -> list[GalleryRecord]:
     """Return the records of swaps that one task has ordered for others to wait for: one each, and one for the rest."""
     shown = [
         GalleryRecord(
@@ -218,11 +251,15 @@ def ordered_swaps(entries: Sequence[OrderRecord], labels: Sequence[str | None], 
             request_id=entry.request_id,
             orders=len(entry.ordered),
             cost=_price_of(len(entry.ordered), workflow),
+            maybe=_price_of(doubtful_of(entry), workflow) or None,
             submitted_at=entry.at,
             label=label,
         )
         for entry, label in zip(entries[:_MOST_SWAPS], labels, strict=False)
     ]
+    if earlier:
+        cost = _price_of(earlier, workflow)
+        shown.append(GalleryRecord(orders=earlier, cost=cost, label=f"{earlier} ordered before the task was cleared"))
     rest = entries[_MOST_SWAPS:]
     return [*shown, replace(ordered_batch(rest, len(rest), workflow), label=f"{len(rest)} more")] if rest else shown
 
@@ -236,6 +273,8 @@ def ended_batch(summary: Mapping[str, Any]) -> GalleryRecord | None:
         state="completed" if summary["completed"] else "failed",
         request_id=_batch_id(summary["results_uri"]),
         checks=_failed("batch", f"{missing} of {summary['total']} have no picture." if missing else None),
+        total=summary["total"],
+        missing=missing,
     )
 
 
@@ -247,6 +286,8 @@ def stored_batch(results: str, summary: Mapping[str, Any]) -> GalleryRecord:
         request_id=_batch_id(results),
         items=summary["stored_uri"],
         checks=_failed("batch", f"{missing} swaps are without a picture." if missing else None),
+        total=summary["completed"] + missing,
+        missing=missing,
     )
 
 
@@ -267,10 +308,10 @@ def _photographs(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def file_name(uri: Any) -> str | None:
-    """Return the name of a photograph's file, by which people know it."""
+    """Return the name of a photograph's file, by which people know it; of a URL nothing but its path is shown."""
     if not isinstance(uri, str):
         return None
-    path = re.split("[?#]", uri)[0] if uri.lower().startswith(("http:", "https:")) else uri
+    path = unquote(urlsplit(uri).path) if uri.lower().startswith(("http:", "https:")) else uri
     return path.rstrip("/").rpartition("/")[2][:MAX_WORDS] or None
 
 

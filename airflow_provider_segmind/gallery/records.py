@@ -55,6 +55,7 @@ class RecordRow:
     at: float  # seconds since the epoch
     task_state: str | None = None
     run_state: str | None = None
+    name: str | None = None  # that the DAG's author gives a mapped task (map_index_template)
 
 
 @dataclass(frozen=True)
@@ -153,10 +154,9 @@ def _found(row: Any) -> Iterator[RecordRow]:
     records = read_records(row.value)
     for part, record in enumerate(records, first):
         if record is not None:
-            # The name that the DAG's author gives a mapped task (map_index_template) counts more than a file's.
-            named = replace(record, label=row.name) if row.name and len(records) == 1 and first == 0 else record
+            name = row.name if len(records) == 1 and first == 0 else None
             place = TaskKey(row.dag_id, row.run_id, row.task_id, row.map_index, part)
-            yield RecordRow(place, named, row.timestamp.timestamp(), row.task_state, row.run_state)
+            yield RecordRow(place, record, row.timestamp.timestamp(), row.task_state, row.run_state, name)
 
 
 def _ended(card: SwapView) -> SwapView:
@@ -165,7 +165,7 @@ def _ended(card: SwapView) -> SwapView:
     over = "task" if card.newest.task_state == "failed" else "run" if run_state in ("failed", "success") else None
     if record.state != "waiting" or over is None:
         return card
-    if record.orders > 1 and run_state == "success":
+    if record.total > 1 and run_state == "success":
         ended = replace(record, state="completed")  # the tasks that waited for them show each
     else:
         ended = replace(record, state="open", checks=(FailedCheck(over, _NOT_FETCHED.format(which=over)),))
@@ -194,13 +194,15 @@ def _card(same: Sequence[RecordRow]) -> SwapView:
         for slot in SLOTS:
             if getattr(each.record, slot):
                 sources.setdefault(slot, each.place)
+    # A name of the author's counts more than a file's, whichever of the swap's tasks has it.
+    record = replace(record, label=next((each.name for each in same if each.name), record.label))
     ended = (each.at for each in same if each.place.part == _END)
     return SwapView(replace(same[0], record=record), sources, tuple(each.place for each in same), next(ended, None))
 
 
 def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
     """Fill the empty fields of a record from an older one; a newer waiting state drops the older end."""
-    names = ["cost", "maybe", "submitted_at", "label", "items", *SLOTS]
+    names = ["submitted_at", "label", "items", *SLOTS]
     checks = newest.checks
     if newest.state != "waiting":
         names.append("seconds")
@@ -208,8 +210,22 @@ def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
         checks = (*checks, *(check for check in older.checks if check.name not in said))[:MAX_CHECKS]
     fills = {name: getattr(older, name) for name in names if getattr(newest, name) is None}
     thumbs = {slot: getattr(newest.thumbs, slot) or getattr(older.thumbs, slot) for slot in SLOTS}
-    orders = newest.orders + older.orders  # of different tasks, or a task's earlier one
-    return replace(newest, thumbs=replace(newest.thumbs, **thumbs), checks=checks, orders=orders, **fills)
+    return replace(
+        newest,
+        thumbs=replace(newest.thumbs, **thumbs),
+        checks=checks,
+        # Of different tasks: one may have paid what another has reused.
+        orders=newest.orders + older.orders,
+        cost=_sum(newest.cost, older.cost),
+        maybe=_sum(newest.maybe, older.maybe),
+        total=max(newest.total, older.total),
+        missing=max(newest.missing, older.missing),
+        **fills,
+    )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else round(one + other, 4)
 
 
 def _timed(card: SwapView) -> SwapView:

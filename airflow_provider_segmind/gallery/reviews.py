@@ -27,6 +27,8 @@ from airflow_provider_segmind.gallery.answers import (
     PAGE,
     Limit,
     Offset,
+    Size,
+    Version,
     answer,
     batch_swap,
     folders_of,
@@ -40,10 +42,18 @@ from airflow_provider_segmind.gallery.answers import (
 )
 from airflow_provider_segmind.gallery.items import read_page
 from airflow_provider_segmind.gallery.records import MAX_SAID, SwapQuery, TaskKey, find
+from airflow_provider_segmind.gallery.roots import allowed
 
 MAX_ITEMS = 10_000
+_ASKS = ("running", "awaiting_input", "deferred")
+"""States of a task that has asked: at first its process still runs; Airflow before 3.3 defers it."""
 _PLACE = "/review/{dag_id}/{run_id}/{task_id}/{map_index}"
 _may_decide = requires_access_dag("PUT", DagAccessEntity.HITL_DETAIL)
+
+_HIDDEN = (
+    "This review cannot be shown: the folder of its review_uri is not in [segmind] gallery_roots. Have your Airflow "
+    "administrator add that folder and those of the pictures, then load this page again; the review waits."
+)
 
 router = APIRouter()
 
@@ -72,10 +82,13 @@ def show_review(
     if record is None:
         return Response(status_code=204)  # most tasks are none: no error in the browser's console
     folders = folders_of([dag_id])[dag_id]
+    if not allowed(record.items, folders):
+        raise HTTPException(404, _HIDDEN)
     total, items = or_refuse(lambda: read_page(record.items, folders, offset, limit))
     with create_session(scoped=False) as session:
         value = session.scalar(_value_of(_verdicts_at(place)))
         is_open = _detail_at(session, place) is not None
+        state = session.scalar(select(TaskInstance.state).where(*_same(TaskInstance, place)))
     verdicts = _read(value)
     by = Counter(said[0] for said in verdicts.values())
     swaps = [
@@ -86,13 +99,14 @@ def show_review(
         }
         for item in items
     ]
-    return answer({"total": total, "offset": offset, "open": is_open, "decided": dict(by), "swaps": swaps})
+    said = {"total": total, "offset": offset, "open": is_open, "state": state, "decided": dict(by)}
+    return answer({**said, "swaps": swaps})
 
 
 @router.get(f"{_PLACE}/{{index}}/{{slot}}", dependencies=[Depends(may_read)])
 @in_lane
 def show_review_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: str | None = None
+    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: Size = None, v: Version = None
 ) -> Response:
     """Return a picture of a review; its list decides which file."""
     which, record = slot_of(slot), _review_at(TaskKey(dag_id, run_id, task_id, index_of(map_index)))
@@ -100,7 +114,7 @@ def show_review_picture(
     _, items = or_refuse(lambda: read_page(uri, folders, max(0, index), int(index >= 0)))
     if not items:
         raise HTTPException(404, "The review has no such picture.")
-    return picture_at(uri_of(items[0].record, which, size), folders)
+    return picture_at(uri_of(items[0].record, which, size), folders, v)
 
 
 @router.put(_PLACE, dependencies=[Depends(_may_decide), Depends(may_read)])
@@ -115,7 +129,7 @@ def decide(user: GetUserDep, dag_id: str, run_id: str, task_id: str, map_index: 
         locked: Any = session.execute(update(XComModel).where(*at).values(timestamp=XComModel.timestamp))
         detail = _detail_at(session, place)
         if locked.rowcount != 1 or detail is None:
-            raise HTTPException(409, "This review is finished: its verdicts stand.")
+            raise HTTPException(409, "This verdict is not saved: the task does not wait for people now.")
         _check_assigned(detail, user)
         value = session.scalar(_value_of(at))
         verdicts = _read(value) | {str(index): said for index in decision.items}
@@ -130,9 +144,12 @@ def _review_at(place: TaskKey) -> GalleryRecord | None:
 
 
 def _verdicts_at(place: TaskKey) -> list[Any]:
+    return [*_same(XComModel, place), XComModel.key == VERDICTS_KEY]
+
+
+def _same(model: Any, place: TaskKey) -> list[Any]:
     columns = ("dag_id", "run_id", "task_id", "map_index")
-    at = [getattr(XComModel, name) == value for name, value in zip(columns, place[:4], strict=True)]
-    return [*at, XComModel.key == VERDICTS_KEY]
+    return [getattr(model, name) == value for name, value in zip(columns, place[:4], strict=True)]
 
 
 def _value_of(at: list[Any]) -> Any:
@@ -141,10 +158,9 @@ def _value_of(at: list[Any]) -> Any:
 
 
 def _detail_at(session: Any, place: TaskKey) -> Any:
-    """Return what Airflow knows of the question, unless it is answered."""
-    columns = ("dag_id", "run_id", "task_id", "map_index")
-    same = [getattr(TaskInstance, name) == value for name, value in zip(columns, place[:4], strict=True)]
-    query = select(HITLDetail).join(TaskInstance, and_(HITLDetail.ti_id == TaskInstance.id, *same))
+    """Return what Airflow knows of the question, unless it is answered, or its task has ended in another way."""
+    asks = [*_same(TaskInstance, place), TaskInstance.state.in_(_ASKS)]
+    query = select(HITLDetail).join(TaskInstance, and_(HITLDetail.ti_id == TaskInstance.id, *asks))
     detail = session.scalar(query)
     return None if detail is None or detail.response_received else detail
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from copy import copy
 from typing import Any
 
@@ -12,6 +13,11 @@ from airflow_provider_segmind.api.errors import OutcomeUnknownError
 from airflow_provider_segmind.orders.store import OrderStore
 
 log = logging.getLogger(__name__)
+
+_UNKNOWN = re.compile(
+    r"OutcomeUnknownError|have their picture \([^)]*\b\d+ UNKNOWN\b|\d+ more were being sent, and are to be looked up"
+)
+"""What says so of one order, of a batch, and of one that was stopped; other errors have the word, such as gRPC's."""
 
 TOLD = "segmind_told"
 """Key under which a task's store keeps which orders people know of."""
@@ -29,6 +35,7 @@ class MayBeBilledNotifier(BaseNotifier):
 
         default_args={"on_failure_callback": MayBeBilledNotifier(SlackNotifier(text="{{ may_be_billed }}"))}
 
+    As ``on_success_callback``, too, it tells of a batch that succeeds with doubtful orders (``max_failures``).
     A task that fails again for the same order, as after a clear, sends nothing more, where Airflow (3.3 and later) or
     ``[segmind] memory`` keeps the record of its orders.
 
@@ -40,11 +47,11 @@ class MayBeBilledNotifier(BaseNotifier):
         self.channel = channel
 
     def notify(self, context: Context) -> None:
-        """Send the message, if the task failed because an order may have been billed."""
+        """Send the message, if an order of the task may have been billed: by its records, or by its error."""
         error = context.get("exception")
-        if not _is_unknown(error):
-            return
         event = _event_of(context)
+        if not event and not _is_unknown(error):
+            return
         store: Any = context.get("task_state_store")
         if event and store is not None and store.get(TOLD) == event:
             log.info("Nothing is sent: a message about this order has been.")
@@ -57,8 +64,7 @@ class MayBeBilledNotifier(BaseNotifier):
 
 def _is_unknown(error: Any) -> bool:
     """Whether an order of a task that failed with this error, or of its batch, has an unknown outcome."""
-    words = str(error)
-    return isinstance(error, OutcomeUnknownError) or "OutcomeUnknownError" in words or " UNKNOWN" in words
+    return isinstance(error, OutcomeUnknownError) or bool(_UNKNOWN.search(str(error)))
 
 
 def _event_of(context: Context) -> list[float]:
@@ -77,4 +83,4 @@ def _message(context: Context, error: Any) -> str:
     ti = context["ti"]
     index = f" [{ti.map_index}]" if (ti.map_index or 0) >= 0 and ti.map_index is not None else ""
     where = f"Task {ti.task_id}{index} of DAG {ti.dag_id}, run {ti.run_id}"
-    return f"{where}: a swap may have been billed. {error} Step by step: {_HELP}"
+    return f"{where}: a swap may have been billed. {'' if error is None else f'{error} '}Step by step: {_HELP}"

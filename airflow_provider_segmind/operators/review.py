@@ -35,7 +35,8 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
     :param review_uri: URI of the manifest to write, JSON Lines with the verdict for each picture.
     :param subject: the question, as people see it in the list of required actions.
     :return: ``review_uri``; ``kept_uri``, a manifest of the results that are kept; ``again_uri``, a manifest for
-        ``BodySwapBatchOperator``; the counts ``total``, ``kept``, ``rejected`` and ``again``; and ``reviewed_by``.
+        ``BodySwapBatchOperator``; the counts ``total``, ``kept``, ``rejected`` and ``again``; and ``reviewed_by``. The
+        URIs are XComs of their own, too.
     :raises AirflowFailException: there is nothing to review, or ``review_uri`` cannot be written.
     """
 
@@ -57,6 +58,7 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
 
     def execute(self, context: Context) -> Any:
         """Write what is to be reviewed, and wait for people."""
+        from airflow_provider_segmind.review.kept import verdicts_on
         from airflow_provider_segmind.review.manifest import items_of, write_items
 
         try:
@@ -66,7 +68,7 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
             raise task_error(error) from None
         ti = context["ti"]
         ti.xcom_push(key=REVIEW_KEY, value=GalleryRecord(items=items, label=f"Review of {len(rows)}").to_json())
-        ti.xcom_push(key=VERDICTS_KEY, value={})
+        ti.xcom_push(key=VERDICTS_KEY, value=verdicts_on(context, rows))
         failed = sum(row["default"] == "reject" for row in rows)
         checks = f"The checks would reject {failed} of them. " if failed else ""
         self.body = f"{len(rows)} pictures. {checks}**[Review them]({task_tab(ti)})**, and finish the review there."
@@ -77,16 +79,20 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
         """Write the manifests that follow from the verdicts."""
         from airflow_provider_segmind.batch.files import dag_of
         from airflow_provider_segmind.memory.swaps import reject
+        from airflow_provider_segmind.review.kept import keep
         from airflow_provider_segmind.review.manifest import decided, read_items, write_decided
 
-        super().execute_complete(context, event)
         ti = context["ti"]
         verdicts = ti.xcom_pull(task_ids=self.task_id, key=VERDICTS_KEY, map_indexes=ti.map_index) or {}
+        keep(context, verdicts)
+        super().execute_complete(context, event)
         try:
             rows = decided(read_items(self.review_uri), verdicts)
             summary = write_decided(self.review_uri, rows)
         except SegmindError as error:
             raise task_error(error) from None
+        for name in ("review_uri", "kept_uri", "again_uri"):  # for ``review.output["again_uri"]``
+            ti.xcom_push(key=name, value=summary[name])
         for row in rows:
             if row["verdict"] != "keep":
                 reject(row.get("request_id"), dag_of(context), f"{row['by'] or 'A check'}: {row['verdict']}")

@@ -118,13 +118,16 @@ class BatchRun:
             raised = unplanned_error(self.context, error, self.task.workflow, how, lambda: connection_with(hook))
             entries = OrderStore(self.context).entries_to_resume(int(getattr(self.context["ti"], "max_tries", 0)))
         if any(entry.ordered or entry.pending for entry in entries.values()):
-            self.show_orders(entries, len(plan.swaps) if plan else len(entries), str(raised))
+            earlier = len(plan.ledger.earlier) if plan else 0
+            self.show_orders(entries, len(plan.swaps) if plan else len(entries), str(raised), earlier)
         return raised
 
-    def show_orders(self, entries: Mapping[int, OrderRecord], total: int, error: str | None = None) -> None:
+    def show_orders(
+        self, entries: Mapping[int, OrderRecord], total: int, error: str | None = None, earlier: int = 0
+    ) -> None:
         """Show in the gallery what is ordered, and the error that ended it."""
         results = getattr(self.task, "results_uri", "")
-        show(self.context, ordered_batch(entries.values(), total, self.task.workflow, results, error))
+        show(self.context, ordered_batch(entries.values(), total, self.task.workflow, results, error, earlier))
 
     async def _place(
         self, plan: Plan, indexes: Iterable[int], results: Waits | None, refused: Exception | None
@@ -167,7 +170,7 @@ class BatchRun:
             raise self.ended(error, plan) from error
         entries = [plan.ledger.entries[swap.index] for swap in plan.swaps]
         names = [swap.id or file_name(swap.given["character_image"]) for swap in plan.swaps]
-        show(self.context, *ordered_swaps(entries, names, self.task.workflow))
+        show(self.context, *ordered_swaps(entries, names, self.task.workflow, len(plan.ledger.earlier)))
         return handles_of(plan.ledger.entries, plan.terms.workflow)
 
     def order_and_wait(self) -> dict[str, Any]:
@@ -205,13 +208,13 @@ class BatchRun:
         if any(row["request_id"] and row["index"] not in results for row in swaps):
             # Wait also if ordering stopped half-way: the accepted orders are paid for.
             patiently(lambda: files.write_part(problems.values()))
-            self.show_orders(plan.ledger.entries, len(swaps))
+            self.show_orders(plan.ledger.entries, len(swaps), earlier=len(plan.ledger.earlier))
             trigger = self._trigger(files, plan.hook.client.clock_offset)
             if not self.task.deferrable:
                 return self._wait_here(plan.hook, trigger)
             later = timedelta(seconds=self.task.timeout + BACKSTOP)
             self.task.defer(trigger=trigger, method_name="execute_complete", timeout=later)
-        self.show_orders(plan.ledger.entries, len(swaps))
+        self.show_orders(plan.ledger.entries, len(swaps), earlier=len(plan.ledger.earlier))
         rows = compose(swaps, results | problems)
         patiently(lambda: files.write_results(rows))
         return summary_of(rows, self.task.results_uri, price_per_swap())

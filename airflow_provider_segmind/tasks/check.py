@@ -51,7 +51,7 @@ class CheckRun:
         said, result = report.to_json(), self._checked_result()
         said["findings"] = findings_in(said)
         self.keep_report(said)
-        if result is not None or self.task.on_failure != "report":  # otherwise the swap may still be ordered
+        if result is not None or self._ending(said["verdict"]):  # otherwise the swap may still be ordered
             show(self.context, *checked(said, self._given(), result))
         return self.end(said, report.summary())
 
@@ -69,12 +69,14 @@ class CheckRun:
         """Push the report as an XCom, then fail, skip or return as ``on_failure`` and ``on_review`` say."""
         self.task.log.info("%s", said)
         self.context["ti"].xcom_push(key="report", value=report)
-        do = {"fail": self.task.on_failure, "review": self.task.on_review}.get(report["verdict"], "report")
-        if do == "fail":
-            raise AirflowFailException(said)
-        if do == "skip":
-            raise AirflowSkipException(said)
+        if ending := self._ending(report["verdict"]):
+            raise ending(said)
         return report
+
+    def _ending(self, verdict: str) -> type[Exception] | None:
+        """Return the exception with which a verdict ends the task, if it does."""
+        do = {"fail": self.task.on_failure, "review": self.task.on_review}.get(verdict, "report")
+        return {"fail": AirflowFailException, "skip": AirflowSkipException}.get(do)
 
     def check(self, hook: SegmindHook, thresholds: Thresholds) -> Report:
         """Check the pictures and return the report."""

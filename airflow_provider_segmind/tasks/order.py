@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Context
 
-from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.orders import OrderRecord
 from airflow_provider_segmind.api.remembered import swap_key
 from airflow_provider_segmind.api.results import handle_of
@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.workflows import (
 )
 from airflow_provider_segmind.files.fetching import look_at_url, looks
 from airflow_provider_segmind.files.pictures import is_url, read_picture, readable
-from airflow_provider_segmind.gallery.recording import doubted, ordered, show
+from airflow_provider_segmind.gallery.recording import doubtful_of, ordered, show, unplaced
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import Remembering, digests_in, digests_of, remembering
@@ -139,8 +139,8 @@ class OrderRun:
         emit_end(task.segmind_conn_id, error, task.workflow)
         task.note_error(error)
         raised = place_error(context, error)
-        if task.swaps_people and isinstance(error, OutcomeUnknownError):
-            show(context, doubted(_record_of(context), task.given_inputs(), task.workflow, error))
+        if task.swaps_people:
+            show(context, *unplaced(_record_of(context), task.given_inputs(), task.workflow, error))
         return raised
 
     def _note(self, placed: Placed) -> None:
@@ -154,7 +154,8 @@ class OrderRun:
             note_orders(context, placed.orders)
             give_back(context)
         if task.swaps_people:
-            show(context, ordered(job, task.given_inputs(), placed.orders))
+            doubtful = doubtful_of(_record_of(context))
+            show(context, ordered(job, task.given_inputs(), placed.orders, doubtful))
 
 
 class SwapOrderRun(OrderRun):

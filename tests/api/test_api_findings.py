@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +49,19 @@ def test_a_report_says_each_finding_once() -> None:
     }
     assert findings_in(report) == ["the background changed", "the person is very small", "why of new"]
     assert [name for name, _ in found_in(report)] == ["background_psnr", "background_ssim", "new"]
+
+
+def test_each_check_of_the_documentation_has_words() -> None:
+    page = Path(__file__).parents[2] / "docs" / "quality.md"
+    names = re.findall(r"^\| `(\w+)` \|", page.read_text().partition("| `readable`")[2], re.MULTILINE)
+    assert len(names) > 40
+    assert [name for name in names if name != "results" and not in_words(name)] == []
+
+
+def test_of_nobody_it_is_not_said_that_the_person_is_small() -> None:
+    why = {"person_count": "persons found: 0 on the source", "subject_area": "the subject covers 0.5% of the source"}
+    report = {"checks": [{"name": name, "verdict": "fail", "why": words} for name, words in why.items()]}
+    assert findings_in(report) == ["nobody in the photograph"]
 
 
 def test_a_text_with_a_template_is_not_yet_written() -> None:

@@ -45,7 +45,9 @@ def context_of(dag: DAG, task: Any, how: str, conf: dict[str, Any]) -> dict[str,
     """Return what Airflow's task runner gives the templates of a task, as far as a page may use it."""
     run_after = datetime.now(UTC)
     dated = {name: f"the {name}" for name in _DATED} if how == BY_SCHEDULE else {}
-    ti = SimpleNamespace(dag_id=dag.dag_id, task_id=task.task_id, run_id="run", map_index=0, xcom_pull=_pulled)
+    ti = SimpleNamespace(
+        dag_id=dag.dag_id, task_id=task.task_id, run_id="run", map_index=0, try_number=1, xcom_pull=_pulled
+    )
     return {
         **dated,
         "dag": dag,

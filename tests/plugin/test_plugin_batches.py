@@ -46,6 +46,16 @@ def test_a_batch_shows_its_swaps_page_by_page(vera: Any, batch: str) -> None:
         assert vera.get(f"/segmind/items/{batch}/{index}/after").status_code == 404
 
 
+def test_a_swap_without_an_id_of_its_own_has_the_name_of_its_photograph(vera: Any, world: World) -> None:
+    picture = world.file("batch/1.png", PNG)
+    sidecar = world.file("batch/1.json", b'{"inputs": {"character_image": "s3://b/tuesday.jpg"}}')
+    rows: list[dict[str, Any]] = [{"character_image": "https://a.example/monday.jpg?sig=1"}, {}, {"id": "look 3"}]
+    rows[1]["files"] = [{"uri": picture, "sidecar": sidecar}]
+    manifest = world.file("batch/m.jsonl.stored.jsonl", "\n".join(map(json.dumps, rows)).encode())
+    said = vera.get(f"/segmind/items/{world.swap({'items': manifest})}").json()["swaps"]
+    assert [item["label"] for item in said] == ["monday.jpg", "tuesday.jpg", "look 3"]
+
+
 CHECK = {"name": "proportions", "verdict": "fail", "why": "It is 12 % wider."}
 
 

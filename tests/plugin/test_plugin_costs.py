@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def test_a_user_sees_the_costs_of_the_dags_whose_data_it_may_read(api: Api, worl
     assert rows[-1][2:4] == ["4", "$1.00"]
 
 
+@pytest.mark.skipif(version("apache-airflow").startswith("3.1."), reason="it logs no clear of a DAG without code")
 def test_who_cleared_tasks_is_said_to_those_who_may_read_the_audit_log(api: Api, world: World, memory: Path) -> None:
     world.swap({"request_id": "q"}, "open_one")
     world.swap({"request_id": "q"}, "closed_one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ class Run:
         return returned
 
     def keep(self, task_id: str, ti: TaskInstance, state: str) -> None:
+        self.world.forget(task_id=task_id)
         for key, value in ti.xcoms.items():
             if key.startswith("body_swap"):
                 self.world.swap(value, key=key, task_id=task_id)
@@ -169,6 +171,84 @@ def never_ordered(run: Run) -> None:
     run.play(BodySwapSensor(task_id="deferred", poll_url=url, timeout=5))
 
 
+def remembered(run: Run) -> None:
+    """Have the tasks of this run share a memory."""
+    os.environ["AIRFLOW__SEGMIND__MEMORY"] = f"{run.folder}/memory"
+    run.emulator.set(job_seconds=0)
+
+
+def paid_and_reused_in_one_run(run: Run) -> str:
+    remembered(run)
+    for name in ("first", "second"):
+        ti = TaskInstance()
+        ti.task_id = name
+        run.play(BodySwapOperator(task_id=name, poll_interval=0.05, **run.inputs()), ti)
+    return "completed"
+
+
+def refreshed(run: Run) -> str:
+    remembered(run)
+    for name, reuse in (("first", "auto"), ("second", "refresh")):
+        ti = TaskInstance()
+        ti.task_id = name
+        run.play(BodySwapOperator(task_id=name, poll_interval=0.05, reuse=reuse, **run.inputs()), ti)
+    return "completed"
+
+
+def cleared_by_a_person(run: Run) -> str:
+    task = Task(run.emulator)
+    for _ in range(2):
+        task.attempt()
+        run.keep("swap", task.ti, "success")
+        task.clear()
+    return "completed"
+
+
+def failed_then_refused(run: Run) -> str:
+    run.emulator.script(Fault("will-fail"))
+    task = Task(run.emulator)
+    for _ in range(2):
+        with suppress(Exception):
+            task.attempt()
+        run.keep("swap", task.ti, "failed")
+        run.emulator.script(Fault("406-credits"))
+    return "failed"
+
+
+def ordered_then_the_retry_finds_another_photograph(run: Run) -> str:
+    run.emulator.set(job_polls=10_000)
+    task = Task(run.emulator)
+    with suppress(TaskDeferred):
+        task.start()
+    run.keep("swap", task.ti, "failed")
+    task.options["select_character"] = "man"
+    with suppress(Exception):
+        task.attempt()
+    run.keep("swap", task.ti, "failed")
+    return "open"
+
+
+def answer_lost_then_ordered_again(run: Run) -> str:
+    run.emulator.script(Fault("drop-after"), Fault("404", on="history", times=None))
+    task = Task(run.emulator, on_unknown_outcome="resubmit")
+    for _ in range(2):
+        with suppress(Exception):
+            task.attempt()
+        run.keep("swap", task.ti, "success")
+    return "completed"
+
+
+def answer_lost_then_cleared(run: Run) -> str:
+    run.emulator.script(Fault("drop-after"), Fault("404", on="history", times=None))
+    task = Task(run.emulator)
+    for _ in range(2):
+        with suppress(Exception):
+            task.attempt()
+        run.keep("swap", task.ti, "success")
+        task.clear()
+    return "completed"
+
+
 def batch(run: Run, **more: Any) -> BodySwapBatchOperator:
     for name in ("a", "b", "c"):
         (run.folder / f"{name}.png").write_bytes(picture(size=(90, 60 + ord(name))))
@@ -197,6 +277,25 @@ def batch_stopped_half_way(run: Run) -> str:
     return "open"
 
 
+def batch_cleared_by_a_person(run: Run) -> str:
+    store = Store()
+    for attempt in range(2):
+        ti = TaskInstance(max_tries=attempt, try_number=attempt + 1)
+        run.play(batch(run), ti, task_state_store=store)
+    return "completed"
+
+
+def batch_for_sensors_cleared(run: Run) -> str:
+    store = Store()
+    for attempt in range(2):
+        ti = TaskInstance(max_tries=attempt, try_number=attempt + 1)
+        task = SubmitBodySwapBatchOperator(task_id="order", swaps=batch(run).swaps)
+        orders = run.play(task, ti, task_state_store=store)
+        for number, order in enumerate(orders):
+            run.play(BodySwapSensor(task_id=f"wait{number}", poll_url=order, **NO_WAIT))
+    return "completed"
+
+
 def batch_for_sensors(run: Run) -> str:
     orders = run.play(SubmitBodySwapBatchOperator(task_id="order", swaps=batch(run).swaps))
     for number, order in enumerate(orders):
@@ -207,8 +306,17 @@ def batch_for_sensors(run: Run) -> str:
 ENDS: tuple[Callable[[Run], str | None], ...] = (
     *(done, done_in_one_task, refused, not_worth_it, job_failed, answer_lost, answer_lost_and_found),
     *(perhaps_never_accepted, not_in_time, killed_while_waiting, expired, never_ordered),
-    *(batch_done, batch_of_which_one_failed_and_one_is_unknown, batch_stopped_half_way, batch_for_sensors),
-    *(failed_twice_then_done, failed_then_answer_lost),
+    *(
+        batch_cleared_by_a_person,
+        batch_for_sensors_cleared,
+        batch_done,
+        batch_of_which_one_failed_and_one_is_unknown,
+        batch_stopped_half_way,
+        batch_for_sensors,
+    ),
+    *(failed_twice_then_done, failed_then_answer_lost, failed_then_refused, cleared_by_a_person),
+    *(answer_lost_then_ordered_again, answer_lost_then_cleared),
+    *(paid_and_reused_in_one_run, refreshed, ordered_then_the_retry_finds_another_photograph),
 )
 
 
@@ -222,6 +330,7 @@ def test_the_page_is_the_ledger(
     end: Callable[[Run], str | None],
 ) -> None:
     monkeypatch.setattr(patience, "GONE_AFTER", 0.3)
+    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", "")
     monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", "")  # money counts also where no picture is shown
     run = Run(emulator, world, vera, tmp_path)
     state = end(run)

@@ -23,8 +23,18 @@ def test_a_picture_is_served_as_what_it_is_and_as_nothing_else(vera: Any, world:
     assert answer.headers["content-type"] == kind
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
-    assert answer.headers["cache-control"] == "private, max-age=300"
     assert answer.headers["referrer-policy"] == "same-origin"
+
+
+def test_a_browser_keeps_no_picture_that_a_clear_has_replaced(vera: Any, world: World) -> None:
+    def shown(request_id: str) -> str:
+        path = world.swap({"after": world.file("a.png", PNG), "request_id": request_id})
+        assert vera.get(f"/segmind/image/{path}/after").headers["cache-control"] == "private, no-cache"
+        return str(swaps(vera)["swaps"][0]["pictures"]["after"]["full"])
+
+    first, second = shown("q1"), shown("q2")
+    assert first != second
+    assert vera.get(f"/segmind/{second}").headers["cache-control"] == "private, max-age=300"
 
 
 def test_a_small_picture_is_served_where_there_is_one(vera: Any, world: World) -> None:

@@ -65,7 +65,7 @@ def test_what_the_ordering_and_the_storing_task_say_of_one_job_is_one_swap(vera:
         task_id="order",
         at=now - timedelta(minutes=1),
     )
-    stored = world.swap({"request_id": "q1", "after": after, "cost": 0.27, "seconds": 40}, task_id="store", at=now)
+    stored = world.swap({"request_id": "q1", "after": after, "seconds": 40}, task_id="store", at=now)
     world.swap({"request_id": "q2"}, task_id="store", map_index=3, at=now - timedelta(minutes=2))
     said = swaps(vera)
     assert (said["total"], said["spent"], said["waiting"]) == (2, 0.27, 0)
@@ -197,10 +197,16 @@ def test_nobody_waits_in_a_run_that_has_ended(vera: Any, world: World, run: str,
 
 
 def test_many_swaps_that_one_task_ordered_for_others_are_done_when_their_run_is(vera: Any, world: World) -> None:
-    world.swap({"state": "waiting", "orders": 900, "cost": 241.83, "label": "900 more"})
+    world.swap({"state": "waiting", "orders": 900, "total": 900, "cost": 241.83, "label": "900 more"})
     world.run("success")
     said = swaps(vera)
-    assert (said["completed"], said["ordered"], said["spent"]) == (1, 900, 241.83)
+    assert (said["completed"], said["ordered"], said["spent"]) == (900, 900, 241.83)
+
+
+def test_a_swap_that_was_ordered_twice_and_never_fetched_is_not_done(vera: Any, world: World) -> None:
+    world.swap({"state": "waiting", "request_id": "q2", "orders": 2, "cost": 0.54})
+    world.run("success")
+    assert [swap["state"] for swap in swaps(vera)["swaps"]] == ["open"]
 
 
 def test_a_card_has_the_name_that_the_author_gives_a_mapped_task(vera: Any, world: World) -> None:
@@ -208,6 +214,29 @@ def test_a_card_has_the_name_that_the_author_gives_a_mapped_task(vera: Any, worl
     world.swap({"label": "tuesday.jpg"}, map_index=2)
     world.task("success", map_index=2, name="Silk, summer")
     assert {swap["label"] for swap in swaps(vera)["swaps"]} == {"monday.jpg", "Silk, summer"}
+
+
+def test_a_name_of_the_authors_is_not_lost_to_a_file_that_another_task_knows(vera: Any, world: World) -> None:
+    world.swap({"request_id": "q1", "label": "monday.jpg"}, task_id="order", map_index=2)
+    world.task("success", task_id="order", map_index=2, name="Silk, summer")
+    world.swap({"request_id": "q1", "label": "monday.jpg"}, task_id="store", map_index=2)
+    assert [swap["label"] for swap in swaps(vera)["swaps"]] == ["Silk, summer"]
+
+
+def test_without_a_price_nobody_says_what_was_spent(vera: Any, world: World) -> None:
+    world.swap({"request_id": "a", "orders": 1, "cost": 0.27}, task_id="a")
+    assert swaps(vera)["spent"] == 0.27
+    world.swap({"request_id": "b", "orders": 1}, task_id="b")
+    assert swaps(vera)["spent"] is None
+
+
+def test_a_batch_counts_as_its_swaps(vera: Any, world: World) -> None:
+    world.swap({"request_id": "b", "state": "waiting", "orders": 30, "total": 30, "cost": 8.061}, task_id="swaps")
+    assert swaps(vera)["waiting"] == 30
+    end = {"request_id": "b", "state": "completed", "total": 30, "missing": 29}
+    world.swap(end, key="body_swap_end", task_id="swaps")
+    said = swaps(vera)
+    assert (said["completed"], said["failed"], said["ordered"], said["total"]) == (1, 29, 30, 1)
 
 
 def test_the_end_of_a_wait_for_what_nobody_ordered_is_no_swap(vera: Any, world: World) -> None:

@@ -34,6 +34,7 @@ def reviewed(world: World) -> World:
 
 def ask(world: World, **more: Any) -> None:
     """Have Airflow wait for an answer of a person, which ends with the test."""
+    world.task("deferred", task_id="review")
     ti_id = world.tasks["open", "r1", "review", -1]
     with create_session() as session:
         session.add(HITLDetail(ti_id=ti_id, options=["Finish"], subject="?", multiple=False, params={}, **more))
@@ -56,6 +57,15 @@ def test_a_review_shows_pictures_and_what_the_checks_suggest(vera: Any, reviewed
     assert vera.get(f"/segmind/{said['swaps'][0]['pictures']['after']['full']}").content == PNG
     assert vera.get("/segmind/review/open/r1/other/-1").status_code == 204
     assert vera.get("/segmind/review/open/r1/other/-1/0/after").status_code == 404
+
+
+def test_a_review_whose_folder_is_not_shown_says_who_can_change_that(
+    vera: Any, reviewed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", "s3://bucket/looks")
+    answer = vera.get(PLACE)
+    assert answer.status_code == 404
+    assert "review_uri is not in [segmind] gallery_roots. Have your Airflow administrator" in answer.json()["detail"]
 
 
 def test_reviewers_at_the_same_moment_lose_no_verdict(api: Callable[..., Any], reviewed: World) -> None:
@@ -113,8 +123,21 @@ def test_after_its_end_a_review_takes_no_verdict(api: Callable[..., Any], review
         detail.responded_at = datetime.now(UTC)
     admin = api("admin")
     answer = admin.put(PLACE, json={"verdict": "keep", "items": [0]})
-    assert (answer.status_code, answer.json()["detail"]) == (409, "This review is finished: its verdicts stand.")
+    assert answer.status_code == 409
+    assert "This verdict is not saved" in answer.json()["detail"]
     assert not admin.get(PLACE).json()["open"]
+
+
+@pytest.mark.parametrize("state", ["failed", "success", "up_for_retry", "queued"])
+def test_a_review_whose_task_ended_otherwise_takes_no_verdict(
+    api: Callable[..., Any], reviewed: World, state: str
+) -> None:
+    reviewed.task(state, task_id="review")
+    admin = api("admin")
+    assert admin.put(PLACE, json={"verdict": "keep", "items": [0]}).status_code == 409
+    said = admin.get(PLACE).json()
+    assert (said["open"], said["state"]) == (False, state)
+    assert verdicts(reviewed) == {}
 
 
 def test_verdicts_that_somebody_else_wrote_are_data(vera: Any, reviewed: World) -> None:

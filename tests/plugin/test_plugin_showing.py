@@ -105,11 +105,11 @@ def test_of_thousands_of_orders_of_one_task_each_counts_and_the_first_are_shown_
 def test_an_approval_of_a_mapped_task_shows_its_own_pictures() -> None:
     from types import SimpleNamespace
 
-    values = {"dag": SimpleNamespace(dag_id="looks"), "run_id": RUN, "ti": SimpleNamespace(map_index=3)}
+    values = {"dag": SimpleNamespace(dag_id="looks"), "run_id": RUN, "ti": SimpleNamespace(map_index=3, try_number=2)}
     text = jinja2.Environment(autoescape=True).from_string(swap_preview("group.store")).render(values)
     where = "looks/scheduled__2026-11-24T00%3A00%3A00%2B00%3A00/group.store/3"
     for slot in ("before", "reference", "after"):
-        assert f"![{slot}](segmind/image/{where}/{slot}?size=small)" in text
+        assert f"![{slot}](segmind/image/{where}/{slot}?size=small&v=2)" in text
     assert "](/" not in text
     assert text.startswith("| Before | Reference | After |\n|---|---|---|\n| ![before]")
 

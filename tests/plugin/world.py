@@ -16,7 +16,7 @@ from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.team import Team, dag_bundle_team_association_table
-from sqlalchemy import Connection, Table, create_engine, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, create_engine, delete, insert, select, update
 
 BUNDLE = "gallery-tests"
 PNG = b"\x89PNG\r\n\x1a\n and pixels"
@@ -56,7 +56,7 @@ class World:
     database: Path
     folder: Path
     runs: dict[tuple[str, str], int] = field(default_factory=dict)
-    tasks: dict[tuple[str, str, str, int], uuid.UUID] = field(default_factory=dict)
+    tasks: dict[tuple[str, str, str, int], Any] = field(default_factory=dict)
     teams: set[str] = field(default_factory=set)
 
     def swap(self, value: Any, dag_id: str = "open", **where: Any) -> str:
@@ -75,6 +75,16 @@ class World:
             said.append({name: row[name] for name in row if name in _XCOMS.c})
         with self._open() as connection:
             connection.execute(insert(_XCOMS).prefix_with("OR REPLACE"), said)
+
+    def forget(self, **where: Any) -> None:
+        """Delete what a task has said, as Airflow does before its next attempt."""
+        task, _ = self._known({**_SWAP, **where})
+        said = _XCOMS.c.task_instance_id == task if "task_instance_id" in _XCOMS.c else None
+        if said is None:
+            place = {**_SWAP, **where}
+            said = and_(*(_XCOMS.c[name] == value for name, value in place.items()))
+        with self._open() as connection:
+            connection.execute(delete(_XCOMS).where(said))
 
     def task(self, state: str, name: str | None = None, **where: Any) -> None:
         """Give a task instance its state, and the name that its ``map_index_template`` makes."""
@@ -125,11 +135,11 @@ class World:
         self.tasks.clear()
         self.teams.clear()
 
-    def _known(self, where: Mapping[str, Any]) -> tuple[uuid.UUID, int]:
+    def _known(self, where: Mapping[str, Any]) -> tuple[Any, int]:
         """Return the ids of a task instance and of its run, which the database is going to have."""
         place = (where["dag_id"], where["run_id"], where["task_id"], where["map_index"])
         run = self.runs.setdefault(place[:2], len(self.runs) + 1000)
-        return self.tasks.setdefault(place, uuid.uuid4()), run
+        return self.tasks.setdefault(place, _new_id()), run
 
     @contextmanager
     def _open(self) -> Iterator[Connection]:
@@ -151,6 +161,11 @@ class World:
                 yield connection
         finally:
             engine.dispose()
+
+
+def _new_id() -> Any:
+    """Return an id for a task instance: Airflow 3.1 has texts."""
+    return _TASKS.c.id.type.python_type(str(uuid.uuid4()))
 
 
 def swaps(client: Any, **wanted: Any) -> dict[str, Any]:

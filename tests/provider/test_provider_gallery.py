@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,16 @@ from airflow_provider_segmind.api.gallery import FailedCheck, GalleryRecord, rea
 from airflow_provider_segmind.compat import AirflowFailException, AirflowSensorTimeout, AirflowSkipException
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.emulator.samples import draw
-from airflow_provider_segmind.gallery.recording import show
+from airflow_provider_segmind.gallery.recording import file_name, show
 from airflow_provider_segmind.operators.body_swap import (
     BodySwapOperator,
     SubmitBodySwapBatchOperator,
     SubmitBodySwapOperator,
 )
 from airflow_provider_segmind.operators.quality import CheckSwapInputOperator, CheckSwapOperator
+from airflow_provider_segmind.quality.report import Check, Report
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from airflow_provider_segmind.tasks.check import CheckRun
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.running import TaskInstance, context, run
 
@@ -30,6 +33,21 @@ def test_without_a_page_and_folders_nothing_is_kept_for_the_gallery(monkeypatch:
     monkeypatch.delenv("AIRFLOW__SEGMIND__UI_TABS")  # the default: what is ordered counts, with pictures or without
     show(context(ti), GalleryRecord())
     assert "body_swap" in ti.xcoms
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("https://cdn.example/looks/silk%2C%20summer.jpg?X-Amz-Signature=abc#d", "silk, summer.jpg"),
+        ("https://ann:secret@cdn.example/?id=5", None),
+        ("https://ann:secret@cdn.example", None),
+        ("s3://bucket/looks/50%20off.png", "50%20off.png"),
+        ("/data/\u0635\u0648\u0631\u0629 \U0001f457.png", "\u0635\u0648\u0631\u0629 \U0001f457.png"),
+        (None, None),
+    ],
+)
+def test_a_card_is_named_by_the_file_and_shows_nothing_else_of_a_url(uri: str | None, name: str | None) -> None:
+    assert file_name(uri) == name
 
 
 def test_a_swap_is_shown_from_its_order_to_its_storing(
@@ -128,6 +146,26 @@ def test_a_photograph_that_is_not_worth_its_price_is_shown_as_not_ordered(
     assert record.checks
     assert all(isinstance(check, FailedCheck) and check.why for check in record.checks)
     assert not emulator.charges
+
+
+class Tilted(CheckRun):
+    """Finds that a person has to look."""
+
+    def check(self, hook: object, thresholds: object) -> Report:
+        return Report("input", (Check("upright", "review", 70, 50, "the person is turned by 70 degrees"),), (), 0.0)
+
+
+@pytest.mark.parametrize(("on_review", "state"), [("report", None), ("skip", "rejected"), ("fail", "rejected")])
+def test_a_doubtful_photograph_is_not_ordered_only_if_the_author_stops_there(
+    monkeypatch: pytest.MonkeyPatch, on_review: str, state: str | None
+) -> None:
+    monkeypatch.delenv("AIRFLOW__SEGMIND__UI_TABS")
+    ti = TaskInstance()
+    with suppress(AirflowFailException, AirflowSkipException):
+        task = CheckSwapInputOperator(task_id="check", character_image="s3://b/a.png", on_review=on_review)
+        Tilted(task, context(ti)).run()
+    record = read_record(ti.xcoms.get("body_swap"))
+    assert (record.state if record else None) == state
 
 
 @pytest.mark.parametrize("deferrable", [True, False])

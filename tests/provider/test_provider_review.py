@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from airflow_provider_segmind.review.manifest import ITEMS, items_of, write_item
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.batches import at_once  # noqa: F401
 from tests.provider.running import TaskInstance, context, run
+from tests.provider.tries import Store
 
 pytestmark = pytest.mark.usefixtures("at_once")
 ANSWER = {"chosen_options": [FINISH], "params_input": {}, "responded_at": datetime.now(UTC), "responded_by_user": None}
@@ -60,7 +62,10 @@ def finished(stored: Any, review_uri: str, verdicts: dict[str, Any]) -> dict[str
     ti = TaskInstance()
     ti.xcoms[VERDICTS_KEY] = verdicts
     task = ReviewSwapsOperator(task_id="review", results=stored, review_uri=review_uri)
-    return task.execute_complete(context(ti), dict(ANSWER))
+    summary: dict[str, Any] = task.execute_complete(context(ti), dict(ANSWER))
+    for name in ("review_uri", "kept_uri", "again_uri"):  # what ``review.output["again_uri"]`` reads
+        assert ti.xcoms[name] == summary[name]
+    return summary
 
 
 def test_a_review_suggests_what_the_checks_say(stored: dict[str, Any], tmp_path: Path) -> None:
@@ -89,6 +94,39 @@ def test_people_decide_and_what_nobody_decides_stays_as_suggested(stored: dict[s
     assert said[good[0]] == ("again", "ann")
     assert said[2] == ("keep", "bob")
     assert said[good[1]] == ("keep", None)
+
+
+def review(results: Any, review_uri: str) -> ReviewSwapsOperator:
+    return ReviewSwapsOperator(task_id="review", results=results, review_uri=review_uri)
+
+
+def asked(results: Any, review_uri: str, store: Store) -> Any:
+    """Begin an attempt, and return the verdicts it begins with; without a scheduler it ends where it asks people."""
+    ti = TaskInstance()
+    with suppress(Exception):
+        review(results, review_uri).execute({**context(ti), "task_state_store": store})
+    return ti.xcoms[VERDICTS_KEY]
+
+
+@pytest.mark.parametrize("how", ["no storage", "no answer in time"])
+def test_an_attempt_that_fails_at_its_end_leaves_its_verdicts_to_the_next_one(
+    stored: dict[str, Any], tmp_path: Path, how: str
+) -> None:
+    store, uri, said = Store(), str(tmp_path / "review.jsonl"), {"0": ["again", "ann", 1.0]}
+    assert asked(stored, uri, store) == {}
+    ti = TaskInstance()
+    ti.xcoms[VERDICTS_KEY] = said
+    event: dict[str, Any] = dict(ANSWER)
+    if how == "no storage":
+        Path(f"{uri}{ITEMS}").unlink()
+    else:
+        event = {"error": "timeout", "error_type": "timeout"}
+    with pytest.raises(Exception, match=r"review_uri|timeout"):
+        review(stored, uri).execute_complete({**context(ti), "task_state_store": store}, event)
+
+    assert asked(stored, uri, store) == said
+    assert asked(stored["stored_uri"], uri, store) == said  # the same pictures
+    assert asked([{"request_id": "another", "uri": "s3://b/another.png", "files": []}], uri, store) == {}
 
 
 def test_what_is_kept_can_be_stored_and_published_and_what_is_wanted_again_ordered(

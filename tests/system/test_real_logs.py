@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_segmind.emulator import Emulator, samples
+from airflow_provider_segmind.operators.review import FINISH
 from demo.bucket import ROOT, Bucket
 from demo.local_airflow import LocalAirflow
 from demo.pictures import drawn
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 ROWS = [("character_image", "reference_character_image")]
 ROWS += [(f"{ROOT}/{day}.jpg", f"{ROOT}/model.jpg") for day in ("monday", "tuesday")]
+REVIEW = "body_swap_review"
 RED = re.compile(r"\[(?:warning|error|critical) *\]")
 OURS = re.compile(r"segmind|XCom not found|task\.stderr", re.IGNORECASE)
 # What iterates over the results of a mapped task finds their end so, in Airflow itself.
@@ -31,7 +33,8 @@ def test_a_run_that_succeeds_has_nothing_red_in_its_logs_and_the_page_has_what_i
     begun = {path: path.stat().st_size for path in (airflow.home / "components").glob("*.log")}
     for name, picture in (("monday", ("scene", 0)), ("tuesday", ("scene", 1)), ("model", ("person", 1))):
         bucket.put(f"{name}.jpg", samples.draw(*picture))
-    bucket.put("swaps.csv", "".join(f"{scene},{person}\n" for scene, person in ROWS).encode())
+    for manifest in ("swaps.csv", "looks/swaps.csv"):
+        bucket.put(manifest, "".join(f"{scene},{person}\n" for scene, person in ROWS).encode())
     slots = {"name": "segmind", "slots": 8, "include_deferred": True, "description": ""}
     airflow.call("POST", "pools", json=slots)
     pictures = {
@@ -44,6 +47,10 @@ def test_a_run_that_succeeds_has_nothing_red_in_its_logs_and_the_page_has_what_i
         airflow.unpause(dag_id)
         runs[dag_id] = airflow.trigger(dag_id, conf)
         assert airflow.wait_for_run(dag_id, runs[dag_id], 180) == "success"
+    airflow.wait_for_dag(REVIEW)
+    airflow.unpause(REVIEW)
+    runs[REVIEW] = airflow.trigger(REVIEW)
+    assert play(airflow, runs[REVIEW], 240, lambda _: FINISH, dag_id=REVIEW, task_id="review") == "success"
     runs[PIPELINE] = start(airflow, bucket, drawn())
     assert play(airflow, runs[PIPELINE], 240) == "success"
 

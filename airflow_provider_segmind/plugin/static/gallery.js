@@ -9,12 +9,17 @@ const VERSION = new URL(import.meta.url).search; // a browser may keep the files
 const HELP = "https://github.com/airflow-provider-segmind/airflow-provider-segmind/blob/main/docs/gallery.md#configuration";
 const PAGE = 24;
 const AGAIN_SECONDS = 10;
+const KEPT_SECONDS = 7 * 86_400; // for which Segmind keeps a result
 const STATES = {
   completed: "Completed", failed: "Failed", waiting: "Waiting", open: "Not fetched", unknown: "Perhaps ordered", rejected: "Not ordered",
 };
 const EVERYTHING = { dag_id: "", state: "", since: "", until: "" };
 
-const dollars = (cost) => (cost == null ? null : `$${cost.toFixed(cost > 0 && cost < 0.1 ? 4 : 2)}`);
+function dollars(cost) {
+  if (cost == null) return null;
+  const digits = cost > 0 && cost < 0.1 ? 4 : 2;
+  return `$${cost.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
 
 function duration(seconds) {
   if (seconds < 60) return `${seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds)} s`;
@@ -42,6 +47,14 @@ function query(path, values) {
   return url.href;
 }
 
+// Why the server did not answer with what was asked for, as a sentence for people.
+async function reasonOf(response, forbidden = "You may not read this DAG's XComs.") {
+  const detail = await response.json().then((answer) => answer.detail, () => null);
+  if (response.status === 401) return "You are not signed in.";
+  if (response.status === 403 && detail === "Forbidden") return forbidden;
+  return typeof detail === "string" ? detail : `Airflow answered with status ${response.status}.`;
+}
+
 // What the server said, for a URL: {said, error, again}. What is on the screen stays until the next answer is there.
 function useAnswer(url) {
   const [answer, setAnswer] = useState({});
@@ -52,9 +65,7 @@ function useAnswer(url) {
     fetch(url, { credentials: "same-origin", signal: control.signal, headers: { Accept: "application/json" } })
       .then(async (response) => {
         if (response.ok) return setAnswer({ url, said: await response.json() });
-        const status = response.status;
-        const reason = { 401: "You are not signed in.", 403: "You may not read this DAG's XComs." }[status];
-        return setAnswer({ url, error: reason ?? `Airflow answered with status ${status}.` });
+        return setAnswer({ url, error: await reasonOf(response) });
       })
       .catch((error) => {
         if (error.name !== "AbortError") setAnswer({ url, error: "Airflow cannot be reached." });
@@ -83,10 +94,14 @@ function Picture({ url, alt, className, onGone }) {
 function Stage({ swap, name, size = "small" }) {
   const [at, setAt] = useState(50);
   const [gone, setGone] = useState({});
-  const source = (slot) => !gone[slot] && swap.pictures[slot] && (swap.pictures[slot][size] || swap.pictures[slot].full);
-  const picture = (slot, className) => h(Picture, {
-    key: slot, url: source(slot), alt: `${name}: ${slot}`, className, onGone: () => setGone((others) => ({ ...others, [slot]: true })),
-  });
+  const source = (slot) => {
+    const url = swap.pictures[slot] && (swap.pictures[slot][size] || swap.pictures[slot].full);
+    return url && !gone[url] ? url : null;
+  };
+  const picture = (slot, className) => {
+    const url = source(slot);
+    return h(Picture, { key: slot, url, alt: `${name}: ${slot}`, className, onGone: () => setGone((others) => ({ ...others, [url]: true })) });
+  };
   const mark = (side, words, seen = true) => h("span", { className: `sg-mark sg-${side}`, style: { opacity: seen ? 1 : 0 }, "aria-hidden": true }, words);
   if (swap.batch) {
     return h("div", { className: "sg-stage" }, h("div", { className: "sg-stack", "aria-hidden": true },
@@ -103,7 +118,8 @@ function Stage({ swap, name, size = "small" }) {
       h("div", { className: "sg-bar", "aria-hidden": true }));
   }
   if (source("after")) return h("div", { className: "sg-stage" }, picture("after"), mark("right", "After"));
-  const missing = swap.pictures.after && "The result's folder is not shown here.";
+  const missing = swap.pictures.after
+    && (swap.pictures.after.full ? "The result's file is gone, or Airflow may not read it." : "The result's folder is not shown here.");
   if (source("before")) {
     return h("div", { className: "sg-stage" }, picture("before", swap.state === "waiting" ? "sg-dim" : undefined), mark("left", "Before"),
       missing && h("p", { className: "sg-mark sg-right" }, missing));
@@ -114,8 +130,9 @@ function Stage({ swap, name, size = "small" }) {
 
 function StateMark({ swap, now }) {
   if (swap.state !== "waiting") {
-    const unstored = swap.state === "completed" && !swap.batch && !swap.pictures.after && swap.orders < 2;
-    return h("span", { className: `sg-state sg-is-${swap.state}` }, unstored ? "Done, not stored yet" : STATES[swap.state]);
+    const unstored = swap.state === "completed" && !swap.batch && !swap.pictures.after && swap.request_id;
+    const words = now - swap.at < KEPT_SECONDS ? "Done, not stored yet" : "Done, never stored";
+    return h("span", { className: `sg-state sg-is-${swap.state}` }, unstored ? words : STATES[swap.state]);
   }
   const since = swap.submitted_at ?? swap.at;
   const waited = since == null ? "" : ` ${duration(Math.max(0, Math.floor(now - since)))}`;
@@ -126,9 +143,11 @@ const nameOf = (swap) => swap.label || (swap.index == null ? taskName(swap) : `S
 
 // What a card says below its picture: cost, time, task, DAG, date.
 function factsOf(swap, here) {
-  const cost = swap.maybe ? `${dollars(swap.maybe)} perhaps billed` : swap.orders === 0 && swap.cost === 0 ? "reused" : dollars(swap.cost);
+  const maybe = swap.maybe > 0 && `${dollars(swap.maybe)} perhaps billed`;
+  const free = swap.state === "rejected" ? "not billed" : swap.orders === 0 && swap.cost === 0 && "reused";
+  const cost = swap.cost > 0 ? dollars(swap.cost) : !maybe && (free || dollars(swap.cost));
   const orders = swap.orders > 1 && !swap.batch && `${swap.orders} orders`;
-  const first = [cost, orders, swap.seconds != null && duration(swap.seconds)];
+  const first = [cost, maybe, orders, swap.seconds != null && duration(swap.seconds)];
   const second = swap.index == null ? [swap.label && taskName(swap), !here.dagId && swap.dag_id, when(swap.at)] : [];
   return [first, second].map((facts) => facts.filter(Boolean).join(" · "));
 }
@@ -160,7 +179,7 @@ function Card({ swap, now, onOpen, open, here, pictures }) {
   const any = ["before", "reference", "after"].some((slot) => swap.pictures[slot]?.full);
   const [facts, place] = factsOf(swap, here);
   const full = `${name} · ${swap.dag_id} · ${swap.run_id} · ${taskName(swap)}`;
-  const title = swap.index == null ? h("a", { href: taskUrl(swap), title: full }, name) : h("strong", { title: name }, name);
+  const title = swap.index == null ? h("a", { href: taskUrl(swap), title: full, dir: "auto" }, name) : h("strong", { title: name, dir: "auto" }, name);
   return h("article", { className: "sg-card", "aria-label": name, "data-testid": "swap" },
     h("div", { className: "sg-top" }, (pictures || swap.batch) && h(Stage, { swap, name }), h(StateMark, { swap, now }),
       any && h("button", { type: "button", className: "sg-enlarge", "aria-label": `${name}: enlarge`, title: "Enlarge", onClick: () => setLarge(true) }, "⤢")),
@@ -212,9 +231,9 @@ function Sums({ said }) {
   const more = said.more ? "+" : "";
   const sums = [
     [`${(said.ordered || said.total - said.rejected).toLocaleString()}${more}`, said.ordered ? "ordered" : "shown"],
-    [`${dollars(said.spent)}${more}`, "spent"],
+    [said.spent == null ? "unknown" : `${dollars(said.spent)}${more}`, "spent"],
     said.maybe > 0 && [dollars(said.maybe), "perhaps billed"],
-    ended > 0 && [`${Math.round((100 * said.completed) / ended)} %`, "succeeded"],
+    ended > 0 && [`${Math.floor((100 * said.completed) / ended)} %`, "succeeded"],
     said.waiting > 0 && [said.waiting.toLocaleString(), "waiting"],
     said.open > 0 && [said.open.toLocaleString(), "not fetched"],
     said.rejected > 0 && [said.rejected.toLocaleString(), "not ordered"],
@@ -239,6 +258,7 @@ function Filters({ chosen, dags, onChoose }) {
 // A task that is a review shows that; any other its swaps. What is not opened is not loaded.
 function BodySwaps(where) {
   const [review, setReview] = useState(null);
+  const [turn, setTurn] = useState(0);
   useEffect(() => {
     if (!where.taskId) return setReview({});
     const path = [where.dagId, where.runId, where.taskId, where.mapIndex ?? "-1"].map(encodeURIComponent).join("/");
@@ -246,14 +266,19 @@ function BodySwaps(where) {
     let gone = false;
     fetch(`${url}?limit=1`, { credentials: "same-origin" })
       .then(async (response) => {
-        if (response.status !== 200) return {};
+        if (response.status === 204) return {};
+        if (response.status !== 200) return { error: await reasonOf(response) };
         const { makeReview } = await import(new URL(`static/review.js${VERSION}`, ROOT).href);
-        return { url, component: makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Checks, AIRFLOW, PAGE }) };
+        return { url, component: makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, reasonOf, Checks, AIRFLOW, PAGE }) };
       })
-      .catch(() => ({}))
+      .catch(() => ({ error: "Airflow cannot be reached." }))
       .then((found) => !gone && setReview(found));
     return () => { gone = true; };
-  }, [where.dagId, where.runId, where.taskId, where.mapIndex]);
+  }, [where.dagId, where.runId, where.taskId, where.mapIndex, turn]);
+  if (review?.error) {
+    return h("div", { className: "segmind", "data-testid": "segmind-review" }, h(Style),
+      h(Message, { title: "This cannot be shown", words: review.error, onAgain: () => setTurn(turn + 1) }));
+  }
   if (!review) return h("div", { className: "segmind" }, h(Style), h(Ghosts));
   if (!review.url) return h(Swaps, where);
   return h("div", { className: "segmind", "data-testid": "segmind-review" }, h(Style), h(review.component, { url: review.url, ...where }));

@@ -5,8 +5,9 @@ const { createElement: h, useCallback, useEffect, useRef, useState } = globalThi
 const VERDICTS = { keep: "Keep", reject: "Reject", again: "Again" };
 const KEYS = { k: "keep", r: "reject", a: "again" };
 const LOOK_SECONDS = 5;
+const STOPPED = ["failed", "up_for_retry", "skipped", "removed"];
 
-export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Checks, AIRFLOW, PAGE }) {
+export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, reasonOf, Checks, AIRFLOW, PAGE }) {
   function Choice({ swap, open, onDecide }) {
     const name = nameOf(swap);
     const chosen = swap.decided?.[0] ?? swap.default;
@@ -15,7 +16,7 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
       Object.entries(VERDICTS).map(([verdict, word]) => h("label", { key: verdict, className: `sg-v-${verdict}`, "data-chosen": chosen === verdict },
         h("input", {
           type: "radio", name: `verdict-${swap.index}`, value: verdict, checked: chosen === verdict,
-          onChange: () => onDecide(verdict), onClick: () => !swap.decided && onDecide(verdict),
+          onChange: () => onDecide(verdict), onClick: () => !swap.decided && chosen === verdict && onDecide(verdict),
         }), word)));
   }
 
@@ -30,7 +31,7 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
     return h("article", { className: "sg-card", "aria-label": name, "data-testid": "reviewed", "data-decided": Boolean(swap.decided), onKeyDown: keys },
       h("div", { className: "sg-top" }, h(Stage, { swap, name }),
         h("button", { type: "button", className: "sg-enlarge", "aria-label": `${name}: enlarge`, title: "Enlarge", onClick: () => setLarge(true) }, "⤢")),
-      h("div", { className: "sg-foot" }, h("div", { className: "sg-about" }, h("strong", { title: name }, name), h("p", null, by))),
+      h("div", { className: "sg-foot" }, h("div", { className: "sg-about" }, h("strong", { title: name, dir: "auto" }, name), h("p", null, by))),
       h(Checks, { swap, name }),
       h(Choice, { swap, open, onDecide }),
       large && h(Large, { swap, name, onClose: () => setLarge(false) }));
@@ -39,16 +40,18 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
   return function Review({ url, dagId, runId, taskId, mapIndex }) {
     const [offset, setOffset] = useState(0);
     const [said, setSaid] = useState(null);
-    const [error, setError] = useState(null);
+    const [error, setError] = useState(null); // what was refused
+    const [lost, setLost] = useState(null); // why what is shown may be old
     const [finished, setFinished] = useState(false);
     const top = useRef(null);
     const load = useCallback(() => fetch(`${url}?offset=${offset}&limit=${PAGE}`, { credentials: "same-origin" })
       .then(async (response) => {
-        if (!response.ok) throw new Error(`Airflow answered with status ${response.status}.`);
+        if (!response.ok) return setLost(await reasonOf(response));
         const next = await response.json();
+        setLost(null);
         if (next.offset === offset) setSaid(next);
       })
-      .catch((problem) => setError(problem.message)), [url, offset]);
+      .catch(() => setLost("Airflow cannot be reached.")), [url, offset]);
     useEffect(() => {
       load();
       const timer = setInterval(() => document.visibilityState === "visible" && load(), LOOK_SECONDS * 1000);
@@ -62,9 +65,7 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
           method, credentials: "same-origin", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
         });
         if (response.ok) { setError(null); return await response.json(); }
-        const detail = await response.json().then((answer) => answer.detail, () => null);
-        const reason = { 401: "You are not signed in.", 403: "You may not answer for this DAG." }[response.status];
-        setError(typeof detail === "string" ? detail : reason ?? `Airflow answered with status ${response.status}.`);
+        setError(await reasonOf(response, "You may look, but not decide: that needs the right to change the DAG's human input."));
       } catch {
         setError("Airflow cannot be reached: the verdict is not saved.");
       }
@@ -85,7 +86,7 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
       if (answer) { setFinished(true); load(); }
     };
 
-    if (!said) return error ? h(Message, { title: "The review cannot be shown", words: error, onAgain: load }) : h(Ghosts);
+    if (!said) return lost ? h(Message, { title: "The review cannot be shown", words: lost, onAgain: load }) : h(Ghosts);
     const open = said.open && !finished;
     const decided = Object.values(said.decided).reduce((sum, count) => sum + count, 0);
     const undecided = said.swaps.filter((swap) => !swap.decided);
@@ -101,11 +102,12 @@ export function makeReview({ Large, Pages, Stage, Message, Ghosts, nameOf, Check
           [["pictures", said.total], ["decided", decided], ...Object.entries(VERDICTS).map(([key, word]) => [word.toLowerCase(), said.decided[key] ?? 0])]
             .map(([word, count]) => h("div", { key: word }, h("dt", null, word), h("dd", null, count.toLocaleString())))),
         h("div", { className: "sg-actions" }, confirm,
-          h("button", { type: "button", className: "sg-button sg-main", disabled: !open, onClick: finish }, open ? "Finish the review" : "Finished"))),
+          h("button", { type: "button", className: "sg-button sg-main", disabled: !open, onClick: finish }, open ? "Finish the review" : STOPPED.includes(said.state) ? "Not asked now" : "Finished"))),
       h("p", { className: "sg-hint" }, open
         ? "Each verdict is saved at once; others may review with you. Keys: K keep, R reject, A order again, for the picture that has the focus. What nobody decides stays as suggested."
+        : STOPPED.includes(said.state) ? `Nobody is asked now: this task is ${said.state.replaceAll("_", " ")}. Its next attempt asks again.`
         : "This review is finished: its verdicts stand."),
-      error && h("p", { className: "sg-hint sg-alert", role: "alert" }, error),
+      (error || lost) && h("p", { className: "sg-hint sg-alert", role: "alert" }, error || lost),
       h("ul", { className: "sg-grid" }, said.swaps.map((swap) => h("li", { key: swap.index },
         h(Picture, { swap, open, onDecide: (verdict) => decide(verdict, [swap.index]) })))),
       h(Pages, {
