@@ -271,6 +271,10 @@ class BatchMemory:
         if not is_own:
             raise LostClaimError("Another task orders this swap.")
 
+    def pass_by(self, order: OrderRecord) -> None:
+        """Let an order of unknown outcome be ordered again: the history was asked for it."""
+        self._memory.passed.add(order.claim)
+
     async def unsent(self, index: int, order: OrderRecord) -> bool:
         """Whether an order was certainly never sent."""
         return bool(order.claim) and await asyncio.to_thread(

@@ -50,6 +50,8 @@ class Remembering:
     :param pictures: SHA-256 of the input pictures, as sent and as given, by the key of the swap; noted where the key
         is made.
     :param by_etag: whether URL and ETag stand for a picture behind a URL.
+    :param resubmit: whether the author accepts a second bill for an order of unknown outcome.
+    :param passed: names of such orders for which the request history was asked: they are ordered again.
     """
 
     store: Store
@@ -59,6 +61,8 @@ class Remembering:
     conn_id: str = ""
     pictures: dict[str, tuple[str, ...]] = field(default_factory=dict)
     by_etag: bool = False
+    resubmit: bool = False
+    passed: set[str] = field(default_factory=set)
 
     def of(self, index: int) -> Remembering:
         """Return the memory as one swap of a batch uses it."""
@@ -66,7 +70,8 @@ class Remembering:
 
     def settle(self, key: str, *, wait: bool = True) -> memory.Steps[Found]:
         """Find the order that stands, or the name of the next one."""
-        return memory.settle(key, self.owner, self.how, time.time, wait=wait)
+        how = replace(self.how, passed=self.passed)
+        return memory.settle(key, self.owner, how, time.time, wait=wait)
 
     def claim(self, found: Found, order: OrderRecord, *, again: bool) -> memory.Steps[bool]:
         """Claim an order before its POST, or renew the claim before a further one."""
@@ -123,8 +128,9 @@ def remembering(
     if where is None:
         return None
     max_tries = int(getattr(context["ti"], "max_tries", 0))
-    how = Reuse(reuse == "refresh", max_age, resubmit, max_tries)
-    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id, by_etag=reuse == "etag")
+    how = Reuse(reuse == "refresh", max_age, max_tries=max_tries)
+    is_etag = reuse == "etag"
+    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id, by_etag=is_etag, resubmit=resubmit)
 
 
 def digests_of(

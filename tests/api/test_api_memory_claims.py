@@ -22,6 +22,7 @@ from airflow_provider_segmind.api.remembered import (
 from tests.api.remembering import KEY, PICTURE, A, B, Swaps, claim_of
 
 C = {**A, "run_id": "c"}
+FIRST = (remembered.name_of(KEY, 1),)
 
 
 @pytest.fixture
@@ -84,14 +85,14 @@ def test_a_claim_that_is_abandoned_is_waited_for_no_longer_than_it_can_be_sent(o
     assert objects.now == began
     assert objects.settle(B).record == record
     assert objects.now - began == memory.SENDING
-    assert objects.settle(B, Reuse(resubmit=True)).name == remembered.name_of(KEY, 2)
+    assert objects.settle(B, Reuse(passed=FIRST)).name == remembered.name_of(KEY, 2)
 
 
 def resubmitted(objects: Swaps, state: str) -> SwapRecord:
     """Let a task resubmit the order of another one that nobody knows the outcome of; return the unknown one."""
     unknown = claim_of(objects.settle(A), A, objects.now)
     assert objects.run(memory.claim(unknown, None))
-    found = objects.settle(C, Reuse(resubmit=True))
+    found = objects.settle(C, Reuse(passed=FIRST))
     record = claim_of(found, C, objects.now)
     assert objects.run(memory.claim(record, found.before))
     if state != CLAIMED:
@@ -117,7 +118,7 @@ def test_after_a_resubmit_everyone_but_the_owner_of_the_unknown_order_takes_the_
 def test_a_resubmitted_order_that_made_no_picture_leaves_the_first_one_unknown(objects: Swaps, state: str) -> None:
     unknown = resubmitted(objects, state)
     assert objects.settle(B, Reuse(max_age=1.0)).record == unknown
-    assert objects.settle(B, Reuse(resubmit=True)).name == remembered.name_of(KEY, 3)
+    assert objects.settle(B, Reuse(passed=(*FIRST, remembered.name_of(KEY, 2)))).name == remembered.name_of(KEY, 3)
 
 
 def test_whose_own_order_is_unknown_gets_it_also_behind_that_of_another_task(objects: Swaps) -> None:
@@ -167,7 +168,7 @@ def test_who_was_slow_and_who_took_over_never_both_send(objects: Swaps) -> None:
     """The slow one renews its claim; the other has found it abandoned, and claims the next number."""
     slow = claim_of(objects.settle(A), A, objects.now)
     assert objects.run(memory.claim(slow, None))
-    taken = objects.settle(B, Reuse(resubmit=True))
+    taken = objects.settle(B, Reuse(passed=FIRST))
     again = replace(slow.order, at=objects.now + 1)
     for order in ("slow first", "other first", "other in between"):
         trial = Swaps()
