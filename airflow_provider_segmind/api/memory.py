@@ -32,6 +32,7 @@ from airflow_provider_segmind.api.remembered import (
     request_name,
     words,
 )
+from airflow_provider_segmind.api.workflows import is_body_swap
 
 T = TypeVar("T")
 
@@ -167,6 +168,8 @@ def is_there(record: SwapRecord, now: float) -> Steps[bool]:
                 return False
         elif not output.url or (output.is_at_segmind and now - record.ended_at > KEPT):
             return False
+    if is_body_swap(record.order.workflow):
+        return any(output.is_picture for output in record.outputs)
     return bool(record.outputs)
 
 
@@ -281,5 +284,7 @@ def with_end(record: SwapRecord) -> Steps[SwapRecord]:
     if data is None:
         return record
     known = read_swap(data, record.name, is_end=True)
+    if known.token != record.token:  # a person has deleted the order that ended so, and this is another one
+        return record
     yield Replace(known.name, known.to_bytes())
     return known
