@@ -131,6 +131,11 @@ _FIELDS = tuple(part.name for part in fields(SwapRecord))
 _STORED = tuple(part.name for part in fields(Stored))
 
 
+def picture_said(sha256: str) -> str:
+    """Return what stands for a picture among the inputs of which a key is made."""
+    return f"sha256:{sha256}"
+
+
 def swap_key(service: str, workflow: str, inputs: Mapping[str, Any], pictures: Mapping[str, str], take: int = 1) -> str:
     """
     Return the digest of what a swap is: the same swap has the same one, whatever its files are called.
@@ -140,7 +145,7 @@ def swap_key(service: str, workflow: str, inputs: Mapping[str, Any], pictures: M
     :param pictures: SHA-256 of the bytes of those inputs that are pictures.
     :param take: which of several wanted pictures of the same swap.
     """
-    said = {**inputs, **{name: f"sha256:{digest}" for name, digest in pictures.items()}}
+    said = {**inputs, **{name: picture_said(digest) for name, digest in pictures.items()}}
     what = {"service": service, "workflow": workflow, "inputs": said, **({"take": take} if take > 1 else {})}
     return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 

@@ -139,15 +139,22 @@ def digests_of(
     """
     Return the SHA-256 by which a picture is known: of its bytes as they are sent, and as they were given.
 
-    :param by_etag: whether URL and ETag stand for a picture behind a URL.
+    :param by_etag: whether URL and ETag stand for a picture behind a URL; then it is known by its URL, too.
     :raises SegmindError: it cannot be read.
     """
     if uri.lower().startswith("data:"):
         return (hashlib.sha256(uri.encode()).hexdigest(),)
     if is_url(uri):
-        told = f"{public_uri(uri)} {etag_of(hook, name, uri)}".encode() if by_etag else picture_bytes(hook, name, uri)
-        return (hashlib.sha256(told).hexdigest(),)
+        if by_etag:
+            tagged = f"{public_uri(uri)} {etag_of(hook, name, uri)}"
+            return (hashlib.sha256(tagged.encode()).hexdigest(), digest_of_url(uri))
+        return (hashlib.sha256(picture_bytes(hook, name, uri)).hexdigest(),)
     return digests_in(read_picture(name, uri, prepare))
+
+
+def digest_of_url(uri: str) -> str:
+    """Return the SHA-256 by which a picture is known whose bytes are not read."""
+    return hashlib.sha256(public_uri(uri).encode()).hexdigest()
 
 
 def digests_in(picture: Prepared) -> tuple[str, ...]:

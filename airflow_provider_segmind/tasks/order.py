@@ -10,7 +10,7 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
 from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.remembered import swap_key
+from airflow_provider_segmind.api.remembered import picture_said, swap_key
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import (
     BODY_SWAP_IMAGES,
@@ -81,6 +81,7 @@ class OrderRun:
         memory = self.remembering()
 
         def key() -> str:
+            self._check_consent()  # also for a picture that another task has paid for
             made = self.key(hook)
             if memory is not None:
                 memory.pictures[made] = self.digests
@@ -114,21 +115,33 @@ class OrderRun:
         """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
         workflow = check_workflow(self.task.workflow)
         given = check_inputs(workflow, self.task.given_inputs(), base_url=hook.settings.base_url)
-        urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
-        by_etag = self.task.reuse == "etag"
-        digests = {name: digests_of(hook, name, url, by_etag=by_etag)[0] for name, url in urls.items()}
-        self.digests = tuple(digests.values())
-        return swap_key(hook.settings.base_url, workflow, given, digests)
+        known: list[str] = []
+
+        def told(name: str, value: Any) -> Any:
+            if isinstance(value, str) and is_url(value):
+                digests = digests_of(hook, name, value, by_etag=self.task.reuse == "etag")
+                known.extend(digests)
+                return picture_said(digests[0])
+            if isinstance(value, Mapping):
+                return {key: told(name, one) for key, one in value.items()}
+            return [told(name, one) for one in value] if isinstance(value, list | tuple) else value
+
+        said = {name: told(name, value) for name, value in given.items()}
+        self.digests = tuple(dict.fromkeys(known))
+        return swap_key(hook.settings.base_url, workflow, said, {})
 
     def inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
         """Return the checked inputs to send."""
         workflow = check_workflow(self.task.workflow)
         return check_inputs(workflow, self.task.given_inputs(), base_url=hook.settings.base_url)
 
+    def _check_consent(self) -> None:
+        if self.task.swaps_people:
+            check_consent(self.task.consent_reference)
+
     def _check_rules(self, ordered: int) -> None:
         task, context = self.task, self.context
-        if task.swaps_people:
-            check_consent(task.consent_reference)
+        self._check_consent()
         check_spend(context, task, ordered=ordered, more=1, first=max(0, int(context["ti"].map_index or 0)))
         reserve(context, task.segmind_conn_id, more=1)
 
