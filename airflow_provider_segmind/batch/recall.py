@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -99,12 +98,6 @@ class BatchMemory:
         self._turns: dict[str, asyncio.Lock] = {}
         self._ordered: dict[str, set[int]] = {}
         """Indexes of the rows that this task has ordered, by the key of their swap."""
-        self._takes: list[int] = []
-        count: Counter[tuple[str, ...]] = Counter()
-        for swap in swaps:
-            same = tuple(swap.given.values())
-            count[same] += 1
-            self._takes.append(count[same])
 
     def read_pictures(self, indexes: Collection[int]) -> None:
         """Read each picture of some swaps once; one that cannot be read is met again when its swap is ordered."""
@@ -325,6 +318,6 @@ class BatchMemory:
                 raise read
             digests[name] = pictures[uri] = read[0]
             known += read
-        key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
+        key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, swap.take)
         self._memory.pictures[key] = tuple(dict.fromkeys(known))
         return _Content(key, pictures)

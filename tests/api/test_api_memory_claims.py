@@ -17,8 +17,10 @@ from airflow_provider_segmind.api.remembered import (
     REJECTED,
     RELEASED,
     DamagedError,
+    Stored,
     SwapRecord,
 )
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from tests.api.remembering import KEY, PICTURE, A, B, Swaps, claim_of
 
 C = {**A, "run_id": "c"}
@@ -306,3 +308,22 @@ def test_of_two_attempts_of_one_task_only_one_refreshes(objects: Swaps) -> None:
     assert objects.settle(B, how).record == record
     assert objects.settle(B, replace(how, max_tries=4)).record is None, "a clear is a new wish"
     assert objects.settle(A, how).record is None
+
+
+def test_the_end_of_an_order_that_was_deleted_is_not_that_of_the_next_one_of_its_number(objects: Swaps) -> None:
+    objects.done()
+    del objects[remembered.name_of(KEY, 1)]
+    record = objects.ordered(B, "r2")
+    assert objects.settle(A).record == record
+    objects.run(ends.ended("r2", DONE, objects.now, outputs=(PICTURE,)))
+    assert objects.settle(A).record.order.request_id == "r2"  # type: ignore[union-attr]
+
+
+def test_a_body_swap_that_made_no_picture_is_ordered_again(objects: Swaps) -> None:
+    found = objects.settle(A)
+    record = claim_of(found, A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    order = replace(record.order, request_id="r1", poll_url="https://s.example/r1", workflow=BODY_SWAP_WORKFLOW)
+    objects.run(memory.accepted(record.name, A, order))
+    objects.run(ends.ended("r1", DONE, objects.now, outputs=(Stored("said", "text", "no face"),)))
+    assert objects.settle(B).name == remembered.name_of(KEY, 2)
