@@ -32,7 +32,6 @@ from airflow_provider_segmind.api.remembered import (
     request_name,
     words,
 )
-from airflow_provider_segmind.api.workflows import is_body_swap
 
 T = TypeVar("T")
 
@@ -168,9 +167,7 @@ def is_there(record: SwapRecord, now: float) -> Steps[bool]:
                 return False
         elif not output.url or (output.is_at_segmind and now - record.ended_at > KEPT):
             return False
-    if is_body_swap(record.order.workflow):
-        return any(output.is_picture for output in record.outputs)
-    return bool(record.outputs)
+    return record.has_result
 
 
 def claim(record: SwapRecord, before: SwapRecord | None) -> Steps[bool]:

@@ -16,6 +16,7 @@ from airflow_provider_segmind.api.models import Job, Output
 from airflow_provider_segmind.api.orders import OrderRecord, read_order
 from airflow_provider_segmind.api.results import is_image
 from airflow_provider_segmind.api.uris import without_secrets
+from airflow_provider_segmind.api.workflows import is_body_swap
 
 VERSION = 1
 
@@ -112,6 +113,11 @@ class SwapRecord:
         """The task that ordered, in words."""
         said = ", ".join(f"{name} {value}" for name, value in self.owner.items() if value != -1)
         return line(said, 500)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether its job made what it is for: a body swap a picture, any other something."""
+        return any(one.is_picture or not is_body_swap(self.order.workflow) for one in self.outputs)
 
     def job(self) -> Job:
         """Return the job; of one that is done, with its stored pictures."""

@@ -58,6 +58,16 @@ def test_a_body_swap_without_a_picture_is_ordered_again_by_the_next_run(emulator
     assert sorted(record["state"] for record in records(memory)) == [DONE, REJECTED]
 
 
+def test_a_refresh_that_makes_no_picture_leaves_the_one_that_is_there(emulator: Emulator, memory: Path) -> None:
+    first = in_run(swap(emulator), "a")
+    text = [{"keyname": "said", "value": {"type": "text", "data": "no face"}}]
+    emulator.script(Fault("completed-bad-output", body=json.dumps(text)))
+    with pytest.raises(Exception, match="none of its outputs is an image"):
+        in_run(swap(emulator, reuse="refresh"), "b")
+    assert in_run(swap(emulator), "c")["request_id"] == first["request_id"]
+    assert len(emulator.charges) == 2
+
+
 def test_a_paid_picture_is_given_to_nobody_without_the_consent_that_an_order_needs(
     emulator: Emulator, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
