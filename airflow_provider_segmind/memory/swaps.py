@@ -277,7 +277,11 @@ def reject(request_id: object, dag_id: str | None, why: str) -> None:
         if record is None or record.state in (FAILED, REJECTED):
             return
         if record.owner.get("dag_id") != dag_id:
-            log.warning("Request %s is another DAG's (%s): it stays in the memory.", request_id, record.whose)
+            log.warning(
+                "Request %s is another DAG's (%s): it stays in the memory. Reject it there, or order it anew with "
+                "reuse='refresh'.",
+                *(request_id, record.whose),
+            )
             return
         where.run(ends.ended(request_id, REJECTED, time.time(), error=why))
         log.info("Request %s is rejected: the next order of this swap makes a new picture.", request_id)
