@@ -233,6 +233,7 @@ class WaitRun:
 
     def _finish(self, job: Job, submitted_at: float | None = None) -> dict[str, Any]:
         keep(SegmindHook(self.task.segmind_conn_id), job)
+        job = replace(job, reused=job.reused or self._job.reused)
         try:
             result = result_of(job, output_key=self.task.output_key, needs_image=self.task.needs_image)
         except SegmindError as error:

@@ -21,7 +21,9 @@ from airflow_provider_segmind.memory.forget import digests_of, forget
 from airflow_provider_segmind.memory.rescue import rescue_all
 from airflow_provider_segmind.memory.store import the_memory
 from airflow_provider_segmind.memory.swaps import reject
+from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
+from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from tests.provider.odd_host import PICTURE, own_host
 from tests.provider.remembering import in_run, memory, pictures, records, states, swap, task_of
 from tests.provider.running import context, run
@@ -126,3 +128,17 @@ def test_an_object_that_is_empty_is_named_also_on_s3_and_stops_only_its_own_swap
         assert f"object {empty.key.removeprefix('memory/')} is damaged" in said[0]
         assert rescue_all(the_memory(), "segmind_default", every=True).unknown == []
         assert CostsReader(the_memory()).costs(1).total.ordered == 1
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_each_way_to_wait_says_that_a_running_job_is_reused(
+    emulator: Emulator, memory: Path, deferrable: bool
+) -> None:
+    given = pictures(emulator)
+    handles = [
+        run(SubmitBodySwapOperator(task_id="submit", **given), context(task_of("submit", run_id))) for run_id in "ab"
+    ]
+    task = BodySwapSensor(task_id="wait", poll_url=handles[1], poke_interval=0.05, deferrable=deferrable)
+    result = run(task, context(task_of("wait", "b")))
+    assert (result["reused"], result["cost"]) == (True, 0)
+    assert len(emulator.charges) == 1
