@@ -60,6 +60,7 @@ class OrderRun:
         """What was done to the pictures before they were sent, by the name of the input."""
         self.digests: tuple[str, ...] = ()
         """SHA-256 of the pictures, once they are read."""
+        self._has_reserved = False
 
     def submit(self) -> dict[str, Any]:
         """Order the job, or find the order of an earlier attempt, and return its handle."""
@@ -143,7 +144,10 @@ class OrderRun:
         task, context = self.task, self.context
         self._check_consent()
         check_spend(context, task, ordered=ordered, more=1, first=max(0, int(context["ti"].map_index or 0)))
-        reserve(context, task.segmind_conn_id, more=1)
+        # In a first try nothing is held yet, unless a deleted run had the same id, or this try comes here again.
+        begins = not self._has_reserved and not ordered and int(getattr(context["ti"], "try_number", 1)) == 1
+        self._has_reserved = True
+        reserve(context, task.segmind_conn_id, more=1, begins=begins)
 
     def _not_placed(self, error: SegmindError) -> Exception:
         """Return the exception for a task whose order was not placed, or perhaps not."""

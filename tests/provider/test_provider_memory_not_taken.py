@@ -131,9 +131,7 @@ def test_an_object_that_is_empty_is_named_also_on_s3_and_stops_only_its_own_swap
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
-def test_each_way_to_wait_says_that_a_running_job_is_reused(
-    emulator: Emulator, memory: Path, deferrable: bool
-) -> None:
+def test_each_way_to_wait_says_that_a_running_job_is_reused(emulator: Emulator, memory: Path, deferrable: bool) -> None:
     given = pictures(emulator)
     handles = [
         run(SubmitBodySwapOperator(task_id="submit", **given), context(task_of("submit", run_id))) for run_id in "ab"
