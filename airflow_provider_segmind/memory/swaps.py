@@ -194,6 +194,12 @@ def recalled(job: Job) -> Job:
     return replace(known, prepared=job.prepared or known.prepared, reused=job.reused, submitted_at=job.submitted_at)
 
 
+def recalled_late(job: Job) -> Job | None:
+    """Return a job that was ordered so long ago that Segmind may have forgotten it, if the memory knows its end."""
+    known = recalled(job) if time.time() - (job.submitted_at or 0.0) > rescue.OLD else job
+    return None if known is job else known
+
+
 def job_of(where: Store, record: SwapRecord) -> Job:
     """Return the job of an order; of one that is done, with its stored pictures where the memory is now."""
     job = record.job()

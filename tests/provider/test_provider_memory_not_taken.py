@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ from airflow_provider_segmind.memory.swaps import reject
 from airflow_provider_segmind.operators.body_swap import SubmitBodySwapOperator
 from airflow_provider_segmind.operators.pixelflow import SubmitPixelFlowOperator
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
+from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor
+from airflow_provider_segmind.triggers.segmind import PixelFlowTrigger
 from tests.provider.odd_host import PICTURE, own_host
 from tests.provider.remembering import in_run, memory, pictures, records, states, swap, task_of
-from tests.provider.running import context, run
+from tests.provider.running import context, first_event, run
 from tests.provider.s3 import s3_bucket
 
 __all__ = ["memory"]
@@ -140,3 +144,19 @@ def test_each_way_to_wait_says_that_a_running_job_is_reused(emulator: Emulator, 
     result = run(task, context(task_of("wait", "b")))
     assert (result["reused"], result["cost"]) == (True, 0)
     assert len(emulator.charges) == 1
+
+
+def test_a_long_text_that_only_the_memory_still_has_is_delivered(emulator: Emulator, memory: Path) -> None:
+    """It is too long for a trigger's event, so a worker asks for it again."""
+    text = "long " * 4000
+    outputs = json.dumps([{"keyname": "said", "value": {"type": "text", "data": text}}])
+    emulator.script(Fault("completed-bad-output", body=outputs))
+    task = SubmitPixelFlowOperator(task_id="submit", workflow=OTHER, inputs={"a": 1})
+    handle = run(task, context(task_of("submit", "a")))
+    run(PixelFlowSensor(task_id="wait", poll_url=handle, poke_interval=0.05), context(task_of("wait", "a")))
+    emulator.script(Fault("expired", on="poll", times=None))
+    old = PixelFlowTrigger(handle["poll_url"], "segmind_default", time.time() + 60, submitted_at=time.time() - 7200)
+    event = asyncio.run(first_event(old))
+    assert event["job"]["outputs"] is None
+    sensor = PixelFlowSensor(task_id="wait", poll_url=handle, poke_interval=0.05)
+    assert sensor.execute_complete(context(task_of("wait", "b")), event)["outputs"][0]["url"] == text
