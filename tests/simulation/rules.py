@@ -59,7 +59,7 @@ class Rules:
 
     def _may(self, charge: Charge, standing: list[Charge]) -> bool:
         by = charge.by
-        if by.swap.resubmit and by.charges == 1:
+        if by.swap.resubmit and by.charges == 1 and by.asked:
             return True
         if by.swap.refresh and not any(one.by.swap is by.swap and one.by.series == by.series for one in standing):
             return True
