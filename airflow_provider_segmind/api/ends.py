@@ -65,7 +65,7 @@ def ended(
     if state != REJECTED:
         changed = replace(changed, ended_at=at, outputs=outputs)
     yield from _keep_end(changed)
-    if state == DONE:
+    if state == DONE and changed.has_result:
         # Two jobs can end together: each first writes and then reads, so at least one of them sees the other.
         yield from _take_its_place((yield from _latest(changed)))
     return True

@@ -60,6 +60,7 @@ class Swap:
     :param id: the author's own name for it.
     :param consent_reference: where the consent of its people is on record; never sent.
     :param extra: the author's other columns as a JSON object, for the results; never sent.
+    :param take: which of several wanted pictures of the same swap, from 1.
     """
 
     index: int
@@ -70,6 +71,7 @@ class Swap:
     id: str | None = None
     consent_reference: str | None = None
     extra: str = ""
+    take: int = 1
 
     @property
     def given(self) -> dict[str, str]:
@@ -244,17 +246,18 @@ def _swaps(rows: Iterable[Row], problems: Problems, select_character: str) -> li
     for place, known, others in rows:
         try:
             swap = _swap(len(swaps), place, known, others, select_character)
-            takes = _takes(known.get("takes"))
+            takes, first = (_takes(name, known.get(name)) for name in ("takes", "first_take"))
         except ValueError as error:
             problems.add(place, error)
             continue
         inputs = (swap.character_image, swap.reference_character_image, swap.select_character)
-        if (before := seen.setdefault(inputs, place)) is not place:
+        if before := next((seen[same] for take in range(takes) if (same := (*inputs, first + take)) in seen), None):
             problems.add(place, f"it is the same swap as {before}; it would be paid for twice: say takes=2 if so meant")
         if len(swaps) + takes > MAX_SWAPS:
             problems.add(place, f"there are more than {MAX_SWAPS} swaps: divide the batch")
             break
-        for take in _each_take(swap, takes):
+        for take in _each_take(replace(swap, take=first) if first > 1 else swap, takes):
+            seen.setdefault((*inputs, take.take), place)
             if take.id is not None and (before := seen.setdefault(take.id, place)) is not place:
                 problems.add(place, f"it is the same id as {before}; it would be paid for twice")
             swaps.append(take)
@@ -291,16 +294,24 @@ def _each_take(swap: Swap, takes: int) -> Iterator[Swap]:
         return
     for number in range(1, takes + 1):
         label = None if swap.id is None else f"{swap.id}-{number}"
-        yield replace(swap, index=swap.index + number - 1, place=f"{swap.place}, take {number}", id=label)
+        yield replace(
+            swap,
+            index=swap.index + number - 1,
+            place=f"{swap.place}, take {number}",
+            id=label,
+            take=swap.take + number - 1,
+        )
 
 
-def _takes(value: Any) -> int:
-    """Return how often a swap is ordered."""
+def _takes(name: str, value: Any) -> int:
+    """Return how often a swap is ordered, or the number of its first take."""
     number = 1 if _is_missing(value) else value
     if isinstance(number, str) and (found := re.fullmatch(r"\s*([0-9]{1,3})(?:[.,]0+)?\s*", number)):
         number = int(found[1])
     if isinstance(number, bool) or number not in range(1, MAX_TAKES + 1):
-        raise InvalidRequestError(f"takes is {quoted(value, most=20)}: it must be a whole number from 1 to {MAX_TAKES}")
+        raise InvalidRequestError(
+            f"{name} is {quoted(value, most=20)}: it must be a whole number from 1 to {MAX_TAKES}"
+        )
     return int(number)
 
 

@@ -11,7 +11,7 @@ The functions are generators: they yield what to read or write, and get the answ
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -85,13 +85,14 @@ class Reuse:
 
     :param refresh: whether to order anew nevertheless.
     :param max_age: seconds since the picture was seen for which it is taken; ``None`` for ever.
-    :param resubmit: whether to order again what another task was sending and nobody knows the outcome of.
+    :param passed: names of the orders of unknown outcome that are ordered again, since the request history was asked
+        for them and the author accepts a second bill.
     :param max_tries: the task's ``max_tries``: an order that it made with the same is the new one that it wants.
     """
 
     refresh: bool = False
     max_age: float | None = None
-    resubmit: bool = False
+    passed: Collection[str] = ()
     max_tries: int = 0
 
 
@@ -150,7 +151,7 @@ def settle(
 
 def _stands(record: SwapRecord, how: Reuse, now: float) -> Steps[bool]:
     if record.state == CLAIMED:
-        return not how.resubmit
+        return record.name not in how.passed
     if record.state != DONE:
         return record.state == ORDERED
     if how.max_age is not None and now - record.ended_at > how.max_age:
@@ -166,7 +167,7 @@ def is_there(record: SwapRecord, now: float) -> Steps[bool]:
                 return False
         elif not output.url or (output.is_at_segmind and now - record.ended_at > KEPT):
             return False
-    return bool(record.outputs)
+    return record.has_result
 
 
 def claim(record: SwapRecord, before: SwapRecord | None) -> Steps[bool]:
@@ -280,5 +281,7 @@ def with_end(record: SwapRecord) -> Steps[SwapRecord]:
     if data is None:
         return record
     known = read_swap(data, record.name, is_end=True)
+    if known.token != record.token:  # a person has deleted the order that ended so, and this is another one
+        return record
     yield Replace(known.name, known.to_bytes())
     return known

@@ -162,20 +162,18 @@ class Step(Enum):
     """The recorded order has other inputs: stop, and report it."""
 
 
-def decide(record: OrderRecord | None, *, max_tries: int, fingerprint: str, resubmit_unknown: bool) -> Step:
+def decide(record: OrderRecord | None, *, max_tries: int, fingerprint: str) -> Step:
     """
     Decide what this attempt does.
 
     :param record: what an earlier attempt left, if anything.
     :param max_tries: the task's ``max_tries`` now.
     :param fingerprint: digest of what would be ordered now.
-    :param resubmit_unknown: whether the author accepts a possible second bill for an order of unknown outcome.
     """
     if record is None or record.max_tries != max_tries or record.failed:
         return Step.ORDER
     if record.pending:
-        # An id that the answer had is an accepted order.
-        return Step.ORDER if resubmit_unknown and not record.request_id else Step.RECOVER
+        return Step.RECOVER
     return Step.ATTACH if record.fingerprint == fingerprint else Step.REFUSE
 
 

@@ -16,6 +16,7 @@ from airflow_provider_segmind.api.models import Job, Output
 from airflow_provider_segmind.api.orders import OrderRecord, read_order
 from airflow_provider_segmind.api.results import is_image
 from airflow_provider_segmind.api.uris import without_secrets
+from airflow_provider_segmind.api.workflows import is_body_swap
 
 VERSION = 1
 
@@ -113,6 +114,11 @@ class SwapRecord:
         said = ", ".join(f"{name} {value}" for name, value in self.owner.items() if value != -1)
         return line(said, 500)
 
+    @property
+    def has_result(self) -> bool:
+        """Whether its job made what it is for: a body swap a picture, any other something."""
+        return any(one.is_picture or not is_body_swap(self.order.workflow) for one in self.outputs)
+
     def job(self) -> Job:
         """Return the job; of one that is done, with its stored pictures."""
         outputs = tuple(Output(one.keyname, one.type, one.uri or one.url) for one in self.outputs)
@@ -131,6 +137,11 @@ _FIELDS = tuple(part.name for part in fields(SwapRecord))
 _STORED = tuple(part.name for part in fields(Stored))
 
 
+def picture_said(sha256: str) -> str:
+    """Return what stands for a picture among the inputs of which a key is made."""
+    return f"sha256:{sha256}"
+
+
 def swap_key(service: str, workflow: str, inputs: Mapping[str, Any], pictures: Mapping[str, str], take: int = 1) -> str:
     """
     Return the digest of what a swap is: the same swap has the same one, whatever its files are called.
@@ -140,7 +151,7 @@ def swap_key(service: str, workflow: str, inputs: Mapping[str, Any], pictures: M
     :param pictures: SHA-256 of the bytes of those inputs that are pictures.
     :param take: which of several wanted pictures of the same swap.
     """
-    said = {**inputs, **{name: f"sha256:{digest}" for name, digest in pictures.items()}}
+    said = {**inputs, **{name: picture_said(digest) for name, digest in pictures.items()}}
     what = {"service": service, "workflow": workflow, "inputs": said, **({"take": take} if take > 1 else {})}
     return hashlib.sha256(json.dumps(what, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()
 

@@ -106,7 +106,14 @@ _HELD = tuple(part.name for part in fields(_Held))
 
 
 def reserve(
-    who: Spender, budgets: Sequence[Budget], known: OnRecord, *, more: int, price: float, day: str
+    who: Spender,
+    budgets: Sequence[Budget],
+    known: OnRecord,
+    *,
+    more: int,
+    price: float,
+    day: str,
+    begins: bool = False,
 ) -> Steps[None]:
     """
     Reserve money for orders in all budgets, or in none.
@@ -114,10 +121,13 @@ def reserve(
     What a budget refuses is held in those before it for a moment, so give the one first that fewest orders share.
 
     :param more: number of orders to be sent.
+    :param begins: whether the task has never reserved: what is held then is what a deleted run of the same id spent.
     :raises CreditsError: a budget does not cover them; nothing is reserved for them.
     """
     logs = tuple(budget.log(day) for budget in budgets)
     wanted = _Held(known.series, known.orders + more, price, logs, who.attempt)
+    if begins and (yield Read(who.name)) is not None:
+        yield Replace(who.name, _to_bytes(asdict(_Held())))
     held = yield from _reduced(who, wanted, known)
     unspent = held.unspent(known)
     added: list[tuple[str, float]] = []

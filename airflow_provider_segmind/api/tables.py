@@ -25,7 +25,7 @@ MAX_LINE = 64 * 1024
 """Longest row of a manifest in characters: URLs and words, never a picture."""
 MAX_EXTRA = 4096
 """Most characters of a swap's other columns that are kept; longer ones are cut."""
-COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference", "takes")
+COLUMNS = (*BODY_SWAP_INPUTS, "id", "consent_reference", "takes", "first_take")
 
 _DELIMITERS = ",;\t|"
 _SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?\1*\s*\Z', re.IGNORECASE)

@@ -171,6 +171,8 @@ class Ordering:
                 "billed already.%s",
                 *(self._place(index), can_be(before.candidates)),
             )
+            if self._memory is not None:
+                self._memory.pass_by(before)
 
         async def intend() -> None:
             nonlocal intent, earlier, going_out

@@ -151,6 +151,7 @@ class Plan:
             **swap.given,
             "consent_reference": swap.consent_reference,
             **({"extra": json.loads(swap.extra)} if swap.extra else {}),
+            **({"take": swap.take} if swap.take > 1 else {}),
             "workflow": self.terms.workflow,
             **({"dag_id": self.dag_id} if self.dag_id else {}),
             **({"reused": True} if known and known.reused else {}),

@@ -30,7 +30,7 @@ class Preview:
 
     :param orders: swaps to order.
     :param reused: swaps that the memory has, or that are being made.
-    :param unknown: swaps whose order is being sent, or of unknown outcome.
+    :param unknown: swaps whose order is being sent, or of unknown outcome or end.
     :param dollars: what the orders cost.
     :param seconds: how long it takes, roughly.
     """

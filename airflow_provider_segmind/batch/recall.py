@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+import time
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext, suppress
@@ -16,12 +16,12 @@ from airflow_provider_segmind.api.manifest import Swap
 from airflow_provider_segmind.api.memory import Found
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.remembered import CLAIMED, SwapRecord
+from airflow_provider_segmind.api.remembered import CLAIMED, ORDERED, SwapRecord
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.copies import PICTURES
 from airflow_provider_segmind.memory.store import THREADS
-from airflow_provider_segmind.memory.swaps import Remembering, digests_of
+from airflow_provider_segmind.memory.swaps import FORGOTTEN, Remembering, digests_of
 from airflow_provider_segmind.orders.ledger import OrderLedger
 from airflow_provider_segmind.orders.place import LostClaimError
 from airflow_provider_segmind.orders.recovery import recall
@@ -99,12 +99,6 @@ class BatchMemory:
         self._turns: dict[str, asyncio.Lock] = {}
         self._ordered: dict[str, set[int]] = {}
         """Indexes of the rows that this task has ordered, by the key of their swap."""
-        self._takes: list[int] = []
-        count: Counter[tuple[str, ...]] = Counter()
-        for swap in swaps:
-            same = tuple(swap.given.values())
-            count[same] += 1
-            self._takes.append(count[same])
 
     def read_pictures(self, indexes: Collection[int]) -> None:
         """Read each picture of some swaps once; one that cannot be read is met again when its swap is ordered."""
@@ -126,12 +120,20 @@ class BatchMemory:
             list(pool.map(read, wanted))
 
     def states(self, indexes: Sequence[int]) -> list[str | None]:
-        """Return the states of the orders that stand; ``None`` for a swap to order. Asks nobody but the memory."""
+        """
+        Return the states of the orders that stand; ``None`` for a swap to order. Asks nobody but the memory.
+
+        One whose end nobody saw, and which Segmind may have forgotten, is of unknown outcome like a claim.
+        """
         self.read_pictures(indexes)
+        now = time.time()
 
         def state(index: int) -> str | None:
             found = self._store.run(self._of(index).settle(self._key(index), wait=False))
-            return None if found.record is None else found.record.state
+            if found.record is None:
+                return None
+            is_old = found.record.state == ORDERED and now - found.record.order.at > FORGOTTEN
+            return CLAIMED if is_old else found.record.state
 
         with ThreadPoolExecutor(THREADS, thread_name_prefix="segmind-recall") as pool:
             return list(pool.map(state, indexes))
@@ -271,6 +273,10 @@ class BatchMemory:
         if not is_own:
             raise LostClaimError("Another task orders this swap.")
 
+    def pass_by(self, order: OrderRecord) -> None:
+        """Let an order of unknown outcome be ordered again: the history was asked for it."""
+        self._memory.passed.add(order.claim)
+
     async def unsent(self, index: int, order: OrderRecord) -> bool:
         """Whether an order was certainly never sent."""
         return bool(order.claim) and await asyncio.to_thread(
@@ -321,6 +327,6 @@ class BatchMemory:
                 raise read
             digests[name] = pictures[uri] = read[0]
             known += read
-        key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, self._takes[index])
+        key = remembered.swap_key(self._hook.settings.base_url, self._workflow, swap.given, digests, swap.take)
         self._memory.pictures[key] = tuple(dict.fromkeys(known))
         return _Content(key, pictures)

@@ -101,7 +101,7 @@ def _plan(options: argparse.Namespace) -> int:
     if said.unknown:
         print(
             f"unknown:  {said.unknown:,}: another task is sending these orders, or nobody knows whether they were "
-            "accepted. Run rescue in ten minutes, then this again."
+            "accepted, or how their jobs ended. Run rescue in ten minutes, then this again."
         )
     return 0
 

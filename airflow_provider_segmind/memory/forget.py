@@ -62,7 +62,7 @@ def digests_of(hook: SegmindHook, picture: str) -> frozenset[str]:
     if _SHA256.fullmatch(picture.lower()):
         return frozenset({picture.lower()})
     if is_url(picture):
-        return frozenset(swaps.digests_of(hook, "the picture", picture))
+        return frozenset({*swaps.digests_of(hook, "the picture", picture), swaps.digest_of_url(picture)})
     if is_remembered(picture):  # wherever tasks may read their inputs
         return frozenset({hashlib.sha256(picture_bytes(hook, "results", picture)).hexdigest()})
     found = {hashlib.sha256(read_whole("the picture", picture)).hexdigest()}

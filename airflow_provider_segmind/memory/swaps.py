@@ -50,6 +50,8 @@ class Remembering:
     :param pictures: SHA-256 of the input pictures, as sent and as given, by the key of the swap; noted where the key
         is made.
     :param by_etag: whether URL and ETag stand for a picture behind a URL.
+    :param resubmit: whether the author accepts a second bill for an order of unknown outcome.
+    :param passed: names of such orders for which the request history was asked: they are ordered again.
     """
 
     store: Store
@@ -59,6 +61,8 @@ class Remembering:
     conn_id: str = ""
     pictures: dict[str, tuple[str, ...]] = field(default_factory=dict)
     by_etag: bool = False
+    resubmit: bool = False
+    passed: set[str] = field(default_factory=set)
 
     def of(self, index: int) -> Remembering:
         """Return the memory as one swap of a batch uses it."""
@@ -66,7 +70,8 @@ class Remembering:
 
     def settle(self, key: str, *, wait: bool = True) -> memory.Steps[Found]:
         """Find the order that stands, or the name of the next one."""
-        return memory.settle(key, self.owner, self.how, time.time, wait=wait)
+        how = replace(self.how, passed=self.passed)
+        return memory.settle(key, self.owner, how, time.time, wait=wait)
 
     def claim(self, found: Found, order: OrderRecord, *, again: bool) -> memory.Steps[bool]:
         """Claim an order before its POST, or renew the claim before a further one."""
@@ -123,8 +128,9 @@ def remembering(
     if where is None:
         return None
     max_tries = int(getattr(context["ti"], "max_tries", 0))
-    how = Reuse(reuse == "refresh", max_age, resubmit, max_tries)
-    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id, by_etag=reuse == "etag")
+    how = Reuse(reuse == "refresh", max_age, max_tries=max_tries)
+    is_etag = reuse == "etag"
+    return Remembering(where, how, owner_of(context), cost or 0.0, conn_id, by_etag=is_etag, resubmit=resubmit)
 
 
 def digests_of(
@@ -133,15 +139,22 @@ def digests_of(
     """
     Return the SHA-256 by which a picture is known: of its bytes as they are sent, and as they were given.
 
-    :param by_etag: whether URL and ETag stand for a picture behind a URL.
+    :param by_etag: whether URL and ETag stand for a picture behind a URL; then it is known by its URL, too.
     :raises SegmindError: it cannot be read.
     """
     if uri.lower().startswith("data:"):
         return (hashlib.sha256(uri.encode()).hexdigest(),)
     if is_url(uri):
-        told = f"{public_uri(uri)} {etag_of(hook, name, uri)}".encode() if by_etag else picture_bytes(hook, name, uri)
-        return (hashlib.sha256(told).hexdigest(),)
+        if by_etag:
+            tagged = f"{public_uri(uri)} {etag_of(hook, name, uri)}"
+            return (hashlib.sha256(tagged.encode()).hexdigest(), digest_of_url(uri))
+        return (hashlib.sha256(picture_bytes(hook, name, uri)).hexdigest(),)
     return digests_in(read_picture(name, uri, prepare))
+
+
+def digest_of_url(uri: str) -> str:
+    """Return the SHA-256 by which a picture is known whose bytes are not read."""
+    return hashlib.sha256(public_uri(uri).encode()).hexdigest()
 
 
 def digests_in(picture: Prepared) -> tuple[str, ...]:
@@ -179,6 +192,12 @@ def recalled(job: Job) -> Job:
         return job
     known = job_of(where, record)
     return replace(known, prepared=job.prepared or known.prepared, reused=job.reused, submitted_at=job.submitted_at)
+
+
+def recalled_late(job: Job) -> Job | None:
+    """Return a job that was ordered so long ago that Segmind may have forgotten it, if the memory knows its end."""
+    known = recalled(job) if time.time() - (job.submitted_at or 0.0) > rescue.OLD else job
+    return None if known is job else known
 
 
 def job_of(where: Store, record: SwapRecord) -> Job:
@@ -264,7 +283,11 @@ def reject(request_id: object, dag_id: str | None, why: str) -> None:
         if record is None or record.state in (FAILED, REJECTED):
             return
         if record.owner.get("dag_id") != dag_id:
-            log.warning("Request %s is another DAG's (%s): it stays in the memory.", request_id, record.whose)
+            log.warning(
+                "Request %s is another DAG's (%s): it stays in the memory. Reject it there, or order it anew with "
+                "reuse='refresh'.",
+                *(request_id, record.whose),
+            )
             return
         where.run(ends.ended(request_id, REJECTED, time.time(), error=why))
         log.info("Request %s is rejected: the next order of this swap makes a new picture.", request_id)

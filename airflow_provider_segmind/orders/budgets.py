@@ -24,12 +24,15 @@ PER_CONNECTION = "max_spend_per_day"
 PER_DAG = "max_spend_per_day_and_dag"
 
 
-def reserve(context: Context, conn_id: str, *, more: int, ledger: OrderLedger | None = None) -> None:
+def reserve(
+    context: Context, conn_id: str, *, more: int, ledger: OrderLedger | None = None, begins: bool = False
+) -> None:
     """
     Reserve the money for orders that are sent next, or raise.
 
     :param more: number of orders.
     :param ledger: the orders of a batch; ``None`` for a task with a single order.
+    :param begins: whether the task has never reserved.
     :raises CreditsError: a day's limit does not cover them; nothing was ordered now.
     """
     budgets = _budgets(context, conn_id) if more else []
@@ -38,7 +41,7 @@ def reserve(context: Context, conn_id: str, *, more: int, ledger: OrderLedger | 
     where, known = _memory(), _on_record(context, ledger)
     try:
         day, price = day_of(time.time()), price_per_swap()
-        where.run(spend.reserve(_spender(context), budgets, known, more=more, price=price, day=day))
+        where.run(spend.reserve(_spender(context), budgets, known, more=more, price=price, day=day, begins=begins))
     except CreditsError:
         note_orders(context, known.orders)
         give_back(context, ledger=ledger)

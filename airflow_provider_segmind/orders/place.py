@@ -95,7 +95,15 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
             log.info("An earlier attempt of this task ended before its order was accepted; it is sent now.")
             record = record.refuted()
             _restore(store, record)  # it counts no more for the limits of spending
-    step = decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
+    step = decide(record, max_tries=max_tries, fingerprint=wanted)
+    recovery = Recovery(None)
+    if record is not None and step is Step.RECOVER:
+        recovery = recover(hook, record)
+        record = _with_candidates(store, record, recovery)
+        if recovery.job is None and resubmit and not record.request_id:  # an id that the answer had is an order
+            step = Step.ORDER
+            if order.memory is not None:
+                order.memory.passed.add(record.claim)
     if record is None or step is Step.ORDER:
         _say_why(record, max_tries)
         check_retry(context, durable=store.durable, resubmit=resubmit)
@@ -103,9 +111,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         return _order(context, hook, store, order, record, wish)
     if step is Step.REFUSE:
         raise _changed(record)
-    recovery = Recovery(recalled(record.job())) if step is Step.ATTACH else recover(hook, record)
-    job = recovery.job
-    record = _with_candidates(store, record, recovery)
+    job = recalled(record.job()) if step is Step.ATTACH else recovery.job
     if job is None:
         error = unknown_error(record, recovery)
         note_doubted(order.memory, record, error)

@@ -147,6 +147,14 @@ def recall(hook: SegmindHook, memory: Remembering, record: SwapRecord) -> Job | 
             log.warning("A person has cleared this task after it had failed: it orders anew. %s", record.error)
             memory.store.run(given_up(record.name, record.owner))
             return None
+        if recovery.job is None and memory.resubmit:
+            log.warning(
+                "%s was sending this order, and nobody knows its outcome; it is ordered again as "
+                "on_unknown_outcome='resubmit' says. %s",
+                *(record.whose, recovery.note),
+            )
+            memory.passed.add(record.name)
+            return None
         if recovery.job is None:
             unknown = unknown_error(record.order, recovery, None if own else record.whose)
             note_doubted(memory, record.order, unknown)

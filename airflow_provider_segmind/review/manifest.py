@@ -147,12 +147,18 @@ def _decision(row: Row, said: Any) -> Row:
 def _orders(rows: Iterable[Row]) -> list[Row]:
     """Return the rows as a manifest that orders them; what is there several times is ordered as often."""
     found: dict[tuple[Any, ...], Row] = {}
+    takes: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         if all(row.get(name) for name in BODY_SWAP_IMAGES):
             order = {name: row[name] for name in _ORDERED if row.get(name)}
-            same = found.setdefault(tuple(row.get(name) for name in BODY_SWAP_INPUTS), {**order, "takes": 0})
-            same["takes"] += 1
-    return list(found.values())
+            inputs = tuple(row.get(name) for name in BODY_SWAP_INPUTS)
+            take = row.get("take", 1)
+            if take == 1 or (*inputs, take) in takes:
+                same = found.setdefault(inputs, {**order, "takes": 0})
+                same["takes"] += 1
+            else:  # with a memory, another take may be one that is kept
+                takes[*inputs, take] = {**order, "takes": 1, "first_take": take}
+    return [*found.values(), *takes.values()]
 
 
 def _write(uri: str, rows: Iterable[Row]) -> str:

@@ -10,7 +10,7 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.remembered import swap_key
+from airflow_provider_segmind.api.remembered import picture_said, swap_key
 from airflow_provider_segmind.api.results import handle_of
 from airflow_provider_segmind.api.workflows import (
     BODY_SWAP_IMAGES,
@@ -60,6 +60,7 @@ class OrderRun:
         """What was done to the pictures before they were sent, by the name of the input."""
         self.digests: tuple[str, ...] = ()
         """SHA-256 of the pictures, once they are read."""
+        self._has_reserved = False
 
     def submit(self) -> dict[str, Any]:
         """Order the job, or find the order of an earlier attempt, and return its handle."""
@@ -81,6 +82,7 @@ class OrderRun:
         memory = self.remembering()
 
         def key() -> str:
+            self._check_consent()  # also for a picture that another task has paid for
             made = self.key(hook)
             if memory is not None:
                 memory.pictures[made] = self.digests
@@ -114,23 +116,38 @@ class OrderRun:
         """Return the key of this order in the memory: its inputs, and the bytes of those that are URLs."""
         workflow = check_workflow(self.task.workflow)
         given = check_inputs(workflow, self.task.given_inputs(), base_url=hook.settings.base_url)
-        urls = {name: value for name, value in given.items() if isinstance(value, str) and is_url(value)}
-        by_etag = self.task.reuse == "etag"
-        digests = {name: digests_of(hook, name, url, by_etag=by_etag)[0] for name, url in urls.items()}
-        self.digests = tuple(digests.values())
-        return swap_key(hook.settings.base_url, workflow, given, digests)
+        known: list[str] = []
+
+        def told(name: str, value: Any) -> Any:
+            if isinstance(value, str) and is_url(value):
+                digests = digests_of(hook, name, value, by_etag=self.task.reuse == "etag")
+                known.extend(digests)
+                return picture_said(digests[0])
+            if isinstance(value, Mapping):
+                return {key: told(name, one) for key, one in value.items()}
+            return [told(name, one) for one in value] if isinstance(value, list | tuple) else value
+
+        said = {name: told(name, value) for name, value in given.items()}
+        self.digests = tuple(dict.fromkeys(known))
+        return swap_key(hook.settings.base_url, workflow, said, {})
 
     def inputs(self, hook: SegmindHook) -> Mapping[str, Any]:
         """Return the checked inputs to send."""
         workflow = check_workflow(self.task.workflow)
         return check_inputs(workflow, self.task.given_inputs(), base_url=hook.settings.base_url)
 
+    def _check_consent(self) -> None:
+        if self.task.swaps_people:
+            check_consent(self.task.consent_reference)
+
     def _check_rules(self, ordered: int) -> None:
         task, context = self.task, self.context
-        if task.swaps_people:
-            check_consent(task.consent_reference)
+        self._check_consent()
         check_spend(context, task, ordered=ordered, more=1, first=max(0, int(context["ti"].map_index or 0)))
-        reserve(context, task.segmind_conn_id, more=1)
+        # In a first try nothing is held yet, unless a deleted run had the same id, or this try comes here again.
+        begins = not self._has_reserved and not ordered and int(getattr(context["ti"], "try_number", 1)) == 1
+        self._has_reserved = True
+        reserve(context, task.segmind_conn_id, more=1, begins=begins)
 
     def _not_placed(self, error: SegmindError) -> Exception:
         """Return the exception for a task whose order was not placed, or perhaps not."""

@@ -15,7 +15,7 @@ from airflow_provider_segmind.compat import AirflowTaskTimeout, TaskDeferralTime
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.gallery.recording import show_end
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.swaps import keep, lost
+from airflow_provider_segmind.memory.swaps import keep, lost, recalled_late
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.orders.ended import mark_failed
 from airflow_provider_segmind.orders.rules import consent_of, estimated_cost
@@ -93,7 +93,9 @@ class SwapRun(SwapOrderRun):
         try:
             job, complete = read_event(event)
             if not complete:
-                job = replace(self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared)
+                job = recalled_late(job) or replace(
+                    self._fetch(job.poll_url), submitted_at=job.submitted_at, prepared=job.prepared, reused=job.reused
+                )
         except SegmindError as error:
             self.task.note_error(error)
             raise self._paid(error) from None

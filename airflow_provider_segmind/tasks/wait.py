@@ -18,7 +18,7 @@ from airflow_provider_segmind.compat import TaskDeferralTimeout
 from airflow_provider_segmind.failures import sensor_error, skipping
 from airflow_provider_segmind.gallery.recording import is_shown, show, show_end, waiting
 from airflow_provider_segmind.hooks.segmind import SegmindHook
-from airflow_provider_segmind.memory.swaps import keep, lost, recalled
+from airflow_provider_segmind.memory.swaps import keep, lost, recalled, recalled_late
 from airflow_provider_segmind.observability.metrics import emit_end
 from airflow_provider_segmind.triggers.segmind import deferral, note_wait
 from airflow_provider_segmind.waiting.ending import trigger_exit_of
@@ -110,7 +110,9 @@ class WaitRun:
         self._learn()
         try:
             job, complete = read_event(event)
-            if not complete:
+            if not complete and (known := recalled_late(job)) is not None:
+                job = known
+            elif not complete:
                 how: dict[str, Any] = {"poll_interval": self.task.poke_interval, "max_outage": self.task.max_outage}
                 again = SegmindHook(self.task.segmind_conn_id).wait(self._url, timeout=self.task.timeout, **how)
                 job = replace(again, submitted_at=job.submitted_at)
@@ -233,6 +235,7 @@ class WaitRun:
 
     def _finish(self, job: Job, submitted_at: float | None = None) -> dict[str, Any]:
         keep(SegmindHook(self.task.segmind_conn_id), job)
+        job = replace(job, reused=job.reused or self._job.reused)
         try:
             result = result_of(job, output_key=self.task.output_key, needs_image=self.task.needs_image)
         except SegmindError as error:

@@ -154,6 +154,7 @@ class StartedPixelFlowTrigger(PixelFlowTrigger):
         job = read_handle(known)
         self.poll_url, self.request_id = job["poll_url"], job["request_id"]
         self.workflow, self.submitted_at = job["workflow"], job["submitted_at"]
+        self.reused = job.get("reused") is True
 
 
 def sensor_start(read: Read, poll_url: object, *, mapped: bool, needs_image: bool) -> StartTriggerArgs:

@@ -412,6 +412,15 @@ def test_the_same_swap_twice_is_still_refused_and_so_is_an_id_that_a_take_has() 
         read_items(items, select_character="man")
 
 
+def test_further_takes_of_a_swap_are_ordered_without_those_before() -> None:
+    items = [{**PAIR, "id": "a", "first_take": 2}, {**PAIR, "id": "b", "first_take": "4", "takes": 2}, PAIR]
+    assert [(swap.id, swap.take) for swap in read_items(items, select_character="man")] == [
+        *(("a", 2), ("b-1", 4), ("b-2", 5), (None, 1))
+    ]
+    with pytest.raises(InvalidRequestError, match="item 2: it is the same swap as item 1; it would be paid"):
+        read_items([items[0], items[1], {**PAIR, "first_take": 3, "takes": 2}], select_character="man")
+
+
 def test_very_many_takes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_provider_segmind.api.manifest.MAX_SWAPS", 5)
     with pytest.raises(InvalidRequestError, match="item 1: there are more than 5 swaps: divide the batch"):

@@ -17,11 +17,14 @@ from airflow_provider_segmind.api.remembered import (
     REJECTED,
     RELEASED,
     DamagedError,
+    Stored,
     SwapRecord,
 )
+from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
 from tests.api.remembering import KEY, PICTURE, A, B, Swaps, claim_of
 
 C = {**A, "run_id": "c"}
+FIRST = (remembered.name_of(KEY, 1),)
 
 
 @pytest.fixture
@@ -84,14 +87,14 @@ def test_a_claim_that_is_abandoned_is_waited_for_no_longer_than_it_can_be_sent(o
     assert objects.now == began
     assert objects.settle(B).record == record
     assert objects.now - began == memory.SENDING
-    assert objects.settle(B, Reuse(resubmit=True)).name == remembered.name_of(KEY, 2)
+    assert objects.settle(B, Reuse(passed=FIRST)).name == remembered.name_of(KEY, 2)
 
 
 def resubmitted(objects: Swaps, state: str) -> SwapRecord:
     """Let a task resubmit the order of another one that nobody knows the outcome of; return the unknown one."""
     unknown = claim_of(objects.settle(A), A, objects.now)
     assert objects.run(memory.claim(unknown, None))
-    found = objects.settle(C, Reuse(resubmit=True))
+    found = objects.settle(C, Reuse(passed=FIRST))
     record = claim_of(found, C, objects.now)
     assert objects.run(memory.claim(record, found.before))
     if state != CLAIMED:
@@ -117,7 +120,7 @@ def test_after_a_resubmit_everyone_but_the_owner_of_the_unknown_order_takes_the_
 def test_a_resubmitted_order_that_made_no_picture_leaves_the_first_one_unknown(objects: Swaps, state: str) -> None:
     unknown = resubmitted(objects, state)
     assert objects.settle(B, Reuse(max_age=1.0)).record == unknown
-    assert objects.settle(B, Reuse(resubmit=True)).name == remembered.name_of(KEY, 3)
+    assert objects.settle(B, Reuse(passed=(*FIRST, remembered.name_of(KEY, 2)))).name == remembered.name_of(KEY, 3)
 
 
 def test_whose_own_order_is_unknown_gets_it_also_behind_that_of_another_task(objects: Swaps) -> None:
@@ -167,7 +170,7 @@ def test_who_was_slow_and_who_took_over_never_both_send(objects: Swaps) -> None:
     """The slow one renews its claim; the other has found it abandoned, and claims the next number."""
     slow = claim_of(objects.settle(A), A, objects.now)
     assert objects.run(memory.claim(slow, None))
-    taken = objects.settle(B, Reuse(resubmit=True))
+    taken = objects.settle(B, Reuse(passed=FIRST))
     again = replace(slow.order, at=objects.now + 1)
     for order in ("slow first", "other first", "other in between"):
         trial = Swaps()
@@ -305,3 +308,22 @@ def test_of_two_attempts_of_one_task_only_one_refreshes(objects: Swaps) -> None:
     assert objects.settle(B, how).record == record
     assert objects.settle(B, replace(how, max_tries=4)).record is None, "a clear is a new wish"
     assert objects.settle(A, how).record is None
+
+
+def test_the_end_of_an_order_that_was_deleted_is_not_that_of_the_next_one_of_its_number(objects: Swaps) -> None:
+    objects.done()
+    del objects[remembered.name_of(KEY, 1)]
+    record = objects.ordered(B, "r2")
+    assert objects.settle(A).record == record
+    objects.run(ends.ended("r2", DONE, objects.now, outputs=(PICTURE,)))
+    assert objects.settle(A).record.order.request_id == "r2"  # type: ignore[union-attr]
+
+
+def test_a_body_swap_that_made_no_picture_is_ordered_again(objects: Swaps) -> None:
+    found = objects.settle(A)
+    record = claim_of(found, A, objects.now)
+    assert objects.run(memory.claim(record, None))
+    order = replace(record.order, request_id="r1", poll_url="https://s.example/r1", workflow=BODY_SWAP_WORKFLOW)
+    objects.run(memory.accepted(record.name, A, order))
+    objects.run(ends.ended("r1", DONE, objects.now, outputs=(Stored("said", "text", "no face"),)))
+    assert objects.settle(B).name == remembered.name_of(KEY, 2)

@@ -28,8 +28,8 @@ SUBMITTED = INTENT.submitted(Job("abc", POLL_URL, "QUEUED"))
 FAILED = replace(SUBMITTED, failed=True)
 
 
-def step(record: OrderRecord | None, max_tries: int = 2, wanted: str = PRINT, *, resubmit: bool = False) -> Step:
-    return decide(record, max_tries=max_tries, fingerprint=wanted, resubmit_unknown=resubmit)
+def step(record: OrderRecord | None, max_tries: int = 2, wanted: str = PRINT) -> Step:
+    return decide(record, max_tries=max_tries, fingerprint=wanted)
 
 
 def test_without_a_record_it_orders() -> None:
@@ -38,16 +38,11 @@ def test_without_a_record_it_orders() -> None:
 
 def test_a_retry_goes_on_with_what_is_on_record() -> None:
     assert step(SUBMITTED) is Step.ATTACH
-    assert step(SUBMITTED, resubmit=True) is Step.ATTACH
 
 
 def test_a_retry_never_guesses_about_an_intent() -> None:
     assert step(INTENT) is Step.RECOVER
     assert step(INTENT, wanted="other") is Step.RECOVER
-
-
-def test_a_retry_orders_again_after_an_intent_only_where_the_author_said_so() -> None:
-    assert step(INTENT, resubmit=True) is Step.ORDER
 
 
 @pytest.mark.parametrize("record", [INTENT, SUBMITTED, FAILED])
@@ -143,8 +138,3 @@ def test_a_tag_goes_behind_a_fragment_that_is_there() -> None:
     url = "https://x/1.png"
     assert tag_scene({"character_image": url, "n": 1}, "t") == {"character_image": f"{url}#order=t", "n": 1}
     assert tag_scene({"character_image": f"{url}#x"}, "t") == {"character_image": f"{url}#x&order=t"}
-
-
-def test_an_order_whose_id_the_answer_had_is_looked_up_before_it_is_submitted_again() -> None:
-    record = OrderRecord(1000.0, request_id="known", fingerprint="f", max_tries=1)
-    assert decide(record, max_tries=1, fingerprint="f", resubmit_unknown=True) is Step.RECOVER

@@ -24,8 +24,10 @@ def task(name: str = "a", attempt: int = 1) -> Spender:
     return Spender({"task_id": name}, attempt)
 
 
-def reserve(who: Spender, more: int, known: OnRecord = NOTHING, *, day: str = TODAY, budgets: Any = (ACCOUNT,)) -> Any:
-    return spend.reserve(who, budgets, known, more=more, price=1.0, day=day)
+def reserve(
+    who: Spender, more: int, known: OnRecord = NOTHING, *, day: str = TODAY, budgets: Any = (ACCOUNT,), **how: Any
+) -> Any:
+    return spend.reserve(who, budgets, known, more=more, price=1.0, day=day, **how)
 
 
 def spent(objects: Objects, budget: Budget = ACCOUNT, day: str = TODAY) -> float:
@@ -255,3 +257,12 @@ def test_an_entry_says_whose_it_is() -> None:
     objects.run(reserve(task(), 2))
     (entry,) = (json.loads(step.data) for step in objects.asked if isinstance(step, Create))
     assert (entry["owner"], entry["dollars"], entry["total"]) == ({"task_id": "a"}, 2, 2)
+
+
+def test_what_a_deleted_run_of_the_same_id_spent_is_no_reservation_of_the_new_one() -> None:
+    objects = Objects()
+    objects.run(reserve(task(), 6, begins=True))
+    with pytest.raises(CreditsError):
+        objects.run(reserve(task(), 6, begins=True))
+    objects.run(spend.give_back(task(), NOTHING))
+    assert spent(objects) == 6

@@ -102,8 +102,9 @@ def _(case: Case) -> str:
     return "delivered: the retry waits, and finds the order in the request history"
 
 
-@scenario("worker killed between acceptance and answer; on_unknown_outcome='resubmit'", charges=2)
+@scenario("worker killed between acceptance and answer; no request history; on_unknown_outcome='resubmit'", charges=2)
 def _(case: Case) -> str:
+    case.emulator.set(history=False)
     kill_before_the_answer(case, supervisor=False, dag_id="swap_resubmit")
     assert case.delivered()["request_id"] == case.emulator.charges[1].request_id
     return "delivered by the second order, as the author accepted"

@@ -251,6 +251,18 @@ def test_a_batch_that_the_balance_cannot_pay_for_gives_all_back(emulator: Emulat
     assert spent(memory) == {0}
 
 
+def test_a_run_that_is_deleted_and_made_again_with_the_same_id_counts_once_more(
+    emulator: Emulator, limit: Any, memory: Path
+) -> None:
+    """Airflow 3.3 deletes with it what its tasks have on record."""
+    limit(1)
+    submit(emulator).execute({**ctx(), "task_state_store": TaskStore()})
+    with pytest.raises(AirflowFailException, match="max_spend_per_day"):
+        submit(emulator, reuse="never").execute({**ctx(), "task_state_store": TaskStore()})
+    assert len(emulator.charges) == 1
+    assert spent(memory) == {1}
+
+
 def test_a_retry_orders_what_a_killed_worker_had_reserved(emulator: Emulator, limit: Any, memory: Path) -> None:
     limit(4)
     first = batch(emulator, 4)

@@ -108,6 +108,15 @@ class TestLostAnswers:
         assert task.attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == 2
 
+    def test_who_accepts_to_pay_twice_does_not_if_the_history_has_the_order(self, emulator: Emulator) -> None:
+        emulator.script(Fault("drop-after"), Fault("500", on="history", times=None))
+        task = Task(emulator, on_unknown_outcome="resubmit")
+        with pytest.raises(OutcomeUnknownError):
+            task.attempt()
+        emulator.clear_faults()
+        assert task.attempt()["request_id"] == emulator.charges[0].request_id
+        assert len(emulator.charges) == 1
+
     def test_a_crash_between_intent_and_answer_is_recovered_by_the_retry(self, emulator: Emulator) -> None:
         task = Task(emulator)
         task.attempt()
@@ -165,6 +174,9 @@ def test_a_refused_second_order_leaves_the_first_to_a_retry_and_names_it() -> No
     ctx = {**context(TaskInstance(max_tries=1, try_number=2)), "task_state_store": store}
 
     class Refusing:
+        def find_orders(self, record: OrderRecord) -> list[Any]:
+            return []
+
         def submit(self, workflow: str, inputs: Any, *, before: Any, **_: Any) -> None:
             before()
             raise CreditsError("no credits", status=406)

@@ -28,7 +28,7 @@ from airflow_provider_segmind.operators.body_swap import (
 )
 from tests.api.clock import Clock
 from tests.provider.conftest import connect
-from tests.provider.remembering import in_run, memory, pictures, swap, task_of, turned
+from tests.provider.remembering import in_run, memory, pictures, submit, swap, task_of, turned
 from tests.provider.running import context, run
 
 __all__ = ["memory"]
@@ -116,6 +116,21 @@ def test_a_plan_counts_what_is_of_unknown_outcome_apart(
     manifest = tmp_path / "swaps.json"
     manifest.write_text(json.dumps([pictures(emulator, number) for number in range(2)]))
     assert re.search(r"to order: 1, .*\nreused:   0\nunknown:  1: .*Run rescue", command("plan", str(manifest)))
+
+
+def test_a_plan_does_not_count_on_what_segmind_may_have_forgotten(
+    emulator: Emulator, memory: Path, tmp_path: Path, command: Command
+) -> None:
+    submit(emulator, "a")
+    (path,) = (memory / "swaps").rglob("*.json")
+    said = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**said, "order": {**said["order"], "at": said["order"]["at"] - 4 * 3600}}))
+    emulator.script(Fault("expired", on="poll", times=None))
+    manifest = tmp_path / "swaps.json"
+    manifest.write_text(json.dumps([pictures(emulator)]))
+    assert re.search(r"to order: 0, .*\nreused:   0\nunknown:  1: .*Run rescue", command("plan", str(manifest)))
+    assert "lost: " in command("rescue")
+    assert "to order: 1, for $0.25" in command("plan", str(manifest))
 
 
 def test_a_manifest_that_cannot_be_read_is_named(emulator: Emulator, tmp_path: Path, command: Command) -> None:

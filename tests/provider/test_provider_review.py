@@ -166,3 +166,33 @@ def test_a_list_of_stored_swaps_is_reviewed_with_what_their_sidecars_say(emulato
     (order,) = lines(summary["again_uri"])  # the same swap twice is one line
     assert order == {**inputs, "takes": 2}
     assert len(lines(f"{tmp_path}/review.jsonl{ITEMS}")) == 2
+
+
+def test_a_take_that_is_wanted_again_is_not_the_other_take_that_is_kept(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", f"{tmp_path}/memory")
+    emulator.set(job_seconds=0)
+    scene, person = emulator.sample("scene"), emulator.sample("person")
+    one = {"character_image": scene, "reference_character_image": person, "id": "look", "takes": 3}
+
+    def batch(swaps: Any, name: str) -> dict[str, Any]:
+        results = str(tmp_path / f"{name}.jsonl")
+        task = BodySwapBatchOperator(task_id=name, swaps=swaps, results_uri=results, poll_interval=0.05)
+        summary: dict[str, Any] = run(task, named(name))
+        return summary
+
+    def named(name: str) -> Any:
+        ti = TaskInstance()
+        ti.task_id = name
+        return context(ti)
+
+    made = batch([one], "swaps")
+    store = SegmindToObjectStorageOperator(task_id="store", results=made, destination=str(tmp_path / "pictures"))
+    verdicts = {"0": ["keep", "ann", 1.0], "1": ["again", "ann", 1.0], "2": ["again", "ann", 1.0]}
+    summary = finished(store.execute(context()), str(tmp_path / "review.jsonl"), verdicts)
+    batch(summary["again_uri"], "again")
+    new = lines(str(tmp_path / "again.jsonl"))
+    assert [(row["id"], row.get("reused")) for row in new] == [("look-2", None), ("look-3", None)]
+    assert len(emulator.charges) == 5
+    assert batch([one], "tomorrow")["cost"] == 0

@@ -101,6 +101,14 @@ def test_a_mapped_sensor_waits_for_the_job_of_its_own_index(emulator: Emulator) 
     assert [event["request_id"] for event in events] == [job.request_id for job in jobs]
 
 
+def test_a_mapped_sensor_says_that_its_job_is_reused(emulator: Emulator) -> None:
+    emulator.set(job_seconds=0)
+    job = SegmindHook().submit("678b67a76426baad7e539337-v4", pictures(emulator))
+    handle = {"poll_url": job.poll_url, "request_id": job.request_id, "reused": True, "cost": 0}
+    event = event_of(started(mapped_sensor(end_in_trigger=False), pulls({("submit", 0): handle}, map_index=0)))
+    assert event["job"]["reused"]
+
+
 def test_a_thousand_sensors_after_one_list_pull_it_once() -> None:
     handles = [{"poll_url": f"{URL}{i}"} for i in range(1000)]
     ti = pulls({("batch", -1): handles})

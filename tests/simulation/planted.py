@@ -78,8 +78,18 @@ def _end_over_any(request_id: str, state: str, at: float, *, name: str = "", err
         yield Replace(record.name, changed.to_bytes())
 
 
+class _Every:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
 def _impatient(key: str, owner: Any, how: Reuse, clock: Any, **more: Any) -> Steps:
-    return (yield from _settle(key, owner, replace(how, resubmit=True), clock, **more))
+    return (yield from _settle(key, owner, replace(how, passed=_Every()), clock, **more))
+
+
+def _unasked(self: Remembering, key: str, *, wait: bool = True) -> Steps:
+    how = replace(self.how, passed=_Every() if self.resubmit else ())
+    return memory.settle(key, self.owner, how, memory_swaps.time.time, wait=wait)
 
 
 def _refused_by_any_attempt(name: str, owner: Mapping[str, Any], at: float) -> Steps:
@@ -125,6 +135,7 @@ PLANTED: dict[str, tuple[tuple[Any, str, Any], ...]] = {
     "an end that overwrites another": ((ends, "ended", _end_over_any),),
     "no patience with what another task is sending": ((memory, "SENDING", 0.0),),
     "an abandoned claim ordered again": ((memory, "settle", _impatient),),
+    "an unknown order sent again before the history is asked": ((Remembering, "settle", _unasked),),
     "a claim released by any attempt of its task": ((memory, "refused", _refused_by_any_attempt),),
     "one 404 of a young job believed": ((memory_swaps, "FORGOTTEN", -1.0),),
     "a second attempt taken for a person's clear": (

@@ -59,14 +59,16 @@ class Rules:
 
     def _may(self, charge: Charge, standing: list[Charge]) -> bool:
         by = charge.by
-        if by.swap.resubmit and by.charges == 1:
+        if by.swap.resubmit and by.charges == 1 and by.asked:
             return True
         if by.swap.refresh and not any(one.by.swap is by.swap and one.by.series == by.series for one in standing):
             return True
         # A person cleared a task that had said that nobody knows the outcome.
         if all(self._is_given_up(one) or self._is_replaced(one) for one in standing):
             return True
-        # It was claimed first, and sent so late that somebody else was allowed to order meanwhile.
+        # It was claimed first, and sent so late that somebody else was allowed to order meanwhile. A refresh passes by
+        # the orders of all others.
+        standing = [one for one in standing if one.by.swap is by.swap] if by.swap.refresh else standing
         return all((one.by.swap.refresh or one.by.swap.resubmit) and by.claimed < one.at for one in standing)
 
     def written(self, name: str, data: bytes, before: bytes | None) -> None:

@@ -95,6 +95,8 @@ class Service:
         """Answer a request, or lose it or the answer."""
         hub, url = self.hub, request.url
         kind = "order" if request.method == "POST" else "history" if "request-history" in url else "poll"
+        if kind == "history":
+            self.who().asked = True
         hub.step(f"{kind} {url[-12:]}")
         if self._is(self.outages):
             return hub.rng.choice((UNREACHED, RESET)) if kind != "order" else UNREACHED

@@ -78,6 +78,8 @@ class Attempt:
         self.said: list[str] = []
         """What is in its log."""
         self.charges = 0
+        self.asked = False
+        """Whether it has asked the request history."""
         self.claim, self.claimed = "", 0.0
         """The name of the object that it claimed last, and when."""
         self.is_over = False
