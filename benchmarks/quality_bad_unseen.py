@@ -10,6 +10,7 @@ from benchmarks.quality_good import Swap
 from benchmarks.quality_people import grained
 from benchmarks.quality_variants import cast, covering, pasted
 
+
 def _on_the_person(swap: Swap, changed: Image.Image) -> Image.Image:
     return Image.composite(changed, swap.good, old_mask(swap))
 
@@ -148,5 +149,7 @@ UNSEEN: dict[str, Kind] = {
     "person dark": lambda swap: _on_the_person(swap, ImageEnhance.Brightness(swap.good).enhance(0.35)),
     "person noisy": lambda swap: _on_the_person(swap, grained(swap.good, 30, 3)),
     "person of few cells": lambda swap: _on_the_person(swap, mosaic(swap.good, 50)),
-    "old one faintly over all": lambda swap: Image.blend(swap.good, swap.base.picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 0.25),
+    "old one faintly over all": lambda swap: Image.blend(
+        swap.good, swap.base.picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 0.25
+    ),
 }
