@@ -29,6 +29,8 @@ _LEAST_PIXELS = 2000
 _CLOSER = 1.6
 """How many sides of a face a closer look shows on each side of its middle."""
 _EXTREMES = (2, 98)
+_SMALL, _WHOLLY, _LEAST_PLACES = 8, 0.9, 40
+_TINY, _FLAT = 4, 0.6
 
 
 @dataclass(frozen=True)
@@ -38,42 +40,68 @@ class Reference:
     picture: Image.Image
 
     @cached_property
-    def contrast(self) -> float | None:
-        """The range of light and dark on the person, 0 to 255."""
-        person = detectors.subject(self.picture) > SURELY
-        if np.count_nonzero(person) < _LEAST_PIXELS:
-            return None
-        return range_of((np.asarray(self.picture, np.float32) @ LUMA)[person])
+    def _luma(self) -> NDArray[np.float32]:
+        luma: NDArray[np.float32] = np.asarray(self.picture, np.float32) @ LUMA
+        return luma
 
     @cached_property
+    def _person(self) -> NDArray[np.bool_]:
+        return detectors.subject(self.picture) > SURELY
+
+    @cached_property
+    def _face(self) -> Found | None:
+        return next(iter(detectors.find(detectors.FACES, self.picture, SURE)), None)
+
+    @property
+    def contrast(self) -> float | None:
+        """The range of light and dark on the person, 0 to 255."""
+        return range_of(self._luma[self._person]) if np.count_nonzero(self._person) >= _LEAST_PIXELS else None
+
+    @property
+    def smoothness(self) -> float | None:
+        """How rough the smoother places of the person are."""
+        return smoothness(self._luma - smooth(self._luma, 1), self._person)
+
+    @property
     def plain(self) -> float:
         """The share of the person that has no fine structure."""
-        person = blocks((detectors.subject(self.picture) > SURELY).astype(np.float32), BLOCK) > 0.5
-        luma = np.asarray(self.picture, np.float32) @ LUMA
-        return float(np.mean((blocks((luma - smooth(luma)) ** 2, BLOCK) < PLAIN)[person])) if person.any() else 0.0
+        fine = blocks((self._luma - smooth(self._luma)) ** 2, BLOCK)
+        person = blocks(self._person.astype(np.float32), BLOCK) > 0.5
+        return float(np.mean(fine[person] < PLAIN)) if person.any() else 0.0
 
-    def face_strength(self, side: float) -> float | None:
-        """Return how strong the fine structure of its face is, as large as another one."""
-        faces = detectors.find(detectors.FACES, self.picture, SURE)
-        if not faces:
+    def face(self, side: float) -> NDArray[np.float32] | None:
+        """Return the luma of its face, as large as another one."""
+        if self._face is None:
             return None
-        left, top, right, bottom = (round(value) for value in faces[0].box)
-        share = side / max(1.0, side_of(faces[0]))
-        size = [max(4, round((end - start) * share)) for start, end in ((left, right), (top, bottom))]
-        face = self.picture.crop((left, top, right, bottom)).resize(size, Image.Resampling.BICUBIC)
-        luma = np.asarray(face, np.float32) @ LUMA
-        return strength(luma - smooth(luma))
+        luma, share = cut(self._luma, self._face), side / max(1.0, side_of(self._face))
+        size = [max(8, round(length * share)) for length in luma.shape[::-1]]
+        return np.asarray(Image.fromarray(luma).resize(size, Image.Resampling.BICUBIC), np.float32)
 
 
-def cut(values: NDArray[np.float32], found: Found) -> NDArray[np.float32]:
-    """Return the part of a picture in the box of a face."""
-    left, top, right, bottom = (max(0, round(value)) for value in found.box)
+def cut(values: NDArray[np.float32], found: Found, above: float = 0.0) -> NDArray[np.float32]:
+    """Return the part of a picture in the box of a face; ``above``: and so many of its heights above it."""
+    left, top, right, bottom = found.box
+    top -= above * (bottom - top)
+    left, top, right, bottom = (max(0, round(value)) for value in (left, top, right, bottom))
     return values[min(top, values.shape[0] - 1) : bottom + 1, min(left, values.shape[1] - 1) : right + 1]
 
 
 def strength(fine: NDArray[np.float32]) -> float:
     """Return how strong fine structure is, where it is strong."""
     return float(np.percentile(np.abs(fine), 95))
+
+
+def smoothness(finest: NDArray[np.float32], person: NDArray[np.bool_]) -> float | None:
+    """Return how rough a person is where a quarter of it is smoother: skin and plain clothes are seldom all covered."""
+    places = blocks(person.astype(np.float32), _SMALL) > _WHOLLY
+    if np.count_nonzero(places) < _LEAST_PLACES:
+        return None
+    return float(np.percentile(np.sqrt(blocks(finest**2, _SMALL))[places], 25))
+
+
+def flat(luma: NDArray[np.float32]) -> float:
+    """Return the share of a picture that has no structure at all."""
+    return float(np.mean(blocks(luma**2, _TINY) - blocks(luma, _TINY) ** 2 < _FLAT))
 
 
 def side_of(face: Found) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airflow_provider_segmind.quality import detectors
-from airflow_provider_segmind.quality.comparison import BLOCK, blocks
+from airflow_provider_segmind.quality.comparison import BLOCK, SUBJECT, blocks, smooth
 from airflow_provider_segmind.quality.detectors import grown
 from airflow_provider_segmind.quality.looks import (
     FAINT,
@@ -18,10 +18,12 @@ from airflow_provider_segmind.quality.looks import (
     SURE,
     SURELY,
     cut,
+    flat,
     range_of,
     redness,
     score_closer,
     side_of,
+    smoothness,
     strength,
 )
 
@@ -54,7 +56,8 @@ _SMALL_LOSS = 0.4
 """What the loss of such a face counts, if its body is there."""
 _BESIDE, _LEAST_BESIDE = 0.6, 30.0
 """How far from the middle of a face its body is surely: in widths of the face, or in pixels if that is more."""
-_LEAST_ROUGH = 10.0
+_FOREHEAD = 0.3
+"""Of a face's height: how much of the head above its box counts."""
 _LEAST_RANGE = 20.0
 _LEAST_PIXELS = 2000
 
@@ -164,27 +167,28 @@ class OldAndNew:
         """Return how strong the fine structure of the face is, compared with the old one's or the reference's."""
         if self._face is None or self._is_drawn:
             return None
-        new, *wanted = self._face_strengths
+        old, new = (strength(cut(fine, self._face)) for fine in self.pair.fine)
         found = [other for other in self.after.all_faces if _meet(self._face.box, other.box)]
         if found:
             new = min(new, strength(cut(self.pair.fine[1], found[0])))
-        return new / max(2.0, min(wanted))
+        face = self.reference.face(side_of(self._face)) if self.reference else None
+        return new / max(2.0, old if face is None else min(old, strength(face - smooth(face))))
 
-    def face_roughness(self) -> float | None:
-        """Return how strong the fine structure of the face is, compared with the old one's and the reference's."""
-        if self._face is None:
+    def face_flat(self) -> float | None:
+        """Return the share of the face and forehead that is flat, beyond the old one's and the reference's."""
+        if self._face is None or self._is_drawn:
             return None
-        new, *usual = self._face_strengths
-        return new / max(_LEAST_ROUGH, *usual)
+        usual, new = (flat(cut(luma, self._face, _FOREHEAD)) for luma in self.pair.lumas)
+        known = self.reference.face(side_of(self._face)) if self.reference else None
+        return new - (usual if known is None else max(usual, flat(known)))
 
-    @cached_property
-    def _face_strengths(self) -> tuple[float, ...]:
-        """How strong fine structure is where the face is: of the result, of the source, and on the reference."""
-        if self._face is None:
-            return ()
-        there = [strength(cut(fine, self._face)) for fine in self.pair.fine[::-1]]
-        wanted = self.reference.face_strength(side_of(self._face)) if self.reference else None
-        return (*there, *([] if wanted is None else [wanted]))
+    def grain(self) -> float | None:
+        """Return by how much even the smoother places of the person got grainy: a standard deviation, of 255."""
+        (before, after), person = self.pair.finest, self.pair.before_subject > SURELY
+        old, new = smoothness(before, person), smoothness(after, person & (self.pair.after_subject > SUBJECT))
+        if old is None or new is None:
+            return None
+        return new - max(old, (self.reference.smoothness if self.reference else None) or 0.0)
 
     def turned(self) -> float | None:
         """Return by how many degrees the body is turned, either way."""

@@ -82,6 +82,14 @@ RULES = (
         "background_erased", "max_background_erased", "surroundings", "erased", "{} of the background was erased", ".1%"
     ),
     Rule(
+        "background_smeared",
+        "max_background_smeared",
+        "surroundings",
+        "smeared",
+        "{} of the background's detail is smeared, or something lies over it",
+        ".1%",
+    ),
+    Rule(
         "background_taken",
         "max_background_taken",
         "surroundings",
@@ -141,12 +149,14 @@ RULES = (
         "the face is blurred: its detail is {} times the old one's",
     ),
     Rule(
-        "face_rough",
-        "max_face_roughness",
+        "face_flat",
+        "max_face_flat",
         "person",
-        "face_roughness",
-        "the face is grainy or full of lines: its detail is {} times the old one's and the reference's",
+        "face_flat",
+        "parts of the face are covered, or cells of one colour: {} of it",
+        ".0%",
     ),
+    Rule("subject_grain", "max_subject_grain", "person", "grain", "the person is grainy all over, by {} of 255", ".1f"),
     Rule(
         "face_colour",
         "min_skin",

@@ -31,6 +31,7 @@ _DETAILED = 9.0
 _ERASED = 0.8, 9.0
 """Variance of a block that is empty, and of one that is not."""
 _COLOURED = 4.0
+_SMEARED = 0.4
 _LINE, _ABOVE_NOISE = 12.0, 5.0
 """Least strength of a line, of 255, and how many times the noise it must have."""
 _MARGIN = 1 / 16
@@ -117,10 +118,24 @@ class Surroundings:
         known = self._share > 0.5
         return float(np.mean(((before > _ERASED[1]) & (after < _ERASED[0]))[known]))
 
+    @property
+    def _is_known(self) -> bool:
+        """Whether the area is the background, and not what is the same on both for want of one."""
+        return bool(self.pair.backgrounds[0][self.area].all())
+
+    def smeared(self) -> float | None:
+        """Return the share of its detail that was lost in one place and not in others."""
+        before, after = (blocks(fine**2, BLOCK) for fine in self.pair.fine)
+        detailed = (before > _DETAILED) & (self._share > _KNOWN)
+        if np.count_nonzero(detailed) < 2 * _LEAST_BLOCKS or not self._is_known:
+            return None
+        left = np.sqrt(after[detailed] / before[detailed])
+        return float(np.mean(left < _SMEARED * min(1.0, float(np.median(left)))))
+
     def taken(self) -> float | None:
         """Return the share of the source's background where the result shows a person."""
         background = self.pair.backgrounds[0]
-        if not background[self.area].all():  # nobody knows where the person ends
+        if not self._is_known:
             return None
         return float(np.mean(self.pair.after_subject[background] > 0.5)) if background.mean() > _LEAST_AREA else None
 

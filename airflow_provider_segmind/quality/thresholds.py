@@ -62,6 +62,7 @@ class Thresholds:
     :param min_background_detail: strength of its fine structure, as a share of the source's.
     :param max_background_grain: of 255; by how much its even places got grainy.
     :param max_background_erased: share of it that lost all structure.
+    :param max_background_smeared: share of its detail that was lost in one place alone; 1 never fails.
     :param max_background_taken: share of the source's background where a person stands now.
     :param max_new_lines: share of the background, far from the person, that is a new line.
     :param max_new_mark: share of new lines where they are densest; 1 never fails.
@@ -72,7 +73,8 @@ class Thresholds:
     :param min_subject_contrast: range of light and dark on the person, as a share of the old one's; 0 never fails.
     :param max_face_loss: by how much the score of the face, or of the body, fell; 1 never fails.
     :param min_face_detail: strength of the face's fine structure, as a share of the old one's; 0 never fails.
-    :param max_face_roughness: the same strength, as a multiple of the old one's and the reference's.
+    :param max_face_flat: share of the face that is flat, beyond the old one's and the reference's; 1 never fails.
+    :param max_subject_grain: of 255; by how much even the smoother places of the person got grainy.
     :param min_skin: by how much of its red a face is redder than green and blue; -10 never fails.
     :param min_there: how surely a person is where each half of the old one was, as a share of the source's.
     :param max_old_detail: share of a half of the old person whose fine structure is still there.
@@ -118,6 +120,7 @@ class Thresholds:
     min_background_detail: float = 0.1
     max_background_grain: float = 9.0
     max_background_erased: float = 0.25
+    max_background_smeared: float = 1.0
     max_background_taken: float = 0.6
     max_new_lines: float = 0.1
     max_new_mark: float = 1.0
@@ -128,7 +131,8 @@ class Thresholds:
     min_subject_contrast: float = 0.0
     max_face_loss: float = 1.0
     min_face_detail: float = 0.0
-    max_face_roughness: float = 6.0
+    max_face_flat: float = 1.0
+    max_subject_grain: float = 9.0
     min_skin: float = -10.0
     min_there: float = 0.0
     max_old_detail: float = 0.85
@@ -235,6 +239,8 @@ _HIGHEST = {
     "max_text": 1.0,
     "max_turn": 180.0,
     "max_face_loss": 1.0,
+    "max_face_flat": 1.0,
+    "max_background_smeared": 1.0,
     "max_old_detail": 1.0,
     "max_subject_erased": 1.0,
 }

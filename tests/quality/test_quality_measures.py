@@ -165,6 +165,40 @@ def test_a_mosaic_shows_by_the_straight_lines_between_its_cells(pair: BeforeAfte
     assert after(pair, mosaic).cells() > 2.5
 
 
+def test_detail_that_is_lost_in_one_place_alone_is_smeared(pair: BeforeAfter):
+    def corner(pixels: np.ndarray) -> np.ndarray:
+        pixels[:120, 280:] = 128
+        return pixels
+
+    def softer(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(Image.fromarray(pixels.astype(np.uint8)).filter(ImageFilter.GaussianBlur(2)), np.float32)
+
+    assert after(pair, corner).smeared() > 0.1
+    assert around(pair).smeared() == after(pair, softer).smeared() == 0
+
+
+def test_a_person_full_of_grain_has_no_smooth_place_unless_the_reference_has_none(pair: BeforeAfter):
+    def grainy(pixels: np.ndarray) -> np.ndarray:
+        pixels[PERSON] += np.random.default_rng(2).normal(0, 40, pixels[PERSON].shape)
+        return pixels
+
+    noisy = OldAndNew(changed(pair, grainy), persons(), persons())
+    assert OldAndNew(pair, persons(), persons()).grain() == pytest.approx(0, abs=1)
+    assert noisy.grain() > 3
+    assert replace(noisy, reference=SimpleNamespace(smoothness=60.0)).grain() < 0
+
+
+def test_a_face_that_is_covered_or_made_of_cells_is_flat_in_parts(pair: BeforeAfter):
+    face = found(0.9, (170, 90, 230, 150))
+
+    def bar(pixels: np.ndarray) -> np.ndarray:
+        pixels[100:120, 165:235] = 0
+        return pixels
+
+    assert OldAndNew(pair, persons(face), persons(face)).face_flat() == 0
+    assert OldAndNew(changed(pair, bar), persons(face), persons(face)).face_flat() > 0.15
+
+
 def test_a_text_over_the_clothes_shows_by_its_dense_hard_edges(pair: BeforeAfter):
     def text(pixels: np.ndarray) -> np.ndarray:
         image = Image.fromarray(pixels.astype(np.uint8))
