@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
 from benchmarks.quality_bad_people import PERSON, Kind, blurred, box_of, mosaic, old_mask
-from benchmarks.quality_bad_unseen import UNSEEN
+from benchmarks.quality_bad_unseen import MORE, UNSEEN
 from benchmarks.quality_good import Swap
 from benchmarks.quality_people import grained
 from benchmarks.quality_variants import (
@@ -231,6 +231,7 @@ BAD: dict[str, Kind] = {
     "JPEG of quality 5, saved again": lambda swap: _twice_coded(swap.good, 5),
     "grain": _noisy,
     **PERSON,
+    **MORE,
     **UNSEEN,
 }
 HELD_OUT = tuple(UNSEEN)
