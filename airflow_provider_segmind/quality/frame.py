@@ -35,13 +35,13 @@ class Frame:
     alignment: Alignment
     sizes: tuple[tuple[int, int], tuple[int, int]]
 
-    def stretch(self) -> float | None:
+    def stretched(self) -> float | None:
         """Return by which share things got wider or narrower."""
         if not self.alignment.sure:
             return None
         return max(self.alignment.stretch, 1 / self.alignment.stretch) - 1
 
-    def shift(self) -> float | None:
+    def shifted(self) -> float | None:
         """Return how far a corner moved, as a share of its side, beyond what cropping to a multiple of 64 explains."""
         # That it fits better elsewhere is sure enough, however plain it is.
         if not self.alignment.sure and not self.alignment.farthest:

@@ -138,7 +138,7 @@ class OldAndNew:
         """Whether the source surely shows a person: who is hardly found there may as well not be found again."""
         return any(found[0].score > SURELY for found in (self.before.faces, self.before.bodies) if found)
 
-    def face_loss(self) -> float | None:
+    def face_lost(self) -> float | None:
         """Return by how much the score of the source's face fell, or of its body if no face was to be seen, 0 to 1."""
         if self._face is not None:
             loss = max(0.0, self._face.score - score_near(self._face, self.after.all_faces))
@@ -206,7 +206,7 @@ class OldAndNew:
         wanted = self.reference.contrast if self.reference else None
         return new / max(_LEAST_RANGE, old if wanted is None else min(old, wanted))
 
-    def skin(self) -> float | None:
+    def face_colour(self) -> float | None:
         """Return by how much of its red the face is redder than green or blue, if the old one was as skin is."""
         if self._face is None:
             return None
@@ -245,7 +245,7 @@ class OldAndNew:
         even = (self.pair.variances(BLOCK)[0] < _ERASED[0])[self._core > 0.5]
         return bool(even.size) and float(even.mean()) > _DRAWN
 
-    def old_detail(self) -> float | None:
+    def old_person(self) -> float | None:
         """Return the share of a half of the old person, of that with the most, whose fine structure is still there."""
         strength, alike = self.pair.structure
         core = (self._core > 0.95) & self._near_face

@@ -207,42 +207,22 @@ def review_cuts() -> Mapping[str, float]:
 
 
 _DEFAULTS = {field.name: field.default for field in fields(Thresholds)}
-_HIGHEST = {
+_SHARES = (
+    "min_resolution_share", "max_flat_area_increase", "min_changed_area", "max_changed_area", "max_mirrored_gain",
+    "min_face_score", "min_body_score", "min_subject_area", "min_background_area", "min_background_ssim",
+    "sure_background_ssim", "max_subject_ssim", "min_pose_oks", "max_shift", "max_empty_rows", "min_colour",
+    "max_background_changed", "max_background_erased", "max_background_taken", "max_new_lines", "max_new_mark",
+    "max_new_object", "max_text", "max_face_loss", "max_face_flat", "max_background_smeared", "max_old_detail",
+    "max_subject_erased",
+)  # fmt: skip
+_HIGHEST = dict.fromkeys(_SHARES, 1.0) | {
     "same_image_bits": 64.0,
     "reference_returned_bits": 64.0,
     "min_contrast": 127.5,
-    "min_resolution_share": 1.0,
-    "max_flat_area_increase": 1.0,
-    "min_changed_area": 1.0,
-    "max_changed_area": 1.0,
-    "max_mirrored_gain": 1.0,
-    "min_face_score": 1.0,
-    "min_body_score": 1.0,
-    "min_subject_area": 1.0,
-    "min_background_area": 1.0,
-    "min_background_ssim": 1.0,
-    "sure_background_ssim": 1.0,
     "max_background_luminance_shift": 255.0,
     "max_background_color_shift": 255.0,
-    "max_subject_ssim": 1.0,
-    "min_pose_oks": 1.0,
     "max_quantization": 255.0,
-    "max_shift": 1.0,
-    "max_empty_rows": 1.0,
-    "min_colour": 1.0,
-    "max_background_changed": 1.0,
-    "max_background_erased": 1.0,
-    "max_background_taken": 1.0,
-    "max_new_lines": 1.0,
-    "max_new_mark": 1.0,
-    "max_new_object": 1.0,
-    "max_text": 1.0,
     "max_turn": 180.0,
-    "max_face_loss": 1.0,
-    "max_face_flat": 1.0,
-    "max_background_smeared": 1.0,
-    "max_old_detail": 1.0,
-    "max_subject_erased": 1.0,
 }
 _LOWEST = {
     "max_pixels": 1.0,

@@ -102,7 +102,7 @@ def test_rows_and_colours_that_are_gone_are_counted(pair: BeforeAfter):
     assert Frame(replace(pair, after=made), STRAIGHT, sizes).empty_rows() == pytest.approx(0.25)
     grey = np.repeat(pair.after.mean(axis=2, keepdims=True), 3, axis=2)
     assert Frame(replace(pair, after=grey), STRAIGHT, sizes).colour() == pytest.approx(0, abs=0.02)
-    assert Frame(pair, STRAIGHT, sizes).shift() is None  # nothing to hold on to was found
+    assert Frame(pair, STRAIGHT, sizes).shifted() is None  # nothing to hold on to was found
 
 
 def found(score: float, box: tuple[float, float, float, float]) -> Found:
@@ -118,19 +118,19 @@ def persons(*faces: Found) -> Persons:
 
 def test_what_is_left_of_the_old_person_is_measured_by_its_fine_detail(pair: BeforeAfter):
     nobody = persons()
-    assert OldAndNew(pair, nobody, nobody).old_detail() < 0.1
+    assert OldAndNew(pair, nobody, nobody).old_person() < 0.1
     half = pair.after.copy()
     half[80:200, 140:260] = pair.before[80:200, 140:260]
-    assert OldAndNew(replace(pair, after=half), nobody, nobody).old_detail() > 0.8
+    assert OldAndNew(replace(pair, after=half), nobody, nobody).old_person() > 0.8
     blended = (pair.before + pair.after) / 2
-    assert OldAndNew(replace(pair, after=blended), nobody, nobody).old_detail() > 0.9
+    assert OldAndNew(replace(pair, after=blended), nobody, nobody).old_person() > 0.9
 
 
 def test_a_face_is_lost_when_none_is_where_it_was(pair: BeforeAfter):
     old, elsewhere = found(0.9, (170, 90, 230, 150)), found(0.9, (10, 10, 60, 60))
-    assert OldAndNew(pair, persons(old), persons(found(0.8, (175, 95, 235, 155)))).face_loss() == pytest.approx(0.1)
-    assert OldAndNew(pair, persons(old), persons(elsewhere)).face_loss() == pytest.approx(0.9)
-    assert OldAndNew(pair, persons(), persons(elsewhere)).face_loss() is None
+    assert OldAndNew(pair, persons(old), persons(found(0.8, (175, 95, 235, 155)))).face_lost() == pytest.approx(0.1)
+    assert OldAndNew(pair, persons(old), persons(elsewhere)).face_lost() == pytest.approx(0.9)
+    assert OldAndNew(pair, persons(), persons(elsewhere)).face_lost() is None
 
 
 def test_a_person_of_whom_a_half_is_missing_is_not_there(pair: BeforeAfter):
@@ -245,7 +245,7 @@ def test_skin_is_redder_than_green_and_blue_whether_it_is_light_or_dark(pair: Be
 
         old = pair.before.copy()
         old[90:151, 170:231] = (224, 172, 140)
-        return OldAndNew(replace(changed(pair, dyed), before=old), persons(face), persons(face)).skin()
+        return OldAndNew(replace(changed(pair, dyed), before=old), persons(face), persons(face)).face_colour()
 
     assert skin((224, 172, 140)) == pytest.approx(skin((60, 46, 38)), abs=0.03)
     assert skin((120, 150, 110)) < 0
@@ -255,8 +255,8 @@ def test_skin_is_redder_than_green_and_blue_whether_it_is_light_or_dark(pair: Be
 def test_a_small_face_may_hide_as_long_as_the_body_is_there(pair: BeforeAfter):
     face, body = found(0.9, (190, 90, 210, 110)), found(0.9, (170, 90, 230, 150))
     old = Persons((face,), (body,), 0.5, 0.6)
-    assert OldAndNew(pair, old, Persons((), (body,), 0.5, 0.6)).face_loss() == pytest.approx(0.36)
-    assert OldAndNew(pair, old, persons()).face_loss() == pytest.approx(0.9)
+    assert OldAndNew(pair, old, Persons((), (body,), 0.5, 0.6)).face_lost() == pytest.approx(0.36)
+    assert OldAndNew(pair, old, persons()).face_lost() == pytest.approx(0.9)
 
 
 def test_a_person_turned_upside_down_is_turned(pair: BeforeAfter):
