@@ -71,6 +71,8 @@ class Frame:
 
     def text(self) -> float | None:
         """Return how dense new hard edges are along a line of blocks, the person's included: as in a text."""
+        if min(self.pair.before.shape[:2]) < BLOCK:
+            return None
         before, after = (_steps(luma) for luma in self.pair.lumas)
         dense = blocks(((after > _INK) & (after > _ABOVE * smooth(before))).astype(np.float32), BLOCK)
         if dense.shape[1] < _LETTERS:

@@ -203,7 +203,7 @@ def _lines_across(luma: NDArray[np.float32], area: NDArray[np.bool_]) -> float:
     for values, known in ((luma, area), (luma.T, area.T)):
         both = known[:, 1:] & known[:, :-1]
         count = both.sum(axis=0)
-        enough = count >= max(_LEAST_BLOCKS * 2, count.max() / 4)
+        enough = count >= max(_LEAST_BLOCKS * 2, count.max(initial=0) / 4)
         if np.count_nonzero(enough) < _GRID_LINES:
             return 0.0
         steps = (np.minimum(np.abs(np.diff(values, axis=1)), _HARD) * both).sum(axis=0)[enough] / count[enough]
