@@ -186,9 +186,8 @@ class OldAndNew:
         """Return by how much even the smoother places of the person got grainy: a standard deviation, of 255."""
         (before, after), person = self.pair.finest, self.pair.before_subject > SURELY
         old, new = smoothness(before, person), smoothness(after, person & (self.pair.after_subject > SUBJECT))
-        if old is None or new is None:
-            return None
-        return new - max(old, (self.reference.smoothness if self.reference else None) or 0.0)
+        usual = self.reference.smoothness if self.reference else None
+        return None if old is None or new is None or usual is None else new - max(old, usual)
 
     def turned(self) -> float | None:
         """Return by how many degrees the body is turned, either way."""
@@ -204,7 +203,8 @@ class OldAndNew:
             return None
         old, new = (range_of(luma[person]) for luma in self.pair.lumas)
         wanted = self.reference.contrast if self.reference else None
-        return new / max(_LEAST_RANGE, old if wanted is None else min(old, wanted))
+        # Without a reference nobody knows: other hair and clothes can be all of one tone.
+        return None if wanted is None else new / max(_LEAST_RANGE, min(old, wanted))
 
     def face_colour(self) -> float | None:
         """Return by how much of its red the face is redder than green or blue, if the old one was as skin is."""

@@ -182,9 +182,11 @@ def test_a_person_full_of_grain_has_no_smooth_place_unless_the_reference_has_non
         pixels[PERSON] += np.random.default_rng(2).normal(0, 40, pixels[PERSON].shape)
         return pixels
 
-    noisy = OldAndNew(changed(pair, grainy), persons(), persons())
-    assert OldAndNew(pair, persons(), persons()).grain() == pytest.approx(0, abs=1)
+    usual = SimpleNamespace(smoothness=10.0)
+    noisy = OldAndNew(changed(pair, grainy), persons(), persons(), usual)
+    assert OldAndNew(pair, persons(), persons(), usual).grain() == pytest.approx(0, abs=1)
     assert noisy.grain() > 3
+    assert replace(noisy, reference=None).grain() is None
     assert replace(noisy, reference=SimpleNamespace(smoothness=60.0)).grain() < 0
 
 
@@ -228,10 +230,12 @@ def test_a_person_who_is_seen_through_has_less_contrast_unless_the_reference_has
     def pale(pixels: np.ndarray) -> np.ndarray:
         return 150 + (pixels - 150) * 0.4
 
-    seen_through = OldAndNew(changed(pair, pale), persons(), persons())
-    assert OldAndNew(pair, persons(), persons()).contrast() == pytest.approx(1, abs=0.1)
+    usual = SimpleNamespace(contrast=90.0)
+    seen_through = OldAndNew(changed(pair, pale), persons(), persons(), usual)
+    assert OldAndNew(pair, persons(), persons(), usual).contrast() == pytest.approx(1, abs=0.1)
     assert seen_through.contrast() < 0.6
-    plain = SimpleNamespace(contrast=25.0, plain=0.0, face_strength=lambda side: None)
+    assert replace(seen_through, reference=None).contrast() is None
+    plain = SimpleNamespace(contrast=25.0)
     assert replace(seen_through, reference=plain).contrast() > 0.8
 
 
