@@ -45,6 +45,13 @@ def test_the_emulators_drawings_and_its_swaps_pass(number):
         assert (report.verdict, report.layers) == ("pass", ("core", "qa")), report.summary()
 
 
+@pytest.mark.parametrize(("scene", "person"), [(0, 0), (1, 0), (2, 0)])
+def test_the_emulators_swaps_of_its_first_person_pass_though_she_is_pale(scene, person):
+    source, reference = samples.draw("scene", scene), samples.draw("person", person)
+    report = check_swap(source, paint.swap(source, reference), reference)
+    assert report.verdict == "pass", report.summary()
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_good_swap_of_photographs_passes_in_every_encoding_and_a_smaller_size(kind):
     source, result, reference = photo_trio()
