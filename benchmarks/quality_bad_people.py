@@ -38,15 +38,15 @@ def _ghost(swap: Swap) -> Image.Image:
 
 
 def _face(swap: Swap, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    made = _part_replaced(swap.good, _head(swap), change)
+    made = _part_replaced(swap.good, head_of(swap), change)
     mask = Image.new("L", made.size)
-    ImageDraw.Draw(mask).ellipse(_head(swap), 255)
+    ImageDraw.Draw(mask).ellipse(head_of(swap), 255)
     return Image.composite(made, swap.good, mask)
 
 
 def _head_missing(swap: Swap) -> Image.Image:
     mask = Image.new("L", swap.good.size)
-    mask.paste(255, _head(swap))
+    mask.paste(255, head_of(swap))
     return Image.composite(swap.empty, swap.good, mask)
 
 
@@ -85,7 +85,7 @@ def _old_again(swap: Swap, dye: Callable[[Image.Image], Image.Image], box: tuple
 
 
 def _only_clothes(swap: Swap) -> Image.Image:
-    head, box = _head(swap), box_of(swap)
+    head, box = head_of(swap), box_of(swap)
     return _old_again(swap, lambda picture: cast(picture, (1.35, 0.8, 0.75)), (box[0], head[3], box[2], box[3]))
 
 
@@ -101,7 +101,7 @@ def _half_old(swap: Swap) -> Image.Image:
 
 
 def _swirled(swap: Swap) -> Image.Image:
-    left, top, right, bottom = _head(swap)
+    left, top, right, bottom = head_of(swap)
     pixels = np.asarray(swap.good)
     y, x = np.mgrid[top:bottom, left:right].astype(np.float64)
     middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
@@ -120,7 +120,7 @@ def box_of(swap: Swap) -> tuple[int, int, int, int]:
     return swap.base.mask.getbbox() or (0, 0, *swap.good.size)
 
 
-def _head(swap: Swap) -> tuple[int, int, int, int]:
+def head_of(swap: Swap) -> tuple[int, int, int, int]:
     """Return where the head is: the uppermost part of the mask, as wide as it is there."""
     left, top, right, bottom = box_of(swap)
     height = round((bottom - top) * {"head": 0.8, "bust": 0.5, "half body": 0.3}.get(swap.base.framing, 0.18))

@@ -41,7 +41,8 @@ def pairs(bases: Sequence[Base], only: str | None = None, turns: int = 1) -> Ite
                 continue
             # By turns, so that no kind is seen with one of them alone.
             swap = made[(number + place) % 2]
-            yield _pair(swap, kind, STYLES[(number + place) % 2], spoilt(kind, swap))
+            if (result := spoilt(kind, swap)) is not None:
+                yield _pair(swap, kind, STYLES[(number + place) % 2], result)
 
 
 def _pair(swap: Swap, kind: str, style: str, result: bytes) -> Pair:

@@ -30,7 +30,7 @@ _REACH = 0.2
 """Farthest that a corner may go, as a share of the longer side: what is farther is another picture."""
 _BETTER = 0.9
 """Share of the error that must be left at most; else, the result is taken as it lies."""
-_NEAR, _MUCH_BETTER = 0.02, 0.3
+_NEAR, _MUCH_BETTER = 0.02, 0.2
 """A picture of the source's size was not cropped: what is farther than this share of it must fit much better."""
 _SEEN = 0.25
 """Pixels of 512 that make no difference."""

@@ -21,8 +21,11 @@ SUBJECT = 0.5
 # hair and 16 of 512 pixels around the subject count as subject.
 _NEAR_SUBJECT = 0.3
 _MARGIN = 1 / 32
-_BLOCK = 16
+BLOCK = 16
+"""Pixels of a side of the squares that are judged as one place."""
 _LEAST_BLOCKS = 8
+_KEPT = 9.0, 0.6
+"""Variance of the fine structure of a place that has any, and its correlation from which the place is the same."""
 _SEEN = 1.0
 """Of 255: the change of colours by a profile that can be told from noise."""
 _ALIKE = 0.25
@@ -67,6 +70,21 @@ class BeforeAfter:
         before, after = (luma - smooth(luma, 1) for luma in self.lumas)
         return before, after
 
+    @cached_property
+    def structure(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """How strong the source's fine structure is in each block, as variance, and how well the result's fits it."""
+        before, after = self.fine
+        one, other, both = (blocks(values, BLOCK) for values in (before**2, after**2, before * after))
+        return one, np.asarray(both / np.sqrt(one * other + 1e-3), np.float32)
+
+    @cached_property
+    def kept(self) -> NDArray[np.bool_]:
+        """The pixels of blocks that plainly show the same on both, whoever they belong to; height x width."""
+        strength, alike = self.structure
+        same = np.kron((strength > _KEPT[0]) & (alike > _KEPT[1]), np.ones((BLOCK, BLOCK), np.bool_))
+        rest = [(0, length - there) for length, there in zip(self.before.shape[:2], same.shape, strict=True)]
+        return np.pad(same, rest)
+
     def variances(self, side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the variance of the luma within each block of ``side`` pixels, before and after."""
         before, after = (blocks(luma**2, side) - blocks(luma, side) ** 2 for luma in self.lumas)
@@ -109,12 +127,12 @@ class Difference:
 def profile_lost(pair: BeforeAfter, numbers: NDArray[np.float32], area: NDArray[np.bool_]) -> bool:
     """Whether the result has the numbers of the source, height x width x 3, and not its colours, in an area."""
     # Means of blocks, for noise averages out in them; without the mean of all, for brightness has a check of its own.
-    share = blocks(area[..., None].astype(np.float32), _BLOCK)
+    share = blocks(area[..., None].astype(np.float32), BLOCK)
     known = share[..., 0] > 0.5
     if np.count_nonzero(known) < _LEAST_BLOCKS:
         return False
     before, after, kept = (
-        (blocks(picture * area[..., None], _BLOCK) / np.maximum(share, 0.5))[known]
+        (blocks(picture * area[..., None], BLOCK) / np.maximum(share, 0.5))[known]
         for picture in (pair.before, pair.after, numbers)
     )
     strength = _variance(kept - before)

@@ -36,8 +36,6 @@ QA_SWAP = (
     "background_ssim",
     "background_luminance_shift",
     "background_color_shift",
-    "background_moved",
-    "subject_moved",
     "subject_ssim",
     *(rule.check for rule in RULES),
 )
@@ -111,7 +109,8 @@ def check_swap(
     if "qa" in layers:
         from airflow_provider_segmind.quality import qa as models
 
-        given = models.Given(before.small, after.small, (before.size, after.size), before.numbers)
+        reference_small = pictures["reference"].small if "reference" in pictures else None
+        given = models.Given(before.small, after.small, (before.size, after.size), before.numbers, reference_small)
         checks += models.swap_checks(given, thresholds, pose_model)
     return Report("swap", checks, layers, time.perf_counter() - started)
 

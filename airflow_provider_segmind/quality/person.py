@@ -10,8 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from airflow_provider_segmind.quality import detectors
-from airflow_provider_segmind.quality.comparison import SUBJECT, blocks
+from airflow_provider_segmind.quality.comparison import BLOCK, SUBJECT, blocks, smooth
 from airflow_provider_segmind.quality.detectors import grown
+from airflow_provider_segmind.quality.looks import (
+    FAINT,
+    PLAIN,
+    SURE,
+    SURELY,
+    cut,
+    flat,
+    range_of,
+    redness,
+    score_closer,
+    side_of,
+    smoothness,
+    strength,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,23 +33,33 @@ if TYPE_CHECKING:
 
     from airflow_provider_segmind.quality.comparison import BeforeAfter
     from airflow_provider_segmind.quality.detectors import Found
+    from airflow_provider_segmind.quality.looks import Reference
     from airflow_provider_segmind.quality.thresholds import Thresholds
 
-FAINT = 0.25
-"""Score from which a face or a body is found at all: to say that one is gone, a faint one counts."""
-SURE = 0.6
 _NEAR, _WITHIN = 0.15, 0.5
-_BLOCK = 16
 _LEAST_BLOCKS = 12
 _DETAILED = 12.0
 _ALIKE = 0.55
 """Correlation of the fine structure from which a block still shows the old person."""
-_SURELY, _SEEN = 0.7, 0.4
+_SEEN = 0.4
+_DETAILED_ENOUGH = 6.0
+"""Variance of the fine structure of a place that is not plain."""
 _ERASED = 0.8, 9.0
+_BEST = 75
+"""Percentile of the blocks by which detail is judged."""
 _DRAWN = 0.15
-_FULL_HEIGHT = (1, 99)
-_SKIN = 10.0
-"""By how much skin is redder than blue, of 255, in a picture whose light tells."""
+_SKIN = 0.06
+"""By how much of its red skin is redder than green and blue, in a picture whose light tells."""
+_LARGE_FACE, _SMALL_FACE = 24.0, 0.1
+"""Pixels of a face's side that are worth a closer look, and the share of the picture's with which it may hide."""
+_SMALL_LOSS = 0.4
+"""What the loss of such a face counts, if its body is there."""
+_BESIDE, _LEAST_BESIDE = 0.6, 30.0
+"""How far from the middle of a face its body is surely: in widths of the face, or in pixels if that is more."""
+_FOREHEAD = 0.3
+"""Of a face's height: how much of the head above its box counts."""
+_LEAST_RANGE = 20.0
+_LEAST_PIXELS = 2000
 
 
 @dataclass(frozen=True)
@@ -101,6 +125,7 @@ class OldAndNew:
     pair: BeforeAfter
     before: Persons
     after: Persons
+    reference: Reference | None = None
 
     @cached_property
     def _face(self) -> Found | None:
@@ -111,86 +136,99 @@ class OldAndNew:
     @property
     def surely(self) -> bool:
         """Whether the source surely shows a person: who is hardly found there may as well not be found again."""
-        return any(found[0].score > _SURELY for found in (self.before.faces, self.before.bodies) if found)
+        return any(found[0].score > SURELY for found in (self.before.faces, self.before.bodies) if found)
 
-    def face_loss(self) -> float | None:
+    def face_lost(self) -> float | None:
         """Return by how much the score of the source's face fell, or of its body if no face was to be seen, 0 to 1."""
         if self._face is not None:
-            return max(0.0, self._face.score - score_near(self._face, self.after.all_faces))
+            loss = max(0.0, self._face.score - score_near(self._face, self.after.all_faces))
+            loss = min(1.0, loss + self._loss_seen_closer(self._face))
+            small = side_of(self._face) < _SMALL_FACE * max(self.pair.before.shape[:2])
+            return _SMALL_LOSS * loss if small and self._body_is_there else loss
         bodies = self.before.all_bodies
         if not bodies or bodies[0].score < self.before.least_body:
             return None
         left = max(score_near(bodies[0], self.after.all_bodies), score_near(bodies[0], self.after.all_faces))
         return max(0.0, bodies[0].score - left)
 
+    @property
+    def _body_is_there(self) -> bool:
+        old, new = self.before.all_bodies, self.after.bodies
+        return bool(old) and any(_meet(old[0].box, one.box) and _alike(old[0], one) for one in new)
+
+    def _loss_seen_closer(self, face: Found) -> float:
+        """Return by how much the score fell in closer looks, 0 to 1: a face that is only a blot is none there."""
+        if side_of(face) < _LARGE_FACE:
+            return 0.0
+        before, after = (score_closer(picture, face) for picture in self._pictures)
+        return max(0.0, before - after)
+
     def face_detail(self) -> float | None:
-        """Return how strong the fine structure of the face is, compared with that of the old one."""
+        """Return how strong the fine structure of the face is, compared with the old one's or the reference's."""
         if self._face is None or self._is_drawn:
             return None
-        before, after = self.pair.fine
-        there = _cut(after, self._face), _cut(before, self._face)
+        old, new = (strength(cut(fine, self._face)) for fine in self.pair.fine)
         found = [other for other in self.after.all_faces if _meet(self._face.box, other.box)]
-        values = [_strength(there[0]) / max(2.0, _strength(there[1]))]
         if found:
-            values.append(_strength(_cut(after, found[0])) / max(2.0, _strength(there[1])))
-        return min(values)
+            new = min(new, strength(cut(self.pair.fine[1], found[0])))
+        face = self.reference.face(side_of(self._face)) if self.reference else None
+        return new / max(2.0, old if face is None else min(old, strength(face - smooth(face))))
 
-    def skin(self) -> float | None:
-        """Return by how much the face is redder than blue, of 255, if the old one was as skin is."""
+    def face_flat(self) -> float | None:
+        """Return the share of the face and forehead that is flat, beyond the old one's and the reference's."""
+        if self._face is None or self._is_drawn:
+            return None
+        usual, new = (flat(cut(luma, self._face, _FOREHEAD)) for luma in self.pair.lumas)
+        known = self.reference.face(side_of(self._face)) if self.reference else None
+        return new - (usual if known is None else max(usual, flat(known)))
+
+    def grain(self) -> float | None:
+        """Return by how much even the smoother places of the person got grainy: a standard deviation, of 255."""
+        (before, after), person = self.pair.finest, self.pair.before_subject > SURELY
+        old, new = smoothness(before, person), smoothness(after, person & (self.pair.after_subject > SUBJECT))
+        usual = self.reference.smoothness if self.reference else None
+        return None if old is None or new is None or usual is None else new - max(old, usual)
+
+    def turned(self) -> float | None:
+        """Return by how many degrees the body is turned, either way."""
+        tilts = self.before.tilt, self.after.tilt
+        if tilts[0] is None or tilts[1] is None:
+            return None
+        return abs((tilts[1] - tilts[0] + 180) % 360 - 180)
+
+    def contrast(self) -> float | None:
+        """Return the range of light and dark on the person, compared with the old one's or the reference's."""
+        person = (self.pair.before_subject > SURELY) & (self.pair.after_subject > _SEEN)
+        if np.count_nonzero(person) < _LEAST_PIXELS:
+            return None
+        old, new = (range_of(luma[person]) for luma in self.pair.lumas)
+        wanted = self.reference.contrast if self.reference else None
+        # Without a reference nobody knows: other hair and clothes can be all of one tone.
+        return None if wanted is None else new / max(_LEAST_RANGE, min(old, wanted))
+
+    def face_colour(self) -> float | None:
+        """Return by how much of its red the face is redder than green or blue, if the old one was as skin is."""
         if self._face is None:
             return None
-        before, after = (_cut(picture, self._face).reshape(-1, 3).mean(axis=0) for picture in self._pictures)
-        return float(after[0] - after[2]) if before[0] - before[2] > _SKIN else None
+        before, after = (cut(picture, self._face).reshape(-1, 3).mean(axis=0) for picture in self._pictures)
+        return redness(after) if redness(before) > _SKIN else None
 
     @property
     def _pictures(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return self.pair.before, self.pair.after
 
-    def size(self) -> float | None:
-        """Return how many times larger or smaller the person is, 1 or more: what most of four measures say."""
-        said = []
-        for kind, size in (("faces", _side), ("bodies", _radius), ("bodies", _torso)):
-            before, after = getattr(self.before, kind), getattr(self.after, kind)
-            if before and after:
-                said.append(size(after[0]) / max(1.0, size(before[0])))
-        old, new = (_rows(mask) for mask in self._masks)
-        if old and new:
-            said.append((new[1] - new[0]) / max(1.0, old[1] - old[0]))
-        middle = float(np.median(said)) if len(said) >= 3 else None
-        return None if middle is None else max(middle, 1 / max(middle, 0.01))
-
-    @cached_property
-    def _masks(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        return self.pair.before_subject > SUBJECT, self.pair.after_subject > SUBJECT
-
-    def missing_above(self) -> float | None:
-        """Return which share of the old person's height is empty above the new one."""
-        ends = self._ends
-        return (ends[1][0] - ends[0][0]) / (ends[0][1] - ends[0][0] + 1) if ends else None
-
-    def missing_below(self) -> float | None:
-        """Return which share of the old person's height is empty below the new one."""
-        ends = self._ends
-        return (ends[0][1] - ends[1][1]) / (ends[0][1] - ends[0][0] + 1) if ends else None
-
-    @property
-    def _ends(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
-        """First and last row of the old person and of the new one, if the model of subjects sees that one."""
-        old, new = (_rows(mask) for mask in self._masks)
-        return (old, new) if old and new and self.likelihood > _SEEN else None
-
     def there(self) -> float | None:
-        """Return how surely a person is where the old one was, compared with the source."""
-        # The model of subjects does not know every back, nor every drawing: a body that is found there counts as one.
-        old, new = self.before.all_bodies, self.after.bodies
-        if old and any(_meet(old[0].box, one.box) and _alike(old[0], one) for one in new):
+        """Return how surely a person is where that half of the old one was that lost most, compared with the source."""
+        before, after = self.pair.before_subject, self.pair.after_subject
+        core = before > SURELY
+        if not core.any():
             return None
-        return self.likelihood if (self.pair.before_subject > _SURELY).any() else None
+        return min(float(after[half].mean() / before[half].mean()) for half in _halves(core) if half.any())
 
     @cached_property
     def likelihood(self) -> float:
         """How surely a person is where the old one was, compared with the source, by the model of subjects alone."""
-        core = self.pair.before_subject > _SURELY
+        core = self.pair.before_subject > SURELY
         if not core.any():
             return 1.0
         return float(self.pair.after_subject[core].mean() / self.pair.before_subject[core].mean())
@@ -198,70 +236,69 @@ class OldAndNew:
     @cached_property
     def _core(self) -> NDArray[np.float32]:
         """Share of each block that is surely the old person, without the outline, which stays as the pose does."""
-        sure = self.pair.before_subject > _SURELY
-        return blocks((sure & ~grown(~sure, 3)).astype(np.float32), _BLOCK)
+        sure = self.pair.before_subject > SURELY
+        return blocks((sure & ~grown(~sure, 3)).astype(np.float32), BLOCK)
 
     @cached_property
     def _is_drawn(self) -> bool:
         """Whether the old person has areas of one colour, as no photograph: then a new one may have them, too."""
-        even = (self.pair.variances(_BLOCK)[0] < _ERASED[0])[self._core > 0.5]
+        even = (self.pair.variances(BLOCK)[0] < _ERASED[0])[self._core > 0.5]
         return bool(even.size) and float(even.mean()) > _DRAWN
 
-    def old_detail(self) -> float | None:
-        """Return the share of the old person whose fine structure is still there."""
-        before, after = self.pair.fine
-        one, other, both = (blocks(values, _BLOCK) for values in (before**2, after**2, before * after))
-        detailed = (one > _DETAILED) & (self._core > 0.95)
+    def old_person(self) -> float | None:
+        """Return the share of a half of the old person, of that with the most, whose fine structure is still there."""
+        strength, alike = self.pair.structure
+        core = (self._core > 0.95) & self._near_face
+        detailed = (strength > _DETAILED) & core
         if np.count_nonzero(detailed) < _LEAST_BLOCKS or self._is_drawn:
             return None
-        return float(np.mean((both / np.sqrt(one * other + 1e-3))[detailed] > _ALIKE))
+        halves = [detailed & half for half in _halves(core)]
+        return max(
+            float(np.mean(alike[half] > _ALIKE))
+            for half in [detailed, *halves]
+            if np.count_nonzero(half) >= _LEAST_BLOCKS * 2 / 3
+        )
+
+    @property
+    def _near_face(self) -> NDArray[np.bool_]:
+        """The blocks above and below the face: what is held, or stands beside, the model also takes for the subject."""
+        columns = (np.arange(self._core.shape[1]) + 0.5) * BLOCK
+        if self._face is None:
+            return np.ones_like(self._core, np.bool_)
+        left, _, right, _ = self._face.box
+        near = np.abs(columns - (left + right) / 2) < max(_BESIDE * (right - left), _LEAST_BESIDE)
+        return np.broadcast_to(near, self._core.shape)
 
     def detail(self) -> float | None:
         """Return how strong the finest structure of the person is, compared with that of the old one."""
-        before, after = (blocks(finest**2, _BLOCK) for finest in self.pair.finest)
+        before, after = (blocks(finest**2, BLOCK) for finest in self.pair.finest)
         detailed = (before > _DETAILED) & (self._core > 0.5)
         if np.count_nonzero(detailed) < _LEAST_BLOCKS or self._is_drawn:
             return None
-        return float(np.median(np.sqrt(after[detailed] / before[detailed])))
+        # Other clothes may be plain, but a new person has a face and hair.
+        return float(np.percentile(np.sqrt(after[detailed] / before[detailed]), _BEST))
 
     def erased(self) -> float | None:
-        """Return the share of the person that has no structure, where the old one had some."""
-        before, after = self.pair.variances(_BLOCK)
+        """Return the share of the person that lost all fine structure, beyond what is plain on the reference."""
+        before, after = (blocks(fine**2, BLOCK) for fine in self.pair.fine)
         core = self._core > 0.5
         if np.count_nonzero(core) < _LEAST_BLOCKS or self._is_drawn:
             return None
-        return float(np.mean(((before > _ERASED[1]) & (after < _ERASED[0]))[core]))
+        share = float(np.mean(((before > _DETAILED_ENOUGH) & (after < PLAIN))[core]))
+        return max(0.0, share - (self.reference.plain if self.reference else 0.0))
+
+
+def _halves(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Return the right, left, lower and upper half of a mask."""
+    rows, columns = np.nonzero(mask)
+    right = np.arange(mask.shape[1])[None, :] > np.median(columns)
+    low = np.arange(mask.shape[0])[:, None] > np.median(rows)
+    return [mask & half for half in (right, ~right, low, ~low)]
 
 
 def _alike(one: Found, other: Found) -> bool:
     return 0.7 < _radius(other) / max(1.0, _radius(one)) < 1.4
 
 
-def _cut(values: NDArray[np.float32], found: Found) -> NDArray[np.float32]:
-    left, top, right, bottom = (max(0, round(value)) for value in found.box)
-    return values[min(top, values.shape[0] - 1) : bottom + 1, min(left, values.shape[1] - 1) : right + 1]
-
-
-def _strength(fine: NDArray[np.float32]) -> float:
-    return float(np.percentile(np.abs(fine), 95))
-
-
-def _rows(mask: NDArray[np.bool_]) -> tuple[float, float] | None:
-    """Return the first and the last row of a person."""
-    rows = np.nonzero(mask)[0]
-    if rows.size < _BLOCK:
-        return None
-    first, last = np.percentile(rows, _FULL_HEIGHT)
-    return float(first), float(last)
-
-
-def _side(face: Found) -> float:
-    return math.sqrt(max(0.0, (face.box[2] - face.box[0]) * (face.box[3] - face.box[1])))
-
-
 def _radius(body: Found) -> float:
     return float(np.hypot(*(body.points[1] - body.points[0])))
-
-
-def _torso(body: Found) -> float:
-    return float(np.hypot(*(body.points[2] - body.points[0])))

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from PIL import Image
 
-from airflow_provider_segmind.quality import comparison, detectors, pose, registration
+from airflow_provider_segmind.quality import comparison, detectors, pose
 from airflow_provider_segmind.quality.alignment import align
 from airflow_provider_segmind.quality.comparison import BeforeAfter, Difference
 from airflow_provider_segmind.quality.frame import Frame
+from airflow_provider_segmind.quality.looks import Reference
 from airflow_provider_segmind.quality.person import OldAndNew, Persons, score_near
 from airflow_provider_segmind.quality.report import Check
 from airflow_provider_segmind.quality.rules import RULES, Rule
 from airflow_provider_segmind.quality.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_segmind.quality.detectors import Found
     from airflow_provider_segmind.quality.thresholds import Thresholds
 
-_SHOULDERS = 2
-_EDGES = (2, 98)
+_LEAST_KEPT = 0.05
+"""Share of a picture that is plainly the same on both, by which its background can be judged."""
 _NEW_FACE, _NEW_BODY = 0.55, 0.65
 """Scores from which one more face or body is doubtful."""
 _SURE_FACE = 0.8
@@ -57,12 +58,14 @@ class Given:
     :param after: the result, likewise.
     :param sizes: width and height of both in pixels of their files.
     :param numbers: the source as it were without its colour profile, if that makes a difference.
+    :param reference: the picture of the new person, RGB, if there is one.
     """
 
     before: Image.Image
     after: Image.Image
     sizes: tuple[tuple[int, int], tuple[int, int]]
     numbers: Image.Image | None = None
+    reference: Image.Image | None = None
 
 
 def swap_checks(given: Given, thresholds: Thresholds, pose_model: Path | None = None) -> tuple[Check, ...]:
@@ -75,22 +78,21 @@ def swap_checks(given: Given, thresholds: Thresholds, pose_model: Path | None = 
     if alignment.farthest:
         after = alignment.laid(after, before)
     pair = BeforeAfter.of(before, after, subject)
-    persons = OldAndNew(pair, Persons.on(before, thresholds), Persons.on(after, thresholds))
+    reference = Reference(given.reference) if given.reference else None
+    persons = OldAndNew(pair, Persons.on(before, thresholds), Persons.on(after, thresholds), reference)
     if persons.likelihood < _GONE and persons.after.bodies:
         pair = replace(pair, after_subject=_with_bodies(pair.after_subject, persons.after.bodies))
         persons = replace(persons, pair=pair)
     similarity = comparison.similarity(pair)
-    share = float(np.mean(pair.backgrounds[0] & pair.backgrounds[1]))
+    area = _background_of(pair, thresholds)
     measured = {
         "frame": Frame(pair, alignment, given.sizes),
-        "surroundings": Surroundings(pair) if share >= thresholds.min_background_area else None,
+        "surroundings": None if area is None else Surroundings(pair, area),
         "person": persons,
     }
     checks: tuple[Check, ...] = (
         _persons(persons, thresholds),
-        *_background(pair, similarity, thresholds, given.numbers),
-        _background_moved(pair, thresholds),
-        _subject_moved(sideways(pair, persons.before, persons.after), thresholds),
+        *_background(pair, area, similarity, thresholds, given.numbers),
         _subject_ssim(pair, similarity, thresholds),
         *(_ruled(rule, measured[rule.of], thresholds) for rule in RULES),
     )
@@ -181,14 +183,26 @@ def _subject_area(picture: Image.Image, thresholds: Thresholds) -> Check:
     return Check("subject_area", "pass" if value >= least else "warn", round(value, 4), least, why)
 
 
-def _background(
-    pair: BeforeAfter, similarity: NDArray[np.float32], thresholds: Thresholds, numbers: Image.Image | None
-) -> tuple[Check, Check, Check, Check]:
+def _background_of(pair: BeforeAfter, thresholds: Thresholds) -> NDArray[np.bool_] | None:
+    """Return the pixels that are background on both; ``None`` if they are too few."""
     before, after = pair.backgrounds
-    kept = before & after
-    share = float(np.mean(kept))
-    if share < thresholds.min_background_area:
-        why = f"only {share:.1%} of the picture is background in both, {thresholds.min_background_area:.1%} is wanted"
+    # Where the subject seems to fill the picture, what is the same on both is no new person, so it is background.
+    area = before & after
+    if float(np.mean(area)) >= thresholds.min_background_area:
+        return area
+    area |= pair.kept
+    return area if float(np.mean(area)) >= _LEAST_KEPT else None
+
+
+def _background(
+    pair: BeforeAfter,
+    kept: NDArray[np.bool_] | None,
+    similarity: NDArray[np.float32],
+    thresholds: Thresholds,
+    numbers: Image.Image | None,
+) -> tuple[Check, Check, Check, Check]:
+    if kept is None:
+        why = f"less than {thresholds.min_background_area:.1%} of the picture is background on both"
         psnr, ssim, luminance, colour = (
             Check(f"background_{name}", "skipped", None, None, why)
             for name in ("psnr", "ssim", "luminance_shift", "color_shift")
@@ -233,27 +247,6 @@ def _background(
     )
 
 
-def _background_moved(pair: BeforeAfter, thresholds: Thresholds) -> Check:
-    least = thresholds.min_background_area
-    # Each background by itself: after a move, less is background in both.
-    share = min(float(np.mean(known)) for known in pair.backgrounds)
-    move = registration.move(pair) if share >= least else None
-    if move is None:
-        why = f"only {share:.1%} of a picture is background, {least:.1%} is wanted"
-        return Check("background_moved", "skipped", None, thresholds.max_move_evidence, why)
-    words = f"the background fits the source {{}} times better when seen as {move}"
-    return thresholds.judge("background_moved", "max_move_evidence", move.evidence, words, ".1f")
-
-
-def _subject_moved(value: float | None, thresholds: Thresholds) -> Check:
-    if value is None:
-        why = "there is not exactly one person on both pictures"
-        return Check("subject_moved", "skipped", None, thresholds.max_subject_move, why)
-    side = "right" if value > 0 else "left"
-    words = f"the subject moved to the {side} by {{}} of the longer side"
-    return thresholds.judge("subject_moved", "max_subject_move", abs(value), words, ".1%")
-
-
 def _subject_ssim(pair: BeforeAfter, similarity: NDArray[np.float32], thresholds: Thresholds) -> Check:
     subject = pair.subject
     value = float(np.mean(similarity[subject])) if subject.any() else None
@@ -292,31 +285,3 @@ def _on_subject(bodies: tuple[Found, ...], subject: NDArray[np.float32]) -> Foun
         return float(inside.mean()) if inside.size else 0.0
 
     return max(bodies, key=share, default=None)
-
-
-def sideways(pair: BeforeAfter, before: Persons, after: Persons) -> float | None:
-    """Return how far a single subject moved to the right, as a share of the longer side, or ``None``."""
-    # The smallest move of face, shoulders, and the mask's edges and middle; 0 if they disagree on the side, as with a
-    # wider person or another pose. Up and down are ignored, since a taller person moves all five.
-    if before.count != 1 or after.count != 1:
-        return None
-    said = np.array(list(_said(pair, before, after))) / max(pair.before.shape[:2])
-    if not said.size or not (np.all(said > 0) or np.all(said < 0)):
-        return 0.0
-    return float(said[np.argmin(np.abs(said))])
-
-
-def _said(pair: BeforeAfter, before: Persons, after: Persons) -> Iterator[float]:
-    if before.faces and after.faces:
-        one, other = before.faces[0].box, after.faces[0].box
-        yield (other[0] + other[2] - one[0] - one[2]) / 2
-    if before.bodies and after.bodies:
-        yield float(after.bodies[0].points[_SHOULDERS, 0] - before.bodies[0].points[_SHOULDERS, 0])
-    masks = [mask > comparison.SUBJECT for mask in (pair.before_subject, pair.after_subject)]
-    if all(mask.any() for mask in masks):
-        yield from _extent(masks[1]) - _extent(masks[0])
-
-
-def _extent(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    columns = np.nonzero(mask)[1]
-    return np.array([*np.percentile(columns, _EDGES), columns.mean()])

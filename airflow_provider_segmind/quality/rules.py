@@ -13,8 +13,7 @@ class Rule:
 
     :param check: the check's name.
     :param threshold: the field of ``Thresholds``; its first word says on which side of it a value is good.
-    :param of: what is measured: the ``frame``, the ``surroundings`` or the ``person``.
-    :param measure: the method that measures it.
+    :param of: what is measured, by the method of the check's name: ``frame``, ``surroundings`` or ``person``.
     :param words: what a person would see; ``{}`` stands for the value.
     :param form: how value and threshold are written, as for ``format``.
     """
@@ -22,52 +21,25 @@ class Rule:
     check: str
     threshold: str
     of: Literal["frame", "surroundings", "person"]
-    measure: str
     words: str
     form: str = ".2f"
 
+    @property
+    def measure(self) -> str:
+        """The name of the method."""
+        return self.check.removeprefix("background_").removeprefix("subject_")
+
 
 RULES = (
-    Rule(
-        "stretched",
-        "max_stretch",
-        "frame",
-        "stretch",
-        "everything is wider or narrower by {} than on the source",
-        ".1%",
-    ),
-    Rule("shifted", "max_shift", "frame", "shift", "the picture is shifted or zoomed by {} of its side", ".1%"),
-    Rule(
-        "empty_rows", "max_empty_rows", "frame", "empty_rows", "{} of its rows or columns show nothing any more", ".1%"
-    ),
-    Rule("colour", "min_colour", "frame", "colour", "it is black and white: {} of the source's colour is left", ".0%"),
-    Rule(
-        "sharpness",
-        "min_sharpness",
-        "frame",
-        "sharpness",
-        "it is blurred: its edges are {} times as hard as the source's",
-    ),
-    Rule(
-        "background_contrast",
-        "max_background_contrast",
-        "surroundings",
-        "contrast",
-        "lights and shades of the background are {} times as strong or as weak",
-    ),
-    Rule(
-        "background_shading",
-        "max_background_shading",
-        "surroundings",
-        "shading",
-        "a quarter of the background got lighter or darker than the rest by {} of 255",
-        ".1f",
-    ),
+    Rule("stretched", "max_stretch", "frame", "everything is wider or narrower by {} than on the source", ".1%"),
+    Rule("shifted", "max_shift", "frame", "the picture is shifted or zoomed by {} of its side", ".1%"),
+    Rule("empty_rows", "max_empty_rows", "frame", "{} of its rows or columns show nothing any more", ".1%"),
+    Rule("colour", "min_colour", "frame", "it is black and white: {} of the source's colour is left", ".0%"),
+    Rule("sharpness", "min_sharpness", "frame", "it is blurred: its edges are {} times as hard as the source's"),
     Rule(
         "background_changed",
         "max_background_changed",
         "surroundings",
-        "changed",
         "{} of the background shows something else",
         ".1%",
     ),
@@ -75,32 +47,27 @@ RULES = (
         "background_saturation",
         "max_background_saturation",
         "surroundings",
-        "saturation",
         "colours of the background are {} times as strong or as weak, or others",
     ),
     Rule(
         "background_detail",
         "min_background_detail",
         "surroundings",
-        "detail",
         "the background is blurred or coarse: its detail is {} times as strong as the source's",
     ),
+    Rule("background_grain", "max_background_grain", "surroundings", "even places got grainy by {} of 255", ".1f"),
+    Rule("background_erased", "max_background_erased", "surroundings", "{} of the background was erased", ".1%"),
     Rule(
-        "background_grain",
-        "max_background_grain",
+        "background_smeared",
+        "max_background_smeared",
         "surroundings",
-        "grain",
-        "even places got grainy by {} of 255",
-        ".1f",
-    ),
-    Rule(
-        "background_erased", "max_background_erased", "surroundings", "erased", "{} of the background was erased", ".1%"
+        "{} of the background's detail is smeared, or something lies over it",
+        ".1%",
     ),
     Rule(
         "background_taken",
         "max_background_taken",
         "surroundings",
-        "taken",
         "a person stands on {} of what was background",
         ".1%",
     ),
@@ -108,7 +75,6 @@ RULES = (
         "new_lines",
         "max_new_lines",
         "surroundings",
-        "new_lines",
         "lines lie over {} of the background, as of a text, a watermark or another picture",
         ".2%",
     ),
@@ -116,68 +82,59 @@ RULES = (
         "new_mark",
         "max_new_mark",
         "surroundings",
-        "new_mark",
         "a mark or an object is new in the background: there, {} of the pixels are lines",
         ".0%",
     ),
     Rule(
-        "face_lost", "max_face_loss", "person", "face_loss", "the face or body is less surely one: its score fell by {}"
+        "new_object",
+        "max_new_object",
+        "surroundings",
+        "something new, of {} of the picture, is in the background",
+        ".1%",
     ),
     Rule(
-        "face_detail",
-        "min_face_detail",
-        "person",
-        "face_detail",
-        "the face is blurred: its detail is {} times the old one's",
+        "cells",
+        "max_cells",
+        "surroundings",
+        "it is made of cells, as a mosaic: straight lines stand out {} times more",
+        ".1f",
     ),
+    Rule("text", "max_text", "frame", "a text lies on it: along a line, {} of the pixels are new edges", ".0%"),
+    Rule("turned", "max_turn", "person", "the person is turned by {} degrees", ".0f"),
+    Rule(
+        "subject_contrast",
+        "min_subject_contrast",
+        "person",
+        "the person is pale or seen through: light and dark differ {} times as much as on the old one",
+    ),
+    Rule("face_lost", "max_face_loss", "person", "the face or body is less surely one: its score fell by {}"),
+    Rule("face_detail", "min_face_detail", "person", "the face is blurred: its detail is {} times the old one's"),
+    Rule(
+        "face_flat", "max_face_flat", "person", "parts of the face are covered, or cells of one colour: {} of it", ".0%"
+    ),
+    Rule("subject_grain", "max_subject_grain", "person", "the person is grainy all over, by {} of 255", ".1f"),
     Rule(
         "face_colour",
         "min_skin",
         "person",
-        "skin",
-        "the face has no colour of skin: red exceeds blue by {} of 255",
-        ".0f",
-    ),
-    Rule(
-        "subject_size",
-        "max_size_change",
-        "person",
-        "size",
-        "the person is {} times as large or as small as the old one",
-    ),
-    Rule(
-        "head_missing",
-        "max_missing_above",
-        "person",
-        "missing_above",
-        "above the new person, {} of the old one's height is empty",
+        "the face has no colour of skin: red exceeds green and blue by {} of it",
         ".0%",
     ),
     Rule(
-        "legs_missing",
-        "max_missing_below",
+        "subject_there",
+        "min_there",
         "person",
-        "missing_below",
-        "below the new person, {} of the old one's height is empty",
-        ".0%",
-    ),
-    Rule(
-        "subject_there", "min_there", "person", "there", "where the old person was, a person is seen {} times as surely"
+        "a part of the person is missing: there, one is seen {} times as surely as before",
     ),
     Rule(
         "old_person",
         "max_old_detail",
         "person",
-        "old_detail",
-        "{} of the old person's fine detail is still there",
+        "{} of the fine detail of a half of the old person is still there",
         ".0%",
     ),
     Rule(
-        "subject_detail",
-        "min_subject_detail",
-        "person",
-        "detail",
-        "the person's detail is {} times as strong as the old one's",
+        "subject_detail", "min_subject_detail", "person", "the person's detail is {} times as strong as the old one's"
     ),
-    Rule("subject_erased", "max_subject_erased", "person", "erased", "{} of the person is one even colour", ".1%"),
+    Rule("subject_erased", "max_subject_erased", "person", "{} of the person lost all detail", ".1%"),
 )

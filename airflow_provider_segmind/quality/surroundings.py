@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from airflow_provider_segmind.quality.comparison import LUMA, blocks, smooth
+from airflow_provider_segmind.quality.comparison import BLOCK, LUMA, blocks, smooth
 from airflow_provider_segmind.quality.detectors import grown
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_segmind.quality.comparison import BeforeAfter
 
-_BLOCK = 16
 _LEAST_BLOCKS = 6
 _KNOWN = 0.9
 """Share of a block that must be background to judge its detail."""
@@ -32,28 +31,39 @@ _DETAILED = 9.0
 _ERASED = 0.8, 9.0
 """Variance of a block that is empty, and of one that is not."""
 _COLOURED = 4.0
+_SMEARED = 0.4
 _LINE, _ABOVE_NOISE = 12.0, 5.0
 """Least strength of a line, of 255, and how many times the noise it must have."""
 _MARGIN = 1 / 16
 _LEAST_AREA = 0.04
 _DENSEST = 4
 """Blocks by which a mark is judged: those with the most new lines."""
+_SMALL = 8
+_OTHER, _ABOVE = 30.0, 5.0
+"""Of 255: the change of a small block's colour that is another thing, and how many times the usual one it must be."""
+_SHADOW = 0.5, 0.15
+"""Share of the light that a shadow leaves at least, and by how much it differs between the colours."""
+_HARD = 12.0
+_EVEN_GRID = 0.3
+_GRID_LINES = 24
+_STEEPEST = 96
+"""Percentile of rows or columns that stand for the lines of a grid: its cells have 25 pixels at most."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """The background of a pair; each value is ``None`` if there is too little to measure it."""
+    """
+    The background of a pair; each value is ``None`` if there is too little to measure it.
+
+    :param area: the pixels that are surely background on both, height x width.
+    """
 
     pair: BeforeAfter
-
-    @cached_property
-    def _area(self) -> NDArray[np.bool_]:
-        before, after = self.pair.backgrounds
-        return before & after
+    area: NDArray[np.bool_]
 
     @cached_property
     def _share(self) -> NDArray[np.float32]:
-        return blocks(self._area.astype(np.float32), _BLOCK)
+        return blocks(self.area.astype(np.float32), BLOCK)
 
     @cached_property
     def _means(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
@@ -61,31 +71,12 @@ class Surroundings:
         known = self._share > 0.5
         if np.count_nonzero(known) < _LEAST_BLOCKS:
             return None
-        share, area = np.maximum(self._share, 0.5)[..., None], self._area[..., None]
+        share, area = np.maximum(self._share, 0.5)[..., None], self.area[..., None]
         before, after = (
-            np.asarray((blocks(picture * area, _BLOCK) / share)[known], np.float32)
+            np.asarray((blocks(picture * area, BLOCK) / share)[known], np.float32)
             for picture in (self.pair.before, self.pair.after)
         )
         return before, after
-
-    def contrast(self) -> float | None:
-        """Return the factor by which the contrast from block to block changed, either way, 1 or more."""
-        if self._means is None:
-            return None
-        before, after = (means @ LUMA for means in self._means)
-        before, after = before - before.mean(), after - after.mean()
-        strength, both = float((before * before).mean()), float((before * after).mean())
-        # Only where the result still has the source's lights and shades: else another check says what it has.
-        if strength < 25 or both < 0.7 * float(np.sqrt(strength * (after * after).mean())):
-            return None
-        return _factor(both / strength)
-
-    def shading(self) -> float | None:
-        """Return how much a quarter of the background got lighter or darker than the rest of it, of 255."""
-        if self._means is None:
-            return None
-        moved = (self._means[1] - self._means[0]) @ LUMA
-        return float(np.percentile(np.abs(moved - np.median(moved)), 75))
 
     def changed(self) -> float | None:
         """Return the share of the background whose colour is another one, beyond a common change of all."""
@@ -105,7 +96,7 @@ class Surroundings:
 
     def detail(self) -> float | None:
         """Return how strong the fine structure of the background is, compared with the source's."""
-        before, after = (blocks(fine**2, _BLOCK) for fine in self.pair.fine)
+        before, after = (blocks(fine**2, BLOCK) for fine in self.pair.fine)
         detailed = (before > _DETAILED) & (self._share > _KNOWN)
         if np.count_nonzero(detailed) < _LEAST_BLOCKS:
             return None
@@ -113,7 +104,7 @@ class Surroundings:
 
     def grain(self) -> float | None:
         """Return by how much the finest structure of even places grew: a standard deviation, of 255."""
-        before, after = (blocks(finest**2, _BLOCK) for finest in self.pair.finest)
+        before, after = (blocks(finest**2, BLOCK) for finest in self.pair.finest)
         even = (before < 2) & (self._share > _KNOWN)
         if np.count_nonzero(even) < _LEAST_BLOCKS:
             return None
@@ -123,13 +114,29 @@ class Surroundings:
         """Return the share of the background that has no structure any more, and had some."""
         if self._means is None:
             return None
-        before, after = self.pair.variances(_BLOCK)
+        before, after = self.pair.variances(BLOCK)
         known = self._share > 0.5
         return float(np.mean(((before > _ERASED[1]) & (after < _ERASED[0]))[known]))
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether the area is the background, and not what is the same on both for want of one."""
+        return bool(self.pair.backgrounds[0][self.area].all())
+
+    def smeared(self) -> float | None:
+        """Return the share of its detail that was lost in one place and not in others."""
+        before, after = (blocks(fine**2, BLOCK) for fine in self.pair.fine)
+        detailed = (before > _DETAILED) & (self._share > _KNOWN)
+        if np.count_nonzero(detailed) < 2 * _LEAST_BLOCKS or not self._is_known:
+            return None
+        left = np.sqrt(after[detailed] / before[detailed])
+        return float(np.mean(left < _SMEARED * min(1.0, float(np.median(left)))))
 
     def taken(self) -> float | None:
         """Return the share of the source's background where the result shows a person."""
         background = self.pair.backgrounds[0]
+        if not self._is_known:
+            return None
         return float(np.mean(self.pair.after_subject[background] > 0.5)) if background.mean() > _LEAST_AREA else None
 
     @cached_property
@@ -162,7 +169,59 @@ class Surroundings:
         """Return how dense new lines are where they are densest: their share of four blocks."""
         if self._lines is None:
             return None
-        return float(np.sort(blocks(self._lines.astype(np.float32), _BLOCK).ravel())[-_DENSEST:].mean())
+        return float(np.sort(blocks(self._lines.astype(np.float32), BLOCK).ravel())[-_DENSEST:].mean())
+
+    def new_object(self) -> float | None:
+        """Return the share of the picture that is one new thing, off the old person; shadows do not count."""
+        pair = self.pair
+        margin = round(max(pair.before.shape) * _MARGIN)
+        off = blocks((~grown(pair.before_subject > 0.3, margin)).astype(np.float32), _SMALL) > 0.7
+        if np.count_nonzero(off) < _LEAST_BLOCKS**2:
+            return None
+        before, after = blocks(pair.before, _SMALL), blocks(pair.after, _SMALL)
+        moved = after - before
+        change = np.abs(moved - np.median(moved[off], axis=0)).max(axis=2)
+        left = after / np.maximum(before, 8)
+        darkest, lightest = left.min(axis=2), left.max(axis=2)
+        shadow = (lightest < 1) & (darkest > _SHADOW[0]) & (lightest - darkest < _SHADOW[1])
+        new = off & ~shadow & (change > max(_OTHER, _ABOVE * float(np.median(change[off]))))
+        return float(_largest(new) / new.size)
+
+    def cells(self) -> float:
+        """Return how many times more straight lines from edge to edge there are, as between the cells of a mosaic."""
+        before, after = ([_lines_across(luma, area) for area in self._wholes] for luma in self.pair.lumas)
+        return max((new / old for old, new in zip(before, after, strict=True) if old and new), default=1.0)
+
+    @property
+    def _wholes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        return self.area, np.ones_like(self.area)
+
+
+def _lines_across(luma: NDArray[np.float32], area: NDArray[np.bool_]) -> float:
+    """Return how much steeper the steepest rows and columns of an area are than usual ones, 0 if it is too small."""
+    found = []
+    for values, known in ((luma, area), (luma.T, area.T)):
+        both = known[:, 1:] & known[:, :-1]
+        count = both.sum(axis=0)
+        enough = count >= max(_LEAST_BLOCKS * 2, count.max(initial=0) / 4)
+        if np.count_nonzero(enough) < _GRID_LINES:
+            return 0.0
+        steps = (np.minimum(np.abs(np.diff(values, axis=1)), _HARD) * both).sum(axis=0)[enough] / count[enough]
+        found.append((float(np.percentile(steps, _STEEPEST)) + _EVEN_GRID) / (float(np.median(steps)) + _EVEN_GRID))
+    return min(found)
+
+
+def _largest(mask: NDArray[np.bool_]) -> int:
+    """Return how many blocks the largest connected part has, without what is one block thin, as edges are."""
+    square = mask[1:, 1:] & mask[1:, :-1] & mask[:-1, 1:] & mask[:-1, :-1]
+    names = np.where(square, np.arange(1, square.size + 1).reshape(square.shape), 0)
+    while True:
+        around = np.pad(names, 1)
+        nearby = [around[1:-1, 1:-1], around[2:, 1:-1], around[:-2, 1:-1], around[1:-1, 2:], around[1:-1, :-2]]
+        joined = np.where(square, np.max(nearby, axis=0), 0)
+        if np.array_equal(joined, names):
+            return int(np.bincount(names[square]).max()) if square.any() else 0
+        names = joined
 
 
 def _chroma(colours: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -54,7 +54,7 @@ def test_on_drawings_good_swaps_pass_and_what_is_plainly_wrong_is_stopped_by_the
 
 @pytest.mark.skipif(not qa_available(), reason="the models are not installed")
 def test_where_there_are_models_their_checks_are_counted_apart_from_those_of_the_core() -> None:
-    identical = next(pair for pair in pairs(drawings(2), "drawing-0", len(NAMES)) if pair.variant in BAD)
+    identical = next(pair for pair in pairs(drawings(2), "drawing-0") if pair.variant in BAD)
     outcome, core = judged(0, identical, qa=True), judged(0, identical, qa=False)
     assert set(core.checks) < set(outcome.checks)
     assert outcome.core == core.verdict
@@ -111,7 +111,7 @@ def test_a_limit_comes_from_the_good_swaps_of_other_folds_alone() -> None:
     good = [outcome("pass", 0.001 * fold, good=True, fold=fold) for fold in range(5)]
     bad = [outcome("pass", 0.025, good=False, fold=fold) for fold in range(5)]
     odd = outcome("pass", 0.028, good=True, fold=4)
-    assert quality_cuts.found([*good, *bad])["max_new_lines"] == 0.008  # never tighter
+    assert quality_cuts.found([*good, *bad])["max_new_lines"] == 0.007  # never tighter
     assert quality_cuts.found([*good, *bad, odd])["max_new_lines"] > 0.025
     judged_apart = {
         (one.fold, one.is_good): one.checks["new_lines"][0] for one in quality_cuts.held_out([*good, *bad, odd])

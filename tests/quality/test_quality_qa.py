@@ -45,6 +45,13 @@ def test_the_emulators_drawings_and_its_swaps_pass(number):
         assert (report.verdict, report.layers) == ("pass", ("core", "qa")), report.summary()
 
 
+@pytest.mark.parametrize(("scene", "person"), [(0, 0), (1, 0), (2, 0)])
+def test_the_emulators_swaps_of_its_first_person_pass_though_she_is_pale(scene, person):
+    source, reference = samples.draw("scene", scene), samples.draw("person", person)
+    report = check_swap(source, paint.swap(source, reference), reference)
+    assert report.verdict == "pass", report.summary()
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_a_good_swap_of_photographs_passes_in_every_encoding_and_a_smaller_size(kind):
     source, result, reference = photo_trio()
@@ -130,22 +137,22 @@ def mirrored(picture: Image.Image) -> Image.Image:
 
 @KINDS
 @pytest.mark.parametrize(
-    ("change", "words"), [(shifted, "moved by +8%"), (zoomed, "zoomed 1.1"), (mirrored, "mirrored")]
+    ("change", "names"),
+    [
+        (shifted, {"shifted", "background_ssim"}),  # every brick looks like the next one
+        (zoomed, {"shifted"}),
+        (mirrored, {"mirrored"}),
+    ],
 )
-def test_a_moved_zoomed_or_mirrored_result_is_stopped_and_the_report_says_which(kind, change, words):
-    source, result, reference = given(kind)
-    report = check_swap(encoded(source), encoded(change(result)), encoded(reference))
-    # A small move is found by laying the result over the source, a large one or a mirrored one by itself.
-    said = [check for check in (*report.failed, *report.doubtful) if check.name in ("background_moved", "shifted")]
-    assert said, report.summary()
-    assert any(words in check.why or "shifted or zoomed by" in check.why for check in said)
+def test_a_moved_zoomed_or_mirrored_result_is_stopped_and_the_report_says_which(kind, change, names):
+    assert names & failures(kind, change(given(kind)[1]))
 
 
 @KINDS
 def test_a_result_that_was_cropped_by_a_few_pixels_to_round_its_size_is_not_taken_for_moved(kind):
     source, result, _ = given(kind)
     cropped = result.crop((8, 6, result.width - 8, result.height - 6))
-    assert find(check_swap(encoded(source), encoded(cropped)), "background_moved").verdict in ("pass", "skipped")
+    assert find(check_swap(encoded(source), encoded(cropped)), "shifted").verdict in ("pass", "skipped")
 
 
 @KINDS
@@ -174,22 +181,13 @@ def test_a_blurred_result_is_stopped(kind):
 
 def test_a_person_who_stands_elsewhere_before_the_same_background_is_stopped():
     elsewhere = pasted(wall(), photograph("grace_hopper"), 20, 120, 480)
-    assert {"subject_moved", "subject_there", "face_lost"} & failures("photographs", elsewhere)
+    assert {"subject_there", "face_lost"} & failures("photographs", elsewhere)
 
 
 @KINDS
 def test_the_same_person_again_is_found_by_the_subject_alone(kind):
     source = given(kind)[0]
     assert "subject_ssim" in failures(kind, source)
-
-
-def test_where_the_subject_fills_the_picture_the_background_is_not_judged():
-    source, result, _ = photo_trio()
-    report = check_swap(encoded(source), encoded(result), thresholds=Thresholds(min_background_area=0.9))
-    skipped = {check.name: check for check in report.checks if check.verdict == "skipped"}
-    names = {"psnr", "ssim", "luminance_shift", "color_shift", "moved"}
-    assert skipped.keys() >= {"reference_returned", *(f"background_{name}" for name in names)}
-    assert "is background in both, 90.0% is wanted" in skipped["background_psnr"].why
 
 
 def test_what_cannot_be_read_skips_the_checks_with_models_too():
@@ -218,4 +216,4 @@ def test_a_plain_wall_that_was_shaded_anew_is_not_taken_for_moved(seed):
     """Some other place then always fits a little better; models draw walls anew."""
     source = pasted(plain_wall(0), photograph("astronaut"), 230, 120, 480)
     result = pasted(plain_wall(seed), photograph("grace_hopper"), 240, 120, 480)
-    assert find(check_swap(encoded(source), encoded(result)), "background_moved").verdict in ("pass", "skipped")
+    assert find(check_swap(encoded(source), encoded(result)), "shifted").verdict in ("pass", "skipped")
