@@ -191,7 +191,7 @@ TOGETHER: list[Seed] = [
     (history_names, {"history-names": "without a time"}, "cannot be recognised"),
     (history_late, {"history-order": "s after its end"}, 'never set `on_unknown_outcome="resubmit"`'),
     (history_inputs, {"history-inputs": "without the fragment"}, "Leave `[segmind] tag_orders` off"),
-    (first_poll, {"first-poll": "as unknown for 1"}, "Up to 90 s are waited out"),
+    (first_poll, {"first-poll": "as unknown for"}, "Up to 90 s are waited out"),
     (statuses, {"statuses": "IN_QUEUE"}, "counts as unfinished"),
     (poll_code, {"poll-code": "200, 202"}, "2xx and 422 are read"),
     (duration, {"duration": "60"}, "Set `timeout` of sensors"),

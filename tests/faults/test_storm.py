@@ -24,7 +24,7 @@ def test_in_a_storm_each_order_is_charged_once_and_each_paid_job_is_delivered_or
         case.emulator.set(job_seconds=(2.0, 8.0), latency=0.1)
         case.order("swap_many", list(range(SWAPS)))
         storm = Storm(case, SEED, SWAPS)
-        storm.rage(600)
+        storm.rage(1800)  # on a busy machine, too
         seen = reckon(case)
         lost = world.airflow.metadata(LOST_BY_AIRFLOW, case.run_id, "%state attribute is queued%")[0]["n"]
         faults = "; ".join(f"{count} x {name}" for name, count in sorted(storm.happened.items()))
