@@ -285,7 +285,7 @@ class Order:
         try:
             self._bench.folder.keep_order(self._kept, first=first)
         except OSError as error:
-            # The order is paid for: this run goes on with what it knows.
+            # The order is paid for: this run continues with what it knows.
             self._bench.say(f"The order's record cannot be written ({error.strerror}). Request: {record.request_id}.")
             self._bench.notes += [] if _UNWRITTEN in self._bench.notes else [_UNWRITTEN]
         self._know()

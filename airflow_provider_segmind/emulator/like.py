@@ -81,7 +81,7 @@ class Like:
 
 class Limit:
     """
-    The service's rate limit, as its header fields tell it; what is left is counted down, anew in each minute.
+    The service's rate limit, by its header fields; what is left is counted down, anew in each minute.
 
     :param left: The most that was left, by the name of the field.
     :param polls_count: Whether polls count against it.

@@ -79,7 +79,7 @@ class BeforeAfter:
 
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
-        """The pixels of blocks that plainly show the same on both, whoever they belong to; height x width."""
+        """The pixels of blocks that plainly show the same on both, of the background or of a person; height x width."""
         strength, alike = self.structure
         same = np.kron((strength > _KEPT[0]) & (alike > _KEPT[1]), np.ones((BLOCK, BLOCK), np.bool_))
         rest = [(0, length - there) for length, there in zip(self.before.shape[:2], same.shape, strict=True)]
