@@ -19,9 +19,9 @@ from tools.smoke import PACKAGE
 DIST = ROOT / "dist"
 NOT_SHIPPED = (".ci/",)
 """What is committed and needs not be in the sdist: it only checks commits."""
-LIMITS = {".whl": 3_900_000, ".gz": 5_800_000}
+LIMITS = {".whl": 3_900_000, ".gz": 6_000_000}
 """
-Bytes, a little above what 0.1.0 has: 3.8 MB and 5.6 MB, of which the three models are 3.0 MB. Every component of every
+Bytes, a little above what 0.1.0 has: 3.8 MB and 5.8 MB, of which the three models are 3.0 MB. Every component of every
 Airflow installs the wheel, so more is to be decided and not to slip in.
 """
 DOCUMENTED_KEY = b"SG_0123456789abcdef"
