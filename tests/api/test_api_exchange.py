@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import ssl
@@ -24,7 +25,7 @@ from airflow_provider_segmind.api.errors import (
 )
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.transport import exchange, time_left
-from airflow_provider_segmind.api.wire import Failure, Request
+from airflow_provider_segmind.api.wire import MAX_BODY, Failure, Request
 from airflow_provider_segmind.emulator import Emulator
 from tests.api.drive import KEY, WORKFLOW
 from tests.api.sending import PACE, Run, Steps, order, run_sync, settings_for
@@ -219,6 +220,24 @@ def test_an_answer_that_is_no_http_is_an_error_of_ours_and_an_order_may_have_bee
     assert isinstance(error.value, OutcomeUnknownError)
     with serving(answer) as url, pytest.raises((ServiceError, TransportError)):
         run(Settings(url, KEY), lambda s, a: flow.ask(s, a, f"{url}/workflows/request/1"))
+
+
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 2\r\n"], ids=["of no length", "whose length is a lie"])
+def test_an_answer_is_not_loaded_beyond_what_one_may_have(run: Run, length: bytes) -> None:
+    sent = 0
+
+    def answer(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.recv(65536)
+        connection.sendall(OK + length + b"Transfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                connection.sendall(b"10000\r\n" + bytes(65536) + b"\r\n")
+                sent += 65536
+
+    with serving(answer) as url, pytest.raises((ServiceError, TransportError)):
+        run(Settings(url, KEY), lambda s, a: flow.ask(s, a, f"{url}/workflows/request/1"))
+    assert sent < 8 * MAX_BODY
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
