@@ -71,10 +71,22 @@ class BeforeAfter:
         return before, after
 
     @cached_property
+    def detail(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The variance of the fine structure in each block, before and after."""
+        before, after = (blocks(fine**2, BLOCK) for fine in self.fine)
+        return before, after
+
+    @cached_property
+    def grain(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The variance of the finest structure in each block, before and after."""
+        before, after = (blocks(finest**2, BLOCK) for finest in self.finest)
+        return before, after
+
+    @cached_property
     def structure(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """How strong the source's fine structure is in each block, as variance, and how well the result's fits it."""
-        before, after = self.fine
-        one, other, both = (blocks(values, BLOCK) for values in (before**2, after**2, before * after))
+        one, other = self.detail
+        both = blocks(self.fine[0] * self.fine[1], BLOCK)
         return one, np.asarray(both / np.sqrt(one * other + 1e-3), np.float32)
 
     @cached_property

@@ -271,7 +271,7 @@ class OldAndNew:
 
     def detail(self) -> float | None:
         """Return how strong the finest structure of the person is, compared with that of the old one."""
-        before, after = (blocks(finest**2, BLOCK) for finest in self.pair.finest)
+        before, after = self.pair.grain
         detailed = (before > _DETAILED) & (self._core > 0.5)
         if np.count_nonzero(detailed) < _LEAST_BLOCKS or self._is_drawn:
             return None
@@ -280,7 +280,7 @@ class OldAndNew:
 
     def erased(self) -> float | None:
         """Return the share of the person that lost all fine structure, beyond what is plain on the reference."""
-        before, after = (blocks(fine**2, BLOCK) for fine in self.pair.fine)
+        before, after = self.pair.detail
         core = self._core > 0.5
         if np.count_nonzero(core) < _LEAST_BLOCKS or self._is_drawn:
             return None

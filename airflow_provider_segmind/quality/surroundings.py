@@ -96,7 +96,7 @@ class Surroundings:
 
     def detail(self) -> float | None:
         """Return how strong the fine structure of the background is, compared with the source's."""
-        before, after = (blocks(fine**2, BLOCK) for fine in self.pair.fine)
+        before, after = self.pair.detail
         detailed = (before > _DETAILED) & (self._share > _KNOWN)
         if np.count_nonzero(detailed) < _LEAST_BLOCKS:
             return None
@@ -104,7 +104,7 @@ class Surroundings:
 
     def grain(self) -> float | None:
         """Return by how much the finest structure of even places grew: a standard deviation, of 255."""
-        before, after = (blocks(finest**2, BLOCK) for finest in self.pair.finest)
+        before, after = self.pair.grain
         even = (before < 2) & (self._share > _KNOWN)
         if np.count_nonzero(even) < _LEAST_BLOCKS:
             return None
@@ -125,7 +125,7 @@ class Surroundings:
 
     def smeared(self) -> float | None:
         """Return the share of its detail that was lost in one place and not in others."""
-        before, after = (blocks(fine**2, BLOCK) for fine in self.pair.fine)
+        before, after = self.pair.detail
         detailed = (before > _DETAILED) & (self._share > _KNOWN)
         if np.count_nonzero(detailed) < 2 * _LEAST_BLOCKS or not self._is_known:
             return None
@@ -189,12 +189,9 @@ class Surroundings:
 
     def cells(self) -> float:
         """Return how many times more straight lines from edge to edge there are, as between the cells of a mosaic."""
-        before, after = ([_lines_across(luma, area) for area in self._wholes] for luma in self.pair.lumas)
+        areas = (self.area, np.ones_like(self.area))
+        before, after = ([_lines_across(luma, area) for area in areas] for luma in self.pair.lumas)
         return max((new / old for old, new in zip(before, after, strict=True) if old and new), default=1.0)
-
-    @property
-    def _wholes(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        return self.area, np.ones_like(self.area)
 
 
 def _lines_across(luma: NDArray[np.float32], area: NDArray[np.bool_]) -> float:
