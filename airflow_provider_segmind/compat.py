@@ -146,3 +146,9 @@ def waits_deferred(deferrable: bool | None) -> bool:
     if conf.get("segmind", "default_deferrable", fallback=""):
         section = "segmind"
     return not section or bool(conf.getboolean(section, "default_deferrable"))
+
+
+def task_id_of(poll_url: object) -> str | None:
+    """Return the id of the task whose output ``poll_url`` is, or ``None`` for plain text."""
+    operator = getattr(poll_url, "operator", None)
+    return None if operator is None else str(operator.task_id)

@@ -21,7 +21,7 @@ REUSE = ("auto", "etag", "never", "refresh")
 PREPARE = ("auto", "never")
 SHARES = ("upload", "sign")
 UNKNOWN = ("fail", "resubmit")
-VERDICTS = ("fail", "skip", "report")
+REACTIONS = ("fail", "skip", "report")
 """What a check that did not pass does to its task."""
 
 

@@ -23,6 +23,8 @@ PRICE = 0.2687
 
 BODY_SWAP_IMAGES = ("character_image", "reference_character_image")
 BODY_SWAP_INPUTS = (*BODY_SWAP_IMAGES, "select_character")
+SWAP_FIELDS = (*BODY_SWAP_INPUTS, "consent_reference")
+"""What a function of ``@task.body_swap`` may return of one swap."""
 
 # What is no address, though it looks like one.
 _QUOTES = "\"'`<\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a\uff02\uff07"

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
@@ -15,16 +15,16 @@ from airflow.sdk.definitions.context import context_merge
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.parameters import check_failures
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, SWAP_FIELDS
 from airflow_provider_segmind.compat import AirflowTaskTimeout, determine_kwargs
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_segmind.orders.returned import Swap
 
 log = logging.getLogger(__name__)
 
 _LATER: Any = SET_DURING_EXECUTION
-NAMES = (*BODY_SWAP_INPUTS, "consent_reference")
-"""Keys in the dict of one swap."""
-Swap = Mapping[str, Any]
 
 
 class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
@@ -127,7 +127,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
 
     def defer(self, **how: Any) -> Any:
         """Defer, and keep the returned inputs for the resume."""
-        given = {name: getattr(self, name) for name in NAMES}
+        given = {name: getattr(self, name) for name in SWAP_FIELDS}
         kept = {**(how.get("kwargs") or {}), "given": given}
         super().defer(**{**how, "method_name": "execute_one", "kwargs": kept})
 
@@ -150,7 +150,7 @@ class _BodySwapDecoratedOperator(DecoratedOperator, BodySwapOperator):
         return self.python_callable(*self.op_args, **kwargs)
 
     def _take(self, given: Swap | Any) -> None:
-        for name in NAMES:
+        for name in SWAP_FIELDS:
             if given.get(name) is not None:
                 setattr(self, name, given[name])
 

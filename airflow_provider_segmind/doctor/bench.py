@@ -19,13 +19,12 @@ from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response
 from airflow_provider_segmind.doctor.cassette import Folder, Reading, Recorder
 from airflow_provider_segmind.doctor.redaction import Redactor
 from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
+from airflow_provider_segmind.files.fetching import MOVED, Wanted
 from airflow_provider_segmind.quality import reading
 
 WRONG_KEY = "SG_not-a-key-of-anybody"
 """The key of a run without a key; nobody has it."""
 _UNFETCHED = (requests.RequestException, urllib3.exceptions.HTTPError, ForbiddenAddressError, OSError, ValueError)
-_REDIRECTS = 3
-_MOVED = (301, 302, 303, 307, 308)
 
 
 class Bench:
@@ -107,9 +106,9 @@ class Bench:
 
     def _get(self, url: str, whole: Exchange) -> tuple[Answer, bytes, str]:
         """Return the answer, the file and its URL, after as many redirects as tasks follow."""
-        for _ in range(_REDIRECTS + 1):
+        for _ in range(Wanted().redirects + 1):
             answer, data = self._get_once(url, whole)
-            if not isinstance(answer, Response) or answer.status not in _MOVED or "location" not in answer.headers:
+            if not isinstance(answer, Response) or answer.status not in MOVED or "location" not in answer.headers:
                 break
             with contextlib.suppress(ValueError):
                 url = urljoin(url, answer.headers["location"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from airflow_provider_segmind.api.models import TERMINAL
+from airflow_provider_segmind.api.models import RUNNING, TERMINAL
 from airflow_provider_segmind.api.workflows import PRICE
 from airflow_provider_segmind.doctor.reading import FREE, Reader, each, fetched, query_of, rows_of
 from airflow_provider_segmind.doctor.redaction import JSON
@@ -23,7 +23,6 @@ from airflow_provider_segmind.doctor.tape import (
 
 HOUR, WEEK = 3600.0, 7 * 86400.0
 _LATE = 60.0
-_STATUSES = TERMINAL | {"QUEUED", "PROCESSING"}
 
 
 def _own_rows(tape: Tape) -> Iterator[tuple[int, Entry, Mapping[str, Any]]]:
@@ -98,7 +97,7 @@ def _poll_code(tape: Tape) -> Seen | None:
 
 def _statuses(tape: Tape) -> Seen | None:
     words = {str(body(one)["status"]): number for number, one in tape.jobs()}
-    odd = {word: number for word, number in words.items() if word.upper() not in _STATUSES}
+    odd = {word: number for word, number in words.items() if word.upper() not in TERMINAL | RUNNING}
     return Seen(", ".join(odd) or "no other", min((odd or words).values())) if words else None
 
 

@@ -38,7 +38,7 @@ _LONGEST_LOOK = 15.0  # seconds for one URL, with its redirects
 _SILENT_AFTER = 3  # looks in a row that a host does not answer
 _SILENT_FOR = 60.0  # seconds without another look at such a host: a batch may have thousands of pictures there
 _GZIP_OR_ZLIB = 47
-_MOVED = (301, 302, 303, 307, 308)
+MOVED = (301, 302, 303, 307, 308)
 
 
 class UnseenError(InvalidRequestError):
@@ -76,7 +76,7 @@ def answer_of(hook: SegmindHook, url: str, wanted: Wanted, whole: Exchange) -> I
     target, with_key = url, not wanted.name
     for _ in range(wanted.redirects + 1):
         with _open(hook, target, wanted, whole, with_key=with_key) as answer:
-            if answer.status_code not in _MOVED:
+            if answer.status_code not in MOVED:
                 yield answer, target
                 return
             location = answer.headers.get("location", "")

@@ -196,8 +196,13 @@ def recalled(job: Job) -> Job:
 
 def recalled_late(job: Job) -> Job | None:
     """Return a job that was ordered so long ago that Segmind may have forgotten it, if the memory knows its end."""
-    known = recalled(job) if time.time() - (job.submitted_at or 0.0) > rescue.OLD else job
+    known = recalled(job) if is_old(job) else job
     return None if known is job else known
+
+
+def is_old(job: Job) -> bool:
+    """Whether another task may have seen the end of a job; Segmind forgets it after an hour."""
+    return time.time() - (job.submitted_at or 0.0) >= rescue.OLD
 
 
 def job_of(where: Store, record: SwapRecord) -> Job:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from airflow_provider_segmind.api.parameters import CONN_ID, VERDICTS, check_one_of
+from airflow_provider_segmind.api.parameters import CONN_ID, REACTIONS, check_one_of
 from airflow_provider_segmind.rendering import AuthorsTemplatesMixin
 
 
@@ -36,7 +36,7 @@ class _ChecksPictures(AuthorsTemplatesMixin, BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         for name, given in (("on_failure", on_failure), ("on_review", on_review)):
-            check_one_of(name, given, VERDICTS)
+            check_one_of(name, given, REACTIONS)
         self.character_image = character_image
         self.reference_character_image = reference_character_image
         self.thresholds = thresholds

@@ -9,11 +9,8 @@ from airflow.sdk import Context
 
 from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.uris import quoted
-from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_INPUTS
+from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, SWAP_FIELDS
 from airflow_provider_segmind.orders.store import OrderStore
-
-NAMES = (*BODY_SWAP_INPUTS, "consent_reference")
-"""Allowed keys in the dict of one swap."""
 
 Swap = Mapping[str, Any]
 
@@ -31,11 +28,11 @@ def read_returned(returned: object) -> Swap | list[Swap]:
 
 
 def _one(returned: Swap) -> Swap:
-    unknown = sorted(str(name) for name in returned if name not in NAMES)
+    unknown = sorted(str(name) for name in returned if name not in SWAP_FIELDS)
     if unknown:
         raise InvalidRequestError(
             f"The function of a @task.body_swap returned {', '.join(unknown)}, which no swap has: known are "
-            f"{', '.join(NAMES)}. Nothing was ordered now."
+            f"{', '.join(SWAP_FIELDS)}. Nothing was ordered now."
         )
     missing = [name for name in BODY_SWAP_IMAGES if not returned.get(name)]
     if missing:

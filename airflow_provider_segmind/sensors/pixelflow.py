@@ -23,6 +23,7 @@ from airflow_provider_segmind.compat import (
     TaskDeferralTimeout,
     XComNotFound,
     default_args_of,
+    task_id_of,
     waits_deferred,
 )
 from airflow_provider_segmind.failures import failing, skipping
@@ -94,7 +95,7 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
             **kwargs,
         )
         self.poll_url = poll_url
-        self.before = getattr(getattr(poll_url, "operator", None), "task_id", None)  # id of the task that ordered
+        self.before = task_id_of(poll_url)  # of the task that ordered
         self.swap_result: Mapping[str, Any] = {}
         self.photographs: list[str] = []  # URIs of what the job used, once they are known
         self.segmind_conn_id = segmind_conn_id

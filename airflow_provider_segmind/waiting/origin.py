@@ -12,7 +12,7 @@ from typing import Any
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.results import read_handle
-from airflow_provider_segmind.compat import AirflowFailException
+from airflow_provider_segmind.compat import AirflowFailException, task_id_of
 from airflow_provider_segmind.failures import WrongSettingsError
 from airflow_provider_segmind.observability.lineage import INPUTS_KEY, is_listened_to
 
@@ -26,12 +26,6 @@ _LEFT_NONE = {
     "removed": "was removed",
 }
 """States of a task that leaves nothing to wait for, in words."""
-
-
-def task_id_of(poll_url: object) -> str | None:
-    """Return the id of the task whose output ``poll_url`` is, or ``None`` for plain text."""
-    operator = getattr(poll_url, "operator", None)
-    return None if operator is None else str(operator.task_id)
 
 
 def known_job(task: Any, poll_url: object, before: str | None, context: Context) -> Mapping[str, Any]:

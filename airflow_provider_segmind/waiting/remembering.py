@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 from asgiref.sync import sync_to_async
 
@@ -12,18 +11,15 @@ from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
 from airflow_provider_segmind.memory.store import store
-from airflow_provider_segmind.memory.swaps import hook_with, keep, lost, recalled
+from airflow_provider_segmind.memory.swaps import hook_with, is_old, keep, lost, recalled
 from airflow_provider_segmind.waiting.shared import SharedConnection
 
 log = logging.getLogger(__name__)
 
-OLD = 600.0
-"""Seconds after an order from which another task may have seen its end; Segmind forgets it after an hour."""
-
 
 async def known_end(job: Job) -> Job:
     """Return a job as the memory knows it, if it was ordered long ago and is done; else as it is."""
-    if time.time() - (job.submitted_at or 0.0) < OLD or not await _is_ready():
+    if not is_old(job) or not await _is_ready():
         return job
     return await asyncio.to_thread(recalled, job)
 

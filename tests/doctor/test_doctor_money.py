@@ -26,6 +26,17 @@ from tests.doctor.conftest import differs, run, seen
 ROOT = Path(__file__).parents[2]
 
 
+def interrupted() -> Clock:
+    """Return a clock at whose first pause somebody presses Ctrl-C."""
+
+    def press(_: float) -> None:
+        raise KeyboardInterrupt
+
+    clock = Clock()
+    clock.sleep = press
+    return clock
+
+
 def test_the_record_of_an_order_is_there_when_the_service_takes_it(tmp_path, clock):
     found = []
 
@@ -68,15 +79,9 @@ def test_a_further_run_orders_nothing_and_looks_whether_record_and_picture_are_s
 
 
 def test_a_run_that_comes_back_late_invents_nothing(tmp_path, clock):
-    def interrupted(_: float) -> None:
-        raise KeyboardInterrupt
-
     with Emulator(clock=clock, job_seconds=60, record_seconds=6 * 86400) as emulator:
-        hurried = Clock()
-        hurried.sleep = interrupted
-        run(emulator, tmp_path, hurried)
+        run(emulator, tmp_path, interrupted())
         clock.sleep(5 * 86400)
-        hurried.ahead = clock.ahead
         late = run(emulator, tmp_path, clock)
         assert seen(late)["job-end"] == "COMPLETED"
         assert "duration" not in seen(late)
@@ -127,13 +132,8 @@ def test_without_credit_nothing_is_sent(tmp_path, clock):
 
 
 def test_ctrl_c_during_the_wait_gives_a_report_and_the_next_run_goes_on(tmp_path, clock):
-    def interrupted(_: float) -> None:
-        raise KeyboardInterrupt
-
     with Emulator(clock=clock, job_seconds=60) as emulator:
-        hurried = Clock()
-        hurried.sleep = interrupted
-        assert "Interrupted" in str(run(emulator, tmp_path, hurried))
+        assert "Interrupted" in str(run(emulator, tmp_path, interrupted()))
         assert seen(run(emulator, tmp_path, clock))["job-end"] == "COMPLETED"
         assert len(emulator.charges) == 1
 
@@ -257,25 +257,15 @@ def test_a_file_is_never_written_through_a_link_that_lies_in_the_folder(link, tm
 
 
 def test_a_run_without_order_says_that_an_order_is_not_seen_to_its_end(tmp_path, clock):
-    def interrupted(_: float) -> None:
-        raise KeyboardInterrupt
-
     with Emulator(clock=clock, job_seconds=60) as emulator:
-        hurried = Clock()
-        hurried.sleep = interrupted
-        run(emulator, tmp_path, hurried)
+        run(emulator, tmp_path, interrupted())
         assert "Run this with --order: it goes on" in " ".join(str(run(emulator, tmp_path, clock, order=False)).split())
 
 
 def test_a_job_whose_end_was_seen_is_not_missed_when_its_record_is_gone(tmp_path, clock):
-    def interrupted(_: float) -> None:
-        raise KeyboardInterrupt
-
     with Emulator(clock=clock, record_seconds=600) as emulator:
         emulator.script(Fault("raw", on="history", body={"data": []}, times=None))
-        hurried = Clock()
-        hurried.sleep = interrupted
-        run(emulator, tmp_path, hurried)
+        run(emulator, tmp_path, interrupted())
         clock.sleep(700)
         assert run(emulator, tmp_path, clock).notes == []
 

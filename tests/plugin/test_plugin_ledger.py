@@ -105,13 +105,17 @@ def job_failed(run: Run) -> str:
     return "failed"
 
 
-def failed_twice_then_done(run: Run) -> str:
-    run.emulator.script(Fault("will-fail", times=2))
-    task = Task(run.emulator)
-    for _ in range(3):
+def attempts(run: Run, task: Task, many: int) -> None:
+    """Play attempts of a task, whatever their ends are."""
+    for _ in range(many):
         with suppress(Exception):
             task.attempt()
         run.keep("swap", task.ti, "success")
+
+
+def failed_twice_then_done(run: Run) -> str:
+    run.emulator.script(Fault("will-fail", times=2))
+    attempts(run, Task(run.emulator), 3)
     return "completed"
 
 
@@ -230,11 +234,7 @@ def ordered_then_the_retry_finds_another_photograph(run: Run) -> str:
 
 def answer_lost_then_ordered_again(run: Run) -> str:
     run.emulator.script(Fault("drop-after"), Fault("404", on="history", times=None))
-    task = Task(run.emulator, on_unknown_outcome="resubmit")
-    for _ in range(2):
-        with suppress(Exception):
-            task.attempt()
-        run.keep("swap", task.ti, "success")
+    attempts(run, Task(run.emulator, on_unknown_outcome="resubmit"), 2)
     return "completed"
 
 
@@ -242,9 +242,7 @@ def answer_lost_then_cleared(run: Run) -> str:
     run.emulator.script(Fault("drop-after"), Fault("404", on="history", times=None))
     task = Task(run.emulator)
     for _ in range(2):
-        with suppress(Exception):
-            task.attempt()
-        run.keep("swap", task.ti, "success")
+        attempts(run, task, 1)
         task.clear()
     return "completed"
 

@@ -106,10 +106,7 @@ _CONF = SimpleNamespace(
 _READ_ONCE = lru_cache(2_000)(remembered.read_swap)
 """It is pure, and the same bytes are read often."""
 SUBSTITUTES: tuple[tuple[Any, str, Any], ...] = (
-    *(
-        (module, "time", _TIME)
-        for module in (place, recovery, memory_swaps, copies, costs, triggers, remembering, lineage)
-    ),
+    *((module, "time", _TIME) for module in (place, recovery, memory_swaps, copies, costs, triggers, lineage)),
     *((module, "store", lambda: now().store) for module in (memory_store, memory_swaps, costs, orders_store, budgets)),
     *((module, "conf", _CONF) for module in (rules, objects, ending)),
     (memory_store, "ObjectStoragePath", lambda uri: Path(now().disk, uri.removeprefix("s3://memory/"))),
