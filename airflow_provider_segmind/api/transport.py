@@ -27,6 +27,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 CREDENTIALS = ("Authorization", "x-api-key")
 """Header fields that carry a key."""
+MOVED = (301, 302, 303, 307, 308)
+"""Status codes of a redirect to another URL."""
+RESULT_REDIRECTS = 3
+"""How many are followed to a result."""
 _PIECE = 2**14
 """Bytes per write: one TLS record, so that the timeout applies to each."""
 

@@ -13,13 +13,12 @@ import urllib3
 
 from airflow_provider_segmind.api.media import MAX_BYTES, format_of
 from airflow_provider_segmind.api.models import Settings
-from airflow_provider_segmind.api.transport import Exchange, Session, exchange, prepare_session
+from airflow_provider_segmind.api.transport import MOVED, RESULT_REDIRECTS, Exchange, Session, exchange, prepare_session
 from airflow_provider_segmind.api.urls import is_local
 from airflow_provider_segmind.api.wire import Answer, Failure, Request, Response
 from airflow_provider_segmind.doctor.cassette import Folder, Reading, Recorder
 from airflow_provider_segmind.doctor.redaction import Redactor
 from airflow_provider_segmind.files.addresses import ForbiddenAddressError, PublicOnly, check_host
-from airflow_provider_segmind.files.fetching import MOVED, Wanted
 from airflow_provider_segmind.quality import reading
 
 WRONG_KEY = "SG_not-a-key-of-anybody"
@@ -106,7 +105,7 @@ class Bench:
 
     def _get(self, url: str, whole: Exchange) -> tuple[Answer, bytes, str]:
         """Return the answer, the file and its URL, after as many redirects as tasks follow."""
-        for _ in range(Wanted().redirects + 1):
+        for _ in range(RESULT_REDIRECTS + 1):
             answer, data = self._get_once(url, whole)
             if not isinstance(answer, Response) or answer.status not in MOVED or "location" not in answer.headers:
                 break

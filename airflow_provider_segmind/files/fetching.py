@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.errors import InvalidRequestError, RateLimitEr
 from airflow_provider_segmind.api.media import MAX_BYTES, media_type_of
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.texts import unpack
-from airflow_provider_segmind.api.transport import Exchange, NoticingAdapter, exchange
+from airflow_provider_segmind.api.transport import MOVED, RESULT_REDIRECTS, Exchange, NoticingAdapter, exchange
 from airflow_provider_segmind.api.urls import is_local, is_private, parse_url, why_unreadable
 from airflow_provider_segmind.api.wire import Request
 from airflow_provider_segmind.api.workflows import check_image_url
@@ -38,7 +38,6 @@ _LONGEST_LOOK = 15.0  # seconds for one URL, with its redirects
 _SILENT_AFTER = 3  # looks in a row that a host does not answer
 _SILENT_FOR = 60.0  # seconds without another look at such a host: a batch may have thousands of pictures there
 _GZIP_OR_ZLIB = 47
-MOVED = (301, 302, 303, 307, 308)
 
 
 class UnseenError(InvalidRequestError):
@@ -60,7 +59,7 @@ class Wanted:
     @property
     def redirects(self) -> int:
         """How many are followed; those who share files use more than Segmind."""
-        return 10 if self.name else 3
+        return 10 if self.name else RESULT_REDIRECTS
 
     @property
     def again(self) -> str:
