@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_segmind.api.errors import OutcomeUnknownError, SegmindError
-from airflow_provider_segmind.api.remembered import end_name
+from airflow_provider_segmind.api.remembered import end_name, name_of
 from airflow_provider_segmind.compat import AirflowFailException
 from tests.simulation.service import Charge
 from tests.simulation.storage import AirflowAwayError
@@ -47,7 +47,7 @@ class Rules:
         outage = world.disk.is_out(charge.at)
         if outage is not None and outage[0] <= by.began:
             self._say(f"{charge.request_id} was ordered while the memory was out of reach")
-        if any(at <= by.began for at in world.damaged.get(charge.key, ())):
+        if any(at <= by.began for at in world.damaged.get(charge.key, ())) and self._passes_damage(charge):
             self._say(f"{charge.request_id} was ordered although an object of its swap was damaged")
         earlier = [one for one in world.service.charges if one.key == charge.key and one is not charge]
         standing = [one for one in earlier if one.stands(charge.at)]
@@ -56,6 +56,17 @@ class Rules:
             names = ", ".join(one.request_id for one in standing)
             self._say(f"{charge.request_id} was paid for although {names} stands")
         self.allowed += bool(earlier)
+
+    def _passes_damage(self, charge: Charge) -> bool:
+        """Whether an object is damaged that leads to this order; one says which later order is the next to read."""
+        number = 1
+        while (name := name_of(charge.key, number)) != charge.by.claim:
+            data = self._world.disk.objects.get(name)
+            if data is None or data in self._world.garbage:
+                return True
+            newer = 0 if charge.by.swap.refresh else json.loads(data).get("newer", 0)
+            number = max(number + 1, newer)
+        return False
 
     def _may(self, charge: Charge, standing: list[Charge]) -> bool:
         by = charge.by
