@@ -34,6 +34,17 @@ class TestLostAnswers:
         assert Task(emulator).attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == 1
 
+    def test_an_order_that_is_found_failed_is_not_followed_by_another_in_the_same_attempt(
+        self, emulator: Emulator
+    ) -> None:
+        emulator.script(Fault("drop-after"), Fault("failed-error", on="poll"))
+        task = Task(emulator)
+        with pytest.raises(JobFailedError):
+            task.attempt()
+        assert len(emulator.charges) == 1
+        assert task.attempt()["status"] == "COMPLETED"  # a retry may order
+        assert len(emulator.charges) == 2
+
     def test_an_order_that_never_arrived_fails_and_is_not_guessed(self, emulator: Emulator) -> None:
         emulator.script(Fault("drop-before"))
         task = Task(emulator)
