@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import requests
 
+from airflow_provider_segmind.api import flow
+from airflow_provider_segmind.api.client import Client
+from airflow_provider_segmind.api.errors import SegmindError
+from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.api.transport import prepare_session
+from airflow_provider_segmind.api.workflows import PRICE
 from airflow_provider_segmind.emulator import Emulator
 from demo.pictures import DOCUMENTED, Order, drawn
-
-LIVE_HOST = "https://api.segmind.com"
-PRICE = 0.2687
-"""US dollars for one swap, as the product page says."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,12 @@ def live(secret: str) -> Service | None:
 
 def balance(secret: str) -> float | None:
     """Ask what is left on the account in US dollars, which costs nothing; ``None`` if that cannot be found out."""
-    for header in ({"Authorization": f"Bearer {secret}"}, {"x-api-key": secret}):
-        try:
-            url = f"{LIVE_HOST}/v1/get-user-credits"
-            answer = requests.get(url, headers=header, timeout=15, allow_redirects=False)
-            if answer.ok:
-                credit = answer.json()
-                return float(credit.get("credits", 0)) + float(credit.get("free-credits", 0))
-        except (requests.RequestException, ValueError, AttributeError, TypeError):
-            return None
-    return None
+    try:
+        settings = Settings.from_connection(host=None, password=secret)
+        client = Client(settings, prepare_session(requests.Session()))
+        return client.run(flow.get_credits(settings, client.auth))
+    except SegmindError:
+        return None
 
 
 def _confirmed(before: float | None) -> bool:

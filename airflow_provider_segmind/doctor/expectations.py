@@ -21,7 +21,7 @@ This package was built without a key, and reads the service tolerantly where the
 [The doctor](doctor.md) finds out what is true, with a live key and at most one order, and says what follows.
 
 **documented**: Segmind's pages or its SDK say so. **reported**: independent clients do. **inferred**: from something
-near. **assumed**: nobody says.
+near. **assumed**: nobody says. A row that the doctor has confirmed ends with "Seen" and the day.
 """
 
 
@@ -63,14 +63,14 @@ def page() -> str:
     """Return docs/service.md."""
     parts = [_PAGE]
     for topic, group in groupby(beliefs(), key=lambda belief: belief.topic):
-        parts.append(f"\n## {topic}\n\n| What | How sure | Source | Seen |\n|---|---|---|---|\n")
+        parts.append(f"\n## {topic}\n\n| What | How sure | Source |\n|---|---|---|\n")
         parts += [_row(belief) for belief in group]
     return "".join(parts)
 
 
 def _row(belief: Belief) -> str:
-    seen = "; ".join(", ".join(one) for one in belief.seen) or "never"
-    return f"| `{belief.name}`: {belief.says} | {belief.sure} | {belief.source} | {seen} |\n"
+    seen = "".join(f" Seen: {', '.join(one)}." for one in belief.seen)
+    return f"| `{belief.name}`: {belief.says} | {belief.sure} | {belief.source}{seen} |\n"
 
 
 if __name__ == "__main__":
