@@ -299,6 +299,7 @@ def test_the_gallery_leads_to_the_costs_and_back(visit: Open, lookbook: Lookbook
         page = visit("plugin/body-swaps", url=url)
         gallery(page).get_by_role("link", name="Costs").click()
         row = page.get_by_role("row").filter(has=page.get_by_role("cell", name=DAG_ID, exact=True))
+        row.wait_for()
         assert row.get_by_role("cell").all_inner_texts()[1:3] == ["3", "$0.75"]
         assert axe(page, "main") == []
         page.get_by_role("link", name="7 days").click()
