@@ -35,7 +35,7 @@ class SwapRun(SwapOrderRun):
         job = placed.job if placed.job.done else None
         if placed.attached and job is None:
             job = self._look(placed.job.poll_url)
-        if placed.attached and job is not None and job.status == "FAILED":
+        if placed.attached and job is not None and job.done and job.status == "FAILED":
             self._tell(job)
             # An earlier attempt or another task ordered this job, so this attempt may order. It never orders twice.
             mark_failed(self.context, job)
