@@ -45,6 +45,8 @@ for _category in _OUTDATED:
     warnings.simplefilter("ignore", _category)  # for the conftest.py of a folder that is named on the command line
 
 _ONE_AIRFLOW = "tests/system/"
+_SECOND_AIRFLOW = tuple(f"tests/system/test_real_{name}.py" for name in ("logs", "pipeline", "screenshots"))
+"""About half of what needs a running Airflow, by time, in another process and with an Airflow of its own."""
 _ONE_API = "tests/plugin/"
 """Importing Airflow's API takes a process six seconds."""
 _ALONE = (
@@ -54,10 +56,11 @@ _ALONE = (
 )
 _BEGUN_FIRST = (
     _ONE_AIRFLOW,
-    _ONE_API,
+    _SECOND_AIRFLOW[0],
+    "tests/plugin/test_plugin_browser.py",
     "tests/docs/test_docs_tutorial.py",
     "tests/emulator/test_emulator_browser.py",  # short: it waits behind the one long test of the tutorial
-    "tests/plugin/test_plugin_browser.py",
+    _ONE_API,
     "tests/tools/test_release_built.py",
     "tests/system/test_real_monitoring.py",
     "tests/quality/test_quality_whole.py",
@@ -79,6 +82,8 @@ class Groups(LoadScopeScheduling):
 def group(nodeid: str) -> str:
     """Return what a test belongs to."""
     path = nodeid.partition("::")[0]
+    if path in _SECOND_AIRFLOW:
+        return _SECOND_AIRFLOW[0]
     shared = () if path in _ALONE else (folder for folder in (_ONE_AIRFLOW, _ONE_API) if path.startswith(folder))
     return next(iter(shared), path)
 
@@ -93,6 +98,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 def pytest_xdist_auto_num_workers() -> int:
     """Three processes for two cores, since a third of the time is spent waiting for sockets."""
     return max(2, (os.cpu_count() or 1) * 3 // 2)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file without a slow test where only these are asked for; each process imports for itself."""
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if config.option.markexpr == "slow" and is_test and "mark.slow" not in collection_path.read_text() else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
