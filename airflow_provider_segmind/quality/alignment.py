@@ -60,6 +60,13 @@ class Alignment:
         """How far a corner of the picture moved, as a share of its side."""
         return _farthest(self.matrix)
 
+    def shown(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return the part of a source of this size that the result shows: left, top, right, bottom, in pixels."""
+        (across, _, right), (_, down, below) = self.matrix
+        edges = (-right / across, -below / down, (1 - right) / across, (1 - below) / down)
+        left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
+        return left * size[0], top * size[1], right * size[0], bottom * size[1]
+
     def laid(self, result: Image.Image, source: Image.Image) -> Image.Image:
         """Return the result over the source, in its size; what the result lacks at its edge is as in the source."""
         (a, b, c), (d, e, f) = self.matrix

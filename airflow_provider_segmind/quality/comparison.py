@@ -163,11 +163,10 @@ def _variance(colours: NDArray[np.floating[Any]]) -> float:
     return float(np.mean((colours - colours.mean(axis=0)) ** 2))
 
 
-def edge(picture: NDArray[np.float32]) -> float:
-    """Return the strength that only 0.2 % of a picture's edges exceed: the luma's change over two pixels, 0 to 361."""
-    luma = picture @ LUMA
+def edges(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the change of the luma over two pixels at each pixel but the outermost, 0 to 361."""
     across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
-    return float(np.percentile(np.hypot(across, down), 99.8)) if across.size else 0.0
+    return np.hypot(across, down)
 
 
 def similarity(pair: BeforeAfter) -> NDArray[np.float32]:
