@@ -82,7 +82,12 @@ CHECKS: tuple[tuple[str, str, str, str], ...] = (
     ("new_mark", "", "logo", "a logo or an object: density of new lines"),
     ("new_object", "", "object added", "one new thing off the person, no shadow: share of the picture"),
     ("cells", "", "mosaic", "a mosaic: how many times more straight lines"),
-    ("text", "", "caption", "a text, also on the clothes: density of new hard edges along a line"),
+    (
+        "text",
+        "",
+        "caption",
+        "a text, on the clothes too if the reference has none as dense: density of new hard edges along a line",
+    ),
     (
         "straight_edge",
         "",

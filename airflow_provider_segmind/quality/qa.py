@@ -194,9 +194,7 @@ def _background_of(pair: BeforeAfter, thresholds: Thresholds) -> NDArray[np.bool
     return area if float(np.mean(area)) >= _LEAST_KEPT else None
 
 
-def _surroundings(
-    pair: BeforeAfter, area: NDArray[np.bool_] | None, thresholds: Thresholds
-) -> Surroundings | None:
+def _surroundings(pair: BeforeAfter, area: NDArray[np.bool_] | None, thresholds: Thresholds) -> Surroundings | None:
     """Return what to measure around the person; ``None`` if the source has too little background."""
     if area is None and float(np.mean(pair.backgrounds[0])) >= thresholds.min_background_area:
         # The source has enough: on the result, something else is there, perhaps a person who is too large.

@@ -35,7 +35,12 @@ RULES = (
     Rule("shifted", "max_shift", "frame", "the picture is shifted or zoomed by {} of its side", ".1%"),
     Rule("empty_rows", "max_empty_rows", "frame", "{} of its rows or columns show nothing any more", ".1%"),
     Rule("colour", "min_colour", "frame", "it is black and white: {} of the source's colour is left", ".0%"),
-    Rule("sharpness", "min_sharpness", "frame", "it, or a half of it, is blurred: its edges are {} times as hard as the source's"),
+    Rule(
+        "sharpness",
+        "min_sharpness",
+        "frame",
+        "it, or a half of it, is blurred: its edges are {} times as hard as the source's",
+    ),
     Rule(
         "background_changed",
         "max_background_changed",

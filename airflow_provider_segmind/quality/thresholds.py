@@ -48,8 +48,8 @@ class Thresholds:
     :param max_background_luminance_shift: of 255, either way.
     :param max_background_color_shift: of 255, of the channel that changed most.
     :param max_subject_ssim: similarity of the subject above which it is still the old one.
-    :param min_sharpness: strength of the hardest edges of the result, or of a half of it, as a share of the source's, or
-        of 128 if less.
+    :param min_sharpness: strength of the result's hardest edges, or of a half's, as a share of the source's, or of 128
+        if less.
     :param min_pose_oks: similarity of the poses, 0 to 1, below which the new person does not keep the pose; 0 only
         reports it.
     :param max_quantization: mean step of a JPEG's levels of brightness, 1 to 255; above, it was saved too small.
