@@ -99,7 +99,9 @@ def _own_shadow(swap: Swap) -> bytes:
     dark.paste(swap.base.mask, (round((box[2] - box[0]) * 0.06), 0))
     soft = dark.filter(ImageFilter.GaussianBlur((box[2] - box[0]) * 0.06)).point(lambda value: round(value * 0.3))
     shade = Image.composite(Image.new("RGB", swap.good.size), swap.good, soft)
-    return encoded(Image.composite(swap.good, shade, swap.base.mask))
+    # The masks of drawings are boxes: a shadow that ended there would have straight edges, as no model draws.
+    person = swap.base.mask.filter(ImageFilter.GaussianBlur((box[2] - box[0]) * 0.02))
+    return encoded(Image.composite(swap.good, shade, person))
 
 
 GOOD: dict[str, Callable[[Swap], bytes]] = {

@@ -60,6 +60,13 @@ class Alignment:
         """How far a corner of the picture moved, as a share of its side."""
         return _farthest(self.matrix)
 
+    def shown(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return the part of a source of this size that the result shows: left, top, right, bottom, in pixels."""
+        (across, _, right), (_, down, below) = self.matrix
+        edges = (-right / across, -below / down, (1 - right) / across, (1 - below) / down)
+        left, top, right, bottom = (min(1.0, max(0.0, float(edge))) for edge in edges)
+        return left * size[0], top * size[1], right * size[0], bottom * size[1]
+
     def laid(self, result: Image.Image, source: Image.Image) -> Image.Image:
         """Return the result over the source, in its size; what the result lacks at its edge is as in the source."""
         (a, b, c), (d, e, f) = self.matrix
@@ -92,6 +99,7 @@ def align(
     :param subject: the likelihood of a person on either, height x width of ``source``.
     :param sizes: width and height of source and result in pixels of their files.
     """
+    source, result = source.convert("L"), result.convert("L")
     coarse = [_level(source, result, subject, side) for side in _SIDES[:-1]]
     starts = list(_starts(sizes))
     starts += [_refined(coarse, start, _ROUNDS[:3]) for start in starts]
@@ -168,15 +176,15 @@ class _Level:
 def _level(source: Image.Image, result: Image.Image, subject: NDArray[np.float32], side: int) -> _Level:
     share = side / max(source.size)
     size = (max(8, round(source.width * share)), max(8, round(source.height * share)))
-    before, after = (
-        np.asarray(picture.convert("L").resize(size, Image.Resampling.BOX), np.float32) for picture in (source, result)
-    )
+    before, after = (np.asarray(picture.resize(size, Image.Resampling.BOX), np.float32) for picture in (source, result))
     person = np.asarray(Image.fromarray(subject).resize(size, Image.Resampling.BOX), np.float32)
     return _Level(before, after, np.where(person > _NEAR_SUBJECT, np.float32(_SUBJECT), np.float32(1)))
 
 
 def _laid(level: _Level, matrix: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the result at the source's pixels, and where it has any."""
+    if matrix is STRAIGHT.matrix:
+        return level.after, np.ones_like(level.after, np.bool_)
     height, width = level.before.shape
     (x, y), ((a, b, c), (d, e, f)) = level.grid, matrix.astype(np.float32)
     column, row = (a * x + b * y + c) * width - 0.5, (d * x + e * y + f) * height - 0.5

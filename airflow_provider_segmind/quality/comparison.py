@@ -128,7 +128,7 @@ class Difference:
     @classmethod
     def of(cls, pair: BeforeAfter, area: NDArray[np.bool_]) -> Difference:
         """Return the difference in an area, height x width, which must not be empty."""
-        moved = pair.after[area] - pair.before[area]
+        moved = (pair.after - pair.before)[area]
         # Over the area alone: PnPInversion's own script averages over the whole frame, which gives better values.
         error = float(np.mean(moved**2))
         means = moved.mean(axis=0, dtype=np.float64)
@@ -163,11 +163,10 @@ def _variance(colours: NDArray[np.floating[Any]]) -> float:
     return float(np.mean((colours - colours.mean(axis=0)) ** 2))
 
 
-def edge(picture: NDArray[np.float32]) -> float:
-    """Return the strength that only 0.2 % of a picture's edges exceed: the luma's change over two pixels, 0 to 361."""
-    luma = picture @ LUMA
+def edges(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the change of the luma over two pixels at each pixel but the outermost, 0 to 361."""
     across, down = luma[1:-1, 2:] - luma[1:-1, :-2], luma[2:, 1:-1] - luma[:-2, 1:-1]
-    return float(np.percentile(np.hypot(across, down), 99.8)) if across.size else 0.0
+    return np.asarray(np.hypot(across, down), np.float32)
 
 
 def similarity(pair: BeforeAfter) -> NDArray[np.float32]:

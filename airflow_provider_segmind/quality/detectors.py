@@ -114,8 +114,6 @@ def grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
     for axis in (0, 1):
         margin = [(0, 0), (0, 0)]
         margin[axis] = (pixels + 1, pixels)
-        sums = np.cumsum(np.pad(mask, margin), axis=axis, dtype=np.int32)
-        length = sums.shape[axis]
-        ahead = np.take(sums, range(2 * pixels + 1, length), axis=axis)
-        mask = ahead > np.take(sums, range(length - 2 * pixels - 1), axis=axis)
+        sums = np.moveaxis(np.cumsum(np.pad(mask, margin), axis=axis, dtype=np.int32), axis, 0)
+        mask = np.moveaxis(sums[2 * pixels + 1 :] > sums[: -2 * pixels - 1], 0, axis)
     return np.asarray(mask, np.bool_)

@@ -31,6 +31,10 @@ _CLOSER = 1.6
 _EXTREMES = (2, 98)
 _SMALL, _WHOLLY, _LEAST_PLACES = 8, 0.9, 40
 _TINY, _FLAT = 4, 0.6
+INK = 70.0
+"""Of 255: step of a colour that a letter's edge has at least."""
+_LETTERS = 6
+"""Blocks in a row that a text fills at least."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,11 @@ class Reference:
     def smoothness(self) -> float | None:
         """How rough the smoother places of the person are."""
         return smoothness(self._luma - smooth(self._luma, 1), self._person)
+
+    @property
+    def print(self) -> float | None:
+        """How dense hard edges are along a line of blocks, as of a text or a pattern on the clothes."""
+        return line_of(hard_steps(np.asarray(self.picture, np.float32)) > INK)
 
     @property
     def plain(self) -> float:
@@ -102,6 +111,22 @@ def smoothness(finest: NDArray[np.float32], person: NDArray[np.bool_]) -> float 
 def flat(luma: NDArray[np.float32]) -> float:
     """Return the share of a picture that has no structure at all."""
     return float(np.mean(blocks(luma**2, _TINY) - blocks(luma, _TINY) ** 2 < _FLAT))
+
+
+def hard_steps(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much a colour of each pixel changes over two pixels, across or down; height x width."""
+    steps = np.zeros(picture.shape, np.float32)
+    np.abs(picture[:, 2:] - picture[:, :-2], out=steps[:, 1:-1])
+    np.maximum(steps[1:-1], np.abs(picture[2:] - picture[:-2]), out=steps[1:-1])
+    return np.maximum(np.maximum(steps[..., 0], steps[..., 1]), steps[..., 2])
+
+
+def line_of(edges: NDArray[np.bool_]) -> float | None:
+    """Return how dense edges are along that line of blocks where they are densest; ``None`` in too small a picture."""
+    if min(edges.shape) < BLOCK or edges.shape[1] < _LETTERS * BLOCK:
+        return None
+    dense = blocks(edges.astype(np.float32), BLOCK)
+    return float(np.lib.stride_tricks.sliding_window_view(dense, _LETTERS, axis=1).min(axis=2).max())
 
 
 def side_of(face: Found) -> float:

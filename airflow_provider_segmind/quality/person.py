@@ -52,6 +52,8 @@ _SKIN = 0.06
 """By how much of its red skin is redder than green and blue, in a picture whose light tells."""
 _LARGE_FACE, _SMALL_FACE = 24.0, 0.1
 """Pixels of a face's side that are worth a closer look, and the share of the picture's with which it may hide."""
+_LEAST_FACE = 16.0
+"""Pixels of a face's side that show whose it is."""
 _SMALL_LOSS = 0.4
 """What the loss of such a face counts, if its body is there."""
 _BESIDE, _LEAST_BESIDE = 0.6, 30.0
@@ -128,7 +130,7 @@ class OldAndNew:
     reference: Reference | None = None
 
     @cached_property
-    def _face(self) -> Found | None:
+    def face(self) -> Found | None:
         """The source's face, if it is surely one."""
         faces = self.before.all_faces
         return faces[0] if faces and faces[0].score > SURE else None
@@ -140,10 +142,10 @@ class OldAndNew:
 
     def face_lost(self) -> float | None:
         """Return by how much the score of the source's face fell, or of its body if no face was to be seen, 0 to 1."""
-        if self._face is not None:
-            loss = max(0.0, self._face.score - score_near(self._face, self.after.all_faces))
-            loss = min(1.0, loss + self._loss_seen_closer(self._face))
-            small = side_of(self._face) < _SMALL_FACE * max(self.pair.before.shape[:2])
+        if self.face is not None:
+            loss = max(0.0, self.face.score - score_near(self.face, self.after.all_faces))
+            loss = min(1.0, loss + self._loss_seen_closer(self.face))
+            small = side_of(self.face) < _SMALL_FACE * max(self.pair.before.shape[:2])
             return _SMALL_LOSS * loss if small and self._body_is_there else loss
         bodies = self.before.all_bodies
         if not bodies or bodies[0].score < self.before.least_body:
@@ -165,21 +167,21 @@ class OldAndNew:
 
     def face_detail(self) -> float | None:
         """Return how strong the fine structure of the face is, compared with the old one's or the reference's."""
-        if self._face is None or self._is_drawn:
+        if self.face is None or self._is_drawn:
             return None
-        old, new = (strength(cut(fine, self._face)) for fine in self.pair.fine)
-        found = [other for other in self.after.all_faces if _meet(self._face.box, other.box)]
+        old, new = (strength(cut(fine, self.face)) for fine in self.pair.fine)
+        found = [other for other in self.after.all_faces if _meet(self.face.box, other.box)]
         if found:
             new = min(new, strength(cut(self.pair.fine[1], found[0])))
-        face = self.reference.face(side_of(self._face)) if self.reference else None
+        face = self.reference.face(side_of(self.face)) if self.reference else None
         return new / max(2.0, old if face is None else min(old, strength(face - smooth(face))))
 
     def face_flat(self) -> float | None:
         """Return the share of the face and forehead that is flat, beyond the old one's and the reference's."""
-        if self._face is None or self._is_drawn:
+        if self.face is None or self._is_drawn:
             return None
-        usual, new = (flat(cut(luma, self._face, _FOREHEAD)) for luma in self.pair.lumas)
-        known = self.reference.face(side_of(self._face)) if self.reference else None
+        usual, new = (flat(cut(luma, self.face, _FOREHEAD)) for luma in self.pair.lumas)
+        known = self.reference.face(side_of(self.face)) if self.reference else None
         return new - (usual if known is None else max(usual, flat(known)))
 
     def grain(self) -> float | None:
@@ -208,9 +210,9 @@ class OldAndNew:
 
     def face_colour(self) -> float | None:
         """Return by how much of its red the face is redder than green or blue, if the old one was as skin is."""
-        if self._face is None:
+        if self.face is None:
             return None
-        before, after = (cut(picture, self._face).reshape(-1, 3).mean(axis=0) for picture in self._pictures)
+        before, after = (cut(picture, self.face).reshape(-1, 3).mean(axis=0) for picture in self._pictures)
         return redness(after) if redness(before) > _SKIN else None
 
     @property
@@ -246,6 +248,18 @@ class OldAndNew:
         return bool(even.size) and float(even.mean()) > _DRAWN
 
     def old_person(self) -> float | None:
+        """Return the share of the old person's fine structure that is still there, of a half or of the face."""
+        return max((share for share in (self._old_half(), self._old_face()) if share is not None), default=None)
+
+    def _old_face(self) -> float | None:
+        """Return the share of the face's fine structure that the old one explains, as a squared correlation."""
+        if self.face is None or self._is_drawn or side_of(self.face) < _LEAST_FACE:
+            return None
+        old, new = (cut(fine, self.face) for fine in self.pair.fine)
+        both, each = float((old * new).sum()), float((old**2).sum() * (new**2).sum())
+        return max(0.0, both) ** 2 / max(each, 1e-6)
+
+    def _old_half(self) -> float | None:
         """Return the share of a half of the old person, of that with the most, whose fine structure is still there."""
         strength, alike = self.pair.structure
         core = (self._core > 0.95) & self._near_face
@@ -263,9 +277,9 @@ class OldAndNew:
     def _near_face(self) -> NDArray[np.bool_]:
         """The blocks above and below the face: what is held, or stands beside, the model also takes for the subject."""
         columns = (np.arange(self._core.shape[1]) + 0.5) * BLOCK
-        if self._face is None:
+        if self.face is None:
             return np.ones_like(self._core, np.bool_)
-        left, _, right, _ = self._face.box
+        left, _, right, _ = self.face.box
         near = np.abs(columns - (left + right) / 2) < max(_BESIDE * (right - left), _LEAST_BESIDE)
         return np.broadcast_to(near, self._core.shape)
 

@@ -86,8 +86,8 @@ def swap_checks(given: Given, thresholds: Thresholds, pose_model: Path | None = 
     similarity = comparison.similarity(pair)
     area = _background_of(pair, thresholds)
     measured = {
-        "frame": Frame(pair, alignment, given.sizes),
-        "surroundings": None if area is None else Surroundings(pair, area),
+        "frame": Frame(pair, alignment, given.sizes, persons.face, reference),
+        "surroundings": _surroundings(pair, area, thresholds),
         "person": persons,
     }
     checks: tuple[Check, ...] = (
@@ -192,6 +192,14 @@ def _background_of(pair: BeforeAfter, thresholds: Thresholds) -> NDArray[np.bool
         return area
     area |= pair.kept
     return area if float(np.mean(area)) >= _LEAST_KEPT else None
+
+
+def _surroundings(pair: BeforeAfter, area: NDArray[np.bool_] | None, thresholds: Thresholds) -> Surroundings | None:
+    """Return what to measure around the person; ``None`` if the source has too little background."""
+    if area is None and float(np.mean(pair.backgrounds[0])) >= thresholds.min_background_area:
+        # The source has enough: on the result, something else is there, perhaps a person who is too large.
+        area = np.zeros_like(pair.backgrounds[0])
+    return None if area is None else Surroundings(pair, area)
 
 
 def _background(

@@ -306,14 +306,16 @@ _room = Room(media.MAX_PIXELS)
 def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return the picture at a size, in 8 bits, as L, LA, RGB, RGBA or CMYK; it may be the same."""
     scaled = image.size != size
-    if not scaled and image.mode in _PLAIN and image.has_transparency_data == (image.mode in _CLEAR):
+    plain = image.mode in _PLAIN and image.has_transparency_data == (image.mode in _CLEAR)
+    if not scaled and plain:
         return image
     # Like ``resize`` with a ``reducing_gap``, but without a second picture of full size.
     across, down = (max(1, int(large / small / 2)) for large, small in zip(image.size, size, strict=True))
-    rows = down * max(1, _STRIP_PIXELS // (image.width * down))
+    at_once = plain and image.mode not in _CLEAR  # no strip of it would be converted
+    rows = image.height if at_once else down * max(1, _STRIP_PIXELS // (image.width * down))
     reduced: Image.Image | None = None
     for top in range(0, image.height, rows):
-        strip = _plain(image.crop((0, top, image.width, min(top + rows, image.height))))
+        strip = image if at_once else _plain(image.crop((0, top, image.width, min(top + rows, image.height))))
         if scaled:  # neighbours are averaged by how much one sees of each
             strip = (strip.convert(_CLEAR[strip.mode]) if strip.mode in _CLEAR else strip).reduce((across, down))
         if reduced is None:
@@ -323,8 +325,7 @@ def _shrunk(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         raise UnreadableError("it has no pixels")
     if not scaled:
         return reduced
-    box = (0, 0, image.width / across, image.height / down)
-    small = reduced.resize(size, Image.Resampling.BICUBIC, box=box)
+    small = reduced.resize(size, Image.Resampling.BICUBIC, box=(0, 0, image.width / across, image.height / down))
     return small.convert(small.mode.upper()) if small.mode in _CLEAR.values() else small
 
 

@@ -35,7 +35,12 @@ RULES = (
     Rule("shifted", "max_shift", "frame", "the picture is shifted or zoomed by {} of its side", ".1%"),
     Rule("empty_rows", "max_empty_rows", "frame", "{} of its rows or columns show nothing any more", ".1%"),
     Rule("colour", "min_colour", "frame", "it is black and white: {} of the source's colour is left", ".0%"),
-    Rule("sharpness", "min_sharpness", "frame", "it is blurred: its edges are {} times as hard as the source's"),
+    Rule(
+        "sharpness",
+        "min_sharpness",
+        "frame",
+        "it, or a half of it, is blurred: its edges are {} times as hard as the source's",
+    ),
     Rule(
         "background_changed",
         "max_background_changed",
@@ -100,6 +105,12 @@ RULES = (
         ".1f",
     ),
     Rule("text", "max_text", "frame", "a text lies on it: along a line, {} of the pixels are new edges", ".0%"),
+    Rule(
+        "straight_edge",
+        "max_straight_edge",
+        "frame",
+        "a straight edge is new, as of a bar, a patch or a seam: {} times as long as a face, or a quarter of a side",
+    ),
     Rule("turned", "max_turn", "person", "the person is turned by {} degrees", ".0f"),
     Rule(
         "subject_contrast",
@@ -130,7 +141,7 @@ RULES = (
         "old_person",
         "max_old_detail",
         "person",
-        "{} of the fine detail of a half of the old person is still there",
+        "{} of the fine detail of the old person, of a half or of the face, is still there",
         ".0%",
     ),
     Rule(

@@ -211,13 +211,15 @@ def _lines_across(luma: NDArray[np.float32], area: NDArray[np.bool_]) -> float:
 def _largest(mask: NDArray[np.bool_]) -> int:
     """Return how many blocks the largest connected part has, without what is one block thin, as edges are."""
     square = mask[1:, 1:] & mask[1:, :-1] & mask[:-1, 1:] & mask[:-1, :-1]
+    if not square.any():
+        return 0
     names = np.where(square, np.arange(1, square.size + 1).reshape(square.shape), 0)
     while True:
         around = np.pad(names, 1)
         nearby = [around[1:-1, 1:-1], around[2:, 1:-1], around[:-2, 1:-1], around[1:-1, 2:], around[1:-1, :-2]]
         joined = np.where(square, np.max(nearby, axis=0), 0)
         if np.array_equal(joined, names):
-            return int(np.bincount(names[square]).max()) if square.any() else 0
+            return int(np.bincount(names[square]).max())
         names = joined
 
 

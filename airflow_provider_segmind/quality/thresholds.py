@@ -48,7 +48,8 @@ class Thresholds:
     :param max_background_luminance_shift: of 255, either way.
     :param max_background_color_shift: of 255, of the channel that changed most.
     :param max_subject_ssim: similarity of the subject above which it is still the old one.
-    :param min_sharpness: strength of the result's hardest edges, as a share of the source's, or of 128 if less.
+    :param min_sharpness: strength of the result's hardest edges, or of a half's, as a share of the source's, or of 128
+        if less.
     :param min_pose_oks: similarity of the poses, 0 to 1, below which the new person does not keep the pose; 0 only
         reports it.
     :param max_quantization: mean step of a JPEG's levels of brightness, 1 to 255; above, it was saved too small.
@@ -69,6 +70,8 @@ class Thresholds:
     :param max_new_object: share of the picture that is one new thing, off the person; 1 never fails.
     :param max_cells: how many times more straight lines there may be, as of a mosaic.
     :param max_text: share of new hard edges along a line, as of a text; 1 never fails.
+    :param max_straight_edge: length of a new straight edge: in widths of the face, or in quarters of the longer side; 4
+        never fails.
     :param max_turn: degrees by which the person is turned.
     :param min_subject_contrast: range of light and dark on the person, as a share of the old one's; 0 never fails.
     :param max_face_loss: by how much the score of the face, or of the body, fell; 1 never fails.
@@ -77,7 +80,7 @@ class Thresholds:
     :param max_subject_grain: of 255; by how much even the smoother places of the person got grainy.
     :param min_skin: by how much of its red a face is redder than green and blue; -10 never fails.
     :param min_there: how surely a person is where each half of the old one was, as a share of the source's.
-    :param max_old_detail: share of a half of the old person whose fine structure is still there.
+    :param max_old_detail: share of a half of the old person, or of the face, whose fine structure is still there.
     :param min_subject_detail: strength of the person's finest structure, as a share of the old one's.
     :param max_subject_erased: share of the person that lost all fine structure, beyond what is plain on the reference.
     :raises InvalidRequestError: if a value is not a number, or out of its range.
@@ -127,6 +130,7 @@ class Thresholds:
     max_new_object: float = 1.0
     max_cells: float = 20.0
     max_text: float = 1.0
+    max_straight_edge: float = 4.0
     max_turn: float = 60.0
     min_subject_contrast: float = 0.0
     max_face_loss: float = 1.0
@@ -222,6 +226,7 @@ _HIGHEST = dict.fromkeys(_SHARES, 1.0) | {
     "max_background_luminance_shift": 255.0,
     "max_background_color_shift": 255.0,
     "max_quantization": 255.0,
+    "max_straight_edge": 4.0,
     "max_turn": 180.0,
 }
 _LOWEST = {
