@@ -19,8 +19,7 @@ CLUSTER := $(VENV)/.cluster-installed
 # tests/conftest.py says which tests stay in one process. The slowest are named at the end.
 PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder --durations 10
 FAST := $(PYTEST) --numprocesses auto -m 'not slow'
-# More processes than most machines have cores, since such a test mostly waits for a scheduler or a browser.
-SLOW := $(PYTEST) --numprocesses 3 -m slow
+SLOW := $(PYTEST) --numprocesses auto -m slow
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and Airflow's own commands must not find the Airflow of the person who runs this.

@@ -96,8 +96,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Three processes for two cores, since a third of the time is spent waiting for sockets."""
-    return max(2, (os.cpu_count() or 1) * 3 // 2)
+    """Five processes for two cores, since half of the time is spent waiting for sockets and other processes."""
+    return 2 * (os.cpu_count() or 1) + 1
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
