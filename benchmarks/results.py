@@ -69,11 +69,7 @@ def write(name: str, text: str, path: Path = RESULTS) -> None:
     """Put a section in place of the one of the same name, or at the end."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     section = f"{begin}\n{text.strip()}\n{end}"
-    old = (
-        path.read_text(encoding="utf-8")
-        if path.exists()
-        else "# Results\n\nWritten by `make bench`; read the ratios.\n"
-    )
+    old = path.read_text(encoding="utf-8") if path.exists() else HEAD
     if begin in old:
         head, rest = old.split(begin, 1)
         new = head + section + rest.split(end, 1)[1]

@@ -1,4 +1,4 @@
-"""The variants that block: one thread for each job."""
+"""The variant that blocks: one thread for each job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import requests
 from segmind import SegmindClient
 
 from benchmarks.plan import Plan
@@ -15,20 +14,6 @@ from benchmarks.plan import Plan
 KEY = "SG_0123456789abcdef"
 STACK = 512 * 1024
 """Bytes of stack of a thread, or a thousand of them would ask for 8 GiB of addresses."""
-
-
-def documented(plan: Plan) -> Callable[[int], None]:
-    """Return the loop of the API's documentation."""
-    headers = {"Authorization": f"Bearer {KEY}"}
-
-    def wait(number: int) -> None:
-        while True:
-            result = requests.get(plan.url(number), headers=headers, timeout=60).json()
-            if result["status"] in ("COMPLETED", "FAILED"):
-                return
-            time.sleep(plan.interval)
-
-    return wait
 
 
 def sdk(plan: Plan) -> Callable[[int], None]:
@@ -69,4 +54,4 @@ def run_threads(make: Callable[[Plan], Callable[[int], None]], plan: Plan) -> di
     return {"through": len(through) + len(failed), "fired": len(through), "good": len(through), "failed": len(failed)}
 
 
-THREADS: dict[str, Callable[[Plan], Callable[[int], None]]] = {"documented": documented, "sdk": sdk}
+THREADS: dict[str, Callable[[Plan], Callable[[int], None]]] = {"sdk": sdk}
