@@ -22,7 +22,7 @@ PARTS = ("parsing", "schedule", "polling", "overhead")
 
 def parse(quick: bool) -> list[Goal]:
     """Measure what importing costs."""
-    rounds = 3 if quick else 15
+    rounds = 3 if quick else 7
     found = parsing.measure(rounds)
     if not quick:
         results.write("parsing", parsing.section(found, rounds))

@@ -78,21 +78,11 @@ class PeerSensor(BaseSensorOperator):
         return str(event["request_id"])
 
 
-class DeferOnceOperator(BaseOperator):
-    """
-    Defers once to a trigger that fires when a job would be done: as little as a task that waits can do.
-
-    :param request_id: the job.
-    """
-
-    template_fields = ("request_id",)
-
-    def __init__(self, *, request_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.request_id = request_id
+class DeferOnceOperator(PeerSensor):
+    """Defers once, and ends in the trigger: as little as a task that waits can do."""
 
     def execute(self, context: Context) -> None:
-        """Leave the wait to a trigger, which ends the task."""
+        """Leave the wait, and the end, to a trigger."""
         self.defer(trigger=EndingTrigger(self.request_id), method_name="execute_complete")
 
 

@@ -12,7 +12,6 @@ LOOKS = {
     "ours": ("#1f5fbf", ""),
     "http_sensor": ("#c2410c", "7 3"),
     "own_session": ("#7e22ce", "2 3"),
-    "sdk": ("#15803d", "8 3 2 3"),
     "limit": ("#6b7280", "1 4"),
 }
 """Colour and dashes of each line, so that it is known without colours, too."""

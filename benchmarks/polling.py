@@ -26,7 +26,6 @@ NAMES = {
     "ours": "**PixelFlowTrigger**",
     "own_session": "a trigger with a session of its own",
     "http_sensor": "HttpSensorTrigger",
-    "sdk": "official SDK, a thread each",
     "bare": "bare aiohttp, 16 at a time, as fast as it goes",
     "batch": "**BodySwapBatchTrigger**",
 }
@@ -57,7 +56,7 @@ def run(arena: Arena, scenario: Scenario) -> Runs:
 def derive(runs: Runs, scenario: Scenario) -> None:
     """Add what follows from the figures: net of what Airflow takes for a trigger that does nothing."""
     for name, rounds in runs.items():
-        in_loop = name not in ("bare", "sdk", "null") and "null" in runs
+        in_loop = name not in ("bare", "null") and "null" in runs
         for turn, seen in enumerate(rounds):
             # In the same round, so that both had the same jobs and about the same neighbours.
             net = seen["cpu"] - (runs["null"][turn]["cpu"] if in_loop else 0.0)
@@ -144,7 +143,7 @@ def growth(measured: Mapping[Scenario, Runs]) -> str:
     floor = statistics.median(seen["per_1000"] for runs in limits for seen in runs)
 
     def lines(key: str) -> dict[str, Sequence[Point]]:
-        names = ("ours", "http_sensor", "own_session", "sdk")
+        names = ("ours", "http_sensor", "own_session")
         known: dict[str, Sequence[Point]] = {
             name: [(jobs, median(runs, name, key)) for jobs, runs in sizes if name in runs] for name in names
         }

@@ -63,14 +63,13 @@ COMPARED = ("null", "ours", "http_sensor", "bare")
 FULL = (
     Scenario(5000, COMPARED, 3, MAIN),
     Scenario(100),
-    Scenario(1000, (*LOOPS, "sdk")),
+    Scenario(1000),
     # A session for each of these would be 20,000 open connections.
     Scenario(20_000, ("null", "ours", "http_sensor"), patience=60.0),
     Scenario(10_000, ("null", "ours"), role=WAITING, patience=25.0),
     Scenario(100_000, ("batch",), role=LONG, longest=20.0, patience=120.0),
     Scenario(10_000, ("batch", "bare"), 3, EMULATED),
 )
-"""The SDK needs a thread for each job: 5,000 of them need minutes of CPU for their first poll."""
 
 QUICK = (
     Scenario(500, COMPARED, 1, MAIN, factor=0.4, longest=10.0, patience=16.0),
@@ -80,7 +79,7 @@ QUICK = (
     Scenario(1000, ("batch", "bare"), 1, EMULATED),
 )
 TINY = (
-    Scenario(40, (*LOOPS, "sdk", "bare"), 1, MAIN, factor=0.02, longest=1.5, patience=10.0),
+    Scenario(40, (*LOOPS, "bare"), 1, MAIN, factor=0.02, longest=1.5, patience=10.0),
     Scenario(40, ("batch", "bare"), 1, EMULATED),
     Scenario(40, ("batch",), 1, LONG, longest=0.0, patience=60.0),
 )

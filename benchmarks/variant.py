@@ -16,7 +16,6 @@ from airflow.sdk.log import configure_logging
 from benchmarks.batch import ON_EMULATOR, prepare, run_batch
 from benchmarks.plan import Plan
 from benchmarks.probe import Usage
-from benchmarks.threads import THREADS, run_threads
 from benchmarks.triggers import bare, run_triggers
 
 
@@ -24,9 +23,6 @@ def run(plan: Plan, usage: Usage) -> dict[str, Any]:
     """Run it to its end, and return what it saw and used."""
     if plan.emulated:
         seen = ON_EMULATOR[plan.variant](plan)
-        return {**usage.report(), **seen}
-    if plan.variant in THREADS:
-        seen = run_threads(THREADS[plan.variant], plan)
         return {**usage.report(), **seen}
     in_loop = {"bare": bare, "batch": run_batch}.get(plan.variant, run_triggers)
     return asyncio.run(_waiting(in_loop(plan), usage))

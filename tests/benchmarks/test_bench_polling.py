@@ -16,7 +16,7 @@ from benchmarks.scenarios import TINY
 def test_all_variants_see_all_jobs_and_the_server_counts_them() -> None:
     found = measure(TINY)
     waited, emulated, long = found.values()
-    for name in ("ours", "own_session", "http_sensor", "sdk"):
+    for name in ("ours", "own_session", "http_sensor"):
         (seen,) = waited[name]
         assert seen["good"] == seen["fired"] == seen["seen"] == seen["jobs"] == 40, name
         assert seen["polls"] == seen["pending"] + 40, name
@@ -31,8 +31,8 @@ def test_all_variants_see_all_jobs_and_the_server_counts_them() -> None:
         assert seen["good"] == 40
     assert long["batch"][0]["polls"] == 40
     assert {goal.what: goal.measured for goal in goals(found)}["connection lookups for 40 jobs"] == "1"
-    assert section(found, "0").count("| all |") == 6
-    assert growth(found).count("<circle") == 4 * 4 + 2
+    assert section(found, "0").count("| all |") == 5
+    assert growth(found).count("<circle") == 4 * 3 + 2
 
 
 def test_a_section_of_the_results_is_renewed_without_the_others(tmp_path: Path) -> None:
