@@ -1,4 +1,4 @@
-"""The least that a task costs that waits; and (a), as other providers write it, without retries, so that a lost resume fails."""
+"""The least; and (a), as other providers write it, without retries, so that a resume that is lost is a failed task."""
 
 from __future__ import annotations
 
