@@ -106,7 +106,7 @@ test-cluster: $(CLUSTER)
 bench: $(CLUSTER)
 	$(BIN)/python -m benchmarks
 
-bench-quick: $(CLUSTER)
+bench-quick: $(DEV)
 	$(BIN)/python -m benchmarks --quick
 
 bench-parsing: $(DEV)

@@ -9,6 +9,8 @@ from typing import Any
 from benchmarks.results import Goal
 from benchmarks.scenarios import EMULATED, LONG, MAIN, WAITING, Scenario
 
+TASK, TASK_GOAL = "CPU s a swap, `BodySwapOperator` mapped, to an operator that only defers once", 1.5
+BATCH, BATCH_GOAL = "CPU s a swap, `BodySwapBatchOperator`", 0.008
 Runs = Mapping[str, list[dict[str, Any]]]
 
 

@@ -85,11 +85,11 @@ def svg(panels: Sequence[Panel], names: dict[str, str], title: str) -> str:
     legend = rows * HEIGHT + 14
     parts = [drawn(panel, index % 2 * WIDTH, index // 2 * HEIGHT) for index, panel in enumerate(panels)]
     for index, (key, name) in enumerate(names.items()):
-        x, y = LEFT + index % 2 * WIDTH, legend + index // 2 * 20
+        x, y = LEFT, legend + index * 20
         colour, dashes = LOOKS[key]
         parts.append(f'<path d="M{x} {y}h34" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>')
         parts.append(f'<text x="{x + 42}" y="{y + 4}">{escape(name)}</text>')
-    height = legend + math.ceil(len(names) / 2) * 20
+    height = legend + len(names) * 20
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDTH} {height}" role="img">\n'
         f"<title>{escape(title)}</title>\n"

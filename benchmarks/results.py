@@ -24,13 +24,13 @@ class Goal:
     :param what: what is measured.
     :param goal: what was aimed for.
     :param measured: what came out.
-    :param met: whether that is enough.
+    :param met: whether that is enough; ``None`` if it was not measured.
     """
 
     what: str
     goal: str
     measured: str
-    met: bool
+    met: bool | None
 
 
 def machine() -> str:
@@ -56,7 +56,7 @@ def goals_table(goals: Iterable[Goal]) -> str:
     """Return goals as a table in Markdown."""
     return table(
         ("what", "goal", "measured", "met"),
-        [(goal.what, goal.goal, goal.measured, "yes" if goal.met else "**no**") for goal in goals],
+        [(goal.what, goal.goal, goal.measured, {True: "yes", False: "**no**", None: "-"}[goal.met]) for goal in goals],
     )
 
 

@@ -32,8 +32,8 @@ class Scenario:
     rounds: int = 1
     role: str = ""
     factor: float = 1.0
-    longest: float = 25.0
-    patience: float = 40.0
+    longest: float = 30.0
+    patience: float = 38.0
 
     @property
     def name(self) -> str:
@@ -62,9 +62,9 @@ class Scenario:
 COMPARED = ("null", "ours", "http_sensor", "bare")
 FULL = (
     Scenario(5000, COMPARED, 3, MAIN),
-    Scenario(100),
+    Scenario(100, ("null", "ours", "http_sensor")),
     Scenario(1000),
-    # A session for each of these would be 20,000 open connections.
+    # A session for each of these jobs would be 20,000 open connections.
     Scenario(20_000, ("null", "ours", "http_sensor"), patience=60.0),
     Scenario(10_000, ("null", "ours"), role=WAITING, patience=25.0),
     Scenario(100_000, ("batch",), role=LONG, longest=20.0, patience=120.0),
@@ -72,11 +72,10 @@ FULL = (
 )
 
 QUICK = (
-    Scenario(500, COMPARED, 1, MAIN, factor=0.4, longest=10.0, patience=16.0),
-    Scenario(100, ("null", "ours", "http_sensor"), factor=0.4, longest=10.0, patience=16.0),
-    Scenario(1000, ("null", "ours"), role=WAITING, factor=0.4, patience=8.0),
+    Scenario(500, COMPARED, 1, MAIN, factor=0.2, longest=7.2, patience=9.0),
+    Scenario(1000, ("null", "ours"), role=WAITING, factor=0.2, patience=5.0),
     Scenario(5000, ("batch",), role=LONG, factor=0.2, longest=4.0, patience=60.0),
-    Scenario(1000, ("batch", "bare"), 1, EMULATED),
+    Scenario(500, ("batch", "bare"), 1, EMULATED),
 )
 TINY = (
     Scenario(40, (*LOOPS, "bare"), 1, MAIN, factor=0.02, longest=1.5, patience=10.0),
