@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -46,8 +47,7 @@ class Arena:
         self._bundle = self._home / "ca.pem"
         self._bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
         self._server = self._start("benchmarks.server", str(certificate))
-        if self._server_core is not None:
-            os.sched_setaffinity(self._server.pid, {self._server_core})
+        self._pin(self._server)
         self.host = f"https://127.0.0.1:{self._read(self._server)['port']}"
         return self
 
@@ -63,8 +63,10 @@ class Arena:
         :param plan: what to do; host and core are filled in here.
         :return: what its process and what the server saw.
         """
-        plan = replace(plan, host=self.host, core=self._client_core)
-        with self._ended(self._start("benchmarks.variant", **self._airflow())) as client:
+        with contextlib.ExitStack() as ending:
+            host = ending.enter_context(self._emulator()) if plan.emulated else self.host
+            plan = replace(plan, host=host, core=self._client_core)
+            client = ending.enter_context(self._ended(self._start("benchmarks.variant", **self._airflow(host))))
             self._tell(client, plan.dump())
             if (said := self._line(client)) != "ready":
                 raise RuntimeError(f"{plan.variant} did not start: it said {said!r}")
@@ -76,17 +78,33 @@ class Arena:
             client.wait(GRACE)
         return {**used, **seen}
 
-    def _airflow(self) -> dict[str, str]:
+    def _airflow(self, host: str) -> dict[str, str]:
         return {
             "AIRFLOW_HOME": str(self._home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__SECRETS__BACKEND": "benchmarks.lookups.CountingBackend",
-            "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"host": self.host}),
+            "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"host": host}),
             "_AIRFLOW_PROCESS_CONTEXT": "client",
             "SSL_CERT_FILE": str(self._bundle),
             "REQUESTS_CA_BUNDLE": str(self._bundle),
             "NO_PROXY": "127.0.0.1",
         }
+
+    @contextlib.contextmanager
+    def _emulator(self) -> Iterator[str]:
+        """Yield the URL of an emulator whose jobs end at once, beside the server."""
+        ready = self._home / "emulator.json"
+        ready.unlink(missing_ok=True)
+        options = ("--port", "0", "--quiet", "--credits", "1e9", "--job-seconds", "0", "--ready-file", str(ready))
+        with self._ended(self._start("airflow_provider_segmind.emulator", *options)) as process:
+            self._pin(process)
+            while not ready.exists() or not ready.read_text().strip():
+                time.sleep(0.05)
+            yield json.loads(ready.read_text())["url"]
+
+    def _pin(self, process: subprocess.Popen[str]) -> None:
+        if self._server_core is not None:
+            os.sched_setaffinity(process.pid, {self._server_core})
 
     def _start(self, module: str, *arguments: str, **env: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
@@ -128,10 +146,10 @@ class Arena:
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """End a process and its pipes."""
+    """End a process, then its pipes, into which it may still write."""
+    process.terminate()
+    process.wait(GRACE)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with contextlib.suppress(OSError):
                 pipe.close()
-    process.terminate()
-    process.wait(GRACE)

@@ -24,13 +24,17 @@ class Pattern:
 
 WARM_UP = Pattern("warm_up", "a few of the peer's, not counted", orders=False)
 PEER = Pattern("peer", "(a) as other providers: submit → sensor that resumes on a worker", orders=False)
+LEAST = Pattern("defers_once", "the least: an operator that only defers once, mapped", orders=False)
+ONE_TASK = Pattern("one_task", "(d) `BodySwapOperator`, mapped")
+BATCH = Pattern("batch", "(e) `BodySwapBatchOperator`")
 PATTERNS = (
     PEER,
+    LEAST,
     Pattern("mapped", "(b) mapped submits → mapped sensors"),
     Pattern("mapped", "(b), provider preloaded", preloaded=True),
     Pattern("mapped_from_trigger", "(b), sensors start in the trigger, provider preloaded", preloaded=True),
     Pattern("one_submit", "(c) `SubmitBodySwapBatchOperator` → mapped sensors that start in the trigger"),
-    Pattern("one_task", "(d) `BodySwapOperator`, mapped"),
+    ONE_TASK,
     Pattern("one_task", "(d), provider preloaded", preloaded=True),
-    Pattern("batch", "(e) `BodySwapBatchOperator`"),
+    BATCH,
 )

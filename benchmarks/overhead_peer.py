@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from airflow.sdk import BaseOperator, BaseSensorOperator, Context
-from airflow.triggers.base import BaseTrigger, TriggerEvent
+from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
 WAIT = 5.0
 """Seconds that a job takes."""
@@ -30,7 +30,7 @@ class PeerTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what another triggerer needs to sleep for the same job."""
-        return ("benchmarks.overhead_peer.PeerTrigger", {"request_id": self.request_id})
+        return (f"{__name__}.{type(self).__name__}", {"request_id": self.request_id})
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield one event."""
@@ -76,3 +76,20 @@ class PeerSensor(BaseSensorOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> str:
         """Return the result, on a worker."""
         return str(event["request_id"])
+
+
+class DeferOnceOperator(PeerSensor):
+    """Defers once, and ends in the trigger: as little as a task that waits can do."""
+
+    def execute(self, context: Context) -> None:
+        """Leave the wait, and the end, to a trigger."""
+        self.defer(trigger=EndingTrigger(self.request_id), method_name="execute_complete")
+
+
+class EndingTrigger(PeerTrigger):
+    """Sleeps as long as a job takes, and ends the task."""
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield one event."""
+        await asyncio.sleep(WAIT)
+        yield TaskSuccessEvent(xcoms={"return_value": self.request_id})

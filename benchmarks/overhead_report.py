@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from benchmarks.overhead_patterns import PEER, Pattern
-from benchmarks.overhead_stage import Measured
+from benchmarks.goals import BATCH as BATCH_TASK
+from benchmarks.goals import BATCH_GOAL, TASK, TASK_GOAL
+from benchmarks.overhead_patterns import BATCH, LEAST, ONE_TASK, PEER, Pattern
+from benchmarks.overhead_stage import SETTLE, Measured
+from benchmarks.results import Goal
 
 _COLUMNS = (
     "pattern",
@@ -51,6 +54,31 @@ def section(runs: Sequence[Measured], idle: float) -> str:
         " can be; ours order and poll over HTTP. *Preloaded*: see docs/scaling.md.\n\n"
         f"{table}\n\n{heads}\n{parts}\n"
     )
+
+
+def goals(runs: Sequence[Measured], idle: float) -> list[Goal]:
+    """Compare what the table of goals has of it with what was aimed for."""
+    swaps = runs[0].swaps
+    least, task, batch = (
+        _median([run for run in runs if run.pattern is pattern], lambda run: run.cpu_per_swap)
+        for pattern in (LEAST, ONE_TASK, BATCH)
+    )
+    # What Airflow takes while nothing is to be done, as long as the batch lasts.
+    floor = idle * _median([run for run in runs if run.pattern is BATCH], lambda run: run.wall + SETTLE) / swaps
+    return [
+        Goal(
+            f"{TASK}, {swaps} on PostgreSQL",
+            f"<= {TASK_GOAL} x",
+            f"{task / least:.2f} x ({task:.3f} to {least:.3f})",
+            task <= TASK_GOAL * least,
+        ),
+        Goal(
+            f"{BATCH_TASK}, {swaps} on PostgreSQL",
+            f"<= {BATCH_GOAL}",
+            f"{batch:.4f} ({floor:.4f} of it an idle Airflow)",
+            batch <= BATCH_GOAL,
+        ),
+    ]
 
 
 def _row(own: Sequence[Measured], peer: Sequence[Measured]) -> tuple[str, ...]:

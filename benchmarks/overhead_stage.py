@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import ExitStack
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,6 @@ from typing import Any, Self
 import psutil  # type: ignore[import-untyped]
 
 from airflow_provider_segmind.emulator import Emulator
-from benchmarks import overhead_cpu
 from benchmarks.overhead_patterns import Pattern
 from benchmarks.overhead_peer import WAIT
 from demo.local_airflow import LocalAirflow
@@ -170,16 +170,26 @@ class Stage:
         return int(self.postgres.query(sql, *run_ids)[0]["n"])
 
     def _cpu(self) -> dict[str, float]:
-        taken = {name: overhead_cpu.seconds(child.pids) for name, child in self.airflow.components.items()}
+        taken = {name: cpu_seconds(child.pids) for name, child in self.airflow.components.items()}
         server = self.postgres.server
         if server and server.pid:
             # Its processes each have a session of their own.
             backends = psutil.Process(server.pid).children(recursive=True)
-            taken["postgres"] = overhead_cpu.seconds([server.pid, *(process.pid for process in backends)])
+            taken["postgres"] = cpu_seconds([server.pid, *(process.pid for process in backends)])
         return taken
 
     def _since(self, before: dict[str, float]) -> dict[str, float]:
         return {name: taken - before.get(name, 0.0) for name, taken in self._cpu().items()}
+
+
+def cpu_seconds(pids: Iterable[int]) -> float:
+    """Return the CPU seconds of the live processes of a component, and of their children that have ended."""
+    total = 0.0
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):  # it has ended, and counts for its parent now
+            taken = psutil.Process(pid).cpu_times()
+            total += taken.user + taken.system + taken.children_user + taken.children_system
+    return total
 
 
 def as_json(measured: Measured) -> dict[str, Any]:

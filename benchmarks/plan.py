@@ -19,6 +19,7 @@ class Plan:
     :param patience: seconds after which to stop waiting.
     :param core: which core to stay on, if the machine has more than one.
     :param durations: seconds that each job lasts, for those who only sleep.
+    :param emulated: whether the server is the emulator, which takes orders.
     """
 
     variant: str
@@ -28,6 +29,7 @@ class Plan:
     patience: float
     core: int | None = None
     durations: list[float] = field(default_factory=list, repr=False)
+    emulated: bool = False
 
     def path(self, number: int) -> str:
         """Return the path where a job is asked for."""

@@ -1,5 +1,5 @@
 """
-Wait for thousands of jobs in different ways, and compare: ``python -m benchmarks.polling``.
+Wait for thousands of jobs in different ways, and compare: ``python -m benchmarks --only polling``.
 
 A server over TLS and each variant have processes and, if there are two, cores of their own. Variants take turns, so
 that whatever else the machine does falls on all of them; so read the ratios.
@@ -7,17 +7,16 @@ that whatever else the machine does falls on all of them; so read the ratios.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import results
 from benchmarks.arena import Arena
-from benchmarks.goals import goals
-from benchmarks.scenarios import FULL, QUICK, Scenario
+from benchmarks.goals import median
+from benchmarks.plot import Panel, Point, svg
+from benchmarks.scenarios import EMULATED, LONG, WAITING, Scenario
 
 Runs = dict[str, list[dict[str, Any]]]
 """What each variant's rounds brought."""
@@ -27,9 +26,8 @@ NAMES = {
     "ours": "**PixelFlowTrigger**",
     "own_session": "a trigger with a session of its own",
     "http_sensor": "HttpSensorTrigger",
-    "sdk": "official SDK, a thread each",
-    "documented": "the documentation's loop, a thread each",
     "bare": "bare aiohttp, 16 at a time, as fast as it goes",
+    "batch": "**BodySwapBatchTrigger**",
 }
 
 
@@ -58,13 +56,14 @@ def run(arena: Arena, scenario: Scenario) -> Runs:
 def derive(runs: Runs, scenario: Scenario) -> None:
     """Add what follows from the figures: net of what Airflow takes for a trigger that does nothing."""
     for name, rounds in runs.items():
-        in_loop = name not in ("bare", "sdk", "documented", "null")
+        in_loop = name not in ("bare", "null") and "null" in runs
         for turn, seen in enumerate(rounds):
             # In the same round, so that both had the same jobs and about the same neighbours.
             net = seen["cpu"] - (runs["null"][turn]["cpu"] if in_loop else 0.0)
             polls = max(seen["polls"], 1)
             seen["per_1000"] = net / polls * 1000
             seen["connections_per_1000"] = seen["connections"] / polls * 1000
+            seen["per_job"] = seen["polls"] / scenario.jobs
             seen["kib"] = seen["memory"] / scenario.jobs
             seen["share"] = net / seen["wall"]
             seen["rate"] = seen["polls"] / seen["wall"]
@@ -79,7 +78,8 @@ def figures(runs: Runs) -> str:
         return "-" if nothing else f"{statistics.median(values):.{digits}f}"
 
     def row(name: str) -> list[str]:
-        ratio = "-" if name == "null" else f"{median(runs, name, 'per_1000') / median(runs, 'ours', 'per_1000'):.1f}"
+        no_ratio = name == "null" or "ours" not in runs
+        ratio = "-" if no_ratio else f"{median(runs, name, 'per_1000') / median(runs, 'ours', 'per_1000'):.1f}"
         cpu = "-" if name == "null" else results.spread([seen["per_1000"] for seen in runs[name]], 3)
         through = "all" if all(seen.get("good", 0) == seen["jobs"] for seen in runs[name]) else "no"
         return [
@@ -112,35 +112,50 @@ def figures(runs: Runs) -> str:
     return results.table(head, [row(name) for name in runs])
 
 
-def median(runs: Runs, name: str, key: str) -> float:
-    """Return the median of one figure of one variant."""
-    return float(statistics.median(seen[key] for seen in runs[name]))
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print, and write the results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.polling", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="seconds, to see that it runs: print JSON, write nothing")
-    parser.add_argument("--only", help="only the scenarios whose names begin so; write nothing")
-    options = parser.parse_args(arguments)
-    chosen = [one for one in (QUICK if options.quick else FULL) if one.name.startswith(options.only or "")]
-    before = results.load()
+def measure(scenarios: Sequence[Scenario]) -> dict[Scenario, Runs]:
+    """Run all scenarios."""
     with Arena() as arena:
-        measured = {scenario.name: run(arena, scenario) for scenario in chosen}
-    if options.quick:
-        print(json.dumps(measured))
-        return
+        return {scenario: run(arena, scenario) for scenario in scenarios}
+
+
+def section(measured: Mapping[Scenario, Runs], before: str) -> str:
+    """
+    Return all tables.
+
+    :param before: the load of the machine before.
+    """
     parts = [
         "## Waiting for many jobs at once",
         f"{results.machine()} Load average before and after: {before}, {results.load()}; each variant is about 1.",
         EXPLANATION,
-        *(f"### {name}\n\n{figures(runs)}" for name, runs in measured.items()),
+        *(f"### {one.name}\n\n{figures(runs)}" for one, runs in measured.items() if one.role != EMULATED),
     ]
-    if options.only is None:
-        parts.append(f"### Goals\n\n{results.goals_table(goals(measured))}")
-        results.write("polling", "\n\n".join(parts))
-    print("\n\n".join(parts))
+    return "\n\n".join(parts)
 
 
-if __name__ == "__main__":
-    main()
+def growth(measured: Mapping[Scenario, Runs]) -> str:
+    """Draw how the cost grows with the number of jobs."""
+    sizes = sorted(
+        ((one.jobs, runs) for one, runs in measured.items() if one.role not in (WAITING, LONG, EMULATED)),
+        key=lambda size: size[0],
+    )
+    limits = [runs["bare"] for _, runs in sizes if "bare" in runs]
+    floor = statistics.median(seen["per_1000"] for runs in limits for seen in runs)
+
+    def lines(key: str) -> dict[str, Sequence[Point]]:
+        names = ("ours", "http_sensor", "own_session")
+        known: dict[str, Sequence[Point]] = {
+            name: [(jobs, median(runs, name, key)) for jobs, runs in sizes if name in runs] for name in names
+        }
+        return {name: points for name, points in known.items() if points}
+
+    idle = [(jobs, median(runs, "null", "kib")) for jobs, runs in sizes]
+    panels = (
+        Panel("CPU s per 1,000 polls", lines("per_1000") | {"limit": [(jobs, floor) for jobs, _ in sizes]}),
+        Panel("memory, KiB a job", lines("kib") | {"limit": idle}),
+        Panel("polls a job", lines("per_job")),
+        Panel("from done to seen, mean s", lines("late")),
+    )
+    names = {name: NAMES[name].strip("*") for name in lines("kib")}
+    names["limit"] = "limit: bare aiohttp loop; a trigger that only sleeps"
+    return svg(panels, names, "What waiting costs, by the number of jobs")

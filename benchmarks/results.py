@@ -24,13 +24,13 @@ class Goal:
     :param what: what is measured.
     :param goal: what was aimed for.
     :param measured: what came out.
-    :param met: whether that is enough.
+    :param met: whether that is enough; ``None`` if it was not measured.
     """
 
     what: str
     goal: str
     measured: str
-    met: bool
+    met: bool | None
 
 
 def machine() -> str:
@@ -56,7 +56,7 @@ def goals_table(goals: Iterable[Goal]) -> str:
     """Return goals as a table in Markdown."""
     return table(
         ("what", "goal", "measured", "met"),
-        [(goal.what, goal.goal, goal.measured, "yes" if goal.met else "**no**") for goal in goals],
+        [(goal.what, goal.goal, goal.measured, {True: "yes", False: "**no**", None: "-"}[goal.met]) for goal in goals],
     )
 
 
@@ -69,11 +69,7 @@ def write(name: str, text: str, path: Path = RESULTS) -> None:
     """Put a section in place of the one of the same name, or at the end."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     section = f"{begin}\n{text.strip()}\n{end}"
-    old = (
-        path.read_text(encoding="utf-8")
-        if path.exists()
-        else "# Results\n\nWritten by `make bench`; read the ratios.\n"
-    )
+    old = path.read_text(encoding="utf-8") if path.exists() else HEAD
     if begin in old:
         head, rest = old.split(begin, 1)
         new = head + section + rest.split(end, 1)[1]

@@ -105,9 +105,9 @@ def null(plan: Plan, number: int) -> BaseTrigger:
     return NullTrigger(plan.durations[number])
 
 
-async def run_triggers(make: Callable[[Plan, int], BaseTrigger], plan: Plan) -> dict[str, Any]:
+async def run_triggers(plan: Plan) -> dict[str, Any]:
     """Start all triggers as the triggerer does, one after the other in one loop, and wait for them."""
-    runner = TriggerRunner()
+    runner, make = TriggerRunner(), TRIGGERS[plan.variant]
     lag = Lag()
     for number in range(plan.jobs):
         # TriggerRunner.create_triggers yields to the loop twice for each trigger.

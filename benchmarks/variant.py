@@ -13,22 +13,19 @@ from typing import Any
 
 from airflow.sdk.log import configure_logging
 
+from benchmarks.batch import ON_EMULATOR, prepare, run_batch
 from benchmarks.plan import Plan
 from benchmarks.probe import Usage
-from benchmarks.threads import THREADS, run_threads
-from benchmarks.triggers import TRIGGERS, bare, run_triggers
+from benchmarks.triggers import bare, run_triggers
 
 
 def run(plan: Plan, usage: Usage) -> dict[str, Any]:
     """Run it to its end, and return what it saw and used."""
-    if plan.variant in THREADS:
-        seen = run_threads(THREADS[plan.variant], plan)
+    if plan.emulated:
+        seen = ON_EMULATOR[plan.variant](plan)
         return {**usage.report(), **seen}
-    return asyncio.run(_waiting(bare(plan) if plan.variant == "bare" else _triggers(plan), usage))
-
-
-async def _triggers(plan: Plan) -> dict[str, Any]:
-    return await run_triggers(TRIGGERS[plan.variant], plan)
+    in_loop = {"bare": bare, "batch": run_batch}.get(plan.variant, run_triggers)
+    return asyncio.run(_waiting(in_loop(plan), usage))
 
 
 async def _waiting(work: Coroutine[Any, Any, dict[str, Any]], usage: Usage) -> dict[str, Any]:
@@ -45,6 +42,8 @@ def main() -> None:
     with Path(os.devnull).open("wb") as nowhere:
         # The triggerer writes JSON lines to its supervisor.
         configure_logging(json_output=True, output=nowhere)
+        if plan.variant == "batch" and not plan.emulated:
+            prepare(plan)
         gc.collect()
         print("ready", flush=True)
         sys.stdin.readline()

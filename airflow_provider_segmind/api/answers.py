@@ -53,7 +53,8 @@ def read_json(body: bytes | str, key: str, *, most: int = MAX_PARTS) -> Any:
     :param most: most values in it, roughly.
     :raises ValueError: if it is not JSON, or too deep or too long for an answer of Segmind.
     """
-    text = unpacked(body).decode("utf-8-sig") if isinstance(body, bytes) else body
+    # Not by the codec "utf-8-sig", which is written in Python and slow: this runs for each poll.
+    text = unpacked(body).decode().removeprefix("\ufeff") if isinstance(body, bytes) else body
     containers = text.count("[") + text.count("{")
     if containers + text.count(",") + text.count('"') // 2 > most:
         raise ValueError("it has too many parts")
@@ -87,6 +88,8 @@ def unpacked(body: bytes) -> bytes:
 
 def line(text: str, limit: int = MAX_NAME) -> str:
     """Return a text as one line of limited length, without characters unsafe in a log."""
+    if len(text) <= limit and text.isascii() and text.isprintable() and " " not in text:
+        return text  # as ids and statuses are
     # Cut first, to limit the work whatever was sent. Blanks may shrink, so keep more than the limit.
     shown = " ".join(_UNSHOWABLE.sub(" ", text[: 4 * limit]).split())
     return shown if len(shown) <= limit and len(text) <= 4 * limit else f"{shown[: limit - 1]}…"

@@ -44,7 +44,7 @@ PATIENCE = 300.0
 """Seconds that a worker waits out 429s to an order; then the task's retries take over."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Send:
     """A request to send now."""
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from airflow_provider_segmind.api.errors import AuthenticationError, InvalidRequestError
@@ -39,7 +40,7 @@ RUNNING = frozenset({"QUEUED", "PROCESSING"})
 _EMULATOR_KEY = re.compile(r"SG_0123456789abcdef|.*emulator.*", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Output:
     """
     One output of a finished job.
@@ -54,7 +55,7 @@ class Output:
     url: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """
     One order at Segmind, as last seen.
@@ -190,8 +191,12 @@ class Settings:
         :param also: further base URLs of the connection that count as its own in this call.
         """
         target = origin_of(url)
-        own = (self.base_url, *also, *(f"https://{host}" for host in self.trusted_hosts))
-        return target is not None and target in map(origin_of, own)
+        return target is not None and (target in self._own_origins or target in map(origin_of, also))
+
+    @cached_property
+    def _own_origins(self) -> frozenset[tuple[str, str, int] | None]:
+        """The origins that may receive the key; each poll looks."""
+        return frozenset(map(origin_of, (self.base_url, *(f"https://{host}" for host in self.trusted_hosts))))
 
 
 @dataclass(frozen=True)

@@ -169,8 +169,10 @@ class Poller:
             self._schedule.budget = Budget(requests_per_minute)
 
     def _put(self, waiting: _Waiting, due: DueTime) -> None:
-        self._schedule.put(waiting, due.by(waiting.watch.deadline + self._ahead(waiting)))
-        self._set_timer()
+        due = due.by(waiting.watch.deadline + self._ahead(waiting))
+        self._schedule.put(waiting, due)
+        if self._timer is None or self._timer_at > min(due.at, due.soonest):
+            self._set_timer()
 
     def _ahead(self, waiting: _Waiting) -> float:
         """
@@ -210,38 +212,45 @@ class Poller:
     def _send(self) -> None:
         """Poll all due jobs, as far as connections and budget allow."""
         self._cancel_timer()
-        loop, schedule = asyncio.get_running_loop(), self._schedule
-        self._sent_at = now = self._clock()
-        while len(self._asking) < MAX_CONNECTIONS and (taken := schedule.take(now)) is not None:
-            if isinstance(taken, asyncio.Future):
-                if not taken.done():  # the waiting task may just have stopped
-                    taken.set_result(None)
-                continue
-            task = loop.create_task(self._ask(taken), context=taken.context)
+        loop = asyncio.get_running_loop()
+        while len(self._asking) < MAX_CONNECTIONS and (waiting := self._taken()) is not None:
+            task = loop.create_task(self._ask(waiting))
             self._asking.add(task)
             task.add_done_callback(self._asked)
         self._set_timer()
 
-    def _asked(self, task: asyncio.Task[None]) -> None:
-        full = len(self._asking) >= MAX_CONNECTIONS
-        self._asking.discard(task)
-        if full:
-            self._send()
+    def _taken(self) -> _Waiting | None:
+        """Take out the job to poll now, if any; requests before it that wait for their turn go out."""
+        self._sent_at = now = self._clock()
+        while isinstance(taken := self._schedule.take(now), asyncio.Future):
+            if not taken.done():  # the waiting task may just have stopped
+                taken.set_result(None)
+        return taken
 
-    async def _ask(self, waiting: _Waiting) -> None:
-        """Poll one job and act on the answer; pass any error to the task that waits."""
-        try:
-            again = await self._look(waiting)
-        except asyncio.CancelledError:
-            waiting.result.cancel()
-            raise
-        except Exception as error:  # noqa: BLE001 - it is raised where the job is waited for
-            if not waiting.result.done():
-                waiting.result.set_exception(error)
-            return
-        # The waiting task may have stopped while the answer was on its way.
-        if again is not None and not waiting.result.done():
-            self._put(waiting, again)
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        self._asking.discard(task)
+        self._set_timer()
+
+    async def _ask(self, waiting: _Waiting | None) -> None:
+        """
+        Poll one job and act on the answer; pass any error to the task that waits.
+
+        Goes on with the next job while all connections are in use: a task for each poll would cost a tenth more.
+        """
+        while waiting is not None:
+            try:
+                again = await self._look(waiting)
+            except asyncio.CancelledError:
+                waiting.result.cancel()
+                raise
+            except Exception as error:  # noqa: BLE001 - it is raised where the job is waited for
+                if not waiting.result.done():
+                    waiting.result.set_exception(error)
+            else:
+                # The waiting task may have stopped while the answer was on its way.
+                if again is not None and not waiting.result.done():
+                    self._put(waiting, again)
+            waiting = self._taken() if len(self._asking) >= MAX_CONNECTIONS else None
 
     async def _look(self, waiting: _Waiting) -> DueTime | None:
         """Poll a job, and return when to poll it again; ``None`` if it is done."""
@@ -253,7 +262,7 @@ class Poller:
             if isinstance(error, RateLimitError):
                 self.limited(asked_at, error.retry_after)
             watch.ahead = self._ahead(waiting)
-            pause = watch.failed(error, asked_at)
+            pause = waiting.context.run(watch.failed, error, asked_at)
             if isinstance(error, RateLimitError):
                 return DueTime(self._clock())  # the budget knows when; the job that has waited longest goes first
             waiting.teaches = False  # it may end unseen during the outage
@@ -263,7 +272,7 @@ class Poller:
             return DueTime(now)
         age = now - waiting.started_at
         watch.ahead = self._ahead(waiting)
-        if watch.answered(job, asked_at):
+        if waiting.context.run(watch.answered, job, asked_at):
             if waiting.teaches:
                 schedule.timing(waiting.workflow).learn(age)
             if not waiting.result.done():
@@ -276,15 +285,11 @@ class Poller:
         client = await self._clients()
         self.traffic.polls += 1
         try:
-            return await self._get(client, poll_url)
+            return await client.run(flow.ask(client.settings, client.auth, poll_url))
         except AuthenticationError:
             fresh = await self._clients(refused=client)
             if fresh.settings == client.settings:
                 raise
             return None
-
-    async def _get(self, client: AsyncClient, poll_url: str) -> Job:
-        try:
-            return await client.run(flow.ask(client.settings, client.auth, poll_url))
         finally:
             self._offset = self._offset if client.clock_offset is None else client.clock_offset

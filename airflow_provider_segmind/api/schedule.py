@@ -58,7 +58,7 @@ class DueTime:
 
     def by(self, deadline: float) -> DueTime:
         """Return this time, but none after the deadline."""
-        return DueTime(min(self.at, deadline), min(self.soonest, deadline))
+        return self if self.at <= deadline else DueTime(deadline, min(self.soonest, deadline))
 
 
 class Timing:
@@ -66,12 +66,9 @@ class Timing:
 
     def __init__(self) -> None:
         self._log = math.log(PRIOR)
-        self.seen = 0
-
-    @property
-    def median(self) -> float:
+        self.median = PRIOR
         """Usual duration of a job in seconds."""
-        return math.exp(self._log)
+        self.seen = 0
 
     def learn(self, seconds: float) -> None:
         """Add a finished job's duration."""
@@ -80,6 +77,7 @@ class Timing:
         away = math.log(max(seconds, 0.1)) - self._log
         # Bounded, so that one job that hung for an hour does not delay the next hundred.
         self._log += weight * max(-1.0, min(1.0, away))
+        self.median = math.exp(self._log)
 
     def first(self, poll_interval: float) -> float:
         """Return the age in seconds at which a job is first polled."""
@@ -227,7 +225,10 @@ class Schedule(Generic[K]):
 
     def timing(self, workflow: str) -> Timing:
         """Return the timing of a workflow."""
-        return self._timings.setdefault(workflow, Timing())
+        timing = self._timings.get(workflow)
+        if timing is None:
+            timing = self._timings[workflow] = Timing()
+        return timing
 
     def first(self, workflow: str, poll_interval: float, started_at: float) -> DueTime:
         """Return when to poll a new job first."""
@@ -238,11 +239,11 @@ class Schedule(Generic[K]):
         """Return when to poll a pending job of this age again."""
         timing, share = self.timing(workflow), self.spread(1.0, 2 * JITTER)
         usual = timing.step(age, poll_interval)
-        if self.budget.known:
-            # A job polled early must not come before jobs that were not polled yet.
-            usual = max(usual, timing.first(poll_interval) - age)
-        quick = timing.quick_step(age, poll_interval)
-        return DueTime(now + usual * share, now + quick * share)
+        if not self.budget.known:
+            return DueTime(now + usual * share)
+        # A job polled early must not come before jobs that were not polled yet.
+        usual = max(usual, timing.first(poll_interval) - age)
+        return DueTime(now + usual * share, now + timing.quick_step(age, poll_interval) * share)
 
     def put(self, key: K, due: DueTime) -> None:
         """Schedule a job, in place of its earlier time."""

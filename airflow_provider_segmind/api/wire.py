@@ -11,7 +11,7 @@ MAX_BODY = 4 * 1024 * 1024
 """Most bytes of an answer that the clients read; real ones have a few hundred, more is not from the API."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """
     One HTTP request without credentials.
@@ -31,12 +31,12 @@ class Request:
         return None if self.payload is None else json.dumps(self.payload).encode()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Response:
     """
     One HTTP answer.
 
-    :param headers: header fields with lower-case names.
+    :param headers: header fields, to be found by lower-case names.
     :param body: the whole body, at most :data:`MAX_BODY` bytes.
     :param at: time of arrival in seconds since the epoch.
     """

@@ -5,6 +5,7 @@ The newest row of a swap counts, so a part that is written twice does no harm.
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -94,16 +95,17 @@ class BatchFiles:
         """Write all swaps of the batch with their handles, for the trigger."""
         self._write(self._parts / "swaps.jsonl", swaps)
 
-    def read_swaps(self) -> list[Row]:
-        """Return all swaps with their handles. Raise if there are none: an empty batch would count as a success."""
-        swaps = list(_rows(self._parts / "swaps.jsonl"))
-        if not swaps:
+    def read_swaps(self) -> Iterator[Row]:
+        """Yield all swaps with their handles. Raise if there are none: an empty batch would count as a success."""
+        count = 0
+        for count, swap in enumerate(_rows(self._parts / "swaps.jsonl"), 1):  # noqa: B007 - it is counted
+            yield swap
+        if not count:
             raise SegmindError(
                 f"{shown(str(self._parts / 'swaps.jsonl'))} is missing or empty, so it is not known which orders to "
                 "wait for. A retry resumes the orders that are on record. Set results_uri to a place that every "
                 "worker and triggerer reads and writes, and keep the files next to it until the task has ended."
             )
-        return swaps
 
     def write_part(self, rows: Iterable[Row]) -> None:
         """Store new results in a part file."""
@@ -152,14 +154,19 @@ def own(swaps: Iterable[Row], parts: Mapping[int, Row]) -> dict[int, Row]:
 
 def compose(swaps: Iterable[Row], parts: Mapping[int, Row]) -> list[Row]:
     """Return the rows of the results manifest: each swap with its result, in the order of the batch."""
-    swaps = list(swaps)
-    results = own(swaps, parts)
-    return [_composed(swap, results.get(swap["index"])) for swap in swaps]
+    return list(composed(swaps, parts))
+
+
+def composed(swaps: Iterable[Row], parts: Mapping[int, Row]) -> Iterator[Row]:
+    """Yield the rows of :func:`compose`, one at a time: all rows of a large batch need much memory."""
+    for swap in swaps:
+        part = parts.get(swap["index"])
+        yield _composed(swap, part)
 
 
 def _composed(swap: Row, part: Row | None) -> Row:
     rest: Row = {"outputs": [], "image_url": None, "seconds": None, "error": None}
-    if part is not None:
+    if part is not None and part["request_id"] == swap["request_id"]:
         return {**swap, **rest, **part}
     return {**swap, "status": UNFINISHED if swap["request_id"] else NOT_ORDERED, **rest}
 
@@ -207,5 +214,5 @@ def too_many(summary: Mapping[str, Any], max_failures: float) -> bool:
 def _rows(path: ObjectStoragePath) -> Iterator[Row]:
     with writing(path, "results_uri"):
         data = path.read_bytes() if path.exists() else b""
-    for line in data.splitlines():
+    for line in io.BytesIO(data):
         yield json.loads(line)

@@ -110,11 +110,10 @@ async def wait_for(
     :param max_outage: seconds of outage after which the wait gives up; the result may then expire before a retry.
     :param clock_offset: see :meth:`~airflow_provider_segmind.api.poller.Poller.wait`.
     """
-    row: Row = {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "error": None}
     try:
         done = await known_end(job)
         if done.done:
-            return {**row, **_said(done, output_key)}
+            return {**_row(index, job), **_said(done, output_key)}
         done = await connection.poller.wait(
             job.poll_url,
             deadline=deadline,
@@ -129,18 +128,23 @@ async def wait_for(
     except SegmindError as error:
         error.request_id = error.request_id or job.request_id
         await keep_end(connection, error)
-        return {**row, "status": EXPIRED if isinstance(error, JobExpiredError) else UNFINISHED, "error": str(error)}
+        status = EXPIRED if isinstance(error, JobExpiredError) else UNFINISHED
+        return {**_row(index, job), "status": status, "error": str(error)}
     except Exception as error:  # must not end the other waits of the batch
         log.exception("Waiting for %s broke", job.poll_url)
-        return {**row, "status": UNFINISHED, "error": f"The wait broke: {type(error).__name__}. Ask for it again."}
-    row["seconds"] = round(max(0.0, time.time() - job.submitted_at), 1) if job.submitted_at else None
-    return {**row, **_said(done, output_key)}
+        broken = f"The wait broke: {type(error).__name__}. Ask for it again."
+        return {**_row(index, job), "status": UNFINISHED, "error": broken}
+    seconds = round(max(0.0, time.time() - job.submitted_at), 1) if job.submitted_at else None
+    return {**_row(index, job), "seconds": seconds, **_said(done, output_key)}
+
+
+def _row(index: int, job: Job) -> Row:
+    return {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "error": None}
 
 
 def result_row(index: int, job: Job, output_key: str | None) -> Row:
     """Return the result row of a job that the memory knows to be done."""
-    row = {"index": index, "request_id": job.request_id, "poll_url": job.poll_url, "seconds": None}
-    return {**row, **_said(job, output_key)}
+    return {**_row(index, job), "seconds": None, **_said(job, output_key)}
 
 
 def _said(job: Job, output_key: str | None) -> Row:

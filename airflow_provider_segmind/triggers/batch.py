@@ -12,7 +12,7 @@ from airflow_provider_segmind.api.clocks import known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import Said
-from airflow_provider_segmind.batch.files import BatchFiles, Row, compose, own, summary_of, too_many
+from airflow_provider_segmind.batch.files import BatchFiles, Row, composed, summary_of, too_many
 from airflow_provider_segmind.batch.results import Collector, wait_for
 from airflow_provider_segmind.gallery.recording import ended_batch
 from airflow_provider_segmind.observability.metrics import outcome_of
@@ -104,38 +104,44 @@ class BodySwapBatchTrigger(BaseTrigger):
     async def wait(self, connection: SharedConnection, log: Any) -> dict[str, Any]:
         """Wait for all jobs, write the results manifest, and return its summary; also usable on a worker."""
         files = BatchFiles(self.results, self.batch)
-        swaps = await asyncio.to_thread(files.read_swaps)
-        results = Collector(files, len(swaps), own(swaps, await asyncio.to_thread(files.read_parts)), log)
+        total, known, orders = await asyncio.to_thread(self._orders, files)
+        results = Collector(files, total, known, log)
         results.report()
         storing = asyncio.get_running_loop().create_task(results.run())
         try:
-            await asyncio.gather(
-                *(
-                    self._one(connection, swap, results)
-                    for swap in swaps
-                    if swap["request_id"] and swap["index"] not in results.rows
-                )
-            )
+            await asyncio.gather(*(self._one(connection, index, job, results) for index, job in orders))
         finally:
             storing.cancel()
         await results.flush()
         results.report()
-        rows = compose(swaps, results.rows)
-        await asyncio.to_thread(files.write_results, rows)
-        return summary_of(rows, self.results, self.price)
+        return await asyncio.to_thread(self._written, files, results.rows)
 
-    async def _one(self, connection: SharedConnection, swap: Row, results: Collector) -> None:
-        job = Job(
-            swap["request_id"],
-            swap["poll_url"],
-            "QUEUED",
-            workflow=swap.get("workflow"),
-            submitted_at=swap.get("submitted_at"),
-            reused=swap.get("reused") is True,
-        )
+    # The list of a large batch takes more memory than its waits: only what the wait needs of it is kept, and it is read
+    # again at the end.
+
+    @staticmethod
+    def _orders(files: BatchFiles) -> tuple[int, dict[int, Row], list[tuple[int, Job]]]:
+        """Return the number of swaps, the results so far, and the orders to wait for."""
+        parts, total = files.read_parts(), 0
+        known: dict[int, Row] = {}
+        orders: list[tuple[int, Job]] = []
+        for swap in files.read_swaps():
+            total, index = total + 1, swap["index"]
+            if index in parts and parts[index]["request_id"] == swap["request_id"]:
+                known[index] = parts[index]
+            elif swap["request_id"]:
+                orders.append((index, _job(swap)))
+        return total, known, orders
+
+    def _written(self, files: BatchFiles, results: Mapping[int, Row]) -> dict[str, Any]:
+        """Write the results manifest, and return its summary."""
+        files.write_results(composed(files.read_swaps(), results))
+        return summary_of(composed(files.read_swaps(), results), self.results, self.price)
+
+    async def _one(self, connection: SharedConnection, index: int, job: Job, results: Collector) -> None:
         row = await wait_for(
             connection,
-            swap["index"],
+            index,
             job,
             deadline=self.deadline,
             poll_interval=self.poll_interval,
@@ -151,3 +157,15 @@ class BodySwapBatchTrigger(BaseTrigger):
         if too_many(summary, self.max_failures):
             return None
         return await finish(self.ending, self.task_instance, summary, self.log, ended_batch(summary))
+
+
+def _job(swap: Row) -> Job:
+    """Return the job of an ordered swap."""
+    return Job(
+        swap["request_id"],
+        swap["poll_url"],
+        "QUEUED",
+        workflow=swap.get("workflow"),
+        submitted_at=swap.get("submitted_at"),
+        reused=swap.get("reused") is True,
+    )

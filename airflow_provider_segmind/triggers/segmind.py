@@ -18,7 +18,7 @@ from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.results import prepared_of, read_prepared, result_of
 from airflow_provider_segmind.gallery.recording import ended, is_shown
 from airflow_provider_segmind.links import result_picture
-from airflow_provider_segmind.waiting.ending import TriggerExit, finish, read_trigger_exit
+from airflow_provider_segmind.waiting.ending import TriggerExit, end, finish, read_trigger_exit
 from airflow_provider_segmind.waiting.events import event_of_error, event_of_job
 from airflow_provider_segmind.waiting.remembering import keep_end, known_end
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
@@ -177,6 +177,8 @@ class PixelFlowTrigger(BaseTrigger):
     async def _end(self, outcome: Job | SegmindError) -> TriggerEvent | None:
         """Return the event that ends the task here, or ``None`` if it must resume on a worker."""
         result = self._result(outcome)
+        if end(self.ending, result) is None:
+            return None  # the worker writes the rest, whose settings take longer to read than a poll
         record = ended(result) if is_shown(self.workflow, self.needs_image) else None
         # Only a task that needs an image has a link to it; an error has no link.
         links = result_picture(result) if self.needs_image else None

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks import results
-
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.goals import goals
+from benchmarks.polling import growth, measure, section
+from benchmarks.scenarios import TINY
 
 
 @pytest.mark.slow
 def test_all_variants_see_all_jobs_and_the_server_counts_them() -> None:
-    command = (sys.executable, "-m", "benchmarks.polling", "--quick")
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
-    assert ended.returncode == 0, ended.stderr
-    (measured,) = json.loads(ended.stdout).values()
-    for name in ("ours", "own_session", "http_sensor", "sdk", "documented"):
-        (seen,) = measured[name]
+    found = measure(TINY)
+    waited, emulated, long = found.values()
+    for name in ("ours", "own_session", "http_sensor"):
+        (seen,) = waited[name]
         assert seen["good"] == seen["fired"] == seen["seen"] == seen["jobs"] == 40, name
         assert seen["polls"] == seen["pending"] + 40, name
-    (ours,), (peer,), (null,) = measured["ours"], measured["http_sensor"], measured["null"]
+    (ours,), (peer,), (null,), (bare,) = (waited[name] for name in ("ours", "http_sensor", "null", "bare"))
     assert ours["most_open"] <= ours["connections"] <= 16
-    assert ours["lookups"] == 1
-    assert peer["lookups"] == 40
+    assert (ours["lookups"], peer["lookups"]) == (1, 40)
     assert peer["connections"] == peer["polls"]
     assert (null["polls"], null["good"]) == (0, 40)
-    (bare,) = measured["bare"]
     # Its last polls are under way when it stops counting.
     assert bare["sent"] <= bare["polls"] <= bare["sent"] + 16
+    for (seen,) in (emulated["batch"], emulated["bare"], long["batch"]):
+        assert seen["good"] == 40
+    assert long["batch"][0]["polls"] == 40
+    assert {goal.what: goal.measured for goal in goals(found)}["connection lookups for 40 jobs"] == "1"
+    assert section(found, "0").count("| all |") == 5
+    assert growth(found).count("<circle") == 4 * 3 + 2
 
 
 def test_a_section_of_the_results_is_renewed_without_the_others(tmp_path: Path) -> None:
