@@ -50,6 +50,7 @@ _WORDS = {
     "new_object": "something new is in the background",
     "cells": "the picture is made of cells, as a mosaic",
     "text": "a text lies on the picture",
+    "straight_edge": "a straight edge is new: a bar, a patch or a seam",
     "turned": "the person is turned",
     "subject_contrast": "the person is pale or seen through",
     "face_lost": "the face or the body is hard to make out",
