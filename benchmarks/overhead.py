@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.overhead_patterns import PATTERNS, WARM_UP, Pattern
+from benchmarks.overhead_patterns import PATTERNS, WARM_UP, Measured, Pattern
 from benchmarks.overhead_report import section
-from benchmarks.overhead_stage import Measured, Stage, as_json
+from benchmarks.overhead_stage import Stage, as_json
 from benchmarks.results import RESULTS, write
 from demo.interrupts import raise_on_sigterm
 

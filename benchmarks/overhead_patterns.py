@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.overhead_peer import WAIT
+
+SETTLE = 3.0
+"""Seconds after a run in which what it left to do, such as callbacks, still counts."""
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -38,3 +43,38 @@ PATTERNS = (
     Pattern("one_task", "(d), provider preloaded", preloaded=True),
     BATCH,
 )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """
+    What one run of a pattern took.
+
+    :param pattern: which.
+    :param swaps: how many swaps.
+    :param wall: seconds from the run's start to its end.
+    :param cpu: seconds of processor time by component, PostgreSQL included.
+    :param starts: how often a task began to run on a worker.
+    :param resumes: how often one was to do so because its trigger had fired.
+    :param lost: how many of those Airflow lost, each a failed task.
+    :param failed: tasks that ended otherwise than well.
+    """
+
+    pattern: Pattern
+    swaps: int
+    wall: float
+    cpu: dict[str, float]
+    starts: int
+    resumes: int
+    lost: int
+    failed: int
+
+    @property
+    def overhead(self) -> float:
+        """Seconds beyond the wait for the jobs, which no pattern can avoid."""
+        return self.wall - WAIT
+
+    @property
+    def cpu_per_swap(self) -> float:
+        """Seconds of processor time of all components for each swap."""
+        return sum(self.cpu.values()) / self.swaps

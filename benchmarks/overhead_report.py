@@ -7,8 +7,7 @@ from statistics import median
 
 from benchmarks.goals import BATCH as BATCH_TASK
 from benchmarks.goals import BATCH_GOAL, TASK, TASK_GOAL
-from benchmarks.overhead_patterns import BATCH, LEAST, ONE_TASK, PEER, Pattern
-from benchmarks.overhead_stage import SETTLE, Measured
+from benchmarks.overhead_patterns import BATCH, LEAST, ONE_TASK, PEER, SETTLE, Measured, Pattern
 from benchmarks.results import Goal
 
 _COLUMNS = (

@@ -6,14 +6,13 @@ import json
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
 
 from airflow_provider_segmind.emulator import Emulator
-from benchmarks.overhead_patterns import Pattern
+from benchmarks.overhead_patterns import SETTLE, Measured, Pattern
 from benchmarks.overhead_peer import WAIT
 from demo.local_airflow import LocalAirflow
 from tests.cluster.postgres import Postgres
@@ -21,8 +20,6 @@ from tests.cluster.preload import preload
 
 ROOT = Path(__file__).resolve().parents[1]
 DAGS = Path(__file__).with_name("overhead_dags")
-SETTLE = 3.0
-"""Seconds after a run in which what it left to do, such as callbacks, still counts."""
 ENDED = ("success", "failed", "upstream_failed", "skipped")
 
 SETTINGS = {
@@ -39,41 +36,6 @@ _RESUMED = (
     "SELECT task_id, map_index FROM log WHERE event = 'running' AND run_id = %s GROUP BY 1, 2 HAVING count(*) > 1"
     " UNION SELECT task_id, map_index FROM log WHERE event = 'state mismatch' AND run_id = %s) AS resumed"
 )
-
-
-@dataclass(frozen=True)
-class Measured:
-    """
-    What one run of a pattern took.
-
-    :param pattern: which.
-    :param swaps: how many swaps.
-    :param wall: seconds from the run's start to its end.
-    :param cpu: seconds of processor time by component, PostgreSQL included.
-    :param starts: how often a task began to run on a worker.
-    :param resumes: how often one was to do so because its trigger had fired.
-    :param lost: how many of those Airflow lost, each a failed task.
-    :param failed: tasks that ended otherwise than well.
-    """
-
-    pattern: Pattern
-    swaps: int
-    wall: float
-    cpu: dict[str, float]
-    starts: int
-    resumes: int
-    lost: int
-    failed: int
-
-    @property
-    def overhead(self) -> float:
-        """Seconds beyond the wait for the jobs, which no pattern can avoid."""
-        return self.wall - WAIT
-
-    @property
-    def cpu_per_swap(self) -> float:
-        """Seconds of processor time of all components for each swap."""
-        return sum(self.cpu.values()) / self.swaps
 
 
 class Stage:

@@ -7,9 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.goals import goals, ratios
-from benchmarks.overhead_patterns import BATCH, LEAST, ONE_TASK, Pattern
+from benchmarks.overhead_patterns import BATCH, LEAST, ONE_TASK, SETTLE, Measured, Pattern
 from benchmarks.overhead_report import goals as goals_of_tasks
-from benchmarks.overhead_stage import SETTLE, Measured
 from benchmarks.plot import Panel, place, svg, ticks
 from benchmarks.scenarios import EMULATED, LONG, WAITING, Scenario
 
