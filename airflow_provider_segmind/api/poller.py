@@ -235,7 +235,7 @@ class Poller:
         """
         Poll one job and act on the answer; pass any error to the task that waits.
 
-        Goes on with the next job while all connections are in use: a task for each poll would cost a tenth more.
+        Continues with the next job while all connections are in use: a task for each poll would cost a tenth more.
         """
         while waiting is not None:
             try:
