@@ -35,7 +35,10 @@ _STEP = 64
 _ABOVE = 3.0
 """How many times steeper than before the edge of a letter is."""
 _AS_PRINTED, _USUAL_PRINT = 1.25, 0.3
-"""How many times as dense as on the reference a print may be, and how dense one may be if there is no reference."""
+"""
+How many times as dense as on the reference a print may be, and as long a straight edge; and how dense a print may be if
+there is no reference.
+"""
 _EDGE = 4
 """Pixels at the edge of a picture, where what was shifted ends."""
 _STILL_THERE = 0.3
@@ -108,6 +111,9 @@ class Frame:
         side: float = _LONG * max(level.shape)
         sure = self._sure
         anywhere = max(straight.longest(level * sure), straight.longest(upright * sure.T)) / side
+        # Stripes and seams of the reference's clothes are on the new person, too.
+        if self.reference and anywhere <= _AS_PRINTED * self.reference.straight:
+            anywhere = 0.0
         return max(anywhere, self._across_the_face(level))
 
     def _across_the_face(self, level: NDArray[np.float32]) -> float:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from airflow_provider_segmind.quality import detectors
 from airflow_provider_segmind.quality.comparison import BLOCK, LUMA, blocks, smooth
+from airflow_provider_segmind.quality.straight import longest, new_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,6 +71,15 @@ class Reference:
     def print(self) -> float | None:
         """How dense hard edges are along a line of blocks, as of a text or a pattern on the clothes."""
         return line_of(hard_steps(np.asarray(self.picture, np.float32)) > INK)
+
+    @property
+    def straight(self) -> float:
+        """How long the longest level or upright edge on the person is, in fourths of the person's longer side."""
+        if not self._person.any():
+            return 0.0
+        longer = max(np.ptp(np.flatnonzero(self._person.any(axis))) + 1 for axis in (0, 1))
+        level, upright = new_steps(np.zeros_like(self._luma), self._luma)
+        return 4.0 * max(longest(level * self._person), longest(upright * self._person.T)) / float(longer)
 
     @property
     def plain(self) -> float:

@@ -81,6 +81,13 @@ def test_a_new_person_has_no_long_straight_edge_nor_a_line_of_the_room_that_come
     assert frame(person(NEW, wide=40)).straight_edge() < 0.5
 
 
+def test_a_stripe_of_the_references_clothes_is_no_fault_and_a_longer_edge_is():
+    striped = with_box(160, 200, 240, 290)
+    as_long, short, none = (SimpleNamespace(straight=value) for value in (0.9, 0.2, 0.0))
+    assert frame(striped, reference=as_long).straight_edge() == 0
+    assert frame(striped, reference=short).straight_edge() == frame(striped, reference=none).straight_edge() > 0.75
+
+
 def test_where_a_crop_ends_is_no_straight_edge():
     """What the result lacks is taken from the source, so that the old person's clothes begin at a straight edge."""
     made = person(NEW)

@@ -38,7 +38,7 @@ def failures(kind: str, result: Image.Image) -> set[str]:
     return {check.name for check in (*report.failed, *report.doubtful)}
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(8))
 def test_the_emulators_drawings_and_its_swaps_pass(number):
     source, result, reference = trio(number)
     for report in (check_input(source, reference), check_swap(source, result, reference)):
