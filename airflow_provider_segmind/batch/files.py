@@ -146,10 +146,15 @@ class BatchFiles:
         put(path, lines_of(rows), "results_uri")
 
 
+def result_in(parts: Mapping[int, Row], swap: Row) -> Row | None:
+    """Return the result of a swap's current order, if it is there; not that of an order that was replaced."""
+    part = parts.get(swap["index"])
+    return part if part is not None and part["request_id"] == swap["request_id"] else None
+
+
 def own(swaps: Iterable[Row], parts: Mapping[int, Row]) -> dict[int, Row]:
-    """Return the results of the swaps' current orders, without results of orders that were replaced."""
-    ids = {swap["index"]: swap["request_id"] for swap in swaps}
-    return {index: row for index, row in parts.items() if index in ids and ids[index] == row["request_id"]}
+    """Return the results of the swaps' current orders, by index."""
+    return {swap["index"]: part for swap in swaps if (part := result_in(parts, swap)) is not None}
 
 
 def compose(swaps: Iterable[Row], parts: Mapping[int, Row]) -> list[Row]:
@@ -160,15 +165,11 @@ def compose(swaps: Iterable[Row], parts: Mapping[int, Row]) -> list[Row]:
 def composed(swaps: Iterable[Row], parts: Mapping[int, Row]) -> Iterator[Row]:
     """Yield the rows of :func:`compose`, one at a time: all rows of a large batch need much memory."""
     for swap in swaps:
-        part = parts.get(swap["index"])
-        yield _composed(swap, part)
-
-
-def _composed(swap: Row, part: Row | None) -> Row:
-    rest: Row = {"outputs": [], "image_url": None, "seconds": None, "error": None}
-    if part is not None and part["request_id"] == swap["request_id"]:
-        return {**swap, **rest, **part}
-    return {**swap, "status": UNFINISHED if swap["request_id"] else NOT_ORDERED, **rest}
+        rest: Row = {"outputs": [], "image_url": None, "seconds": None, "error": None}
+        if (part := result_in(parts, swap)) is not None:
+            yield {**swap, **rest, **part}
+        else:
+            yield {**swap, "status": UNFINISHED if swap["request_id"] else NOT_ORDERED, **rest}
 
 
 def summary_of(rows: Iterable[Row], results: str, price: float) -> dict[str, Any]:

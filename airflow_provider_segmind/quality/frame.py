@@ -107,7 +107,8 @@ class Frame:
     def straight_edge(self) -> float:
         """Return how long the longest new straight edge is: in widths of the face, or in fourths of the longer side."""
         level, upright = straight.new_steps(*self.pair.lumas)
-        level, upright = level * self._shown, upright * self._shown.T
+        shown = self._shown
+        level, upright = level * shown, upright * shown.T
         side: float = _LONG * max(level.shape)
         sure = self._sure
         anywhere = max(straight.longest(level * sure), straight.longest(upright * sure.T)) / side

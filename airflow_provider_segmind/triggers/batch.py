@@ -12,7 +12,7 @@ from airflow_provider_segmind.api.clocks import known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.patience import Said
-from airflow_provider_segmind.batch.files import BatchFiles, Row, composed, summary_of, too_many
+from airflow_provider_segmind.batch.files import BatchFiles, Row, composed, result_in, summary_of, too_many
 from airflow_provider_segmind.batch.results import Collector, wait_for
 from airflow_provider_segmind.gallery.recording import ended_batch
 from airflow_provider_segmind.observability.metrics import outcome_of
@@ -127,8 +127,8 @@ class BodySwapBatchTrigger(BaseTrigger):
         orders: list[tuple[int, Job]] = []
         for swap in files.read_swaps():
             total, index = total + 1, swap["index"]
-            if index in parts and parts[index]["request_id"] == swap["request_id"]:
-                known[index] = parts[index]
+            if (part := result_in(parts, swap)) is not None:
+                known[index] = part
             elif swap["request_id"]:
                 orders.append((index, _job(swap)))
         return total, known, orders
