@@ -1,4 +1,4 @@
-"""Pages of the reference that are made from the code, so that they cannot say anything else."""
+"""Pages that are made from the code and its data, so that they cannot say anything else."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import griffe
 
 from airflow_provider_segmind.api.errors import BY_NAME, SegmindError
 from airflow_provider_segmind.api.models import Settings
+from airflow_provider_segmind.doctor import expectations
 from airflow_provider_segmind.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -184,5 +185,10 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/errors.md": errors,
     "reference/metrics.md": metrics,
     "reference/commands.md": commands,
+    "service.md": expectations.page,
 }
 """The pages by what makes each."""
+SOURCES = {
+    "airflow_provider_segmind/doctor/expectations.toml": "service.md",
+}
+"""Files that are data, by the page that shows them: a link to such a file leads to its page on the site."""

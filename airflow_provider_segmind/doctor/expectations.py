@@ -1,4 +1,4 @@
-"""What this package believes of the service, as data; docs/service.md is made of it."""
+"""What this package believes of the service, as data; a page of the documentation's site is made of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OF_AN_ORDER = frozenset(("order", "poll", "history-order", "balance-after", "re
 _PAGE = """\
 # What we believe of the service
 
-<!-- Made of doctor/expectations.toml by `python -m airflow_provider_segmind.doctor.expectations`: edit that file. -->
+<!-- Made of doctor/expectations.toml: edit that file. -->
 
 This package was built without a key, and reads the service tolerantly where the evidence is thin.
 [The doctor](doctor.md) finds out what is true, with a live key and at most one order, and says what follows.
@@ -60,7 +60,7 @@ def beliefs() -> tuple[Belief, ...]:
 
 
 def page() -> str:
-    """Return docs/service.md."""
+    """Return the site's page ``service.md``."""
     parts = [_PAGE]
     for topic, group in groupby(beliefs(), key=lambda belief: belief.topic):
         parts.append(f"\n## {topic}\n\n| What | How sure | Source |\n|---|---|---|\n")

@@ -40,6 +40,16 @@ def test_every_example_is_on_the_site_where_links_lead_to_it() -> None:
         assert anchor in anchors(examples)
 
 
+@pytest.mark.parametrize(("source", "made"), site_reference.SOURCES.items())
+def test_a_link_to_data_leads_to_the_page_that_shows_them(source: str, made: str) -> None:
+    """On GitHub it leads to the data."""
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="how-to/approval.md"))
+    linking = [page for page in PAGES if re.search(rf"\]\([./]*{re.escape(source)}[)#]", page.read_text())]
+    assert linking
+    assert made in site_reference.PAGES
+    assert site_pages.on_page_markdown(f"[a](../../{source})", page, None, None) == f"[a](../{made})"
+
+
 def test_a_broken_link_is_noticed() -> None:
     page = ROOT / "docs" / "index.md"
     text = "# Here\n[a](#here) [b](#there) [c](none.md) [d](design.md#money) [e](design.md#none) [f](https://a.example)"

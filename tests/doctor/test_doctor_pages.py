@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-
 from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS
@@ -14,13 +12,12 @@ from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.get_provider_info import get_provider_info
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from tests.provider.running import TaskInstance, context
-
-ROOT = Path(__file__).parents[2]
+from tools import site_reference
 
 
 def test_the_page_of_the_service_is_made_of_the_expectations() -> None:
-    text = (ROOT / "docs" / "service.md").read_text()
-    assert text == page(), "run: python -m airflow_provider_segmind.doctor.expectations > docs/service.md"
+    text = site_reference.PAGES["service.md"]()
+    assert text == page()
     assert [one.name for one in beliefs() if f"| `{one.name}`: {one.says} |" not in text] == []
 
 
