@@ -266,7 +266,8 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": {
                     "auth_scheme": {
                         "label": "Authentication",
-                        "description": "auto sends Bearer as documented, and x-api-key once if that is refused.",
+                        "description": "auto sends Bearer as documented; on a 401, which is never billed, x-api-key "
+                        "once; then the one that worked.",
                         "schema": {
                             "type": ["string", "null"],
                             "enum": ["auto", "bearer", "x-api-key"],
@@ -275,27 +276,32 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "timeout": {
                         "label": "Timeout (seconds)",
-                        "description": "How long to wait for the answer to one request; 30 if empty.",
+                        "description": "How long to wait for an answer, besides 5 to connect; 30 if empty.",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
                     },
                     "requests_per_minute": {
                         "label": "Requests per minute",
-                        "description": "What the account's plan allows; empty for no limit of our own.",
+                        "description": "What the account's plan allows, for each triggerer: with several, divide it. "
+                        "Polls leave 5 % for orders and first looks on workers; give less where there are many. Empty: "
+                        "a 429 sets the pace.",
                         "schema": {"type": ["number", "null"], "exclusiveMinimum": 0},
                     },
                     "trusted_hosts": {
                         "label": "Trusted hosts",
-                        "description": "Further hosts that may receive the API key, separated by commas.",
+                        "description": "Further hosts that may receive the API key, if Segmind returns poll URLs "
+                        "there; separated by commas.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "storage_url": {
                         "label": "Upload URL",
-                        "description": "Where pictures are uploaded; empty for https://workflows-api.segmind.com.",
+                        "description": "Where pictures are uploaded; empty for https://workflows-api.segmind.com; for "
+                        "an emulator: that host.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "history_url": {
                         "label": "Request history URL",
-                        "description": "Where the account's request history answers; empty for Segmind's own.",
+                        "description": "Where the account's request history answers; empty for Segmind's own, "
+                        "https://api.spotprod.segmind.com; for an emulator: that host; for any other host: none.",
                         "schema": {"type": ["string", "null"]},
                     },
                     "emulator_host": {
@@ -310,7 +316,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "proxies": {
                         "label": "Proxies",
-                        "description": 'A JSON object like {"https": "http://proxy:3128"}.',
+                        "description": 'A JSON object like {"https": "http://proxy:3128"}; empty for those of the '
+                        "environment. Not used for an emulator's plain http://.",
                         "schema": {"type": ["string", "null"]},
                     },
                 },

@@ -54,8 +54,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         named = ((ROOT / kept).parent / target).resolve().relative_to(ROOT).as_posix()
         if named in PAGES:
             return f"]({up}{PAGES[named]}{anchor})"
-        if named in site_reference.SOURCES:
-            return f"]({up}{site_reference.SOURCES[named]}{anchor})"
+        if named + anchor in site_reference.SOURCES:
+            return f"]({up}{site_reference.SOURCES[named + anchor]})"
         if named.startswith("docs/"):
             return f"]({up}{named.removeprefix('docs/')}{anchor})"
         if named.startswith("example_dags"):

@@ -23,10 +23,40 @@ _SETTINGS = {"timeout": "read_timeout"}
 """Settings that are called otherwise than the connection's field."""
 _STANDARD = {
     "password": "The API key, required. It is sent to the hosts of this connection only, and masked in logs.",
-    "host": "Where the API is; empty for `https://api.segmind.com`. Plain `http://` only for this machine itself.",
+    "host": "Where the API is; empty for `https://api.segmind.com`. Plain `http://` only for an emulator, on this "
+    "machine or on the `emulator_host`.",
     "port": "The port, if it is not the scheme's own. Airflow 3.3.2 needs one (443) for its *Test* button.",
 }
 """What the fields mean that every connection has, as far as the form shows them."""
+
+_SIGNING = "[Signing with C2PA](../responsible-use.md#signing-with-c2pa)"
+_GALLERY = "[The gallery](../gallery.md#configuration)"
+_DAY = "[Limit what a day costs](../how-to/money.md#limit-what-a-day-costs)"
+_RUN = "[Limit what a run spends](../how-to/money.md#limit-what-a-run-spends)"
+_MORE = {
+    "requests_per_minute": "[The rate limit](../how-to/batches.md#the-rate-limit)",
+    "emulator_host": "[In another container](../emulator.md#in-another-container)",
+    "default_deferrable": "[Waiting](../how-to/waiting.md)",
+    "end_in_trigger": "[Without a second start](../how-to/waiting.md#without-a-second-start)",
+    "submit_concurrency": "[Batches](../how-to/batches.md)",
+    "price_per_swap": _RUN,
+    "max_spend_per_run": _RUN,
+    "max_spend_per_day": _DAY,
+    "max_spend_per_day_and_dag": _DAY,
+    "memory": "[The memory of swaps](../memory.md)",
+    "tag_orders": "[What is not promised](../reliability.md#what-is-not-promised)",
+    "require_consent": "[Consent](../responsible-use.md#consent)",
+    "pose_model": "[Poses](../quality.md#poses)",
+    "look_at_urls": "[Pictures by URL](../storage.md#pictures-by-url)",
+    "input_roots": "[Who may name which files](../storage.md#who-may-name-which-files)",
+    "gallery_roots": _GALLERY,
+    "ui_tabs": _GALLERY,
+    "signing_certificate": _SIGNING,
+    "signing_key": _SIGNING,
+    "signing_algorithm": _SIGNING,
+    "signing_time_stamp_url": _SIGNING,
+}
+"""Where a page says how to use an option or field."""
 
 
 def configuration() -> str:
@@ -169,10 +199,10 @@ def _sentences(docstring: str) -> str:
 
 
 def _section(name: str, description: str, facts: Mapping[str, str]) -> str:
-    """Return what is said of an option or field, with the sentence of the page of settings, which has the links."""
-    listed = "\n".join(f"* {label}: {fact}" for label, fact in facts.items() if fact)
-    more = next(row[-1] for row in _rows("reference/settings.md", name))
-    return f"## `{name}`\n\n{description}\n\n{listed}\n\n{more}\n"
+    """Return what is said of an option or field, with the page that says how to use it."""
+    about = {**facts, "More": _MORE.get(name, "")}
+    listed = "\n".join(f"* {label}: {fact}" for label, fact in about.items() if fact)
+    return f"## `{name}`\n\n{description}\n\n{listed}\n"
 
 
 def _value(value: object) -> str:
@@ -190,5 +220,7 @@ PAGES: dict[str, Callable[[], str]] = {
 """The pages by what makes each."""
 SOURCES = {
     "airflow_provider_segmind/doctor/expectations.toml": "service.md",
+    "airflow_provider_segmind/get_provider_info.py": "reference/configuration.md",
+    "airflow_provider_segmind/get_provider_info.py#connection-types": "reference/connection.md",
 }
 """Files that are data, by the page that shows them: a link to such a file leads to its page on the site."""

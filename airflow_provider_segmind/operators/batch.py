@@ -135,10 +135,12 @@ class BodySwapBatchOperator(_OrdersBatch):
 
     The operator stores results next to ``results_uri`` as they arrive. A swap that fails does not affect the others. On
     Airflow 3.3 and later, and with ``[segmind] memory`` on every version, a retry orders only the swaps that are not
-    ordered yet and those that FAILED, each at the price of a swap.
+    ordered yet and those that FAILED, each at the price of a swap. It takes all parameters of
+    :class:`SubmitBodySwapBatchOperator`, and these:
 
     :param swaps: see :class:`SubmitBodySwapBatchOperator`.
-    :param results_uri: URI of the results manifest to write: JSON Lines, one line per swap, in order.
+    :param results_uri: URI of the results manifest to write: JSON Lines, one line per swap, in order; meanwhile
+        ``<results_uri>.parts/``. With several machines, use object storage.
     :param max_failures: number of swaps that may lack a picture before the task fails; below 1, their share of all
         swaps.
     :param output_key: ``keyname`` of the output to return as ``image_url``. Default: the first image.

@@ -52,7 +52,8 @@ class PixelFlowSensor(LineageMixin, AuthorsTemplatesMixin, BaseSensorOperator):
     :param deferrable: whether to wait in a triggerer. Default: the option ``[segmind] default_deferrable``, itself
         ``True`` by default.
     :param poke_interval: longest pause in seconds between polls around the time at which such jobs usually end. Long
-        before it and long after it the triggerer asks less often. Segmind documents 7.
+        before it and long after it the triggerer asks less often. On a worker it is the pause between all polls.
+        Segmind documents 7.
     :param timeout: seconds to wait at most, in wall-clock time.
     :param max_outage: seconds that a Segmind outage may last before the sensor raises the last error. A retry then
         waits for the same job. Default: wait until ``timeout``. Ignored in reschedule mode, where each poke is a new

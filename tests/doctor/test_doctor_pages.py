@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+
 from airflow.sdk.execution_time.context import set_current_context
 
 from airflow_provider_segmind.api.models import KNOWN_EXTRAS
