@@ -1,4 +1,4 @@
-"""The table of checks in ``docs/quality.md``: what each sees, an example, its limits, and how often it was right."""
+"""The table of checks in the results: what each sees, an example, its limits, and how often it was right."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ from benchmarks.quality_scenes import emulated
 from benchmarks.quality_swaps import pairs
 from benchmarks.quality_verdicts import Outcome
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "quality.md"
-_FOLDER = PAGE.with_name("images") / "checks"
+_HEAD = """\
+### Each check of a result
+
+What each sees, with an example; from which value it asks for a look (`review`), and from which it fails; the name of
+its threshold; and how many swaps of the set it stops, for a look or for good.
+[Checks of pictures](../docs/quality.md#afterwards-check_swap) explains them.
+"""
+_FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images" / "checks"
 _SIZE = (96, 128)
 _RULED = {rule.check: rule.threshold for rule in RULES}
 # Check, threshold, the kind of bad swap that shows it, and what a person sees.
@@ -122,7 +128,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         review = DEFAULTS.review(name) if name else None
         limits = ("-" if review is None else f"{review:g}", f"{getattr(DEFAULTS, name):g}" if name else "-")
         rates = (_rate(check, bad), _rate(check, good))
-        picture = f"![{check}](images/checks/{check}.webp)"
+        picture = f"![{check}](../docs/images/checks/{check}.webp)"
         rows.append((f"`{check}`", picture, words, *limits, f"`{name}`" if name else "-", *rates))
     head = ("check", "example", "what it sees", "review", "fails", "threshold", "of bad", "of good")
     return results.table(head, rows)
@@ -133,12 +139,9 @@ def _rate(check: str, outcomes: Sequence[Outcome]) -> str:
     return f"{sum(seen) / len(seen):.1%}" if seen else "-"
 
 
-def write(outcomes: Sequence[Outcome], page: Path = PAGE) -> None:
-    """Draw the examples, and put the table in place of the one on the page."""
-    begin, end = "<!-- checks:begin -->", "<!-- checks:end -->"
-    text = page.read_text(encoding="utf-8")
-    before, rest = text.split(begin, 1)
-    page.write_text(f"{before}{begin}\n{table(outcomes)}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+def write(outcomes: Sequence[Outcome], path: Path = results.RESULTS) -> None:
+    """Draw the examples, and put the table into the results."""
+    results.write("checks", f"{_HEAD}\n{table(outcomes)}", path)
     _FOLDER.mkdir(parents=True, exist_ok=True)
     drawn = [base for base in emulated() if base.framing == "full body"]
     made = {pair.variant: pair.result for pair in pairs(drawn, drawn[0].name)}

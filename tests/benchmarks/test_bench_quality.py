@@ -127,6 +127,13 @@ def test_the_limits_that_are_shipped_are_those_of_the_recipe_and_each_check_is_s
     assert len({check for check, *_ in CHECKS}) == len(CHECKS)
 
 
+def test_the_results_show_each_check_with_its_picture_and_where_the_limits_are() -> None:
+    shown = RESULTS.read_text().partition("<!-- checks:begin -->")[2].partition("<!-- checks:end -->")[0]
+    rows = re.findall(r"^\| `(\w+)` \| !\[\w+\]\((\S+)\) \|", shown, re.MULTILINE)
+    assert [name for name, _ in rows] == [check for check, *_ in CHECKS]
+    assert [picture for _, picture in rows if not (RESULTS.parent / picture).exists()] == []
+
+
 @pytest.mark.slow
 def test_a_check_is_timed_and_its_memory_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = (("JPEG", "JPEG"), ("JPEG", "PNG"))  # one for each goal; each is a process
