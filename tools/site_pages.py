@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {"README.md": "readme.md", "CHANGELOG.md": "changelog.md", "benchmarks/results.md": "results.md"}
 """Files outside ``docs/`` by the page that each becomes."""
 EXAMPLES = "examples.md"
+LISTING = re.compile(r"^\[`[^`\n]+`\]\((\S+\.py)\)$", re.MULTILINE)
+"""A line that is only a link to a Python file: the site shows the file there."""
 _LINK = re.compile(r"\]\(([^)\s#]*)(#[^)\s]*)?\)")
 # In a page's content, Markdown has left a role as its name and a <code>.
 _ROLE = re.compile(r":[a-z]+:<code>(~?)([^<]*)</code>")
@@ -41,8 +43,13 @@ def examples() -> str:
     return "\n".join([said, *shown])
 
 
+def with_listings(markdown: str, folder: Path) -> str:
+    """Return a page of this folder with the code of each listing below its link."""
+    return LISTING.sub(lambda found: f"{found[0]}\n\n```python\n{(folder / found[1]).read_text()}```", markdown)
+
+
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Rewrite links between the files of the repository to links between pages."""
+    """Show listings, and rewrite links between the files of the repository to links between pages."""
     uri = page.file.src_uri
     kept = next((source for source, name in PAGES.items() if name == uri), f"docs/{uri}")
     up = "../" * uri.count("/")
@@ -63,7 +70,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
             return f"]({up}{EXAMPLES}{heading})"
         return f"]({up}readme.md)"  # other code and the licence are in the repository, not on the site
 
-    return _LINK.sub(link, markdown)
+    return _LINK.sub(link, with_listings(markdown, (ROOT / kept).parent))
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:

@@ -6,16 +6,19 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.site_pages import LISTING, with_listings
+
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").rglob("*.md"))]
-SAID = "\n".join(page.read_text() for page in PAGES)
+SAID = "\n".join(with_listings(page.read_text(), page.parent) for page in PAGES)
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_CODE = re.compile(f"{BLOCK.pattern}|{LISTING.pattern}", re.MULTILINE | re.DOTALL)
 
 
 class Block(NamedTuple):
-    """A fenced block of code, with the line at which it starts."""
+    """A fenced block of code, or the file that the site shows there, with the line at which it starts."""
 
     page: Path
     line: int
@@ -40,11 +43,15 @@ class Block(NamedTuple):
 def blocks(language: str) -> list[Block]:
     """Return all blocks in a language, page by page."""
     return [
-        Block(page, text.count("\n", 0, match.start()) + 2, match[1], match[2])
+        Block(page, text.count("\n", 0, match.start()) + 2, match[1] or "python", match[2] or _listing(page, match[3]))
         for page, text in ((page, page.read_text()) for page in PAGES)
-        for match in BLOCK.finditer(text)
-        if match[1] == language
+        for match in _CODE.finditer(text)
+        if (match[1] or "python") == language
     ]
+
+
+def _listing(page: Path, target: str) -> str:
+    return (page.parent / target).read_text()
 
 
 def shell_lines() -> list[tuple[str, str]]:

@@ -40,6 +40,20 @@ def test_every_example_is_on_the_site_where_links_lead_to_it() -> None:
         assert anchor in anchors(examples)
 
 
+def test_the_site_shows_a_listing_whole_where_the_page_links_to_it_and_no_other_link() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="how-to/batches.md"))
+    code = (ROOT / "example_dags" / "swaps_in_parts.py").read_text()
+    link = "[`swaps_in_parts.py`](../../example_dags/swaps_in_parts.py)"
+    assert f"```python\n{code}```" in site_pages.on_page_markdown(f"Text.\n\n{link}\n\nMore.", page, None, None)
+    assert "```" not in site_pages.on_page_markdown(f"Text about {link}.", page, None, None)
+    assert [name for name in ("batches", "money", "approval", "testing") if not listings(name)] == []
+
+
+def listings(name: str) -> list[str]:
+    """Return the files that a how-to shows."""
+    return site_pages.LISTING.findall((ROOT / "docs" / "how-to" / f"{name}.md").read_text())
+
+
 @pytest.mark.parametrize(("source", "made"), site_reference.SOURCES.items())
 def test_a_link_to_data_leads_to_the_page_that_shows_them(source: str, made: str) -> None:
     """On GitHub it leads to the data."""
