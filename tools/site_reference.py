@@ -115,7 +115,7 @@ def _field(name: str, field: Mapping[str, Any]) -> str:
 
 
 def errors() -> str:
-    """Return a page with every error: its meaning, and what docs/reliability.md and the README say of it."""
+    """Return a page with every error: what its class and the README say of it."""
     parts = [
         "# Errors\n\nAll are in `airflow_provider_segmind.api.errors`, and carry `message`, `status` (HTTP), `detail` "
         "(the service's own words) and `request_id`. A task that fails for good shows `AirflowFailException` in its "
@@ -129,12 +129,11 @@ def errors() -> str:
 def _error(name: str, cls: type[SegmindError]) -> str:
     facts = [
         f"* **{label}:** {cell}"
-        for page, *labels in (("reliability.md", "When", "Billed", "Task"), ("../README.md", "Meaning", "What to do"))
-        for row in _rows(page, name)
-        for label, cell in zip(labels, row[1:], strict=True)
+        for row in _rows(name)
+        for label, cell in zip(("In short", "What to do"), row[1:], strict=True)
     ]
     facts.append(f"* **Base class:** {' and '.join(f'`{base.__name__}`' for base in cls.__bases__)}")
-    listed = re.sub(r"(:\**) for good", r"\1 fails for good", "\n".join(facts))
+    listed = "\n".join(facts)
     return f"## `{name}`\n\n{_sentences(cls.__doc__ or '')}\n\n{listed}\n"
 
 
@@ -178,17 +177,16 @@ def _said(*command: str) -> str:
     return "```text\n" + asked.stdout.rstrip().replace("\t", " ") + "\n```\n"
 
 
-def _rows(page: str, name: str) -> Iterator[list[str]]:
-    """Return the cells of a page's table rows that are about this name, ready for a page below ``reference/``."""
+def _rows(name: str) -> Iterator[list[str]]:
+    """Return the cells of the README's table rows that are about this name, ready for a page below ``reference/``."""
 
     def moved(link: re.Match[str]) -> str:
-        target = posixpath.join(posixpath.dirname(page), link[1]) if link[1] else page
+        target = posixpath.join("..", link[1] or "README.md")
         return f"]({posixpath.relpath(target, 'reference')}{link[2] or ''})"
 
-    for line in (ROOT / "docs" / page).read_text().splitlines():
-        item = re.match(rf"\* [^:]*`{name}`[^:]*: (.*)", line)  # or an item of a list
-        if item or line.startswith(f"| `{name}` |"):
-            cells = [cell.strip() for cell in line.strip("|").split(" | ")] if not item else [item[1]]
+    for line in (ROOT / "README.md").read_text().splitlines():
+        if line.startswith(f"| `{name}` |"):
+            cells = [cell.strip() for cell in line.strip("|").split(" | ")]
             yield [re.sub(r"\]\(([^)\s#:]*)(#[^)\s]*)?\)", moved, cell).rstrip("| ") for cell in cells]
 
 
@@ -220,6 +218,7 @@ PAGES: dict[str, Callable[[], str]] = {
 """The pages by what makes each."""
 SOURCES = {
     "airflow_provider_segmind/doctor/expectations.toml": "service.md",
+    "airflow_provider_segmind/api/errors.py": "reference/errors.md",
     "airflow_provider_segmind/get_provider_info.py": "reference/configuration.md",
     "airflow_provider_segmind/get_provider_info.py#connection-types": "reference/connection.md",
 }

@@ -40,26 +40,43 @@ class SegmindError(Exception):
 
 
 class AuthenticationError(SegmindError):
-    """The key is missing, wrong or not allowed to do this (401, 403). The connection's administrator must act."""
+    """
+    The key is missing, wrong or not allowed to do this (401, 403), or there is no such connection.
+
+    Not billed. The task fails for good; while it waits for a job, it follows its ``retries``. The connection's
+    administrator must act.
+    """
 
     retryable = False
 
 
 class CreditsError(SegmindError):
-    """The account cannot pay, or a spend limit is reached (406). The account's owner must act. Nothing was billed."""
+    """
+    The account cannot pay (406), or a limit is reached: Segmind's, ``max_spend_per_run`` or ``max_spend_per_day``.
+
+    Not billed. The task fails for good, unless it has ordered something already. The account's owner must act.
+    """
 
     retryable = False
 
 
 class InvalidRequestError(SegmindError, ValueError):
-    """The request itself is wrong (400, 404 on submit, 406, bad input). The DAG's author must act."""
+    """
+    The request itself is wrong: 400, 404 on submit, another 406, a redirect, or bad input found before sending.
+
+    Not billed; only for a wrong ``output_key`` the job is paid for, and the message lists its outputs. The task fails
+    for good. The DAG's author must act.
+    """
 
     retryable = False
 
 
 class RateLimitError(SegmindError):
     """
-    Too many requests (429). Waiting helps, no action is needed. A 429 is never accepted, so never billed.
+    Too many requests (429). Waiting helps, no action is needed.
+
+    Not billed: such a request was not accepted. A task that orders waits for five minutes, then follows its
+    ``retries``; a sensor just waits.
 
     :param retry_after: seconds until the service expects the next request; ``None`` if it did not say.
     """
@@ -78,31 +95,59 @@ class RateLimitError(SegmindError):
 
 
 class ServiceError(SegmindError):
-    """The service failed (5xx), or its answer cannot be read (not JSON, cut off). It may work later."""
+    """
+    An answer that says nothing about the job: a 5xx, a redirect, a firewall's page, or what cannot be read.
+
+    Also an unreadable answer to an upload, and a body swap without any picture. Not billed by this. A waiting
+    task asks again until ``timeout`` or ``max_outage``, and then follows its ``retries``.
+    """
 
 
 class TransportError(SegmindError):
-    """The service could not be reached, or the answer to a safely repeatable request was lost."""
+    """
+    Segmind or a storage could not be reached, or the answer to a safely repeatable request was lost.
+
+    Not billed: no order was sent. A task that orders tries five more times, then follows its ``retries``; a task that
+    waits does as for :class:`ServiceError`.
+    """
 
 
 class OutcomeUnknownError(SegmindError):
-    """An order was sent and its answer never came: the job may exist and be billed. A person must check."""
+    """
+    An order was sent, its answer never came, and the request history does not have exactly one such order.
+
+    **Perhaps billed.** The task fails for good. A person must check.
+    """
 
     retryable = False
 
 
 class JobFailedError(SegmindError):
-    """Segmind reports that the job FAILED. Polling again gives the same answer; a new order is a new bill."""
+    """
+    Segmind reports that the job FAILED. Polling again gives the same answer.
+
+    Assume that it was billed. A sensor's task fails for good; of ``BodySwapOperator`` each of the ``retries`` is a new
+    order and a new bill.
+    """
 
 
 class JobExpiredError(SegmindError):
-    """Segmind no longer knows the job (404). The job was paid for, and its result is no longer available."""
+    """
+    Segmind no longer knows the job: it answered nothing but 404 for a minute and a half. The result is lost.
+
+    Billed, if it was accepted. The task fails for good.
+    """
 
     retryable = False
 
 
 class JobTimeoutError(SegmindError):
-    """The deadline passed while the job was still running. It cannot be cancelled, may finish, and is then billed."""
+    """
+    The deadline passed while the job was still running. It cannot be cancelled.
+
+    Billed if it finishes. A sensor's task fails for good (``AirflowSensorTimeout``); of ``BodySwapOperator`` the
+    ``retries`` wait for the same job.
+    """
 
 
 BY_NAME: dict[str, type[SegmindError]] = {
