@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -140,8 +141,8 @@ def _error(name: str, cls: type[SegmindError]) -> str:
 def metrics() -> str:
     """Return a page with every metric, as the module that counts them describes it."""
     parts = [
-        "# Metrics\n\nThey come with Airflow's own, under its prefix, where Airflow's metrics are on. Each has the tag "
-        "`connection`. [Monitoring](../monitoring.md) says how to switch them on, and what is worth an alert.\n\n"
+        "# Metrics and run facets\n\n## Metrics\n\nThey come with Airflow's own, under its prefix, where Airflow's "
+        "metrics are on. Each has the tag `connection`. [Monitoring](../monitoring.md) says how to switch them on, and what is worth an alert.\n\n"
         "| Metric | What it is |\n| --- | --- |"
     ]
     source = ROOT / "airflow_provider_segmind" / "observability" / "metrics.py"
@@ -153,7 +154,18 @@ def metrics() -> str:
         for name, docstring in named.items()
         if name.startswith("segmind.") and docstring
     )
-    return "\n".join(parts) + "\n"
+    return "\n".join([*parts, *_facets(source.with_name("facets.json"))]) + "\n"
+
+
+def _facets(schema: Path) -> Iterator[str]:
+    """Return a table of the fields of each run facet."""
+    read = json.loads(schema.read_text())
+    for name, reference in read["properties"].items():
+        facet = reference["$ref"].rpartition("/")[2]
+        yield f"\n## `{name}`\n\nOpenLineage's run facet `{facet}`. An unknown field is left out.\n"
+        yield "| Field | What it is |\n| --- | --- |"
+        fields = read["$defs"][facet]["allOf"][1]["properties"]
+        yield from (f"| `{field}` | {about['description']} |" for field, about in fields.items())
 
 
 def commands() -> str:
@@ -219,6 +231,8 @@ PAGES: dict[str, Callable[[], str]] = {
 SOURCES = {
     "airflow_provider_segmind/doctor/expectations.toml": "service.md",
     "airflow_provider_segmind/api/errors.py": "reference/errors.md",
+    "airflow_provider_segmind/observability/facets.json": "reference/metrics.md",
+    "airflow_provider_segmind/observability/metrics.py": "reference/metrics.md",
     "airflow_provider_segmind/get_provider_info.py": "reference/configuration.md",
     "airflow_provider_segmind/get_provider_info.py#connection-types": "reference/connection.md",
 }

@@ -25,20 +25,27 @@ from airflow_provider_segmind.compat import live_stats
 log = logging.getLogger(__name__)
 
 SUBMITTED = "segmind.submitted"
-"""Counter: accepted orders, each of which is billed."""
+"""Counter: accepted orders, each of which is billed; with the tag ``workflow``."""
 COST = "segmind.cost"
 """
-Counter: estimated price of accepted body swaps, in millionths of a US dollar.
+Counter: estimated price of accepted body swaps, in millionths of a US dollar (``[segmind] price_per_swap``); with the
+tag ``workflow``.
 
 A gauge would need one process that knows the sum. Counters add up over workers, and some backends accept only whole
 numbers.
 """
 COMPLETED = "segmind.completed"
-"""Counter: jobs that ended with a result, as a task saw it."""
+"""Counter: jobs that ended with a result, as a task saw it; with the tag ``workflow``."""
 FAILED = "segmind.failed"
-"""Counter: refused orders, and waits that ended without a result; the tag ``reason`` is the class of the error."""
+"""
+Counter: refused orders, and waits that ended without a result; with the tags ``workflow`` and ``reason``, the class of
+the error, such as ``CreditsError``.
+"""
 DURATION = "segmind.duration"
-"""Timing: from a job's order until a task saw it end, in milliseconds, like Airflow's own ``task.duration``."""
+"""
+Timing: from a job's order until a task saw its result, in milliseconds, like Airflow's own ``task.duration``; with the
+tag ``workflow``.
+"""
 POLLS = "segmind.polls"
 """Counter: polls for the state of a job."""
 RATE_LIMITED = "segmind.rate_limited"

@@ -38,9 +38,43 @@ from tests.quality.phones import exif, flipped, house
 from tests.quality.test_quality_told_colours import camera, png_with
 
 PAGE = Path(__file__).parents[2] / "docs" / "pictures.md"
-ROWS = [
-    tuple(cell.strip() for cell in line.split("|")[1:-1]) for line in PAGE.read_text().splitlines() if line[:2] == "| "
-]
+SENT = ("PNG", "JPEG", "WebP")
+PREPARED = {
+    row[0].strip(): row[1].strip().strip("`")
+    for row in (line.split("|")[1:-1] for line in PAGE.read_text().splitlines() if line[:2] == "| ")
+    if "`prepare" not in row[0]
+}
+"""What is prepared, and in which words, from the table of the page."""
+REFUSED = {
+    "HEIC without the extra `heic`": "run pip install 'airflow-provider-segmind[heic]'",
+    "GIF": "is a GIF",
+    "TIFF or camera's raw file": "is a TIFF or a camera's raw file",
+    "BMP": "is a BMP",
+    "Photoshop": "is a Photoshop file",
+    "JPEG XL": "is a JPEG XL",
+    "JPEG 2000": "is a JPEG 2000",
+    "SVG": "is an SVG",
+    "PDF": "is a PDF",
+    "film": "is a film",
+    "icon": "is an icon",
+    "EPS": "is an EPS",
+    "`._` file of a Mac": "is a Mac's notes on another file",
+    "base64 text": "is a picture as base64 text",
+    "web page": "is a web page",
+    "error of a storage": "is an XML text",
+    "JSON": "is a JSON text",
+    "archive": "is an archive",
+    "Git LFS pointer": "is a pointer of Git LFS",
+    "empty file": "is an empty file",
+    "zeros only": "is a file of zeros",
+    "anything else": "is not a PNG, JPEG or WebP picture",
+    "cut off": "a part is missing",
+    "damaged": "it is cut off or damaged",
+    "HDR (PQ or HLG) by its numbers": "it is HDR",
+    "more than 64 million pixels (256 million in a JPEG that is not progressive)": "pixels are too many",
+    "more than 200 MiB": "is larger than 200 MiB",
+}
+"""What is refused, with words of the error, by how the page calls it."""
 
 
 def noisy() -> Image.Image:
@@ -117,7 +151,7 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
     "HEIC": (lambda: encoded(house(), "HEIF"), lambda: encoded(house(), "HEIF", tile_size=256)),
     "HEIC without the extra `heic`": (lambda: encoded(house(), "HEIF"),),
     "GIF": (lambda: encoded(house(), "GIF"),),
-    "TIFF, camera's raw file": (
+    "TIFF or camera's raw file": (
         lambda: encoded(house(), "TIFF"),
         lambda: encoded(house().convert("CMYK"), "TIFF", compression="tiff_lzw"),
         lambda: b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(64),
@@ -162,8 +196,8 @@ MADE: dict[str, tuple[Callable[[], bytes], ...]] = {
         lambda: encoded(house(), "WEBP")[:-500],
         lambda: flipped(encoded(house())),
     ),
-    "HDR (PQ or HLG), by its numbers": (lambda: hdr("HEIF"), lambda: hdr("AVIF")),
-    "more than 64 million pixels; 256 million in a JPEG that is not progressive": (
+    "HDR (PQ or HLG) by its numbers": (lambda: hdr("HEIF"), lambda: hdr("AVIF")),
+    "more than 64 million pixels (256 million in a JPEG that is not progressive)": (
         lambda: encoded(Image.new("1", (8001, 8000))),
         lambda: encoded(Image.new("L", (8001, 8000)), "JPEG", progressive=True),
     ),
@@ -182,15 +216,19 @@ def submit(path: Path, emulator: Emulator, **more: Any) -> SubmitBodySwapOperato
     return SubmitBodySwapOperator(task_id="t", **given(path, emulator), **more)
 
 
-def test_the_page_and_the_tests_have_the_same_rows() -> None:
-    assert [row[0] for row in ROWS[1:]] == list(MADE)
-    assert {row[1] for row in ROWS[1:]} == {"sent as it is", "prepared", "refused"}
+def test_the_page_and_the_tests_have_the_same_pictures() -> None:
+    assert [*SENT, *PREPARED, *REFUSED] == list(MADE)
+    text = PAGE.read_text().partition("**Refused**")[2].partition("\n\nGood")[0]
+    named = [name for line in re.findall(r"^\* (.*)", text, re.MULTILINE) for name in re.split(r"[,;] ", line)]
+    assert named
+    assert sorted(named) == sorted(REFUSED)
 
 
 CASES = [
-    pytest.param(row[1], row[2].strip("`"), row[0], make, id=f"{row[0]} {number}")
-    for row in ROWS[1:]
-    for number, make in enumerate(MADE[row[0]])
+    pytest.param(happens, words, name, make, id=f"{name} {number}")
+    for happens, kinds in (("sent as it is", dict.fromkeys(SENT, "")), ("prepared", PREPARED), ("refused", REFUSED))
+    for name, words in kinds.items()
+    for number, make in enumerate(MADE[name])
 ]
 
 
