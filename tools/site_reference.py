@@ -17,6 +17,7 @@ import griffe
 from airflow_provider_segmind.api.errors import BY_NAME, SegmindError
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.doctor import expectations
+from airflow_provider_segmind.emulator import faults
 from airflow_provider_segmind.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -142,7 +143,8 @@ def metrics() -> str:
     """Return a page with every metric, as the module that counts them describes it."""
     parts = [
         "# Metrics and run facets\n\n## Metrics\n\nThey come with Airflow's own, under its prefix, where Airflow's "
-        "metrics are on. Each has the tag `connection`. [Monitoring](../monitoring.md) says how to switch them on, and what is worth an alert.\n\n"
+        "metrics are on. Each has the tag `connection`. [Monitoring](../monitoring.md) says how to switch them on, and "
+        "what is worth an alert.\n\n"
         "| Metric | What it is |\n| --- | --- |"
     ]
     source = ROOT / "airflow_provider_segmind" / "observability" / "metrics.py"
@@ -177,9 +179,22 @@ def commands() -> str:
         f"`python {' '.join(emulator)}` runs until it is ended with Ctrl-C. "
         "[The emulator](../emulator.md) says what can be done with it.\n\n"
         f"{_said(sys.executable, *emulator, '--help')}\n{_said(sys.executable, *emulator, 'samples', '--help')}\n"
+        f"### Faults\n\n{_faults()}\n"
         f"## The doctor\n\n[What it does](../doctor.md)\n\n{_said(sys.executable, *doctor, '--help')}\n"
         f"## make\n\nIn a checkout. `make` alone says this:\n\n{_said('make', '--no-print-directory', '-s', 'help')}"
     )
+
+
+def _faults() -> str:
+    """Return a table of the kinds of faults that the emulator knows."""
+    shown = {"no": "no", "yes": "**yes**", "with 200": "with status 200"}
+    rows = ["| Kind | What happens | A submit is billed |\n|---|---|---|"]
+    for kinds, words in faults.EXPLAINED.items():
+        names = kinds.split(", ")
+        first = faults.KINDS[names[0]]
+        billed = "" if first.only == "poll" else shown[first.billed]
+        rows.append(f"| {', '.join(f'`{name}`' for name in names)} | {words.replace('``', '`')} | {billed} |")
+    return "\n".join(rows) + "\n"
 
 
 def _said(*command: str) -> str:
@@ -231,6 +246,7 @@ PAGES: dict[str, Callable[[], str]] = {
 SOURCES = {
     "airflow_provider_segmind/doctor/expectations.toml": "service.md",
     "airflow_provider_segmind/api/errors.py": "reference/errors.md",
+    "airflow_provider_segmind/emulator/faults.py#explained": "reference/commands.md#faults",
     "airflow_provider_segmind/observability/facets.json": "reference/metrics.md",
     "airflow_provider_segmind/observability/metrics.py": "reference/metrics.md",
     "airflow_provider_segmind/get_provider_info.py": "reference/configuration.md",

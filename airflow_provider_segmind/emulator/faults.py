@@ -217,6 +217,36 @@ KINDS: dict[str, _Kind] = {
 }
 
 
+EXPLAINED: dict[str, str] = {
+    "400, 400-text, 401, 403, 404, 405-html": "That refusal, in the service's words.",
+    "406-credits, 406-spend-limit, 406-content-type, 406-parameter": "The four meanings of a 406.",
+    "429": "Too many requests. ``seconds``, and as ``body`` the form of the header.",
+    "500, 502-html, 504-html": "The service fails without having taken the order.",
+    "500-after, 502-after": "It fails after it took the order.",
+    "drop-before": "The connection is closed before anything is done.",
+    "drop-after": "The connection is reset after the order was taken.",
+    "hang-after, slow-drip": "The answer comes late (``seconds``), or drop by drop.",
+    "truncated": "The answer breaks off.",
+    "no-poll-url, foreign-poll-url": (
+        "The answer to a submit without a poll URL, or with one on another host (``body``)."
+    ),
+    "html, not-json, empty, huge, raw": (
+        "A body that is no JSON, nothing, 64 MiB (``body``: MiB), or ``body`` as given."
+    ),
+    "redirect": "To ``body``, 307 unless ``status`` says otherwise.",
+    "status": "A poll with an unknown status (``body``).",
+    "expired": "Polls answer 404 from now on.",
+    "failed-error, failed-error-message, failed-error-list, failed-empty": (
+        "The job ends FAILED, with its reason in one of four places; ``status`` 200 or 422."
+    ),
+    "will-fail": "The same, decided at the submit; ``body``: ``error``, ``error-message``, ``error-list``, ``empty``.",
+    "completed-bad-output, completed-empty-output": (
+        "A poll answers COMPLETED with an output that cannot be read, or without one."
+    ),
+}
+"""What happens, by the kinds that it is true of."""
+
+
 @dataclass
 class _Armed:
     fault: Fault
