@@ -64,8 +64,7 @@ def zipped(name: str) -> bytes:
 
 
 OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# What docs/how-to/batches.md lists as read or refused: the file's name, its bytes, and what becomes of it, or words of the
-# error.
+# What docs/how-to/batches.md lists: the file's name, its bytes, and what becomes of it, or words of the error.
 CASES: dict[str, tuple[str, Any, str]] = {
     "`CSV UTF-8`": ("a.csv", lambda e: table(e).encode("utf-8-sig"), "read"),
     "`CSV` (also with `;`; the log says so)": (
