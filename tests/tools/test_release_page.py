@@ -40,4 +40,4 @@ def test_the_limits_are_those_of_the_check() -> None:
 def test_every_tool_that_is_used_has_a_line() -> None:
     used = re.findall(r'^        \("(\w+)"', (ROOT / "tools" / "release.py").read_text(), re.MULTILINE)
     assert len(used) == 3
-    assert [tool for tool in used if not re.search(rf"^\| .*`{tool.replace('_', '-')}\b", PAGE, re.MULTILINE)] == []
+    assert [tool for tool in used if not re.search(rf"^\* .*`{tool.replace('_', '-')}\b", PAGE, re.MULTILINE)] == []
