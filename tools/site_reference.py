@@ -247,6 +247,7 @@ SOURCES = {
     "airflow_provider_segmind/doctor/expectations.toml": "service.md",
     "airflow_provider_segmind/api/errors.py": "reference/errors.md",
     "airflow_provider_segmind/emulator/faults.py#explained": "reference/commands.md#faults",
+    "airflow_provider_segmind/hooks/segmind.py": "reference/hook.md",
     "airflow_provider_segmind/observability/facets.json": "reference/metrics.md",
     "airflow_provider_segmind/observability/metrics.py": "reference/metrics.md",
     "airflow_provider_segmind/get_provider_info.py": "reference/configuration.md",

@@ -179,7 +179,7 @@ def test_every_method_of_the_hook_is_described() -> None:
         and (name not in vars(HttpHook) or name == "test_connection")
     ]
     assert {"submit", "get_job", "wait", "get_credits", "upload"} <= set(own)
-    assert [name for name in own if f"`{name}(" not in HOOK] == []
+    assert [name for name in own if f"`{name}`" not in HOOK or not vars(SegmindHook)[name].__doc__] == []
 
 
 @pytest.mark.parametrize("extra", sorted(KNOWN_EXTRAS | set(FIELDS)))

@@ -60,7 +60,8 @@ def test_a_link_to_data_leads_to_the_page_that_shows_them(source: str, made: str
     page = SimpleNamespace(file=SimpleNamespace(src_uri="how-to/approval.md"))
     linking = [page for page in PAGES if re.search(rf"\]\([./]*{re.escape(source)}\)", page.read_text())]
     assert linking
-    assert made.partition("#")[0] in site_reference.PAGES
+    made_from_docstrings = (ROOT / "docs" / made).exists()
+    assert made_from_docstrings or made.partition("#")[0] in site_reference.PAGES
     assert site_pages.on_page_markdown(f"[a](../../{source})", page, None, None) == f"[a](../{made})"
 
 
