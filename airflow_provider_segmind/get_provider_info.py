@@ -209,8 +209,8 @@ def get_provider_info() -> dict[str, Any]:
                         "default": "True",
                     },
                     "signing_certificate": {
-                        "description": "Path of the PEM chain, or the PEM itself, with which stored pictures are "
-                        "signed (C2PA); needs the extra ``provenance``.",
+                        "description": "Path of the PEM chain, the signer's own certificate first, or the PEM itself, "
+                        "with which stored pictures are signed (C2PA); needs the extra ``provenance``.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "/etc/segmind/chain.pem",
