@@ -21,9 +21,10 @@ from tests.docs.reader import SERVERS, Reader
 from tests.docs.steps import Save, Type, read
 from tests.docs.terminal import Terminal, TerminalError
 from tools.environment import clean_environment
+from tools.site_pages import with_listings
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "tutorial.md").read_text()
+PAGE = with_listings((ROOT / "docs" / "tutorial.md").read_text(), ROOT / "docs")
 PRICE = 0.2687
 ORDERED = ("character_image", "reference_character_image")
 
