@@ -218,7 +218,7 @@ def submit(path: Path, emulator: Emulator, **more: Any) -> SubmitBodySwapOperato
 
 def test_the_page_and_the_tests_have_the_same_pictures() -> None:
     assert [*SENT, *PREPARED, *REFUSED] == list(MADE)
-    text = PAGE.read_text().partition("**Refused**")[2].partition("\n\nGood")[0]
+    text = PAGE.read_text().partition("**Refused**")[2].partition("\n\nA refusal")[0]
     named = [name for line in re.findall(r"^\* (.*)", text, re.MULTILINE) for name in re.split(r"[,;] ", line)]
     assert named
     assert sorted(named) == sorted(REFUSED)
