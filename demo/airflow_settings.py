@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 # Below the ports that kernels give away by themselves, so that nobody is handed ours before the server binds it.
 _PORTS = range(20000, 30000)
 _FOREIGN = ("AIRFLOW", "SEGMIND_API_KEY", "_AIRFLOW", "PYTEST_")
-_FIXED = {
+FIXED = {
     "core__parallelism": "4",
     "core__load_examples": "False",
     "core__simple_auth_manager_all_admins": "True",
@@ -61,7 +61,7 @@ def airflow_environment(home: Path, dags_folder: Path, port: int, extra: Mapping
     base = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     url = f"http://{LOOPBACK}:{port}"
     options = {
-        **_FIXED,
+        **FIXED,
         "core__dags_folder": str(dags_folder),
         "core__fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "core__simple_auth_manager_passwords_file": str(home / "passwords.json"),

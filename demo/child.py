@@ -40,9 +40,15 @@ class Child:
     def start(self) -> None:
         """Start the program."""
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
-        with self._log_path.open("ab") as log, deferred():
+        with deferred():
             self.started_at = time.time()
-            self._process = subprocess.Popen(
+            self._process = self._begin()
+            self._sessions[self._process.pid] = self.started_at
+            self.expected_dead = False
+
+    def _begin(self) -> subprocess.Popen[bytes]:
+        with self._log_path.open("ab") as log:
+            return subprocess.Popen(
                 self._command,
                 env=self._env,
                 stdin=subprocess.DEVNULL,
@@ -50,8 +56,6 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            self._sessions[self._process.pid] = self.started_at
-            self.expected_dead = False
 
     @property
     def is_alive(self) -> bool:

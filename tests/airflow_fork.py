@@ -1,15 +1,14 @@
 """
-Airflow's own command in a fork of one process that has imported it, for tests of what the command does.
+Airflow's own command in a fork of one process that has imported it.
 
 An ``airflow`` process spends some seconds on its imports before it does anything. :func:`airflow` gives the same
-command, environment and output without them. Tests of processes themselves start real ones.
+command, environment and output without them, and :class:`Component` is a part of a running Airflow. Tests of
+processes themselves start real ones.
 """
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,28 +19,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from pathlib import Path
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
-import httpx
+from demo.child import Child
 
-ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 240
-
-_IMPORTED = (
-    "airflow.__main__",
-    "airflow.settings",
-    "airflow.models.dagrun",
-    "airflow.cli.commands.dag_command",
-    "airflow.cli.commands.db_command",
-    "airflow.cli.commands.pool_command",
-    "airflow.dag_processing.dagbag",
-    "airflow.api_fastapi.execution_api.app",
-    "airflow.sdk.execution_time.supervisor",
-    "airflow.sdk.execution_time.task_runner",
-    "airflow_provider_segmind.decorators.body_swap",
-    *(f"airflow_provider_segmind.tasks.{name}" for name in ("batch", "check", "store", "swap", "wait")),
-)
 
 
 def airflow(*words: str, env: Mapping[str, str] | None = None, fork: bool = True) -> subprocess.CompletedProcess[str]:
@@ -59,59 +42,76 @@ def airflow(*words: str, env: Mapping[str, str] | None = None, fork: bool = True
         return subprocess.run(
             command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT, check=False
         )
-    parent = _parent()
-    assert parent.stdin
-    assert parent.stdout
     with tempfile.NamedTemporaryFile("r", dir=os.environ["AIRFLOW_HOME"], errors="replace") as printed:
-        parent.stdin.write(json.dumps({"words": words, "env": dict(env or os.environ), "output": printed.name}) + "\n")
-        parent.stdin.flush()
-        code = int(parent.stdout.readline())
-        return subprocess.CompletedProcess(words, code, printed.read(), "")
+        process = _forked(words, dict(env or os.environ), printed.name)
+        process.join(TIMEOUT)
+        for stop in (os.killpg, os.kill):  # the end of an interpreter would end its children
+            with suppress(ProcessLookupError):
+                stop(process.pid or 0, signal.SIGKILL)
+        process.join()
+        return subprocess.CompletedProcess(words, process.exitcode or 0, printed.read(), "")
+
+
+class Component(Child):
+    """A part of a running Airflow whose process is forked; ``command`` is what follows ``airflow``."""
+
+    def _begin(self) -> Any:
+        return _Started(_forked(self._command, self._env, str(self._log_path)))
+
+
+class _Started:
+    """What a :class:`~demo.child.Child` knows of its process, as of one that ``subprocess`` has started."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        self.pid = process.pid
+        self.terminate = process.terminate
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        if (code := self._process.exitcode) is None:
+            raise subprocess.TimeoutExpired(self._process.name, timeout or 0)
+        return code
+
+
+def _forked(words: tuple[str, ...], env: dict[str, str], output: str) -> ForkServerProcess:
+    """Return the running process of a command, in a session of its own."""
+    context = _context()
+    ready, says_so = context.Pipe(duplex=False)
+    process = context.Process(target=_run, args=(words, env, output, says_so))
+    process.start()
+    says_so.close()
+    with suppress(EOFError):
+        ready.recv()
+    return process
 
 
 @cache
-def _parent() -> subprocess.Popen[str]:
-    """Start the parent of all; it ends with this process, which holds the other end of its standard input."""
-    command = (sys.executable, "-W", "ignore", "-m", "tests.airflow_fork")
-    env = {**os.environ, "_AIRFLOW__AS_LIBRARY": "1"}
-    parent = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    atexit.register(parent.communicate)
-    return parent
+def _context() -> ForkServerContext:
+    """Return what forks, all from one parent."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.airflow_imported"])
+    return context
 
 
-def _serve() -> None:
-    for module in _IMPORTED:
-        import_module(module)
-    import_module("tests.hurried.airflow_local_settings")
-    # ``dags test`` has the tasks' API in its own process; its first request builds it, which takes five seconds.
-    asyncio.run(_ask(import_module("airflow.sdk.execution_time.supervisor").in_process_api_server().app))
-    for line in sys.stdin:
-        request = json.loads(line)
-        pid = os.fork()
-        if not pid:
-            _run(**request)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        with suppress(ProcessLookupError):  # the end of an interpreter would end its children
-            os.killpg(pid, signal.SIGKILL)
-        sys.stdout.write(f"{code}\n")
-        sys.stdout.flush()
-
-
-async def _ask(app: Any) -> None:
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://airflow") as client:
-        await client.get("/health")
-
-
-def _run(words: list[str], env: dict[str, str], output: str) -> None:
+def _run(words: tuple[str, ...], env: dict[str, str], output: str, says_so: Any) -> None:
+    os.setsid()
+    says_so.close()
+    multiprocessing.set_start_method(
+        "fork", force=True
+    )  # of an executor's workers, as in a process that was not forked
     code = 1
-    os.setpgid(0, 0)
-    signal.alarm(TIMEOUT)
     try:
-        printed = os.open(output, os.O_WRONLY | os.O_APPEND)
+        printed = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         for standard in (1, 2):
             os.dup2(printed, standard)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.environ.clear()
         os.environ.update(env)
         sys.argv = ["airflow", *words]
@@ -126,7 +126,3 @@ def _run(words: list[str], env: dict[str, str], output: str) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-if __name__ == "__main__":
-    _serve()

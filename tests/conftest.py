@@ -95,9 +95,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Five processes for two cores, since half of the time is spent waiting for sockets and other processes."""
-    return 2 * (os.cpu_count() or 1) + 1
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More processes than cores: slow tests wait for other processes. Each imports for itself, ten seconds of CPU."""
+    cores = os.cpu_count() or 1
+    return 2 * cores if config.option.markexpr == "slow" else cores + 1
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

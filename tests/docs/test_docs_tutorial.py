@@ -73,6 +73,8 @@ def _environment(ports: dict[str, int]) -> dict[str, str]:
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(ports["worker-logs"]),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(ports["trigger-logs"]),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        # On a busy machine the API server takes longer than five seconds for its first answer to a task.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
     }
 
 

@@ -15,6 +15,8 @@ from tests.api.clock import Clock
 from tests.doctor.conftest import differs, run, seen
 from tests.doctor.seeds import ALONE, TOGETHER, Seed
 
+pytestmark = pytest.mark.slow
+
 
 def like(said: dict[str, Any], tmp_path: Path, clock: Clock) -> tuple[Report, int]:
     """Return the report on an emulator like a cassette, and the number of bills."""

@@ -35,6 +35,8 @@ from airflow_provider_segmind.orders.store import OrderStore
 from tests.api import drive
 from tests.provider.running import TaskInstance
 
+pytestmark = pytest.mark.slow
+
 BEARER = drive.settings(extra={"auth_scheme": "bearer"})
 ACCEPTED = ["accepted", "accepted, lost", "accepted, 500", "accepted, cut off"]
 ANSWERS = [*ACCEPTED, "accepted", "accepted", "lost", "refused", "429", "406", "404", "500"]

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,8 @@ from airflow_provider_segmind.orders.ended import mark_failed
 from airflow_provider_segmind.orders.place import Order, place
 from tests.api import drive
 from tests.provider.running import TaskInstance
+
+pytestmark = pytest.mark.slow
 
 CHARGED = ["accepted", "accepted, lost", "accepted, 500", "accepted, cut off"]
 ANSWERS = [*CHARGED, "lost", "refused", "429", "401", "406", "500"]

@@ -29,6 +29,8 @@ from tests.api.virtual import DOWN, GONE, Clock, Service, VirtualAsyncClient, Vi
 from tests.provider.running import TaskInstance
 from tests.provider.virtual import World
 
+pytestmark = pytest.mark.slow
+
 SEEDS = os.environ.get("STORM_SEEDS", "0-249")
 READ_TIMEOUT = 35.0
 SETTLED, PATIENCE = history.SETTLED, history.PATIENCE

@@ -14,6 +14,8 @@ from airflow_provider_segmind.quality.prepare import check, prepare
 from airflow_provider_segmind.quality.reading import UnreadableError, read
 from tests.quality.drawing import encoded, find, scene
 
+pytestmark = pytest.mark.slow
+
 
 @functools.cache
 def photograph() -> Image.Image:

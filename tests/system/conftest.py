@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from airflow_provider_segmind.emulator import Emulator
 from demo.bucket import ROOT, Bucket
 from demo.local_airflow import LocalAirflow
+from tests.airflow_fork import airflow as forked
 from tests.hurry import hurried
 
 DAG_FOLDERS = (Path(__file__).resolve().parents[2] / "example_dags", Path(__file__).parent / "dags")
@@ -62,8 +62,6 @@ def airflow_cli(airflow: LocalAirflow) -> AirflowCli:
     """Return a function that runs Airflow's own command against the running Airflow."""
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = (sys.executable, "-m", "airflow", *arguments)
-        env = {**airflow.env, "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"}  # what it prints is read
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+        return forked(*arguments, env={**airflow.env, "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO"})  # it is read
 
     return run

@@ -54,7 +54,7 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
         if listened:
             transport = {"type": "file", "log_file_path": str(log), "append": True}
             env |= {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport)}
-        with hurried(tmp_path / "home", tmp_path / "dags", env) as airflow:
+        with hurried(tmp_path / "home", tmp_path / "dags", env, fork=False) as airflow:
             airflow.wait_healthy()
             for dag_id in ("one_swap", "nightly_swaps", "publish_swaps"):
                 airflow.wait_for_dag(dag_id)
