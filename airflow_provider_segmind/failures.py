@@ -103,9 +103,17 @@ def skipping(task: Any) -> Iterator[None]:
 
 @contextmanager
 def failing(task: Any) -> Iterator[None]:
-    """Fail for a wrong setting that Airflow's own loop has skipped; it skips every permanent failure."""
+    """
+    Correct what Airflow's own loop skips.
+
+    It skips every permanent failure, also a wrong setting, and with ``never_fail`` all but a timeout that it sees itself.
+    """
     try:
         yield
+    except AirflowSensorTimeout as error:
+        if task.never_fail:
+            raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
+        raise
     except AirflowSkipException as skip:
         error = skip.__cause__
         if isinstance(error, WrongSettingsError) and not task.never_fail:

@@ -68,11 +68,13 @@ class Placed:
 
     :param attached: whether an earlier attempt placed it.
     :param orders: number of orders that the task has placed in total.
+    :param unnamed: number of earlier ones that may be billed, and of which no id is known.
     """
 
     job: Job
     attached: bool
     orders: int
+    unnamed: int
 
 
 def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
@@ -126,7 +128,7 @@ def place(context: Context, hook: SegmindHook, order: Order) -> Placed:
         _tell(hook, job)
         if attached.fingerprint != wanted:
             raise _changed(attached)
-    return Placed(job, attached=True, orders=len(attached.ordered))
+    return Placed(job, attached=True, orders=len(attached.ordered), unnamed=attached.unnamed)
 
 
 def _order(
@@ -159,7 +161,8 @@ def _order(
         except LostClaimError:
             key = order.key()  # `build` reads the pictures again as well, and they may have changed
             continue
-        return Placed(replace(job, prepared=intent.prepared), attached=False, orders=len(earlier) + 1)
+        job = replace(job, prepared=intent.prepared)
+        return Placed(job, attached=False, orders=len(earlier) + 1, unnamed=intent.unnamed)
 
 
 def _take(
@@ -184,7 +187,7 @@ def _take(
     job = replace(job, reused=not is_new)
     record = replace(wish, at=known.order.at, replaced=earlier, reused=job.reused, unnamed=unnamed).submitted(job)
     _keep(context, store, record, job)
-    return Placed(job, attached=True, orders=len(record.ordered))
+    return Placed(job, attached=True, orders=len(record.ordered), unnamed=record.unnamed)
 
 
 class LostClaimError(SegmindError):

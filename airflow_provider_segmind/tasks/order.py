@@ -21,7 +21,7 @@ from airflow_provider_segmind.api.workflows import (
 )
 from airflow_provider_segmind.files.fetching import look_at_url, looks
 from airflow_provider_segmind.files.pictures import is_url, read_picture, readable
-from airflow_provider_segmind.gallery.recording import doubtful_of, ordered, show, unplaced
+from airflow_provider_segmind.gallery.recording import ordered, show, unplaced
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.memory.costs import note_reused
 from airflow_provider_segmind.memory.swaps import Remembering, digests_in, digests_of, remembering
@@ -171,8 +171,7 @@ class OrderRun:
             note_orders(context, placed.orders)
             give_back(context)
         if task.swaps_people:
-            doubtful = doubtful_of(_record_of(context))
-            show(context, ordered(job, task.given_inputs(), placed.orders, doubtful))
+            show(context, ordered(job, task.given_inputs(), placed.orders, placed.unnamed))
 
 
 class SwapOrderRun(OrderRun):

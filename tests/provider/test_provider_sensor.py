@@ -19,6 +19,7 @@ from airflow_provider_segmind.compat import (
     TaskDeferralTimeout,
 )
 from airflow_provider_segmind.emulator import Emulator, Fault
+from airflow_provider_segmind.failures import failing
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.sensors.body_swap import BodySwapSensor
 from airflow_provider_segmind.sensors.pixelflow import PixelFlowSensor
@@ -163,6 +164,16 @@ def test_never_fail_skips_every_failure(
     emulator.script(Fault(kind, on="poll", times=None))
     with pytest.raises(AirflowSkipException):
         wait(mode, poll_url, never_fail=True, max_outage=0.1, timeout=0.3 if mode == "reschedule" else 60)
+
+
+@pytest.mark.parametrize(("never_fail", "outcome"), [(True, AirflowSkipException), (False, AirflowSensorTimeout)])
+def test_never_fail_also_skips_a_timeout_that_airflow_sees_first(never_fail: bool, outcome: type[Exception]) -> None:
+    """Its loop looks at the time after each poke, so it may see the timeout a moment before the next poke would."""
+    sensor = BodySwapSensor(
+        task_id="wait", poll_url="https://api.segmind.com/x", deferrable=False, never_fail=never_fail
+    )
+    with pytest.raises(outcome, match="run duration"), failing(sensor):
+        raise AirflowSensorTimeout("Sensor has timed out; run duration of 3.1 seconds exceeds 3.")
 
 
 @pytest.mark.parametrize("mode", MODES)
