@@ -106,13 +106,13 @@ def failing(task: Any) -> Iterator[None]:
     """
     Correct what Airflow's own loop skips.
 
-    It skips every permanent failure, also a wrong setting, and with ``never_fail`` all but a timeout that it sees itself.
+    It skips every permanent failure, also a wrong setting; with ``never_fail`` all but a timeout that it sees itself.
     """
     try:
         yield
-    except AirflowSensorTimeout as error:
+    except AirflowSensorTimeout as late:
         if task.never_fail:
-            raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
+            raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {late}") from late
         raise
     except AirflowSkipException as skip:
         error = skip.__cause__
