@@ -17,6 +17,7 @@ from airflow_provider_segmind.emulator import paint, samples
 from demo.airflow_rest import AirflowRest, AirflowRestError
 from demo.airflow_settings import LOOPBACK, airflow_environment, free_port
 from demo.child import Child
+from tests.airflow_fork import Component
 from tests.metadata import copy_database
 
 DAG_ID = "lookbook"
@@ -95,16 +96,19 @@ class Lookbook:
         }
         self.env = airflow_environment(home, dags, port, extra)
         env_below = {**self.env, "AIRFLOW__API__PORT": str(below), "AIRFLOW__API__BASE_URL": self.url_below}
-        self.server = self._child("api-server", self.env, "api-server")
-        self.below = self._child("api-server-below", env_below, "api-server")
+        self.server = self._child("api-server")
+        # A path is read while Airflow is imported.
+        command = (sys.executable, "-m", "airflow", "api-server")
+        self.below = Child("api-server-below", command, env_below, self.home / "api-server-below.log")
         # `dags test` of older versions runs one trigger at a time, and answers no question of a person.
         commands = (("dags", "test", DAG_ID),) if AIRFLOW_V_3_3_PLUS else _COMPONENTS
-        self.runners = [self._child("-".join(words), self.env, *words) for words in commands]
+        self.runners = [self._child(*words) for words in commands]
         self.rest = AirflowRest(self.url)
         self.run_id = ""
 
-    def _child(self, name: str, env: dict[str, str], *arguments: str) -> Child:
-        return Child(name, (sys.executable, "-m", "airflow", *arguments), env, self.home / f"{name}.log")
+    def _child(self, *words: str) -> Child:
+        name = "-".join(words)
+        return Component(name, words, self.env, self.home / f"{name}.log")
 
     def __enter__(self) -> Self:
         try:
