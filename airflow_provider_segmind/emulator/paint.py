@@ -6,12 +6,12 @@ import io
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps, ImageStat
 
-from airflow_provider_segmind.emulator.samples import Form
-
 Box = tuple[int, int, int, int]
+Form = Literal["PNG", "JPEG"]
 
 MAX_SIDE = 6000
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")

@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_segmind.emulator import answers, samples
+from airflow_provider_segmind.emulator import answers, paint, samples
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.endpoints import read_data_url
-from airflow_provider_segmind.emulator.samples import Form, Kind
+from airflow_provider_segmind.emulator.paint import Form
+from airflow_provider_segmind.emulator.samples import Kind
 from airflow_provider_segmind.emulator.settings import is_loopback
 from airflow_provider_segmind.emulator.state import Job, State
 
@@ -89,12 +90,10 @@ class Pictures:
         return self._swap(job) if job and self._state.has_picture(job) else None
 
     async def _swap(self, job: Job) -> bytes:
-        if not samples.HAS_PILLOW:
-            return samples.flat_png(job.request_id)
         scene = await self._source("scene", job.inputs.get("character_image"))
         person = await self._source("person", job.inputs.get("reference_character_image"))
         data = await self._in_thread(lambda: _paint_swap(scene, person))
-        return data if self._state.like.form == "PNG" else await self._in_thread(lambda: _as_jpeg(data))
+        return data if self._state.like.form == "PNG" else await self._in_thread(lambda: paint.converted(data, "JPEG"))
 
     async def _source(self, kind: Kind, url: object) -> bytes:
         """Return the picture behind an input's URL, or a sample in its place."""
@@ -133,19 +132,11 @@ class Pictures:
 
 
 def _paint_swap(scene: bytes, person: bytes) -> bytes:
-    from airflow_provider_segmind.emulator import paint
-
     try:
         return paint.swap(scene, person)
     except paint.NotAPictureError:
         # Real jobs fail on such inputs only sometimes, and late; here a picture is more useful than a failure.
         return paint.swap(samples.draw("scene", 0), samples.draw("person", 0))
-
-
-def _as_jpeg(picture: bytes) -> bytes:
-    from airflow_provider_segmind.emulator import paint
-
-    return paint.converted(picture, "JPEG")
 
 
 def _fetch(host: str, port: int, target: str) -> bytes | None:
