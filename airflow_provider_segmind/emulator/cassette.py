@@ -22,12 +22,7 @@ _MOST = 1e10
 
 
 def read_like(path: str | Path | None) -> Like:
-    """
-    Return what a cassette shows; nothing without a path.
-
-    :param path: Path of a ``cassette.json``.
-    :raises ValueError: If it is no cassette of this version.
-    """
+    """Return what the ``cassette.json`` at a path shows, nothing without a path; raise ``ValueError`` if it is none."""
     if path is None:
         return Like()
     data = Path(path).read_bytes()

@@ -29,29 +29,17 @@ Entry = Mapping[str, Any]
 
 @dataclass
 class Like:
-    """
-    What is imitated.
+    """What is imitated; times are in seconds."""
 
-    :param settings: Settings of the emulator that the cassette shows.
-    :param host: Host of the service, in the cassette's URLs.
-    :param seen: An answer for each kind of request, by name.
-    :param unseen: Seconds after its order in which a job is answered as unknown.
-    :param listed: Seconds after a job's end from which the history lists it; None: while it runs; infinite: never.
-    :param picture_seconds: Seconds after a job's end from which its picture is gone; None: never.
-    :param form: Format of the pictures.
-    :param limit: What its header fields tell of its rate limit.
-    :param skew: Seconds by which the service's clock is behind.
-    """
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    host: str = ""
-    seen: Mapping[str, Entry] = field(default_factory=dict)
-    unseen: float = 0.0
-    listed: float | None = None
-    picture_seconds: float | None = None
-    form: str = "PNG"
-    limit: Limit | None = None
-    skew: float = 0.0
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the emulator, as the cassette shows them
+    host: str = ""  # of the service, in the cassette's URLs
+    seen: Mapping[str, Entry] = field(default_factory=dict)  # an answer for each kind of request, by name
+    unseen: float = 0.0  # time after its order in which a job is answered as unknown
+    listed: float | None = None  # time from a job's end until the history lists it; None: while it runs; inf: never
+    picture_seconds: float | None = None  # time from a job's end until its picture is gone; None: never
+    form: str = "PNG"  # of the pictures
+    limit: Limit | None = None  # the rate limit, as its header fields show it
+    skew: float = 0.0  # time by which the service's clock is behind
 
     def shaped(self, on: Endpoint, good: Answer, base: str, now: float) -> Answer:
         """Return an answer of the emulator as the service gave it; ``base``: the emulator's URL."""
@@ -80,15 +68,10 @@ class Like:
 
 
 class Limit:
-    """
-    The service's rate limit, by its header fields; what is left is counted down, anew in each minute.
-
-    :param left: The most that was left, by the name of the field.
-    :param polls_count: Whether polls count against it.
-    """
+    """The service's rate limit, by its header fields; what is left is counted down, anew in each minute."""
 
     def __init__(self, left: Mapping[str, int], *, polls_count: bool) -> None:
-        self._left = left
+        self._left = left  # the most that was left, by the name of the field
         self._polls_count = polls_count
         self._used = 0
         self._ends = -math.inf

@@ -21,52 +21,30 @@ Status = Literal["QUEUED", "PROCESSING", "COMPLETED", "FAILED"]
 
 @dataclass(frozen=True)
 class Charge:
-    """
-    One bill: one accepted submit.
-
-    :param request_id: The job that was paid for.
-    :param at: Seconds since the epoch.
-    :param amount: US dollars.
-    :param workflow: The workflow's id.
-    :param inputs: The inputs as sent.
-    :param defaulted: Inputs that were not sent, so that the job used the vendor's demo values.
-    :param ignored: Inputs that were sent but that the workflow does not know.
-    """
+    """One bill: one accepted submit."""
 
     request_id: str
-    at: float
-    amount: float
+    at: float  # seconds since the epoch
+    amount: float  # US dollars
     workflow: str
-    inputs: Mapping[str, Any]
-    defaulted: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
+    inputs: Mapping[str, Any]  # as sent
+    defaulted: tuple[str, ...] = ()  # inputs that were not sent, so that the job used the vendor's demo values
+    ignored: tuple[str, ...] = ()  # inputs that were sent but that the workflow does not know
 
 
 @dataclass(frozen=True)
 class JobView:
-    """
-    A job at one moment.
-
-    :param request_id: Its id.
-    :param workflow: The workflow's id.
-    :param inputs: The inputs as sent.
-    :param status: ``QUEUED``, ``PROCESSING``, ``COMPLETED`` or ``FAILED``.
-    :param polls: Polls answered with a status so far.
-    :param created: Acceptance in seconds since the epoch.
-    :param ended: End in seconds since the epoch, or None.
-    :param expired: Whether polls now answer 404.
-    :param picture: Name of its output file.
-    """
+    """A job at one moment; times are in seconds since the epoch."""
 
     request_id: str
     workflow: str
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any]  # as sent
     status: Status
-    polls: int
+    polls: int  # answered with a status so far
     created: float
     ended: float | None
-    expired: bool
-    picture: str
+    expired: bool  # polls now answer 404
+    picture: str  # name of its output file
 
 
 @dataclass(slots=True)
