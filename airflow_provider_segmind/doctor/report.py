@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from airflow_provider_segmind import __version__
 from airflow_provider_segmind.doctor.cassette import Cassette
 from airflow_provider_segmind.doctor.expectations import Belief, beliefs
+from airflow_provider_segmind.doctor.reading import Entry, Tape, is_answer, is_page, words_of
 from airflow_provider_segmind.doctor.reading_order import READERS
-from airflow_provider_segmind.doctor.tape import Entry, Tape, is_answer, is_page, words_of
 
 _WIDTH = 120
 
