@@ -20,14 +20,17 @@ from airflow_provider_segmind.gallery.answers import (
     PAGE,
     Limit,
     Offset,
+    Place,
     Size,
     Version,
     answer,
     batch_swap,
     facts_of,
+    folders_at,
     folders_of,
     in_lane,
     index_of,
+    item_picture,
     may_read,
     or_refuse,
     path_of,
@@ -102,50 +105,30 @@ def list_swaps(
 
 @app.get("/image/{dag_id}/{run_id}/{task_id}/{map_index}/{slot}", dependencies=[Depends(may_read)])
 @in_lane
-def show_picture(
-    dag_id: str,
-    run_id: str,
-    task_id: str,
-    map_index: str,
-    slot: str,
-    size: Size = None,
-    part: _Part = 0,
-    v: Version = None,
-) -> Response:
+def show_picture(task: Place, slot: str, size: Size = None, part: _Part = 0, v: Version = None) -> Response:
     """Return a picture of a task's swap; the task's record decides which file, never the client."""
-    place = TaskKey(dag_id, run_id, task_id, index_of(map_index), part)
+    place = task._replace(part=part)
     which, record = slot_of(slot), _record_at(place)
     if getattr(record, which) is None and record.request_id:
         # The task that stored the result does not know the scene; the task that ordered it does.
         record = _whole_swap(place) or record
-    return picture_at(uri_of(record, which, size), folders_of([dag_id])[dag_id], v)
+    return picture_at(uri_of(record, which, size), folders_at(place), v)
 
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}", dependencies=[Depends(may_read)])
 @in_lane
-def list_items(
-    dag_id: str, run_id: str, task_id: str, map_index: str, offset: Offset = 0, limit: Limit = PAGE
-) -> Response:
+def list_items(place: Place, offset: Offset = 0, limit: Limit = PAGE) -> Response:
     """Return a page of the swaps of a batch."""
-    place = TaskKey(dag_id, run_id, task_id, index_of(map_index))
-    folders = folders_of([dag_id])[dag_id]
-    uri = _record_at(place).items
+    uri, folders = _record_at(place).items, folders_at(place)
     total, items = or_refuse(lambda: read_page(uri, folders, offset, limit))
     return answer({"total": total, "offset": offset, "swaps": [batch_swap(place, item, folders) for item in items]})
 
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}/{index}/{slot}", dependencies=[Depends(may_read)])
 @in_lane
-def show_item_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: Size = None, v: Version = None
-) -> Response:
+def show_item_picture(place: Place, index: int, slot: str, size: Size = None, v: Version = None) -> Response:
     """Return a picture of one swap of a batch; the batch's manifest decides which file."""
-    which, record = slot_of(slot), _record_at(TaskKey(dag_id, run_id, task_id, index_of(map_index)))
-    folders = folders_of([dag_id])[dag_id]
-    _, items = or_refuse(lambda: read_page(record.items, folders, max(0, index), int(index >= 0)))
-    if not items:
-        raise HTTPException(404, "The batch has no such swap.")
-    return picture_at(uri_of(items[0].record, which, size), folders, v)
+    return item_picture(_record_at(place).items, index, slot, size, folders_at(place), v)
 
 
 @app.get("/costs", dependencies=[Depends(may_read)])
