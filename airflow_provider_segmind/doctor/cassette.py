@@ -19,9 +19,10 @@ from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.refusals import moment_of
 from airflow_provider_segmind.api.wire import Answer, Request, Response
-from airflow_provider_segmind.doctor.redaction import LIMIT, Redactor
+from airflow_provider_segmind.doctor.redaction import Redactor
+from airflow_provider_segmind.emulator.cassette import VERSION
+from airflow_provider_segmind.emulator.like import LIMIT
 
-VERSION = 1
 Reading = Callable[[Response], Any]
 """How the package reads an answer."""
 WATCHED = ("poll", "record", "picture-later", "history-order")

@@ -1,8 +1,4 @@
-"""
-Read a cassette: its requests by name, and what those that are free show of the service, one value for each belief.
-
-Pure, so that a report can be made anew.
-"""
+"""Read a cassette: its requests by name, and what the free ones show, one value for each belief. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from airflow_provider_segmind.api.models import TERMINAL
-from airflow_provider_segmind.doctor.redaction import JSON, LIMIT, PAGE, TEXT
+from airflow_provider_segmind.emulator.like import JSON, LIMIT, PAGE, TEXT
 
 _ROW = ("request_id", "request_body", "model_status")
 Entry = Mapping[str, Any]

@@ -24,7 +24,7 @@ from airflow_provider_segmind.doctor.reading import (
     rows_of,
     words_of,
 )
-from airflow_provider_segmind.doctor.redaction import JSON
+from airflow_provider_segmind.emulator.like import JSON
 
 HOUR, WEEK = 3600.0, 7 * 86400.0
 _LATE = 60.0

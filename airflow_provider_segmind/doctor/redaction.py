@@ -10,11 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_segmind.api import answers
 from airflow_provider_segmind.api.wire import Response
+from airflow_provider_segmind.emulator.like import JSON, LIMIT, PAGE, TEXT
 
-LIMIT = re.compile(r"rate-?limit")
-"""What names of header fields about a rate limit have in them."""
-PAGE, TEXT, JSON = "<page>", "<text>", "<json>"
-"""Names in a cassette for a web page, for another body that is no JSON, and for JSON in a string."""
 _MOST = 40  # names in an object
 _DEEPEST = 8
 _LARGE = 8000  # characters of an answer

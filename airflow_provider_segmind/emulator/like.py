@@ -22,6 +22,7 @@ _SLOWEST = 30.0
 _MINUTE = 60.0
 """Seconds of a limit's window; no cassette tells them."""
 LIMIT = re.compile(r"rate-?limit")
+"""What names of header fields about a rate limit have in them."""
 _OWN_HOSTS = ("images.segmind.com", "workflows-api.segmind.com", "api.spotprod.segmind.com")
 
 Entry = Mapping[str, Any]

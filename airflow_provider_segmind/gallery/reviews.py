@@ -1,8 +1,4 @@
-"""
-Routes of a review: its pictures, the verdicts so far, and the one thing that changes anything: a person's verdict.
-
-A verdict comes as PUT with JSON. No other site can send that: a browser asks first, and nothing here says yes.
-"""
+"""Routes of a review. A verdict, the only change, is a PUT with JSON: for another site, a browser does not send it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""
-Sign a picture with a C2PA manifest, and verify such a signature. Needs the extra ``provenance``.
-
-Nothing here uses the network, except for a requested time stamp.
-"""
+"""Sign and verify a picture's C2PA manifest, offline but for a time stamp. Needs the extra ``provenance``."""
 
 from __future__ import annotations
 
