@@ -40,7 +40,7 @@ while it runs:
   GET  /_emulator/{state,charges,requests,jobs}
   POST /_emulator/{faults,clear-faults,outage,set,reset}   with JSON, for example {"credits": 0} to set
   GET  /samples/{scene,person}/N.png         drawn photographs to use as inputs"""
-_PROGRAMS_ONLY = ("rate_window", "body_swap_workflow")
+_PROGRAMS_ONLY = ("rate_window",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -116,8 +116,11 @@ class _Filled:
             if JSON in seen:
                 inner = self.value(seen[JSON], name)
                 return inner if isinstance(self._own.get(name), list) else json.dumps(inner)
-            if name == "request_body" and isinstance(self._own.get(name), dict):
-                return self._inputs(seen)
+            own = self._own.get(name)
+            if name == "request_body" and isinstance(own, dict):
+                if "<scene without its fragment>" not in seen.values():
+                    return own
+                return {key: one.partition("#")[0] if isinstance(one, str) else one for key, one in own.items()}
             return {self._upload_name(key): self.value(part, key) for key, part in seen.items()}
         if isinstance(seen, list):
             return self._list(seen, name)
@@ -145,12 +148,6 @@ class _Filled:
             plain = name in self._own and name != "request_body"
             filled[name] = self._own[name] if plain else self.value(value, name)
         return filled
-
-    def _inputs(self, seen: Mapping[str, Any]) -> dict[str, Any]:
-        inputs = dict(self._own["request_body"])
-        if "<scene without its fragment>" in seen.values():
-            inputs = {key: one.partition("#")[0] if isinstance(one, str) else one for key, one in inputs.items()}
-        return inputs
 
     def _text(self, seen: str, name: str) -> Any:
         own = self._own.get(name)

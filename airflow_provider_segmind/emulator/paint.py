@@ -110,12 +110,9 @@ def _in_light_of(
     low, high = _LIGHT_RANGE
     gains = [min(high, max(low, (max(1.0, a) / max(1.0, b)) ** _LIGHT_SHARE)) for a, b in zip(there, here, strict=True)]
     *colours, alpha = cutout.split()
-    lit = [channel.point(_gain_table(gain)) for channel, gain in zip(colours, gains, strict=True)]
+    tables = [[min(255, round(value * gain)) for value in range(256)] for gain in gains]
+    lit = [channel.point(table) for channel, table in zip(colours, tables, strict=True)]
     return Image.merge("RGBA", (*lit, alpha))
-
-
-def _gain_table(gain: float) -> list[int]:
-    return [min(255, round(value * gain)) for value in range(256)]
 
 
 def _fitted(cutout: Image.Image, box: Box | None, target: Box) -> tuple[Image.Image, tuple[int, int]]:
@@ -157,7 +154,9 @@ def find_subject(photograph: Image.Image) -> Subject | None:
     width, height = photograph.size
     scale = _WORKING_WIDTH / width
     small = photograph.resize((_WORKING_WIDTH, max(8, round(height * scale))), Image.Resampling.BOX)
-    mask = _central_component(_cleaned(_foreground(small)))
+    # Thin things (a lamp post, a horizon) must not connect the person with their surroundings.
+    thick = _foreground(small).filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
+    mask = _central_component(thick)
     box = mask.getbbox() if mask else None
     if mask is None or box is None:
         return None
@@ -204,11 +203,6 @@ def _seeds(small: Image.Image) -> Image.Image:
         distance = ImageChops.add(ImageChops.add(red, green), blue)
         seeds = ImageChops.lighter(seeds, distance.point(lambda value: 255 if value <= _SAME_COLOUR else 0))
     return seeds
-
-
-def _cleaned(mask: Image.Image) -> Image.Image:
-    # Thin things (a lamp post, a horizon) must not connect the person with their surroundings.
-    return mask.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
 
 
 def _central_component(mask: Image.Image) -> Image.Image | None:

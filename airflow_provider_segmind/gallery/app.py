@@ -40,7 +40,7 @@ from airflow_provider_segmind.gallery.answers import (
 )
 from airflow_provider_segmind.gallery.costs import DAYS, MAX_DAYS, costs_page
 from airflow_provider_segmind.gallery.items import read_page
-from airflow_provider_segmind.gallery.records import RecordRow, SwapQuery, SwapView, TaskKey, cards, find
+from airflow_provider_segmind.gallery.records import SwapQuery, SwapView, TaskKey, cards, find
 from airflow_provider_segmind.gallery.reviews import router
 from airflow_provider_segmind.gallery.roots import Root, allowed, roots
 from airflow_provider_segmind.memory.store import has_memory
@@ -81,7 +81,9 @@ def list_swaps(
     readable = frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
     dag_ids = readable & {dag_id} if dag_id else readable
     found, more = find(SwapQuery(dag_ids, run_id, since=since, until=until))
-    found = _readable(request, user, found)
+    # Access to a DAG does not include its data.
+    with_data = _with(DagAccessEntity.XCOM, request, user, {each.place.dag_id for each in found})
+    found = [each for each in found if each.place.dag_id in with_data]
     index = index_of(map_index)
     chosen = [
         card
@@ -141,13 +143,6 @@ def show_costs(request: Request, user: GetUserDep, days: Annotated[int, Query(ge
         return _with(DagAccessEntity.XCOM, request, user, dag_ids & set(known))
 
     return costs_page(days, readable, lambda dag_ids: _with(DagAccessEntity.AUDIT_LOG, request, user, dag_ids))
-
-
-def _readable(request: Request, user: Any, found: Iterable[RecordRow]) -> list[RecordRow]:
-    """Drop records of DAGs whose XComs the user may not read: access to a DAG does not include its data."""
-    found = list(found)
-    known = _with(DagAccessEntity.XCOM, request, user, {each.place.dag_id for each in found})
-    return [each for each in found if each.place.dag_id in known]
 
 
 def _with(entity: DagAccessEntity, request: Request, user: Any, dag_ids: Iterable[str]) -> set[str]:
