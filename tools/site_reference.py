@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import griffe
 
 from airflow_provider_segmind.api.errors import BY_NAME, SegmindError
 from airflow_provider_segmind.api.models import Settings
-from airflow_provider_segmind.doctor import expectations
+from airflow_provider_segmind.doctor.report import Belief, beliefs
 from airflow_provider_segmind.emulator import faults
 from airflow_provider_segmind.get_provider_info import get_provider_info
 
@@ -197,6 +198,33 @@ def _faults() -> str:
     return "\n".join(rows) + "\n"
 
 
+def service() -> str:
+    """Return a page with what this package believes of the service."""
+    parts = [_SERVICE]
+    for topic, group in groupby(beliefs(), key=lambda belief: belief.topic):
+        parts.append(f"\n## {topic}\n\n| What | How sure | Source |\n|---|---|---|\n")
+        parts += [_belief(one) for one in group]
+    return "".join(parts)
+
+
+def _belief(one: Belief) -> str:
+    seen = "".join(f" Seen: {', '.join(each)}." for each in one.seen)
+    return f"| `{one.name}`: {one.says} | {one.sure} | {one.source}{seen} |\n"
+
+
+_SERVICE = """\
+# What we believe of the service
+
+<!-- Made of doctor/expectations.toml: edit that file. -->
+
+This package was built without a key, and reads the service tolerantly where the evidence is thin.
+[The doctor](doctor.md) finds out what is true, with a live key and at most one order, and says what follows.
+
+**documented**: Segmind's pages or its SDK say so. **reported**: independent clients do. **inferred**: from something
+near. **assumed**: nobody says. A row that the doctor has confirmed ends with "Seen" and the day.
+"""
+
+
 def _said(*command: str) -> str:
     """Return what a program prints, as a block of text."""
     env = {**os.environ, "COLUMNS": "110"}
@@ -240,7 +268,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/errors.md": errors,
     "reference/metrics.md": metrics,
     "reference/commands.md": commands,
-    "service.md": expectations.page,
+    "service.md": service,
 }
 """The pages by what makes each."""
 SOURCES = {

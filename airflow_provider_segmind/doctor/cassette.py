@@ -19,9 +19,10 @@ from airflow_provider_segmind.api.client import Client
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.refusals import moment_of
 from airflow_provider_segmind.api.wire import Answer, Request, Response
-from airflow_provider_segmind.doctor.redaction import LIMIT, Redactor
+from airflow_provider_segmind.doctor.redaction import Redactor
+from airflow_provider_segmind.emulator.cassette import VERSION
+from airflow_provider_segmind.emulator.like import LIMIT
 
-VERSION = 1
 Reading = Callable[[Response], Any]
 """How the package reads an answer."""
 WATCHED = ("poll", "record", "picture-later", "history-order")
@@ -130,11 +131,7 @@ def _failure(reason: str) -> str:
 
 
 class Folder:
-    """
-    The folder of one examination: report and cassette to share, and the record of the order, which is private.
-
-    What cannot be used raises ``InvalidRequestError``, which says what to do.
-    """
+    """The folder of one examination: report and cassette to share, and the record of the order, which is private."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -179,12 +176,7 @@ class Folder:
         return self._read("order.json")
 
     def keep_order(self, said: Mapping[str, Any], *, first: bool = False) -> None:
-        """
-        Keep the order's record. When this returns, it survives a kill and a power cut.
-
-        :raises InvalidRequestError: it is the ``first``, and cannot be kept: nothing must be ordered.
-        :raises OSError: it is not the first, and cannot be kept.
-        """
+        """Keep the order's record, safe from a power cut, or raise: if it is the ``first``, ``InvalidRequestError``."""
         try:
             self.write("order.json", json.dumps(said, indent=1).encode(), durably=True, exclusively=first)
         except FileExistsError:

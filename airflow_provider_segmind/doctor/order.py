@@ -29,7 +29,7 @@ from airflow_provider_segmind.api.patience import GONE_AFTER
 from airflow_provider_segmind.api.wire import Failure, Response
 from airflow_provider_segmind.api.workflows import BODY_SWAP_IMAGES, BODY_SWAP_WORKFLOW, PRICE, fingerprint, tag_scene
 from airflow_provider_segmind.doctor.bench import Bench
-from airflow_provider_segmind.doctor.tape import code, facts, may_be_accepted
+from airflow_provider_segmind.doctor.reading import code, facts, may_be_accepted
 
 SECONDS = 3600.0
 """Seconds after which a job is watched no more."""

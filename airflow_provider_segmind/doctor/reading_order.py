@@ -7,19 +7,24 @@ from typing import Any
 
 from airflow_provider_segmind.api.models import RUNNING, TERMINAL
 from airflow_provider_segmind.api.workflows import PRICE
-from airflow_provider_segmind.doctor.reading import FREE, Reader, each, fetched, query_of, rows_of
-from airflow_provider_segmind.doctor.redaction import JSON
-from airflow_provider_segmind.doctor.tape import (
+from airflow_provider_segmind.doctor.reading import (
+    FREE,
     Entry,
+    Reader,
     Seen,
     Tape,
     body,
     code,
+    each,
     facts,
+    fetched,
     last_at,
     may_be_accepted,
+    query_of,
+    rows_of,
     words_of,
 )
+from airflow_provider_segmind.emulator.like import JSON
 
 HOUR, WEEK = 3600.0, 7 * 86400.0
 _LATE = 60.0

@@ -1,8 +1,4 @@
-"""
-Keep of an answer only what is known to be harmless. Pure.
-
-What is not on a list of what stays is replaced by its kind: a cassette is attached to public bug reports.
-"""
+"""Keep of an answer only what is known to be harmless, for public bug reports; the rest becomes its kind. Pure."""
 
 from __future__ import annotations
 
@@ -14,11 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from airflow_provider_segmind.api import answers
 from airflow_provider_segmind.api.wire import Response
+from airflow_provider_segmind.emulator.like import JSON, LIMIT, PAGE, TEXT
 
-LIMIT = re.compile(r"rate-?limit")
-"""What names of header fields about a rate limit have in them."""
-PAGE, TEXT, JSON = "<page>", "<text>", "<json>"
-"""Names in a cassette for a web page, for another body that is no JSON, and for JSON in a string."""
 _MOST = 40  # names in an object
 _DEEPEST = 8
 _LARGE = 8000  # characters of an answer
@@ -80,15 +73,10 @@ def _bounded(value: Any) -> Any:
 
 
 class Redactor:
-    """
-    Replaces what could be a secret.
-
-    :param known: texts of this run, such as the order's id, and what stands for each.
-    :param hosts: the connection's own hosts, which are shown as they are.
-    """
+    """Replaces what could be a secret; the connection's own ``hosts`` are shown as they are."""
 
     def __init__(self, key: str, known: Mapping[str, str], hosts: Collection[str] = ()) -> None:
-        self.known = known
+        self.known = known  # texts of this run, such as the order's id, and what stands for each
         self._key, self._hosts = key, hosts
 
     def _host(self, host: str) -> str:
@@ -116,12 +104,7 @@ class Redactor:
         return value if told and any(form.fullmatch(value) for form in (_LIMITS, _DATE, _TIME)) else "<text>"
 
     def body(self, response: Response, own: str = "", rows: bool = False) -> Any:
-        """
-        Return what is known to be harmless of a body.
-
-        :param own: the order's id, so that of a history its row is kept.
-        :param rows: whether it is a history, of which other rows lose everything but their names.
-        """
+        """Return what is harmless of a body; of a history (``rows``) only the row of the order ``own`` keeps values."""
         if answers.is_page(response):
             return {PAGE: self.sentence(answers.words_of(response, self._key)), "bytes": len(response.body)}
         try:

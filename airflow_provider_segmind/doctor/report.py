@@ -1,20 +1,58 @@
-"""The report: what was expected, what was seen, and what follows for this package."""
+"""The report: what was expected, by ``expectations.toml``, what was seen, and what follows for this package."""
 
 from __future__ import annotations
 
+import functools
 import platform
 import textwrap
 import time
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from airflow_provider_segmind import __version__
 from airflow_provider_segmind.doctor.cassette import Cassette
-from airflow_provider_segmind.doctor.expectations import Belief, beliefs
+from airflow_provider_segmind.doctor.reading import Entry, Tape, is_answer, is_page, words_of
 from airflow_provider_segmind.doctor.reading_order import READERS
-from airflow_provider_segmind.doctor.tape import Entry, Tape, is_answer, is_page, words_of
 
 _WIDTH = 120
+_EXPECTATIONS = Path(__file__).with_name("expectations.toml")
+_OF_AN_ORDER = frozenset(("order", "poll", "history-order", "balance-after", "record", "picture", "picture-later"))
+
+
+@dataclass(frozen=True)
+class Belief:
+    """One thing that is believed of the service; expectations.toml says what its fields mean."""
+
+    topic: str
+    name: str
+    says: str
+    sure: str
+    source: str
+    expected: Sequence[str]
+    shown_by: Sequence[str]
+    otherwise: str
+    follows: Mapping[str, str] = field(default_factory=dict)
+    seen: Sequence[Sequence[str]] = ()
+
+    @property
+    def order(self) -> bool:
+        """Whether only an order can show it."""
+        return set(self.shown_by) <= _OF_AN_ORDER
+
+    def what_follows(self, seen: str) -> str:
+        """Return what follows of a value; empty if it is expected."""
+        if seen in self.expected:
+            return ""
+        return self.follows.get(seen, self.otherwise).replace("{seen}", seen)
+
+
+@functools.cache
+def beliefs() -> tuple[Belief, ...]:
+    """Return all beliefs, in the order of the file."""
+    topics = tomllib.loads(_EXPECTATIONS.read_text(encoding="utf-8"))
+    return tuple(Belief(topic, **one) for topic, listed in topics.items() for one in listed)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from airflow_provider_segmind.emulator import samples, settings
+from airflow_provider_segmind.emulator import settings
 
 if TYPE_CHECKING:
     from airflow_provider_segmind.emulator.faults import Fault
@@ -40,8 +40,7 @@ while it runs:
   GET  /_emulator/{state,charges,requests,jobs}
   POST /_emulator/{faults,clear-faults,outage,set,reset}   with JSON, for example {"credits": 0} to set
   GET  /samples/{scene,person}/N.png         drawn photographs to use as inputs"""
-_GET_PICTURES = "pip install pillow"
-_PROGRAMS_ONLY = ("rate_window", "body_swap_workflow")
+_PROGRAMS_ONLY = ("rate_window",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -177,8 +176,6 @@ def _serve(options: argparse.Namespace, chosen: dict[str, Any]) -> int:
         return 1
     emulator.script(*options.fault)
     _greet(emulator)
-    if not samples.HAS_PILLOW:
-        print(f"Pillow is not installed: pictures are flat colours. For real ones: {_GET_PICTURES}", flush=True)
     if options.ready_file:
         _announce_ready(options.ready_file, emulator)
     ended.wait()
@@ -207,9 +204,8 @@ def _log(event: str, job: JobView) -> None:
 
 
 def _write_samples(directory: Path) -> int:
-    if not samples.HAS_PILLOW:
-        print(f"Pillow is not installed. {_GET_PICTURES}", file=sys.stderr)
-        return 1
+    from airflow_provider_segmind.emulator import samples
+
     directory.mkdir(parents=True, exist_ok=True)
     for kind in get_args(samples.Kind):
         for number in range(4):

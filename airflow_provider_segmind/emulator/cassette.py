@@ -22,12 +22,7 @@ _MOST = 1e10
 
 
 def read_like(path: str | Path | None) -> Like:
-    """
-    Return what a cassette shows; nothing without a path.
-
-    :param path: Path of a ``cassette.json``.
-    :raises ValueError: If it is no cassette of this version.
-    """
+    """Return what the ``cassette.json`` at a path shows, nothing without a path; raise ``ValueError`` if it is none."""
     if path is None:
         return Like()
     data = Path(path).read_bytes()
@@ -112,17 +107,15 @@ def _status(one: Entry) -> str:
 
 def _answers(by_step: Mapping[str, Entry]) -> dict[str, Entry]:
     found = {name: by_step[name] for name in ("wrong-key", "unknown-job", "unknown-workflow") if name in by_step}
-    taken = [by_step[name] for name in ("bearer", "x-api-key") if name in by_step and by_step[name]["status"] == 200]
-    history = [by_step[name] for name in ("history", "history-order") if name in by_step]
-    good: dict[str, list[Entry | None]] = {
-        "credits": [*taken],
-        "upload": [by_step.get("upload")],
-        "submit": [by_step.get("order")],
-        "history": [*history],
+    shown_by = {
+        **dict.fromkeys(("bearer", "x-api-key"), "credits"),
+        "upload": "upload",
+        "order": "submit",
+        **dict.fromkeys(("history", "history-order"), "history"),
     }
-    for on, entries in good.items():
-        for one in entries:
-            found |= {on: one} if one and one["status"] < 300 else {}
+    for step, on in shown_by.items():
+        if step in by_step and by_step[step]["status"] < 300:
+            found[on] = by_step[step]
     return found
 
 

@@ -109,9 +109,10 @@ def _upload(state: State, call: Call) -> Answer:
 def _history(state: State, call: Call) -> Answer:
     if not state.settings.history:
         return answers.error(404, "Not found")
-    if call.subject:
-        return _one(state, call.subject, call.base)
-    return _page(state, call.request.query, call.base)
+    if not call.subject:
+        return _page(state, call.request.query, call.base)
+    job = state.jobs.get(call.subject)
+    return answers.as_json(_row(state, job, call.base)) if job else answers.no_request(call.subject)
 
 
 def read_data_url(url: object) -> Asset | None:
@@ -151,12 +152,6 @@ def _page(state: State, query: Mapping[str, str], base: str) -> Answer:
     ]
     shown = rows[(number - 1) * size : number * size]
     return answers.as_json({"data": shown, "page": number, "per_page": size, "total": len(rows)})
-
-
-def _one(state: State, request_id: str, base: str) -> Answer:
-    """Answer the history of one request."""
-    job = state.jobs.get(request_id)
-    return answers.as_json(_row(state, job, base)) if job else answers.no_request(request_id)
 
 
 def _window(query: Mapping[str, str], today: date) -> tuple[date, date]:

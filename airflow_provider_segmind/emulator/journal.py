@@ -30,21 +30,14 @@ _NAMED = re.compile(
 
 @dataclass(slots=True)
 class Recorded:
-    """
-    One request as received.
+    """One request as received."""
 
-    :param at: Arrival in seconds since the epoch.
-    :param path: Path and query string.
-    :param headers: Headers, names in lower case.
-    :param status: HTTP status of the answer; None if the connection was dropped, or no answer was sent yet.
-    """
-
-    at: float
+    at: float  # seconds since the epoch
     method: str
-    path: str
-    headers: Mapping[str, str]
+    path: str  # with the query string
+    headers: Mapping[str, str]  # names in lower case
     body: bytes
-    status: int | None = None
+    status: int | None = None  # of the answer; None if the connection was dropped, or no answer was sent yet
 
 
 class Journal:

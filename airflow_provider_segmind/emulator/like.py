@@ -22,6 +22,7 @@ _SLOWEST = 30.0
 _MINUTE = 60.0
 """Seconds of a limit's window; no cassette tells them."""
 LIMIT = re.compile(r"rate-?limit")
+"""What names of header fields about a rate limit have in them."""
 _OWN_HOSTS = ("images.segmind.com", "workflows-api.segmind.com", "api.spotprod.segmind.com")
 
 Entry = Mapping[str, Any]
@@ -29,29 +30,17 @@ Entry = Mapping[str, Any]
 
 @dataclass
 class Like:
-    """
-    What is imitated.
+    """What is imitated; times are in seconds."""
 
-    :param settings: Settings of the emulator that the cassette shows.
-    :param host: Host of the service, in the cassette's URLs.
-    :param seen: An answer for each kind of request, by name.
-    :param unseen: Seconds after its order in which a job is answered as unknown.
-    :param listed: Seconds after a job's end from which the history lists it; None: while it runs; infinite: never.
-    :param picture_seconds: Seconds after a job's end from which its picture is gone; None: never.
-    :param form: Format of the pictures.
-    :param limit: What its header fields tell of its rate limit.
-    :param skew: Seconds by which the service's clock is behind.
-    """
-
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    host: str = ""
-    seen: Mapping[str, Entry] = field(default_factory=dict)
-    unseen: float = 0.0
-    listed: float | None = None
-    picture_seconds: float | None = None
-    form: str = "PNG"
-    limit: Limit | None = None
-    skew: float = 0.0
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the emulator, as the cassette shows them
+    host: str = ""  # of the service, in the cassette's URLs
+    seen: Mapping[str, Entry] = field(default_factory=dict)  # an answer for each kind of request, by name
+    unseen: float = 0.0  # time after its order in which a job is answered as unknown
+    listed: float | None = None  # time from a job's end until the history lists it; None: while it runs; inf: never
+    picture_seconds: float | None = None  # time from a job's end until its picture is gone; None: never
+    form: str = "PNG"  # of the pictures
+    limit: Limit | None = None  # the rate limit, as its header fields show it
+    skew: float = 0.0  # time by which the service's clock is behind
 
     def shaped(self, on: Endpoint, good: Answer, base: str, now: float) -> Answer:
         """Return an answer of the emulator as the service gave it; ``base``: the emulator's URL."""
@@ -80,15 +69,10 @@ class Like:
 
 
 class Limit:
-    """
-    The service's rate limit, by its header fields; what is left is counted down, anew in each minute.
-
-    :param left: The most that was left, by the name of the field.
-    :param polls_count: Whether polls count against it.
-    """
+    """The service's rate limit, by its header fields; what is left is counted down, anew in each minute."""
 
     def __init__(self, left: Mapping[str, int], *, polls_count: bool) -> None:
-        self._left = left
+        self._left = left  # the most that was left, by the name of the field
         self._polls_count = polls_count
         self._used = 0
         self._ends = -math.inf
@@ -132,8 +116,11 @@ class _Filled:
             if JSON in seen:
                 inner = self.value(seen[JSON], name)
                 return inner if isinstance(self._own.get(name), list) else json.dumps(inner)
-            if name == "request_body" and isinstance(self._own.get(name), dict):
-                return self._inputs(seen)
+            own = self._own.get(name)
+            if name == "request_body" and isinstance(own, dict):
+                if "<scene without its fragment>" not in seen.values():
+                    return own
+                return {key: one.partition("#")[0] if isinstance(one, str) else one for key, one in own.items()}
             return {self._upload_name(key): self.value(part, key) for key, part in seen.items()}
         if isinstance(seen, list):
             return self._list(seen, name)
@@ -161,12 +148,6 @@ class _Filled:
             plain = name in self._own and name != "request_body"
             filled[name] = self._own[name] if plain else self.value(value, name)
         return filled
-
-    def _inputs(self, seen: Mapping[str, Any]) -> dict[str, Any]:
-        inputs = dict(self._own["request_body"])
-        if "<scene without its fragment>" in seen.values():
-            inputs = {key: one.partition("#")[0] if isinstance(one, str) else one for key, one in inputs.items()}
-        return inputs
 
     def _text(self, seen: str, name: str) -> Any:
         own = self._own.get(name)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps, ImageStat
 
-from airflow_provider_segmind.emulator.samples import Form
-
 Box = tuple[int, int, int, int]
+Form = Literal["PNG", "JPEG"]
 
 MAX_SIDE = 6000
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
@@ -111,12 +110,9 @@ def _in_light_of(
     low, high = _LIGHT_RANGE
     gains = [min(high, max(low, (max(1.0, a) / max(1.0, b)) ** _LIGHT_SHARE)) for a, b in zip(there, here, strict=True)]
     *colours, alpha = cutout.split()
-    lit = [channel.point(_gain_table(gain)) for channel, gain in zip(colours, gains, strict=True)]
+    tables = [[min(255, round(value * gain)) for value in range(256)] for gain in gains]
+    lit = [channel.point(table) for channel, table in zip(colours, tables, strict=True)]
     return Image.merge("RGBA", (*lit, alpha))
-
-
-def _gain_table(gain: float) -> list[int]:
-    return [min(255, round(value * gain)) for value in range(256)]
 
 
 def _fitted(cutout: Image.Image, box: Box | None, target: Box) -> tuple[Image.Image, tuple[int, int]]:
@@ -158,7 +154,9 @@ def find_subject(photograph: Image.Image) -> Subject | None:
     width, height = photograph.size
     scale = _WORKING_WIDTH / width
     small = photograph.resize((_WORKING_WIDTH, max(8, round(height * scale))), Image.Resampling.BOX)
-    mask = _central_component(_cleaned(_foreground(small)))
+    # Thin things (a lamp post, a horizon) must not connect the person with their surroundings.
+    thick = _foreground(small).filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
+    mask = _central_component(thick)
     box = mask.getbbox() if mask else None
     if mask is None or box is None:
         return None
@@ -174,15 +172,12 @@ def _full_size(mask: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def _foreground(small: Image.Image) -> Image.Image:
     """Mask pixels not reachable from the border in small colour steps; gradients and soft shadows are reachable."""
+    seeds = _seeds(small)
     # A frame of one pixel saves the bounds check of each neighbour.
-    width, height = small.width + 2, small.height + 2
-    framed = Image.new("RGB", (width, height))
-    framed.paste(small, (1, 1))
-    pixels = framed.tobytes()
-    reached = _frame(width, height)
-    queue = deque(_seeds(pixels, width, height))
-    for start in queue:
-        reached[start] = 1
+    framed = ImageOps.expand(small, 1)
+    width, pixels = framed.width, framed.tobytes()
+    reached = bytearray(ImageOps.expand(seeds, 1, 255).tobytes())
+    queue = deque(place for place, is_seed in enumerate(ImageOps.expand(seeds, 1, 0).tobytes()) if is_seed)
     while queue:
         here = queue.popleft()
         at = here * 3
@@ -192,37 +187,22 @@ def _foreground(small: Image.Image) -> Image.Image:
                 continue
             to = near * 3
             if abs(pixels[to] - red) + abs(pixels[to + 1] - green) + abs(pixels[to + 2] - blue) <= _MAX_STEP:
-                reached[near] = 1
+                reached[near] = 255
                 queue.append(near)
-    return Image.frombytes("L", (width, height), reached.translate(bytes([255, 0]) + bytes(254)))
+    return ImageOps.invert(Image.frombytes("L", framed.size, bytes(reached)))
 
 
-def _frame(width: int, height: int) -> bytearray:
-    inner = b"\x01" + bytes(width - 2) + b"\x01"
-    return bytearray(b"\x01" * width + inner * (height - 2) + b"\x01" * width)
-
-
-def _seeds(pixels: bytes, width: int, height: int) -> Iterator[int]:
-    """Yield the border's pixels, and those that look like their row's border, such as a wall between things."""
-    # Not the bottom: it may cut people off.
-    yield from range(width + 1, 2 * width - 1)
-    for row in range(1, height - 1):
-        left, right = row * width + 1, row * width + width - 2
-        yield left
-        yield right
-        colours = [tuple(pixels[place * 3 : place * 3 + 3]) for place in (left, right)]
-        for place in range(left + 1, right):
-            at = place * 3
-            red, green, blue = pixels[at], pixels[at + 1], pixels[at + 2]
-            for r, g, b in colours:
-                if abs(red - r) + abs(green - g) + abs(blue - b) <= _SAME_COLOUR:
-                    yield place
-                    break
-
-
-def _cleaned(mask: Image.Image) -> Image.Image:
-    # Thin things (a lamp post, a horizon) must not connect the person with their surroundings.
-    return mask.filter(ImageFilter.MinFilter(3)).filter(ImageFilter.MaxFilter(3))
+def _seeds(small: Image.Image) -> Image.Image:
+    """Mask the border's pixels, and those that look like their row's border, such as a wall between things."""
+    width, height = small.size
+    seeds = Image.new("L", small.size)
+    seeds.paste(255, (0, 0, width, 1))  # not the bottom: it may cut people off
+    for column in (0, width - 1):
+        border = small.crop((column, 0, column + 1, height)).resize(small.size, Image.Resampling.NEAREST)
+        red, green, blue = ImageChops.difference(small, border).split()
+        distance = ImageChops.add(ImageChops.add(red, green), blue)
+        seeds = ImageChops.lighter(seeds, distance.point(lambda value: 255 if value <= _SAME_COLOUR else 0))
+    return seeds
 
 
 def _central_component(mask: Image.Image) -> Image.Image | None:

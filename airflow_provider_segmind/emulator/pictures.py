@@ -6,20 +6,16 @@ import asyncio
 import http.client
 import re
 import zlib
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 from urllib.parse import urlsplit
 
-from airflow_provider_segmind.emulator import answers, samples
+from airflow_provider_segmind.emulator import answers, paint, samples
 from airflow_provider_segmind.emulator.answers import Answer
 from airflow_provider_segmind.emulator.endpoints import read_data_url
-from airflow_provider_segmind.emulator.samples import Form, Kind
+from airflow_provider_segmind.emulator.samples import Kind
 from airflow_provider_segmind.emulator.settings import is_loopback
-from airflow_provider_segmind.emulator.state import Job, State
-
-T = TypeVar("T")
+from airflow_provider_segmind.emulator.state import Asset, Job, State
 
 FILE_PATHS = ("/outputs/", "/assets/", "/samples/")
 MAX_CACHE_BYTES = 128 * 1024 * 1024
@@ -34,25 +30,22 @@ _DOWNLOAD = (*_FILE, ("Content-Disposition", "attachment"))
 
 
 class Pictures:
-    """Serves files, without painting on the event loop or a file twice at once; ``port`` recognises its own files."""
+    """Serves files; paints them in a thread of its own, each once; ``port`` recognises its own files."""
 
     def __init__(self, state: State, port: Callable[[], int]) -> None:
         self._state = state
         self._port = port
-        self._cache: OrderedDict[str, bytes] = OrderedDict()
-        self._cached_bytes = 0
-        self._making: dict[str, asyncio.Task[bytes]] = {}
+        self._cache: dict[str, bytes] = {}
         # One thread: painting holds the interpreter's lock most of the time, and polls must continue.
         self._threads = ThreadPoolExecutor(1, "segmind-emulator-painter")
 
     async def file(self, path: str) -> Answer:
         """Answer with the file at a URL path."""
-        if asset := self._state.assets.get(path.removeprefix("/assets/")):
+        if asset := self._asset(path):
             if asset.media_type not in _SHOWN:
                 return Answer(200, asset.data, "application/octet-stream", _DOWNLOAD)
             return Answer(200, asset.data, asset.media_type, _FILE)
-        job = self._state.pictures.get(path.removeprefix("/outputs/"))
-        data = await self._made(path) if job is None or self._state.has_picture(job) else None
+        data = await asyncio.get_running_loop().run_in_executor(self._threads, self._made, path)
         if data is None:
             return _NOT_FOUND
         media_type = "image/jpeg" if data.startswith(b"\xff\xd8") else "image/png"
@@ -60,50 +53,45 @@ class Pictures:
 
     def clear(self) -> None:
         """Forget all files but the uploads."""
-        self._cache.clear()
-        self._cached_bytes = 0
+        self._cache = {}  # another one: the thread may be about to add to the old one
 
     def close(self) -> None:
         """Stop the painting thread."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _made(self, path: str) -> bytes | None:
-        if path in self._cache:
-            self._cache.move_to_end(path)
-            return self._cache[path]
-        if path not in self._making:
-            making = self._make(path)
-            if making is None:
+    def _asset(self, path: str) -> Asset | None:
+        return self._state.assets.get(path.removeprefix("/assets/"))
+
+    # --- in the painting thread ---
+
+    def _made(self, path: str) -> bytes | None:
+        """Return a sample or a job's picture, made now unless it was before; None if there is none."""
+        cache, job = self._cache, self._state.pictures.get(path.removeprefix("/outputs/"))
+        if job is not None and not self._state.has_picture(job):
+            return None
+        if path not in cache:
+            if job is not None:
+                cache[path] = self._swap(job)
+            elif sample := _SAMPLE.fullmatch(path):
+                kind: Kind = "scene" if sample[1] == "scene" else "person"
+                cache[path] = samples.draw(kind, int(sample[2]), "PNG" if sample[3] == "png" else "JPEG")
+            else:
                 return None
-            self._making[path] = asyncio.ensure_future(self._keep(path, making))
-            self._making[path].add_done_callback(lambda _: self._making.pop(path, None))
-        # A client that disconnects must not cancel what others wait for.
-        return await asyncio.shield(self._making[path])
+            while sum(map(len, cache.values())) > MAX_CACHE_BYTES and len(cache) > 1:
+                del cache[next(iter(cache))]
+        return cache[path]
 
-    def _make(self, path: str) -> Awaitable[bytes] | None:
-        if sample := _SAMPLE.fullmatch(path):
-            kind: Kind = "scene" if sample[1] == "scene" else "person"
-            form: Form = "PNG" if sample[3] == "png" else "JPEG"
-            return self._in_thread(lambda: samples.draw(kind, int(sample[2]), form))
-        job = self._state.pictures.get(path.removeprefix("/outputs/"))
-        return self._swap(job) if job and self._state.has_picture(job) else None
+    def _swap(self, job: Job) -> bytes:
+        scene = self._source("scene", job.inputs.get("character_image"))
+        person = self._source("person", job.inputs.get("reference_character_image"))
+        data = _paint_swap(scene, person)
+        return data if self._state.like.form == "PNG" else paint.converted(data, "JPEG")
 
-    async def _swap(self, job: Job) -> bytes:
-        if not samples.HAS_PILLOW:
-            return samples.flat_png(job.request_id)
-        scene = await self._source("scene", job.inputs.get("character_image"))
-        person = await self._source("person", job.inputs.get("reference_character_image"))
-        data = await self._in_thread(lambda: _paint_swap(scene, person))
-        return data if self._state.like.form == "PNG" else await self._in_thread(lambda: _as_jpeg(data))
-
-    async def _source(self, kind: Kind, url: object) -> bytes:
+    def _source(self, kind: Kind, url: object) -> bytes:
         """Return the picture behind an input's URL, or a sample in its place."""
-        number = zlib.crc32(str(url).encode("utf-8", "replace"))
-        if found := await self._find(url):
-            return found
-        return await self._in_thread(lambda: samples.draw(kind, number))
+        return self._find(url) or samples.draw(kind, zlib.crc32(str(url).encode("utf-8", "replace")))
 
-    async def _find(self, url: object) -> bytes | None:
+    def _find(self, url: object) -> bytes | None:
         if not isinstance(url, str):
             return None
         if asset := read_data_url(url):
@@ -114,38 +102,20 @@ class Pictures:
         except ValueError:
             return None
         if port == self._port() and parts.path.startswith(FILE_PATHS):
-            answer = await self.file(parts.path)
-            return answer.body if answer.status == 200 else None
+            asset = self._asset(parts.path)
+            return asset.data if asset else self._made(parts.path)
         if parts.scheme == "http" and is_loopback(parts.hostname):
             target = parts.path + (f"?{parts.query}" if parts.query else "")
-            return await self._in_thread(lambda: _fetch(parts.hostname or "", port or 80, target or "/"))
+            return _fetch(parts.hostname or "", port or 80, target or "/")
         return None
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    async def _keep(self, path: str, making: Awaitable[bytes]) -> bytes:
-        data = self._cache[path] = await making
-        self._cached_bytes += len(data)
-        while self._cached_bytes > MAX_CACHE_BYTES and len(self._cache) > 1:
-            self._cached_bytes -= len(self._cache.popitem(last=False)[1])
-        return data
 
 
 def _paint_swap(scene: bytes, person: bytes) -> bytes:
-    from airflow_provider_segmind.emulator import paint
-
     try:
         return paint.swap(scene, person)
     except paint.NotAPictureError:
         # Real jobs fail on such inputs only sometimes, and late; here a picture is more useful than a failure.
         return paint.swap(samples.draw("scene", 0), samples.draw("person", 0))
-
-
-def _as_jpeg(picture: bytes) -> bytes:
-    from airflow_provider_segmind.emulator import paint
-
-    return paint.converted(picture, "JPEG")
 
 
 def _fetch(host: str, port: int, target: str) -> bytes | None:

@@ -23,9 +23,15 @@ from airflow_provider_segmind.emulator.journal import Journal, Recorded
 from airflow_provider_segmind.emulator.pictures import FILE_PATHS, Pictures
 from airflow_provider_segmind.emulator.state import State
 
-_POLL = "/workflows/request/"
-_HISTORY = "/inference-request/request-history"
-_WORKFLOW = re.compile(r"/workflows/((?:v2/)?[\w.-]+)")
+_ROUTES: tuple[tuple[str, Endpoint, str], ...] = (
+    (r"/workflows/request/(.*)", "poll", "GET"),
+    (r"/workflows/((?:v2/)?[\w.-]+)", "submit", "POST"),
+    (rf"((?:{'|'.join(FILE_PATHS)}).*)", "file", "GET"),
+    (r"/v1/get-user-credits()", "credits", "GET"),
+    (r"/upload-asset()", "upload", "POST"),
+    (r"/inference-request/request-history(|/.*)", "history", "GET"),
+)
+"""Paths and their subjects, the kinds of request, and their methods."""
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _DRIP_PIECES = 20
 _MISSING = 100
@@ -140,18 +146,9 @@ class Routes:
 
 def _route(path: str) -> tuple[Endpoint | None, str, str]:
     """Return the kind of request, its method and its subject."""
-    if path.startswith(_POLL):
-        return "poll", "GET", path.removeprefix(_POLL)
-    if workflow := _WORKFLOW.fullmatch(path):
-        return "submit", "POST", workflow[1]
-    if path.startswith(FILE_PATHS):
-        return "file", "GET", path
-    if path == "/v1/get-user-credits":
-        return "credits", "GET", ""
-    if path == "/upload-asset":
-        return "upload", "POST", ""
-    if path == _HISTORY or path.startswith(f"{_HISTORY}/"):
-        return "history", "GET", path.removeprefix(_HISTORY).strip("/")
+    for pattern, on, method in _ROUTES:
+        if found := re.fullmatch(pattern, path, re.DOTALL):
+            return on, method, found[1].strip("/") if on == "history" else found[1]
     return None, "", ""
 
 

@@ -10,9 +10,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -104,12 +103,7 @@ class Emulator:
     def __enter__(self) -> Emulator:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     # --- what happened ---
@@ -117,9 +111,7 @@ class Emulator:
     @property
     def url(self) -> str:
         """The URL it listens on."""
-        host = self._listener.host
-        scheme = "https" if self._listener.ssl_context else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._listener.port}"
+        return self._url_of(self._listener.host)
 
     @property
     def port(self) -> int:
@@ -212,11 +204,10 @@ class Emulator:
 
     def airflow_connection(self) -> dict[str, Any]:
         """Return an Airflow connection to this emulator, in the JSON form of ``AIRFLOW_CONN_…``."""
-        url, extra = self.url, {}
+        url = self._url_of(self._names[0]) if self._names else self.url
+        extra = {"storage_url": url, "history_url": url}
         if self._names:
-            parts = urlsplit(url)
-            url, extra = f"{parts.scheme}://{self._names[0]}:{parts.port}", {"emulator_host": self._names[0]}
-        extra = {"storage_url": url, "history_url": url, **extra}
+            extra["emulator_host"] = self._names[0]
         return {"conn_type": "segmind", "host": url, "password": self.api_key, "extra": extra}
 
     def sample(self, kind: Literal["scene", "person"], number: int = 0) -> str:
@@ -227,6 +218,10 @@ class Emulator:
         :param number: 0 to 5 show six people; further numbers repeat them.
         """
         return f"{self.url}/samples/{kind}/{number}.png"
+
+    def _url_of(self, host: str) -> str:
+        scheme = "https" if self._listener.ssl_context else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._listener.port}"
 
     # --- in the emulator's own thread ---
 

@@ -38,7 +38,6 @@ class Settings:
     :param latency: Seconds added to every answer.
     :param history: Whether there is a request history; if not, it answers 404.
     :param seed: Decides ids and durations.
-    :param body_swap_workflow: Id of the workflow whose inputs are known, without its version.
     :raises ValueError: If a value is invalid.
     """
 
@@ -58,7 +57,6 @@ class Settings:
     latency: float = 0.0
     history: bool = True
     seed: int = 0
-    body_swap_workflow: str = "678b67a76426baad7e539337"
 
     def __post_init__(self) -> None:
         if isinstance(self.job_seconds, list | tuple):  # JSON has no tuples

@@ -12,6 +12,8 @@ from airflow_provider_segmind.emulator.faults import Failure, FaultQueue
 from airflow_provider_segmind.emulator.like import Like
 from airflow_provider_segmind.emulator.settings import Settings
 
+BODY_SWAP_WORKFLOW = "678b67a76426baad7e539337"
+"""Id of the workflow whose inputs are known, without its version."""
 BODY_SWAP_INPUTS = ("reference_character_image", "character_image", "select_character")
 MAX_ASSET_BYTES = 256 * 1024 * 1024
 _QUEUED_SHARE = 0.2
@@ -21,52 +23,30 @@ Status = Literal["QUEUED", "PROCESSING", "COMPLETED", "FAILED"]
 
 @dataclass(frozen=True)
 class Charge:
-    """
-    One bill: one accepted submit.
-
-    :param request_id: The job that was paid for.
-    :param at: Seconds since the epoch.
-    :param amount: US dollars.
-    :param workflow: The workflow's id.
-    :param inputs: The inputs as sent.
-    :param defaulted: Inputs that were not sent, so that the job used the vendor's demo values.
-    :param ignored: Inputs that were sent but that the workflow does not know.
-    """
+    """One bill: one accepted submit."""
 
     request_id: str
-    at: float
-    amount: float
+    at: float  # seconds since the epoch
+    amount: float  # US dollars
     workflow: str
-    inputs: Mapping[str, Any]
-    defaulted: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
+    inputs: Mapping[str, Any]  # as sent
+    defaulted: tuple[str, ...] = ()  # inputs that were not sent, so that the job used the vendor's demo values
+    ignored: tuple[str, ...] = ()  # inputs that were sent but that the workflow does not know
 
 
 @dataclass(frozen=True)
 class JobView:
-    """
-    A job at one moment.
-
-    :param request_id: Its id.
-    :param workflow: The workflow's id.
-    :param inputs: The inputs as sent.
-    :param status: ``QUEUED``, ``PROCESSING``, ``COMPLETED`` or ``FAILED``.
-    :param polls: Polls answered with a status so far.
-    :param created: Acceptance in seconds since the epoch.
-    :param ended: End in seconds since the epoch, or None.
-    :param expired: Whether polls now answer 404.
-    :param picture: Name of its output file.
-    """
+    """A job at one moment; times are in seconds since the epoch."""
 
     request_id: str
     workflow: str
-    inputs: Mapping[str, Any]
+    inputs: Mapping[str, Any]  # as sent
     status: Status
-    polls: int
+    polls: int  # answered with a status so far
     created: float
     ended: float | None
-    expired: bool
-    picture: str
+    expired: bool  # polls now answer 404
+    picture: str  # name of its output file
 
 
 @dataclass(slots=True)
@@ -159,13 +139,13 @@ class State:
 
     def accept(self, workflow: str, inputs: dict[str, Any]) -> Job:
         """Accept a job and bill it."""
-        now = self.clock()
+        now, seconds = self.clock(), self.settings.job_seconds
         job = Job(
             request_id=self.new_id(),
             workflow=workflow,
             inputs=inputs,
             created=now,
-            seconds=self._duration(),
+            seconds=self._durations.uniform(*seconds) if isinstance(seconds, tuple) else seconds,
             polls_wanted=self.settings.job_polls,
             picture=f"{self.new_id()}.png",
             cost=self.settings.price,
@@ -265,10 +245,6 @@ class State:
         if self._announce:
             self._announce(event, self.view(job))
 
-    def _duration(self) -> float:
-        seconds = self.settings.job_seconds
-        return self._durations.uniform(*seconds) if isinstance(seconds, tuple) else seconds
-
     def _bill(self, job: Job) -> None:
         settings = self.settings
         from_free = min(settings.free_credits, settings.price)
@@ -276,8 +252,7 @@ class State:
             free_credits=round(settings.free_credits - from_free, 6),
             credits=round(settings.credits - (settings.price - from_free), 6),
         )
-        is_body_swap = job.workflow.startswith(settings.body_swap_workflow)
-        known = BODY_SWAP_INPUTS if is_body_swap else tuple(job.inputs)
+        known = BODY_SWAP_INPUTS if job.workflow.startswith(BODY_SWAP_WORKFLOW) else tuple(job.inputs)
         self.charges.append(
             Charge(
                 request_id=job.request_id,

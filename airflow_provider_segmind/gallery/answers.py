@@ -16,12 +16,12 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
-from fastapi import HTTPException, Query, Response
+from fastapi import Depends, HTTPException, Query, Response
 from fastapi.responses import StreamingResponse
 
 from airflow_provider_segmind.api.findings import in_words
 from airflow_provider_segmind.api.gallery import SLOTS, GalleryRecord, Slot
-from airflow_provider_segmind.gallery.items import Item
+from airflow_provider_segmind.gallery.items import Item, read_page
 from airflow_provider_segmind.gallery.pictures import MAX_PICTURE, PictureError, media_type, read_chunks
 from airflow_provider_segmind.gallery.records import TaskKey, teams_of
 from airflow_provider_segmind.gallery.roots import Root, allowed, roots
@@ -75,9 +75,22 @@ def folders_of(dag_ids: Iterable[str]) -> dict[str, tuple[Root, ...]]:
     return {dag_id: configured.of(dag_id, teams.get(dag_id)) for dag_id in dag_ids}
 
 
+def folders_at(place: TaskKey) -> tuple[Root, ...]:
+    """Return the folders whose files a task's DAG may show."""
+    return folders_of([place.dag_id])[place.dag_id]
+
+
 def index_of(said: str | None) -> int:
     """Return the map index, or -1 for the placeholder that the browser sends for a task that is not mapped."""
     return int(said) if said and said.isascii() and said.isdigit() and len(said) < 9 else -1
+
+
+async def place_of(dag_id: str, run_id: str, task_id: str, map_index: str) -> TaskKey:
+    """Return the task that a route's path names."""
+    return TaskKey(dag_id, run_id, task_id, index_of(map_index))
+
+
+Place = Annotated[TaskKey, Depends(place_of)]
 
 
 def slot_of(said: str) -> Slot:
@@ -102,6 +115,17 @@ def picture_at(uri: str | None, folders: tuple[Root, ...], version: str | None) 
     kind = or_refuse(lambda: media_type(first))
     headers = _PICTURE_HEADERS | (_CACHED if version else _ASKED_AGAIN)
     return StreamingResponse(chain((first,), chunks), media_type=kind, headers=headers)
+
+
+def item_picture(
+    uri: str | None, index: int, slot: str, size: str | None, folders: tuple[Root, ...], version: str | None
+) -> Response:
+    """Stream a picture of one swap of a batch or of a review; the manifest at a URI decides which file."""
+    which = slot_of(slot)
+    _, items = or_refuse(lambda: read_page(uri, folders, max(0, index), int(index >= 0)))
+    if not items:
+        raise HTTPException(404, "This batch or review has no such swap.")
+    return picture_at(uri_of(items[0].record, which, size), folders, version)
 
 
 def or_refuse(read: Callable[[], T]) -> T:

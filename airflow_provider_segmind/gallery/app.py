@@ -20,14 +20,17 @@ from airflow_provider_segmind.gallery.answers import (
     PAGE,
     Limit,
     Offset,
+    Place,
     Size,
     Version,
     answer,
     batch_swap,
     facts_of,
+    folders_at,
     folders_of,
     in_lane,
     index_of,
+    item_picture,
     may_read,
     or_refuse,
     path_of,
@@ -37,7 +40,7 @@ from airflow_provider_segmind.gallery.answers import (
 )
 from airflow_provider_segmind.gallery.costs import DAYS, MAX_DAYS, costs_page
 from airflow_provider_segmind.gallery.items import read_page
-from airflow_provider_segmind.gallery.records import RecordRow, SwapQuery, SwapView, TaskKey, cards, find
+from airflow_provider_segmind.gallery.records import SwapQuery, SwapView, TaskKey, cards, find
 from airflow_provider_segmind.gallery.reviews import router
 from airflow_provider_segmind.gallery.roots import Root, allowed, roots
 from airflow_provider_segmind.memory.store import has_memory
@@ -78,7 +81,9 @@ def list_swaps(
     readable = frozenset(get_auth_manager().get_authorized_dag_ids(user=user, method="GET"))
     dag_ids = readable & {dag_id} if dag_id else readable
     found, more = find(SwapQuery(dag_ids, run_id, since=since, until=until))
-    found = _readable(request, user, found)
+    # Access to a DAG does not include its data.
+    with_data = _with(DagAccessEntity.XCOM, request, user, {each.place.dag_id for each in found})
+    found = [each for each in found if each.place.dag_id in with_data]
     index = index_of(map_index)
     chosen = [
         card
@@ -102,50 +107,30 @@ def list_swaps(
 
 @app.get("/image/{dag_id}/{run_id}/{task_id}/{map_index}/{slot}", dependencies=[Depends(may_read)])
 @in_lane
-def show_picture(
-    dag_id: str,
-    run_id: str,
-    task_id: str,
-    map_index: str,
-    slot: str,
-    size: Size = None,
-    part: _Part = 0,
-    v: Version = None,
-) -> Response:
+def show_picture(task: Place, slot: str, size: Size = None, part: _Part = 0, v: Version = None) -> Response:
     """Return a picture of a task's swap; the task's record decides which file, never the client."""
-    place = TaskKey(dag_id, run_id, task_id, index_of(map_index), part)
+    place = task._replace(part=part)
     which, record = slot_of(slot), _record_at(place)
     if getattr(record, which) is None and record.request_id:
         # The task that stored the result does not know the scene; the task that ordered it does.
         record = _whole_swap(place) or record
-    return picture_at(uri_of(record, which, size), folders_of([dag_id])[dag_id], v)
+    return picture_at(uri_of(record, which, size), folders_at(place), v)
 
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}", dependencies=[Depends(may_read)])
 @in_lane
-def list_items(
-    dag_id: str, run_id: str, task_id: str, map_index: str, offset: Offset = 0, limit: Limit = PAGE
-) -> Response:
+def list_items(place: Place, offset: Offset = 0, limit: Limit = PAGE) -> Response:
     """Return a page of the swaps of a batch."""
-    place = TaskKey(dag_id, run_id, task_id, index_of(map_index))
-    folders = folders_of([dag_id])[dag_id]
-    uri = _record_at(place).items
+    uri, folders = _record_at(place).items, folders_at(place)
     total, items = or_refuse(lambda: read_page(uri, folders, offset, limit))
     return answer({"total": total, "offset": offset, "swaps": [batch_swap(place, item, folders) for item in items]})
 
 
 @app.get("/items/{dag_id}/{run_id}/{task_id}/{map_index}/{index}/{slot}", dependencies=[Depends(may_read)])
 @in_lane
-def show_item_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: Size = None, v: Version = None
-) -> Response:
+def show_item_picture(place: Place, index: int, slot: str, size: Size = None, v: Version = None) -> Response:
     """Return a picture of one swap of a batch; the batch's manifest decides which file."""
-    which, record = slot_of(slot), _record_at(TaskKey(dag_id, run_id, task_id, index_of(map_index)))
-    folders = folders_of([dag_id])[dag_id]
-    _, items = or_refuse(lambda: read_page(record.items, folders, max(0, index), int(index >= 0)))
-    if not items:
-        raise HTTPException(404, "The batch has no such swap.")
-    return picture_at(uri_of(items[0].record, which, size), folders, v)
+    return item_picture(_record_at(place).items, index, slot, size, folders_at(place), v)
 
 
 @app.get("/costs", dependencies=[Depends(may_read)])
@@ -158,13 +143,6 @@ def show_costs(request: Request, user: GetUserDep, days: Annotated[int, Query(ge
         return _with(DagAccessEntity.XCOM, request, user, dag_ids & set(known))
 
     return costs_page(days, readable, lambda dag_ids: _with(DagAccessEntity.AUDIT_LOG, request, user, dag_ids))
-
-
-def _readable(request: Request, user: Any, found: Iterable[RecordRow]) -> list[RecordRow]:
-    """Drop records of DAGs whose XComs the user may not read: access to a DAG does not include its data."""
-    found = list(found)
-    known = _with(DagAccessEntity.XCOM, request, user, {each.place.dag_id for each in found})
-    return [each for each in found if each.place.dag_id in known]
 
 
 def _with(entity: DagAccessEntity, request: Request, user: Any, dag_ids: Iterable[str]) -> set[str]:

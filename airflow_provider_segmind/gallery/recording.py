@@ -107,35 +107,21 @@ def waiting(poll_url: str, request_id: object = None, submitted_at: object = Non
 
 
 def ordered(job: Job, inputs: Mapping[str, Any], orders: int = 1, doubtful: int = 0) -> GalleryRecord:
-    """
-    Return the record of a swap that is ordered.
-
-    :param orders: all that its task has placed, none if it is reused.
-    :param doubtful: earlier ones of which nobody knows whether they were accepted.
-    """
-    workflow = job.workflow or BODY_SWAP_WORKFLOW
+    """Return the record of an ordered swap; ``orders``: of its task (0: reused), ``doubtful``: of unknown outcome."""
     return GalleryRecord(
         state="waiting",
         **_photographs(inputs),
+        **_bill(orders, doubtful, job.workflow or BODY_SWAP_WORKFLOW),
         request_id=job.request_id,
-        orders=orders,
-        cost=_price_of(orders, workflow),
-        maybe=_price_of(doubtful, workflow) if doubtful else None,
         submitted_at=job.submitted_at,
-        label=file_name(inputs.get("character_image")),
     )
 
 
 def unplaced(
     record: OrderRecord | None, inputs: Mapping[str, Any], workflow: str, error: SegmindError
 ) -> tuple[GalleryRecord, ...]:
-    """
-    Return what is to be shown of a swap whose attempt ended in an error before it had an order, if anything is.
-
-    Airflow has forgotten what the attempts before it have shown.
-
-    :param record: what is on record of their orders.
-    """
+    """Return what to show of a swap whose attempt failed before it had an order: earlier attempts' orders, if any."""
+    # Airflow has forgotten what the earlier attempts have shown.
     orders = len(record.ordered) if record is not None else 0
     doubtful = max(doubtful_of(record), int(isinstance(error, OutcomeUnknownError)))
     if not orders and not doubtful:
@@ -144,11 +130,8 @@ def unplaced(
         state="unknown" if doubtful else "failed" if record is not None and record.failed else "open",
         **_photographs(inputs),
         request_id=error.request_id or (record.request_id if record is not None else None) or None,
-        orders=orders,
-        cost=_price_of(orders, workflow),
-        maybe=_price_of(doubtful, workflow) if doubtful else None,
+        **_bill(orders, doubtful, workflow),
         checks=_failed("order", str(error)),
-        label=file_name(inputs.get("character_image")),
     )
     return (shown,)
 
@@ -162,28 +145,22 @@ def stored(
     row: Mapping[str, Any], seconds: float | None = None, inputs: Mapping[str, Any] | None = None
 ) -> GalleryRecord:
     """Return the record of a result that was stored, or could not be; ``row`` is the storage operator's output."""
-    given = inputs or {}
     first: Mapping[str, Any] = next(iter(row["files"]), {})
     return GalleryRecord(
         state="completed" if first else "failed",
-        **_photographs(given),
+        **_photographs(inputs or {}),
         after=first.get("uri"),
         thumbs=Pictures(after=first.get("thumbnail")),
         request_id=row["request_id"],
         seconds=seconds,
         checks=_failed("storing", row.get("error")),
-        label=file_name(given.get("character_image")),
     )
 
 
 def checked(
     report: Mapping[str, Any], inputs: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> tuple[GalleryRecord, ...]:
-    """
-    Return the record of pictures of which a check failed or is doubtful, if any.
-
-    :param result: ``None`` before the order.
-    """
+    """Return the record of pictures of which a check failed or is doubtful, if any; no ``result`` before the order."""
     failed = tuple(FailedCheck(*found) for found in found_in(report))
     if not failed:
         return ()
@@ -194,7 +171,6 @@ def checked(
         after=_in_storage(known.get("uri")),
         request_id=known.get("request_id"),
         checks=failed,
-        label=file_name(inputs.get("character_image")),
     )
     return (record,)
 
@@ -218,23 +194,14 @@ def ordered_batch(
     error: str | None = None,
     earlier: int = 0,
 ) -> GalleryRecord:
-    """
-    Return the record of a batch that is ordered, or of one that failed while it ordered.
-
-    :param entries: the records of its orders.
-    :param total: number of its swaps.
-    :param results: URI of its results, if it has any.
-    :param earlier: orders of the same task from before a person cleared it.
-    """
+    """Return the record of a batch that is ordered, or failed meanwhile; ``earlier``: orders from before a clear."""
     entries = list(entries)
     orders, doubtful = earlier + sum(len(entry.ordered) for entry in entries), sum(map(doubtful_of, entries))
     state: State = "waiting" if error is None else "open" if orders else "unknown" if doubtful else "failed"
     return GalleryRecord(
         state=state,
         request_id=_batch_id(results) if results else None,
-        orders=orders,
-        cost=_price_of(orders, workflow),
-        maybe=_price_of(doubtful, workflow) if doubtful else None,
+        **_bill(orders, doubtful, workflow),
         checks=_failed("order", error),
         label=f"Batch of {total}",
         total=total,
@@ -249,17 +216,15 @@ def ordered_swaps(
         GalleryRecord(
             state="waiting",
             request_id=entry.request_id,
-            orders=len(entry.ordered),
-            cost=_price_of(len(entry.ordered), workflow),
-            maybe=_price_of(doubtful_of(entry), workflow) or None,
+            **_bill(len(entry.ordered), doubtful_of(entry), workflow),
             submitted_at=entry.at,
             label=label,
         )
         for entry, label in zip(entries[:_MOST_SWAPS], labels, strict=False)
     ]
     if earlier:
-        cost = _price_of(earlier, workflow)
-        shown.append(GalleryRecord(orders=earlier, cost=cost, label=f"{earlier} ordered before the task was cleared"))
+        label = f"{earlier} ordered before the task was cleared"
+        shown.append(GalleryRecord(**_bill(earlier, 0, workflow), label=label))
     rest = entries[_MOST_SWAPS:]
     return [*shown, replace(ordered_batch(rest, len(rest), workflow), label=f"{len(rest)} more")] if rest else shown
 
@@ -295,15 +260,18 @@ def _failed(name: str, why: str | None) -> tuple[FailedCheck, ...]:
     return (FailedCheck(name, why),) if why else ()
 
 
-def _price_of(orders: int, workflow: str) -> float | None:
+def _bill(orders: int, doubtful: int, workflow: str) -> dict[str, Any]:
+    """Return what orders cost, and what those of unknown outcome may cost."""
     price = estimated_cost(workflow)
-    return None if price is None else round(orders * price, 4)
+    cost, maybe = (None if price is None else round(number * price, 4) for number in (orders, doubtful))
+    return {"orders": orders, "cost": cost, "maybe": maybe if doubtful else None}
 
 
 def _photographs(inputs: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "before": _in_storage(inputs.get("character_image")),
         "reference": _in_storage(inputs.get("reference_character_image")),
+        "label": file_name(inputs.get("character_image")),
     }
 
 

@@ -78,7 +78,6 @@ class SwapView:
     newest: RecordRow  # completed from older ones
     sources: Mapping[Slot, TaskKey] = field(default_factory=dict)  # which place named each picture
     places: tuple[TaskKey, ...] = ()
-    ended_at: float | None = None  # when a waiting task saw it end, in seconds since the epoch
 
 
 def find(wanted: SwapQuery) -> tuple[list[RecordRow], bool]:
@@ -112,7 +111,7 @@ def cards(found: Iterable[RecordRow]) -> list[SwapView]:
     for each in found:
         same.setdefault(_key(each), []).append(each)
     # The end of a wait alone shows no swap: a sensor can be given any URL.
-    return [_timed(_ended(_card(each))) for each in same.values() if any(one.place.part != _END for one in each)]
+    return [_card(each) for each in same.values() if any(one.place.part != _END for one in each)]
 
 
 def _query(wanted: SwapQuery) -> Any:
@@ -159,17 +158,15 @@ def _found(row: Any) -> Iterator[RecordRow]:
             yield RecordRow(place, record, row.timestamp.timestamp(), row.task_state, row.run_state, name)
 
 
-def _ended(card: SwapView) -> SwapView:
+def _ended(record: GalleryRecord, newest: RecordRow) -> GalleryRecord:
     """Return a waiting swap as left open if no task is there any more that could report its end."""
-    record, run_state = card.newest.record, card.newest.run_state
-    over = "task" if card.newest.task_state == "failed" else "run" if run_state in ("failed", "success") else None
+    run_state = newest.run_state
+    over = "task" if newest.task_state == "failed" else "run" if run_state in ("failed", "success") else None
     if record.state != "waiting" or over is None:
-        return card
+        return record
     if record.total > 1 and run_state == "success":
-        ended = replace(record, state="completed")  # the tasks that waited for them show each
-    else:
-        ended = replace(record, state="open", checks=(FailedCheck(over, _NOT_FETCHED.format(which=over)),))
-    return replace(card, newest=replace(card.newest, record=ended))
+        return replace(record, state="completed")  # the tasks that waited for them show each
+    return replace(record, state="open", checks=(FailedCheck(over, _NOT_FETCHED.format(which=over)),))
 
 
 _NOT_FETCHED = (
@@ -196,8 +193,9 @@ def _card(same: Sequence[RecordRow]) -> SwapView:
                 sources.setdefault(slot, each.place)
     # A name of the author's counts more than a file's, whichever of the swap's tasks has it.
     record = replace(record, label=next((each.name for each in same if each.name), record.label))
-    ended = (each.at for each in same if each.place.part == _END)
-    return SwapView(replace(same[0], record=record), sources, tuple(each.place for each in same), next(ended, None))
+    ended_at = next((each.at for each in same if each.place.part == _END), None)
+    record = _timed(_ended(record, same[0]), ended_at)
+    return SwapView(replace(same[0], record=record), sources, tuple(each.place for each in same))
 
 
 def _joined(newest: GalleryRecord, older: GalleryRecord) -> GalleryRecord:
@@ -228,13 +226,11 @@ def _sum(one: float | None, other: float | None) -> float | None:
     return other if one is None else one if other is None else round(one + other, 4)
 
 
-def _timed(card: SwapView) -> SwapView:
-    """Return a card with the duration of its swap, if its records contain both times."""
-    record, ended_at = card.newest.record, card.ended_at
+def _timed(record: GalleryRecord, ended_at: float | None) -> GalleryRecord:
+    """Return a swap with its duration, if both times are known; ``ended_at``: when a waiting task saw it end."""
     if record.state == "waiting" or record.seconds is not None or record.submitted_at is None or ended_at is None:
-        return card
-    seconds = round(max(0.0, ended_at - record.submitted_at), 1)
-    return replace(card, newest=replace(card.newest, record=replace(record, seconds=seconds)))
+        return record
+    return replace(record, seconds=round(max(0.0, ended_at - record.submitted_at), 1))
 
 
 def _midnight(day: date) -> datetime:

@@ -1,8 +1,4 @@
-"""
-Routes of a review: its pictures, the verdicts so far, and the one thing that changes anything: a person's verdict.
-
-A verdict comes as PUT with JSON. No other site can send that: a browser asks first, and nothing here says yes.
-"""
+"""Routes of a review. A verdict, the only change, is a PUT with JSON: for another site, a browser does not send it."""
 
 from __future__ import annotations
 
@@ -27,18 +23,16 @@ from airflow_provider_segmind.gallery.answers import (
     PAGE,
     Limit,
     Offset,
+    Place,
     Size,
     Version,
     answer,
     batch_swap,
-    folders_of,
+    folders_at,
     in_lane,
-    index_of,
+    item_picture,
     may_read,
     or_refuse,
-    picture_at,
-    slot_of,
-    uri_of,
 )
 from airflow_provider_segmind.gallery.items import read_page
 from airflow_provider_segmind.gallery.records import MAX_SAID, SwapQuery, TaskKey, find
@@ -67,21 +61,12 @@ class Decision(BaseModel):
 
 @router.get(_PLACE, dependencies=[Depends(may_read)])
 @in_lane
-def show_review(
-    user: GetUserDep,
-    dag_id: str,
-    run_id: str,
-    task_id: str,
-    map_index: str,
-    offset: Offset = 0,
-    limit: Limit = PAGE,
-) -> Response:
+def show_review(place: Place, offset: Offset = 0, limit: Limit = PAGE) -> Response:
     """Return a page of a review's pictures, the verdicts on them, and the counts of all; nothing for another task."""
-    place = TaskKey(dag_id, run_id, task_id, index_of(map_index))
     record = _review_at(place)
     if record is None:
         return Response(status_code=204)  # most tasks are none: no error in the browser's console
-    folders = folders_of([dag_id])[dag_id]
+    folders = folders_at(place)
     if not allowed(record.items, folders):
         raise HTTPException(404, _HIDDEN)
     total, items = or_refuse(lambda: read_page(record.items, folders, offset, limit))
@@ -105,23 +90,16 @@ def show_review(
 
 @router.get(f"{_PLACE}/{{index}}/{{slot}}", dependencies=[Depends(may_read)])
 @in_lane
-def show_review_picture(
-    dag_id: str, run_id: str, task_id: str, map_index: str, index: int, slot: str, size: Size = None, v: Version = None
-) -> Response:
+def show_review_picture(place: Place, index: int, slot: str, size: Size = None, v: Version = None) -> Response:
     """Return a picture of a review; its list decides which file."""
-    which, record = slot_of(slot), _review_at(TaskKey(dag_id, run_id, task_id, index_of(map_index)))
-    folders, uri = folders_of([dag_id])[dag_id], record.items if record is not None else None
-    _, items = or_refuse(lambda: read_page(uri, folders, max(0, index), int(index >= 0)))
-    if not items:
-        raise HTTPException(404, "The review has no such picture.")
-    return picture_at(uri_of(items[0].record, which, size), folders, v)
+    record = _review_at(place)
+    return item_picture(record.items if record else None, index, slot, size, folders_at(place), v)
 
 
 @router.put(_PLACE, dependencies=[Depends(_may_decide), Depends(may_read)])
 @in_lane
-def decide(user: GetUserDep, dag_id: str, run_id: str, task_id: str, map_index: str, decision: Decision) -> Response:
+def decide(user: GetUserDep, place: Place, decision: Decision) -> Response:
     """Save verdicts; those of other people, also on the same picture at the same moment, are all taken in turn."""
-    place = TaskKey(dag_id, run_id, task_id, index_of(map_index))
     said = [decision.verdict, user.get_name(), round(time.time(), 3)]
     with create_session(scoped=False) as session:
         at = _verdicts_at(place)

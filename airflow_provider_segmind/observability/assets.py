@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from posixpath import commonprefix
 from typing import Any
 
 from airflow.sdk import Asset, AssetAlias, Context
@@ -92,13 +92,9 @@ def _nests(value: object) -> bool:
 
 
 def _whole(files: Sequence[Stored], whole: Stored | None) -> Stored:
-    told = _told(whole) if whole is not None else Stored(_folder([file.uri for file in files]))
+    folder = commonprefix([file.uri for file in files]).rpartition("/")[0]
+    told = _told(whole) if whole is not None else Stored(folder)
     return replace(told, extra={"count": len(files), **told.extra})
-
-
-def _folder(uris: Sequence[str]) -> str:
-    levels = zip(*(uri.split("/")[:-1] for uri in uris), strict=False)
-    return "/".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, levels))
 
 
 def _told(file: Stored) -> Stored:

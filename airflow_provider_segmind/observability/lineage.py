@@ -101,12 +101,10 @@ class LineageMixin:
         return self.lineage_made
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Return the lineage of a task that succeeded, for OpenLineage's listener."""
+        """Return the lineage of a task that has ended, for OpenLineage's listener."""
         return operator_lineage(self.lineage_inputs(), self.lineage_outputs(), self.lineage_facts)
 
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage[Any, Any]:
-        """Return the lineage of a task that failed; Airflow adds the exception itself."""
-        return operator_lineage(self.lineage_inputs(), self.lineage_outputs(), self.lineage_facts)
+    get_openlineage_facets_on_failure = get_openlineage_facets_on_complete  # Airflow adds the exception itself
 
 
 def is_listened_to() -> bool:
@@ -154,34 +152,20 @@ def operator_lineage(
 
 
 def _run_facets(facts: JobFacts | BatchFacts) -> dict[str, Any]:
-    from airflow_provider_segmind.observability import facets
+    from airflow_provider_segmind.observability.facets import PRODUCER, SegmindBatchRunFacet, SegmindJobRunFacet
 
     if all(value is None for value in facts):
         return {}
+    known = facts._asdict()
+    summary = known.pop("summary", None) or {}
+    known |= {name: summary[name] for name in _COUNTED if name in summary}
+    fields = {_FIELDS.get(name, name): value for name, value in known.items()}
     if isinstance(facts, JobFacts):
-        job = facets.SegmindJobRunFacet(
-            requestId=facts.request_id,
-            workflow=facts.workflow,
-            status=facts.status,
-            costUsd=facts.cost,
-            seconds=facts.seconds,
-            consentReference=facts.consent,
-            checks=facts.checks,
-            error=facts.error,
-            producer=facets.PRODUCER,
-        )
-        return {"segmind_job": job}
-    summary = facts.summary or {}
-    batch = facets.SegmindBatchRunFacet(
-        workflow=facts.workflow,
-        total=summary.get("total"),
-        ordered=facts.ordered,
-        completed=summary.get("completed"),
-        failed=summary.get("failed"),
-        byStatus=summary.get("by_status"),
-        costUsd=summary.get("cost", facts.cost),
-        consentReference=facts.consent,
-        error=facts.error,
-        producer=facets.PRODUCER,
-    )
-    return {"segmind_batch": batch}
+        return {"segmind_job": SegmindJobRunFacet(**fields, producer=PRODUCER)}
+    return {"segmind_batch": SegmindBatchRunFacet(**fields, producer=PRODUCER)}
+
+
+_COUNTED = ("total", "completed", "failed", "by_status", "cost")
+"""What is taken of a batch's summary."""
+_FIELDS = {"request_id": "requestId", "by_status": "byStatus", "cost": "costUsd", "consent": "consentReference"}
+"""Names of facts in OpenLineage's facets, as far as they differ."""

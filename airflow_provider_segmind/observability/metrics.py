@@ -1,7 +1,4 @@
-"""
-Airflow metrics of this package and their names. Recording is cheap enough for a triggerer's event loop;
-sending reads files and opens a socket the first time, so a triggerer sends from a thread, every few seconds.
-"""
+"""Airflow metrics of this package. Recording is cheap; sending may open files, so a triggerer sends from a thread."""
 
 from __future__ import annotations
 

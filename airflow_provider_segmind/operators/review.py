@@ -58,8 +58,7 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
 
     def execute(self, context: Context) -> Any:
         """Write what is to be reviewed, and wait for people."""
-        from airflow_provider_segmind.review.kept import verdicts_on
-        from airflow_provider_segmind.review.manifest import items_of, write_items
+        from airflow_provider_segmind.review import items_of, verdicts_on, write_items
 
         try:
             rows = items_of(self.results)
@@ -79,8 +78,7 @@ class ReviewSwapsOperator(AuthorsTemplatesMixin, HITLOperator):
         """Write the manifests that follow from the verdicts."""
         from airflow_provider_segmind.batch.files import dag_of
         from airflow_provider_segmind.memory.swaps import reject
-        from airflow_provider_segmind.review.kept import keep
-        from airflow_provider_segmind.review.manifest import decided, read_items, write_decided
+        from airflow_provider_segmind.review import decided, keep, read_items, write_decided
 
         ti = context["ti"]
         verdicts = ti.xcom_pull(task_ids=self.task_id, key=VERDICTS_KEY, map_indexes=ti.map_index) or {}

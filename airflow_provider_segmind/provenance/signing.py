@@ -1,8 +1,4 @@
-"""
-Sign a picture with a C2PA manifest, and verify such a signature. Needs the extra ``provenance``.
-
-Nothing here uses the network, except for a requested time stamp.
-"""
+"""Sign and verify a picture's C2PA manifest, offline but for a time stamp. Needs the extra ``provenance``."""
 
 from __future__ import annotations
 
@@ -130,11 +126,7 @@ def verify(data: bytes, *, anchors: bytes | None = None) -> Signature | None:
 
 
 def check_pair(certificate: bytes, key: bytes, algorithm: str = "es256") -> None:
-    """
-    Check that a key belongs to a certificate and fits an algorithm.
-
-    :raises InvalidRequestError: if not; the message never contains the key.
-    """
+    """Raise unless a key belongs to a certificate and fits an algorithm; the message never contains the key."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificates
 
@@ -154,7 +146,7 @@ def check_pair(certificate: bytes, key: bytes, algorithm: str = "es256") -> None
         raise InvalidRequestError(
             "The signing key is no private key in PEM without a passphrase. Give such a key."
         ) from None
-    if _public(private.public_key()) != _public(chain[0].public_key()):
+    if private.public_key() != chain[0].public_key():
         raise InvalidRequestError(
             f"The signing key does not belong to the first certificate of the chain, which is that of "
             f"{chain[0].subject.rfc4514_string()!r}. Give a key and a certificate that belong together."
@@ -234,12 +226,6 @@ def _media_type(data: bytes, what: str) -> str:
             "first, or leave it out."
         )
     return kind
-
-
-def _public(key: Any) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
 
 
 def _fits(private: Any, algorithm: str) -> bool:

@@ -1,8 +1,4 @@
-"""
-Read and write one property of an XMP packet, and keep every other byte.
-
-Packets are untrusted. One streaming pass reads them: a tree would take hundreds of times their size in memory.
-"""
+"""Read and write one property of an untrusted XMP packet, in one pass without a tree; keep every other byte."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from airflow_provider_segmind.doctor.redaction import JSON
+from airflow_provider_segmind.emulator.like import JSON
 
 Cassette = dict[str, Any]
 Entry = dict[str, Any]

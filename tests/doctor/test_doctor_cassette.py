@@ -15,10 +15,9 @@ import requests
 from airflow_provider_segmind.api.models import Settings
 from airflow_provider_segmind.api.wire import Response
 from airflow_provider_segmind.doctor.cassette import MOST, Cassette
-from airflow_provider_segmind.doctor.expectations import beliefs
 from airflow_provider_segmind.doctor.reading_order import READERS
 from airflow_provider_segmind.doctor.redaction import Redactor
-from airflow_provider_segmind.doctor.report import judge
+from airflow_provider_segmind.doctor.report import beliefs, judge
 from airflow_provider_segmind.emulator import Emulator, Fault, samples
 from tests.doctor.conftest import run, settings_of
 

@@ -100,7 +100,6 @@ def test_what_it_cannot_do_it_refuses_with_the_reason(arguments, words):
 
 
 def test_it_writes_drawn_photographs(tmp_path):
-    pytest.importorskip("PIL")
     assert main(["samples", str(tmp_path / "photographs")]) == 0
     written = {path.name: path.read_bytes()[:3] for path in (tmp_path / "photographs").iterdir()}
     assert written["scene-0.png"] == written["person-0.png"] == b"\x89PN"
@@ -113,35 +112,3 @@ def test_importing_the_package_costs_nothing():
         [sys.executable, "-c", script], capture_output=True, text=True, env=ENVIRONMENT, check=True, timeout=30
     )
     assert result.stdout.split() == ["False", "False"]
-
-
-def test_without_pillow_it_still_serves_a_valid_png_and_says_how_to_get_pictures(tmp_path):
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\n"
-        "class Hide:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] == 'PIL':\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Hide())\n"
-        "import importlib.util as util\n"
-        "find = util.find_spec\n"
-        "util.find_spec = lambda name, package=None: None if name == 'PIL' else find(name, package)\n"
-    )
-    ready = tmp_path / "ready.json"
-    environment = {**ENVIRONMENT, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    with running("--ready-file", str(ready), environment=environment) as process:
-        url = wait_for(ready)["url"]
-        pictures = [requests.get(f"{url}/samples/scene/{number}.png", timeout=5) for number in (0, 1)]
-        process.terminate()
-        output, _ = process.communicate(timeout=10)
-    assert "pip install pillow" in output
-    assert pictures[0].content != pictures[1].content
-    assert_valid_png(pictures[0].content, tmp_path)
-
-
-def assert_valid_png(data: bytes, folder: Path) -> None:
-    image = pytest.importorskip("PIL.Image")
-    (folder / "flat.png").write_bytes(data)
-    with image.open(folder / "flat.png") as picture:
-        picture.load()
-        assert picture.format == "PNG"

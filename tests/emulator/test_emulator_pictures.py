@@ -7,12 +7,10 @@ import json
 
 import pytest
 import requests
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
-Image = pytest.importorskip("PIL.Image")
-from PIL import ImageChops, ImageDraw, ImageFilter, ImageStat  # noqa: E402
-
-from airflow_provider_segmind.emulator import paint, samples  # noqa: E402
-from airflow_provider_segmind.emulator.paint import find_subject  # noqa: E402
+from airflow_provider_segmind.emulator import paint, samples
+from airflow_provider_segmind.emulator.paint import find_subject
 
 draw = functools.cache(samples.draw)
 

@@ -16,7 +16,7 @@ from airflow_provider_segmind.batch.files import CHECKS
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.operators.body_swap import BodySwapBatchOperator, BodySwapOperator
 from airflow_provider_segmind.operators.review import FINISH, ReviewSwapsOperator
-from airflow_provider_segmind.review.manifest import ITEMS, items_of, write_items
+from airflow_provider_segmind.review import ITEMS, items_of, write_items
 from airflow_provider_segmind.transfers.object_storage import SegmindToObjectStorageOperator
 from tests.provider.batches import at_once  # noqa: F401
 from tests.provider.running import TaskInstance, context, run

@@ -1,13 +1,15 @@
-"""The files of a review: what people look at before, and what follows from their verdicts after it."""
+"""A review: the files that people look at before, their verdicts, and the files that follow from these."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
 
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import Context, ObjectStoragePath
 
 from airflow_provider_segmind.api.errors import InvalidRequestError, SegmindError
 from airflow_provider_segmind.api.findings import found_in
@@ -19,6 +21,8 @@ from airflow_provider_segmind.batch.files import CHECKS, COMPLETED, STORED, Row,
 from airflow_provider_segmind.files.objects import read_up_to, storage_path
 from airflow_provider_segmind.files.publish import lines_of, put
 
+log = logging.getLogger(__name__)
+
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 ITEMS = ".items.jsonl"
@@ -26,6 +30,8 @@ ITEMS = ".items.jsonl"
 KEPT, AGAIN = ".kept.jsonl", ".again.jsonl"
 """Suffixes of the manifest of what is kept, and of what is to be ordered again."""
 
+_KEPT_VERDICTS = "segmind_verdicts"
+"""Key under which a task's store keeps the verdicts, and of which pictures they are."""
 _BY_CHECK: Mapping[str, Verdict] = {"fail": "reject"}
 """The verdict that stands for a check's, until a person gives another."""
 _MAX_SIDECAR = 65_536
@@ -34,12 +40,7 @@ _ORDERED = (*BODY_SWAP_INPUTS, "id", "consent_reference")
 
 
 def items_of(results: object) -> list[Row]:
-    """
-    Return what a review shows: a row for each swap, with its files, its inputs and the verdict that the checks suggest.
-
-    :param results: what the storage operator returned for a batch or a list, or the URI of the manifest that it wrote.
-    :raises InvalidRequestError: if it is none of these.
-    """
+    """Return a row for each swap that a review shows: its files, its inputs and the verdict that checks suggest."""
     if isinstance(results, Mapping) and "files" in results:
         results = [results]
     manifest = manifest_of(results)
@@ -86,6 +87,30 @@ def write_decided(review_uri: str, rows: Sequence[Row]) -> dict[str, Any]:
         "again": len(by["again"]),
         "reviewed_by": sorted({str(row["by"]) for row in rows if row.get("by")}),
     }
+
+
+def verdicts_on(context: Context, rows: Iterable[Row]) -> dict[str, Any]:
+    """Return the verdicts of an earlier attempt about the same pictures; Airflow deletes what that attempt pushed."""
+    store: Any = context.get("task_state_store")
+    if store is None:  # Airflow 3.1 and 3.2
+        return {}
+    pictures = hashlib.sha256(json.dumps([row["uri"] for row in rows]).encode()).hexdigest()
+    known = store.get(_KEPT_VERDICTS) or {}
+    verdicts: dict[str, Any] = known["verdicts"] if known.get("pictures") == pictures else {}
+    store.set(_KEPT_VERDICTS, {"pictures": pictures, "verdicts": verdicts})
+    if verdicts:
+        log.info("%d verdicts of an earlier attempt stand, until somebody changes them.", len(verdicts))
+    return verdicts
+
+
+def keep(context: Context, verdicts: Mapping[str, Any]) -> None:
+    """Keep the verdicts for a next attempt; the one that ends now has them anyway."""
+    store: Any = context.get("task_state_store")
+    try:
+        if store is not None:
+            store.set(_KEPT_VERDICTS, {**(store.get(_KEPT_VERDICTS) or {}), "verdicts": verdicts})
+    except Exception:
+        log.warning("The verdicts are not kept for another attempt; this one has them.", exc_info=True)
 
 
 def _of_manifest(results: object, manifest: str) -> Iterator[Row]:
