@@ -66,7 +66,8 @@ def airflow_environment(home: Path, dags_folder: Path, port: int, extra: Mapping
         "core__fernet_key": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "core__simple_auth_manager_passwords_file": str(home / "passwords.json"),
         "core__execution_api_server_url": f"{url}/execution/",
-        "database__sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}",
+        # SQLite has one writer at a time. By default the others give up after five seconds, which ends a triggerer.
+        "database__sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}?timeout=60",
         "api__port": str(port),
         "api__base_url": url,
         "api__secret_key": secrets.token_urlsafe(48),

@@ -95,10 +95,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """More processes than cores: slow tests wait for other processes. Each imports for itself, ten seconds of CPU."""
-    cores = os.cpu_count() or 1
-    return 2 * cores if config.option.markexpr == "slow" else cores + 1
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores: slow tests start many processes of their own, and each imports for itself."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
