@@ -45,7 +45,9 @@ class Pictures:
             if asset.media_type not in _SHOWN:
                 return Answer(200, asset.data, "application/octet-stream", _DOWNLOAD)
             return Answer(200, asset.data, asset.media_type, _FILE)
-        data = await asyncio.get_running_loop().run_in_executor(self._threads, self._made, path)
+        # What is made does not wait for what is being made.
+        data = None if self._is_gone(path) else self._cache.get(path)
+        data = data or await asyncio.get_running_loop().run_in_executor(self._threads, self._made, path)
         if data is None:
             return _NOT_FOUND
         media_type = "image/jpeg" if data.startswith(b"\xff\xd8") else "image/png"
@@ -62,15 +64,22 @@ class Pictures:
     def _asset(self, path: str) -> Asset | None:
         return self._state.assets.get(path.removeprefix("/assets/"))
 
+    def _job(self, path: str) -> Job | None:
+        return self._state.pictures.get(path.removeprefix("/outputs/"))
+
+    def _is_gone(self, path: str) -> bool:
+        """Whether it is the path of a job that has no picture, or none any more."""
+        return (job := self._job(path)) is not None and not self._state.has_picture(job)
+
     # --- in the painting thread ---
 
     def _made(self, path: str) -> bytes | None:
         """Return a sample or a job's picture, made now unless it was before; None if there is none."""
-        cache, job = self._cache, self._state.pictures.get(path.removeprefix("/outputs/"))
-        if job is not None and not self._state.has_picture(job):
+        if self._is_gone(path):
             return None
+        cache = self._cache
         if path not in cache:
-            if job is not None:
+            if (job := self._job(path)) is not None:
                 cache[path] = self._swap(job)
             elif sample := _SAMPLE.fullmatch(path):
                 kind: Kind = "scene" if sample[1] == "scene" else "person"

@@ -4,12 +4,14 @@ import base64
 import functools
 import io
 import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
-from airflow_provider_segmind.emulator import paint, samples
+from airflow_provider_segmind.emulator import paint, pictures, samples
 from airflow_provider_segmind.emulator.paint import find_subject
 
 draw = functools.cache(samples.draw)
@@ -81,7 +83,7 @@ def test_what_is_not_a_picture_is_refused(data):
 
 def output_of(client, **inputs: str) -> bytes:
     answer = client.poll(client.submit(json=inputs).json()["poll_url"]).json()
-    file = requests.get(json.loads(answer["output"])[0]["value"]["data"], timeout=20)
+    file = requests.get(json.loads(answer["output"])[0]["value"]["data"], timeout=60)
     assert file.headers["Content-Type"] == "image/png"
     return file.content
 
@@ -104,3 +106,18 @@ def test_samples_are_served_without_a_key_in_both_formats(emulator):
         url = emulator.sample("person", 2).removesuffix("png") + suffix
         with Image.open(io.BytesIO(requests.get(url, timeout=20).content)) as picture:
             assert (picture.format, picture.size) == (form, (768, 1024))
+
+
+def test_a_picture_that_is_made_does_not_wait_for_one_that_is_being_made(client, emulator, monkeypatch):
+    """The input's host accepts and does not answer, so the painter waits for it."""
+    monkeypatch.setattr(pictures, "_FETCH_SECONDS", 60.0)
+    made = emulator.sample("scene", 1)
+    first = requests.get(made, timeout=60).content
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as other:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/scene.png"
+        painted = other.submit(output_of, client, character_image=url, reference_character_image=made)
+        connection, _ = silent.accept()
+        assert requests.get(made, timeout=60).content == first
+        assert not painted.done()
+        connection.close()
+        assert opened(painted.result()).size == (768, 1024)
