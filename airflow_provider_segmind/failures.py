@@ -97,7 +97,7 @@ def skipping(task: Any) -> Iterator[None]:
         ended = isinstance(error, (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException))
         hidden = task.soft_fail and ended and not isinstance(error, WrongSettingsError)
         if task.never_fail or hidden:
-            raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}") from error
+            raise _skip(error) from error
         raise
 
 
@@ -112,10 +112,14 @@ def failing(task: Any) -> Iterator[None]:
         yield
     except AirflowSensorTimeout as late:
         if task.never_fail:
-            raise AirflowSkipException(f"Skipped instead of failed, as the task asks: {late}") from late
+            raise _skip(late) from late
         raise
     except AirflowSkipException as skip:
         error = skip.__cause__
         if isinstance(error, WrongSettingsError) and not task.never_fail:
             raise error from error.__cause__
         raise
+
+
+def _skip(error: Exception) -> AirflowSkipException:
+    return AirflowSkipException(f"Skipped instead of failed, as the task asks: {error}")
