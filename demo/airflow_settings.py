@@ -39,6 +39,11 @@ FIXED = {
 """Options by section and name."""
 
 
+def variables(options: Mapping[str, str]) -> dict[str, str]:
+    """Return options by section and name as environment variables."""
+    return {f"AIRFLOW__{name}".upper(): value for name, value in options.items()}
+
+
 def free_port() -> int:
     """Return a TCP port on loopback that nobody uses at this moment."""
     for port in random.sample(_PORTS, 100):
@@ -77,7 +82,7 @@ def airflow_environment(home: Path, dags_folder: Path, port: int, extra: Mapping
     return {
         **base,
         **past_proxies(base),
-        **{f"AIRFLOW__{name}".upper(): value for name, value in options.items()},
+        **variables(options),
         "AIRFLOW_HOME": str(home),
         "PYTHONUNBUFFERED": "1",
         "SCARF_ANALYTICS": "false",

@@ -17,14 +17,15 @@ import tempfile
 import traceback
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cache
 from importlib import import_module
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from demo.child import Child
 
 TIMEOUT = 240
+_PARENT = multiprocessing.get_context("forkserver")
+_PARENT.set_forkserver_preload(["tests.airflow_imported"])
 
 
 def airflow(*words: str, env: Mapping[str, str] | None = None, fork: bool = True) -> subprocess.CompletedProcess[str]:
@@ -45,9 +46,8 @@ def airflow(*words: str, env: Mapping[str, str] | None = None, fork: bool = True
     with tempfile.NamedTemporaryFile("r", dir=os.environ["AIRFLOW_HOME"], errors="replace") as printed:
         process = _forked(words, dict(env or os.environ), printed.name)
         process.join(TIMEOUT)
-        for stop in (os.killpg, os.kill):  # the end of an interpreter would end its children
-            with suppress(ProcessLookupError):
-                stop(process.pid or 0, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the end of an interpreter would end its children
+            os.killpg(process.pid or 0, signal.SIGKILL)
         process.join()
         return subprocess.CompletedProcess(words, process.exitcode or 0, printed.read(), "")
 
@@ -83,9 +83,8 @@ class _Started:
 
 def _forked(words: tuple[str, ...], env: dict[str, str], output: str) -> ForkServerProcess:
     """Return the running process of a command, in a session of its own."""
-    context = _context()
-    ready, says_so = context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(words, env, output, says_so))
+    ready, says_so = _PARENT.Pipe(duplex=False)
+    process = _PARENT.Process(target=_run, args=(words, env, output, says_so))
     process.start()
     says_so.close()
     with suppress(EOFError):
@@ -93,20 +92,11 @@ def _forked(words: tuple[str, ...], env: dict[str, str], output: str) -> ForkSer
     return process
 
 
-@cache
-def _context() -> ForkServerContext:
-    """Return what forks, all from one parent."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.airflow_imported"])
-    return context
-
-
 def _run(words: tuple[str, ...], env: dict[str, str], output: str, says_so: Any) -> None:
     os.setsid()
     says_so.close()
-    multiprocessing.set_start_method(
-        "fork", force=True
-    )  # of an executor's workers, as in a process that was not forked
+    # An executor's workers are forks, too, as in a process that was not forked.
+    multiprocessing.set_start_method("fork", force=True)
     code = 1
     try:
         printed = os.open(output, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -17,14 +17,14 @@ from typing import Any
 
 import httpx
 
-from demo.airflow_settings import FIXED
+from demo.airflow_settings import FIXED, variables
 
+_COMMANDS = ("api_server", "connection", "dag", "dag_processor", "db", "pool", "provider", "scheduler", "triggerer")
 _IMPORTED = (
     "airflow.api_fastapi.app",
     "airflow.api_fastapi.core_api.routes.public",
     "airflow.api_fastapi.core_api.routes.ui",
-    *(f"airflow.cli.commands.{name}_command" for name in ("api_server", "dag", "dag_processor", "db", "pool")),
-    *(f"airflow.cli.commands.{name}_command" for name in ("connection", "provider", "scheduler", "triggerer")),
+    *(f"airflow.cli.commands.{name}_command" for name in _COMMANDS),
     "airflow.dag_processing.dagbag",
     "airflow.dag_processing.manager",
     "airflow.executors.local_executor",
@@ -49,7 +49,7 @@ async def _ask(app: Any) -> None:
 
 warnings.simplefilter("ignore")
 os.environ["_AIRFLOW__AS_LIBRARY"] = "1"
-os.environ.update({f"AIRFLOW__{name}".upper(): value for name, value in FIXED.items()})
+os.environ.update(variables(FIXED))
 for module in _IMPORTED:
     import_module(module)
 # Triggerers, DAG processors and ``dags test`` have the tasks' API in their own process.
