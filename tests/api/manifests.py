@@ -10,6 +10,9 @@ from airflow_provider_segmind.api.errors import InvalidRequestError
 from airflow_provider_segmind.api.manifest import Swap, read_manifest
 
 P = "https://example.com/p.jpg"
+HEAD = "id,character_image,reference_character_image,select_character\r\n"
+ROW = f"a,https://example.com/1.jpg,{P},woman\r\n"
+PAIR = {"character_image": "https://example.com/1.jpg", "reference_character_image": P}
 
 
 def read(data: str | bytes, where: str = "s3://b/swaps.csv", **options: Any) -> list[Swap]:
@@ -21,3 +24,7 @@ def refusal(data: str | bytes, where: str = "s3://b/swaps.csv", **options: Any) 
         read(data, where, **options)
     assert str(said.value).startswith(f"{where.split('?')[0]} cannot be ordered, and nothing was ordered.")
     return str(said.value)
+
+
+def ids(swaps: list[Swap]) -> list[str | None]:
+    return [swap.id for swap in swaps]
