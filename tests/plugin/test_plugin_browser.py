@@ -28,6 +28,8 @@ CARDS = 32
 ORDERED = 28 + 1 + ITEMS
 SIZES = [(theme, width) for theme in ("light", "dark") for width in (1400, 420)]
 MANY = 500
+PATIENCE = 90_000
+"""Milliseconds until something is on the screen; a busy machine takes long."""
 Open = Callable[..., Page]
 
 
@@ -50,7 +52,7 @@ def person(browser: Browser, lookbook: Lookbook) -> Iterator[BrowserContext]:
     for url in (lookbook.url, lookbook.url_below):
         page = context.new_page()
         page.goto(url)
-        page.get_by_text("Dags").first.wait_for(timeout=90_000)
+        page.get_by_text("Dags").first.wait_for(timeout=PATIENCE)
         page.close()
     yield context
     context.close()
@@ -89,12 +91,12 @@ def run_path(lookbook: Lookbook, rest: str) -> str:
 def gallery(page: Page) -> Locator:
     """Return the gallery, once all its pictures have pixels; those out of view are fetched by scrolling to them."""
     found = page.get_by_test_id("segmind-gallery")
-    found.get_by_test_id("swap").first.wait_for(timeout=90_000)
+    found.get_by_test_id("swap").first.wait_for(timeout=PATIENCE)
     pictures = found.locator("img").all()
     assert pictures
     for picture in pictures:
         picture.scroll_into_view_if_needed()
-    page.wait_for_function(PICTURES_THERE, arg="[data-testid=segmind-gallery] img", timeout=90_000)
+    page.wait_for_function(PICTURES_THERE, arg="[data-testid=segmind-gallery] img", timeout=PATIENCE)
     found.locator("dl, article").first.scroll_into_view_if_needed()
     return found
 
@@ -105,7 +107,7 @@ def swap(inside: Locator, name: str) -> Locator:
 
 def settled(inside: Locator, count: int) -> None:
     """Wait until the answer to the latest choice is on the screen."""
-    inside.page.wait_for_function(SETTLED, arg=count, timeout=90_000)
+    inside.page.wait_for_function(SETTLED, arg=count, timeout=PATIENCE)
 
 
 def axe(page: Page, where: str = "[data-testid=segmind-gallery]") -> list[Any]:
@@ -277,7 +279,7 @@ def test_odd_names_and_what_is_gone_are_shown_as_they_are(
         page.goto(f"{lookbook.url}/plugin/body-swaps")
         shown = page.get_by_test_id("segmind-gallery")
         shown.get_by_label("DAG").select_option(dag_id)
-        shown.get_by_text("The result's file is gone").wait_for(timeout=90_000)
+        shown.get_by_text("The result's file is gone").wait_for(timeout=PATIENCE)
         for label in ODD:
             assert swap(shown, label).is_visible()
         assert shown.get_by_text("The result's folder is not shown here.").count() == 1
@@ -339,7 +341,7 @@ def test_each_place_is_readable_in_light_and_dark_on_a_desk_and_in_a_hand(
         page = visit(path, theme, width=width)
         where = "segmind-review" if "/review/" in path else "segmind-gallery"
         shown = page.get_by_test_id(where)
-        shown.get_by_role("article").first.wait_for(timeout=90_000)
+        shown.get_by_role("article").first.wait_for(timeout=PATIENCE)
         assert page.evaluate("document.documentElement.classList.contains('dark')") == (theme == "dark")
         assert axe(page, f"[data-testid={where}]") == []
         assert shown.evaluate("(one) => one.scrollWidth <= one.clientWidth"), f"{path} is cut at its right edge"
@@ -358,7 +360,7 @@ def test_a_card_is_enlarged_by_keys(visit: Open) -> None:
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="Linen, spring")
     dialog.wait_for()
-    page.wait_for_function(PICTURES_THERE, arg="dialog img", timeout=90_000)
+    page.wait_for_function(PICTURES_THERE, arg="dialog img", timeout=PATIENCE)
     assert dialog.get_by_role("img").count() == 3
     dialog.get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
@@ -389,7 +391,7 @@ def test_a_task_has_a_tab_with_its_swap(visit: Open, lookbook: Lookbook) -> None
 
 def test_a_task_without_a_swap_says_so(visit: Open, lookbook: Lookbook) -> None:
     page = visit(run_path(lookbook, "tasks/approve/plugin/body-swaps-task"))
-    page.get_by_text("No body swaps yet").wait_for(timeout=90_000)
+    page.get_by_text("No body swaps yet").wait_for(timeout=PATIENCE)
 
 
 def test_a_card_leads_to_its_task_and_the_task_to_its_pictures(visit: Open, lookbook: Lookbook) -> None:
@@ -397,7 +399,7 @@ def test_a_card_leads_to_its_task_and_the_task_to_its_pictures(visit: Open, look
     gallery(page).get_by_role("link", name="Linen, spring").click()
     page.wait_for_url("**/tasks/store**")
     page = visit(run_path(lookbook, "tasks/store/details"))
-    page.get_by_role("link", name="Result picture").wait_for(timeout=90_000)
+    page.get_by_role("link", name="Result picture").wait_for(timeout=PATIENCE)
     # Before 3.3 Airflow opens it in another tab.
     address = page.get_by_role("link", name="Before / after").evaluate("(one) => one.href")
     page = visit(address.removeprefix(f"{lookbook.url}/"))
@@ -441,7 +443,7 @@ def test_without_folders_swaps_and_sums_are_shown_and_how_pictures_are_switched_
     page = person.new_page()
     page.route("**/segmind/swaps?*", without_folders)
     page.goto(f"{lookbook.url}/plugin/body-swaps")
-    page.get_by_text("Pictures are switched off.").wait_for(timeout=90_000)
+    page.get_by_text("Pictures are switched off.").wait_for(timeout=PATIENCE)
     shown = page.get_by_test_id("segmind-gallery")
     assert shown.get_by_text(str(ORDERED), exact=True).is_visible()
     assert "$0.27" in swap(shown, "Linen, spring").inner_text()
@@ -456,7 +458,7 @@ def test_a_server_that_does_not_answer_is_asked_again(person: BrowserContext, lo
     page = person.new_page()
     page.route("**/segmind/swaps**", lambda route: route.abort())
     page.goto(f"{lookbook.url}/plugin/body-swaps")
-    page.get_by_text("Airflow cannot be reached.").wait_for(timeout=90_000)
+    page.get_by_text("Airflow cannot be reached.").wait_for(timeout=PATIENCE)
     page.unroute("**/segmind/swaps**")
     page.get_by_role("button", name="Try again").click()
     gallery(page)
@@ -472,11 +474,11 @@ def test_a_review_says_why_it_cannot_be_shown_or_takes_no_verdicts(person: Brows
     routes = "**/segmind/review/**"
     page.route(routes, lambda route: route.fulfill(status=404, json={"detail": "Its folder is not shown."}))
     page.goto(f"{lookbook.url}/{run_path(lookbook, 'tasks/review/plugin/body-swaps-task')}")
-    page.get_by_text("Its folder is not shown.").wait_for(timeout=90_000)
+    page.get_by_text("Its folder is not shown.").wait_for(timeout=PATIENCE)
     page.unroute(routes)
     page.route(re.compile(r"/segmind/review/[^?]+\?(limit|offset)="), stopped)  # and no picture
     page.get_by_role("button", name="Try again").click()
-    page.get_by_text("Nobody is asked now: this task is up for retry.").wait_for(timeout=90_000)
+    page.get_by_text("Nobody is asked now: this task is up for retry.").wait_for(timeout=PATIENCE)
     assert page.get_by_role("button", name="Not asked now").is_disabled()
     page.close()
 
@@ -487,7 +489,7 @@ def test_two_people_review_two_hundred_pictures_at_once(visit: Open, lookbook: L
     front, back = visit(path), visit(path)
 
     def shown(page: Page, offset: int) -> Locator:
-        page.locator(f"[data-shown='{offset}']").wait_for(timeout=90_000)
+        page.locator(f"[data-shown='{offset}']").wait_for(timeout=PATIENCE)
         return page.get_by_test_id("segmind-review")
 
     def sums(page: Page) -> dict[str, str]:
@@ -512,12 +514,12 @@ def test_two_people_review_two_hundred_pictures_at_once(visit: Open, lookbook: L
         here.get_by_role("button", name="Agree on this page").wait_for(state="detached")
         if offset < 168:
             here.get_by_role("button", name="Next").click()
-    front.get_by_text(re.compile(r"^200$")).nth(1).wait_for(timeout=90_000)  # the other's verdicts have come, too
+    front.get_by_text(re.compile(r"^200$")).nth(1).wait_for(timeout=PATIENCE)  # the other's verdicts have come, too
     assert sums(front) == {"pictures": "200", "decided": "200", "keep": "172", "reject": "19", "again": "9"}
     assert axe(front, "[data-testid=segmind-review]") == []
     front.get_by_role("button", name="Finish the review").click()
-    front.get_by_text("This review is finished").wait_for(timeout=90_000)
-    back.get_by_text("This review is finished").wait_for(timeout=90_000)
+    front.get_by_text("This review is finished").wait_for(timeout=PATIENCE)
+    back.get_by_text("This review is finished").wait_for(timeout=PATIENCE)
     lookbook.rest.wait_until(
         "The review", lambda: lookbook.rest.task_state(DAG_ID, lookbook.run_id, *REVIEW) == "success", 90
     )
@@ -548,6 +550,6 @@ def test_approvals_show_the_three_pictures_of_their_swap_and_can_be_given(visit:
 
 def _approval_pictures(page: Page) -> None:
     for slot in ("before", "reference", "after"):
-        page.get_by_role("img", name=slot, exact=True).wait_for(timeout=90_000)
-    page.wait_for_function(PICTURES_THERE, arg="table img", timeout=90_000)
+        page.get_by_role("img", name=slot, exact=True).wait_for(timeout=PATIENCE)
+    page.wait_for_function(PICTURES_THERE, arg="table img", timeout=PATIENCE)
     assert page.locator("table img").count() == 3
