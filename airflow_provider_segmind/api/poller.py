@@ -11,7 +11,7 @@ import contextvars
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.aclient import MAX_CONNECTIONS, AsyncClient
@@ -39,26 +39,18 @@ class Clients(Protocol):
         """Return the client."""
 
 
-class _Waiting:
-    """One job that a task waits for."""
+class Wait(asyncio.Future[Job]):
+    """The wait for one job: a future of the job, with what the poller needs to know."""
 
-    __slots__ = ("context", "offset", "result", "started_at", "teaches", "watch", "workflow")
+    # A batch has one for each job, for up to a hundred thousand jobs.
+    __slots__ = ("context", "offset", "started_at", "teaches", "watch", "workflow")
 
-    def __init__(
-        self,
-        watch: Watch,
-        workflow: str,
-        started_at: float,
-        *,
-        teaches: bool,
-        offset: float,
-        result: asyncio.Future[Job],
-    ) -> None:
+    def __init__(self, watch: Watch, workflow: str, started_at: float, *, teaches: bool, offset: float) -> None:
+        super().__init__()
         self.watch = watch
         self.workflow = workflow
         self.started_at = started_at
         self.offset = offset
-        self.result = result
         self.teaches = teaches
         # A job's messages must reach the log of the task that waits for it.
         self.context = contextvars.copy_context()
@@ -73,14 +65,29 @@ class Poller:
         self._clock = clock
         self._pace = pace or Pace()
         self._offset = 0.0
-        self._schedule: Schedule[_Waiting | asyncio.Future[None]] = Schedule()
+        self._schedule: Schedule[Wait | asyncio.Future[None]] = Schedule()
         self._requests_per_minute: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._sent_at = 0.0
         self._asking: set[asyncio.Task[None]] = set()
 
-    async def wait(
+    async def wait(self, poll_url: str, *, deadline: float, **how: Any) -> Job:
+        """
+        Wait for a job and poll it once more at the deadline before giving up.
+
+        :param how: see :meth:`begin`.
+        :return: the job, ``COMPLETED`` or ``FAILED``.
+        :raises JobTimeoutError: if the job is not done at the deadline.
+        :raises SegmindError: if the job can no longer be polled.
+        """
+        wait = await self.begin(poll_url, deadline=deadline, **how)
+        try:
+            return await wait
+        finally:
+            self.leave(wait)
+
+    async def begin(
         self,
         poll_url: str,
         *,
@@ -91,9 +98,9 @@ class Poller:
         submitted_at: float | None = None,
         clock_offset: float | None = None,
         said: Said | None = None,
-    ) -> Job:
+    ) -> Wait:
         """
-        Wait for a job and poll it once more at the deadline before giving up.
+        Begin to wait for a job, as :meth:`wait` does, and return the future of it.
 
         :param deadline: seconds since the epoch.
         :param poll_interval: longest step in seconds; the tail of an unusually long job may have longer steps.
@@ -103,9 +110,7 @@ class Poller:
         :param clock_offset: seconds by which the clock that set the deadline is ahead of the service's, see
             ``known_offset`` in :mod:`~airflow_provider_segmind.api.clocks`; ``None`` if it is this machine's clock.
         :param said: error log shared by all jobs of one task.
-        :return: the job, ``COMPLETED`` or ``FAILED``.
-        :raises JobTimeoutError: if the job is not done at the deadline.
-        :raises SegmindError: if the job can no longer be polled.
+        :raises SegmindError: if the job cannot be polled.
         """
         client = await self._clients()
         poll_url = protocol.check_poll_url(client.settings, poll_url)
@@ -113,20 +118,21 @@ class Poller:
         self._keep_pace(client.settings.requests_per_minute)
         schedule, now = self._schedule, self._clock()
         age = max(0.0, now - submitted_at) if isinstance(submitted_at, (int, float)) else 0.0
-        waiting = _Waiting(
+        wait = Wait(
             Watch(poll_url, deadline, interval=poll_interval, max_outage=max_outage, pace=self._pace, said=said),
             workflow,
             now - age,
             teaches=age < JOINED,
             offset=math.inf if clock_offset is None else clock_offset,
-            result=asyncio.get_running_loop().create_future(),
         )
         # A job that was ordered long ago may already be done.
-        self._put(waiting, schedule.first(workflow, poll_interval, waiting.started_at))
-        try:
-            return await waiting.result
-        finally:
-            self._drop(waiting)
+        self._put(wait, schedule.first(workflow, poll_interval, wait.started_at))
+        return wait
+
+    def leave(self, wait: Wait) -> None:
+        """Wait no longer for a job."""
+        self._drop(wait)
+        wait.cancel()
 
     async def turn(self) -> None:
         """Wait until the budget allows one more request, behind the jobs that have been due longer."""
@@ -157,7 +163,7 @@ class Poller:
         """Cancel all polls and all waits."""
         self._cancel_timer()
         for key in self._schedule.clear():
-            (key if isinstance(key, asyncio.Future) else key.result).cancel()
+            key.cancel()
         tasks = list(self._asking)
         for task in tasks:
             task.cancel()
@@ -168,13 +174,13 @@ class Poller:
             self._requests_per_minute = requests_per_minute
             self._schedule.budget = Budget(requests_per_minute)
 
-    def _put(self, waiting: _Waiting, due: DueTime) -> None:
+    def _put(self, waiting: Wait, due: DueTime) -> None:
         due = due.by(waiting.watch.deadline + self._ahead(waiting))
         self._schedule.put(waiting, due)
         if self._timer is None or self._timer_at > min(due.at, due.soonest):
             self._set_timer()
 
-    def _ahead(self, waiting: _Waiting) -> float:
+    def _ahead(self, waiting: Wait) -> float:
         """
         Return the seconds by which this machine's clock is ahead of the clock that set a deadline.
 
@@ -183,7 +189,7 @@ class Poller:
         """
         return max(0.0, self._offset - waiting.offset)
 
-    def _drop(self, key: _Waiting | asyncio.Future[None]) -> None:
+    def _drop(self, key: Wait | asyncio.Future[None]) -> None:
         self._schedule.drop(key)
         if not len(self._schedule):
             self._cancel_timer()
@@ -219,10 +225,10 @@ class Poller:
             task.add_done_callback(self._asked)
         self._set_timer()
 
-    def _taken(self) -> _Waiting | None:
+    def _taken(self) -> Wait | None:
         """Take out the job to poll now, if any; requests before it that wait for their turn go out."""
         self._sent_at = now = self._clock()
-        while isinstance(taken := self._schedule.take(now), asyncio.Future):
+        while (taken := self._schedule.take(now)) is not None and not isinstance(taken, Wait):
             if not taken.done():  # the waiting task may just have stopped
                 taken.set_result(None)
         return taken
@@ -231,7 +237,7 @@ class Poller:
         self._asking.discard(task)
         self._set_timer()
 
-    async def _ask(self, waiting: _Waiting | None) -> None:
+    async def _ask(self, waiting: Wait | None) -> None:
         """
         Poll one job and act on the answer; pass any error to the task that waits.
 
@@ -241,18 +247,18 @@ class Poller:
             try:
                 again = await self._look(waiting)
             except asyncio.CancelledError:
-                waiting.result.cancel()
+                waiting.cancel()
                 raise
             except Exception as error:  # noqa: BLE001 - it is raised where the job is waited for
-                if not waiting.result.done():
-                    waiting.result.set_exception(error)
+                if not waiting.done():
+                    waiting.set_exception(error)
             else:
                 # The waiting task may have stopped while the answer was on its way.
-                if again is not None and not waiting.result.done():
+                if again is not None and not waiting.done():
                     self._put(waiting, again)
             waiting = self._taken() if len(self._asking) >= MAX_CONNECTIONS else None
 
-    async def _look(self, waiting: _Waiting) -> DueTime | None:
+    async def _look(self, waiting: Wait) -> DueTime | None:
         """Poll a job, and return when to poll it again; ``None`` if it is done."""
         schedule = self._schedule
         watch, asked_at = waiting.watch, self._clock()
@@ -275,8 +281,8 @@ class Poller:
         if waiting.context.run(watch.answered, job, asked_at):
             if waiting.teaches:
                 schedule.timing(waiting.workflow).learn(age)
-            if not waiting.result.done():
-                waiting.result.set_result(job)
+            if not waiting.done():
+                waiting.set_result(job)
             return None
         return schedule.again(waiting.workflow, age, watch.interval, now)
 

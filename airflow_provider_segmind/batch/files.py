@@ -41,6 +41,32 @@ _STATUSES = (*_STANDING, UNFINISHED, NOT_ORDERED, UNKNOWN)
 Row = dict[str, Any]
 
 
+class Rows(Mapping[int, Row]):
+    """Results by the index of their swap, as JSON: as dicts those of a large batch take three times the memory."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._lines: dict[int, bytes] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Row) -> None:
+        """Take a result, in place of an earlier one."""
+        self._lines[row["index"]] = json.dumps(row, separators=(",", ":")).encode()
+
+    def __getitem__(self, index: int) -> Row:
+        row: Row = json.loads(self._lines[index])
+        return row
+
+    def __contains__(self, index: object) -> bool:
+        return index in self._lines
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
 def dag_of(context: Mapping[str, Any]) -> str | None:
     """Return the id of the task's DAG, which marks the files that the task writes."""
     return getattr(context.get("ti"), "dag_id", None)

@@ -6,21 +6,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from airflow.sdk import Context
 
 from airflow_provider_segmind.api.models import Job
 from airflow_provider_segmind.api.orders import OrderRecord
-from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.api.results import handle_of
-from airflow_provider_segmind.batch.files import UNFINISHED, BatchFiles, Row
+from airflow_provider_segmind.batch.files import BatchFiles, Row
 from airflow_provider_segmind.batch.ordering import Ordering
 from airflow_provider_segmind.batch.plan import Plan
-from airflow_provider_segmind.batch.results import Collector, result_row, wait_for
+from airflow_provider_segmind.batch.results import Collector, JobWaits, Waiting, result_row
 from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW
-from airflow_provider_segmind.observability.metrics import outcome_of
 from airflow_provider_segmind.orders.store import OrderStore
 from airflow_provider_segmind.waiting.shared import SharedConnection
 from airflow_provider_segmind.waiting.timeouts import until_timeout
@@ -31,79 +28,58 @@ LEAVE_SECONDS = 3.0
 """Seconds between two pushes of the handles while ordering continues."""
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """
-    How to wait for a job.
-
-    :param timeout: seconds.
-    :param poll_interval: seconds.
-    :param max_outage: seconds of outage after which the wait is left to the triggerer.
-    """
-
-    timeout: float
-    poll_interval: float
-    output_key: str | None
-    max_outage: float | None
-
-
 class Waits:
-    """Waits for jobs while others are still being ordered, so that no result expires in the meantime."""
+    """
+    Waits for jobs while others are still being ordered, so that no result expires in the meantime.
 
-    def __init__(self, waiting: Waiting, plan: Plan, files: BatchFiles, done: Mapping[int, Row]) -> None:
+    :param timeout: seconds after which the wait for a job is left to the triggerer.
+    """
+
+    def __init__(
+        self, waiting: Waiting, timeout: float, plan: Plan, files: BatchFiles, done: Mapping[int, Row]
+    ) -> None:
         self._waiting = waiting
+        self._timeout = timeout
         self._plan = plan
         self._results = Collector(files, len(plan.swaps), done, log)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connection: SharedConnection | None = None
-        self._said = Said()
+        self._jobs: JobWaits | None = None
 
     @property
-    def rows(self) -> dict[int, Row]:
+    def rows(self) -> Mapping[int, Row]:
         """The results so far, by index."""
         return self._results.rows
 
     def begin(self, connection: SharedConnection) -> None:
         """Start waiting, also for orders of earlier attempts."""
-        self._connection = connection
+        self._jobs = jobs = JobWaits(connection, self._waiting, self._results, leave_unfinished=True)
         self._start(self._results.run(self._plan.ledger.entries))
-        for index, entry in self._plan.ledger.entries.items():
-            if entry.known and index not in self.rows and index not in self._plan.again:
-                self.wait(index, entry.job(self._plan.terms.workflow))
+        earlier = [
+            (index, entry.job(self._plan.terms.workflow))
+            for index, entry in self._plan.ledger.entries.items()
+            if entry.known and index not in self.rows and index not in self._plan.again
+        ]
+        self._start(jobs.begin_all(earlier, time.time() + self._timeout))
 
     def wait(self, index: int, job: Job) -> None:
         """Start waiting for one more job; one from the memory may be done."""
+        assert self._jobs is not None  # noqa: S101 - begin() sets it
         if job.done:
             self._results.add(result_row(index, job, self._waiting.output_key))
         else:
-            self._start(self._one(index, job))
+            self._start(self._jobs.begin(index, job, time.time() + self._timeout))
 
     async def end(self) -> None:
         """Stop waiting and store the results; a triggerer waits for the rest and repeats what cannot be stored now."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._jobs is not None:
+            await self._jobs.end()
         try:
             await self._results.flush()
         except Exception:
             log.exception("Results could not be stored; they are asked for again.")
-
-    async def _one(self, index: int, job: Job) -> None:
-        assert self._connection is not None  # noqa: S101 - begin() sets it
-        waiting = self._waiting
-        row = await wait_for(
-            self._connection,
-            index,
-            job,
-            deadline=time.time() + waiting.timeout,
-            poll_interval=waiting.poll_interval,
-            output_key=waiting.output_key,
-            max_outage=waiting.max_outage,
-            said=self._said,
-        )
-        if row["status"] != UNFINISHED:  # the triggerer asks again
-            self._connection.counters.ended(outcome_of(row), job.workflow, job.submitted_at)
-            self._results.add(row)
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

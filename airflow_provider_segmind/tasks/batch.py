@@ -34,8 +34,8 @@ from airflow_provider_segmind.batch.outcomes import (
     unplanned_error,
 )
 from airflow_provider_segmind.batch.plan import Plan, make_plan
-from airflow_provider_segmind.batch.results import result_row
-from airflow_provider_segmind.batch.waits import Waiting, Waits, handles_of, place_all
+from airflow_provider_segmind.batch.results import Waiting, result_row
+from airflow_provider_segmind.batch.waits import Waits, handles_of, place_all
 from airflow_provider_segmind.compat import AirflowTaskTimeout
 from airflow_provider_segmind.failures import paid_error
 from airflow_provider_segmind.gallery.recording import (
@@ -194,7 +194,8 @@ class BatchRun:
             patiently(lambda: files.write_part(reused.values()))
         ended, failed = ended | reused, {index: row for index, row in failed.items() if plan.stands(index, row)}
         waits = Waits(
-            Waiting(self.task.timeout, self.task.poll_interval, self.task.output_key, self.task.max_outage),
+            Waiting(self.task.poll_interval, self.task.output_key, self.task.max_outage),
+            self.task.timeout,
             plan,
             files,
             ended,
@@ -204,7 +205,7 @@ class BatchRun:
         swaps, problems = plan.rows(), problem_rows(plan, ordering)
         if plan.known:
             patiently(lambda: files.write_swaps(swaps))
-        results = own(swaps, failed | waits.rows)
+        results = own(swaps, {**failed, **waits.rows})
         if any(row["request_id"] and row["index"] not in results for row in swaps):
             # Wait also if ordering stopped half-way: the accepted orders are paid for.
             patiently(lambda: files.write_part(problems.values()))

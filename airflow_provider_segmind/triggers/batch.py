@@ -11,11 +11,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_segmind.api.clocks import known_offset
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
-from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.batch.files import BatchFiles, Row, composed, result_in, summary_of, too_many
-from airflow_provider_segmind.batch.results import Collector, wait_for
+from airflow_provider_segmind.batch.results import Collector, JobWaits, Waiting
 from airflow_provider_segmind.gallery.recording import ended_batch
-from airflow_provider_segmind.observability.metrics import outcome_of
 from airflow_provider_segmind.waiting.ending import finish, read_trigger_exit
 from airflow_provider_segmind.waiting.events import event_of_batch, event_of_error
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
@@ -68,7 +66,6 @@ class BodySwapBatchTrigger(BaseTrigger):
         self.ending = read_trigger_exit(ending)
         self.max_outage = max_outage
         self.clock_offset = clock_offset
-        self._said = Said()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the arguments with which another triggerer can wait for the same batch."""
@@ -107,11 +104,15 @@ class BodySwapBatchTrigger(BaseTrigger):
         total, known, orders = await asyncio.to_thread(self._orders, files)
         results = Collector(files, total, known, log)
         results.report()
+        how = Waiting(self.poll_interval, self.output_key, self.max_outage, known_offset(self.clock_offset))
+        waits = JobWaits(connection, how, results)
         storing = asyncio.get_running_loop().create_task(results.run())
         try:
-            await asyncio.gather(*(self._one(connection, index, job, results) for index, job in orders))
+            await waits.begin_all(orders, self.deadline)
+            await waits.ended()
         finally:
             storing.cancel()
+            await waits.end()
         await results.flush()
         results.report()
         return await asyncio.to_thread(self._written, files, results.rows)
@@ -137,21 +138,6 @@ class BodySwapBatchTrigger(BaseTrigger):
         """Write the results manifest, and return its summary."""
         files.write_results(composed(files.read_swaps(), results))
         return summary_of(composed(files.read_swaps(), results), self.results, self.price)
-
-    async def _one(self, connection: SharedConnection, index: int, job: Job, results: Collector) -> None:
-        row = await wait_for(
-            connection,
-            index,
-            job,
-            deadline=self.deadline,
-            poll_interval=self.poll_interval,
-            output_key=self.output_key,
-            max_outage=self.max_outage,
-            clock_offset=known_offset(self.clock_offset),
-            said=self._said,
-        )
-        connection.counters.ended(outcome_of(row), job.workflow, job.submitted_at)
-        results.add(row)
 
     async def _end(self, summary: Mapping[str, Any]) -> TriggerEvent | None:
         if too_many(summary, self.max_failures):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from airflow_provider_segmind.api import flow, history
 from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.poller import Poller
 from airflow_provider_segmind.api.workflows import BODY_SWAP_WORKFLOW
-from airflow_provider_segmind.batch.results import wait_for
+from airflow_provider_segmind.batch.files import BatchFiles
+from airflow_provider_segmind.batch.results import Collector, JobWaits, Waiting
 from airflow_provider_segmind.compat import THREADS_MAY_ASK_AIRFLOW, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.hooks.segmind import SegmindHook
@@ -78,9 +80,12 @@ async def test_a_wait_outlasts_any_outage_that_ends_before_the_deadline(emulator
     emulator.script(Fault("502-html", on="poll", times=12))
     async with shared_connection("segmind_default") as connection:
         connection.poller = poller = Poller(connection.client, pace=flow.Pace(first=0.01, limit=0.02))
-        row = await wait_for(connection, 0, job, deadline=time.time() + 30, poll_interval=0.05, output_key=None)
+        results = Collector(BatchFiles(str(tmp_path / "results.jsonl"), "b"), 1, {}, logging.getLogger("batch"))
+        waits = JobWaits(connection, Waiting(0.05, None, None), results)
+        await waits.begin(0, job, time.time() + 30)
+        await waits.ended()
         await poller.close()
-    assert row["status"] == "COMPLETED"
+    assert results.rows[0]["status"] == "COMPLETED"
 
 
 def test_a_history_that_refuses_for_a_while_is_asked_again_in_the_same_attempt(

@@ -1,0 +1,90 @@
+"""The jobs of a batch are waited for without a task each, and without holding up the triggers beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.batch.files import BatchFiles
+from airflow_provider_segmind.batch.results import BEGUN_TOGETHER, Collector, JobWaits, Waiting
+from airflow_provider_segmind.emulator import Emulator
+from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
+
+LATER = 4e9
+
+
+def jobs(emulator: Emulator, count: int) -> list[tuple[int, Job]]:
+    """Return jobs whose first poll is due in some seconds."""
+    urls = [f"{emulator.url}/workflows/request/{number:032x}" for number in range(count)]
+    return [(number, Job(f"{number:032x}", url, "QUEUED")) for number, url in enumerate(urls)]
+
+
+@pytest.fixture
+async def connection(emulator: Emulator) -> AsyncIterator[SharedConnection]:
+    async with shared_connection("segmind_default") as shared:
+        await shared.client()
+        yield shared
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Collector:
+    return Collector(BatchFiles(str(tmp_path / "results.jsonl"), "b"), 1, {}, logging.getLogger("batch"))
+
+
+@pytest.fixture
+def waits(connection: SharedConnection, results: Collector) -> JobWaits:
+    return JobWaits(connection, Waiting(60.0, None, None), results)
+
+
+async def test_jobs_that_run_take_no_task_and_none_is_asked_for_after_the_end(
+    emulator: Emulator, connection: SharedConnection, waits: JobWaits
+) -> None:
+    tasks = len(asyncio.all_tasks())
+    await waits.begin_all(jobs(emulator, 300), LATER)
+    assert len(asyncio.all_tasks()) == tasks
+    assert len(connection.poller._schedule) == 300
+    await waits.end()
+    await waits.ended()
+    assert len(connection.poller._schedule) == 0
+
+
+async def test_other_triggers_have_their_turns_while_a_large_batch_begins(emulator: Emulator, waits: JobWaits) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    await waits.begin_all(jobs(emulator, 10 * BEGUN_TOGETHER), LATER)
+    task.cancel()
+    assert turns >= 10
+    await waits.end()
+
+
+async def test_a_job_whose_poll_url_is_not_segminds_does_not_keep_the_others_from_being_waited_for(
+    emulator: Emulator, connection: SharedConnection, waits: JobWaits, results: Collector
+) -> None:
+    evil = (300, Job("evil", "https://evil.example/1", "QUEUED"))
+    await waits.begin_all([evil, *jobs(emulator, 3)], LATER)
+    assert list(results.rows) == [300]
+    assert results.rows[300]["status"] == "UNFINISHED"
+    assert "is not on the connection's host" in results.rows[300]["error"]
+    assert len(connection.poller._schedule) == 3
+    await waits.end()
+
+
+async def test_waits_that_the_poller_ends_leave_their_jobs_to_a_retry(
+    emulator: Emulator, connection: SharedConnection, waits: JobWaits, results: Collector
+) -> None:
+    await waits.begin_all(jobs(emulator, 3), LATER)
+    await connection.poller.close()
+    await waits.ended()
+    assert not results.rows
