@@ -304,6 +304,7 @@ class Listener:
         if self._held:
             self._held.close()
         if self._protocols:
+            self._protocols.pre_shutdown()  # ends those without a request, which would use up the time
             await self._protocols.shutdown(_GOODBYE_SECONDS)
 
     def _bind(self) -> socket.socket:

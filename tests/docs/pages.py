@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+from tools import site_reference
 from tools.site_pages import LISTING, with_listings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,6 +17,12 @@ SAID = "\n".join(with_listings(page.read_text(), page.parent) for page in PAGES)
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(f"{BLOCK.pattern}|{LISTING.pattern}", re.MULTILINE | re.DOTALL)
+
+
+@functools.cache
+def made(name: str) -> str:
+    """Return a page that the site makes from the code."""
+    return site_reference.PAGES[name]()
 
 
 class Block(NamedTuple):

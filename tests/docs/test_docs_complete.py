@@ -25,12 +25,11 @@ from airflow_provider_segmind.emulator.faults import EXPLAINED, KINDS, Fault
 from airflow_provider_segmind.get_provider_info import get_provider_info
 from airflow_provider_segmind.hooks.segmind import SegmindHook
 from airflow_provider_segmind.observability import metrics
-from tests.docs.pages import PAGES, README, ROOT, SAID
+from tests.docs.pages import PAGES, README, ROOT, SAID, made
 from tools import site_reference
 from tools.site_parameters import InheritedParameters
 
 INFO = get_provider_info()
-REFERENCE = {name: make() for name, make in site_reference.PAGES.items()}
 OPTIONS = [name for section in INFO["config"].values() for name in section["options"]]
 FIELDS = [name for connection in INFO["connection-types"] for name in connection["conn-fields"]]
 METRICS = [value for value in vars(metrics).values() if isinstance(value, str) and value.startswith("segmind.")]
@@ -80,7 +79,7 @@ def test_the_provider_info_names_what_users_import() -> None:
     sorted({*FIELDS, *OPTIONS, *BY_NAME, *METRICS, *(f"@task.{made['name']}" for made in INFO["task-decorators"])}),
 )
 def test_a_name_is_documented(name: str) -> None:
-    assert re.search(rf"`(?:\[segmind\] )?{re.escape(name)}\b", "\n".join([SAID, *REFERENCE.values()]))
+    assert re.search(rf"`(?:\[segmind\] )?{re.escape(name)}\b", "\n".join([SAID, *map(made, site_reference.PAGES)]))
 
 
 @pytest.mark.parametrize("cls", TASKS, ids=lambda cls: cls.__name__)
@@ -184,13 +183,13 @@ def test_every_method_of_the_hook_is_described() -> None:
 
 @pytest.mark.parametrize("extra", sorted(KNOWN_EXTRAS | set(FIELDS)))
 def test_every_extra_of_the_connection_is_in_the_reference(extra: str) -> None:
-    assert f"\n## `{extra}`\n" in REFERENCE["reference/connection.md"]
+    assert f"\n## `{extra}`\n" in made("reference/connection.md")
 
 
 @pytest.mark.parametrize("error", sorted(set(BY_NAME) - {"SegmindError"}))
 def test_every_error_is_described_with_its_bill_its_task_and_what_to_do(error: str) -> None:
     assert f"\n| `{error}` |" in README.read_text()
-    section = REFERENCE["reference/errors.md"].partition(f"\n## `{error}`\n")[2].partition("\n## ")[0]
+    section = made("reference/errors.md").partition(f"\n## `{error}`\n")[2].partition("\n## ")[0]
     for label in ("In short", "What to do"):
         assert re.search(rf"\* \*\*{label}:\*\* \S", section)
     docstring = BY_NAME[error].__doc__ or ""
@@ -201,7 +200,7 @@ def test_every_error_is_described_with_its_bill_its_task_and_what_to_do(error: s
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_is_in_the_reference_with_what_matters(option: str) -> None:
     (about,) = (section["options"][option] for section in INFO["config"].values() if option in section["options"])
-    section = REFERENCE["reference/configuration.md"].partition(f"\n## `{option}`\n")[2].partition("\n## ")[0]
+    section = made("reference/configuration.md").partition(f"\n## `{option}`\n")[2].partition("\n## ")[0]
     assert about["description"] in section
     assert f"* Type: {about['type']}\n" in section
     assert f"* Default: {'`' + about['default'] + '`' if about['default'] else 'empty'}\n" in section
@@ -209,11 +208,11 @@ def test_an_option_is_in_the_reference_with_what_matters(option: str) -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_metric_is_in_the_reference_with_its_meaning(metric: str) -> None:
-    assert re.search(rf"^\| `{metric}` \| (Counter|Timing): .+\. \|$", REFERENCE["reference/metrics.md"], re.MULTILINE)
+    assert re.search(rf"^\| `{metric}` \| (Counter|Timing): .+\. \|$", made("reference/metrics.md"), re.MULTILINE)
 
 
 def test_the_reference_of_metrics_has_no_other() -> None:
-    assert set(re.findall(r"`(segmind\.\w+)`", REFERENCE["reference/metrics.md"])) == set(METRICS)
+    assert set(re.findall(r"`(segmind\.\w+)`", made("reference/metrics.md"))) == set(METRICS)
 
 
 def _options(parser: ArgumentParser) -> Iterator[str]:
@@ -227,18 +226,18 @@ def _options(parser: ArgumentParser) -> Iterator[str]:
 
 @pytest.mark.parametrize("option", sorted(set(_options(__main__._parser())) - {"-h", "--help"}))
 def test_every_option_of_the_emulator_is_described(option: str) -> None:
-    assert re.search(rf"^ {{2,4}}{option}\b.*(\n {{6,}}\S.*|  \S.*)", REFERENCE["reference/commands.md"], re.MULTILINE)
+    assert re.search(rf"^ {{2,4}}{option}\b.*(\n {{6,}}\S.*|  \S.*)", made("reference/commands.md"), re.MULTILINE)
 
 
 def test_every_fault_of_the_emulator_is_described() -> None:
     assert sorted(kind for kinds in EXPLAINED for kind in kinds.split(", ")) == sorted(KINDS)
-    assert [kind for kind in KINDS if f"`{kind}`" not in REFERENCE["reference/commands.md"]] == []
+    assert [kind for kind in KINDS if f"`{kind}`" not in made("reference/commands.md")] == []
 
 
 def _billed_faults() -> Iterator[Any]:
     for kinds, billed in re.findall(
         r"^\| (`.*`) \| .* \| (no|\*\*yes\*\*|with status 200) \|$",
-        REFERENCE["reference/commands.md"],
+        made("reference/commands.md"),
         re.MULTILINE,
     ):
         for kind in re.findall(r"`([\w-]+)`", kinds):
@@ -265,7 +264,7 @@ def test_the_reference_names_every_make_target_and_no_page_another() -> None:
     there = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE)) - {"help"}
     advertised = set(re.findall(r"@echo 'make ([a-z][a-z-]*)", makefile))
     assert named - there == set()
-    said = set(re.findall(r"^make ([a-z][a-z-]*)", REFERENCE["reference/commands.md"], re.MULTILINE))
+    said = set(re.findall(r"^make ([a-z][a-z-]*)", made("reference/commands.md"), re.MULTILINE))
     assert said == advertised
     # What only other targets use has a name that says so.
     assert {target for target in there if not target.endswith("-one")} - said == set()
@@ -273,5 +272,5 @@ def test_the_reference_names_every_make_target_and_no_page_another() -> None:
 
 def test_every_page_is_in_the_navigation_of_the_site() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
-    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page != README} | set(REFERENCE)
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES if page != README} | set(site_reference.PAGES)
     assert pages - set(re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)) == set()

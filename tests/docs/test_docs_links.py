@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.docs.pages import BLOCK, PAGES, ROOT
+from tests.docs.pages import BLOCK, PAGES, ROOT, made
 from tools import site_pages, site_reference
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -23,7 +23,7 @@ def test_links_and_pictures_are_there(page: Path) -> None:
 @pytest.mark.parametrize("name", site_reference.PAGES)
 def test_links_of_a_generated_page_are_there(name: str) -> None:
     """It is on the site only, where the README is a page beside the others."""
-    text = site_reference.PAGES[name]().replace("](../readme.md", "](../../README.md")
+    text = made(name).replace("](../readme.md", "](../../README.md")
     assert broken(ROOT / "docs" / name, text) == []
 
 

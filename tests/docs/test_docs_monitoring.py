@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_segmind.observability import metrics
-from tests.docs.pages import ROOT
-from tools import site_reference
+from tests.docs.pages import ROOT, made
 
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
-REFERENCE = site_reference.PAGES["reference/metrics.md"]()
 FACETS = json.loads(Path(metrics.__file__).with_name("facets.json").read_text())["$defs"]
 
 
@@ -26,7 +24,7 @@ def test_the_page_names_every_metric_and_no_other() -> None:
 @pytest.mark.parametrize("name", ["job", "batch"])
 def test_every_field_of_a_facet_is_in_the_reference_and_no_other(name: str) -> None:
     fields = FACETS[f"Segmind{name.title()}RunFacet"]["allOf"][1]["properties"]
-    table = REFERENCE.partition(f"\n## `segmind_{name}`\n")[2].partition("\n## ")[0]
+    table = made("reference/metrics.md").partition(f"\n## `segmind_{name}`\n")[2].partition("\n## ")[0]
     assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)) == {
         field: about["description"] for field, about in fields.items()
     }

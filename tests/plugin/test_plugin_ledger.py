@@ -328,6 +328,7 @@ def test_the_page_is_the_ledger(
     end: Callable[[Run], str | None],
 ) -> None:
     monkeypatch.setattr(patience, "GONE_AFTER", 0.3)
+    monkeypatch.setattr(patience, "GONE_STEP", 0.1)
     monkeypatch.setenv("AIRFLOW__SEGMIND__MEMORY", "")
     monkeypatch.setenv("AIRFLOW__SEGMIND__GALLERY_ROOTS", "")  # money counts also where no picture is shown
     run = Run(emulator, world, vera, tmp_path)

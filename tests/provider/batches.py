@@ -20,8 +20,12 @@ from tests.provider.tries import Store
 
 PNG = picture(size=(90, 60))
 
-RUNNING = 2.0
-"""Seconds that jobs take where they must still run when the history is asked: only then absence from it counts."""
+RUNNING = 3600.0
+"""
+Seconds that jobs take where they must still run when the history is asked: only then absence from it counts.
+
+They end when the task defers.
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +69,8 @@ class Batch:
         try:
             return self.task().execute(context)
         except TaskDeferred as deferred:
+            if self.emulator.settings.job_seconds == RUNNING:
+                self.emulator.finish_jobs()
             event = asyncio.run(first_event(revive(deferred.trigger)))
             return self.task().resume_execution(deferred.method_name, {"event": event}, context)
 

@@ -35,7 +35,7 @@ def without_gallery(monkeypatch: pytest.MonkeyPatch) -> None:
 def settled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look into the history without waiting a minute for what the emulator shows at once."""
     monkeypatch.setattr(history, "SETTLED", -60.0)
-    monkeypatch.setattr(history, "PATIENCE", 1.0)
+    monkeypatch.setattr(history, "PATIENCE", 0.2)
 
 
 @pytest.fixture(autouse=True)

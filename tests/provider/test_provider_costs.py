@@ -128,15 +128,15 @@ def test_each_look_gets_further_however_short_it_is(
 ) -> None:
     class Slow(Store):
         def listed(self, folder: str) -> Any:
-            time.sleep(0.01)
+            time.sleep(0.002)
             return super().listed(folder)
 
     monkeypatch.setattr(costs, "READERS", 1)
     for number in range(4):
         swap(emulator, "a", number)
     reader = CostsReader(Slow(memory.root))
-    for _ in range(60):
-        said = reader.costs(1, seconds=0.2)
+    for _ in range(300):
+        said = reader.costs(1, seconds=0.05)
         if said.total.ordered == 4:
             return
     raise AssertionError(said)
@@ -153,7 +153,7 @@ def test_a_storage_that_hangs_holds_nobody_longer_than_asked_for(emulator: Emula
     swap(emulator, "a", 0)
     reader = CostsReader(Hanging(memory.root))
     for _ in range(2):
-        said = reader.costs(1, seconds=2)
+        said = reader.costs(1, seconds=1)
         assert (said.read, said.there) == (0, 1)
     assert not released.is_set()
     released.set()

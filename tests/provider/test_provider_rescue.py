@@ -207,7 +207,7 @@ def test_a_429_is_waited_out(emulator: Emulator, memory: Path, monkeypatch: pyte
     monkeypatch.setattr(rescue, "PAUSES", (0.01, 0.01))
     emulator.set(job_seconds=0)
     submit(emulator)
-    emulator.script(Fault("429", on="poll", times=2))
+    emulator.script(Fault("429", on="poll", times=2, seconds=0))
     assert rescued() == {"looked_at": 1, "fetched": 1}
 
 

@@ -59,6 +59,7 @@ def polls(emulator: Emulator) -> int:
 def gone_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Believe a 404 soon; how long that takes is for test_provider_patience.py."""
     monkeypatch.setattr(patience, "GONE_AFTER", 0.1)
+    monkeypatch.setattr(patience, "GONE_STEP", 0.05)
 
 
 def wait(mode: str, poll_url: str, cls: type[PixelFlowSensor] = BodySwapSensor, **options: Any) -> Any:
