@@ -136,6 +136,7 @@ class JobWaits:
         self._waits: set[Wait] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
+        self._over = False
 
     async def begin_all(self, jobs: Iterable[tuple[int, Job]], deadline: float) -> None:
         """Begin to wait for many jobs, some at a time: the memory of swaps may have to be asked for each."""
@@ -178,7 +179,8 @@ class JobWaits:
             await self._ended.wait()
 
     async def end(self) -> None:
-        """Wait no longer."""
+        """Wait no longer; what ended at this moment is left to the next wait."""
+        self._over = True
         for task in self._tasks:
             task.cancel()
         for wait in tuple(self._waits):
@@ -187,7 +189,9 @@ class JobWaits:
 
     def _done(self, index: int, job: Job, wait: Wait) -> None:
         self._waits.discard(wait)
-        if not wait.cancelled():
+        if self._over and not wait.cancelled():
+            wait.exception()  # seen, so that asyncio does not log it
+        elif not wait.cancelled():
             task = asyncio.get_running_loop().create_task(self._keep(index, job, wait))
             self._tasks.add(task)
             task.add_done_callback(self._kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,5 +87,18 @@ async def test_waits_that_the_poller_ends_leave_their_jobs_to_a_retry(
 ) -> None:
     await waits.begin_all(jobs(emulator, 3), LATER)
     await connection.poller.close()
+    await waits.ended()
+    assert not results.rows
+
+
+async def test_a_job_that_is_seen_to_end_at_the_very_end_is_left_to_the_next_wait(
+    emulator: Emulator, waits: JobWaits, results: Collector
+) -> None:
+    """What became of it would be kept with a connection that is closed by then."""
+    ((index, job),) = jobs(emulator, 1)
+    await waits.begin(index, job, LATER)
+    (wait,) = waits._waits
+    wait.set_result(replace(job, status="COMPLETED"))
+    await waits.end()
     await waits.ended()
     assert not results.rows

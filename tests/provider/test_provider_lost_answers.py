@@ -75,8 +75,11 @@ class TestLostAnswers:
         assert task.attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == 2
 
-    def test_a_history_that_is_away_for_a_while_is_waited_for_in_the_same_attempt(self, emulator: Emulator) -> None:
+    def test_a_history_that_is_away_for_a_while_is_waited_for_in_the_same_attempt(
+        self, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Also without retries: an outage that takes an answer often takes the history with it."""
+        monkeypatch.setattr(history, "PATIENCE", 30.0)
         emulator.script(Fault("drop-after"), Fault("500", on="history", times=12), Fault("429", on="history", times=3))
         assert Task(emulator, retries=0).attempt()["status"] == "COMPLETED"
         assert len(emulator.charges) == 1

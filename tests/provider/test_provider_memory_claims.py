@@ -102,7 +102,7 @@ def test_a_batch_that_its_timeout_ends_between_two_429s_releases_its_claims(
     batch = InRun(emulator, tmp_path, "a", swaps=swaps(emulator, 5), retries=0, cls=SubmitBodySwapBatchOperator)
 
     def is_refused() -> bool:
-        return sum("workflows" in one.path and one.method == "POST" for one in emulator.requests) >= 5
+        return sum("workflows" in one.path and one.status == 429 for one in emulator.requests) >= 5
 
     with timeout_when(is_refused), pytest.raises(AirflowTaskTimeout):
         batch.attempt()
