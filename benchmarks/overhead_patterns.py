@@ -35,6 +35,7 @@ BATCH = Pattern("batch", "(e) `BodySwapBatchOperator`")
 PATTERNS = (
     PEER,
     LEAST,
+    Pattern("keeps_records", "the same, with the requests to Airflow that an order on record takes", orders=False),
     Pattern("mapped", "(b) mapped submits → mapped sensors"),
     Pattern("mapped", "(b), provider preloaded", preloaded=True),
     Pattern("mapped_from_trigger", "(b), sensors start in the trigger, provider preloaded", preloaded=True),

@@ -86,6 +86,22 @@ class DeferOnceOperator(PeerSensor):
         self.defer(trigger=EndingTrigger(self.request_id), method_name="execute_complete")
 
 
+class RecordsOperator(DeferOnceOperator):
+    """Defers once, with the requests to Airflow of a `BodySwapOperator`: its records, XComs and links."""
+
+    def execute(self, context: Context) -> None:
+        """Ask for what an order needs so that it is paid for once and can be seen, without an order."""
+        store: Any = context["task_state_store"]  # type: ignore[typeddict-item]
+        ti: Any = context["ti"]
+        store.get("order")
+        store.set("order", {"at": 0.0})
+        ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index)
+        store.set("order", {"at": 0.0, "request_id": self.request_id})
+        for key in ("poll_url", "request_id", "swap", "link_to_page", "link_to_result", "link_to_source"):
+            ti.xcom_push(key=key, value=self.request_id)
+        super().execute(context)
+
+
 class EndingTrigger(PeerTrigger):
     """Sleeps as long as a job takes, and ends the task."""
 

@@ -17,6 +17,7 @@ from airflow_provider_segmind.api.patience import Said
 from airflow_provider_segmind.api.poller import Wait
 from airflow_provider_segmind.api.results import outputs_of, result_of
 from airflow_provider_segmind.batch.files import COMPLETED, EXPIRED, FAILED, UNFINISHED, BatchFiles, Row, Rows, is_good
+from airflow_provider_segmind.memory.swaps import is_old
 from airflow_provider_segmind.observability.metrics import outcome_of
 from airflow_provider_segmind.waiting.remembering import keep_end, known_end
 from airflow_provider_segmind.waiting.shared import SharedConnection
@@ -92,7 +93,9 @@ class Collector:
         """
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._full.wait(), FLUSH_SECONDS)
+                # Not `wait_for`: that of Python 3.11 loses a cancellation that comes just when it has what it waits for.
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._full.wait()
             self._full.clear()
             try:
                 await self.flush()
@@ -139,8 +142,8 @@ class JobWaits:
         self._over = False
 
     async def begin_all(self, jobs: Iterable[tuple[int, Job]], deadline: float) -> None:
-        """Begin to wait for many jobs, some at a time: the memory of swaps may have to be asked for each."""
-        left = iter(jobs)
+        """Begin to wait for many jobs; those last that the memory of swaps is asked for, some at a time."""
+        left = iter(sorted(jobs, key=lambda one: is_old(one[1])))
 
         async def begin_some() -> None:
             for index, job in left:
@@ -170,7 +173,7 @@ class JobWaits:
             self._add(job, await self._failed(index, job, error))
         else:
             self._waits.add(wait)
-            wait.add_done_callback(partial(self._done, index, job))
+            wait.add_done_callback(partial(self._done, index, job), context=wait.context)
 
     async def ended(self) -> None:
         """Return as soon as no job is waited for."""
@@ -189,12 +192,12 @@ class JobWaits:
 
     def _done(self, index: int, job: Job, wait: Wait) -> None:
         self._waits.discard(wait)
-        if self._over and not wait.cancelled():
-            wait.exception()  # seen, so that asyncio does not log it
-        elif not wait.cancelled():
-            task = asyncio.get_running_loop().create_task(self._keep(index, job, wait))
-            self._tasks.add(task)
-            task.add_done_callback(self._kept)
+        if not wait.cancelled():
+            wait.exception()  # seen: asyncio would log it if nothing else looks at it before the end
+            if not self._over:
+                task = asyncio.get_running_loop().create_task(self._keep(index, job, wait))
+                self._tasks.add(task)
+                task.add_done_callback(self._kept)
         self._ended.set()
 
     def _kept(self, task: asyncio.Task[None]) -> None:

@@ -200,6 +200,7 @@ class BatchRun:
             files,
             ended,
         )
+        del ended, reused  # a large batch has them once, in `waits`
         indexes, refused = plan.affordable(failed)
         ordering = asyncio.run(self._place(plan, indexes, waits, refused))
         swaps, problems = plan.rows(), problem_rows(plan, ordering)

@@ -101,8 +101,7 @@ class BodySwapBatchTrigger(BaseTrigger):
     async def wait(self, connection: SharedConnection, log: Any) -> dict[str, Any]:
         """Wait for all jobs, write the results manifest, and return its summary; also usable on a worker."""
         files = BatchFiles(self.results, self.batch)
-        total, known, orders = await asyncio.to_thread(self._orders, files)
-        results = Collector(files, total, known, log)
+        results, orders = await asyncio.to_thread(self._begun, files, log)
         results.report()
         how = Waiting(self.poll_interval, self.output_key, self.max_outage, known_offset(self.clock_offset))
         waits = JobWaits(connection, how, results)
@@ -121,8 +120,8 @@ class BodySwapBatchTrigger(BaseTrigger):
     # again at the end.
 
     @staticmethod
-    def _orders(files: BatchFiles) -> tuple[int, dict[int, Row], list[tuple[int, Job]]]:
-        """Return the number of swaps, the results so far, and the orders to wait for."""
+    def _begun(files: BatchFiles, log: Any) -> tuple[Collector, list[tuple[int, Job]]]:
+        """Return the results so far, and the orders to wait for."""
         parts, total = files.read_parts(), 0
         known: dict[int, Row] = {}
         orders: list[tuple[int, Job]] = []
@@ -132,7 +131,7 @@ class BodySwapBatchTrigger(BaseTrigger):
                 known[index] = part
             elif swap["request_id"]:
                 orders.append((index, _job(swap)))
-        return total, known, orders
+        return Collector(files, total, known, log), orders
 
     def _written(self, files: BatchFiles, results: Mapping[int, Row]) -> dict[str, Any]:
         """Write the results manifest, and return its summary."""
@@ -147,11 +146,12 @@ class BodySwapBatchTrigger(BaseTrigger):
 
 def _job(swap: Row) -> Job:
     """Return the job of an ordered swap."""
+    submitted_at = swap.get("submitted_at")
     return Job(
         swap["request_id"],
         swap["poll_url"],
         "QUEUED",
         workflow=swap.get("workflow"),
-        submitted_at=swap.get("submitted_at"),
+        submitted_at=submitted_at if isinstance(submitted_at, (int, float)) else None,
         reused=swap.get("reused") is True,
     )

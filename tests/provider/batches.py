@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,9 @@ def swaps(emulator: Emulator, count: int) -> list[dict[str, Any]]:
 def charged(emulator: Emulator) -> list[int]:
     """Return how often each swap was charged."""
     return sorted(Counter(charge.inputs["select_character"] for charge in emulator.charges).values())
+
+
+async def until(there: Callable[[], object]) -> None:
+    """Wait for something that a thread does."""
+    while not there():  # noqa: ASYNC110 - a thread sets no event of the loop's
+        await asyncio.sleep(0.005)

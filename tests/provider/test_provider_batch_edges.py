@@ -24,7 +24,7 @@ from airflow_provider_segmind.compat import AirflowFailException, TaskDeferred
 from airflow_provider_segmind.emulator import Emulator, Fault
 from airflow_provider_segmind.waiting.ending import TriggerExit
 from tests.api.clock import Clock
-from tests.provider.batches import Batch, at_once, charged, swaps
+from tests.provider.batches import Batch, at_once, charged, swaps, until
 from tests.provider.running import first_event
 
 __all__ = ["at_once"]
@@ -63,12 +63,6 @@ def test_results_that_cannot_be_written_stop_it_before_the_first_charge(emulator
     with pytest.raises(AirflowFailException, match=r"results_uri '.*' cannot be written .*, so nothing was ordered"):
         batch.attempt()
     assert not emulator.charges
-
-
-async def until(there: Callable[[], object]) -> None:
-    """Wait for something that a thread does."""
-    while not there():  # noqa: ASYNC110 - a thread sets no event of the loop's
-        await asyncio.sleep(0.005)
 
 
 async def test_storage_that_fails_for_a_while_loses_no_result(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_segmind.api.errors import SegmindError
 from airflow_provider_segmind.api.models import Job
+from airflow_provider_segmind.batch import results as batch_results
 from airflow_provider_segmind.batch.files import BatchFiles
 from airflow_provider_segmind.batch.results import BEGUN_TOGETHER, Collector, JobWaits, Waiting
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.waiting.shared import SharedConnection, shared_connection
+from tests.provider.batches import until
 
 LATER = 4e9
 
@@ -102,3 +106,52 @@ async def test_a_job_that_is_seen_to_end_at_the_very_end_is_left_to_the_next_wai
     await waits.end()
     await waits.ended()
     assert not results.rows
+
+
+async def test_jobs_that_the_memory_is_not_asked_for_do_not_wait_behind_those_it_is(
+    emulator: Emulator, connection: SharedConnection, waits: JobWaits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A storage that hangs would let the records of young jobs expire."""
+
+    async def hanging(job: Job) -> Job:
+        if job.submitted_at:
+            await asyncio.Event().wait()
+        return job
+
+    monkeypatch.setattr(batch_results, "known_end", hanging)
+    old = [(index, replace(job, submitted_at=1.0)) for index, job in jobs(emulator, 2 * BEGUN_TOGETHER)]
+    young = [(index, replace(job, submitted_at=None)) for index, job in jobs(emulator, 5)]
+    monkeypatch.setattr(batch_results, "is_old", lambda job: job.submitted_at is not None)
+    beginning = asyncio.create_task(waits.begin_all([*old, *young], LATER))
+    await until(lambda: len(connection.poller._schedule) == len(young))
+    beginning.cancel()
+    await waits.end()
+
+
+@pytest.mark.parametrize("moments", range(6))
+async def test_results_are_no_longer_stored_after_the_end_however_close_the_last_one_was(
+    results: Collector, moments: int
+) -> None:
+    storing = asyncio.create_task(results.run())
+    await asyncio.sleep(0)
+    for index in range(batch_results.FLUSH_ROWS):
+        results.add({"index": index, "status": "COMPLETED"})
+    for _ in range(moments):
+        await asyncio.sleep(0)
+    storing.cancel()
+    done, _ = await asyncio.wait({storing}, timeout=30)
+    assert storing in done
+
+
+async def test_an_error_at_the_very_end_is_not_logged_as_one_that_nobody_saw(
+    emulator: Emulator, waits: JobWaits, caplog: pytest.LogCaptureFixture
+) -> None:
+    ((index, job),) = jobs(emulator, 1)
+    await waits.begin(index, job, LATER)
+    (wait,) = waits._waits
+    wait.set_exception(SegmindError("gone"))
+    await asyncio.sleep(0)
+    await waits.end()
+    del wait
+    gc.collect()
+    assert "never retrieved" not in caplog.text
