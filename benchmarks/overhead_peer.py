@@ -91,7 +91,7 @@ class RecordsOperator(DeferOnceOperator):
 
     def execute(self, context: Context) -> None:
         """Ask for what an order needs so that it is paid for once and can be seen, without an order."""
-        store: Any = context["task_state_store"]  # type: ignore[typeddict-item]
+        store: Any = context["task_state_store"]
         ti: Any = context["ti"]
         store.get("order")
         store.set("order", {"at": 0.0})

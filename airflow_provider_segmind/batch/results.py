@@ -93,7 +93,7 @@ class Collector:
         """
         while True:
             with suppress(TimeoutError):
-                # Not `wait_for`: that of Python 3.11 loses a cancellation that comes just when it has what it waits for.
+                # Not `wait_for`: in Python 3.11 it loses a cancellation that comes when it has what it waits for.
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._full.wait()
             self._full.clear()

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import Context
@@ -191,7 +192,7 @@ class BatchRun:
         ended, failed = begun(plan, files)
         reused = {index: result_row(index, job, self.task.output_key) for index, job in plan.take_over(failed).items()}
         if reused:
-            patiently(lambda: files.write_part(reused.values()))
+            patiently(partial(files.write_part, reused.values()))
         ended, failed = ended | reused, {index: row for index, row in failed.items() if plan.stands(index, row)}
         waits = Waits(
             Waiting(self.task.poll_interval, self.task.output_key, self.task.max_outage),
