@@ -37,7 +37,7 @@ help:
 	@echo 'make demo          body swaps through a real Airflow, with an emulated Segmind: no account, no cost'
 	@echo '                     KEEP=1        leave the UI up afterwards    DEMO_DIR=…  where the pictures go (.demo)'
 	@echo '                     SEGMIND_API_KEY=…  one swap from the live API instead; asks first, unless YES=1'
-	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api; some thirteen minutes'
+	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api; a quarter of an hour'
 	@echo '                     CASSETTE=…    only those of the wire, on an emulator that answers like this cassette of the doctor'
 	@echo 'make test-fast     the tests that start no Airflow, no browser and no build; three minutes'
 	@echo 'make test-faults   kills, resets and locks in a real Airflow, half an hour; renews benchmarks/results.md'
