@@ -72,7 +72,8 @@ def airflow_environment(home: Path, dags_folder: Path, port: int, extra: Mapping
         "core__simple_auth_manager_passwords_file": str(home / "passwords.json"),
         "core__execution_api_server_url": f"{url}/execution/",
         # SQLite has one writer at a time. By default the others give up after five seconds, which ends a triggerer.
-        "database__sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}?timeout=60",
+        # Not much more: where a person marks or clears a task, Airflow can lock itself out for so long.
+        "database__sql_alchemy_conn": f"sqlite:///{home / 'airflow.db'}?timeout=15",
         "api__port": str(port),
         "api__base_url": url,
         "api__secret_key": secrets.token_urlsafe(48),
