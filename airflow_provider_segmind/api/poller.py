@@ -11,7 +11,7 @@ import contextvars
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Protocol, TypedDict, Unpack
 
 from airflow_provider_segmind.api import flow, protocol
 from airflow_provider_segmind.api.aclient import MAX_CONNECTIONS, AsyncClient
@@ -37,6 +37,17 @@ class Clients(Protocol):
 
     def __call__(self, *, refused: AsyncClient | None = None) -> Awaitable[AsyncClient]:
         """Return the client."""
+
+
+class How(TypedDict, total=False):
+    """What :meth:`Poller.begin` takes beside the poll URL and the deadline."""
+
+    poll_interval: float
+    max_outage: float | None
+    workflow: str
+    submitted_at: float | None
+    clock_offset: float | None
+    said: Said | None
 
 
 class Wait(asyncio.Future[Job]):
@@ -72,7 +83,7 @@ class Poller:
         self._sent_at = 0.0
         self._asking: set[asyncio.Task[None]] = set()
 
-    async def wait(self, poll_url: str, *, deadline: float, **how: Any) -> Job:
+    async def wait(self, poll_url: str, *, deadline: float, **how: Unpack[How]) -> Job:
         """
         Wait for a job and poll it once more at the deadline before giving up.
 

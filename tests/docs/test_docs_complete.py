@@ -76,7 +76,7 @@ def test_the_provider_info_names_what_users_import() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sorted({*FIELDS, *OPTIONS, *BY_NAME, *METRICS, *(f"@task.{made['name']}" for made in INFO["task-decorators"])}),
+    sorted({*FIELDS, *OPTIONS, *BY_NAME, *METRICS, *(f"@task.{one['name']}" for one in INFO["task-decorators"])}),
 )
 def test_a_name_is_documented(name: str) -> None:
     assert re.search(rf"`(?:\[segmind\] )?{re.escape(name)}\b", "\n".join([SAID, *map(made, site_reference.PAGES)]))
