@@ -18,8 +18,8 @@ DEV := $(VENV)/.dev-installed
 CLUSTER := $(VENV)/.cluster-installed
 # tests/conftest.py says which tests stay in one process. The slowest are named at the end.
 PYTEST := $(BIN)/python -m pytest --no-loadscope-reorder --durations 10
-FAST := $(PYTEST) --numprocesses auto -m 'not slow'
-SLOW := $(PYTEST) --numprocesses auto -m slow
+ALL := $(PYTEST) --numprocesses auto
+FAST := $(ALL) -m 'not slow'
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and Airflow's own commands must not find the Airflow of the person who runs this.
@@ -37,9 +37,9 @@ help:
 	@echo 'make demo          body swaps through a real Airflow, with an emulated Segmind: no account, no cost'
 	@echo '                     KEEP=1        leave the UI up afterwards    DEMO_DIR=…  where the pictures go (.demo)'
 	@echo '                     SEGMIND_API_KEY=…  one swap from the live API instead; asks first, unless YES=1'
-	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api; twenty minutes'
+	@echo 'make test          all tests, and 100 % branch coverage of airflow_provider_segmind/api; ten minutes, twenty on a slow machine'
 	@echo '                     CASSETTE=…    only those of the wire, on an emulator that answers like this cassette of the doctor'
-	@echo 'make test-fast     the tests that start no Airflow, no browser and no build; four minutes'
+	@echo 'make test-fast     the tests that start no Airflow, no browser and no build; two'
 	@echo 'make test-faults   kills, resets and locks in a real Airflow, half an hour; renews benchmarks/results.md'
 	@echo '                     SEED=1        other random points    SWAPS=200  in the storm'
 	@echo '                     MEMORY=1      with a memory of swaps; also with AIRFLOW=3.2 or 3.1'
@@ -74,15 +74,14 @@ help:
 demo: $(RUNTIME)
 	@$(BIN)/python -m demo
 
-# Slow tests last: a small mistake is found before an Airflow starts. Coverage is measured only where it is asked for,
-# by the core's own tests.
+# What takes longest begins, and the many short tests fill the gaps; test-fast is for a quick look. Coverage is measured
+# only where it is asked for, by the core's own tests.
 test: $(DEV)
 ifdef CASSETTE
 	CASSETTE='$(abspath $(CASSETTE))' $(PYTEST) tests/emulator/test_emulator_wire.py
 else
-	$(FAST) tests/api --cov airflow_provider_segmind/api --cov-branch --cov-report term --cov-fail-under 100
-	$(FAST) --ignore tests/api
-	$(SLOW)
+	$(ALL) tests/api --cov airflow_provider_segmind/api --cov-branch --cov-report term --cov-fail-under 100
+	$(ALL) --ignore tests/api
 endif
 
 test-fast: $(DEV)
@@ -137,8 +136,7 @@ test-pins: $(DEV)
 # Without coverage: what the newest Airflow needs is measured there, and older branches differ.
 .PHONY: test-one
 test-one: $(DEV)
-	$(FAST)
-	$(SLOW)
+	$(ALL)
 
 lint: $(DEV)
 	$(BIN)/ruff check

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Error, Page, sync_playwright
 
 from tests.cluster.programs import install
 
@@ -31,11 +31,17 @@ PICTURES_THERE = """(where) => {
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """Return a running browser, or skip the test if there is none."""
+def launched() -> Iterator[BrowserContext]:
+    """
+    Return a running browser with a new profile, or skip the test if there is none.
+
+    A profile keeps what was compiled of Airflow's scripts from page to page.
+    """
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+            browser = playwright.chromium.launch_persistent_context(
+                "", executable_path=chromium(), args=FLAGS, viewport={"width": 1400, "height": 960}
+            )
         except Error as error:
             if "Executable doesn't exist" not in str(error):
                 raise

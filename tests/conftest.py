@@ -47,17 +47,23 @@ for _category in _OUTDATED:
 _ONE_AIRFLOW = "tests/system/"
 _SECOND_AIRFLOW = tuple(f"tests/system/test_real_{name}.py" for name in ("logs", "pipeline", "screenshots"))
 """About half of what needs a running Airflow, by time, in another process and with an Airflow of its own."""
+_FORKED = (
+    "tests/plugin/test_plugin_browser.py",
+    "tests/system/test_real_listener.py",
+    "tests/docs/test_docs_readme.py",
+    *(
+        f"tests/provider/test_provider_{name}.py"
+        for name in ("assets", "dag_run", "lineage", "metrics", "rules", "sensor_skips")
+    ),
+)
+"""What else forks Airflow's commands: their parent imports Airflow for ten seconds, once in a process of pytest."""
 _ONE_API = "tests/plugin/"
 """Importing Airflow's API takes a process six seconds."""
-_ALONE = (
-    "tests/system/test_real_listener.py",
-    "tests/system/test_real_monitoring.py",
-    "tests/plugin/test_plugin_browser.py",
-)
+_ALONE = "tests/system/test_real_monitoring.py"
 _BEGUN_FIRST = (
     _ONE_AIRFLOW,
     _SECOND_AIRFLOW[0],
-    "tests/plugin/test_plugin_browser.py",
+    _FORKED[0],
     "tests/docs/test_docs_tutorial.py",
     "tests/emulator/test_emulator_browser.py",  # short: it waits behind the one long test of the tutorial
     _ONE_API,
@@ -82,10 +88,11 @@ class Groups(LoadScopeScheduling):
 def group(nodeid: str) -> str:
     """Return what a test belongs to."""
     path = nodeid.partition("::")[0]
-    if path in _SECOND_AIRFLOW:
-        return _SECOND_AIRFLOW[0]
-    shared = () if path in _ALONE else (folder for folder in (_ONE_AIRFLOW, _ONE_API) if path.startswith(folder))
-    return next(iter(shared), path)
+    for files in (_SECOND_AIRFLOW, _FORKED):
+        if path in files:
+            return files[0]
+    shared = (folder for folder in (_ONE_AIRFLOW, _ONE_API) if path.startswith(folder) and path != _ALONE)
+    return next(shared, path)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -96,15 +103,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than cores: slow tests start many processes of their own, and each imports for itself."""
-    return (os.cpu_count() or 1) + 1
-
-
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Import no file without a slow test where only these are asked for; each process imports for itself."""
-    if config.option.markexpr != "slow" or not collection_path.match("test_*.py"):
-        return None
-    return "mark.slow" not in collection_path.read_text() or None
+    """Two processes more than cores: many tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,6 +16,8 @@ SERVERS = ("python -m airflow_provider_segmind.emulator --port", "airflow standa
 
 # Generous, since the machine may be busy; nothing waits that long if all is well.
 _COMMAND, _INSTALL, _START, _RUN = 120.0, 900.0, 240.0, 300.0
+_GLANCE = 5.0
+"""Seconds between two looks of a person; each look costs a process of Airflow its imports."""
 
 
 class Reader:
@@ -64,6 +66,7 @@ class Reader:
                 return printed + answer
             if not step.repeat or time.monotonic() > deadline:
                 raise TerminalError(f"After {last!r} one should see {step.seen}, and sees:\n{printed + answer}")
+            time.sleep(_GLANCE)
 
     def close(self) -> None:
         """End all that runs, and show what the terminals showed, for the case that the test failed."""

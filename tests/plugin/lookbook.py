@@ -103,7 +103,7 @@ class Lookbook:
         # `dags test` of older versions runs one trigger at a time, and answers no question of a person.
         commands = (("dags", "test", DAG_ID),) if AIRFLOW_V_3_3_PLUS else _COMPONENTS
         self.runners = [self._child(*words) for words in commands]
-        self.rest = AirflowRest(self.url)
+        self.rest, self.rest_below = AirflowRest(self.url), AirflowRest(self.url_below)
         self.run_id = ""
 
     def _child(self, *words: str) -> Child:
@@ -136,11 +136,11 @@ class Lookbook:
             self.rest.unpause(DAG_ID)
             self.rest.trigger(DAG_ID)
         self.rest.wait_until("The approval", self._asks, 300)
+        self.rest.wait_until("The API server below a path", lambda: self.rest_below.page("api/v2/version").ok, 120)
 
     def _asks(self) -> bool:
-        self.server.check()
-        for runner in self.runners:
-            runner.check()
+        for child in (self.server, self.below, *self.runners):
+            child.check()
         self.run_id = self._only_run(DAG_ID)
         if not self.run_id:
             return False
@@ -159,3 +159,4 @@ class Lookbook:
         for child in (*self.runners, self.below, self.server):
             child.stop(4.0)
         self.rest.session.close()
+        self.rest_below.session.close()

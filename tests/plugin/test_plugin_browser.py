@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route
+from playwright.sync_api import BrowserContext, Locator, Page, Route
 
 from tests.browsing import PICTURES_THERE, launched
 from tests.plugin.lookbook import ASKED, DAG_ID, ITEMS, REVIEW, REVIEWED, Lookbook
@@ -30,32 +30,37 @@ SIZES = [(theme, width) for theme in ("light", "dark") for width in (1400, 420)]
 MANY = 500
 PATIENCE = 90_000
 """Milliseconds until something is on the screen; a busy machine takes long."""
+SCROLLED_THROUGH = """async (where) => {
+  for (const picture of document.querySelectorAll(where)) {
+    if (picture.naturalWidth) continue;
+    picture.scrollIntoView();
+    await new Promise(requestAnimationFrame);
+  }
+}"""
 Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[BrowserContext]:
     with launched() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def lookbook(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookbook]:
+def lookbook(browser: BrowserContext, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lookbook]:
     with Lookbook(tmp_path_factory.mktemp("lookbook")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def person(browser: Browser, lookbook: Lookbook) -> Iterator[BrowserContext]:
+def person(browser: BrowserContext, lookbook: Lookbook) -> BrowserContext:
     """Somebody who opens page after page; only the first one signs in, and loads all of Airflow's scripts."""
-    context = browser.new_context(viewport={"width": 1400, "height": 960})
     for url in (lookbook.url, lookbook.url_below):
-        page = context.new_page()
+        page = browser.new_page()
         page.goto(url)
         page.get_by_text("Dags").first.wait_for(timeout=PATIENCE)
         page.close()
-    yield context
-    context.close()
+    return browser
 
 
 @pytest.fixture
@@ -92,10 +97,7 @@ def gallery(page: Page) -> Locator:
     """Return the gallery, once all its pictures have pixels; those out of view are fetched by scrolling to them."""
     found = page.get_by_test_id("segmind-gallery")
     found.get_by_test_id("swap").first.wait_for(timeout=PATIENCE)
-    pictures = found.locator("img").all()
-    assert pictures
-    for picture in pictures:
-        picture.scroll_into_view_if_needed()
+    page.evaluate(SCROLLED_THROUGH, "[data-testid=segmind-gallery] img")
     page.wait_for_function(PICTURES_THERE, arg="[data-testid=segmind-gallery] img", timeout=PATIENCE)
     found.locator("dl, article").first.scroll_into_view_if_needed()
     return found

@@ -31,7 +31,7 @@ def test_the_pipeline_shows_its_photographs_by_name_and_asks_about_each(
     airflow.wait_until("The approvals", asks, 240)
     run = f"{airflow.url}/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
     with launched() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 960})
+        page = browser.new_page()
         page.goto(f"{run}/tasks/{GROUP}.approve/mapped/0/required_actions")
         page.get_by_role("img", name="after", exact=True).wait_for(timeout=60_000)
         page.wait_for_function(PICTURES_THERE, arg="table img", timeout=30_000)
@@ -41,7 +41,8 @@ def test_the_pipeline_shows_its_photographs_by_name_and_asks_about_each(
         page.close()
         assert play(airflow, run_id, 240) == "success"
         for theme in ("light", "dark"):
-            page = browser.new_page(viewport={"width": 1400, "height": 960}, color_scheme=theme)
+            page = browser.new_page()
+            page.emulate_media(color_scheme=theme)
             page.add_init_script(f"localStorage.setItem('theme', '{theme}')")
             page.goto(f"{run}/plugin/body-swaps-run")
             page.get_by_test_id("swap").first.wait_for(timeout=60_000)
@@ -71,7 +72,7 @@ def test_the_review_of_a_batch_is_by_name_and_what_people_say_is_published_or_or
     waits = ("awaiting_input", "deferred")
     airflow.wait_until("The review", lambda: airflow.task_state(dag_id, run_id, "review") in waits, 240)
     with launched() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 960})
+        page = browser.new_page()
         page.goto(f"{airflow.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}/tasks/review/plugin/body-swaps-task")
         shown = page.get_by_test_id("segmind-review")
         shown.get_by_role("article").first.wait_for(timeout=60_000)
