@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_provider_segmind.api.findings import SHOWN, told
 from airflow_provider_segmind.api.gallery import MAX_CHECKS, MAX_WORDS, GalleryRecord, read_record
@@ -17,6 +18,8 @@ from airflow_provider_segmind.batch.files import CHECKS, STORED
 from airflow_provider_segmind.gallery.pictures import PictureError, read_allowed
 from airflow_provider_segmind.gallery.recording import file_name
 from airflow_provider_segmind.gallery.roots import Root
+
+T = TypeVar("T")
 
 MAX_MANIFEST = 64 * 2**20
 """Bytes of a manifest to read, and of all cached ones together; a batch of 10,000 swaps has about 8 MB."""
@@ -88,19 +91,24 @@ def read_page(uri: str | None, within: Iterable[Root], offset: int, limit: int) 
 
 
 def _page(uri: str | None, within: tuple[Root, ...], offset: int, limit: int) -> tuple[int, list[Mapping[str, Any]]]:
-    # Return only the page: a request that waits for a sidecar must not hold a whole manifest in memory.
-    lines = _read_lines(uri, within)
-    return len(lines), [_json(lines[index], _MAX_LINE) for index in range(len(lines))[offset : offset + limit]]
+    def found(lines: Lines) -> tuple[int, list[bytes]]:
+        return len(lines), [lines[index] for index in range(len(lines))[offset : offset + limit]]
+
+    total, page = _taken(uri, within, found)
+    return total, [_json(line, _MAX_LINE) for line in page]
 
 
 def _failed(uri: str | None, within: tuple[Root, ...], rows: Iterable[Any]) -> dict[Any, list[dict[str, str]]]:
     """Return the failed checks of some swaps by line in the batch; empty if the batch was not checked."""
+
+    def found(lines: Lines) -> dict[int, bytes]:
+        return {row: lines[row] for row in rows if isinstance(row, int) and 0 <= row < len(lines)}
+
     try:
-        lines = _read_lines(f"{(uri or '').removesuffix(STORED)}{CHECKS}", within)
+        known = _taken(f"{(uri or '').removesuffix(STORED)}{CHECKS}", within, found)
     except PictureError:
         return {}
-    known = [row for row in rows if isinstance(row, int) and 0 <= row < len(lines)]
-    return {row: list(_failed_of(_json(lines[row], _MAX_LINE))) for row in known}
+    return {row: list(_failed_of(_json(line, _MAX_LINE))) for row, line in known.items()}
 
 
 def _failed_of(said: Mapping[str, Any]) -> Iterator[dict[str, str]]:
@@ -111,29 +119,23 @@ def _failed_of(said: Mapping[str, Any]) -> Iterator[dict[str, str]]:
             yield {"name": str(each.get("name"))[:MAX_WORDS], "why": told(each)[:MAX_WORDS]}
 
 
-def _read_lines(uri: str | None, within: tuple[Root, ...]) -> Lines:
-    """Return the lines of a manifest, cached for a minute because every picture of a page needs them."""
-    # Only one manifest is read at a time, and the cache has a size limit, so manifests never use more of the API
-    # server's memory than two of the largest.
+def _taken(uri: str | None, within: tuple[Root, ...], take: Callable[[Lines], T]) -> T:
+    """Return what is taken of a manifest's lines, cached for a minute because every picture of a page needs them."""
+    # Only one manifest is read at a time, the cache has a size limit, and no request has lines without a lock, so
+    # manifests never use more of the API server's memory than two of the largest.
     key = f"{within} {uri}"  # other folders, other access rights
-    known = _known(key)
-    if known is not None:
-        return known
+    with suppress(KeyError), _lock:
+        return take(_kept[key][0])
     if not _reading.acquire(timeout=_BUSY_SECONDS):
         raise PictureError(503, "Other batches are being read just now: try again.")
     try:
-        lines = _known(key)  # another thread may have read it meanwhile
-        if lines is None:
-            lines = Lines(read_allowed(uri, within, MAX_MANIFEST))
-            _keep(key, lines)
+        with suppress(KeyError), _lock:  # another thread may have read it meanwhile
+            return take(_kept[key][0])
+        lines = Lines(read_allowed(uri, within, MAX_MANIFEST))
+        _keep(key, lines)
+        return take(lines)
     finally:
         _reading.release()
-    return lines
-
-
-def _known(key: str) -> Lines | None:
-    with _lock:
-        return _kept[key][0] if key in _kept else None
 
 
 def _keep(key: str, lines: Lines) -> None:

@@ -20,8 +20,12 @@ from tests.docs.pages import SAID, Block, blocks, shell_lines
 # Their providers are not among the packages of the tests.
 OTHERS = ("celery", "celery_broker_transport_options", "kubernetes_executor")
 OWN = get_provider_info()["config"]
-# What came with Airflow 3.3; the pages say so.
-NEWER = {("state_store", "default_retention_days"), ("triggerer", "max_trigger_to_select_per_loop")}
+# What came after Airflow 3.1; the pages say with which version.
+NEWER = {
+    ("core", "multi_team"),
+    ("state_store", "default_retention_days"),
+    ("triggerer", "max_trigger_to_select_per_loop"),
+}
 _ASSIGNMENTS = re.compile(r"^(?:export )?(?:[A-Z_]+=\S+ )*airflow ")
 
 

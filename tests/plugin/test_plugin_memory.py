@@ -77,6 +77,24 @@ def test_many_large_manifests_take_no_more_than_two(vera: Any, world: World) -> 
     assert sum(lines.size for lines, _ in items._kept.values()) < 2 * LARGE
 
 
+def test_no_request_holds_a_manifest_that_is_neither_being_read_nor_kept(
+    vera: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was dropped from the cache meanwhile would be a third in memory."""
+    held = []
+
+    class Watched(items.Lines):
+        def __getitem__(self, index: int) -> bytes:
+            held.append(items._reading.locked() or items._lock.locked())
+            return super().__getitem__(index)
+
+    monkeypatch.setattr(items, "Lines", Watched)
+    path = world.swap({"items": world.file("m.stored.jsonl", b'{"row": 0}\n' * 3)})
+    for _ in ("read", "kept"):
+        assert vera.get(f"/segmind/items/{path}").json()["total"] == 3
+    assert held == [True] * 6
+
+
 def test_a_manifest_is_kept_while_a_page_asks_for_it_and_then_no_longer(vera: Any, world: World) -> None:
     files = [{"uri": world.file("a.png", PNG)}]
     manifest = world.folder / "m.stored.jsonl"
