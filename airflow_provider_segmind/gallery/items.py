@@ -7,7 +7,6 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, TypeVar
@@ -120,22 +119,29 @@ def _failed_of(said: Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _taken(uri: str | None, within: tuple[Root, ...], take: Callable[[Lines], T]) -> T:
-    """Return what is taken of a manifest's lines, cached for a minute because every picture of a page needs them."""
+    """Return what is taken, never ``None``, of a manifest's lines; all pictures of a page need them within a minute."""
     # Only one manifest is read at a time, the cache has a size limit, and no request has lines without a lock, so
     # manifests never use more of the API server's memory than two of the largest.
     key = f"{within} {uri}"  # other folders, other access rights
-    with suppress(KeyError), _lock:
-        return take(_kept[key][0])
+    found = _taken_of_kept(key, take)
+    if found is not None:
+        return found
     if not _reading.acquire(timeout=_BUSY_SECONDS):
         raise PictureError(503, "Other batches are being read just now: try again.")
     try:
-        with suppress(KeyError), _lock:  # another thread may have read it meanwhile
-            return take(_kept[key][0])
-        lines = Lines(read_allowed(uri, within, MAX_MANIFEST))
-        _keep(key, lines)
-        return take(lines)
+        found = _taken_of_kept(key, take)  # another thread may have read it meanwhile
+        if found is None:
+            lines = Lines(read_allowed(uri, within, MAX_MANIFEST))
+            _keep(key, lines)
+            found = take(lines)
     finally:
         _reading.release()
+    return found
+
+
+def _taken_of_kept(key: str, take: Callable[[Lines], T]) -> T | None:
+    with _lock:
+        return take(_kept[key][0]) if key in _kept else None
 
 
 def _keep(key: str, lines: Lines) -> None:
