@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -146,7 +147,8 @@ def _taken_of_kept(key: str, take: Callable[[Lines], T]) -> T | None:
 
 def _keep(key: str, lines: Lines) -> None:
     """Cache lines for a minute; if there is no room, drop the oldest."""
-    end = threading.Timer(_KEPT_SECONDS, _forget, (key, lines))
+    # The timer must not hold the lines: its thread lives on for a moment after they were dropped.
+    end = threading.Timer(_KEPT_SECONDS, _forget, (key, weakref.ref(lines)))
     end.daemon = True  # must not delay the server's shutdown
     with _lock:
         while _kept and (len(_kept) >= _KEPT or sum(each.size for each, _ in _kept.values()) + lines.size > _BUDGET):
@@ -156,9 +158,9 @@ def _keep(key: str, lines: Lines) -> None:
     end.start()
 
 
-def _forget(key: str, lines: Lines) -> None:
+def _forget(key: str, lines: weakref.ref[Lines]) -> None:
     with _lock:
-        if key in _kept and _kept[key][0] is lines:
+        if key in _kept and _kept[key][0] is lines():
             del _kept[key]
 
 

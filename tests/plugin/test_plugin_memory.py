@@ -7,6 +7,7 @@ import json
 import threading
 import time
 import tracemalloc
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ def nothing_kept() -> Iterator[None]:
 def forget() -> None:
     for key, (lines, timer) in list(items._kept.items()):
         timer.cancel()
-        items._forget(key, lines)
+        items._forget(key, weakref.ref(lines))
 
 
 @pytest.fixture
@@ -93,6 +94,21 @@ def test_no_request_holds_a_manifest_that_is_neither_being_read_nor_kept(
     for _ in ("read", "kept"):
         assert vera.get(f"/segmind/items/{path}").json()["total"] == 3
     assert held == [True] * 6
+
+
+def test_a_manifest_that_was_dropped_is_not_held_by_the_timer_that_would_have_ended_it(
+    vera: Any, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancelled timer's thread ends a moment later; under load, that was a third manifest in memory."""
+    monkeypatch.setattr(items, "_KEPT", 1)
+    paths = [world.swap({"items": world.file(f"{n}.stored.jsonl", b"{}")}, task_id=f"batch_{n}") for n in range(2)]
+    vera.get(f"/segmind/items/{paths[0]}")
+    ((lines, timer),) = items._kept.values()
+    dropped = weakref.ref(lines)
+    del lines
+    vera.get(f"/segmind/items/{paths[1]}")
+    assert timer.finished.is_set()
+    assert dropped() is None
 
 
 def test_a_manifest_is_kept_while_a_page_asks_for_it_and_then_no_longer(vera: Any, world: World) -> None:
