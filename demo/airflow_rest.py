@@ -29,6 +29,9 @@ class AirflowRestError(RuntimeError):
 class AirflowRest:
     """A client of the API server at a URL; ``login`` (``username`` and ``password``) if not everybody is admitted."""
 
+    pause = 0.3
+    """Seconds between two looks, each of which costs the API server some twenty milliseconds."""
+
     def __init__(self, url: str, login: Json | None = None) -> None:
         self.url = url
         self._login = login
@@ -67,7 +70,7 @@ class AirflowRest:
         )
         self.session.headers["Authorization"] = f"Bearer {_good(answer).json()['access_token']}"
 
-    def wait_until(self, what: str, condition: Callable[[], object], timeout: float, every: float = 0.3) -> None:
+    def wait_until(self, what: str, condition: Callable[[], object], timeout: float, every: float | None = None) -> None:
         """Ask until something has happened, for so many seconds (``TimeoutError``) and as long as it can happen."""
         deadline = time.monotonic() + timeout
         trouble = ""
@@ -79,7 +82,7 @@ class AirflowRest:
                 trouble = ""
             except (requests.ConnectionError, requests.Timeout) as error:  # away for a moment: not yet
                 trouble = f" The last question failed: {type(error).__name__}."
-            time.sleep(every)
+            time.sleep(every or self.pause)
         raise TimeoutError(f"{what}: not within {timeout:.0f} s.{trouble}")
 
     def wait_for_dag(self, dag_id: str, timeout: float = 60.0) -> None:

@@ -16,7 +16,7 @@ _THRIFTY = {
     # Reading all DAG files anew every ten seconds, each in a process, is most of what an idle Airflow does.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     # The rest is the scheduler's: each look for work takes it forty milliseconds, also when there is none.
-    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
 }
 
 
@@ -34,6 +34,7 @@ def hurried(home: Path, dags: Path, env: Mapping[str, str], *, fork: bool = True
     :param fork: as of :func:`tests.airflow_fork.airflow`.
     """
     local = (_Forked if fork else LocalAirflow)(home, dags, {**_THRIFTY, **env})
+    local.pause = 1.0  # other tests use the time
     copy_database(local.sqlite_path)
     (local.home / "config").mkdir()
     shutil.copy(SETTINGS, local.home / "config")

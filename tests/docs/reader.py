@@ -16,7 +16,7 @@ SERVERS = ("python -m airflow_provider_segmind.emulator --port", "airflow standa
 
 # Generous, since the machine may be busy; nothing waits that long if all is well.
 _COMMAND, _INSTALL, _START, _RUN = 120.0, 900.0, 240.0, 300.0
-_GLANCE = 5.0
+_GLANCE = 15.0
 """Seconds between two looks of a person; each look costs a process of Airflow its imports."""
 
 
