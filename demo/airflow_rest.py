@@ -70,7 +70,9 @@ class AirflowRest:
         )
         self.session.headers["Authorization"] = f"Bearer {_good(answer).json()['access_token']}"
 
-    def wait_until(self, what: str, condition: Callable[[], object], timeout: float, every: float | None = None) -> None:
+    def wait_until(
+        self, what: str, condition: Callable[[], object], timeout: float, every: float | None = None
+    ) -> None:
         """Ask until something has happened, for so many seconds (``TimeoutError``) and as long as it can happen."""
         deadline = time.monotonic() + timeout
         trouble = ""
