@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +45,8 @@ def write_dags(folder: Path, emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("listened", [True, False], ids=["with OpenLineage", "ending in the triggerer"])
 def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: bool) -> None:
-    statsd, log, results = Statsd(), tmp_path / "events.jsonl", tmp_path / "results.jsonl"
-    with Emulator(job_seconds=6) as emulator:
+    log, results = tmp_path / "events.jsonl", tmp_path / "results.jsonl"
+    with closing(Statsd()) as statsd, Emulator(job_seconds=3600) as emulator:
         write_dags(tmp_path / "dags", emulator)
         manifest = tmp_path / "swaps.csv"
         manifest.write_text(
@@ -61,6 +64,10 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
                 airflow.unpause(dag_id)
             one = airflow.trigger("one_swap", {})
             nightly = airflow.trigger("nightly_swaps", {"swaps": str(manifest), "results": str(results)})
+            for dag_id in ("one_swap", "nightly_swaps"):
+                airflow.wait_until(f"The deferral of {dag_id}", partial(is_settled, airflow, dag_id), 180)
+            waited = {charge.request_id: time.time() - charge.at for charge in emulator.charges}
+            emulator.finish_jobs()
             assert airflow.wait_for_run("one_swap", one, 180) == "success"
             assert airflow.wait_for_run("nightly_swaps", nightly, 180) == "success"
             run_id = published(airflow)
@@ -79,7 +86,6 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
         seen = sums([*lines, *statsd.lines()])
         ids = [charge.request_id for charge in emulator.charges]
         asked = [request for request in emulator.requests if request.method == "GET" and "/request/" in request.path]
-    statsd.close()
     assert len(ids) == 4
     assert seen[metrics.SUBMITTED] == seen[metrics.COMPLETED] == seen[metrics.DURATION] == 4
     assert seen[metrics.COST] == 4 * 268_700
@@ -88,7 +94,13 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
     counts = {"total": 3, "completed": 3, "failed": 0, "by_status": {"COMPLETED": 3}, "cost": 0.8061}
     assert extras == [{"uri": results.as_uri(), **counts}]
     if listened:
-        check_lineage(log, ids, results)
+        check_lineage(log, waited, results)
+
+
+def is_settled(airflow: LocalAirflow, dag_id: str) -> bool:
+    """Whether the scheduler knows that the DAG's task is deferred; Airflow 3.3.2 fails one that goes on before that."""
+    said = (airflow.home / "components" / "scheduler.log").read_text(errors="replace")
+    return f"TaskInstance Finished: dag_id={dag_id}," in said
 
 
 def published(airflow: LocalAirflow) -> str:
@@ -103,15 +115,14 @@ def published(airflow: LocalAirflow) -> str:
     return str(found[0]["run_id"])
 
 
-def check_lineage(log: Path, ids: list[str], results: Path) -> None:
+def check_lineage(log: Path, waited: dict[str, float], results: Path) -> None:
     """Hold what OpenLineage's listener wrote against its schema, and against what happened."""
     events = [json.loads(line) for line in log.read_text().splitlines()]
     for event in events:
         check(event)
     ended = {event["job"]["name"]: event for event in events if event["eventType"] == "COMPLETE"}
     job = ended["one_swap.swap"]["run"]["facets"]["segmind_job"]
-    assert job["requestId"] in ids
-    assert job["seconds"] > 5
+    assert job["seconds"] > waited[job["requestId"]] - 1  # the answer to the order takes a moment
     batch = ended["nightly_swaps.swap"]
     assert [dataset["name"] for dataset in batch["outputs"]] == [str(results)]
     assert batch["run"]["facets"]["segmind_batch"]["completed"] == 3
