@@ -99,6 +99,8 @@ class Arena:
         with self._ended(self._start("airflow_provider_segmind.emulator", *options)) as process:
             self._pin(process)
             while not ready.exists() or not ready.read_text().strip():
+                if process.poll() is not None:
+                    raise RuntimeError(f"the emulator ended early, with exit code {process.returncode}")
                 time.sleep(0.05)
             yield json.loads(ready.read_text())["url"]
 
