@@ -39,3 +39,16 @@ def hurried(home: Path, dags: Path, env: Mapping[str, str], *, fork: bool = True
     (local.home / "config").mkdir()
     shutil.copy(SETTINGS, local.home / "config")
     return local
+
+
+def is_settled(airflow: LocalAirflow, dag_id: str, run_id: str) -> bool:
+    """Whether all that has begun waits, and the scheduler knows; a resume before that is lost by Airflow 3.3.2."""
+    sql = "SELECT state, task_id, map_index, pid FROM task_instance WHERE dag_id = ? AND run_id = ?"
+    tasks = airflow.metadata(sql, dag_id, run_id)
+    waiting = [task for task in tasks if task["state"] == "deferred"]
+    if not waiting or any(task["state"] in ("scheduled", "queued", "running") for task in tasks):
+        return False
+    said = (airflow.home / "components" / "scheduler.log").read_text(errors="replace")
+    left = "TaskInstance Finished: dag_id={}, task_id={task_id}, run_id={}, map_index={map_index},"
+    # What starts in the triggerer leaves no worker.
+    return all(left.format(dag_id, run_id, **task) in said for task in waiting if task["pid"] is not None)

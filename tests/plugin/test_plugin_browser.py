@@ -351,7 +351,7 @@ def test_each_place_is_readable_in_light_and_dark_on_a_desk_and_in_a_hand(
             page.set_viewport_size({"width": width, "height": 960})
             assert axe(page, f"[data-testid={where}]") == []
             assert shown.evaluate("(one) => one.scrollWidth <= one.clientWidth"), f"{path} is cut at its right edge"
-        page.close()  # Airflow's pages move as long as they are open
+        page.close()  # Airflow's pages ask its server as long as they are open
 
 
 def test_a_run_has_a_tab_without_a_choice_of_dags(visit: Open, lookbook: Lookbook) -> None:

@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from airflow import __version__ as airflow_version
 
 from airflow_provider_segmind.emulator import Emulator, Fault
 from demo.local_airflow import LocalAirflow
+from tests.hurry import is_settled
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,22 +60,11 @@ def run_id(airflow: LocalAirflow, emulator: Emulator) -> str:
 
     airflow.wait_until("the job that is without a picture once is ordered", ordered, 120, every=0.05)
     emulator.script(Fault("raw", on="poll", request_id=empty[-1], body=WITHOUT_PICTURE))
-    airflow.wait_until("all that wait are deferred", lambda: all_wait(airflow, run_id), 180, every=0.5)
+    airflow.wait_until("all that wait are deferred", lambda: is_settled(airflow, "endings", run_id), 180, every=0.5)
     emulator.finish_jobs()
     emulator.set(job_seconds=seconds)
     airflow.wait_for_run("endings", run_id, 300)
     return run_id
-
-
-def all_wait(airflow: LocalAirflow, run_id: str) -> bool:
-    """Whether nothing runs or is about to, and the scheduler knows; a resume before that is lost by Airflow 3.3.2."""
-    busy = "SELECT 1 FROM task_instance WHERE run_id = ? AND state IN ('scheduled', 'queued', 'running')"
-    waiting = "SELECT max(updated_at) AS since FROM task_instance WHERE run_id = ? AND state = 'deferred'"
-    since = airflow.metadata(waiting, run_id)[0]["since"]
-    if since is None or airflow.metadata(busy, run_id):
-        return False
-    settled = datetime.now(UTC) - datetime.fromisoformat(since).replace(tzinfo=UTC)
-    return settled > timedelta(seconds=3)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from airflow_provider_segmind.emulator import Emulator
 from airflow_provider_segmind.observability import metrics
 from demo.local_airflow import LocalAirflow
-from tests.hurry import hurried
+from tests.hurry import hurried, is_settled
 from tests.provider.test_provider_lineage import check
 from tests.provider.test_provider_metrics import Statsd, sums
 
@@ -64,8 +64,8 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
                 airflow.unpause(dag_id)
             one = airflow.trigger("one_swap", {})
             nightly = airflow.trigger("nightly_swaps", {"swaps": str(manifest), "results": str(results)})
-            for dag_id in ("one_swap", "nightly_swaps"):
-                airflow.wait_until(f"The deferral of {dag_id}", partial(is_settled, airflow, dag_id), 180)
+            for dag_id, run_id in (("one_swap", one), ("nightly_swaps", nightly)):
+                airflow.wait_until(f"The deferral of {dag_id}", partial(is_settled, airflow, dag_id, run_id), 180)
             waited = {charge.request_id: time.time() - charge.at for charge in emulator.charges}
             emulator.finish_jobs()
             assert airflow.wait_for_run("one_swap", one, 180) == "success"
@@ -95,12 +95,6 @@ def test_all_three_are_told_by_workers_and_triggerer(tmp_path: Path, listened: b
     assert extras == [{"uri": results.as_uri(), **counts}]
     if listened:
         check_lineage(log, waited, results)
-
-
-def is_settled(airflow: LocalAirflow, dag_id: str) -> bool:
-    """Whether the scheduler knows that the DAG's task is deferred; Airflow 3.3.2 fails one that goes on before that."""
-    said = (airflow.home / "components" / "scheduler.log").read_text(errors="replace")
-    return f"TaskInstance Finished: dag_id={dag_id}," in said
 
 
 def published(airflow: LocalAirflow) -> str:
